@@ -1,0 +1,3 @@
+"""bsresearch: what the batch size does to training."""
+
+__version__ = '0.1.0'

@@ -1,0 +1,103 @@
+"""The command line behind main.py: flags in, exit code out; errors of the user's making are one line, not a traceback."""
+
+import os
+import pathlib
+import sys
+from typing import Any
+
+import jax
+from absl import flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from bsresearch import estimate, launch, lookup, sweep
+from bsresearch.console import Console
+from bsresearch.store import leases, paths, records
+
+USAGE = 2
+
+
+def usage(message: str) -> int:
+    """Prints what is wrong with the command; the exit code for it."""
+    print(f'main.py: {message}', file=sys.stderr)
+    return USAGE
+
+
+def parse_flags(argv: list[str]) -> list[str]:
+    """For `app.run(flags_parser=…)`: absl's and ml_collections' errors as one line, exit code 2."""
+    logging.set_verbosity(logging.WARNING)
+    for i, arg in enumerate(argv):
+        if arg.startswith(('--config=', '-config=')) and not pathlib.Path(arg.split('=', 1)[1].split(':')[0]).is_file():
+            known = ', '.join(sorted(str(p) for p in pathlib.Path('configs').glob('*.py')))
+            sys.exit(usage(f'no config file {arg.split("=", 1)[1]!r}; there are: {known}'))
+        if arg in ('--config', '-config') and i + 1 < len(argv):
+            sys.exit(usage(f'write --config={argv[i + 1]} (with =)'))
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as e:
+        sys.exit(usage(str(e)))
+    except (AttributeError, KeyError, TypeError, ValueError) as e:
+        sys.exit(usage(f'bad --config override: {str(e).strip().splitlines()[-1]}'))
+
+
+def declared(flag: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The config file's own content, and what the command line overrides (dotted path → value)."""
+    # Loaded anew: the flag's value has the overrides written into it already, and a removed axis must be told from one
+    # that was never there.
+    config = flag.parser.parse(flag.config_filename)
+    overrides = config_flags.get_override_values(flag)
+    plain = lambda v: v.to_dict() if isinstance(v, ConfigDict) else v
+    return plain(config), {k: plain(v) for k, v in overrides.items()}
+
+
+def use_compilation_cache() -> None:
+    """Compiled programs persist: a second launch compiles nothing anew."""
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update('jax_compilation_cache_dir', os.path.expanduser('~/.cache/bsresearch/xla'))
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+    jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+
+
+def run(flag: Any, workdir: str | None, *, dry_run: bool) -> int:
+    """Plans the runs of a config and, unless `dry_run`, trains them."""
+    if flag.value is None:
+        return usage('--config=<file> is needed, e.g. --config=configs/batch_size_sweep.py')
+    if workdir is None and not dry_run:
+        return usage('--workdir=<directory> is needed: where runs are written, and found again')
+    console = Console()
+    try:
+        config, overrides = declared(flag)
+        if 'study' in overrides:
+            config['study'] = overrides.pop('study')
+        study = lookup.module('bsresearch.studies', 'stages', config['study'], 'study')
+        plans = sweep.expand(config, overrides)
+        if workdir is not None:
+            paths.check_schema(pathlib.Path(workdir))
+    except (ValueError, FileNotFoundError) as e:
+        return usage(str(e))
+    if any(p.dtype == 'float64' for p in plans):
+        jax.config.update('jax_enable_x64', True)
+    if dry_run:
+        estimate.show(console, plans, sweep.groups(plans))
+        return 0
+    assert workdir is not None
+    use_compilation_cache()
+    return _execute(console, pathlib.Path(workdir), study, plans)
+
+
+def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Any]) -> int:
+    console.header(plans, sweep.groups(plans), workdir)
+    try:
+        for stage in study.stages(plans):
+            launch.launch(workdir, stage, console)
+    except launch.Stopped as e:
+        console.say(f'stopped by {e}; the same command goes on from here')
+        return 128 + e.number
+    except leases.Owned as e:
+        print(f'main.py: {e}', file=sys.stderr)
+        return 1
+    except OSError as e:
+        print(f'main.py: {e}; what was written is valid: cure that and give the same command again', file=sys.stderr)
+        return 1
+    rows = [records.last_row(paths.run_dir(workdir, p.study, p.id)) for p in plans]
+    console.results(workdir, plans, rows)
+    return 0

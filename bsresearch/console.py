@@ -1,0 +1,127 @@
+"""What a user sees: a header, one progress bar (plain lines when not a terminal), a table of results."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+from bsresearch.plan import Plan
+from bsresearch.store import paths
+from bsresearch.store.records import flatten_varying
+
+# Seconds between lines where there is no terminal.
+PLAIN_SECONDS = 10.0
+
+
+def clock(seconds: float) -> str:
+    """3725 → '1:02:05'."""
+    minutes, s = divmod(int(seconds + 0.5), 60)
+    hours, m = divmod(minutes, 60)
+    return f'{hours}:{m:02d}:{s:02d}' if hours else f'{m}:{s:02d}'
+
+
+class Console:
+    """Prints; the Report that training gets (train/session.py)."""
+
+    def __init__(self) -> None:
+        self.rich = RichConsole(highlight=False)
+        if not self.rich.is_terminal:
+            self.rich.width = 200  # a file or pipe has no edge to fold at
+        self._progress: Progress | None = None
+        self._bar = TaskID(0)
+        self._plans: Sequence[Plan] = ()
+        self._title = ''
+        self._line = 0.0
+        self._group_start = 0.0
+        self._first: tuple[float, int] | None = None
+
+    def say(self, text: str) -> None:
+        """One line."""
+        self.rich.print(text, markup=False, soft_wrap=True)
+
+    def header(self, plans: Sequence[Plan], groups: Sequence[Sequence[Plan]], workdir: Any) -> None:
+        """What will run."""
+        device = jax.devices()[0]
+        updates = sum(p.length.total_steps for p in plans)
+        self.say(
+            f'{len(plans)} runs in {len(groups)} replica groups, {updates:,} updates, '
+            f'{sum(p.total_examples for p in plans):,} examples, '
+            f'on {len(jax.devices())} × {device.device_kind} ({device.platform}) → {workdir}'
+        )
+
+    def start_group(self, plans: Sequence[Plan], strategy: str, number: int, total: int) -> None:
+        """A group begins."""
+        plan = plans[0]
+        self._plans, self._first, self._group_start = plans, None, time.monotonic()
+        how = f'{len(plans)} runs ({strategy})' if len(plans) > 1 else '1 run'
+        self._title = f'group {number}/{total}: {plan.data["name"]}, {plan.model["name"]}, B = {plan.batch_size}, {how}'
+        if self.rich.is_terminal:
+            columns = (TextColumn('{task.description}'), BarColumn(), TextColumn('{task.fields[text]}'))
+            self._progress = Progress(*columns, console=self.rich)
+            self._bar = self._progress.add_task(self._title, total=plan.length.total_steps, text='compiling …')
+            self._progress.start()
+        else:
+            self.say(f'{self._title}: {plan.length.total_steps:,} updates')
+
+    def progress(self, step: int, updates_per_second: float, last: dict[str, Any]) -> None:
+        """All replicas stand at θ_step."""
+        now, plan = time.monotonic(), self._plans[0]
+        if self._first is None:
+            self._first = (now, step)
+        since, begun = self._first
+        rate = (step - begun) / (now - since) if step > begun else 0.0
+        left = (plan.length.total_steps - step) / rate if rate else 0.0
+        shown = {k: last[k] for k in ('train_loss', 'test_loss', 'test_accuracy') if last.get(k) is not None}
+        text = (
+            f'{step:,}/{plan.length.total_steps:,}  {updates_per_second:,.0f} updates/s  '
+            f'{updates_per_second * plan.batch_size:,.0f} examples/s  ETA {clock(left) if rate else "…"}  '
+            + '  '.join(f'{k} {v:.4f}' for k, v in shown.items())
+        )
+        if self._progress is not None:
+            self._progress.update(self._bar, completed=step, text=text)
+        elif now - self._line > PLAIN_SECONDS:
+            self._line = now
+            self.say(f'  {text}')
+
+    def end_group(self, plans: Sequence[Plan], session: Any, finished: bool) -> None:
+        """A group ended or was stopped: where its time went."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+        s = session.clock.summary()
+        spent = ', '.join(f'{k} {s[k]:.1f}' for k in ('updates', 'evaluate', 'measure', 'checkpoint', 'compile'))
+        state = 'finished' if finished else 'stopped; the same command goes on from here'
+        self.say(f'  {state} after {clock(s["wall"])} (seconds: {spent}, overhead {s["overhead"]:.1f})')
+
+    def plans(self, plans: Sequence[Plan], facts: Sequence[dict[str, Any]], title: str) -> None:
+        """A table of runs: their ids, what differs between them, and the given facts."""
+        fields = flatten_varying([p.resolved() for p in plans])
+        table = Table(title=title, title_justify='left')
+        columns = ['run', *fields[0], *facts[0]] if plans else []
+        for column in columns:
+            table.add_column(column, overflow='fold')
+        for plan, own, fact in zip(plans, fields, facts, strict=True):
+            table.add_row(plan.id, *(_cell(v) for v in own.values()), *(_cell(v) for v in fact.values()))
+        self.rich.print(table)
+
+    def results(self, workdir: Any, plans: Sequence[Plan], last_rows: Sequence[dict[str, Any]]) -> None:
+        """The final table."""
+        facts = []
+        for plan, row in zip(plans, last_rows, strict=True):
+            meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json') or {}
+            names = ('train_loss', 'train_accuracy', 'test_loss', 'test_accuracy', 'distance')
+            status = meta.get('status', 'not started')
+            if status == 'diverged':
+                status = f'diverged at {meta["diverged_step"]}'
+            facts.append({'status': status, 'updates': meta.get('step')} | {n: row.get(n) for n in names})
+        self.plans(plans, facts, f'results in {workdir}')
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f'{value:.4g}'
+    return f'{value:,}' if isinstance(value, int) and not isinstance(value, bool) else '–' if value is None else str(value)

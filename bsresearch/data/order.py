@@ -1,0 +1,48 @@
+"""The example stream: epoch permutation after epoch permutation, from one seed, whatever the batch size.
+
+The host makes the ids: a permutation of 60,000 costs 1 ms in NumPy and 71 ms in XLA on a CPU.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from bsresearch import rng
+from bsresearch.units import Length
+
+
+class Batches(NamedTuple):
+    """What K consecutive updates read.
+
+    ids: (K, B), int32, rows of the training set; padding repeats row 0.
+    counts: (K,), int32, real examples per update.
+    epochs, offsets: (K,), int32, the stream position of each batch's first example.
+    """
+
+    ids: np.ndarray
+    counts: np.ndarray
+    epochs: np.ndarray
+    offsets: np.ndarray
+
+
+# A chunk at batch size B spans few epochs unless B exceeds the set; seeds of a group alternate.
+@functools.lru_cache(maxsize=256)
+def permutation(data_seed: int, num_examples: int, epoch: int) -> np.ndarray:
+    """The order of one epoch, shape (num_examples,), int32, read-only."""
+    order = rng.generator(data_seed, 'order', epoch).permutation(num_examples).astype(np.int32)
+    order.setflags(write=False)
+    return order
+
+
+def batches(data_seed: int, length: Length, start: int, stop: int) -> Batches:
+    """The batches of updates start ≤ t < stop."""
+    epochs, offsets, counts = length.batches(start, stop)
+    lane = np.arange(length.batch_size)
+    first = int(epochs[0])
+    position = ((epochs - first) * length.epoch_size + offsets)[:, None] + lane
+    real = lane < counts[:, None]
+    last = first + int(position[real].max()) // length.epoch_size
+    stream = np.concatenate([permutation(data_seed, length.epoch_size, e) for e in range(first, last + 1)])
+    ids = np.where(real, stream[np.where(real, position, 0)], 0)
+    return Batches(ids.astype(np.int32), counts, epochs.astype(np.int32), offsets.astype(np.int32))

@@ -1,0 +1,85 @@
+"""The one entry to data sets by name: embedded ones (a file in this folder) and prepared TFDS ones."""
+
+import difflib
+import functools
+import importlib
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from bsresearch import lookup
+from bsresearch.data import prepared
+from bsresearch.data.splits import Splits
+
+
+def resolve(name: str, data_dir: pathlib.Path | str | None, keywords: Mapping[str, Any]) -> Splits:
+    """The data set called `name`; the same object again within a process.
+
+    Args:
+      name: a file of this folder that defines `load` (digits, blobs), or a prepared TFDS set (fashion_mnist).
+      data_dir: where prepared sets lie; None: `prepared.default_dir()`. Embedded sets ignore it.
+      keywords: arguments of the embedded set's `load`; prepared sets take none.
+
+    Raises:
+      FileNotFoundError: a TFDS set that is not prepared; names the command.
+      ValueError: unknown name or keyword, a value out of range, damaged files.
+    """
+    if name in embedded():
+        load = importlib.import_module(f'bsresearch.data.{name}').load
+        complete = lookup.check_keywords(load, keywords, f'data set {name!r}')
+        try:
+            # As text, for 3, 3.0 and True are equal as cache keys but not as values.
+            return _embedded(name, json.dumps(complete, sort_keys=True))
+        except TypeError as error:
+            raise ValueError(f'data set {name!r} takes plain numbers and words, got {complete}: {error}') from error
+    if keywords:
+        given = ', '.join(map(repr, keywords))
+        raise ValueError(f'data set {name!r} has no field {given}: prepared sets have no fields, remove them')
+    root = pathlib.Path(data_dir).expanduser().absolute() if data_dir else prepared.default_dir()
+    if name not in prepared.available(root):
+        check_known(name, root)
+    return _prepared(name, root)
+
+
+def embedded() -> tuple[str, ...]:
+    """Names of the sets that need no preparation."""
+    return lookup.members('bsresearch.data', 'load')
+
+
+def check_known(name: str, data_dir: pathlib.Path) -> None:
+    """Passes when TFDS has the set `name` (or name/configuration).
+
+    Raises:
+      FileNotFoundError: TFDS cannot be asked because it is not installed.
+      ValueError: no such set; names the embedded ones, the prepared ones and the nearest of TFDS.
+    """
+    try:
+        import tensorflow_datasets as tfds  # Here: training must work without it.
+    except ImportError:
+        raise FileNotFoundError(
+            f'{prepared.missing(name, data_dir)}. Whether TFDS has {name!r} could not be checked: tensorflow_datasets '
+            f'is not installed here (pip install tensorflow-datasets; only to prepare, not to train)'
+        ) from None
+    # The community's list is fetched from the network, and needs TensorFlow to fail politely.
+    names = tfds.list_builders(with_community_datasets=False)
+    if name.split('/')[0] in names:
+        return
+    ready = prepared.available(data_dir)
+    near = difflib.get_close_matches(name, (*embedded(), *ready), n=1, cutoff=0.6)
+    raise ValueError(
+        f'unknown data set {name!r}{f"; did you mean {near[0]!r}?" if near else ";"} '
+        f'Embedded: {", ".join(embedded())}. Prepared in {data_dir}: {", ".join(ready) or "none"}. '
+        f'TFDS (prepare once with `{prepared.command("NAME", data_dir)}`), nearest of {len(names)}: '
+        f'{", ".join(difflib.get_close_matches(name, names, n=4, cutoff=0.4)) or "none is near"}'
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def _embedded(name: str, keywords: str) -> Splits:
+    return importlib.import_module(f'bsresearch.data.{name}').load(**json.loads(keywords))
+
+
+@functools.lru_cache(maxsize=16)
+def _prepared(name: str, data_dir: pathlib.Path) -> Splits:
+    return prepared.read(name, data_dir)

@@ -1,0 +1,62 @@
+"""What a launch will take, before it does anything: memory, disk, updates."""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from bsresearch import plan as planning
+from bsresearch.console import Console
+from bsresearch.plan import Plan
+from bsresearch.train import evaluate, events, feed, parallel, program
+
+ROW_BYTES = 350
+
+
+def _bytes(tree: Any) -> int:
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+
+def group_bytes(plans: Sequence[Plan]) -> tuple[int, int]:
+    """(memory, disk) of a replica group, from shapes alone.
+
+    Memory: the data if resident; per replica the state and initial weights; where replicas run, gradients and the
+    activations of the largest call (counted as the weights' gradient plus eight copies of the hidden layers).
+    Disk: two rotating checkpoints, the kept ones, the initial weights and the rows.
+    """
+    plan = plans[0]
+    data = planning.dataset(plan.data)
+    task = program.task(plan, data.scale, parallel.platform())
+    state = jax.eval_shape(functools.partial(program.initial, task, plan))
+    at_once = len(plans) if parallel.choose(plan.execution['strategy'], len(plans), parallel.platform()) == 'vmap' else 1
+    resident = feed.resident(plan.execution['data_residence'], data)
+    examples = sum(s.inputs.nbytes + s.labels.nbytes for s in data.named().values()) if resident else feed.BYTES_PER_CHUNK
+    batch = max(task.micro_batch_size, evaluate.batch_size(plan, parallel.platform()))
+    activations = 8 * 4 * batch * (math.prod(plan.example_shape) + sum(x.shape[-1] for x in jax.tree.leaves(state.params)))
+    memory = examples + len(plans) * (_bytes(state) + _bytes(state.params)) + at_once * (_bytes(state.params) + activations)
+    when = events.Events(plan)
+    rows = len(when.record) + len(when.norms) + len(when.evaluate)
+    dense = 16 * when.total if plan.recording['record']['dense'] else 0
+    disk = len(plans) * (_bytes(state) * (2 + len(when.keep)) + _bytes(state.params) + rows * ROW_BYTES + dense)
+    return memory, disk
+
+
+def show(console: Console, plans: Sequence[Plan], groups: Sequence[Sequence[Plan]]) -> None:
+    """Prints the table of runs and what they will take; writes nothing."""
+    facts: dict[str, dict[str, Any]] = {}
+    disk = 0
+    for number, group in enumerate(groups, 1):
+        memory, on_disk = group_bytes(group)
+        disk += on_disk
+        for plan in group:
+            facts[plan.id] = {
+                'updates': plan.length.total_steps,
+                'examples': plan.total_examples,
+                'group': number,
+                'group memory, MiB': round(memory / 2**20),
+            }
+    console.plans(plans, [facts[p.id] for p in plans], 'dry run: nothing is written')
+    updates = sum(p.length.total_steps for p in plans)
+    console.say(f'{len(plans)} runs in {len(groups)} groups, {updates:,} updates, about {disk / 2**20:,.0f} MiB on disk')

@@ -1,0 +1,60 @@
+"""The name in the config is the file in the folder; the signature is the schema. The only dispatch.
+
+A folder's members are the modules that define its contract's function (`build`, `load`, …) at top level;
+other modules in the folder (types, shared layers) are not members.
+"""
+
+import difflib
+import functools
+import importlib
+import inspect
+import pathlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """The cure for a mistyped name: the nearest allowed one, or the whole list."""
+    allowed = sorted(allowed)
+    close = difflib.get_close_matches(name, allowed, n=1, cutoff=0.6)
+    return f'did you mean {close[0]!r}? Allowed: {", ".join(allowed)}' if close else f'allowed: {", ".join(allowed)}'
+
+
+@functools.cache
+def members(package: str, function: str) -> tuple[str, ...]:
+    """Names of the modules of `package` that define `function` at top level (nothing is imported)."""
+    folder = pathlib.Path(str(importlib.import_module(package).__file__)).parent
+    pattern = re.compile(rf'^def {function}\(', re.MULTILINE)
+    return tuple(sorted(p.stem for p in folder.glob('*.py') if pattern.search(p.read_text())))
+
+
+def module(package: str, function: str, name: str, what: str) -> ModuleType:
+    """The member module called `name`.
+
+    Raises:
+      ValueError: no such member; names the valid ones.
+    """
+    if name not in members(package, function):
+        raise ValueError(f'unknown {what} {name!r}; {nearest(name, members(package, function))}')
+    return importlib.import_module(f'{package}.{name}')
+
+
+def keywords(fn: Callable[..., Any]) -> dict[str, Any]:
+    """The keyword-only arguments of `fn` with their defaults: its schema."""
+    parameters = inspect.signature(fn).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def check_keywords(fn: Callable[..., Any], given: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """`given` completed by the defaults of `fn`'s keyword-only arguments.
+
+    Raises:
+      ValueError: a key that `fn` does not take; names the valid ones.
+    """
+    schema = keywords(fn)
+    for key in given:
+        if key not in schema:
+            raise ValueError(f'{what} has no field {key!r}; {nearest(key, schema) if schema else "it has no fields"}')
+    return {**schema, **given}

@@ -1,0 +1,47 @@
+"""Facts about a run that are not its config: versions, device, commit."""
+
+import functools
+import pathlib
+import platform
+import subprocess
+from importlib import metadata
+from typing import Any
+
+import jax
+
+import bsresearch
+from bsresearch.plan import Plan
+from bsresearch.store import paths
+
+
+@functools.cache
+def _commit() -> str | None:
+    """The source tree's commit, marked if it has changes; None outside a repository."""
+    root = pathlib.Path(bsresearch.__file__).parent.parent
+    command = ['git', '-C', str(root), 'describe', '--always', '--dirty', '--abbrev=12']
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def environment(plan: Plan) -> dict[str, Any]:
+    """What a run was made with."""
+    packages = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+    device = jax.devices()[0]
+    return {
+        'versions': {'bsresearch': bsresearch.__version__, 'python': platform.python_version()}
+        | {name: metadata.version(name) for name in packages},
+        'platform': device.platform,
+        'device': device.device_kind,
+        'machine': platform.node(),
+        'commit': _commit(),
+        'seeds': {'seed': plan.seed, 'init_seed': plan.init_seed, 'data_seed': plan.data_seed},
+        'matmul_precision': plan.matmul_precision,
+    }
+
+
+def update(directory: pathlib.Path, facts: dict[str, Any]) -> None:
+    """Merges facts into a run's meta.json."""
+    path = directory / 'meta.json'
+    paths.write_json(path, (paths.read_json(path) or {}) | facts)

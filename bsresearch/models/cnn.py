@@ -1,0 +1,79 @@
+"""A small convolutional network: (conv, batch norm, ReLU, max-pool) per width, then a dense layer."""
+
+import jax
+from flax import linen as nn
+
+from bsresearch.models import layers
+
+# Examples whose patches stay in a CPU's cache: 4,150 examples/s at 32 against 2,560 at 512 (28×28×1, 2 cores).
+CPU_MICRO_BATCH = 32
+
+
+class Cnn(nn.Module):
+    """Convolutions of `kernel_size`, each halving the image; dropout before the output layer."""
+
+    num_outputs: int
+    widths: tuple[int, ...]
+    kernel_size: int
+    dense_width: int
+    kernel_init: str
+    batch_norm: bool
+    dropout: float
+    ghost_batch_size: int | None
+    dtype: str
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, weights: jax.Array | None = None, keys: jax.Array | None = None
+    ) -> jax.Array:
+        if x.ndim != 4 or min(x.shape[1:3]) < 2 ** len(self.widths):
+            need = 2 ** len(self.widths)
+            raise ValueError(
+                f'model cnn with {len(self.widths)} poolings needs images of at least {need}×{need}, '
+                f'not examples of shape {x.shape[1:]}; use fewer model.widths or model.name=mlp'
+            )
+        for i, width in enumerate(self.widths):
+            x = layers.conv(width, self.kernel_size, self.kernel_init, self.dtype, f'conv_{i}')(x)
+            if self.batch_norm:
+                norm = layers.BatchNorm(self.ghost_batch_size, self.dtype, name=f'norm_{i}')
+                x = norm(x, train=train, weights=weights)
+            x = layers.max_pool(nn.relu(x))
+        x = x.reshape(x.shape[0], -1)
+        x = nn.relu(layers.dense(self.dense_width, self.kernel_init, self.dtype, 'dense')(x))
+        x = layers.Dropout(self.dropout, name='dropout')(x, train=train, keys=keys)
+        return layers.dense(self.num_outputs, self.kernel_init, self.dtype, 'output')(x)
+
+
+def build(
+    num_outputs: int,
+    *,
+    widths: tuple[int, ...] = (32, 64),
+    kernel_size: int = 3,
+    dense_width: int = 128,
+    init: str = 'he_normal',
+    batch_norm: bool = False,
+    dropout: float = 0.0,
+    ghost_batch_size: int | None = None,
+    dtype: str = 'float32',
+) -> nn.Module:
+    """The model.
+
+    Args:
+      widths: channels of the convolutions.
+      kernel_size: their side, in pixels.
+      dense_width: units of the dense layer after them.
+      init: weight initializer (layers.INITIALIZERS); biases start at zero.
+      batch_norm: after each convolution.
+      dropout: probability of dropping a unit of the dense layer.
+      ghost_batch_size: examples in a batch-norm group; None: the batch it is given.
+      dtype: of the computation.
+    """
+    layers.initializer(init)
+    layers.check_rate(dropout)
+    if any(w < 1 for w in (*widths, kernel_size, dense_width)):
+        raise ValueError(
+            f'model.widths={widths}, kernel_size={kernel_size}, dense_width={dense_width}: each at least 1'
+        )
+    return Cnn(
+        num_outputs, tuple(widths), kernel_size, dense_width, init, batch_norm, dropout, ghost_batch_size, dtype
+    )

@@ -1,0 +1,58 @@
+"""Multi-layer perceptrons. Shen's 784-1024-1024-10 is the default; Brownlee's 2-50-3 and Hoffer's 5×512 are settings."""
+
+import jax
+from flax import linen as nn
+
+from bsresearch.models import layers
+
+
+class Mlp(nn.Module):
+    """Flatten, then (dense, batch norm, ReLU, dropout) per width, then dense."""
+
+    num_outputs: int
+    widths: tuple[int, ...]
+    kernel_init: str
+    batch_norm: bool
+    dropout: float
+    ghost_batch_size: int | None
+    dtype: str
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, weights: jax.Array | None = None, keys: jax.Array | None = None
+    ) -> jax.Array:
+        x = x.reshape(x.shape[0], -1)
+        for i, width in enumerate(self.widths):
+            x = layers.dense(width, self.kernel_init, self.dtype, f'dense_{i}')(x)
+            if self.batch_norm:
+                norm = layers.BatchNorm(self.ghost_batch_size, self.dtype, name=f'norm_{i}')
+                x = norm(x, train=train, weights=weights)
+            x = layers.Dropout(self.dropout, name=f'dropout_{i}')(nn.relu(x), train=train, keys=keys)
+        return layers.dense(self.num_outputs, self.kernel_init, self.dtype, 'output')(x)
+
+
+def build(
+    num_outputs: int,
+    *,
+    widths: tuple[int, ...] = (1024, 1024),
+    init: str = 'glorot_normal',
+    batch_norm: bool = False,
+    dropout: float = 0.0,
+    ghost_batch_size: int | None = None,
+    dtype: str = 'float32',
+) -> nn.Module:
+    """The model.
+
+    Args:
+      widths: units of the hidden layers.
+      init: weight initializer (layers.INITIALIZERS); biases start at zero.
+      batch_norm: before each ReLU.
+      dropout: probability of dropping a hidden unit, after each ReLU.
+      ghost_batch_size: examples in a batch-norm group; None: the batch it is given.
+      dtype: of the computation.
+    """
+    layers.initializer(init)
+    layers.check_rate(dropout)
+    if any(w < 1 for w in widths):
+        raise ValueError(f'model.widths={widths}: each width must be at least 1')
+    return Mlp(num_outputs, tuple(widths), init, batch_norm, dropout, ghost_batch_size, dtype)

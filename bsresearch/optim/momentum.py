@@ -1,0 +1,26 @@
+"""SGD with momentum, learning rate outside the velocity: v ← μv + g + λw, w ← w − εv, as in torch and optax.
+
+With `nesterov`, w ← w − ε(g + λw + μv). (Sutskever's form has the learning rate inside the velocity; the two differ as
+soon as ε changes.)
+"""
+
+import optax
+
+from bsresearch.optim import Hyper, Transform
+
+
+def build(*, nesterov: bool = False) -> Transform:
+    """The transform of one update.
+
+    Args:
+      nesterov: Nesterov's look-ahead, in torch's form.
+    """
+
+    def transform(hyper: Hyper) -> optax.GradientTransformation:
+        return optax.chain(
+            optax.add_decayed_weights(hyper.weight_decay),
+            optax.trace(decay=hyper.momentum, nesterov=nesterov),
+            optax.scale(-hyper.learning_rate),
+        )
+
+    return transform

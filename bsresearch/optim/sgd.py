@@ -1,0 +1,16 @@
+"""Plain SGD: w ← w − ε(g + λw). No velocity is kept, so its state is empty."""
+
+import optax
+
+from bsresearch.optim import Hyper, Transform
+
+USES_MOMENTUM = False
+
+
+def build() -> Transform:
+    """The transform of one update."""
+
+    def transform(hyper: Hyper) -> optax.GradientTransformation:
+        return optax.chain(optax.add_decayed_weights(hyper.weight_decay), optax.scale(-hyper.learning_rate))
+
+    return transform

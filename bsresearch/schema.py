@@ -1,0 +1,110 @@
+"""The declared config: every field with its default, unit and meaning. A config file starts from here.
+
+Fields whose value is None are not given. `config.sweep.<field>` holds axes (DESIGN: grids); see sweep.py.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+SCHEMA_VERSION = 1
+
+# Sections whose `name` picks a file or function; their other fields are that part's own, but for the shared ones.
+NAMED = ('data', 'model', 'optimizer', 'loss', 'schedule', 'scaling')
+# Outside a run's identity: how it is executed, what is recorded about it.
+EXECUTION = ('parallel', 'strategy', 'max_replicas', 'micro_batch_size', 'data_residence')
+RECORDING = ('record', 'norms', 'evaluate', 'checkpoint', 'keep', 'measure', 'tensorboard')
+
+
+def when(**given: object) -> ConfigDict:
+    """Points of a run at which something happens; the union of all that is given (measure/when.py)."""
+    return ConfigDict(
+        dict(
+            every_steps=0,  # updates; 0: off
+            every_examples=0,  # examples; 0: off
+            every_epochs=0.0,  # epochs, fractions allowed; 0: off
+            at_steps=(),  # update numbers
+            at_examples=(),  # examples seen
+            at_epochs=(),  # epochs seen
+            log_spaced=0,  # number of points from the first to the last update, spaced evenly in log; 0: off
+        )
+        | given
+    )
+
+
+def defaults() -> ConfigDict:
+    """A complete config: Shen's MLP on digits, SGD. Units are in the names."""
+    c = ConfigDict()
+    c.study = 'train'  # the kind of question: a file in bsresearch/studies
+    # --- what is trained: these fields make a run's id
+    c.seed = 0
+    c.init_seed = config_dict.placeholder(int)  # initial weights; None: seed
+    c.data_seed = config_dict.placeholder(int)  # order, augmentation, dropout; None: seed
+    c.batch_size = 32  # examples per update, over all devices
+    c.ghost_batch_size = config_dict.placeholder(int)  # examples in a batch-norm group; None: batch_size
+    c.total_epochs = config_dict.placeholder(float)  # exactly one of these three
+    c.total_examples = config_dict.placeholder(int)
+    c.total_steps = config_dict.placeholder(int)
+    c.epoch_boundary = 'through'  # through | partial | drop (units.py)
+    c.learning_rate = 0.1  # the schedule's peak
+    c.momentum = 0.0  # β₁ for Adam
+    c.weight_decay = 0.0
+    c.data = ConfigDict(
+        dict(
+            name='digits',  # an embedded set, or a TFDS set prepared by scripts/prepare_data.py
+            fraction=1.0,  # of the training examples, chosen by split_seed
+            validation=0.0,  # fraction of the training examples held out, chosen by split_seed
+            split_seed=0,
+            mean=(0.0,),  # per channel, after scaling to [0, 1]
+            std=(1.0,),
+            augment=(),  # of 'flip', 'crop'; keyed by the example's place in the stream
+            crop_padding=4,  # pixels, for 'crop'
+        )
+    )
+    c.model = ConfigDict(dict(name='mlp'))
+    c.dtype = 'float32'  # of the computation: float32 | bfloat16 | float64 (which makes the weights float64 too)
+    c.matmul_precision = 'highest'  # default | high | highest; matters on GPU and TPU
+    c.loss = ConfigDict(dict(name='cross_entropy'))
+    c.optimizer = ConfigDict(dict(name='sgd'))
+    c.clip = ConfigDict(dict(norm=config_dict.placeholder(float), value=config_dict.placeholder(float)))
+    c.schedule = ConfigDict(dict(name='constant'))
+    c.warmup = ConfigDict(
+        dict(
+            epochs=config_dict.placeholder(float),  # at most one of these three
+            examples=config_dict.placeholder(int),
+            steps=config_dict.placeholder(int),
+            start=0.0,  # learning rate at the start, as a fraction of the schedule's
+            convention='zero_based',  # zero_based: t/W, first update at `start`; one_based: (t+1)/W
+        )
+    )
+    c.scaling = ConfigDict(dict(name='none', reference_batch_size=config_dict.placeholder(int)))
+    c.divergence = ConfigDict(
+        dict(
+            loss_factor=config_dict.placeholder(float),  # also diverged: loss above factor × first loss …
+            patience=1,  # … for this many updates in a row
+        )
+    )
+    # --- how it is executed: changes no result (strategy and micro-batch within rounding), recorded
+    c.parallel = 'jit'
+    c.strategy = 'auto'  # replicas of a group: auto | vmap | sequential
+    c.max_replicas = 64  # runs per group at most
+    c.micro_batch_size = config_dict.placeholder(int)  # examples per gradient call; None: chosen by the engine
+    c.data_residence = 'auto'  # auto | device | host
+    # --- what is recorded
+    c.record = when(log_spaced=1000)  # loss and hyperparameters of an update
+    c.record.dense = False  # every update's, as binary arrays
+    c.norms = when(log_spaced=50)  # gradient norm before clipping and update norm; they cost a pass over the weights
+    c.evaluate = when(every_epochs=1.0)  # the full training, validation and test sets
+    c.evaluate.batch_size = config_dict.placeholder(int)  # examples per forward call; None: chosen by the engine
+    c.evaluate.train = True
+    c.checkpoint = when(every_epochs=1.0)  # for resuming; the latest two are kept
+    c.checkpoint.min_seconds = 10.0  # points that follow the last save more closely are passed over
+    c.keep = when()  # checkpoints that are never removed; the last one always is
+    c.measure = ConfigDict(
+        dict(
+            distance=when(every_epochs=1.0),
+            parameter_norm=when(every_epochs=1.0),
+            gradient_norm=when(batch_size=256),  # on batches of their own
+        )
+    )
+    c.tensorboard = False  # also write TensorBoard event files (needs tensorboardX)
+    c.sweep = ConfigDict()
+    return c

@@ -1,0 +1,67 @@
+"""Where things lie in a workdir, and how a file is replaced so that a kill leaves the old or the new one, whole.
+
+<workdir>/schema.json
+<workdir>/<study>/<run id>/{config.json, meta.json, metrics.jsonl, arrays/}
+<workdir>/<study>/groups/<group id>/{group.json, lease.json, initial/, checkpoints/}
+"""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+from bsresearch.schema import SCHEMA_VERSION
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Writes beside, fsyncs, renames."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
+    try:
+        with open(temporary, 'w') as f:
+            json.dump(value, f, indent=1, sort_keys=True, allow_nan=False)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: pathlib.Path) -> Any:
+    """The file's value; None if there is no such file."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+
+
+def run_dir(workdir: pathlib.Path, study: str, run_id: str) -> pathlib.Path:
+    """A run's directory."""
+    return workdir / study / run_id
+
+
+def group_dir(workdir: pathlib.Path, study: str, group_id: str) -> pathlib.Path:
+    """A replica group's directory."""
+    return workdir / study / 'groups' / group_id
+
+
+def check_schema(workdir: pathlib.Path) -> None:
+    """Raises ValueError if the workdir holds runs of another config schema, or is a file; writes nothing."""
+    if workdir.exists() and not workdir.is_dir():
+        raise ValueError(f'--workdir={workdir} is a file; name a directory')
+    found = read_json(workdir / 'schema.json')
+    if found is not None and found.get('schema') != SCHEMA_VERSION:
+        raise ValueError(
+            f'--workdir={workdir} holds runs of config schema {found.get("schema")}, this version writes schema '
+            f'{SCHEMA_VERSION}; use another workdir, or the version that wrote it'
+        )
+    if found is None and workdir.is_dir() and any(workdir.glob('*/*/config.json')):
+        raise ValueError(f'--workdir={workdir} holds runs but no schema.json; use another workdir')
+
+
+def claim_workdir(workdir: pathlib.Path) -> None:
+    """Makes the workdir and marks its schema."""
+    check_schema(workdir)
+    if read_json(workdir / 'schema.json') is None:
+        write_json(workdir / 'schema.json', {'schema': SCHEMA_VERSION})

@@ -1,0 +1,151 @@
+"""Grids: a declared config with axes → one declared config per run → Plans → replica groups.
+
+`config.sweep.<field>` holds the values of an axis as a tuple; axes multiply. `config.sweep.zip.<field>` holds axes that
+advance together and count as one. A command-line override of a field that is an axis removes that axis.
+"""
+
+import copy
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from bsresearch import plan as planning
+from bsresearch import schema
+
+Axis = list[dict[str, Any]]
+
+LENGTHS = ('total_epochs', 'total_examples', 'total_steps')
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+    """Nested mappings → dotted paths."""
+    flat = {}
+    for key, value in tree.items():
+        path = f'{prefix}{key}'
+        flat |= flatten(value, f'{path}.') if isinstance(value, Mapping) else {path: value}
+    return flat
+
+
+def _set(tree: dict[str, Any], path: str, value: Any) -> None:
+    *parents, leaf = path.split('.')
+    for parent in parents:
+        if not isinstance(tree.get(parent), dict):
+            raise ValueError(f'unknown config field {path}; {parent} is not a section')
+        tree = tree[parent]
+    tree[leaf] = value
+
+
+def assign(declared: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `declared` with `changes` (dotted path → value).
+
+    A changed `<section>.name` drops the old part's own fields, a changed length the other two: they belong to what
+    was replaced.
+    """
+    result = copy.deepcopy(declared)
+    shared = schema.defaults().to_dict()
+    for section in schema.NAMED:
+        name = changes.get(f'{section}.name', result[section].get('name'))
+        if name != result[section].get('name'):
+            result[section] = {k: v for k, v in result[section].items() if k in shared[section]}
+    if any(field in changes for field in LENGTHS):
+        result |= dict.fromkeys(LENGTHS)
+    for path, value in changes.items():
+        _set(result, path, value)
+    return result
+
+
+def _axes(sweep: Mapping[str, Any]) -> list[Axis]:
+    """Each axis as a list of changes."""
+    sweep = dict(sweep)
+    together = flatten(sweep.pop('zip', {}))
+    single = flatten(sweep)
+    for path, values in (single | together).items():
+        if not isinstance(values, list | tuple) or not values:
+            raise ValueError(f'config.sweep.{path}={values!r}: a non-empty tuple of values is needed')
+        if len({planning.canonical(v) for v in values}) < len(values):
+            if path in single:
+                raise ValueError(f'config.sweep.{path}={values!r} repeats a value')
+    axes = [[{path: v} for v in values] for path, values in single.items()]
+    if together:
+        lengths = {path: len(values) for path, values in together.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f'config.sweep.zip needs tuples of one length; given {lengths}')
+        rows = zip(*together.values(), strict=True)
+        axes.append([dict(zip(together, row, strict=True)) for row in rows])
+    return axes
+
+
+def _drop_axes(sweep: dict[str, Any], overridden: Mapping[str, Any]) -> dict[str, Any]:
+    """The sweep without the axes that a single value replaced."""
+    fixed = {p for p in overridden if not p.startswith('sweep.')}
+    if fixed & set(LENGTHS):
+        fixed |= set(LENGTHS)
+
+    def prune(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
+        kept = {}
+        for key, value in tree.items():
+            path = f'{prefix}{key}'
+            if isinstance(value, dict):
+                value = prune(value, '' if path == 'zip' else f'{path}.')
+                if value:
+                    kept[key] = value
+            elif path not in fixed:
+                kept[key] = value
+        return kept
+
+    return prune(sweep, '')
+
+
+def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> list[planning.Plan]:
+    """All runs of a declared config.
+
+    Args:
+      declared: a complete config as nested dicts, with `sweep`.
+      overrides: dotted path → value, from the command line.
+
+    Raises:
+      ValueError, FileNotFoundError: as `plan.resolve`; also two runs that would be the same.
+    """
+    overrides = dict(overrides or {})
+    config = copy.deepcopy(dict(declared))
+    planning.check_fields(config)
+    sections = {p.split('.')[0] for p in overrides}
+    unknown = sections - set(config)
+    if unknown:
+        name = sorted(unknown)[0]
+        from bsresearch import lookup
+
+        raise ValueError(f'unknown config field {name}; {lookup.nearest(name, config)}')
+    for path, value in overrides.items():
+        if path.startswith('sweep.'):
+            tree = config['sweep']
+            *parents, leaf = path.split('.')[1:]
+            for parent in parents:
+                tree = tree.setdefault(parent, {})
+            tree[leaf] = value if isinstance(value, list | tuple) else (value,)
+    config['sweep'] = _drop_axes(config['sweep'], overrides)
+    axes = _axes(config.pop('sweep'))
+    fixed = {p: v for p, v in overrides.items() if not p.startswith('sweep.')}
+    base = assign(config | {'sweep': {}}, fixed)
+    plans = []
+    for combination in itertools.product(*axes):
+        changes: dict[str, Any] = {}
+        for change in combination:
+            repeated = changes.keys() & change.keys()
+            if repeated:
+                raise ValueError(f'config.sweep sets {sorted(repeated)[0]} on two axes')
+            changes |= change
+        plans.append(planning.resolve(assign(base, changes)))
+    unique = {p.id: p for p in plans}
+    if len(unique) < len(plans):
+        raise ValueError(f'the grid names {len(plans)} runs but only {len(unique)} differ; remove repeated axes')
+    return plans
+
+
+def groups(plans: list[planning.Plan]) -> list[list[planning.Plan]]:
+    """Plans that can share a compiled program, at most `max_replicas` together, in the order of their first member."""
+    shared: dict[str, list[planning.Plan]] = {}
+    for plan in plans:
+        shared.setdefault(plan.static_key(), []).append(plan)
+    size = plans[0].execution['max_replicas'] if plans else 1
+    return [members[i : i + size] for members in shared.values() for i in range(0, len(members), size)]

@@ -1,0 +1,43 @@
+"""Divergence is a result: the first update whose loss is not finite, or has stayed too large."""
+
+from typing import Any
+
+import numpy as np
+
+
+class Watch:
+    """Follows one run's losses, chunk after chunk. `state` is checkpointed, so a resumed run decides alike.
+
+    Args:
+      loss_factor: loss above factor × the first loss counts as too large; None: only non-finite losses count.
+      patience: updates in a row that must be too large.
+    """
+
+    def __init__(self, loss_factor: float | None, patience: int):
+        self.loss_factor, self.patience = loss_factor, patience
+        self.state: dict[str, Any] = {'first_loss': None, 'streak': 0, 'step': None, 'reason': None}
+
+    @property
+    def alive(self) -> bool:
+        """Whether the run has not diverged."""
+        return self.state['step'] is None
+
+    def see(self, start: int, losses: np.ndarray, weights_finite: bool) -> None:
+        """Losses of updates from `start` on, (n,), and whether the weights after them are finite."""
+        s = self.state
+        losses = losses.astype(np.float64)
+        if s['first_loss'] is None:
+            s['first_loss'] = float(losses[0]) if np.isfinite(losses[0]) else None
+        bad = np.flatnonzero(~np.isfinite(losses))
+        found = (int(bad[0]), 'loss is not finite') if len(bad) else None
+        if self.loss_factor is not None and s['first_loss'] is not None:
+            large = losses > self.loss_factor * s['first_loss']
+            for i in range(len(losses) if found is None else found[0]):
+                s['streak'] = s['streak'] + 1 if large[i] else 0
+                if s['streak'] >= self.patience:
+                    found = (i, f'loss above {self.loss_factor:g} × the first for {self.patience} updates')
+                    break
+        if found is None and not weights_finite:
+            found = (len(losses), 'weights are not finite')
+        if found:
+            s['step'], s['reason'] = start + found[0], found[1]

@@ -1,0 +1,84 @@
+"""Evaluation of whole splits: each example exactly once, sums in float64, one division, whatever the batch."""
+
+import functools
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from bsresearch.data.splits import Split
+from bsresearch.plan import Plan
+from bsresearch.train import feed, parallel, program
+from bsresearch.train.state import Data, State
+from bsresearch.train.step import Task
+
+# Rows of a split too large for the device that are evaluated at a time.
+BLOCK_ROWS = 16384
+
+
+def batch_size(plan: Plan, platform: str) -> int:
+    """Examples per forward call: the config's, else what suits the model and platform. Changes no result."""
+    given = plan.recording['evaluate']['batch_size']
+    if given is not None:
+        return given
+    hint = getattr(importlib.import_module(f'bsresearch.models.{plan.model["name"]}'), 'CPU_MICRO_BATCH', None)
+    return hint if platform == 'cpu' and hint else 1000
+
+
+class Evaluator:
+    """Loss and accuracy of the splits of one data set, for the replicas of a group."""
+
+    def __init__(
+        self,
+        task: Task,
+        plan: Plan,
+        splits: Mapping[str, Split],
+        resident: Mapping[str, Data],
+        group: parallel.Group,
+    ):
+        """`resident`: splits that are on the device already; the others follow it there if the training set is."""
+        wanted = {k: v for k, v in splits.items() if k != 'train' or plan.recording['evaluate']['train']}
+        self.group = group
+        self._fn = functools.partial(_evaluate, task, batch_size(plan, parallel.platform()))
+        move = feed.to_device if resident else lambda split: split
+        self._splits = {k: resident[k] if k in resident else move(v) for k, v in wanted.items()}
+
+    def __call__(self, states: Any, alive: list[bool]) -> list[dict[str, float]]:
+        """Metrics per replica: `<split>_loss`, `<split>_accuracy`, and the generalization gaps.
+
+        `generalization_gap` = train − test accuracy; `generalization_gap_loss` = test − train loss.
+        """
+        metrics: list[dict[str, float]] = [{} for _ in alive]
+        for name, split in self._splits.items():
+            parts = [self._arrays(states, block, alive) for block in _blocks(split)]
+            for r, row in enumerate(metrics):
+                if alive[r]:
+                    loss = np.concatenate([p[r][0] for p in parts]).astype(np.float64)
+                    correct = np.concatenate([p[r][1] for p in parts])
+                    row[f'{name}_loss'] = float(loss.sum() / len(loss))
+                    row[f'{name}_accuracy'] = float(correct.sum() / len(correct))
+        for row in metrics:
+            if 'train_loss' in row and 'test_loss' in row:
+                row['generalization_gap'] = row['train_accuracy'] - row['test_accuracy']
+                row['generalization_gap_loss'] = row['test_loss'] - row['train_loss']
+        return metrics
+
+    def _arrays(self, states: Any, data: Data, alive: list[bool]) -> list[Any]:
+        result = self.group.map('evaluate', self._fn, (states, data), (True, False), alive=alive)
+        if self.group.strategy == 'vmap':
+            return list(zip(*(np.asarray(x) for x in result), strict=True))
+        return [None if x is None else tuple(np.asarray(a) for a in x) for x in result]
+
+
+def _evaluate(task: Task, size: int, state: State, data: Data) -> Any:
+    return program.evaluate(task, size, state.params, state.stats, data)
+
+
+def _blocks(split: Data | Split) -> Iterator[Data]:
+    """A resident split whole; a streamed one in pieces."""
+    if isinstance(split, Data):
+        yield split
+        return
+    for start in range(0, len(split.labels), BLOCK_ROWS):
+        yield feed.to_device(Split(split.inputs[start : start + BLOCK_ROWS], split.labels[start : start + BLOCK_ROWS]))

@@ -1,0 +1,46 @@
+"""When the loop must leave the device: exact update numbers, resolved once per group."""
+
+from bisect import bisect_right
+
+from bsresearch.measure import when
+from bsresearch.plan import Plan
+
+
+class Events:
+    """The points of a run. All members of a group have the same."""
+
+    def __init__(self, plan: Plan):
+        length, rec = plan.length, plan.recording
+        at = lambda field: when.points(rec[field], length, f'config.{field}')
+        self.total = length.total_steps
+        # The initial and the final state are evaluated and measured whenever anything of that kind is asked for.
+        self.evaluate = self._ends(at('evaluate'))
+        self.measure = {
+            name: self._ends(when.points(spec, length, f'config.measure.{name}'))
+            for name, spec in rec['measure'].items()
+        }
+        self.checkpoint = set(at('checkpoint')) - {0} | {self.total}
+        self.keep = set(at('keep')) | {self.total}
+        self.record = [t for t in at('record') if t < self.total]
+        self.norms = {t for t in at('norms') if t < self.total}
+        marks = self.evaluate | self.checkpoint | self.keep | {self.total}
+        for points in self.measure.values():
+            marks |= points
+        self._marks = sorted(marks)
+        self._norms = sorted(self.norms)
+
+    def _ends(self, points: list[int]) -> set[int]:
+        return set(points) | {self.total} if points else set()
+
+    def span(self, start: int, limit: int) -> tuple[int, bool]:
+        """How many updates may run from `start` without leaving the device (≤ limit), and whether with norms."""
+        stop = min(start + limit, self._marks[bisect_right(self._marks, start)])
+        if start in self.norms:
+            end = start
+            while end < stop and end in self.norms:
+                end += 1
+            return end - start, True
+        following = bisect_right(self._norms, start)
+        if following < len(self._norms):
+            stop = min(stop, self._norms[following])
+        return stop - start, False

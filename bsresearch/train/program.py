@@ -1,0 +1,158 @@
+"""The functions a group compiles: updates between two events, evaluation, measurement. Pure, for one replica."""
+
+import functools
+import importlib
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from bsresearch import losses, lookup, models, rng
+from bsresearch.data import preprocess
+from bsresearch.measure import Context, Measure
+from bsresearch.models import layers
+from bsresearch.optim import Hyper
+from bsresearch.plan import Plan, measure_keywords
+from bsresearch.train import step as stepping
+from bsresearch.train.state import Batch, Data, Info, Keys, State
+
+PyTree = Any
+
+
+class Tables(NamedTuple):
+    """What up to K updates read, from the host. ids: (K, B); counts, epochs, offsets: (K,); hyper: (K,) each."""
+
+    ids: jax.Array
+    counts: jax.Array
+    epochs: jax.Array
+    offsets: jax.Array
+    hyper: Hyper
+
+
+def micro_batch(plan: Plan, platform: str) -> int:
+    """Examples per gradient call: the config's, else on a CPU what keeps a convolution's patches in cache."""
+    given, ghost = plan.execution['micro_batch_size'], plan.ghost_batch_size
+    if given is not None:
+        return given
+    hint = getattr(importlib.import_module(f'bsresearch.models.{plan.model["name"]}'), 'CPU_MICRO_BATCH', None)
+    if platform != 'cpu' or hint is None or plan.batch_size <= hint:
+        return plan.batch_size
+    return hint if ghost is None else max(ghost, hint // ghost * ghost)
+
+
+def task(plan: Plan, scale: float, platform: str) -> stepping.Task:
+    """The static parts of a plan's training. `scale`: what stored inputs are divided by."""
+    part = lambda section: {k: v for k, v in plan_part(plan, section).items() if k != 'name'}
+    build = lookup.module('bsresearch.models', 'build', plan.model['name'], 'model').build
+    extra = {'ghost_batch_size': plan.ghost_batch_size} if 'ghost_batch_size' in lookup.keywords(build) else {}
+    module = build(plan.num_outputs, dtype=plan.dtype, **part('model'), **extra)
+    optimizer = lookup.module('bsresearch.optim', 'build', plan.optimizer['name'], 'optimizer')
+    dtype = layers.weight_dtype(plan.dtype)
+    return stepping.Task(
+        module=module,
+        dtype=dtype,
+        loss=functools.partial(getattr(losses, plan.loss['name']), **part('loss')),
+        transform=optimizer.build(**part('optimizer')),
+        normalize=preprocess.normalizer(scale, tuple(plan.data['mean']), tuple(plan.data['std']), dtype),
+        augment=tuple(plan.data['augment']),
+        crop_padding=plan.data['crop_padding'],
+        epoch_size=plan.epoch_size,
+        dropout=bool(plan.model.get('dropout')),
+        clip_norm=plan.clip['norm'],
+        clip_value=plan.clip['value'],
+        micro_batch_size=micro_batch(plan, platform),
+    )
+
+
+def plan_part(plan: Plan, section: str) -> dict[str, Any]:
+    """A named section of the plan."""
+    return getattr(plan, section)
+
+
+def keys(plan: Plan) -> Keys:
+    """The base keys of a run's per-example and measurement streams."""
+    return Keys(*(rng.key(plan.data_seed, stream) for stream in Keys._fields))
+
+
+def initial(t: stepping.Task, plan: Plan) -> State:
+    """θ_0."""
+    return stepping.init(t, rng.key(plan.init_seed, 'init'), plan.example_shape)
+
+
+def advance(
+    t: stepping.Task,
+    norms: bool,
+    state: State,
+    data: Data,
+    tables: Tables,
+    key: Keys,
+    count: jax.Array,
+) -> tuple[State, Info, jax.Array]:
+    """The first `count` updates of `tables`: a loop on the device, of any length, one compiled program.
+
+    Returns:
+      the state; Info of (K,) scalars, those past `count` meaningless; () whether all weights are finite.
+    """
+    size = len(tables.counts)
+    none = jnp.zeros((size if norms else 0,), t.dtype)
+    out = Info(jnp.zeros((size,), t.dtype), none, none)
+
+    def body(i: jax.Array, carry: tuple[State, Info]) -> tuple[State, Info]:
+        state, out = carry
+        ids, batch_count, epoch, offset, hyper = jax.tree.map(lambda x: x[i], tuple(tables))
+        batch = Batch(ids, batch_count, epoch, offset)
+        state, info = stepping.step(t, state, data, batch, Hyper(*hyper), key, norms=norms)
+        keep = lambda buffer, value: buffer.at[i].set(value) if buffer.size else buffer
+        return state, Info(*map(keep, out, info))
+
+    state, out = jax.lax.fori_loop(0, count, body, (state, out))
+    finite = jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(state.params)]).all()
+    return state, out, finite
+
+
+def evaluate(
+    t: stepping.Task, batch_size: int, params: PyTree, stats: PyTree, data: Data
+) -> tuple[jax.Array, jax.Array]:
+    """Loss and correctness of every example, each computed once; (N,) each. The host sums them in float64."""
+    total = len(data.labels)
+    calls = -(-total // batch_size)
+
+    def block(start: jax.Array) -> tuple[jax.Array, jax.Array]:
+        rows = jnp.minimum(start + jnp.arange(batch_size, dtype=jnp.int32), total - 1)
+        outputs, _ = models.apply(t.module, params, stats, t.normalize(data.inputs[rows]), train=False)
+        labels = data.labels[rows]
+        return t.loss(outputs, labels), outputs.argmax(-1) == labels
+
+    loss, correct = jax.lax.map(block, jnp.arange(calls, dtype=jnp.int32) * batch_size)
+    return loss.reshape(-1)[:total], correct.reshape(-1)[:total]
+
+
+def measures(plan: Plan) -> dict[str, Measure]:
+    """The measurements of a plan, by name, also those that are off."""
+    built = {}
+    for name, spec in plan.recording['measure'].items():
+        build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
+        built[name] = build(**measure_keywords(spec))
+    return built
+
+
+def measure(
+    t: stepping.Task,
+    quantity: Measure,
+    mstate: PyTree,
+    state: State,
+    initial_params: PyTree,
+    inputs: tuple[Hyper, Data | None],
+) -> tuple[PyTree, dict[str, jax.Array]]:
+    """One measurement at θ_t, on the hyperparameters of update t and the examples drawn for it."""
+    quiet = t.module.clone(dropout=0.0) if t.dropout else t.module
+
+    def gradient(params: PyTree, batch: Data) -> tuple[jax.Array, PyTree]:
+        def mean_loss(params: PyTree) -> jax.Array:
+            outputs, _ = models.apply(quiet, params, state.stats, t.normalize(batch.inputs), train=True)
+            return t.loss(outputs, batch.labels).mean()
+
+        return jax.value_and_grad(mean_loss)(params)
+
+    hyper, batch = inputs
+    return quantity.update(mstate, Context(state.step, state.params, initial_params, batch, gradient, hyper))

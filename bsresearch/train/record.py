@@ -1,0 +1,135 @@
+"""Rows: what is written at θ_t, with where in training it stands; and how a group's time was spent."""
+
+import contextlib
+import pathlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bsresearch.optim import Hyper
+from bsresearch.plan import Plan
+from bsresearch.store.records import Writer
+
+PHASES = ('updates', 'evaluate', 'measure', 'checkpoint', 'compile')
+
+
+class Clock:
+    """Seconds of a group by phase, over all its sessions. Overhead is what no phase accounts for.
+
+    Args:
+      compiling: seconds spent compiling so far; what rises inside another phase is counted as compiling.
+    """
+
+    def __init__(self, compiling: Callable[[], float]):
+        self.spent = {phase: 0.0 for phase in PHASES}
+        self._compiling = compiling
+        self._before = 0.0
+        self._start = time.perf_counter()
+
+    def resume(self, summary: Mapping[str, float]) -> None:
+        """Adds the time of earlier sessions."""
+        self.spent = {phase: self.spent[phase] + summary[phase] for phase in PHASES}
+        self._before = summary['wall']
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Adds the time inside to a phase."""
+        start, compiled = time.perf_counter(), self._compiling()
+        try:
+            yield
+        finally:
+            compiled = self._compiling() - compiled
+            self.spent['compile'] += compiled
+            self.spent[name] += time.perf_counter() - start - compiled
+
+    @property
+    def wall(self) -> float:
+        """Seconds since the group's start, pauses between sessions left out."""
+        return self._before + time.perf_counter() - self._start
+
+    def summary(self) -> dict[str, float]:
+        """Phases, wall, and overhead = wall − updates − evaluation − measurement − checkpoints − compiling."""
+        wall = self.wall
+        return self.spent | {'wall': wall, 'overhead': wall - sum(self.spent.values())}
+
+
+class Recorder:
+    """Writes the rows of a group's runs."""
+
+    def __init__(self, plans: Sequence[Plan], directories: Sequence[pathlib.Path], clock: Clock):
+        self.plans, self.clock = plans, clock
+        self.writers = [Writer(d) for d in directories]
+        self.seconds_per_update = 0.0
+        self.last: list[dict[str, Any]] = [{} for _ in plans]
+        self._boards = [_board(d) for d in directories] if plans[0].recording['tensorboard'] else []
+
+    def _at(self, r: int, step: int) -> dict[str, Any]:
+        length = self.plans[r].length
+        return {
+            'step': step,
+            'examples': length.examples_at(step),
+            'epoch': length.epoch_at(step),
+            'seconds': step * self.seconds_per_update,
+            'wall_seconds': self.clock.wall,
+        }
+
+    def row(self, r: int, step: int, metrics: Mapping[str, Any]) -> None:
+        """One row of replica r at θ_step."""
+        row = self._at(r, step) | dict(metrics)
+        self.last[r] |= row
+        self.writers[r].rows([row])
+        if self._boards:
+            for name, value in metrics.items():
+                self._boards[r].add_scalar(name, value, step)
+
+    def updates(
+        self, r: int, start: int, count: int, steps: Sequence[int], losses: np.ndarray, hyper: Hyper, norms: Any
+    ) -> None:
+        """Rows of the recorded updates among those from `start` on.
+
+        Args:
+          count: how many of the chunk's updates count; those after a divergence do not.
+          steps: updates to record, all among them.
+          losses: (n,) of the chunk. hyper: (n,) each, as used. norms: (gradient norms, update norms) or None.
+        """
+        for step in steps:
+            i = step - start
+            metrics = {
+                'batch_loss': losses[i],
+                'learning_rate_used': hyper.learning_rate[i],
+                'momentum_used': hyper.momentum[i],
+                'weight_decay_used': hyper.weight_decay[i],
+            }
+            if norms is not None:
+                metrics |= {'gradient_norm': norms[0][i], 'update_norm': norms[1][i]}
+            self.row(r, step, metrics)
+        if self.plans[r].recording['record']['dense']:
+            used = {f'{k}_used': v for k, v in hyper._asdict().items()}
+            values = {'batch_loss': losses, **used}
+            self.writers[r].dense(start, {k: v[:count] for k, v in values.items()})
+
+    def flush(self) -> list[int]:
+        """Makes all rows durable; the position of each file."""
+        for writer in self.writers:
+            writer.flush()
+        return [writer.position() for writer in self.writers]
+
+    def rewind(self, positions: Sequence[int], step: int) -> None:
+        """Forgets what came after the checkpoint at `step`."""
+        for writer, position in zip(self.writers, positions, strict=True):
+            writer.rewind(position, step)
+
+    def close(self) -> None:
+        """Closes all files."""
+        for open_file in (*self.writers, *self._boards):
+            open_file.close()
+
+
+def _board(directory: pathlib.Path) -> Any:
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as e:
+        raise ValueError('config.tensorboard=True needs tensorboardX: pip install -r requirements-track.txt') from e
+    return SummaryWriter(str(directory / 'tensorboard'))

@@ -1,0 +1,240 @@
+"""A group in training: its arrays on the device, its programs, records and checkpoints. The loop calls it in order."""
+
+import functools
+import pathlib
+import time
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from bsresearch import rng
+from bsresearch.data.select import Dataset
+from bsresearch.plan import Plan
+from bsresearch.store.checkpoints import Checkpoints
+from bsresearch.train import calibrate, feed, parallel, program
+from bsresearch.train.divergence import Watch
+from bsresearch.train.evaluate import Evaluator
+from bsresearch.train.events import Events
+from bsresearch.train.record import Clock, Recorder
+
+PyTree = Any
+
+# The device is left at least this often, so that a signal is answered and the console moves.
+CHUNK_SECONDS = 1.0
+
+
+class Report(Protocol):
+    """What training tells its caller."""
+
+    def say(self, text: str) -> None:
+        """One line for the user."""
+
+    def progress(self, step: int, updates_per_second: float, last: dict[str, Any]) -> None:
+        """All replicas stand at θ_step; `last` is the newest row of the first."""
+
+
+class Session:
+    """Args:
+    plans: the group's runs. run_directories: theirs, in the same order. directory: the group's.
+    strategy: parallel.choose's.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        dataset: Dataset,
+        directory: pathlib.Path,
+        run_directories: Sequence[pathlib.Path],
+        strategy: str,
+        report: Report,
+    ):
+        plan = plans[0]
+        self.plans, self.directory, self.report = plans, directory, report
+        self.events = Events(plan)
+        self.group = parallel.Group(len(plans), strategy)
+        self.clock = Clock(lambda: self.group.compile_seconds)
+        self.task = program.task(plan, dataset.scale, parallel.platform())
+        self.feed = feed.Feed(plans, dataset, self.group, self.task.dtype)
+        resident = {'train': self.feed.data} if self.feed.data is not None else {}
+        self.evaluator = Evaluator(self.task, plan, dataset.named(), resident, self.group)
+        self.measures = {n: m for n, m in program.measures(plan).items() if self.events.measure[n]}
+        self.keys = self.group.put([program.keys(p) for p in plans])
+        self.watches = [Watch(p.divergence['loss_factor'], p.divergence['patience']) for p in plans]
+        self.recorder = Recorder(plans, run_directories, self.clock)
+        self.checkpoints = Checkpoints(directory / 'checkpoints', sorted(self.events.keep))
+        self._last_save = time.monotonic()
+        self._ahead: tuple[tuple[int, int], Any] | None = None
+
+    @property
+    def alive(self) -> list[bool]:
+        """Which runs have not diverged."""
+        return [w.alive for w in self.watches]
+
+    # --- where it starts
+
+    def start(self) -> tuple[int, bool]:
+        """Loads the newest whole checkpoint, or makes the initial weights. Returns (t, whether t's events are done)."""
+        fresh = [jax.jit(functools.partial(program.initial, self.task, p))() for p in self.plans]
+        items = {'state': parallel.stack(fresh)}
+        items |= {f'measure_{n}': parallel.stack([m.init(s.params) for s in fresh]) for n, m in self.measures.items()}
+        self._keep_initial(items['state'].params)
+        found = self.checkpoints.restore_latest(items, self.report.say)
+        items, meta = found or (items, None)
+        count = len(self.plans)
+        self.state = self.group.put(parallel.unstack(items['state'], count))
+        self.mstates = {n: self.group.put(parallel.unstack(items[f'measure_{n}'], count)) for n in self.measures}
+        if meta is None:
+            self.recorder.rewind([0] * count, 0)
+            with self.clock.phase('compile'):
+                self.recorder.seconds_per_update = calibrate.seconds_per_update(
+                    self.task, self.group, self.feed, fresh[0], program.keys(self.plans[0])
+                )
+            return 0, False
+        self.recorder.rewind(meta['positions'], meta['step'])
+        self.recorder.seconds_per_update = meta['seconds_per_update']
+        for watch, state in zip(self.watches, meta['divergence'], strict=True):
+            watch.state = state
+        self.clock.resume(meta['seconds'])
+        return meta['step'], meta['events_done']
+
+    def _keep_initial(self, params: PyTree) -> None:
+        """The initial weights, stored once, apart from the checkpoints that rotate."""
+        with Checkpoints(self.directory / 'initial') as store:
+            if not store.steps():
+                store.save(0, {'params': params}, {})
+                store.wait()
+            items, _ = store.restore(0, {'params': params})
+        self.initial_params = self.group.put(parallel.unstack(items['params'], len(self.plans)))
+
+    # --- events at θ_t
+
+    def observe(self, t: int) -> None:
+        """Evaluates and measures what is due at θ_t, and writes the rows."""
+        alive = self.alive
+        rows: list[dict[str, Any]] = [{} for _ in alive]
+        if t in self.events.evaluate:
+            with self.clock.phase('evaluate'):
+                for row, found in zip(rows, self.evaluator(self.state, alive), strict=True):
+                    row |= found
+        with self.clock.phase('measure'):
+            for name in self.measures:
+                if t in self.events.measure[name]:
+                    for row, found in zip(rows, self._measure(name, t), strict=True):
+                        row |= found
+        for r, row in enumerate(rows):
+            if row and alive[r]:
+                self.recorder.row(r, t, row)
+
+    def _measure(self, name: str, t: int) -> list[dict[str, Any]]:
+        quantity = self.measures[name]
+        inputs = [self._measure_inputs(name, quantity.batch_size, plan, t) for plan in self.plans]
+        inputs = parallel.stack(inputs) if self.group.strategy == 'vmap' else inputs
+        fn = functools.partial(program.measure, self.task, quantity)
+        args = (self.mstates[name], self.state, self.initial_params, inputs)
+        result = self.group.map(f'measure/{name}', fn, args, (True,) * 4, alive=self.alive)
+        if self.group.strategy == 'vmap':
+            self.mstates[name], metrics = result
+            return parallel.unstack(jax.tree.map(np.asarray, metrics), len(self.plans))
+        before = self.mstates[name]
+        self.mstates[name] = [old if new is None else new[0] for old, new in zip(before, result, strict=True)]
+        return [{} if x is None else jax.tree.map(np.asarray, x[1]) for x in result]
+
+    def _measure_inputs(self, name: str, size: int, plan: Plan, t: int) -> tuple[Any, Any]:
+        """The hyperparameters of update t, and `size` examples from the measurement's own stream (None for none)."""
+        at = min(t, self.events.total - 1)
+        hyper = jax.tree.map(lambda x: x[0], feed.hyper(plan, at, at + 1, self.task.dtype))
+        if not size:
+            return hyper, None
+        rows = rng.generator(plan.data_seed, f'measure/{name}', t).integers(0, plan.epoch_size, size)
+        return hyper, self.feed.gather(np.sort(rows))
+
+    def save_due(self, t: int) -> bool:
+        """Whether a checkpoint is to be made at θ_t."""
+        recent = time.monotonic() - self._last_save < self.plans[0].recording['checkpoint']['min_seconds']
+        return t in self.events.keep or (t in self.events.checkpoint and not recent)
+
+    def save(self, t: int, events_done: bool) -> None:
+        """Records first, then the checkpoint that knows where they end."""
+        if t in self.checkpoints.steps():
+            return
+        with self.clock.phase('checkpoint'):
+            positions = self.recorder.flush()
+            items = {'state': parallel.stack(self.group.get(self.state))}
+            items |= {f'measure_{n}': parallel.stack(self.group.get(m)) for n, m in self.mstates.items()}
+            meta = {
+                'step': t,
+                'examples': self.plans[0].length.examples_at(t),
+                'events_done': events_done,
+                'positions': positions,
+                'seconds_per_update': self.recorder.seconds_per_update,
+                'divergence': [w.state for w in self.watches],
+                'seconds': self.clock.summary(),
+            }
+            self.checkpoints.save(t, items, meta)
+            self._last_save = time.monotonic()
+
+    # --- updates
+
+    def advance(self, t: int) -> int:
+        """Runs the updates from t to the next event on the device, records them; returns how many."""
+        alive = self.alive
+        count, norms = self._span(t)
+        with self.clock.phase('updates'):
+            start = time.perf_counter()
+            data, tables, hyper = self._chunk(t, count)
+            fn = functools.partial(program.advance, self.task, norms)
+            args = (self.state, data, tables, self.keys, np.int32(count))
+            mapped = (True, self.feed.data is None, True, True, False)
+            result = self.group.map(f'advance/{norms}', fn, args, mapped, donate=(0,), alive=alive)
+            if t + count < self.events.total:
+                self._ahead = (t + count, n := self._span(t + count)[0]), self.feed.chunk(t + count, n)
+            infos, finite = self._collect(result, count)
+            seconds = time.perf_counter() - start
+        for r, info in enumerate(infos):
+            if info is not None:
+                self._record(r, t, info, norms, hyper[r], finite[r])
+        self.report.progress(t + count, count * sum(alive) / seconds, self.recorder.last[0])
+        return count
+
+    def _span(self, t: int) -> tuple[int, bool]:
+        group_seconds = self.recorder.seconds_per_update * len(self.plans)
+        limit = max(1, int(CHUNK_SECONDS / max(group_seconds, 1e-9)))
+        return self.events.span(t, min(self.feed.capacity, limit))
+
+    def _chunk(self, t: int, count: int) -> Any:
+        """The chunk made while the device worked, if it is the one wanted."""
+        ahead, self._ahead = self._ahead, None
+        return ahead[1] if ahead is not None and ahead[0] == (t, count) else self.feed.chunk(t, count)
+
+    def _collect(self, result: Any, count: int) -> tuple[list[Any], list[bool]]:
+        """Takes the new state; waits for the scalars of each replica (None for one that was passed over)."""
+        cut = lambda info: jax.tree.map(lambda x: np.asarray(x)[..., :count], info)
+        if self.group.strategy == 'vmap':
+            self.state, info, finite = result
+            return parallel.unstack(cut(info), len(self.plans)), [bool(f) for f in np.asarray(finite)]
+        self.state = [old if new is None else new[0] for old, new in zip(self.state, result, strict=True)]
+        infos = [None if x is None else cut(x[1]) for x in result]
+        return infos, [x is None or bool(x[2]) for x in result]
+
+    def _record(self, r: int, t: int, info: Any, norms: bool, hyper: Any, finite: bool) -> None:
+        watch, count = self.watches[r], len(info.loss)
+        if not watch.alive:
+            return
+        watch.see(t, info.loss, finite)
+        end = t + count if watch.alive else min(t + count, watch.state['step'] + 1)
+        recorded = self.events.record
+        steps = recorded[bisect_left(recorded, t) : bisect_left(recorded, end)]
+        if norms:
+            steps = range(t, end)
+        both = (info.gradient_norm, info.update_norm) if norms else None
+        self.recorder.updates(r, t, end - t, steps, info.loss, hyper, both)
+        if not watch.alive:
+            self.recorder.row(r, watch.state['step'], {'diverged': True})
+
+    def close(self) -> None:
+        """Frees files and threads."""
+        self.recorder.close()
+        self.checkpoints.close()

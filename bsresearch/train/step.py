@@ -1,0 +1,153 @@
+"""One update of one replica: a pure function. Micro-batches sum gradients and weights and divide once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from bsresearch import losses, models
+from bsresearch.data import preprocess
+from bsresearch.optim import Hyper, Transform
+from bsresearch.train.state import Batch, Data, Info, Keys, State
+
+PyTree = Any
+
+
+@dataclass(frozen=True)
+class Task:
+    """The static parts of training, closed over by the compiled programs.
+
+    Attributes:
+      module: the network. dtype: of inputs and weights.
+      loss: (outputs, labels) → (B,) losses.
+      transform: hyperparameters → optimizer.
+      normalize: stored inputs → network inputs.
+      augment, crop_padding: data/preprocess.py. epoch_size: examples in the training set.
+      dropout: whether the network draws per-example noise.
+      clip_norm, clip_value: clipping of the whole batch's gradient, None for none.
+      micro_batch_size: examples per gradient call; the batch size for a single call.
+    """
+
+    module: nn.Module
+    dtype: Any
+    loss: Callable[[jax.Array, jax.Array], jax.Array]
+    transform: Transform
+    normalize: Callable[[jax.Array], jax.Array]
+    augment: tuple[str, ...]
+    crop_padding: int
+    epoch_size: int
+    dropout: bool
+    clip_norm: float | None
+    clip_value: float | None
+    micro_batch_size: int
+
+
+def norm(tree: PyTree) -> jax.Array:
+    """Euclidean norm over all leaves."""
+    return jnp.sqrt(sum(jnp.vdot(x, x).real for x in jax.tree.leaves(tree)))
+
+
+def init(task: Task, key: jax.Array, example_shape: tuple[int, ...]) -> State:
+    """θ_0 from a key of the `init` stream."""
+    params, stats = models.init(task.module, key, example_shape)
+    zero = jnp.zeros((), task.dtype)
+    opt_state = task.transform(Hyper(zero, zero, zero)).init(params)
+    return State(jnp.zeros((), jnp.int32), params, stats, opt_state)
+
+
+def loss_sum(
+    task: Task, params: PyTree, stats: PyTree, data: Data, batch: Batch, weights: jax.Array, keys: Keys
+) -> tuple[jax.Array, PyTree]:
+    """Σ w_i l_i over the batch's examples in training mode, and the new model statistics."""
+    inputs = data.inputs[batch.ids]
+    place = (batch.epoch, batch.offset, len(batch.ids), task.epoch_size)
+    if task.augment:
+        inputs = preprocess.augment(
+            preprocess.example_keys(keys.augment, *place), inputs, task.augment, task.crop_padding
+        )  # fmt: skip
+    dropout = preprocess.example_keys(keys.dropout, *place) if task.dropout else None
+    outputs, stats = models.apply(
+        task.module, params, stats, task.normalize(inputs), train=True, weights=weights, keys=dropout
+    )
+    return losses.weighted_sum(task.loss(outputs, data.labels[batch.ids]), weights), stats
+
+
+def _whole(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> tuple[jax.Array, PyTree, PyTree]:
+    """(mean loss, its gradient, new statistics) from one gradient call."""
+    weights = (jnp.arange(len(batch.ids)) < batch.count).astype(task.dtype)
+
+    def mean_loss(params: PyTree) -> tuple[jax.Array, PyTree]:
+        total, stats = loss_sum(task, params, state.stats, data, batch, weights, keys)
+        return total / batch.count.astype(task.dtype), stats
+
+    (loss, stats), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+    return loss, gradient, stats
+
+
+def _accumulated(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> tuple[jax.Array, PyTree, PyTree]:
+    """The same from micro-batches; the last may be ragged (padded with weight zero)."""
+    size, micro = len(batch.ids), task.micro_batch_size
+    calls = -(-size // micro)
+    ids = jnp.pad(batch.ids, (0, calls * micro - size)).reshape(calls, micro)
+
+    def add(total: PyTree, call: tuple[jax.Array, jax.Array]) -> tuple[PyTree, None]:
+        start, rows = call
+        weights = (start + jnp.arange(micro) < batch.count).astype(task.dtype)
+        offset = batch.offset + start
+        part = Batch(rows, batch.count, batch.epoch + offset // task.epoch_size, offset % task.epoch_size)
+        value = lambda p: loss_sum(task, p, state.stats, data, part, weights, keys)
+        (loss, stats), gradient = jax.value_and_grad(value, has_aux=True)(state.params)
+        # Each micro-batch's statistics are one update from it: their mean by examples is one update from the batch.
+        stats = jax.tree.map(lambda s: s * weights.sum(), stats)
+        return jax.tree.map(jnp.add, total, (loss, gradient, stats)), None
+
+    zero = jax.tree.map(jnp.zeros_like, (jnp.zeros((), task.dtype), state.params, state.stats))
+    starts = jnp.arange(calls, dtype=jnp.int32) * micro
+    total, _ = jax.lax.scan(add, zero, (starts, ids))
+    loss, gradient, stats = jax.tree.map(lambda x: x / batch.count.astype(task.dtype), total)
+    return loss, gradient, stats
+
+
+def _clip(task: Task, gradient: PyTree) -> PyTree:
+    if task.clip_value is not None:
+        gradient = jax.tree.map(lambda g: jnp.clip(g, -task.clip_value, task.clip_value), gradient)
+    if task.clip_norm is not None:
+        # As torch's clip_grad_norm_ but without its 1e-6: the bound is exact, and below it nothing changes.
+        factor = jnp.minimum(1, task.clip_norm / jnp.maximum(norm(gradient), jnp.finfo(task.dtype).tiny))
+        gradient = jax.tree.map(lambda g: g * factor, gradient)
+    return gradient
+
+
+def step(
+    task: Task, state: State, data: Data, batch: Batch, hyper: Hyper, keys: Keys, *, norms: bool
+) -> tuple[State, Info]:
+    """θ_t → θ_{t+1}.
+
+    Args:
+      norms: whether Info carries the norms. They never change the update: bit for bit the same with and without.
+    """
+    gradient_of = _whole if task.micro_batch_size == len(batch.ids) else _accumulated
+    loss, gradient, stats = gradient_of(task, state, data, batch, keys)
+    fused = len(batch.ids) == 1
+    if not fused:
+        # The gradient comes out of a matrix product, so it is in memory anyway; the barrier keeps the update's
+        # rounding free of what else reads it. At B = 1 it is an outer product, fused into the update: a barrier
+        # would halve the speed, so the norm is taken from a second gradient instead.
+        gradient = jax.lax.optimization_barrier(gradient)
+    info = Info(loss, *(jnp.zeros((0,), task.dtype),) * 2)
+    if norms:
+        apart = gradient
+        if fused:
+            frozen = jax.lax.optimization_barrier(state)
+            _, apart, _ = gradient_of(task, frozen, data, batch, keys)
+        info = info._replace(gradient_norm=norm(apart))
+    updates, opt_state = task.transform(hyper).update(_clip(task, gradient), state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    if norms:
+        before, after = jax.lax.optimization_barrier((state.params, params))
+        info = info._replace(update_norm=norm(jax.tree.map(jnp.subtract, after, before)))
+    return State(state.step + 1, params, stats, opt_state), info

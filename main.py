@@ -1,0 +1,23 @@
+"""Flags → config → study. `python main.py --config=configs/….py --workdir=…`; `--config.<field>=…` overrides a field."""
+
+import sys
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from bsresearch import command
+
+_CONFIG = config_flags.DEFINE_config_file('config', None, 'A config file.', lock_config=False, accept_new_attributes=True)
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Where runs are written, and found again.')
+_DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Print the runs that would be made; write nothing.')
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command and leaves with its exit code."""
+    if len(argv) > 1:
+        sys.exit(command.usage(f'unexpected argument {argv[1]!r}'))
+    sys.exit(command.run(flags.FLAGS['config'], _WORKDIR.value, dry_run=_DRY_RUN.value))
+
+
+if __name__ == '__main__':
+    app.run(main, flags_parser=command.parse_flags)
