@@ -1,4 +1,4 @@
-"""Flags → config → study. `python main.py --config=configs/….py --workdir=…`; `--config.<field>=…` overrides a field."""
+"""Flags → config → study: `python main.py --config=configs/….py --workdir=… [--config.<field>=…]`."""
 
 import sys
 
@@ -7,7 +7,9 @@ from ml_collections import config_flags
 
 from bsresearch import command
 
-_CONFIG = config_flags.DEFINE_config_file('config', None, 'A config file.', lock_config=False, accept_new_attributes=True)
+_CONFIG = config_flags.DEFINE_config_file(
+    'config', None, 'A config file.', lock_config=False, accept_new_attributes=True
+)
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Where runs are written, and found again.')
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Print the runs that would be made; write nothing.')
 

@@ -1,4 +1,4 @@
-"""The command line behind main.py: flags in, exit code out; errors of the user's making are one line, not a traceback."""
+"""The command line behind main.py: flags in, exit code out; a user's error is one line, not a traceback."""
 
 import os
 import pathlib
@@ -36,7 +36,7 @@ def parse_flags(argv: list[str]) -> list[str]:
     except flags.Error as e:
         sys.exit(usage(str(e)))
     except (AttributeError, KeyError, TypeError, ValueError) as e:
-        sys.exit(usage(f'bad --config override: {str(e).strip().splitlines()[-1]}'))
+        sys.exit(usage(f'bad config file or --config override: {str(e).strip().splitlines()[-1]}'))
 
 
 def declared(flag: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -51,7 +51,7 @@ def declared(flag: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def use_compilation_cache() -> None:
     """Compiled programs persist: a second launch compiles nothing anew."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.read('jax_compilation_cache_dir') is None:
         jax.config.update('jax_compilation_cache_dir', os.path.expanduser('~/.cache/bsresearch/xla'))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
     jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)

@@ -124,4 +124,6 @@ class Console:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f'{value:.4g}'
-    return f'{value:,}' if isinstance(value, int) and not isinstance(value, bool) else '–' if value is None else str(value)
+    return (
+        f'{value:,}' if isinstance(value, int) and not isinstance(value, bool) else '–' if value is None else str(value)
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from bsresearch import plan as planning
+from bsresearch import resolve
 from bsresearch.console import Console
 from bsresearch.plan import Plan
 from bsresearch.train import evaluate, events, feed, parallel, program
@@ -27,15 +27,23 @@ def group_bytes(plans: Sequence[Plan]) -> tuple[int, int]:
     Disk: two rotating checkpoints, the kept ones, the initial weights and the rows.
     """
     plan = plans[0]
-    data = planning.dataset(plan.data)
+    data = resolve.dataset(plan.data)
     task = program.task(plan, data.scale, parallel.platform())
     state = jax.eval_shape(functools.partial(program.initial, task, plan))
-    at_once = len(plans) if parallel.choose(plan.execution['strategy'], len(plans), parallel.platform()) == 'vmap' else 1
+    at_once = (
+        len(plans) if parallel.choose(plan.execution['strategy'], len(plans), parallel.platform()) == 'vmap' else 1
+    )
     resident = feed.resident(plan.execution['data_residence'], data)
-    examples = sum(s.inputs.nbytes + s.labels.nbytes for s in data.named().values()) if resident else feed.BYTES_PER_CHUNK
+    examples = (
+        sum(s.inputs.nbytes + s.labels.nbytes for s in data.named().values()) if resident else feed.BYTES_PER_CHUNK
+    )
     batch = max(task.micro_batch_size, evaluate.batch_size(plan, parallel.platform()))
-    activations = 8 * 4 * batch * (math.prod(plan.example_shape) + sum(x.shape[-1] for x in jax.tree.leaves(state.params)))
-    memory = examples + len(plans) * (_bytes(state) + _bytes(state.params)) + at_once * (_bytes(state.params) + activations)
+    activations = (
+        8 * 4 * batch * (math.prod(plan.example_shape) + sum(x.shape[-1] for x in jax.tree.leaves(state.params)))
+    )
+    memory = (
+        examples + len(plans) * (_bytes(state) + _bytes(state.params)) + at_once * (_bytes(state.params) + activations)
+    )
     when = events.Events(plan)
     rows = len(when.record) + len(when.norms) + len(when.evaluate)
     dense = 16 * when.total if plan.recording['record']['dense'] else 0
@@ -59,4 +67,6 @@ def show(console: Console, plans: Sequence[Plan], groups: Sequence[Sequence[Plan
             }
     console.plans(plans, [facts[p.id] for p in plans], 'dry run: nothing is written')
     updates = sum(p.length.total_steps for p in plans)
-    console.say(f'{len(plans)} runs in {len(groups)} groups, {updates:,} updates, about {disk / 2**20:,.0f} MiB on disk')
+    console.say(
+        f'{len(plans)} runs in {len(groups)} groups, {updates:,} updates, about {disk / 2**20:,.0f} MiB on disk'
+    )

@@ -14,10 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bsresearch import meta, sweep
-from bsresearch import plan as planning
+from bsresearch import meta, resolve, sweep
 from bsresearch.console import Console
-from bsresearch.plan import Plan
+from bsresearch.plan import Plan, canonical
 from bsresearch.store import leases, paths
 from bsresearch.train import loop, parallel, program
 from bsresearch.train.session import Session
@@ -56,7 +55,7 @@ def signals() -> Iterator[list[int]]:
         caught.append(number)
         signal.signal(number, before[number])
 
-    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    before: dict[int, Any] = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
     for number in before:
         signal.signal(number, note)
     try:
@@ -88,7 +87,9 @@ def unfinished(workdir: pathlib.Path, plans: Sequence[Plan]) -> list[Plan]:
 def _load_group(directory: pathlib.Path) -> Group:
     stored = paths.read_json(directory / 'group.json')
     if stored is None:
-        raise ValueError(f'{directory}/group.json is missing, which its runs point to; restore it or use another workdir')
+        raise ValueError(
+            f'{directory}/group.json is missing, which its runs point to; restore it or use another workdir'
+        )
     plans = [Plan.from_json(p) for p in stored['plans']]
     return Group(stored['id'], plans, stored['strategy'], directory)
 
@@ -101,6 +102,7 @@ def form(workdir: pathlib.Path, plans: Sequence[Plan], say: Any) -> list[Group]:
             mine = [p for p in todo if p.study == study]
             while started := [p for p in mine if status(workdir, p)]:
                 group = _load_group(paths.group_dir(workdir, study, status(workdir, started[0])['group']))
+                _write_runs(group)
                 _tell_differences(group, started, say)
                 groups.append(group)
                 members = {p.id for p in group.plans}
@@ -121,19 +123,25 @@ def _create(workdir: pathlib.Path, plans: list[Plan]) -> Group:
         directory / 'group.json',
         {'id': name, 'strategy': strategy, 'plans': [p.to_json() for p in plans]},
     )
-    for index, plan in enumerate(plans):
-        folder = group.run_directory(plan)
-        paths.write_json(folder / 'config.json', {'resolved': plan.resolved(), 'declared': plan.declared})
-        facts = {'group': name, 'index': index, 'strategy': strategy, 'replicas': len(plans)}
-        paths.write_json(folder / 'meta.json', {'id': plan.id, 'study': plan.study, 'status': 'running'} | facts)
+    _write_runs(group)
     return group
+
+
+def _write_runs(group: Group) -> None:
+    """The runs' config and meta, but for those that have them: a kill may have come between two."""
+    facts = {'group': group.id, 'strategy': group.strategy, 'replicas': len(group.plans), 'status': 'running'}
+    for index, plan in enumerate(group.plans):
+        if not _status(group, plan):
+            folder = group.run_directory(plan)
+            paths.write_json(folder / 'config.json', {'resolved': plan.resolved(), 'declared': plan.declared})
+            paths.write_json(folder / 'meta.json', {'id': plan.id, 'study': plan.study, 'index': index} | facts)
 
 
 def _tell_differences(group: Group, asked: Sequence[Plan], say: Any) -> None:
     """Execution and recording stay as the group was started with."""
     ids = {p.id: p for p in group.plans}
     for plan in asked:
-        if plan.id in ids and planning.canonical(plan.recording) != planning.canonical(ids[plan.id].recording):
+        if plan.id in ids and canonical(plan.recording) != canonical(ids[plan.id].recording):
             say(f'group {group.id} goes on with the recording it was started with; this command asks for another')
             return
 
@@ -167,9 +175,11 @@ def _train(group: Group, console: Console, caught: list[int], number: int, total
         return
     console.start_group(group.plans, group.strategy, number, total)
     started = time.time()
-    dataset = planning.dataset(group.plans[0].data)
+    dataset = resolve.dataset(group.plans[0].data)
     if dataset.checksum != group.plans[0].data_checksum:
-        raise ValueError(f'data set {group.plans[0].data["name"]} changed since group {group.id} was started; restore it')
+        raise ValueError(
+            f'data set {group.plans[0].data["name"]} changed since group {group.id} was started; restore it'
+        )
     directories = [group.run_directory(p) for p in group.plans]
     session = Session(group.plans, dataset, group.directory, directories, group.strategy, console)
     try:

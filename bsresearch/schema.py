@@ -3,6 +3,8 @@
 Fields whose value is None are not given. `config.sweep.<field>` holds axes (DESIGN: grids); see sweep.py.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict, config_dict
 
 SCHEMA_VERSION = 1
@@ -30,8 +32,8 @@ def when(**given: object) -> ConfigDict:
     )
 
 
-def defaults() -> ConfigDict:
-    """A complete config: Shen's MLP on digits, SGD. Units are in the names."""
+def defaults() -> Any:
+    """A complete config, a ConfigDict (typed Any: its fields are made at run time): Shen's MLP on digits, SGD."""
     c = ConfigDict()
     c.study = 'train'  # the kind of question: a file in bsresearch/studies
     # --- what is trained: these fields make a run's id

@@ -9,28 +9,21 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from bsresearch import plan as planning
-from bsresearch import schema
+from bsresearch import lookup, resolve, schema
+from bsresearch.plan import Plan, canonical
+from bsresearch.store.flat import flatten
 
 Axis = list[dict[str, Any]]
 
 LENGTHS = ('total_epochs', 'total_examples', 'total_steps')
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-    """Nested mappings → dotted paths."""
-    flat = {}
-    for key, value in tree.items():
-        path = f'{prefix}{key}'
-        flat |= flatten(value, f'{path}.') if isinstance(value, Mapping) else {path: value}
-    return flat
-
-
 def _set(tree: dict[str, Any], path: str, value: Any) -> None:
     *parents, leaf = path.split('.')
     for parent in parents:
         if not isinstance(tree.get(parent), dict):
-            raise ValueError(f'unknown config field {path}; {parent} is not a section')
+            cure = f'{parent} is not a section' if parent in tree else lookup.nearest(parent, tree)
+            raise ValueError(f'unknown config field {path}; {cure}')
         tree = tree[parent]
     tree[leaf] = value
 
@@ -57,14 +50,15 @@ def assign(declared: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 def _axes(sweep: Mapping[str, Any]) -> list[Axis]:
     """Each axis as a list of changes."""
     sweep = dict(sweep)
-    together = flatten(sweep.pop('zip', {}))
-    single = flatten(sweep)
+    together = sweep.pop('zip', {})
+    if not isinstance(together, Mapping):
+        raise ValueError(f'config.sweep.zip={together!r}: a section of axes is needed')
+    together, single = flatten(together), flatten(sweep)
     for path, values in (single | together).items():
         if not isinstance(values, list | tuple) or not values:
             raise ValueError(f'config.sweep.{path}={values!r}: a non-empty tuple of values is needed')
-        if len({planning.canonical(v) for v in values}) < len(values):
-            if path in single:
-                raise ValueError(f'config.sweep.{path}={values!r} repeats a value')
+        if path in single and len({canonical(v) for v in values}) < len(values):
+            raise ValueError(f'config.sweep.{path}={values!r} repeats a value')
     axes = [[{path: v} for v in values] for path, values in single.items()]
     if together:
         lengths = {path: len(values) for path, values in together.items()}
@@ -96,7 +90,7 @@ def _drop_axes(sweep: dict[str, Any], overridden: Mapping[str, Any]) -> dict[str
     return prune(sweep, '')
 
 
-def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> list[planning.Plan]:
+def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> list[Plan]:
     """All runs of a declared config.
 
     Args:
@@ -108,13 +102,11 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
     """
     overrides = dict(overrides or {})
     config = copy.deepcopy(dict(declared))
-    planning.check_fields(config)
+    resolve.check_fields(config)
     sections = {p.split('.')[0] for p in overrides}
     unknown = sections - set(config)
     if unknown:
         name = sorted(unknown)[0]
-        from bsresearch import lookup
-
         raise ValueError(f'unknown config field {name}; {lookup.nearest(name, config)}')
     for path, value in overrides.items():
         if path.startswith('sweep.'):
@@ -127,6 +119,7 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
     axes = _axes(config.pop('sweep'))
     fixed = {p: v for p, v in overrides.items() if not p.startswith('sweep.')}
     base = assign(config | {'sweep': {}}, fixed)
+    resolve.check_fields(base)
     plans = []
     for combination in itertools.product(*axes):
         changes: dict[str, Any] = {}
@@ -135,16 +128,16 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
             if repeated:
                 raise ValueError(f'config.sweep sets {sorted(repeated)[0]} on two axes')
             changes |= change
-        plans.append(planning.resolve(assign(base, changes)))
+        plans.append(resolve.resolve(assign(base, changes)))
     unique = {p.id: p for p in plans}
     if len(unique) < len(plans):
         raise ValueError(f'the grid names {len(plans)} runs but only {len(unique)} differ; remove repeated axes')
     return plans
 
 
-def groups(plans: list[planning.Plan]) -> list[list[planning.Plan]]:
+def groups(plans: list[Plan]) -> list[list[Plan]]:
     """Plans that can share a compiled program, at most `max_replicas` together, in the order of their first member."""
-    shared: dict[str, list[planning.Plan]] = {}
+    shared: dict[str, list[Plan]] = {}
     for plan in plans:
         shared.setdefault(plan.static_key(), []).append(plan)
     size = plans[0].execution['max_replicas'] if plans else 1

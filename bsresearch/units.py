@@ -84,7 +84,7 @@ class Length:
         """Epochs seen before update `step`, as a number to plot."""
         return self.examples_at(step) / self.epoch_examples
 
-    def examples_of(self, *, epochs: float | None = None, examples: float | None = None) -> int:
+    def examples_of(self, *, epochs: float | None = None, examples: float | Fraction | None = None) -> int:
         """A length given in epochs or examples as a whole number of examples (rounded up)."""
         return math.ceil(exact(epochs) * self.epoch_examples if epochs is not None else exact(examples or 0))
 
@@ -132,6 +132,8 @@ def length(
     ((unit, value),) = given.items()
     if not value > 0 or not math.isfinite(value):
         raise ValueError(f'{unit}={value}: a length must be positive and finite')
+    if unit != 'total_epochs' and value != int(value):
+        raise ValueError(f'{unit}={value}: a whole number is needed; total_epochs takes fractions')
     # An unbounded run first: it knows how updates and epochs turn into examples.
     endless = Length(epoch_size, batch_size, 2**62, boundary)
     if unit == 'total_steps':

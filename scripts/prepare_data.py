@@ -149,7 +149,7 @@ def _lock(data_dir: pathlib.Path) -> Iterator[None]:
 def main(argv: list[str]) -> int | None:
     """Flags to values; errors to one message and exit code 2."""
     f = flags.FLAGS
-    folder = lambda given: pathlib.Path(given).expanduser().absolute() if given else None  # noqa: E731
+    folder = lambda given: pathlib.Path(given).expanduser().absolute() if given else None
     logging.set_verbosity(logging.FATAL)  # TFDS's and Pillow's remarks; failures arrive as exceptions.
     try:
         if len(argv) > 1:

@@ -18,7 +18,7 @@ def load() -> Splits:
 
     Reference: UCI "Optical Recognition of Handwritten Digits", test part, through `sklearn.datasets.load_digits`.
     """
-    from sklearn.datasets import load_digits  # Here: 1 s to import, and only this set needs it.
+    from sklearn.datasets import load_digits  # Here: seconds to import, and only this set needs it.
 
     data: Any = load_digits()
     order = np.random.default_rng(0).permutation(len(data.target))

@@ -10,7 +10,9 @@ from bsresearch import rng
 AUGMENTATIONS = ('flip', 'crop')
 
 
-def check(augment: tuple[str, ...], example_shape: tuple[int, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+def check(
+    augment: tuple[str, ...], example_shape: tuple[int, ...], mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
     """Raises ValueError where the settings do not fit examples of this shape."""
     for name in augment:
         if name not in AUGMENTATIONS:

@@ -8,6 +8,7 @@ import numpy as np
 from bsresearch.units import Length, exact
 
 FIELDS = ('every_steps', 'every_examples', 'every_epochs', 'at_steps', 'at_examples', 'at_epochs', 'log_spaced')
+WHOLE = ('every_steps', 'at_steps', 'log_spaced')
 
 
 def check(spec: Mapping[str, Any], field: str) -> None:
@@ -16,6 +17,8 @@ def check(spec: Mapping[str, Any], field: str) -> None:
         values = spec[name] if name.startswith('at_') else (spec[name],)
         if any(isinstance(v, bool) or not isinstance(v, int | float) or v < 0 for v in values):
             raise ValueError(f'{field}.{name}={spec[name]}: numbers of at least 0 are needed')
+        if name in WHOLE and any(v != int(v) for v in values):
+            raise ValueError(f'{field}.{name}={spec[name]}: whole numbers are needed')
 
 
 def _marks(every: Any, total: int, per: int) -> list[int]:
@@ -42,8 +45,8 @@ def points(spec: Mapping[str, Any], length: Length, field: str = 'when') -> list
     if spec['every_epochs']:
         found |= {length.step_at(e) for e in _marks(spec['every_epochs'], total, length.epoch_examples)}
     if spec['log_spaced']:
-        found |= {int(round(t)) for t in np.geomspace(1, max(steps, 1), int(spec['log_spaced']))} | {0}
-    at = [('at_steps', s, s, steps) for s in spec['at_steps']]
+        found |= {round(t) for t in np.geomspace(1, max(steps, 1), int(spec['log_spaced']))} | {0}
+    at: list[tuple[str, float, int, float]] = [('at_steps', s, s, steps) for s in spec['at_steps']]
     at += [('at_examples', e, length.step_at(e), total) for e in spec['at_examples']]
     for e in spec['at_epochs']:
         examples = length.examples_of(epochs=e)
@@ -53,3 +56,8 @@ def points(spec: Mapping[str, Any], length: Length, field: str = 'when') -> list
             raise ValueError(f'{field}.{name} has the point {value}, past the end of the run ({limit:g})')
         found.add(step)
     return sorted(found)
+
+
+def rest(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a measurement's section holds beside its points: the keywords of its `build`."""
+    return {k: v for k, v in spec.items() if k not in FIELDS}

@@ -1,4 +1,4 @@
-"""Networks. A file per family with `build(num_outputs, …) -> flax module`; this module is all the rest of the code sees."""
+"""Networks: a file per family with `build(num_outputs, …) -> flax module`, reached through init and apply alone."""
 
 from typing import Any
 
@@ -43,7 +43,8 @@ def apply(
       (B, num_outputs) in the weights' dtype, and the statistics (unchanged unless `train`).
     """
     variables = {'params': params} | ({'stats': stats} if stats else {})
-    kwargs = dict(train=train, weights=weights, keys=keys)
+    kwargs: dict[str, Any] = dict(train=train, weights=weights, keys=keys)
+    outputs: Any
     if train and stats:
         outputs, updated = module.apply(variables, inputs, mutable=['stats'], **kwargs)
         stats = updated['stats']

@@ -26,6 +26,7 @@ class Cnn(nn.Module):
     def __call__(
         self, x: jax.Array, *, train: bool, weights: jax.Array | None = None, keys: jax.Array | None = None
     ) -> jax.Array:
+        """(B, num_outputs) logits; arguments as in `models.apply`."""
         if x.ndim != 4 or min(x.shape[1:3]) < 2 ** len(self.widths):
             need = 2 ** len(self.widths)
             raise ValueError(
@@ -74,6 +75,4 @@ def build(
         raise ValueError(
             f'model.widths={widths}, kernel_size={kernel_size}, dense_width={dense_width}: each at least 1'
         )
-    return Cnn(
-        num_outputs, tuple(widths), kernel_size, dense_width, init, batch_norm, dropout, ghost_batch_size, dtype
-    )
+    return Cnn(num_outputs, tuple(widths), kernel_size, dense_width, init, batch_norm, dropout, ghost_batch_size, dtype)

@@ -1,4 +1,4 @@
-"""Layers that flax lacks: convolution and pooling fast inside a CPU loop, batch norm over ghost groups, dropout by example."""
+"""Layers that flax lacks: convolution and pooling for loops on a CPU, ghost batch norm, dropout by example."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -98,6 +98,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool, weights: jax.Array | None) -> jax.Array:
+        """x: (B, …, C); weights: (B,), 0 for padding."""
         features, wide = x.shape[-1], weight_dtype(self.dtype)
         scale = self.param('scale', nn.initializers.ones, (features,), wide)
         bias = self.param('bias', nn.initializers.zeros, (features,), wide)
@@ -130,6 +131,7 @@ class Dropout(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool, keys: jax.Array | None) -> jax.Array:
+        """x: (B, …); keys: (B,)."""
         if not train or self.rate == 0:
             return x
         if keys is None:

@@ -17,6 +17,7 @@ class Linear(nn.Module):
     def __call__(
         self, x: jax.Array, *, train: bool, weights: jax.Array | None = None, keys: jax.Array | None = None
     ) -> jax.Array:
+        """(B, num_outputs) logits; arguments as in `models.apply`."""
         del train, weights, keys
         return layers.dense(self.num_outputs, self.kernel_init, self.dtype, 'output')(x.reshape(x.shape[0], -1))
 

@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons. Shen's 784-1024-1024-10 is the default; Brownlee's 2-50-3 and Hoffer's 5×512 are settings."""
+"""Multi-layer perceptrons. Shen's 784-1024-1024-10 is the default; Brownlee's and Hoffer's are settings."""
 
 import jax
 from flax import linen as nn
@@ -21,6 +21,7 @@ class Mlp(nn.Module):
     def __call__(
         self, x: jax.Array, *, train: bool, weights: jax.Array | None = None, keys: jax.Array | None = None
     ) -> jax.Array:
+        """(B, num_outputs) logits; arguments as in `models.apply`."""
         x = x.reshape(x.shape[0], -1)
         for i, width in enumerate(self.widths):
             x = layers.dense(width, self.kernel_init, self.dtype, f'dense_{i}')(x)

@@ -5,10 +5,12 @@ silently with its parent's; here the transform is made anew from the values of u
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax
 import optax
+
+# jax.Array on the device, np.ndarray on the host.
+Array = Any
 
 
 class Hyper(NamedTuple):
@@ -16,12 +18,18 @@ class Hyper(NamedTuple):
 
     learning_rate: after schedule and scaling.
     momentum: μ; β₁ for Adam-like optimizers.
-    weight_decay: coupled (added to the gradient) for SGD and Adam, decoupled for AdamW.
+    weight_decay: coupled (added to the gradient) for SGD and Adam, decoupled for AdamW. None where no run of the group
+      has any: the update then does not read the weights a second time.
     """
 
-    learning_rate: jax.Array
-    momentum: jax.Array
-    weight_decay: jax.Array
+    learning_rate: Array
+    momentum: Array
+    weight_decay: Array
 
 
 Transform = Callable[[Hyper], optax.GradientTransformation]
+
+
+def decay(hyper: Hyper) -> optax.GradientTransformation:
+    """Adds λw to what passes through; nothing where there is no weight decay."""
+    return optax.identity() if hyper.weight_decay is None else optax.add_decayed_weights(hyper.weight_decay)

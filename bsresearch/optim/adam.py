@@ -5,7 +5,7 @@ The config's `momentum` is β₁. Bias corrections use the current β₁, as tor
 
 import optax
 
-from bsresearch.optim import Hyper, Transform
+from bsresearch.optim import Hyper, Transform, decay
 
 
 def build(*, beta2: float = 0.999, epsilon: float = 1e-8) -> Transform:
@@ -18,7 +18,7 @@ def build(*, beta2: float = 0.999, epsilon: float = 1e-8) -> Transform:
 
     def transform(hyper: Hyper) -> optax.GradientTransformation:
         return optax.chain(
-            optax.add_decayed_weights(hyper.weight_decay),
+            decay(hyper),
             optax.scale_by_adam(hyper.momentum, beta2, epsilon),
             optax.scale(-hyper.learning_rate),
         )

@@ -2,7 +2,7 @@
 
 import optax
 
-from bsresearch.optim import Hyper, Transform
+from bsresearch.optim import Hyper, Transform, decay
 
 
 def build(*, beta2: float = 0.999, epsilon: float = 1e-8) -> Transform:
@@ -16,7 +16,7 @@ def build(*, beta2: float = 0.999, epsilon: float = 1e-8) -> Transform:
     def transform(hyper: Hyper) -> optax.GradientTransformation:
         return optax.chain(
             optax.scale_by_adam(hyper.momentum, beta2, epsilon),
-            optax.add_decayed_weights(hyper.weight_decay),
+            decay(hyper),
             optax.scale(-hyper.learning_rate),
         )
 

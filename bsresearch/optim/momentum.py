@@ -6,7 +6,7 @@ soon as ε changes.)
 
 import optax
 
-from bsresearch.optim import Hyper, Transform
+from bsresearch.optim import Hyper, Transform, decay
 
 
 def build(*, nesterov: bool = False) -> Transform:
@@ -18,7 +18,7 @@ def build(*, nesterov: bool = False) -> Transform:
 
     def transform(hyper: Hyper) -> optax.GradientTransformation:
         return optax.chain(
-            optax.add_decayed_weights(hyper.weight_decay),
+            decay(hyper),
             optax.trace(decay=hyper.momentum, nesterov=nesterov),
             optax.scale(-hyper.learning_rate),
         )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bsresearch import lookup
-from bsresearch.units import Length
+from bsresearch.units import Length, exact
 
 CONVENTIONS = ('zero_based', 'one_based')
 
@@ -22,7 +22,12 @@ def constant(t: np.ndarray, length: Length) -> np.ndarray:
 
 
 def step(
-    t: np.ndarray, length: Length, *, factor: float = 0.1, at_epochs: tuple[float, ...] = (), at_fractions: tuple[float, ...] = ()
+    t: np.ndarray,
+    length: Length,
+    *,
+    factor: float = 0.1,
+    at_epochs: tuple[float, ...] = (),
+    at_fractions: tuple[float, ...] = (),
 ) -> np.ndarray:
     """factor^(number of boundaries passed); the update at a boundary is the first with the new value.
 
@@ -36,7 +41,7 @@ def step(
     if not factor > 0:
         raise ValueError(f'schedule.factor={factor}: must be positive')
     epochs = [length.examples_of(epochs=e) for e in at_epochs]
-    examples = epochs + [length.examples_of(examples=f * length.total_examples) for f in at_fractions]
+    examples = epochs + [length.examples_of(examples=exact(f) * length.total_examples) for f in at_fractions]
     late = [e for e in examples if not 0 < e < length.total_examples]
     if late or examples != sorted(set(examples)):
         raise ValueError(

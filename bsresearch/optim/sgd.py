@@ -2,7 +2,7 @@
 
 import optax
 
-from bsresearch.optim import Hyper, Transform
+from bsresearch.optim import Hyper, Transform, decay
 
 USES_MOMENTUM = False
 
@@ -11,6 +11,6 @@ def build() -> Transform:
     """The transform of one update."""
 
     def transform(hyper: Hyper) -> optax.GradientTransformation:
-        return optax.chain(optax.add_decayed_weights(hyper.weight_decay), optax.scale(-hyper.learning_rate))
+        return optax.chain(decay(hyper), optax.scale(-hyper.learning_rate))
 
     return transform

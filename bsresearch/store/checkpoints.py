@@ -6,6 +6,7 @@ silently; a refused save returns False without an error; saving below the latest
 
 import hashlib
 import pathlib
+import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -76,7 +77,8 @@ class Checkpoints:
         try:
             found = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **restores))
         except Exception as e:  # Orbax raises whatever its readers do; each means that this step cannot be used.
-            raise Damaged(f'checkpoint {self.directory / str(step)} cannot be read: {str(e).splitlines()[0]}') from e
+            first = (str(e) or type(e).__name__).splitlines()[0]
+            raise Damaged(f'checkpoint {self.directory / str(step)} cannot be read: {first}') from e
         meta = found['meta']
         items = {}
         for name, tree in like.items():
@@ -96,6 +98,7 @@ class Checkpoints:
             except Damaged as e:
                 grave = self.directory / f'damaged-{step}'
                 say(f'{e}. Moved to {grave.name}; going back to the one before.')
+                shutil.rmtree(grave, ignore_errors=True)
                 (self.directory / str(step)).rename(grave)
                 self._manager.reload()
         return None

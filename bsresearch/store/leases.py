@@ -1,11 +1,13 @@
 """Who trains a group: one live process. A lease names it and beats; a dead or silent owner's lease is taken over."""
 
+import fcntl
 import json
 import os
 import pathlib
 import socket
 import threading
 import time
+import uuid
 from types import TracebackType
 from typing import Any
 
@@ -22,6 +24,14 @@ class Owned(RuntimeError):
 def _me() -> dict[str, Any]:
     process = psutil.Process()
     return {'host': socket.gethostname(), 'pid': process.pid, 'process_start': process.create_time()}
+
+
+def _read(path: pathlib.Path) -> dict[str, Any] | None:
+    """The owner a lease names; None without a lease, or for one that a power cut emptied."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _alive(owner: dict[str, Any]) -> bool:
@@ -44,59 +54,61 @@ class Lease:
 
     def __init__(self, directory: pathlib.Path):
         self.path = directory / 'lease.json'
+        # Its own name on a shared disk, where two hosts may have the same pid.
+        self._own = self.path.with_name(f'lease.{uuid.uuid4().hex}.tmp')
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_beating, daemon=True)
 
     def __enter__(self) -> 'Lease':
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        for _ in range(2):
+        # One taker at a time: between finding a lease dead and removing it, nobody may put a live one in its place.
+        with open(self.path.with_name('lease.lock'), 'w') as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            self._clear_if_dead()
             try:
-                # Linking a complete file is atomic: two takers cannot both succeed, nobody sees half a lease.
-                self._write(own := self.path.with_name(f'lease.{os.getpid()}.tmp'))
-                try:
-                    os.link(own, self.path)
-                finally:
-                    own.unlink()
-                break
+                # Linking a complete file is atomic: nobody sees half a lease, and none is overwritten.
+                self._write(self._own)
+                os.link(self._own, self.path)
             except FileExistsError:
-                self._clear_if_dead()
-        else:
-            raise Owned(f'{self.path.parent} was taken by another process just now; wait for it')
+                raise Owned(f'{self.path.parent} was taken by another process just now; wait for it') from None
+            finally:
+                self._own.unlink(missing_ok=True)
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop.set()
         self._thread.join()
-        self.path.unlink(missing_ok=True)
+        if self._mine():
+            self.path.unlink(missing_ok=True)
+
+    def _mine(self) -> bool:
+        """False once another host took the lease over, this one having been silent too long."""
+        owner = _read(self.path)
+        me = _me()
+        return owner is not None and (owner['host'], owner['pid']) == (me['host'], me['pid'])
 
     def _write(self, path: pathlib.Path) -> None:
         path.write_text(json.dumps(_me() | {'beat': time.time()}))
 
     def _clear_if_dead(self) -> None:
-        try:
-            owner = json.loads(self.path.read_text())
-        except FileNotFoundError:
-            return
-        if _alive(owner):
+        owner = _read(self.path)
+        if owner is not None and _alive(owner):
             raise Owned(
                 f'{self.path.parent} is being trained by process {owner["pid"]} on {owner["host"]}; '
                 'wait for it, or stop it and give the command again'
             )
-        # Renaming first: of two processes that find it dead, one moves it, the other finds it gone.
-        grave = self.path.with_name(f'lease.dead.{os.getpid()}')
-        try:
-            os.rename(self.path, grave)
-            grave.unlink()
-        except FileNotFoundError:
-            pass
+        self.path.unlink(missing_ok=True)
 
     def _keep_beating(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
-            temporary = self.path.with_name(f'lease.{os.getpid()}.tmp')
             try:
-                self._write(temporary)
-                os.replace(temporary, self.path)
+                if not self._mine():
+                    return
+                self._write(self._own)
+                os.replace(self._own, self.path)
             except OSError:
                 # A full disk must not kill the run from here; the loop's own writes will say so.
                 continue

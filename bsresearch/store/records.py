@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.store import paths
-from bsresearch.sweep import flatten
+from bsresearch.store.flat import flatten
 
 # Config columns of the table that are there even if no run differs.
 SPLIT_SEEDS = ('init_seed', 'data_seed')
@@ -131,7 +131,7 @@ def runs(workdir: str | pathlib.Path) -> pd.DataFrame:
         config = paths.read_json(directory / 'config.json')
         meta = paths.read_json(directory / 'meta.json') or {}
         fields = {k: _cell(v) for k, v in flatten(config['resolved']).items()}
-        row = {'run': meta['id'], 'study': fields.pop('study'), 'status': meta['status']}
+        row = {'run': directory.name, 'study': fields.pop('study'), 'status': meta.get('status', 'not started')}
         table.append(row | {'diverged_step': meta.get('diverged_step')} | fields)
     return pd.DataFrame(table)
 

@@ -1,0 +1,1 @@
+"""One training loop, compiled per group of runs."""

@@ -52,8 +52,8 @@ def capacity(plan: Plan, on_device: bool) -> int:
 def hyper(plan: Plan, start: int, stop: int, dtype: Any) -> Hyper:
     """The hyperparameters of updates start ≤ t < stop, (stop − start,) each: the very values the step uses."""
     rates = schedules.table(plan.schedule, plan.warmup, plan.learning_rate, plan.length, start, stop)
-    same = np.ones(stop - start)
-    return Hyper(*(np.asarray(v, dtype) for v in (rates, same * plan.momentum, same * plan.weight_decay)))
+    fixed = lambda value: np.full(stop - start, value, dtype)
+    return Hyper(rates.astype(dtype), fixed(plan.momentum), fixed(plan.weight_decay) if plan.weight_decay else None)
 
 
 class Feed:

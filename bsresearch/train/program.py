@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from bsresearch import losses, lookup, models, rng
+from bsresearch import lookup, losses, models, rng
 from bsresearch.data import preprocess
-from bsresearch.measure import Context, Measure
+from bsresearch.measure import Context, Measure, when
 from bsresearch.models import layers
 from bsresearch.optim import Hyper
-from bsresearch.plan import Plan, measure_keywords
+from bsresearch.plan import Plan
 from bsresearch.train import step as stepping
-from bsresearch.train.state import Batch, Data, Info, Keys, State
+from bsresearch.train.state import Array, Batch, Data, Info, Keys, State
 
 PyTree = Any
 
@@ -22,10 +22,10 @@ PyTree = Any
 class Tables(NamedTuple):
     """What up to K updates read, from the host. ids: (K, B); counts, epochs, offsets: (K,); hyper: (K,) each."""
 
-    ids: jax.Array
-    counts: jax.Array
-    epochs: jax.Array
-    offsets: jax.Array
+    ids: Array
+    counts: Array
+    epochs: Array
+    offsets: Array
     hyper: Hyper
 
 
@@ -42,7 +42,7 @@ def micro_batch(plan: Plan, platform: str) -> int:
 
 def task(plan: Plan, scale: float, platform: str) -> stepping.Task:
     """The static parts of a plan's training. `scale`: what stored inputs are divided by."""
-    part = lambda section: {k: v for k, v in plan_part(plan, section).items() if k != 'name'}
+    part = lambda section: {k: v for k, v in getattr(plan, section).items() if k != 'name'}
     build = lookup.module('bsresearch.models', 'build', plan.model['name'], 'model').build
     extra = {'ghost_batch_size': plan.ghost_batch_size} if 'ghost_batch_size' in lookup.keywords(build) else {}
     module = build(plan.num_outputs, dtype=plan.dtype, **part('model'), **extra)
@@ -62,11 +62,6 @@ def task(plan: Plan, scale: float, platform: str) -> stepping.Task:
         clip_value=plan.clip['value'],
         micro_batch_size=micro_batch(plan, platform),
     )
-
-
-def plan_part(plan: Plan, section: str) -> dict[str, Any]:
-    """A named section of the plan."""
-    return getattr(plan, section)
 
 
 def keys(plan: Plan) -> Keys:
@@ -132,7 +127,7 @@ def measures(plan: Plan) -> dict[str, Measure]:
     built = {}
     for name, spec in plan.recording['measure'].items():
         build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
-        built[name] = build(**measure_keywords(spec))
+        built[name] = build(**when.rest(spec))
     return built
 
 

@@ -100,13 +100,13 @@ class Recorder:
                 'batch_loss': losses[i],
                 'learning_rate_used': hyper.learning_rate[i],
                 'momentum_used': hyper.momentum[i],
-                'weight_decay_used': hyper.weight_decay[i],
+                'weight_decay_used': 0.0 if hyper.weight_decay is None else hyper.weight_decay[i],
             }
             if norms is not None:
                 metrics |= {'gradient_norm': norms[0][i], 'update_norm': norms[1][i]}
             self.row(r, step, metrics)
         if self.plans[r].recording['record']['dense']:
-            used = {f'{k}_used': v for k, v in hyper._asdict().items()}
+            used = {f'{k}_used': v for k, v in hyper._asdict().items() if v is not None}
             values = {'batch_loss': losses, **used}
             self.writers[r].dense(start, {k: v[:count] for k, v in values.items()})
 

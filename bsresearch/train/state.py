@@ -2,9 +2,9 @@
 
 from typing import Any, NamedTuple
 
-import jax
-
 PyTree = Any
+# jax.Array on the device, np.ndarray on the host.
+Array = Any
 
 
 class State(NamedTuple):
@@ -15,7 +15,7 @@ class State(NamedTuple):
     opt_state: the optimizer's; holds no hyperparameter.
     """
 
-    step: jax.Array
+    step: Array
     params: PyTree
     stats: PyTree
     opt_state: PyTree
@@ -24,24 +24,24 @@ class State(NamedTuple):
 class Data(NamedTuple):
     """Examples on the device. inputs: (N, *example_shape), stored dtype; labels: (N,) int32."""
 
-    inputs: jax.Array
-    labels: jax.Array
+    inputs: Array
+    labels: Array
 
 
 class Batch(NamedTuple):
     """One update's batch. ids: (B,) int32 rows of Data; count, epoch, offset: () int32 (data/order.py)."""
 
-    ids: jax.Array
-    count: jax.Array
-    epoch: jax.Array
-    offset: jax.Array
+    ids: Array
+    count: Array
+    epoch: Array
+    offset: Array
 
 
 class Keys(NamedTuple):
     """Base keys of a run's streams, () typed keys."""
 
-    augment: jax.Array
-    dropout: jax.Array
+    augment: Array
+    dropout: Array
 
 
 class Info(NamedTuple):
@@ -50,6 +50,6 @@ class Info(NamedTuple):
     loss: () mean loss of the batch. gradient_norm: () before clipping. update_norm: () ‖θ_{t+1} − θ_t‖.
     """
 
-    loss: jax.Array
-    gradient_norm: jax.Array
-    update_norm: jax.Array
+    loss: Array
+    gradient_norm: Array
+    update_norm: Array

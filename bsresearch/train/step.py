@@ -55,7 +55,7 @@ def init(task: Task, key: jax.Array, example_shape: tuple[int, ...]) -> State:
     """θ_0 from a key of the `init` stream."""
     params, stats = models.init(task.module, key, example_shape)
     zero = jnp.zeros((), task.dtype)
-    opt_state = task.transform(Hyper(zero, zero, zero)).init(params)
+    opt_state = task.transform(Hyper(zero, zero, None)).init(params)
     return State(jnp.zeros((), jnp.int32), params, stats, opt_state)
 
 
@@ -113,8 +113,8 @@ def _accumulated(task: Task, state: State, data: Data, batch: Batch, keys: Keys)
 
 
 def _clip(task: Task, gradient: PyTree) -> PyTree:
-    if task.clip_value is not None:
-        gradient = jax.tree.map(lambda g: jnp.clip(g, -task.clip_value, task.clip_value), gradient)
+    if (bound := task.clip_value) is not None:
+        gradient = jax.tree.map(lambda g: jnp.clip(g, -bound, bound), gradient)
     if task.clip_norm is not None:
         # As torch's clip_grad_norm_ but without its 1e-6: the bound is exact, and below it nothing changes.
         factor = jnp.minimum(1, task.clip_norm / jnp.maximum(norm(gradient), jnp.finfo(task.dtype).tiny))

@@ -1,0 +1,50 @@
+"""The command line of a script that reads records: flags in, files out; a user's error is one line and exit code 2."""
+
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from absl import app, flags, logging
+
+USAGE = 2
+WORKDIR = 'where the runs are: what main.py was given as --workdir'
+
+
+def workdir() -> pathlib.Path:
+    """The directory named by --workdir.
+
+    Raises:
+      ValueError: none was named, or it is not there.
+    """
+    given = flags.FLAGS['workdir'].value
+    if not given:
+        raise ValueError('--workdir=<directory> is needed: what main.py was given as --workdir')
+    if not pathlib.Path(given).is_dir():
+        raise ValueError(f'--workdir={given}: no such directory')
+    return pathlib.Path(given)
+
+
+def run(program: str, body: Callable[[], None]) -> None:
+    """Parses the flags, calls `body` and leaves the process; its ValueError or OSError is the user's error."""
+
+    def fail(message: object) -> NoReturn:
+        print(f'{program}: {" ".join(str(message).split())}', file=sys.stderr)
+        sys.exit(USAGE)
+
+    def parse(argv: list[str]) -> list[str]:
+        logging.set_verbosity(logging.WARNING)  # matplotlib's font subsetter says a hundred lines at INFO.
+        try:
+            return flags.FLAGS(argv)
+        except flags.Error as e:
+            fail(e)
+
+    def main(argv: list[str]) -> None:
+        if len(argv) > 1:
+            fail(f'unexpected argument {argv[1]!r}; flags are written --name=value')
+        try:
+            body()
+        except (ValueError, OSError) as e:
+            fail(e)
+
+    app.run(main, flags_parser=parse)

@@ -1,0 +1,119 @@
+"""Tables of records → mean and 95 % interval over the runs of an arm, which differ in their seeds alone.
+
+Mean m and sample standard deviation s of n runs give Student's interval m ± t_{0.975, n−1}·s/√n.  It is the interval of
+the mean over independent, roughly normal runs; one run has none (NaN, not width 0).  In every row
+`runs` = `n` + `diverged` + runs without a finite value there (they stopped earlier, or have not come so far).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+LEVEL = 0.95
+COUNTS = ['runs', 'n', 'diverged']
+VALUES = ['mean', 'std', 'low', 'high']
+
+
+def interval(n: np.ndarray, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of the mean, of n values with sample standard deviation `std`; NaN where n < 2. All (k,)."""
+    several = n > 1
+    width = np.full(len(n), np.nan)
+    width[several] = stats.t.ppf((1 + LEVEL) / 2, n[several] - 1) * std[several] / np.sqrt(n[several])
+    return mean - width, mean + width
+
+
+def over_seeds(table: pd.DataFrame, x: str, metric: str, by: Sequence[str]) -> pd.DataFrame:
+    """Mean and interval of `metric` over the runs of each arm at each x.
+
+    A run counts as diverged from the x at which its records end, and a value measured there no longer counts.  What
+    is left then is the mean of the survivors: read it together with `diverged`.
+
+    Args:
+      table: rows of `records.load`: run, status, x, the metric and the columns of `by`.
+      x: position column. metric: column; rows where it is missing are other events, and are passed over.
+      by: columns whose values name an arm: all config columns that vary, but the seeds.
+
+    Returns:
+      one row per arm and x that some run has: by, `metric` (its name), x, runs, n, diverged, mean, std, low, high.
+
+    Raises:
+      ValueError: a column is missing, or a run has two values at one x.
+    """
+    _check(table, [x, metric, *by])
+    table = table.assign(gone=_diverged(table))
+    arms = [_arm(rows, x, metric).assign(**dict(zip(by, arm, strict=True))) for arm, rows in _groups(table, by)]
+    points = pd.concat(arms, ignore_index=True).assign(metric=metric)
+    return points[[*by, 'metric', x, *COUNTS, *VALUES]]
+
+
+def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.DataFrame:
+    """Mean and interval of each metric at the last point at which an arm's finished runs were evaluated.
+
+    Only runs that are done have a final value; the others are counted as `diverged` or `unfinished`.  The point is
+    the last `step` at which a finished run has any of the metrics, so an older value never stands in for a last one
+    that is not finite.
+
+    Args:
+      table, by: as for `over_seeds`. metrics: columns that are recorded at the same points.
+
+    Returns:
+      one row per arm and metric, also where n = 0: by, metric, runs, n, diverged, unfinished, mean, std, low, high.
+
+    Raises:
+      ValueError: a column is missing.
+    """
+    _check(table, ['step', *metrics, *by])
+    table = table.assign(gone=_diverged(table))
+    found = []
+    for arm, rows in _groups(table, by):
+        names, of_run = dict(zip(by, arm, strict=True)), rows.groupby('run')
+        runs, gone = of_run.ngroups, int(of_run['gone'].any().sum())
+        done = rows[(rows['status'] == 'done') & ~rows['gone']]
+        evaluated = done[done[list(metrics)].notna().any(axis=1)]
+        last = evaluated[evaluated['step'] == evaluated['step'].max()]
+        counts = {'runs': runs, 'diverged': gone, 'unfinished': runs - gone - done['run'].nunique()}
+        for metric in metrics:
+            values = last[metric].dropna().astype(float)
+            found.append(
+                names | {'metric': metric, 'n': len(values), 'mean': values.mean(), 'std': values.std()} | counts
+            )
+    result = pd.DataFrame(found)
+    low, high = interval(*(result[c].to_numpy() for c in ('n', 'mean', 'std')))
+    return result.assign(low=low, high=high)[[*by, 'metric', *COUNTS, 'unfinished', *VALUES]]
+
+
+def _groups(table: pd.DataFrame, by: Sequence[str]) -> Iterable[tuple[Any, pd.DataFrame]]:
+    return table.groupby(list(by), dropna=False, sort=True) if by else [((), table)]
+
+
+def _check(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    for column in ('run', 'status', *columns):
+        if column not in table:
+            raise ValueError(f'the records have no column {column!r}; there are: {", ".join(table.columns)}')
+
+
+def _diverged(table: pd.DataFrame) -> pd.Series:
+    """(rows,): whether the row's run diverged; while its group goes on, only its last row says so."""
+    gone = table['status'] == 'diverged'
+    if 'diverged' in table:
+        gone |= table['diverged'].eq(True).fillna(False).astype(bool).groupby(table['run']).transform('any')
+    return gone
+
+
+def _arm(rows: pd.DataFrame, x: str, metric: str) -> pd.DataFrame:
+    """`over_seeds` of one arm, without the arm's own columns."""
+    # Nothing is recorded after a divergence.
+    ends = rows[rows['gone']].groupby('run')[x].max()
+    before = ~(rows[x] >= rows['run'].map(ends))
+    points = rows.loc[before & rows[metric].notna(), ['run', x, metric]].astype({metric: float})
+    twice = points[points.duplicated(['run', x])]
+    if len(twice):
+        run, at = twice[['run', x]].iloc[0]
+        raise ValueError(f'run {run} has two values of {metric!r} at {x} = {at:g}; each x must occur once in a run')
+    summary = points.groupby(x, sort=True)[metric].agg(n='count', mean='mean', std='std').reset_index()
+    diverged = (ends.to_numpy()[None, :] <= summary[x].to_numpy()[:, None]).sum(axis=1)
+    low, high = interval(*(summary[c].to_numpy() for c in ('n', 'mean', 'std')))
+    return summary.assign(runs=rows['run'].nunique(), diverged=diverged, low=low, high=high)

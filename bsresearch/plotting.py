@@ -1,0 +1,195 @@
+"""Drawing, and the only matplotlib import: figures at column width, saved with the plotted numbers beside them.
+
+No global state: figures are made inside `figure`, which carries the style, and are never shown on a screen.
+"""
+
+import contextlib
+import os
+import pathlib
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
+
+Color = tuple[float, float, float, float]
+
+
+class Remark(NamedTuple):
+    """A line of text below a column, with a mark in a colour."""
+
+    text: str
+    color: Color
+    marker: str
+
+
+PANEL_WIDTH, PANEL_HEIGHT = 3.5, 1.9  # inches
+LINE_HEIGHT = 0.14
+CHARACTERS = 66  # of note text that fit a panel's width
+STYLE: dict[str, Any] = {
+    'font.size': 7.5,
+    'axes.titlesize': 7.5,
+    'axes.labelsize': 7.5,
+    'xtick.labelsize': 7,
+    'ytick.labelsize': 7,
+    'legend.fontsize': 7,
+    'legend.frameon': False,
+    'legend.handlelength': 1.6,
+    'legend.columnspacing': 1.2,
+    'axes.linewidth': 0.6,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'axes.grid': True,
+    'grid.linewidth': 0.3,
+    'grid.color': '0.85',
+    'xtick.major.width': 0.6,
+    'ytick.major.width': 0.6,
+    'xtick.minor.width': 0.4,
+    'ytick.minor.width': 0.4,
+    'lines.linewidth': 1.1,
+    'lines.markersize': 4.5,
+    'savefig.dpi': 300,
+    'pdf.fonttype': 42,  # text stays text
+}
+
+
+@contextlib.contextmanager
+def figure(rows: int, columns: int, notes: Sequence[str] = ()) -> Iterator[tuple[Figure, np.ndarray]]:
+    """A figure with axes (rows, columns), a column's x and a row's y shared, under the notes; styled inside."""
+    with matplotlib.rc_context(STYLE):
+        text = filled(notes, CHARACTERS * columns)
+        size = (PANEL_WIDTH * columns, PANEL_HEIGHT * rows + LINE_HEIGHT * len(text))
+        fig = Figure(figsize=size, layout='constrained')
+        FigureCanvasAgg(fig)
+        if text:
+            fig.suptitle('\n'.join(text), fontsize=6.5, color='0.25', linespacing=1.25)
+        yield fig, fig.subplots(rows, columns, sharex='col', sharey='row', squeeze=False)
+
+
+def filled(phrases: Sequence[str], width: int) -> list[str]:
+    """Lines of whole phrases with '; ' between; only a phrase longer than the width is broken."""
+    lines: list[str] = []
+    for phrase in phrases:
+        if lines and len(lines[-1]) + 2 + len(phrase) <= width:
+            lines[-1] += f'; {phrase}'
+        else:
+            lines += textwrap.wrap(phrase, width)
+    return lines
+
+
+def palette(batch_sizes: Sequence[int]) -> dict[int, Color]:
+    """A colour per batch size, from dark (small) to light, even in log₂ B."""
+    sizes = sorted({int(b) for b in batch_sizes})
+    place = np.log2(sizes) - np.log2(sizes[0])
+    # The end of the map is too pale on white.
+    place = 0.88 * place / place[-1] if len(sizes) > 1 else place
+    return {b: matplotlib.colormaps['viridis'](float(p)) for b, p in zip(sizes, place, strict=True)}
+
+
+def line(ax: Axes, points: pd.DataFrame, x: str, color: Color, style: str = '-') -> None:
+    """A mean with its interval as a band, from a table of `summary.over_seeds`; no band where there is no interval.
+
+    Set the axes first: a logarithmic y axis cuts a band that reaches below 0 at its lower limit; a logarithmic x axis
+    has no place for x = 0.
+    """
+    points = _visible(ax, points, x)
+    low = points['low'].clip(lower=ax.get_ylim()[0]) if ax.get_yscale() == 'log' else points['low']
+    ax.plot(points[x], points['mean'], color=color, linestyle=style)
+    ax.fill_between(points[x], low, points['high'], color=color, alpha=0.16, linewidth=0)
+
+
+def _visible(ax: Axes, points: pd.DataFrame, x: str) -> pd.DataFrame:
+    return points[points[x] > 0] if ax.get_xscale() == 'log' else points
+
+
+def mark_divergence(ax: Axes, points: pd.DataFrame, x: str, diverged: int, color: Color) -> None:
+    """A cross on the last point before each divergence; `diverged` of the arm's runs did in all."""
+    after = np.append(points['diverged'].to_numpy()[1:], diverged)
+    at = _visible(ax, points[after > points['diverged'].to_numpy()], x)
+    ax.plot(at[x], at['mean'], color=color, marker='x', linestyle='none', markeredgewidth=1.2)
+
+
+def y_axis(ax: Axes, label: str, means: pd.Series, scale: str, within: tuple[float, float] | None = None) -> None:
+    """A row's y axis, limited by the means with a margin: the band of two runs (t = 12.7) would flatten the lines.
+
+    Args:
+      within: possible values; the limits go little beyond.
+    """
+    ax.set_yscale(scale)
+    ax.set_ylabel(label)
+    log = scale == 'log'
+    y = means[np.isfinite(means) & ((means > 0) | (not log))].to_numpy()
+    if not len(y):
+        return
+    y = np.log10(y) if log else y
+    margin = 0.06 * (np.ptp(y) or 1.0)
+    low, high = y.min() - margin, y.max() + margin
+    if within:
+        low, high = max(low, within[0] - 0.02), min(high, within[1] + 0.02)
+    ax.set_ylim(*((10**low, 10**high) if log else (low, high)))
+    if log:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high - low > 2 else (1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter(StrMethodFormatter('{x:g}'))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def x_axis(ax: Axes, label: str) -> None:
+    """A column's x axis. Updates at different batch sizes are orders of magnitude apart: logarithmic."""
+    ax.set_xlabel(label)
+    if label == 'updates':
+        ax.set_xscale('log')
+    elif label == 'examples':
+        ax.xaxis.set_major_formatter(EngFormatter(sep=''))
+
+
+def legends(
+    fig: Figure,
+    bottom: Sequence[Axes],
+    colors: Mapping[int, Color],
+    styles: Mapping[str, str],
+    remarks: Sequence[Sequence[Remark]],
+) -> None:
+    """Below all: one legend for colours (batch sizes) and line styles; below each column its remarks on arms."""
+    for ax, of_column in zip(bottom, remarks, strict=True):
+        marks = [Line2D([], [], color=r.color, marker=r.marker, linestyle='none', label=r.text) for r in of_column]
+        if marks:
+            ax.legend(handles=marks, loc='upper center', bbox_to_anchor=(0.5, -0.25), ncols=2, handletextpad=0.2)
+    handles = [Line2D([], [], color=c, label=f'B = {b:,}') for b, c in colors.items()]
+    handles += [Line2D([], [], color='0.35', linestyle=s, label=name) for name, s in styles.items()]
+    ncols = min(len(handles), 5 * len(bottom))
+    fig.legend(handles=handles, loc='outside lower center', ncols=ncols)
+    lines = -(-len(handles) // ncols) + max(-(-len(of_column) // 2) for of_column in remarks)
+    fig.set_figheight(fig.get_figheight() + LINE_HEIGHT * lines + 0.4)
+
+
+def save(fig: Figure, table: pd.DataFrame, directory: pathlib.Path, slug: str) -> list[pathlib.Path]:
+    """Writes `<slug>.pdf`, `.png` and `.csv` (the plotted numbers), each whole; equal input gives equal bytes.
+
+    Returns:
+      the three paths.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context(STYLE):
+        writers = {
+            'pdf': lambda path: fig.savefig(path, format='pdf', metadata={'CreationDate': None}),
+            'png': lambda path: fig.savefig(path, format='png', metadata={'Software': None}),
+            'csv': lambda path: table.to_csv(path, index=False, lineterminator='\n'),
+        }
+        done = []
+        for suffix, write in writers.items():
+            target = directory / f'{slug}.{suffix}'
+            temporary = directory / f'.{slug}.{os.getpid()}.{suffix}.tmp'
+            try:
+                write(temporary)
+                os.replace(temporary, target)
+            finally:
+                temporary.unlink(missing_ok=True)
+            done.append(target)
+    return done

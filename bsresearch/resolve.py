@@ -1,0 +1,199 @@
+"""A declared config → a Plan. The only reader of declared configs; every field is checked before anything is made."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from bsresearch import lookup, rng, schema, sections, units
+from bsresearch.data import preprocess, select, sources
+from bsresearch.measure import when
+from bsresearch.optim import scaling, schedules
+from bsresearch.plan import Plan
+
+CHOICES = {
+    'parallel': ('jit',),
+    'strategy': ('auto', 'vmap', 'sequential'),
+    'data_residence': ('auto', 'device', 'host'),
+    'dtype': ('float32', 'bfloat16', 'float64'),
+    'matmul_precision': ('default', 'high', 'highest'),
+}
+
+
+def check_fields(declared: Mapping[str, Any]) -> None:
+    """Raises ValueError for a field that the schema lacks, naming the nearest one."""
+
+    def walk(given: Mapping[str, Any], allowed: ConfigDict, path: str) -> None:
+        for key, value in given.items():
+            if key not in allowed:
+                raise ValueError(f'unknown config field {path}{key}; {lookup.nearest(key, allowed)}')
+            if isinstance(allowed[key], ConfigDict) != isinstance(value, Mapping):
+                kind = 'a section' if isinstance(allowed[key], ConfigDict) else 'a value'
+                raise ValueError(f'config field {path}{key}={value!r}: {kind} is needed')
+            if isinstance(value, Mapping) and not (path == '' and key in (*schema.NAMED, 'sweep')):
+                walk(value, allowed[key], f'{path}{key}.')
+            elif not isinstance(value, Mapping):
+                sections.check(f'config.{path}{key}', value, allowed[key], allowed.get_type(key))
+
+    walk(declared, schema.defaults(), '')
+
+
+def _at_least(section: Mapping[str, Any], path: str, **minimum: float) -> None:
+    for field, least in minimum.items():
+        value = section[field]
+        if value is not None and value < least:
+            raise ValueError(f'{path}.{field}={value}: must be at least {least}')
+
+
+def _check_numbers(c: Mapping[str, Any]) -> None:
+    _at_least(c, 'config', batch_size=1, ghost_batch_size=1, micro_batch_size=1, max_replicas=1, weight_decay=0)
+    if not c['learning_rate'] > 0:
+        raise ValueError(f'config.learning_rate={c["learning_rate"]}: must be positive')
+    if not 0 <= c['momentum'] < 1:
+        raise ValueError(f'config.momentum={c["momentum"]}: must lie in [0, 1)')
+    for field in ('seed', 'init_seed', 'data_seed'):
+        if c[field] is not None and not 0 <= c[field] <= rng.MAX_SEED:
+            raise ValueError(f'config.{field}={c[field]}: must lie in [0, {rng.MAX_SEED}]')
+    for field, allowed in CHOICES.items():
+        if c[field] not in allowed:
+            raise ValueError(f'config.{field}={c[field]!r}; {lookup.nearest(str(c[field]), allowed)}')
+    for field in ('norm', 'value'):
+        if c['clip'][field] is not None and not c['clip'][field] > 0:
+            raise ValueError(f'config.clip.{field}={c["clip"][field]}: must be positive, or None for no clipping')
+    if c['divergence']['loss_factor'] is not None and not c['divergence']['loss_factor'] > 1:
+        raise ValueError(f'config.divergence.loss_factor={c["divergence"]["loss_factor"]}: must exceed 1')
+    _at_least(c['divergence'], 'config.divergence', patience=1)
+    _at_least(c['evaluate'], 'config.evaluate', batch_size=1)
+    if c['micro_batch_size'] is not None and c['micro_batch_size'] > c['batch_size']:
+        raise ValueError(
+            f'config.micro_batch_size={c["micro_batch_size"]} is larger than batch_size={c["batch_size"]}; '
+            'choose one that is not, or None to let the engine choose'
+        )
+
+
+def _ghost(c: Mapping[str, Any], model: Mapping[str, Any]) -> int | None:
+    """The batch-norm group resolved, and the batch and micro-batch checked against it."""
+    if not model.get('batch_norm'):
+        return None
+    ghost, micro = c['ghost_batch_size'] or c['batch_size'], c['micro_batch_size']
+    if c['batch_size'] % ghost:
+        raise ValueError(
+            f'batch_size={c["batch_size"]} is not a whole number of batch-norm groups of ghost_batch_size={ghost}'
+        )
+    if micro is not None and micro % ghost:
+        raise ValueError(
+            f'micro_batch_size={micro} is not a whole number of batch-norm groups of ghost_batch_size={ghost}; '
+            f'use a multiple of {ghost}, or set ghost_batch_size'
+        )
+    return ghost
+
+
+def _warmup(c: Mapping[str, Any], length: units.Length) -> dict[str, Any]:
+    """The warm-up's length in examples."""
+    w = c['warmup']
+    given = {k: w[k] for k in ('epochs', 'examples', 'steps') if w[k]}
+    if len(given) > 1:
+        raise ValueError(f'config.warmup needs at most one of epochs, examples, steps; given {given}')
+    if w['convention'] not in schedules.CONVENTIONS:
+        raise ValueError(
+            f'config.warmup.convention={w["convention"]!r}: allowed are {", ".join(schedules.CONVENTIONS)}'
+        )
+    if any(v < 0 for v in given.values()) or not 0 <= w['start'] <= 1:
+        raise ValueError(f'config.warmup={w}: a length of at least 0 and a start in [0, 1] are needed')
+    if 'steps' in given:
+        examples = replace(length, total_examples=2**62).examples_at(given['steps'])
+    else:
+        examples = length.examples_of(epochs=given.get('epochs', 0)) or given.get('examples', 0)
+    if examples > length.total_examples:
+        raise ValueError(f'config.warmup {given} is longer than the run ({length.total_examples} examples)')
+    return {'examples': examples, 'start': w['start'], 'convention': w['convention']}
+
+
+def _scaled(c: Mapping[str, Any], rule: dict[str, Any]) -> float:
+    reference = rule['reference_batch_size']
+    if rule['name'] == 'none':
+        return float(c['learning_rate'])
+    if reference is None or reference < 1:
+        raise ValueError(
+            f'scaling.name={rule["name"]!r} needs scaling.reference_batch_size, the batch size at which '
+            f'learning_rate={c["learning_rate"]} holds; given {reference}'
+        )
+    return getattr(scaling, rule['name'])(float(c['learning_rate']), c['batch_size'] / reference)
+
+
+def _recording(c: Mapping[str, Any], length: units.Length) -> dict[str, Any]:
+    """The recording sections, checked against the run's length."""
+    for field in ('record', 'norms', 'evaluate', 'checkpoint', 'keep'):
+        when.points(c[field], length, f'config.{field}')
+    for name, spec in c['measure'].items():
+        build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
+        lookup.check_keywords(build, when.rest(spec), f'config.measure.{name}')
+        when.points(spec, length, f'config.measure.{name}')
+    return {k: c[k] for k in schema.RECORDING}
+
+
+def dataset(data: Mapping[str, Any]) -> select.Dataset:
+    """The examples a resolved `data` section names (read-only; cached by the source)."""
+    shared = schema.defaults().to_dict()['data']
+    own = {k: v for k, v in data.items() if k not in shared}
+    picked = {k: data[k] for k in ('fraction', 'validation', 'split_seed')}
+    return select.select(sources.resolve(data['name'], None, own), **picked)
+
+
+def resolve(declared: Mapping[str, Any]) -> Plan:
+    """A declared config without axes → a Plan.
+
+    Raises:
+      ValueError: any field that is unknown or cannot be; the message names it, what is allowed and the cure.
+      FileNotFoundError: the data set is not prepared.
+    """
+    check_fields(declared)
+    c = declared
+    _check_numbers(c)
+    parts = {section: sections.complete(section, c[section]) for section in schema.NAMED}
+    _at_least(parts['data'], 'config.data', split_seed=0, crop_padding=0)
+    data = dataset(parts['data'])
+    shape = data.train.inputs.shape[1:]
+    preprocess.check(parts['data']['augment'], shape, parts['data']['mean'], parts['data']['std'])
+    # Built here to be refused before anything is written; training builds its own.
+    own = {k: v for k, v in parts['model'].items() if k != 'name'}
+    sections.part('model', parts['model']['name'])(data.num_outputs, **own)
+    given = {k: c[k] for k in ('total_epochs', 'total_examples', 'total_steps')}
+    length = units.length(len(data.train.labels), c['batch_size'], c['epoch_boundary'], **given)
+    uses_momentum = getattr(
+        lookup.module('bsresearch.optim', 'build', c['optimizer']['name'], 'optimizer'), 'USES_MOMENTUM', True
+    )
+    if c['momentum'] and not uses_momentum:
+        raise ValueError(
+            f'config.momentum={c["momentum"]} with optimizer.name={c["optimizer"]["name"]!r}, which has none; '
+            'use optimizer.name=momentum'
+        )
+    warm = _warmup(c, length)
+    schedules.table(parts['schedule'], warm, 1.0, length, 0, 1)
+    return Plan(
+        study=c['study'],
+        seed=c['seed'],
+        init_seed=c['seed'] if c['init_seed'] is None else c['init_seed'],
+        data_seed=c['seed'] if c['data_seed'] is None else c['data_seed'],
+        batch_size=c['batch_size'],
+        ghost_batch_size=_ghost(c, parts['model']),
+        epoch_size=length.epoch_size,
+        epoch_boundary=c['epoch_boundary'],
+        total_examples=length.total_examples,
+        learning_rate=_scaled(c, parts['scaling']),
+        momentum=float(c['momentum']),
+        weight_decay=float(c['weight_decay']),
+        **parts,
+        dtype=c['dtype'],
+        matmul_precision=c['matmul_precision'],
+        clip=dict(c['clip']),
+        warmup=warm,
+        divergence=dict(c['divergence']),
+        execution={k: c[k] for k in schema.EXECUTION},
+        recording=_recording(c, length),
+        example_shape=tuple(shape),
+        num_outputs=data.num_outputs,
+        data_checksum=data.checksum,
+        declared=dict(declared),
+    )

@@ -1,0 +1,78 @@
+"""Sections of a config whose `name` picks a file or function: that part's signature is the section's schema."""
+
+import importlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from bsresearch import lookup, losses, schema
+from bsresearch.optim import scaling, schedules
+
+# Keyword arguments of a part that come from fields of their own.
+_FROM_ELSEWHERE = {'model': ('ghost_batch_size', 'dtype')}
+
+
+def part(section: str, name: str) -> Any:
+    """The function whose keyword-only arguments are the schema of `section` for this name."""
+    if section == 'data':
+        # A TFDS set has no fields of its own.
+        embedded = name in lookup.members('bsresearch.data', 'load')
+        return importlib.import_module(f'bsresearch.data.{name}').load if embedded else lambda: None
+    if section in ('model', 'optimizer'):
+        package = {'model': 'bsresearch.models', 'optimizer': 'bsresearch.optim'}[section]
+        return lookup.module(package, 'build', name, section).build
+    if section == 'schedule':
+        return schedules.shape(name)
+    functions = {'loss': (losses, ('cross_entropy',)), 'scaling': (scaling, ('none', 'linear', 'sqrt'))}
+    source, names = functions[section]
+    if name not in names:
+        raise ValueError(f'unknown {section} {name!r}; {lookup.nearest(name, names)}')
+    return getattr(source, name)
+
+
+def defaults(section: str, name: str) -> dict[str, Any]:
+    """Defaults of a named section: the shared fields and those of the part called `name`."""
+    shared = {k: v for k, v in schema.defaults().to_dict()[section].items() if k != 'name'}
+    own = lookup.keywords(part(section, name))
+    return shared | {k: v for k, v in own.items() if k not in _FROM_ELSEWHERE.get(section, ())}
+
+
+def complete(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A named section completed and checked."""
+    name, shared = given.get('name'), schema.defaults()[section]
+    if not isinstance(name, str):
+        raise ValueError(f'config.{section}.name={name!r}: the name of the {section} is needed, as text')
+    allowed = defaults(section, name)
+    for key in given:
+        if key != 'name' and key not in allowed:
+            raise ValueError(
+                f'unknown field config.{section}.{key} for {section}.name={name!r}; '
+                f'{lookup.nearest(key, ("name", *allowed)) if allowed else "it has no fields"}'
+            )
+    values = {k: given.get(k, v) for k, v in allowed.items()}
+    for key, value in values.items():
+        check(f'config.{section}.{key}', value, allowed[key], shared.get_type(key) if key in shared else None)
+    return {'name': name, **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}}
+
+
+def check(field: str, value: Any, default: Any, kind: type | None = None) -> None:
+    """Raises ValueError unless `value` is of the default's kind; `kind` says it where the default is None."""
+    if not _fits(value, default, kind):
+        wanted = f'of type {kind.__name__}' if default is None and kind else f'like the default {default!r}'
+        raise ValueError(f'{field}={value!r}: a value {wanted} is needed')
+
+
+def _fits(value: Any, default: Any, kind: type | None) -> bool:
+    """A whole number may stand for a float; a number that is not finite fits nothing."""
+    if value is None:
+        return default is None
+    kind = kind if default is None else type(default)
+    if kind in (None, type(None)):
+        return True
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is float:
+        return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    if kind is tuple:
+        return isinstance(value, list | tuple) and all(_fits(v, (default or (v,))[0], None) for v in value)
+    return isinstance(value, kind)

@@ -1,0 +1,179 @@
+"""Updates per second of this engine against an eager PyTorch loop: the same model, data, optimizer and batch, in one run.
+
+    pip install -r requirements-benchmark.txt
+    python -m scripts.benchmark [--models=mlp,cnn] [--batch_sizes=1,8,32,128,512,1024] [--rounds=5] [--seconds=2]
+
+Both sides train on Fashion-MNIST in memory with SGD and momentum, float32, all cores. Their turns alternate; the ratio
+is of the medians. The fraction is of the matrix-multiplication rate measured in the same run.
+"""
+
+import functools
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+
+from bsresearch import resolve, schema
+from bsresearch.plan import Plan
+from bsresearch.train import parallel, program
+from bsresearch.train.feed import Feed
+
+_MODELS = flags.DEFINE_list('models', ['mlp', 'cnn'], 'Which models.')
+_BATCH_SIZES = flags.DEFINE_list('batch_sizes', ['1', '8', '32', '128', '512', '1024'], 'Which batch sizes.')
+_ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each side.')
+_SECONDS = flags.DEFINE_float('seconds', 2.0, 'Length of a turn.')
+_DATA = flags.DEFINE_string('data', 'fashion_mnist', 'Data set.')
+_MICRO = flags.DEFINE_integer('micro_batch_size', None, 'Examples per gradient call; by default the engine chooses.')
+
+MODELS = {
+    'mlp': {'name': 'mlp', 'widths': (1024, 1024)},
+    'cnn': {'name': 'cnn', 'widths': (32, 64), 'dense_width': 128},
+}
+Turn = Callable[[int], float]
+
+
+def plan(model: str, batch_size: int) -> Plan:
+    """The benchmark's run."""
+    c = schema.defaults()
+    c.data.name, c.batch_size, c.momentum, c.learning_rate = _DATA.value, batch_size, 0.9, 0.001
+    c.data.mean, c.data.std = (0.1307,), (0.3081,)
+    c.optimizer.name, c.total_examples, c.micro_batch_size = 'momentum', 10**9, _MICRO.value
+    declared = c.to_dict() | {'model': MODELS[model]}
+    del declared['sweep']
+    return resolve.resolve(declared)
+
+
+def ours(p: Plan) -> tuple[Turn, float]:
+    """A turn of n updates → seconds, by the very program the loop runs; and seconds spent compiling."""
+    dataset = resolve.dataset(p.data)
+    group = parallel.Group(1, 'sequential')
+    task = program.task(p, dataset.scale, parallel.platform())
+    feed = Feed([p], dataset, group, task.dtype)
+    state = jax.jit(functools.partial(program.initial, task, p))()
+    held, keys = [state], program.keys(p)
+    advance = functools.partial(program.advance, task, False)
+
+    def turn(updates: int) -> float:
+        start = time.perf_counter()
+        for done in range(0, updates, feed.capacity):
+            count = min(feed.capacity, updates - done)
+            data, tables = feed.one(0, done, count)
+            held[0], info, _ = group.call('advance', advance, (held[0], data, tables, keys, np.int32(count)), (0,))
+        jax.block_until_ready((held[0], info))
+        return time.perf_counter() - start
+
+    turn(1)
+    return turn, group.compile_seconds
+
+
+def torch_model(model: str) -> Any:
+    """The same network in PyTorch."""
+    from torch import nn
+
+    if model == 'mlp':
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(784, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 10)
+        )  # fmt: skip
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(),
+        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(7 * 7 * 64, 128), nn.ReLU(), nn.Linear(128, 10)
+    )  # fmt: skip
+
+
+def theirs(p: Plan, model: str) -> Turn:
+    """A turn of n updates → seconds, by an eager PyTorch loop; data in memory, indices drawn in advance."""
+    import torch
+
+    train = resolve.dataset(p.data).train
+    inputs = torch.tensor(np.array(train.inputs)).permute(0, 3, 1, 2).float().div(255).sub(0.1307).div(0.3081)
+    labels = torch.tensor(np.array(train.labels)).long()
+    network = torch_model(model)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.001, momentum=0.9)
+
+    def batches() -> Iterator[Any]:
+        while True:
+            yield from torch.randperm(len(labels)).split(p.batch_size)
+
+    stream = batches()
+
+    def turn(updates: int) -> float:
+        start = time.perf_counter()
+        for _ in range(updates):
+            rows = next(stream)
+            optimizer.zero_grad()
+            loss = torch.nn.functional.cross_entropy(network(inputs[rows]), labels[rows])
+            loss.backward()
+            optimizer.step()
+        return time.perf_counter() - start
+
+    turn(3)
+    return turn
+
+
+def matmul_rate() -> float:
+    """FLOP/s of a large float32 matrix product, best of several."""
+    x = jnp.ones((2048, 2048), jnp.float32)
+    product = jax.jit(lambda a: a @ a)
+    jax.block_until_ready(product(x))
+    best = np.inf
+    for _ in range(5):
+        start = time.perf_counter()
+        jax.block_until_ready(product(x))
+        best = min(best, time.perf_counter() - start)
+    return 2 * 2048**3 / best
+
+
+def flops(model: str, batch_size: int) -> float:
+    """Multiply-adds × 2 of forward, and both backward products but the first layer's input gradient."""
+    if model == 'mlp':
+        forward = (784 * 1024, 1024 * 1024, 1024 * 10)
+    else:
+        forward = (28 * 28 * 9 * 32, 14 * 14 * 9 * 32 * 64, 3136 * 128, 128 * 10)
+    return 2 * batch_size * (3 * sum(forward) - forward[0])
+
+
+def compare(model: str, batch_size: int, limit: float) -> None:
+    """Alternates the two sides and prints a line."""
+    p = plan(model, batch_size)
+    ours_, compile_seconds = ours(p)
+    sides = {'ours': ours_, 'torch': theirs(p, model)}
+    counts = {name: max(2, int(_SECONDS.value * 5 / max(side(5), 1e-6))) for name, side in sides.items()}
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(_ROUNDS.value):
+        for name, side in sides.items():
+            rates[name].append(counts[name] / side(counts[name]))
+    middle = {name: statistics.median(r) for name, r in rates.items()}
+    spread = {name: (max(r) - min(r)) / middle[name] for name, r in rates.items()}
+    used = middle['ours'] * flops(model, batch_size) / limit
+    micro = program.micro_batch(p, parallel.platform())
+    print(
+        f'{model:4} B={batch_size:<5} micro={micro:<5} ours {middle["ours"]:9,.1f}/s ±{spread["ours"]:4.0%}   torch '
+        f'{middle["torch"]:9,.1f}/s ±{spread["torch"]:4.0%}   ratio {middle["ours"] / middle["torch"]:5.2f}   '
+        f'matmul limit {used:4.0%}   compile {compile_seconds:.1f} s',
+        flush=True,
+    )
+
+
+def main(argv: list[str]) -> None:
+    """Prints one line per model and batch size."""
+    del argv
+    import torch
+
+    limit = matmul_rate()
+    print(
+        f'jax {jax.__version__} against eager torch {torch.__version__}, {torch.get_num_threads()} threads, '
+        f'{jax.devices()[0].device_kind}; matrix product {limit / 1e9:.0f} GFLOP/s; n = {_ROUNDS.value} turns a side, '
+        '± is (max − min)/median'
+    )
+    for model in _MODELS.value:
+        for batch_size in _BATCH_SIZES.value:
+            compare(model, int(batch_size), limit)
+
+
+if __name__ == '__main__':
+    app.run(main)
