@@ -3,9 +3,12 @@
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float, Int
 
 
-def cross_entropy(outputs: jax.Array, labels: jax.Array, *, label_smoothing: float = 0.0) -> jax.Array:
+def cross_entropy(
+    outputs: Float[Array, 'B C'], labels: Int[Array, 'B'], *, label_smoothing: float = 0.0
+) -> Float[Array, 'B']:
     """Softmax cross-entropy in nats.
 
     Args:
@@ -22,6 +25,6 @@ def cross_entropy(outputs: jax.Array, labels: jax.Array, *, label_smoothing: flo
     return optax.softmax_cross_entropy(outputs, optax.smooth_labels(onehot, label_smoothing))
 
 
-def weighted_sum(losses: jax.Array, weights: jax.Array) -> jax.Array:
+def weighted_sum(losses: Float[Array, 'B'], weights: Float[Array, 'B']) -> Float[Array, '']:
     """Σ w_i l_i; padding has weight 0, also where its loss is not finite."""
     return jnp.where(weights > 0, losses * weights, 0).sum()

@@ -1,5 +1,6 @@
 """Plan: one run with every number resolved, frozen; its id."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -85,7 +86,7 @@ class Plan:
         fields = self.resolved()
         for name in OUTSIDE_ID:
             del fields[name]
-        base = schema.defaults().to_dict()
+        base = schema.known().to_dict()
         base |= {s: {**sections.defaults(s, fields[s]['name']), 'name': base[s]['name']} for s in schema.NAMED}
         base |= {'init_seed': self.seed, 'data_seed': self.seed, 'ghost_batch_size': self.batch_size}
         if self.ghost_batch_size is None:
@@ -94,7 +95,7 @@ class Plan:
             del fields['warmup']
         return _without_defaults(fields, base)
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """sha256 of the canonical JSON of `identity`, its first 12 hexadecimal digits."""
         return hashlib.sha256(canonical(self.identity()).encode()).hexdigest()[:12]

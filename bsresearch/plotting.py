@@ -8,7 +8,7 @@ import os
 import pathlib
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -20,6 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
 Color = tuple[float, float, float, float]
+LineStyle = Literal['-', '--', ':', '-.']
 
 
 class Remark(NamedTuple):
@@ -33,7 +34,7 @@ class Remark(NamedTuple):
 PANEL_WIDTH, PANEL_HEIGHT = 3.5, 1.9  # inches
 LINE_HEIGHT = 0.14
 CHARACTERS = 66  # of note text that fit a panel's width
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     'font.size': 7.5,
     'axes.titlesize': 7.5,
     'axes.labelsize': 7.5,
@@ -61,8 +62,8 @@ STYLE: dict[str, Any] = {
 
 
 @contextlib.contextmanager
-def figure(rows: int, columns: int, notes: Sequence[str] = ()) -> Iterator[tuple[Figure, np.ndarray]]:
-    """A figure with axes (rows, columns), a column's x and a row's y shared, under the notes; styled inside."""
+def figure(rows: int, columns: int, notes: Sequence[str] = ()) -> Iterator[tuple[Figure, list[list[Axes]]]]:
+    """A figure with rows of axes, a column's x and a row's y shared, under the notes; styled inside."""
     with matplotlib.rc_context(STYLE):
         text = filled(notes, CHARACTERS * columns)
         size = (PANEL_WIDTH * columns, PANEL_HEIGHT * rows + LINE_HEIGHT * len(text))
@@ -70,7 +71,7 @@ def figure(rows: int, columns: int, notes: Sequence[str] = ()) -> Iterator[tuple
         FigureCanvasAgg(fig)
         if text:
             fig.suptitle('\n'.join(text), fontsize=6.5, color='0.25', linespacing=1.25)
-        yield fig, fig.subplots(rows, columns, sharex='col', sharey='row', squeeze=False)
+        yield fig, fig.subplots(rows, columns, sharex='col', sharey='row', squeeze=False).tolist()
 
 
 def filled(phrases: Sequence[str], width: int) -> list[str]:
@@ -93,7 +94,7 @@ def palette(batch_sizes: Sequence[int]) -> dict[int, Color]:
     return {b: matplotlib.colormaps['viridis'](float(p)) for b, p in zip(sizes, place, strict=True)}
 
 
-def line(ax: Axes, points: pd.DataFrame, x: str, color: Color, style: str = '-') -> None:
+def line(ax: Axes, points: pd.DataFrame, x: str, color: Color, style: LineStyle = '-') -> None:
     """A mean with its interval as a band, from a table of `summary.over_seeds`; no band where there is no interval.
 
     Set the axes first: a logarithmic y axis cuts a band that reaches below 0 at its lower limit; a logarithmic x axis
@@ -116,16 +117,19 @@ def mark_divergence(ax: Axes, points: pd.DataFrame, x: str, diverged: int, color
     ax.plot(at[x], at['mean'], color=color, marker='x', linestyle='none', markeredgewidth=1.2)
 
 
-def y_axis(ax: Axes, label: str, means: pd.Series, scale: str, within: tuple[float, float] | None = None) -> None:
+def y_axis(
+    ax: Axes, label: str, points: pd.DataFrame, scale: Literal['linear', 'log'], within: tuple[float, float] | None
+) -> None:
     """A row's y axis, limited by the means with a margin: the band of two runs (t = 12.7) would flatten the lines.
 
     Args:
-      within: possible values; the limits go little beyond.
+      points: of all panels in the row. within: possible values, beyond which the limits go little.
     """
     ax.set_yscale(scale)
     ax.set_ylabel(label)
     log = scale == 'log'
-    y = means[np.isfinite(means) & ((means > 0) | (not log))].to_numpy()
+    y = points['mean'].to_numpy()
+    y = y[np.isfinite(y) & ((y > 0) | (not log))]
     if not len(y):
         return
     y = np.log10(y) if log else y
@@ -153,7 +157,7 @@ def legends(
     fig: Figure,
     bottom: Sequence[Axes],
     colors: Mapping[int, Color],
-    styles: Mapping[str, str],
+    styles: Mapping[str, LineStyle],
     remarks: Sequence[Sequence[Remark]],
 ) -> None:
     """Below all: one legend for colours (batch sizes) and line styles; below each column its remarks on arms."""

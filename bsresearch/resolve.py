@@ -36,7 +36,7 @@ def check_fields(declared: Mapping[str, Any]) -> None:
             elif not isinstance(value, Mapping):
                 sections.check(f'config.{path}{key}', value, allowed[key], allowed.get_type(key))
 
-    walk(declared, schema.defaults(), '')
+    walk(declared, schema.known(), '')
 
 
 def _at_least(section: Mapping[str, Any], path: str, **minimum: float) -> None:
@@ -135,7 +135,7 @@ def _recording(c: Mapping[str, Any], length: units.Length) -> dict[str, Any]:
 
 def dataset(data: Mapping[str, Any]) -> select.Dataset:
     """The examples a resolved `data` section names (read-only; cached by the source)."""
-    shared = schema.defaults().to_dict()['data']
+    shared = schema.known().data
     own = {k: v for k, v in data.items() if k not in shared}
     picked = {k: data[k] for k in ('fraction', 'validation', 'split_seed')}
     return select.select(sources.resolve(data['name'], None, own), **picked)

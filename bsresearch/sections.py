@@ -1,5 +1,6 @@
 """Sections of a config whose `name` picks a file or function: that part's signature is the section's schema."""
 
+import functools
 import importlib
 import math
 from collections.abc import Mapping
@@ -30,16 +31,17 @@ def part(section: str, name: str) -> Any:
     return getattr(source, name)
 
 
-def defaults(section: str, name: str) -> dict[str, Any]:
-    """Defaults of a named section: the shared fields and those of the part called `name`."""
-    shared = {k: v for k, v in schema.defaults().to_dict()[section].items() if k != 'name'}
+@functools.cache
+def defaults(section: str, name: str) -> Mapping[str, Any]:
+    """Defaults of a named section: the shared fields and those of the part called `name`. Only to be read."""
+    shared = {k: v for k, v in schema.known()[section].to_dict().items() if k != 'name'}
     own = lookup.keywords(part(section, name))
     return shared | {k: v for k, v in own.items() if k not in _FROM_ELSEWHERE.get(section, ())}
 
 
 def complete(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """A named section completed and checked."""
-    name, shared = given.get('name'), schema.defaults()[section]
+    name, shared = given.get('name'), schema.known()[section]
     if not isinstance(name, str):
         raise ValueError(f'config.{section}.name={name!r}: the name of the {section} is needed, as text')
     allowed = defaults(section, name)

@@ -35,7 +35,7 @@ def assign(declared: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     was replaced.
     """
     result = copy.deepcopy(declared)
-    shared = schema.defaults().to_dict()
+    shared = schema.known()
     for section in schema.NAMED:
         name = changes.get(f'{section}.name', result[section].get('name'))
         if name != result[section].get('name'):

@@ -52,10 +52,10 @@ def export(workdir: pathlib.Path, out: pathlib.Path, *, overwrite: bool) -> pd.D
 
 def main() -> None:
     """Flags to values."""
-    workdir, out = command.workdir(), flags.FLAGS['out'].value
+    workdir, out = command.workdir(), flags.FLAGS.out
     if not out:
         raise ValueError('--out=<file>.csv or --out=<file>.parquet is needed')
-    table = export(workdir, pathlib.Path(out), overwrite=flags.FLAGS['overwrite'].value)
+    table = export(workdir, pathlib.Path(out), overwrite=flags.FLAGS.overwrite)
     print(f'{out}: {len(table):,} rows of {table["run"].nunique()} runs, {len(table.columns)} columns')
 
 

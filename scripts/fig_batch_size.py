@@ -8,6 +8,8 @@ axis than epochs. Time: seconds.
 """
 
 import pathlib
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,12 +18,22 @@ from absl import flags
 from bsresearch import plotting
 from bsresearch.analysis import arms, command, held_fixed, summary
 
+# Scale of the axis, and the range of possible values.
+SCALES: dict[str, tuple[Literal['linear', 'log'], tuple[float, float] | None]] = {
+    'accuracy': ('linear', (0.0, 1.0)),
+    'loss': ('log', None),
+}
+STYLES: dict[str, plotting.LineStyle] = {'test': '-', 'train': '--'}
+METRICS = tuple(f'{split}_{quantity}' for quantity in SCALES for split in STYLES)
 Colors = dict[int, plotting.Color]
 
-# Scale of the axis, and the range of possible values.
-SCALES = {'accuracy': ('linear', (0.0, 1.0)), 'loss': ('log', None)}
-STYLES = {'test': '-', 'train': '--'}
-METRICS = tuple(f'{split}_{quantity}' for quantity in SCALES for split in STYLES)
+
+class Column(NamedTuple):
+    """A column of panels: its arms along x (`summary.over_seeds`), and at their end (`summary.final`)."""
+
+    title: str
+    points: pd.DataFrame
+    final: pd.DataFrame
 
 
 def define_flags() -> None:
@@ -42,73 +54,77 @@ def draw(workdir: pathlib.Path, x: str, out: pathlib.Path) -> tuple[list[pathlib
     metrics = [m for m in METRICS if m in loaded.rows and loaded.rows[m].notna().any()]
     if not metrics:
         raise ValueError(f'the runs in {workdir} were recorded without evaluation: none has {", ".join(METRICS)}')
-    column, x_label = arms.POSITIONS[x]
-    points = pd.concat([summary.over_seeds(loaded.rows, column, m, loaded.by) for m in metrics], ignore_index=True)
-    final = summary.final(loaded.rows, metrics, loaded.by)
-    colors = plotting.palette(final['batch_size'].tolist())
+    position, label = arms.POSITIONS[x]
+    columns = _columns(loaded, position, metrics)
+    points = pd.concat([c.points for c in columns], ignore_index=True)
+    colors = plotting.palette(loaded.runs['batch_size'].tolist())
     quantities = [q for q in SCALES if any(m.endswith(q) for m in metrics)]
-    titles = held_fixed.titles(final.sort_values(loaded.panels) if loaded.panels else final, loaded.panels).unique()
-    used = {split: style for split, style in STYLES.items() if any(m.startswith(split) for m in metrics)}
-    with plotting.figure(len(quantities), len(titles), held_fixed.describe(loaded)) as (fig, axes):
-        for ax, title in zip(axes[0], titles, strict=True):
-            ax.set_title(title)
-        for ax in axes[-1]:
-            plotting.x_axis(ax, x_label)
-        for row, quantity in zip(axes, quantities, strict=True):
-            means = points.loc[points['metric'].str.endswith(quantity), 'mean']
-            plotting.y_axis(row[0], quantity, means, *SCALES[quantity])
-            for ax, title in zip(row, titles, strict=True):
-                _panel(
-                    ax,
-                    *(t[held_fixed.titles(t, loaded.panels) == title] for t in (points, final)),
-                    quantity,
-                    column,
-                    colors,
-                )
-        remarks = [_remarks(final[held_fixed.titles(final, loaded.panels) == title], colors) for title in titles]
-        plotting.legends(fig, axes[-1], colors, used, remarks)
-        return plotting.save(fig, points, out, 'batch_size' if x == 'epoch' else f'batch_size_{x}'), final
+    with plotting.figure(len(quantities), len(columns), held_fixed.describe(loaded)) as (fig, axes):
+        for quantity, row in zip(quantities, axes, strict=True):
+            plotting.y_axis(row[0], quantity, points.loc[points['metric'].str.endswith(quantity)], *SCALES[quantity])
+        for column, stack in zip(columns, zip(*axes, strict=True), strict=True):
+            stack[0].set_title(column.title)
+            plotting.x_axis(stack[-1], label)
+            for quantity, ax in zip(quantities, stack, strict=True):
+                _panel(ax, column, quantity, position, colors)
+        splits = [split for split in STYLES if any(m.startswith(split) for m in metrics)]
+        remarks = [_remarks(c.final, colors) for c in columns]
+        plotting.legends(fig, axes[-1], colors, {split: STYLES[split] for split in splits}, remarks)
+        files = plotting.save(fig, points, out, 'batch_size' if x == 'epoch' else f'batch_size_{x}')
+    return files, pd.concat([c.final for c in columns], ignore_index=True)
 
 
-def _panel(ax: plotting.Axes, points: pd.DataFrame, final: pd.DataFrame, quantity: str, x: str, colors: Colors) -> None:
+def _columns(loaded: arms.Arms, position: str, metrics: Sequence[str]) -> list[Column]:
+    columns = []
+    for title, rows in held_fixed.panels(loaded):
+        points = [summary.over_seeds(rows, position, m, loaded.by) for m in metrics]
+        columns.append(Column(title, pd.concat(points), summary.final(rows, metrics, loaded.by)))
+    return columns
+
+
+def _panel(ax: plotting.Axes, column: Column, quantity: str, x: str, colors: Colors) -> None:
     """One quantity of one column."""
     for split, style in STYLES.items():
         metric = f'{split}_{quantity}'
-        for arm in final[final['metric'] == metric].itertuples():
-            line = points[(points['metric'] == metric) & (points['batch_size'] == arm.batch_size)]
-            plotting.line(ax, line, x, colors[arm.batch_size], style)
-            plotting.mark_divergence(ax, line, x, arm.diverged, colors[arm.batch_size])
+        for arm in column.final[column.final['metric'] == metric].to_dict('records'):
+            own = (column.points['metric'] == metric) & (column.points['batch_size'] == arm['batch_size'])
+            plotting.line(ax, column.points[own], x, colors[arm['batch_size']], style)
+            plotting.mark_divergence(ax, column.points[own], x, arm['diverged'], colors[arm['batch_size']])
 
 
 def _remarks(final: pd.DataFrame, colors: Colors) -> list[plotting.Remark]:
     """Which runs of one column's arms are not in the lines to the end."""
     remarks = []
-    for arm in final.drop_duplicates('batch_size').itertuples():
-        for count, what, marker in ((arm.diverged, 'diverged', 'x'), (arm.unfinished, 'unfinished', '>')):
-            if count:
-                text = f'B = {arm.batch_size:,}: {count} of {arm.runs} {what}'
-                remarks.append(plotting.Remark(text, colors[arm.batch_size], marker))
+    for arm in final.drop_duplicates('batch_size').to_dict('records'):
+        size = arm['batch_size']
+        for what, marker in (('diverged', 'x'), ('unfinished', '>')):
+            if arm[what]:
+                text = f'B = {size:,}: {arm[what]} of {arm["runs"]} {what}'
+                remarks.append(plotting.Remark(text, colors[size], marker))
     return remarks
+
+
+def _value(mean: float, half: float) -> str:
+    if np.isnan(mean):
+        return '–'
+    return f'{mean:.4g} ± –' if np.isnan(half) else f'{mean:.4g} ± {half:.2g}'
 
 
 def report(final: pd.DataFrame) -> str:
     """Final values as text, a row per arm: mean ± half of the interval; n is the smallest of the metrics'."""
     fields = final.columns[: final.columns.get_loc('metric')].tolist()
     half = final['high'] - final['mean']
-    words = lambda v, form: '–' if np.isnan(v) else format(v, form)
-    value = [f'{words(m, ".4g")} ± {words(h, ".2g")}' for m, h in zip(final['mean'], half, strict=True)]
-    shown = final.assign(value=value)
-    arms_of = shown.groupby(fields, dropna=False)
-    counts = arms_of[['n', 'runs', 'diverged', 'unfinished']].min()
-    values = {metric: part.set_index(fields)['value'] for metric, part in shown.groupby('metric', sort=False)}
-    table = counts.assign(**values).reset_index()
-    return table[[*fields, *values, *counts]].to_string(index=False, float_format='{:g}'.format)
+    shown = final.assign(value=[_value(m, h) for m, h in zip(final['mean'], half, strict=True)])
+    table = shown.groupby(fields, dropna=False)[[*summary.COUNTS, 'unfinished']].min()
+    for place, (metric, part) in enumerate(shown.groupby('metric', sort=False)):
+        table.insert(place, str(metric), part.set_index(fields)['value'])
+    return table.reset_index().to_string(index=False, float_format='{:g}'.format)
 
 
 def main() -> None:
     """Flags to values."""
-    workdir, out = command.workdir(), flags.FLAGS['out'].value
-    files, final = draw(workdir, flags.FLAGS['x'].value, pathlib.Path(out) if out else workdir / 'figures')
+    workdir, out = command.workdir(), flags.FLAGS.out
+    files, final = draw(workdir, flags.FLAGS.x, pathlib.Path(out) if out else workdir / 'figures')
     print(f'final values, over the n runs that came to their end:\n{report(final)}')
     for file in files:
         print(file)

@@ -17,7 +17,7 @@ def workdir() -> pathlib.Path:
     Raises:
       ValueError: none was named, or it is not there.
     """
-    given = flags.FLAGS['workdir'].value
+    given = flags.FLAGS.workdir
     if not given:
         raise ValueError('--workdir=<directory> is needed: what main.py was given as --workdir')
     if not pathlib.Path(given).is_dir():

@@ -1,6 +1,5 @@
 """What was held fixed across batch sizes, in words: it decides what a comparison of batch sizes means."""
 
-from collections.abc import Sequence
 from numbers import Integral
 
 import pandas as pd
@@ -20,24 +19,20 @@ def text(value: object) -> str:
     return f'{value:,}' if isinstance(value, Integral) and not isinstance(value, bool) else str(value)
 
 
-def titles(table: pd.DataFrame, fields: Sequence[str]) -> pd.Series:
-    """(rows,): the values of `fields` in words, as the title of the row's panel; empty without fields."""
-    words = [', '.join(f'{f.replace("_", " ")} {text(v)}' for f, v in zip(fields, row, strict=True))
-             for row in table[list(fields)].itertuples(index=False, name=None)]  # fmt: skip
-    return pd.Series(words, index=table.index, dtype=str)
+def panels(arms: Arms) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each combination of values that gets panels of its own, in order, with the values as title."""
+    if not arms.panels:
+        return [('', arms.rows)]
+    named = lambda values: (f'{f.replace("_", " ")} {text(v)}' for f, v in zip(arms.panels, values, strict=True))
+    return [(', '.join(named(values)), rows) for values, rows in arms.rows.groupby(arms.panels, dropna=False)]
 
 
 def describe(arms: Arms) -> list[str]:
     """Phrases for the figure; a field that has panels of its own is left to their titles."""
     runs = arms.runs
+    told = {*_TOLD, 'seed', *records.SPLIT_SEEDS}
+    followers = [c for c in records.varying(runs) if c not in told and not follows(runs, c, arms.panels)]
     phrases = [_length(arms), _learning_rate(arms), *_training(arms), _task(arms), _seeds(arms)]
-    followers = [
-        c
-        for c in records.varying(runs)
-        if c not in {*_TOLD, 'seed', *records.SPLIT_SEEDS}
-        and follows(runs, c, [*arms.panels, 'batch_size'])
-        and not follows(runs, c, arms.panels)
-    ]
     return [*phrases, *([f'differs with B: {", ".join(followers)}'] if followers else [])]
 
 
@@ -45,11 +40,15 @@ def _values(runs: pd.DataFrame, column: str) -> str:
     return ', '.join(text(v) for v in sorted(runs[column].unique().tolist()))
 
 
+def _compares(arms: Arms) -> bool:
+    return arms.runs['batch_size'].nunique() > 1
+
+
 def _length(arms: Arms) -> str:
     for column, unit in LENGTHS.items():
         if follows(arms.runs, column, arms.panels):
-            equal = 'equal ' if arms.runs['batch_size'].nunique() > 1 else ''
-            return f'{equal}{unit} ({_values(arms.runs, column)})'
+            values = _values(arms.runs, column)
+            return f'equal {unit} ({values})' if _compares(arms) else f'{values} {unit}'
     epochs = arms.runs['total_epochs']
     return f'unequal lengths ({text(epochs.min())} to {text(epochs.max())} epochs)'
 
@@ -66,7 +65,7 @@ def _learning_rate(arms: Arms) -> str:
         name = 'learning rate' if value else 'base learning rate'
         return f'{name}{value} at B = {reference}, scaled with B by rule {rules[0]}'
     if follows(runs, 'learning_rate', arms.panels):
-        return f'learning rate{value} fixed across B (no scaling)'
+        return f'learning rate{value}{" fixed across B" if _compares(arms) else ""} (no scaling)'
     return f'learning rate set per B ({_values(runs, "learning_rate")}; no rule)'
 
 

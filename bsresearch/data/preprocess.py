@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Int, Key, Num
 
 from bsresearch import rng
 
@@ -52,7 +53,9 @@ def _crop(key: jax.Array, image: jax.Array, padding: int) -> jax.Array:
     return jax.lax.dynamic_slice(padded, (corner[0], corner[1], 0), image.shape)
 
 
-def augment(keys: jax.Array, images: jax.Array, names: tuple[str, ...], padding: int) -> jax.Array:
+def augment(
+    keys: Key[Array, 'B'], images: Num[Array, 'B H W C'], names: tuple[str, ...], padding: int
+) -> Num[Array, 'B H W C']:
     """Applies the named augmentations in order, before scaling: the padding of a crop is a stored zero.
 
     Args:
@@ -69,7 +72,9 @@ def augment(keys: jax.Array, images: jax.Array, names: tuple[str, ...], padding:
     return jax.vmap(one)(keys, images)
 
 
-def example_keys(base: jax.Array, epoch: jax.Array, offset: jax.Array, count: int, epoch_size: int) -> jax.Array:
+def example_keys(
+    base: Key[Array, ''], epoch: Int[Array, ''], offset: Int[Array, ''], count: int, epoch_size: int
+) -> Key[Array, 'count']:
     """Keys of `count` examples that follow each other in the stream from (epoch, offset); (count,) typed keys."""
     lane = offset + jnp.arange(count, dtype=jnp.int32)
     return jax.vmap(lambda e, o: rng.at(base, e, o))(epoch + lane // epoch_size, lane % epoch_size)

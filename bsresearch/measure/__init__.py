@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 PyTree = Any
 
@@ -47,8 +49,8 @@ def layers(params: PyTree) -> dict[str, PyTree]:
     return dict(sorted(params.items()))
 
 
-def squared_norm(tree: PyTree) -> jax.Array:
+def squared_norm(tree: PyTree) -> Float[Array, '']:
     """Σ x² over all leaves, in the leaves' precision or float32 if that is higher."""
-    wide = lambda x: x.astype(jax.numpy.promote_types(x.dtype, jax.numpy.float32))
+    wide = lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32))
     leaves: Sequence[jax.Array] = [wide(x) for x in jax.tree.leaves(tree)]
-    return sum((jax.numpy.vdot(x, x).real for x in leaves), start=jax.numpy.zeros((), jax.numpy.float32))
+    return sum((jnp.vdot(x, x).real for x in leaves), start=jnp.zeros((), jnp.float32))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
+from jaxtyping import Array, Float
 
 Dtype = Any
 
@@ -39,7 +40,7 @@ def dense(features: int, init: str, dtype: str, name: str) -> nn.Dense:
     )  # fmt: skip
 
 
-def patches_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def patches_conv(x: Float[Array, 'B H W C'], kernel: Float[Array, 'h w C F']) -> Float[Array, 'B H W F']:
     """Stride-1 SAME convolution as one 2-D matrix product on patches; (B, H, W, C) by (h, w, C, F) → (B, H, W, F)."""
     b, height, width, c = x.shape
     h, w, _, f = kernel.shape
@@ -74,7 +75,7 @@ def conv(features: int, kernel_size: int, init: str, dtype: str, name: str) -> n
     )
 
 
-def max_pool(x: jax.Array) -> jax.Array:
+def max_pool(x: Float[Array, 'B H W C']) -> Float[Array, 'B H//2 W//2 C']:
     """2×2 max-pooling, stride 2, an odd last row or column left out; (B, H, W, C) → (B, H//2, W//2, C).
 
     Reshape and max: its gradient is twice as fast on a CPU as the windowed one's. Ties share the gradient.
@@ -104,9 +105,10 @@ class BatchNorm(nn.Module):
         bias = self.param('bias', nn.initializers.zeros, (features,), wide)
         running_mean = self.variable('stats', 'mean', jnp.zeros, (features,), wide)
         running_var = self.variable('stats', 'var', jnp.ones, (features,), wide)
+        row = lambda v: v.reshape((1,) * (x.ndim - 1) + (-1,))
         if not train:
-            centred = x.astype(wide) - running_mean.value
-            return (centred * (lax.rsqrt(running_var.value + self.epsilon) * scale) + bias).astype(x.dtype)
+            gain = row(lax.rsqrt(running_var.value + self.epsilon) * scale)
+            return ((x.astype(wide) - row(running_mean.value)) * gain + row(bias)).astype(x.dtype)
         group = self.ghost or x.shape[0]
         if x.shape[0] % group:
             raise ValueError(f'{x.shape[0]} examples are not a whole number of ghost groups of {group}')
@@ -120,7 +122,8 @@ class BatchNorm(nn.Module):
         for running, batch in ((running_mean, mean), (running_var, var)):
             average = (share * batch[:, 0]).sum(axis=(0, 1))
             running.value = self.momentum * running.value + (1 - self.momentum) * average
-        out = (grouped - mean) * lax.rsqrt(var + self.epsilon) * scale + bias
+        four = lambda v: v.reshape(1, 1, 1, -1)
+        out = (grouped - mean) * lax.rsqrt(var + self.epsilon) * four(scale) + four(bias)
         return out.reshape(x.shape).astype(x.dtype)
 
 

@@ -15,7 +15,9 @@ import numpy as np
 
 PyTree = Any
 # XLA's usual copy insertion copies all weights twice an update inside a loop on a CPU: 30 % of the time at B = 1.
-COMPILER_OPTIONS: dict[str, dict[str, Any]] = defaultdict(dict, cpu={'xla_cpu_copy_insertion_use_region_analysis': True})
+COMPILER_OPTIONS: dict[str, dict[str, Any]] = defaultdict(
+    dict, cpu={'xla_cpu_copy_insertion_use_region_analysis': True}
+)
 
 
 def choose(strategy: str, replicas: int, platform: str) -> str:

@@ -5,7 +5,7 @@ import pathlib
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -26,6 +26,7 @@ PyTree = Any
 CHUNK_SECONDS = 1.0
 
 
+@runtime_checkable
 class Report(Protocol):
     """What training tells its caller."""
 

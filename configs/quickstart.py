@@ -1,0 +1,26 @@
+"""A first look in a minute: batch size × learning rate × seeds on scikit-learn's digits, an MLP, equal epochs.
+
+Shows at small scale what Shen (2018) shows on MNIST: at one learning rate and equal epochs a larger batch ends lower;
+ten times the learning rate brings it back. Held fixed: epochs.
+
+    make quickstart        (or: python main.py --config=configs/quickstart.py --workdir=runs/quickstart)
+"""
+
+from ml_collections import ConfigDict
+
+from bsresearch import schema
+
+
+def get_config() -> ConfigDict:
+    """The grid."""
+    c = schema.defaults()
+    c.data.name = 'digits'
+    c.model.name = 'mlp'
+    c.model.widths = (256, 256)
+    c.optimizer.name = 'sgd'
+    c.total_epochs = 30.0
+    c.epoch_boundary = 'partial'
+    c.sweep.batch_size = (16, 64, 256)
+    c.sweep.learning_rate = (0.01, 0.1)
+    c.sweep.seed = (0, 1, 2)
+    return c

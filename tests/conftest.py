@@ -1,0 +1,24 @@
+"""Settings of all tests: strict shapes, strict ranks, one compilation cache for the whole session."""
+
+import getpass
+import pathlib
+import tempfile
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+# Shapes written in annotations are checked on every call, in tests alone.
+_hook = install_import_hook('bsresearch', 'typecheck.check')
+
+jax.config.update('jax_numpy_rank_promotion', 'raise')
+# Tests share most of their programs; the cache outlives the session, and XLA keys it by program and version.
+_cache = pathlib.Path(tempfile.gettempdir()) / f'bsresearch-tests-{getpass.getuser()}'
+jax.config.update('jax_compilation_cache_dir', str(_cache))
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+
+
+@pytest.fixture
+def workdir(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A workdir that is not there yet."""
+    return tmp_path / 'runs'

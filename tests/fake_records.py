@@ -1,0 +1,79 @@
+"""Records on disk that no training made, for tests of what only reads records."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bsresearch.store import paths, records
+from bsresearch.units import Length
+
+EPOCH_SIZE, EPOCHS = 64, 4
+
+
+def resolved(batch_size: int, learning_rate: float, seed: int) -> dict[str, Any]:
+    """What a reader needs of a resolved config."""
+    return {
+        'study': 'train',
+        'batch_size': batch_size,
+        'learning_rate': learning_rate,
+        'seed': seed,
+        'init_seed': seed,
+        'data_seed': seed,
+        'momentum': 0.0,
+        'weight_decay': 0.0,
+        'epoch_size': EPOCH_SIZE,
+        'epoch_boundary': 'through',
+        'total_examples': EPOCHS * EPOCH_SIZE,
+        'data': {'name': 'digits', 'mean': [0.0]},
+        'model': {'name': 'mlp', 'widths': [8]},
+        'optimizer': {'name': 'sgd'},
+        'schedule': {'name': 'constant'},
+        'scaling': {'name': 'none', 'reference_batch_size': None},
+        'warmup': {'examples': 0},
+    }
+
+
+def write_run(
+    workdir: pathlib.Path,
+    *,
+    batch_size: int = 16,
+    learning_rate: float = 0.1,
+    seed: int = 0,
+    values: Mapping[str, Sequence[float | None]] | None = None,
+    status: str = 'done',
+    diverged_step: int | None = None,
+    row_of_divergence: bool = True,
+    seconds_per_update: float = 0.5,
+    base_learning_rate: float | None = None,
+    **fields: Any,
+) -> pathlib.Path:
+    """Writes one run, as training does: its directory.
+
+    Args:
+      values: metric → its value at each whole epoch from 0 on. fields: replace fields of the resolved config.
+      base_learning_rate: the declared one, where a rule scaled it.
+    """
+    config = resolved(batch_size, learning_rate, seed) | fields
+    run = f'b{batch_size}-lr{learning_rate:g}-s{seed}'
+    directory = paths.run_dir(workdir, config['study'], run)
+    declared = {'learning_rate': learning_rate if base_learning_rate is None else base_learning_rate}
+    paths.write_json(directory / 'config.json', {'resolved': config, 'declared': declared})
+    meta = {'id': run, 'study': config['study'], 'status': status, 'diverged_step': diverged_step}
+    paths.write_json(directory / 'meta.json', meta)
+    length = Length(config['epoch_size'], batch_size, config['total_examples'], config['epoch_boundary'])
+    writer = records.Writer(directory)
+
+    def row(step: int, metrics: Mapping[str, Any]) -> None:
+        position = {'step': step, 'examples': length.examples_at(step), 'epoch': length.epoch_at(step)}
+        writer.rows([{**position, 'seconds': step * seconds_per_update, 'wall_seconds': 1.0, **metrics}])
+
+    count = max((len(v) for v in (values or {}).values()), default=0)
+    for epoch in range(count):
+        step = length.step_at(epoch * length.epoch_examples)
+        row(step, {metric: v[epoch] for metric, v in (values or {}).items() if epoch < len(v)})
+        row(step, {'batch_loss': 1.0})  # an update's scalars stand on a line of their own
+    if diverged_step is not None and row_of_divergence:
+        row(diverged_step, {'diverged': True})
+    writer.flush()
+    writer.close()
+    return directory

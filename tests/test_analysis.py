@@ -1,0 +1,249 @@
+"""Tables over seeds against hand computation and scipy; arms, and what is said to be held fixed."""
+
+import math
+import pathlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_records import write_run
+from scipy import stats
+
+from bsresearch.analysis import arms, held_fixed, summary
+from bsresearch.store import records
+
+# Student's quantile has a closed form for two degrees of freedom: (2p − 1)/√(2p(1 − p)).
+T2 = 0.95 / math.sqrt(2 * 0.975 * 0.025)
+
+
+def table(runs: dict[str, list[float]], **columns: Any) -> pd.DataFrame:
+    """One arm: run → its values at x = 0, 1, …"""
+    rows = [
+        {'run': run, 'status': 'done', 'batch_size': 16, 'step': step, 'loss': value} | columns
+        for run, values in runs.items()
+        for step, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows)
+
+
+def one(frame: pd.DataFrame, **where: Any) -> dict[str, Any]:
+    """The only row with these values."""
+    for column, value in where.items():
+        frame = frame[frame[column] == value]
+    assert len(frame) == 1
+    return {str(k): v for k, v in frame.iloc[0].items()}
+
+
+# --- over_seeds
+
+
+def test_interval_closed_form() -> None:
+    row = one(summary.over_seeds(table({'a': [1.0], 'b': [2.0], 'c': [3.0]}), 'step', 'loss', ['batch_size']))
+    assert (row['runs'], row['n'], row['diverged'], row['metric']) == (3, 3, 0, 'loss')
+    assert (row['mean'], row['std']) == (2.0, 1.0)
+    np.testing.assert_allclose([row['low'], row['high']], [2 - T2 / 3**0.5, 2 + T2 / 3**0.5], rtol=1e-12)
+
+
+def test_interval_against_scipy() -> None:
+    values = np.random.default_rng(0).normal(size=(7, 3))
+    points = summary.over_seeds(table({str(i): list(v) for i, v in enumerate(values)}), 'step', 'loss', ['batch_size'])
+    for step in range(3):
+        expected = stats.ttest_1samp(values[:, step], 0.0).confidence_interval(0.95)
+        row = one(points, step=step)
+        np.testing.assert_allclose([row['low'], row['high']], [expected.low, expected.high], rtol=1e-12)
+
+
+def test_interval_covers_the_mean_in_95_percent_of_experiments() -> None:
+    """Monte Carlo, within 4 standard errors of the binomial; ±1.96·s/√n would cover 85 % at n = 4."""
+    trials, n = 4000, 4
+    values = np.random.default_rng(1).normal(3.0, 2.0, (n, trials))
+    points = summary.over_seeds(table({str(i): list(v) for i, v in enumerate(values)}), 'step', 'loss', ['batch_size'])
+    covered = ((points['low'] < 3.0) & (points['high'] > 3.0)).mean()
+    assert abs(covered - 0.95) < 4 * math.sqrt(0.95 * 0.05 / trials)
+
+
+def test_one_run_has_no_interval() -> None:
+    row = one(summary.over_seeds(table({'a': [1.5]}), 'step', 'loss', ['batch_size']))
+    assert (row['n'], row['mean']) == (1, 1.5)
+    assert np.isnan([row['std'], row['low'], row['high']]).all()
+
+
+def test_equal_values_have_width_zero() -> None:
+    row = one(summary.over_seeds(table({'a': [1.5], 'b': [1.5]}), 'step', 'loss', ['batch_size']))
+    assert (row['low'], row['high']) == (1.5, 1.5)
+
+
+def test_diverged_runs_are_counted_from_where_their_records_end() -> None:
+    """Of three runs one ends at 2 with a value there, which no longer counts; the mean is the survivors'."""
+    rows = table({'a': [1.0, 2.0, 3.0, 4.0], 'b': [3.0, 4.0, 5.0, 6.0], 'c': [5.0, 6.0, 700.0]})
+    rows.loc[rows['run'] == 'c', 'status'] = 'diverged'
+    points = summary.over_seeds(rows, 'step', 'loss', ['batch_size']).set_index('step')
+    assert points['n'].tolist() == [3, 3, 2, 2]
+    assert points['diverged'].tolist() == [0, 0, 1, 1]
+    assert points['runs'].tolist() == [3] * 4
+    assert points['mean'].tolist() == [3.0, 4.0, 4.0, 5.0]
+
+
+def test_divergence_is_seen_while_the_group_still_runs() -> None:
+    """Its status is still `running`; the last row of the diverged run alone says so."""
+    rows = table({'a': [1.0, 2.0, 3.0], 'b': [1.0, 2.0]}).assign(status='running', diverged=None)
+    end = {'run': 'b', 'status': 'running', 'batch_size': 16, 'step': 1.5, 'loss': np.nan, 'diverged': True}
+    points = summary.over_seeds(pd.concat([rows, pd.DataFrame([end])]), 'step', 'loss', ['batch_size'])
+    assert points['diverged'].tolist() == [0, 0, 1]
+
+
+def test_unfinished_runs_and_values_that_are_not_finite_lower_n_only() -> None:
+    rows = table({'a': [1.0, 2.0, 3.0], 'b': [1.0, np.nan, 3.0], 'c': [1.0, 2.0]})
+    points = summary.over_seeds(rows, 'step', 'loss', ['batch_size'])
+    assert points['n'].tolist() == [3, 2, 2]
+    assert points['diverged'].tolist() == [0, 0, 0]
+    assert points['runs'].tolist() == [3, 3, 3]
+
+
+def test_arms_are_apart_and_none_is_a_value() -> None:
+    rows = pd.concat([table({'a': [1.0]}, clip=None), table({'b': [2.0]}, clip=0.5), table({'c': [4.0]}, clip=None)])
+    points = summary.over_seeds(rows, 'step', 'loss', ['batch_size', 'clip'])
+    assert sorted(zip(points['n'], points['mean'], strict=True)) == [(1, 2.0), (2, 2.5)]
+
+
+def test_order_of_rows_does_not_matter() -> None:
+    rows = table({str(i): [float(i), i**2, i**3] for i in range(5)})
+    shuffled = rows.sample(frac=1.0, random_state=0)
+    expected, found = (summary.over_seeds(r, 'step', 'loss', ['batch_size']) for r in (rows, shuffled))
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-14)
+
+
+def test_a_position_twice_in_a_run_is_refused() -> None:
+    rows = table({'a': [1.0, 2.0]}).assign(step=7)
+    with pytest.raises(ValueError, match=r"run a has two values of 'loss' at step = 7"):
+        summary.over_seeds(rows, 'step', 'loss', ['batch_size'])
+
+
+@pytest.mark.parametrize('metric', ['nope', 'test_accuracy'])
+def test_a_missing_column_is_named(metric: str) -> None:
+    with pytest.raises(ValueError, match=f"no column '{metric}'; there are: run, status, batch_size, step, loss"):
+        summary.over_seeds(table({'a': [1.0]}), 'step', metric, ['batch_size'])
+    with pytest.raises(ValueError, match=f"no column '{metric}'"):
+        summary.final(table({'a': [1.0]}), [metric], ['batch_size'])
+
+
+# --- final
+
+
+def test_final_counts_every_run() -> None:
+    rows = table({'a': [9.0, 1.0], 'b': [9.0, 2.0], 'c': [9.0, 3.0], 'd': [9.0], 'e': [9.0]})
+    rows.loc[rows['run'] == 'd', 'status'] = 'diverged'
+    rows.loc[rows['run'] == 'e', 'status'] = 'running'
+    row = one(summary.final(rows, ['loss'], ['batch_size']))
+    assert {k: row[k] for k in ('runs', 'n', 'diverged', 'unfinished')} == dict(runs=5, n=3, diverged=1, unfinished=1)
+    np.testing.assert_allclose([row['mean'], row['low']], [2.0, 2 - T2 / 3**0.5], rtol=1e-12)
+
+
+def test_final_does_not_take_an_older_value_for_one_that_is_not_finite() -> None:
+    rows = table({'a': [1.0, np.nan], 'b': [1.0, 5.0]}).assign(accuracy=0.5)
+    final = summary.final(rows, ['loss', 'accuracy'], ['batch_size'])
+    assert (one(final, metric='loss')['n'], one(final, metric='loss')['mean']) == (1, 5.0)
+    assert one(final, metric='accuracy')['n'] == 2
+
+
+def test_final_lists_an_arm_that_diverged_altogether() -> None:
+    rows = table({'a': [1.0], 'b': [1.0]}).assign(status='diverged')
+    row = one(summary.final(rows, ['loss'], ['batch_size']))
+    assert (row['runs'], row['n'], row['diverged'], row['unfinished']) == (2, 0, 2, 0)
+    assert np.isnan(row['mean'])
+
+
+# --- arms
+
+
+def test_a_grid_gives_panels_per_learning_rate(tmp_path: pathlib.Path) -> None:
+    for b in (16, 32):
+        for lr in (0.1, 0.2):
+            for seed in (0, 1):
+                write_run(tmp_path, batch_size=b, learning_rate=lr, seed=seed, values={'test_loss': [1.0]})
+    loaded = arms.load(tmp_path)
+    assert (loaded.by, loaded.panels) == (['batch_size', 'learning_rate'], ['learning_rate'])
+    assert [title for title, _ in held_fixed.panels(loaded)] == ['learning rate 0.1', 'learning rate 0.2']
+    phrases = held_fixed.describe(loaded)
+    assert phrases[:2] == ['equal epochs (4)', 'learning rate fixed across B (no scaling)']
+    assert phrases[2:4] == ['optimizer sgd, momentum 0, weight decay 0', 'constant schedule, no warmup']
+    assert phrases[4:] == ['mlp (8,) on digits (64 examples)', 'mean and 95 % interval over n = 2 seeds']
+
+
+def test_a_learning_rate_that_follows_the_batch_size_gets_no_panels(tmp_path: pathlib.Path) -> None:
+    for b, lr in ((16, 0.1), (32, 0.15)):
+        write_run(tmp_path, batch_size=b, learning_rate=lr, momentum=lr, values={'test_loss': [1.0]})
+    loaded = arms.load(tmp_path)
+    assert (loaded.by, loaded.panels) == (['batch_size', 'learning_rate'], [])
+    phrases = held_fixed.describe(loaded)
+    assert 'learning rate set per B (0.1, 0.15; no rule)' in phrases
+    assert 'n = 1 seed, no interval' in phrases
+    assert 'differs with B: momentum' in phrases
+
+
+def test_a_scaled_learning_rate_is_compared_at_its_base(tmp_path: pathlib.Path) -> None:
+    rule = {'name': 'linear', 'reference_batch_size': 16}
+    for b in (16, 32):
+        for base in (0.1, 0.2):
+            write_run(tmp_path, batch_size=b, learning_rate=base * b / 16, base_learning_rate=base, scaling=rule)
+    loaded = arms.load(tmp_path)
+    assert loaded.panels == ['base_learning_rate']
+    assert loaded.by == ['batch_size', 'base_learning_rate', 'learning_rate']
+    assert 'base learning rate at B = 16, scaled with B by rule linear' in held_fixed.describe(loaded)
+
+
+def test_equal_updates_are_called_so(tmp_path: pathlib.Path) -> None:
+    for b in (16, 32):
+        write_run(tmp_path, batch_size=b, total_examples=10 * b)
+    loaded = arms.load(tmp_path)
+    assert loaded.panels == []
+    assert held_fixed.describe(loaded)[0] == 'equal updates (10)'
+
+
+def test_what_follows_from_the_data_set_makes_no_panels(tmp_path: pathlib.Path) -> None:
+    for name, seed, mean in (('digits', 0, 0.0), ('blobs', 1, 0.5)):
+        write_run(tmp_path, seed=seed, data={'name': name, 'mean': [mean]})
+    assert arms.load(tmp_path).panels == ['data.name']
+
+
+def test_seeds_in_other_groups_share_a_grid_of_seconds(tmp_path: pathlib.Path) -> None:
+    """Updates calibrated at 0.5 s and 1.5 s count as 1 s for the arm, also where one run has stopped."""
+    values = {'test_loss': [3.0, 2.0, 1.0]}
+    write_run(tmp_path, seed=0, values=values, seconds_per_update=0.5)
+    write_run(tmp_path, seed=1, values={'test_loss': [3.0]}, seconds_per_update=0.7, status='diverged', diverged_step=0)
+    write_run(tmp_path, seed=2, values=values, seconds_per_update=1.5)
+    loaded = arms.load(tmp_path)
+    points = summary.over_seeds(loaded.rows, 'seconds', 'test_loss', loaded.by)
+    assert points['seconds'].tolist() == [0.0, 4.0, 8.0]
+    assert points['n'].tolist() == [2, 2, 2]
+
+
+def test_a_run_without_records_is_counted(tmp_path: pathlib.Path) -> None:
+    write_run(tmp_path, seed=0, values={'test_loss': [3.0]})
+    write_run(tmp_path, seed=1, status='running')
+    loaded = arms.load(tmp_path)
+    row = one(summary.final(loaded.rows, ['test_loss'], loaded.by))
+    assert (row['runs'], row['n'], row['unfinished']) == (2, 1, 1)
+
+
+def test_other_studies_are_left_out(tmp_path: pathlib.Path) -> None:
+    write_run(tmp_path, seed=0, values={'test_loss': [3.0]})
+    write_run(tmp_path, seed=0, values={'test_loss': [9.0]}, learning_rate=0.7, study='lr_range')
+    loaded = arms.load(tmp_path)
+    assert loaded.rows['test_loss'].dropna().tolist() == [3.0]
+    with pytest.raises(FileNotFoundError, match=r"no runs of study 'probe' in .*; it holds: lr_range, train"):
+        arms.load(tmp_path, 'probe')
+
+
+# --- the records beneath
+
+
+def test_a_torn_last_line_is_left_out(tmp_path: pathlib.Path) -> None:
+    directory = write_run(tmp_path, values={'test_loss': [3.0, 2.0]})
+    with open(directory / 'metrics.jsonl', 'a') as f:
+        f.write('{"step": 8, "examples": 128, "epoch": 2.0, "test_lo')
+    loaded = arms.load(tmp_path)
+    points = summary.over_seeds(loaded.rows, 'step', 'test_loss', loaded.by)
+    assert points['mean'].tolist() == [3.0, 2.0]
+    assert len(records.load(tmp_path)) == 2

@@ -1,0 +1,299 @@
+"""Figure scripts on fixture records: the drawn numbers, the files, the words on the figure, errors; and the export."""
+
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_records import write_run
+from matplotlib import image
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+
+from bsresearch import plotting
+from bsresearch.analysis import arms, summary
+from bsresearch.store import records
+from scripts import export_records, fig_batch_size
+
+ROOT = pathlib.Path(__file__).parents[1]
+AXES = {'epoch': 'epochs', 'updates': 'updates', 'examples': 'examples', 'seconds': 'training seconds (ungrouped)'}
+
+
+def curves(seed: int, epochs: int = 5) -> dict[str, list[float]]:
+    """Made-up metrics at epochs 0, 1, …"""
+    t = np.arange(epochs) + 0.1 * seed
+    loss, accuracy = np.exp(-t), 1 - np.exp(-t - 0.1)
+    return {
+        'train_loss': list(loss),
+        'test_loss': list(loss * 1.2),
+        'train_accuracy': list(accuracy),
+        'test_accuracy': list(accuracy * 0.9),
+    }
+
+
+@pytest.fixture
+def grid(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Two learning rates. At 0.1 three seeds of B = 16; at 0.2 one of them diverges after epoch 1. B = 32: one seed."""
+    for lr in (0.1, 0.2):
+        for seed in range(3):
+            gone = lr == 0.2 and seed == 2
+            end: dict[str, Any] = {'status': 'diverged', 'diverged_step': 6} if gone else {}
+            write_run(tmp_path, learning_rate=lr, seed=seed, values=curves(seed, 2 if gone else 5), **end)
+        write_run(tmp_path, batch_size=32, learning_rate=lr, values=curves(0))
+    return tmp_path
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What plotting.save is given: 'fig' and 'table'."""
+    kept: dict[str, Any] = {}
+    save = plotting.save
+
+    def keep(fig: Figure, table: pd.DataFrame, directory: pathlib.Path, slug: str) -> list[pathlib.Path]:
+        kept.update(fig=fig, table=table)
+        return save(fig, table, directory, slug)
+
+    monkeypatch.setattr(plotting, 'save', keep)
+    return kept
+
+
+def words(fig: Figure) -> list[str]:
+    """Every text of legends, titles, notes and axes."""
+    legends: list[Any] = [text for legend in fig.findobj(Legend) for text in legend.get_texts()]
+    own = [ax.title for ax in fig.axes] + [label for ax in fig.axes for label in (ax.xaxis.label, ax.yaxis.label)]
+    return [t.get_text() for t in (*legends, *own, *fig.texts)] + [fig.get_suptitle().replace('\n', ' ')]
+
+
+# --- the numbers
+
+
+@pytest.mark.parametrize('x', AXES)
+def test_lines_and_csv_are_the_summary(x: str, grid: pathlib.Path, drawn: dict[str, Any]) -> None:
+    """Every drawn mean line and band is in the CSV, in full precision, and the CSV is summary.over_seeds."""
+    files, _ = fig_batch_size.draw(grid, x, grid / 'out')
+    column = arms.POSITIONS[x][0]
+    stored = pd.read_csv(files[2])
+    loaded = arms.load(grid)
+    for metric, part in stored.groupby('metric'):
+        expected = summary.over_seeds(loaded.rows, column, str(metric), loaded.by)
+        found = part.sort_values([*loaded.by, column]).reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=0, atol=0)
+    # Log axes have no 0.
+    shown = stored[stored[column] > 0] if x == 'updates' else stored
+    lines = sorted(
+        [tuple(map(tuple, np.asarray(line.get_data(), float).T)) for ax in drawn['fig'].axes for line in ax.get_lines()
+         if line.get_linestyle() != 'None']
+    )  # fmt: skip
+    arms_of = shown.groupby([*loaded.by, 'metric'])
+    assert lines == sorted(tuple(zip(a[column].astype(float), a['mean'], strict=True)) for _, a in arms_of)
+    assert len(lines) == 2 * 2 * 4
+
+
+def test_hand_computed_values(grid: pathlib.Path) -> None:
+    files, final = fig_batch_size.draw(grid, 'epoch', grid / 'out')
+    points = pd.read_csv(files[2])
+    row = points.query('batch_size == 16 and learning_rate == 0.2 and metric == "test_loss" and epoch == 2').iloc[0]
+    a, b = 1.2 * np.exp([-2.0, -2.1])
+    assert (row['n'], row['runs'], row['diverged']) == (2, 3, 1)
+    # t_{0.975, 1} = tan(0.475 π); the deviation of two values is |a − b|/√2.
+    half = np.tan(0.475 * np.pi) * abs(a - b) / 2
+    np.testing.assert_allclose(
+        [row['mean'], row['low'], row['high']], [(a + b) / 2, (a + b) / 2 - half, (a + b) / 2 + half]
+    )
+    alone = points.query('batch_size == 32')
+    assert alone['low'].isna().all()
+    assert alone['high'].isna().all()
+    ends = final.query('batch_size == 16 and learning_rate == 0.2 and metric == "test_loss"').iloc[0]
+    assert (ends['n'], ends['runs'], ends['diverged'], ends['unfinished']) == (2, 3, 1, 0)
+    np.testing.assert_allclose(ends['mean'], 0.6 * (np.exp(-4.0) + np.exp(-4.1)))
+    assert f'{ends["mean"]:.4g} ± ' in fig_batch_size.report(final)
+
+
+def test_crosses_stand_on_the_last_point_before_divergence(grid: pathlib.Path, drawn: dict[str, Any]) -> None:
+    fig_batch_size.draw(grid, 'epoch', grid / 'out')
+    places = [
+        (ax.get_title(), float(at))
+        for ax in drawn['fig'].axes
+        for line in ax.get_lines()
+        if line.get_marker() == 'x'
+        for at in np.atleast_1d(line.get_xdata())
+    ]
+    # Test and train, in accuracy (whose panel has the title) and loss; diverged at update 6, epoch 1.5.
+    assert sorted(places) == [('', 1.0)] * 2 + [('learning rate 0.2', 1.0)] * 2
+
+
+# --- the words
+
+
+@pytest.mark.parametrize('x', AXES)
+def test_the_figure_says_what_it_shows(x: str, grid: pathlib.Path, drawn: dict[str, Any]) -> None:
+    fig_batch_size.draw(grid, x, grid / 'out')
+    found = words(drawn['fig'])
+    assert {'B = 16', 'B = 32', 'test', 'train', 'accuracy', 'loss', AXES[x]} <= set(found)
+    assert {'learning rate 0.1', 'learning rate 0.2', 'B = 16: 1 of 3 diverged'} <= set(found)
+    assert sum('diverged' in text for text in found) == 1
+    notes = found[-1]
+    for phrase in ('equal epochs (4)', 'learning rate fixed across B (no scaling)', 'mlp (8,) on digits (64 examples)'):
+        assert phrase in notes
+    assert 'mean and 95 % interval over n = 1 to 3 seeds' in notes
+
+
+def test_train_is_dashed_and_colours_tell_batch_sizes(grid: pathlib.Path, drawn: dict[str, Any]) -> None:
+    fig_batch_size.draw(grid, 'epoch', grid / 'out')
+    loss = drawn['fig'].axes[2]
+    lines = [line for line in loss.get_lines() if line.get_linestyle() != 'None']
+    first = {(line.get_color(), line.get_linestyle()): float(np.asarray(line.get_ydata())[0]) for line in lines}
+    colors = plotting.palette([16, 32])
+    assert first[colors[32], '-'] == 1.2
+    assert first[colors[32], '--'] == 1.0
+    assert len(first) == 4
+
+
+def test_runs_that_go_on_are_said_to(tmp_path: pathlib.Path, drawn: dict[str, Any]) -> None:
+    """An arm all of whose runs are unfinished, one of them without records, still stands in the legend."""
+    write_run(tmp_path, seed=0, values=curves(0))
+    write_run(tmp_path, batch_size=32, seed=0, values=curves(0, 2), status='running')
+    write_run(tmp_path, batch_size=32, seed=1, status='running')
+    write_run(tmp_path, batch_size=64, seed=0, status='failed')
+    _, final = fig_batch_size.draw(tmp_path, 'epoch', tmp_path / 'out')
+    assert {'B = 32: 2 of 2 unfinished', 'B = 64: 1 of 1 unfinished', 'B = 64'} <= set(words(drawn['fig']))
+    assert final.query('metric == "test_loss"')['n'].tolist() == [1, 0, 0]
+
+
+def test_palette_is_even_in_log_batch_size() -> None:
+    colors = plotting.palette([1, 256, 16, 16])
+    assert list(colors) == [1, 16, 256]
+    spread = plotting.palette([1, 2, 256])
+    assert (colors[1], colors[256]) == (spread[1], spread[256])
+    assert len(set(plotting.palette([2**k for k in range(12)]).values())) == 12
+    assert list(plotting.palette([8])) == [8]
+
+
+def test_notes_are_filled_by_whole_phrases() -> None:
+    assert plotting.filled(['ab cd', 'ef', 'gh ij kl'], 9) == ['ab cd; ef', 'gh ij kl']
+    assert plotting.filled(['abc def ghi'], 7) == ['abc def', 'ghi']
+
+
+# --- the files
+
+
+def test_files_are_whole_repeatable_and_large_enough(grid: pathlib.Path) -> None:
+    first, _ = fig_batch_size.draw(grid, 'epoch', grid / 'a')
+    second, _ = fig_batch_size.draw(grid, 'epoch', grid / 'b')
+    assert [f.name for f in first] == ['batch_size.pdf', 'batch_size.png', 'batch_size.csv']
+    assert sorted(p.name for p in (grid / 'a').iterdir()) == sorted(f.name for f in first)
+    assert [f.read_bytes() for f in first] == [f.read_bytes() for f in second]
+    assert first[0].read_bytes().startswith(b'%PDF')
+    pixels = image.imread(first[1])
+    assert pixels.shape[1] >= 200 * 2 * plotting.PANEL_WIDTH
+    assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 10
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path: pathlib.Path) -> None:
+    (tmp_path / 'f.csv').write_text('old')
+
+    class Broken(pd.DataFrame):
+        def to_csv(self, path: Any, **kwargs: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+            path.write_text('half')
+            raise OSError('disk full')
+
+    with plotting.figure(1, 1) as (fig, _), pytest.raises(OSError, match='disk full'):
+        plotting.save(fig, Broken(), tmp_path, 'f')
+    assert (tmp_path / 'f.csv').read_text() == 'old'
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['f.csv', 'f.pdf', 'f.png']
+
+
+# --- the commands
+
+
+def command(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script as a user does."""
+    return subprocess.run(
+        [sys.executable, '-W', 'error', '-m', module, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=120
+    )
+
+
+def test_command_prints_paths_and_final_values(grid: pathlib.Path) -> None:
+    done = command('scripts.fig_batch_size', f'--workdir={grid}', '--x=updates')
+    assert (done.returncode, done.stderr) == (0, '')
+    expected = [str(grid / 'figures' / f'batch_size_updates.{s}') for s in ('pdf', 'png', 'csv')]
+    assert done.stdout.splitlines()[-3:] == expected
+    assert all(pathlib.Path(p).stat().st_size > 0 for p in expected)
+    assert done.stdout.count('±') == 16
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ((), '--workdir=<directory> is needed'),
+        (('--workdir={}/nowhere',), '--workdir={}/nowhere: no such directory'),
+        (('--workdir={}/empty',), 'no runs in {}/empty'),
+        (
+            ('--workdir={}/plain', '--x=hours'),
+            'flag --x=hours: value should be one of <epoch|updates|examples|seconds>',
+        ),
+        (('--workdir={}/plain',), 'were recorded without evaluation: none has test_accuracy, train_accuracy'),
+    ],
+)
+def test_errors_are_one_line_and_exit_2(arguments: tuple[str, ...], message: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / 'empty').mkdir()
+    write_run(tmp_path / 'plain', values={'distance': [1.0]})
+    done = command('scripts.fig_batch_size', *(a.format(tmp_path) for a in arguments))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert message.format(tmp_path) in done.stderr
+    assert done.stdout == ''
+
+
+def test_figures_import_neither_jax_nor_tensorflow() -> None:
+    modules = [f'scripts.{p.stem}' for p in (ROOT / 'scripts').glob('fig_*.py')]
+    modules += [f'bsresearch.analysis.{p.stem}' for p in (ROOT / 'bsresearch' / 'analysis').glob('*.py')]
+    imports = ', '.join([*modules, 'scripts.export_records', 'bsresearch.plotting', 'bsresearch.store.records'])
+    code = (
+        f'import sys, {imports}; print(sorted({{"jax", "jaxlib", "flax", "optax", "tensorflow"}} & set(sys.modules)))'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert (done.stdout, done.returncode) == ('[]\n', 0), done.stderr
+
+
+# --- export_records
+
+
+@pytest.mark.parametrize('suffix', ['csv', 'parquet'])
+def test_export_round_trip(suffix: str, grid: pathlib.Path) -> None:
+    """Numbers come back to the last bit, missing ones as missing."""
+    out = grid / 'new' / f'table.{suffix}'
+    export_records.export(grid, out, overwrite=False)
+    found = pd.read_csv(out) if suffix == 'csv' else pd.read_parquet(out)
+    expected = records.load(grid)
+    # Of True and missing; what stands for missing differs between formats.
+    assert found.pop('diverged').eq(True).tolist() == expected.pop('diverged').eq(True).tolist()
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=0, atol=0)
+
+
+def test_export_keeps_what_is_there(grid: pathlib.Path) -> None:
+    out = grid / 'table.csv'
+    out.write_text('mine')
+    with pytest.raises(FileExistsError, match='is there already; add --overwrite'):
+        export_records.export(grid, out, overwrite=False)
+    assert out.read_text() == 'mine'
+    export_records.export(grid, out, overwrite=True)
+    assert len(pd.read_csv(out)) == len(records.load(grid))
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (('--out={}/t.xlsx',), '--out={}/t.xlsx: the suffix must be .csv or .parquet'),
+        ((), '--out=<file>.csv or --out=<file>.parquet is needed'),
+        (('--y=1',), "Unknown command line flag 'y'"),
+        (('t.csv',), "unexpected argument 't.csv'; flags are written --name=value"),
+    ],
+)
+def test_export_errors_are_one_line(arguments: tuple[str, ...], message: str, grid: pathlib.Path) -> None:
+    done = command('scripts.export_records', f'--workdir={grid}', *(a.format(grid) for a in arguments))
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr == f'export_records: {message.format(grid)}\n'

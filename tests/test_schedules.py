@@ -1,0 +1,225 @@
+"""Schedules, warm-up and scaling rules in closed form, at the first, the last and every boundary update."""
+
+import math
+
+import numpy as np
+import pytest
+
+from bsresearch import schema, sweep
+from bsresearch.optim import scaling, schedules
+from bsresearch.units import BOUNDARIES, Length
+
+NO_WARMUP = {'examples': 0, 'start': 0.0, 'convention': 'zero_based'}
+CONSTANT = {'name': 'constant'}
+
+
+def warm(examples: int, start: float = 0.0, convention: str = 'zero_based') -> dict:
+    return {'examples': examples, 'start': start, 'convention': convention}
+
+
+def rates(schedule: dict, warmup: dict, length: Length, peak: float = 0.5) -> np.ndarray:
+    return schedules.table(schedule, warmup, peak, length, 0, length.total_steps)
+
+
+# --- shapes
+
+
+def test_constant():
+    """Closed form: the peak, exactly, at every update; float64."""
+    table = rates(CONSTANT, NO_WARMUP, Length(10, 3, 50))
+    assert table.dtype == np.float64
+    assert table.tolist() == [0.5] * 17
+
+
+def test_step_decays_at_its_boundaries():
+    """Closed form: 100 examples an epoch, B = 10: decays at epochs 1 and 2.5 are updates 10 and 25, counted from 0."""
+    schedule = {'name': 'step', 'factor': 0.1, 'at_epochs': (1.0, 2.5)}
+    table = rates(schedule, NO_WARMUP, Length(100, 10, 300))
+    expected = [0.5] * 10 + [0.05] * 15 + [0.005] * 5
+    np.testing.assert_allclose(table, expected, rtol=1e-15, atol=0)
+    assert table[0] == 0.5
+
+
+def test_step_at_fractions_is_step_at_the_same_epochs():
+    """Invariance: one third and two thirds of a run of 3 epochs, given either way."""
+    length = Length(90, 7, 270, 'partial')
+    by_fractions = rates({'name': 'step', 'factor': 0.5, 'at_fractions': (0.2, 0.8)}, NO_WARMUP, length)
+    by_epochs = rates({'name': 'step', 'factor': 0.5, 'at_epochs': (0.6, 2.4)}, NO_WARMUP, length)
+    np.testing.assert_array_equal(by_fractions, by_epochs)
+
+
+@pytest.mark.parametrize(('fraction', 'update'), [(0.07, 7), (0.55, 55), (0.1, 10), (0.99, 99)])
+def test_fractions_are_exact_decimals(fraction: float, update: int):
+    """Closed form: 7 % of 100 updates is update 7, though 0.07 · 100 > 7 in binary."""
+    table = rates({'name': 'step', 'factor': 0.1, 'at_fractions': (fraction,)}, NO_WARMUP, Length(100, 1, 100))
+    assert int(np.argmax(table < 0.5)) == update
+
+
+@pytest.mark.parametrize('boundary', BOUNDARIES)
+@pytest.mark.parametrize('batch_size', [1, 4, 7, 10])
+def test_one_declaration_decays_at_the_same_epoch_for_every_batch_size(boundary: str, batch_size: int):
+    """Brute force: the first update whose θ_t has seen at least the boundary's examples is the first with the new rate.
+
+    So no run decays early, and none later than its next batch.
+    """
+    length = Length(10, batch_size, 40, boundary)
+    table = rates({'name': 'step', 'factor': 0.1, 'at_epochs': (1.5,)}, NO_WARMUP, length)
+    seen = np.array([length.examples_at(t) for t in range(length.total_steps)])
+    np.testing.assert_array_equal(table, np.where(seen >= 1.5 * length.epoch_examples, 0.5 * 0.1, 0.5))
+
+
+@pytest.mark.parametrize(
+    ('schedule', 'message'),
+    [
+        ({}, 'needs at_epochs or at_fractions'),
+        ({'at_epochs': (1.0,), 'at_fractions': (0.5,)}, 'needs at_epochs or at_fractions'),
+        ({'at_epochs': (2.0, 1.0)}, 'must rise'),
+        ({'at_epochs': (1.0, 1.0)}, 'must rise'),
+        ({'at_epochs': (3.0,)}, 'lie inside the run of 3 epochs'),
+        ({'at_fractions': (1.0,)}, 'lie inside the run'),
+        ({'at_fractions': (0.0,)}, 'lie inside the run'),
+        ({'at_epochs': (1.0,), 'factor': 0.0}, 'factor=0.0: must be positive'),
+    ],
+)
+def test_impossible_steps_are_refused(schedule: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        rates({'name': 'step', **schedule}, NO_WARMUP, Length(10, 2, 30))
+
+
+def test_unknown_shape_lists_the_known():
+    with pytest.raises(ValueError, match="unknown schedule 'stpe'; did you mean 'step'"):
+        schedules.shape('stpe')
+
+
+# --- warm-up
+
+
+@pytest.mark.parametrize('start', [0.0, 0.1, 1.0])
+def test_warmup_zero_based(start: float):
+    """Closed form: start + (1 − start)·t/W; update 0 at `start`, update W the first at the peak."""
+    table = rates(CONSTANT, warm(40, start), Length(100, 10, 100))
+    expected = [0.5 * (start + (1 - start) * t / 4) for t in range(4)] + [0.5] * 6
+    np.testing.assert_allclose(table, expected, rtol=1e-15, atol=0)
+    assert table[0] == 0.5 * start
+    assert table[4] == table[-1] == 0.5
+
+
+@pytest.mark.parametrize('start', [0.0, 0.1, 1.0])
+def test_warmup_one_based(start: float):
+    """Closed form: start + (1 − start)·(t + 1)/W; update W − 1 the first at the peak."""
+    table = rates(CONSTANT, warm(40, start, 'one_based'), Length(100, 10, 100))
+    expected = [0.5 * (start + (1 - start) * (t + 1) / 4) for t in range(4)] + [0.5] * 6
+    np.testing.assert_allclose(table, expected, rtol=1e-15, atol=0)
+    assert table[3] == table[-1] == 0.5
+
+
+def test_warmup_of_one_update():
+    """Closed form: zero_based starts at `start` for one update; one_based is no warm-up."""
+    length = Length(100, 10, 30)
+    assert rates(CONSTANT, warm(10, 0.2), length).tolist() == [0.1, 0.5, 0.5]
+    assert rates(CONSTANT, warm(10, 0.2, 'one_based'), length).tolist() == [0.5, 0.5, 0.5]
+    # Less than a batch takes a whole update.
+    assert rates(CONSTANT, warm(1, 0.2), length).tolist() == [0.1, 0.5, 0.5]
+
+
+def test_warmup_over_the_whole_run():
+    """Closed form: one_based ends at the peak with the last update, zero_based one step below it."""
+    length = Length(100, 10, 50)
+    np.testing.assert_allclose(rates(CONSTANT, warm(50), length), 0.5 * np.arange(5) / 5)
+    np.testing.assert_allclose(rates(CONSTANT, warm(50, convention='one_based'), length), 0.5 * np.arange(1, 6) / 5)
+
+
+def test_warmup_multiplies_the_schedule():
+    """Closed form: the product of both, while they overlap."""
+    schedule = {'name': 'step', 'factor': 0.1, 'at_epochs': (0.2,)}
+    table = rates(schedule, warm(40), Length(100, 10, 60))
+    np.testing.assert_allclose(table, 0.5 * np.array([0, 0.25, 0.05, 0.075, 0.1, 0.1]), rtol=1e-15)
+
+
+def test_unknown_convention_is_refused():
+    with pytest.raises(ValueError, match="convention='one': allowed are zero_based, one_based"):
+        rates(CONSTANT, warm(10, convention='one'), Length(10, 2, 30))
+
+
+def resolved(**changes: object):
+    declared = schema.defaults().to_dict()
+    (plan,) = sweep.expand(declared, {'model.name': 'linear', 'total_steps': 300, **changes})
+    return plan
+
+
+@pytest.mark.parametrize('boundary', BOUNDARIES)
+@pytest.mark.parametrize('steps', [1, 44, 45, 46, 100])
+def test_warmup_given_in_updates_lasts_that_many_updates(boundary: str, steps: int):
+    """Closed form: update W is the first at the peak, also where short batches end an epoch (1437 = 44·32 + 29)."""
+    changes = {'warmup.steps': steps, 'epoch_boundary': boundary, 'batch_size': 32}
+    plan = resolved(**changes)
+    table = schedules.table(plan.schedule, plan.warmup, 1.0, plan.length, 0, 300)
+    np.testing.assert_allclose(table[:steps], np.arange(steps) / steps)
+    assert (table[steps:] == 1).all()
+
+
+def test_warmup_longer_than_the_run_is_refused():
+    resolved(**{'warmup.steps': 300})
+    for changes in ({'warmup.steps': 301}, {'warmup.epochs': 100.0}, {'warmup.examples': 300 * 32 + 1}):
+        with pytest.raises(ValueError, match='longer than the run'):
+            resolved(**changes)
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'warmup.steps': 3, 'warmup.epochs': 1.0},
+        {'warmup.steps': -1},
+        {'warmup.start': 1.5},
+        {'warmup.convention': 'zero'},
+    ],
+)
+def test_impossible_warmups_are_refused(changes: dict):
+    with pytest.raises(ValueError, match=r'config\.warmup'):
+        resolved(**changes)
+
+
+# --- tables
+
+
+@pytest.mark.parametrize('schedule', [CONSTANT, {'name': 'step', 'factor': 0.3, 'at_fractions': (0.3, 0.31, 0.9)}])
+@pytest.mark.parametrize('warmup', [NO_WARMUP, warm(17, 0.1), warm(23, 0.0, 'one_based')])
+@pytest.mark.parametrize('boundary', BOUNDARIES)
+def test_a_table_is_its_updates_one_by_one(schedule: dict, warmup: dict, boundary: str):
+    """Invariance, bitwise: any chunk gives the values of the whole, down to single updates."""
+    length = Length(10, 3, 70, boundary)
+    whole = rates(schedule, warmup, length, 0.1)
+    single = [schedules.table(schedule, warmup, 0.1, length, t, t + 1) for t in range(length.total_steps)]
+    np.testing.assert_array_equal(np.concatenate(single), whole)
+    np.testing.assert_array_equal(schedules.table(schedule, warmup, 0.1, length, 5, 13), whole[5:13])
+
+
+def test_past_the_end_the_last_value_holds():
+    schedule = {'name': 'step', 'factor': 0.1, 'at_epochs': (1.0,)}
+    length = Length(10, 5, 20)
+    assert schedules.table(schedule, NO_WARMUP, 0.5, length, 0, 9)[4:].tolist() == [0.5 * 0.1] * 5
+
+
+# --- scaling
+
+
+@pytest.mark.parametrize('k', [0.25, 1.0, 3.0, 64.0])
+def test_scaling_rules(k: float):
+    """Closed form: ε, εk, ε√k; all are ε at k = 1."""
+    assert scaling.none(0.1, k) == 0.1
+    assert scaling.linear(0.1, k) == 0.1 * k
+    assert scaling.sqrt(0.1, k) == 0.1 * math.sqrt(k)
+    assert {f(0.1, 1.0) for f in (scaling.none, scaling.linear, scaling.sqrt)} == {0.1}
+
+
+@pytest.mark.parametrize('reference', [None, 0, -32])
+def test_a_rule_needs_its_reference(reference: int | None):
+    with pytest.raises(ValueError, match=r"scaling.name='linear' needs scaling.reference_batch_size.*given"):
+        resolved(**{'scaling.name': 'linear', 'scaling.reference_batch_size': reference})
+
+
+def test_unknown_rule_lists_the_known():
+    with pytest.raises(
+        ValueError, match=r"unknown scaling 'linaer'; did you mean 'linear'\? Allowed: linear, none, sqrt"
+    ):
+        resolved(**{'scaling.name': 'linaer'})

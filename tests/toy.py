@@ -1,0 +1,101 @@
+"""Small runs for tests: configs on embedded data, and training them in this process."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from bsresearch import launch, resolve, schema, sweep
+from bsresearch.console import Console
+from bsresearch.plan import Plan
+from bsresearch.store import paths, records
+from bsresearch.store.checkpoints import Checkpoints
+from bsresearch.train import program
+
+OFF = {'every_epochs': 0.0, 'log_spaced': 0}
+
+
+class Quiet(Console):
+    """A console that keeps what is said and shows nothing."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def start_group(self, *args: Any) -> None:
+        """Nothing."""
+
+    def progress(self, *args: Any) -> None:
+        """Nothing."""
+
+    def end_group(self, *args: Any) -> None:
+        """Nothing."""
+
+
+def declared(**changes: Any) -> dict[str, Any]:
+    """A small MLP on digits for 40 updates; `changes` by dotted path, dots written as two underscores."""
+    config = schema.defaults().to_dict()
+    config['model'] = {'name': 'mlp', 'widths': (16,)}
+    config['total_steps'], config['batch_size'], config['learning_rate'] = 40, 8, 0.05
+    config['checkpoint']['min_seconds'] = 0.0
+    config |= {'model': changes.pop('model')} if 'model' in changes else {}
+    fixed = {k.replace('__', '.'): v for k, v in changes.items()}
+    sweeps = {k: v for k, v in fixed.items() if k.startswith('sweep.')}
+    config = sweep.assign(config, {k: v for k, v in fixed.items() if k not in sweeps})
+    for path, values in sweeps.items():
+        config['sweep'][path.removeprefix('sweep.')] = values
+    return config
+
+
+def plans(**changes: Any) -> list[Plan]:
+    """The runs of `declared`."""
+    config = declared(**changes)
+    axes = config.pop('sweep')
+    found = [config | {'sweep': {}}]
+    for path, values in axes.items():
+        found = [sweep.assign(c, {path: v}) for c in found for v in values]
+    return [resolve.resolve({k: v for k, v in c.items() if k != 'sweep'}) for c in found]
+
+
+def train(workdir: pathlib.Path, runs: list[Plan], console: Any = None) -> Any:
+    """Trains to the end; the console that was talked to."""
+    console = console or Quiet()
+    launch.launch(workdir, runs, console)
+    return console
+
+
+def final(workdir: pathlib.Path, plan: Plan) -> Any:
+    """The weights at the end of a run, NumPy leaves."""
+    return checkpoint(workdir, plan, plan.length.total_steps).params
+
+
+def checkpoint(workdir: pathlib.Path, plan: Plan, step: int) -> Any:
+    """A run's State at a checkpoint."""
+    meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json')
+    folder = paths.group_dir(workdir, plan.study, meta['group'])
+    task = program.task(plan, 1.0, 'cpu')
+    one = jax.eval_shape(lambda: program.initial(task, plan))
+    like = jax.tree.map(lambda x: np.zeros((meta['replicas'], *x.shape), x.dtype), one)
+    with Checkpoints(folder / 'checkpoints') as store:
+        items, _ = store.restore(step, {'state': like})
+    return jax.tree.map(lambda x: x[meta['index']], items['state'])
+
+
+def rows(workdir: pathlib.Path, plan: Plan) -> list[Mapping[str, Any]]:
+    """A run's rows without their wall-clock columns."""
+    found = records.rows(paths.run_dir(workdir, plan.study, plan.id))
+    return [{k: v for k, v in row.items() if 'seconds' not in k} for row in found]
+
+
+def assert_equal(a: Any, b: Any) -> None:
+    """Trees that are the same bit for bit."""
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def dense(workdir: pathlib.Path, plan: Plan) -> Mapping[str, np.ndarray]:
+    """A run's dense records."""
+    return dict(records.dense(paths.run_dir(workdir, plan.study, plan.id)))
