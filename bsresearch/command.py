@@ -51,7 +51,7 @@ def declared(flag: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def use_compilation_cache() -> None:
     """Compiled programs persist: a second launch compiles nothing anew."""
-    if jax.config.read('jax_compilation_cache_dir') is None:
+    if getattr(jax.config, 'jax_compilation_cache_dir', None) is None:
         jax.config.update('jax_compilation_cache_dir', os.path.expanduser('~/.cache/bsresearch/xla'))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
     jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)

@@ -18,7 +18,7 @@ from bsresearch import meta, resolve, sweep
 from bsresearch.console import Console
 from bsresearch.plan import Plan, canonical
 from bsresearch.store import leases, paths
-from bsresearch.train import loop, parallel, program
+from bsresearch.train import backfill, loop, parallel, program
 from bsresearch.train.session import Session
 
 FINISHED = ('done', 'diverged')
@@ -154,10 +154,12 @@ def launch(workdir: pathlib.Path, plans: Sequence[Plan], console: Console) -> No
       leases.Owned: another live process trains one of the runs.
     """
     paths.check_schema(workdir)
-    done = len(plans) - len(unfinished(workdir, plans))
-    if done:
-        console.say(f'{done} of {len(plans)} runs are finished already and are left alone')
-    if done == len(plans):
+    todo = unfinished(workdir, plans)
+    finished = [p for p in plans if p not in todo]
+    if finished:
+        console.say(f'{len(finished)} of {len(plans)} runs are finished already and are left alone')
+        _measure_later(workdir, finished, console)
+    if not todo:
         return
     paths.claim_workdir(workdir)
     groups = form(workdir, plans, console.say)
@@ -167,6 +169,22 @@ def launch(workdir: pathlib.Path, plans: Sequence[Plan], console: Console) -> No
                 _train(group, console, caught, number, len(groups))
             if caught:
                 raise Stopped(caught[0])
+
+
+def _measure_later(workdir: pathlib.Path, finished: Sequence[Plan], console: Console) -> None:
+    """Measurements that finished runs are now asked for."""
+    seen: set[str] = set()
+    for plan in finished:
+        name = status(workdir, plan)['group']
+        if name in seen:
+            continue
+        seen.add(name)
+        group = _load_group(paths.group_dir(workdir, plan.study, name))
+        ended = all(_status(group, p).get('status') in FINISHED for p in group.plans)
+        if ended and canonical(plan.recording) != canonical(group.plans[0].recording):
+            directories = [group.run_directory(p) for p in group.plans]
+            with leases.Lease(group.directory):
+                backfill.run(group.plans, plan, group.directory, directories, group.strategy, console)
 
 
 def _train(group: Group, console: Console, caught: list[int], number: int, total: int) -> None:

@@ -59,13 +59,15 @@ def _axes(sweep: Mapping[str, Any]) -> list[Axis]:
             raise ValueError(f'config.sweep.{path}={values!r}: a non-empty tuple of values is needed')
         if path in single and len({canonical(v) for v in values}) < len(values):
             raise ValueError(f'config.sweep.{path}={values!r} repeats a value')
-    axes = [[{path: v} for v in values] for path, values in single.items()]
+    # Seeds change fastest: a table's neighbours are repetitions.
+    ordered = sorted(single.items(), key=lambda item: item[0].endswith('seed'))
+    axes = [[{path: v} for v in values] for path, values in ordered]
     if together:
         lengths = {path: len(values) for path, values in together.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f'config.sweep.zip needs tuples of one length; given {lengths}')
         rows = zip(*together.values(), strict=True)
-        axes.append([dict(zip(together, row, strict=True)) for row in rows])
+        axes.insert(0, [dict(zip(together, row, strict=True)) for row in rows])
     return axes
 
 

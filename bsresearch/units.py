@@ -132,8 +132,6 @@ def length(
     ((unit, value),) = given.items()
     if not value > 0 or not math.isfinite(value):
         raise ValueError(f'{unit}={value}: a length must be positive and finite')
-    if unit != 'total_epochs' and value != int(value):
-        raise ValueError(f'{unit}={value}: a whole number is needed; total_epochs takes fractions')
     # An unbounded run first: it knows how updates and epochs turn into examples.
     endless = Length(epoch_size, batch_size, 2**62, boundary)
     if unit == 'total_steps':

@@ -1,4 +1,4 @@
-"""Updates per second of this engine against an eager PyTorch loop: the same model, data, optimizer and batch, in one run.
+"""Updates per second of this engine against an eager PyTorch loop: same model, data, optimizer and batch, in one run.
 
     pip install -r requirements-benchmark.txt
     python -m scripts.benchmark [--models=mlp,cnn] [--batch_sizes=1,8,32,128,512,1024] [--rounds=5] [--seconds=2]

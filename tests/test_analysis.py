@@ -177,7 +177,7 @@ def test_a_learning_rate_that_follows_the_batch_size_gets_no_panels(tmp_path: pa
     loaded = arms.load(tmp_path)
     assert (loaded.by, loaded.panels) == (['batch_size', 'learning_rate'], [])
     phrases = held_fixed.describe(loaded)
-    assert 'learning rate set per B (0.1, 0.15; no rule)' in phrases
+    assert 'learning rate set per B (0.1, 0.15)' in phrases
     assert 'n = 1 seed, no interval' in phrases
     assert 'differs with B: momentum' in phrases
 
@@ -191,6 +191,18 @@ def test_a_scaled_learning_rate_is_compared_at_its_base(tmp_path: pathlib.Path) 
     assert loaded.panels == ['base_learning_rate']
     assert loaded.by == ['batch_size', 'base_learning_rate', 'learning_rate']
     assert 'base learning rate at B = 16, scaled with B by rule linear' in held_fixed.describe(loaded)
+
+
+def test_rules_side_by_side(tmp_path: pathlib.Path) -> None:
+    for name, reference in (('none', None), ('linear', 16)):
+        for b in (16, 32):
+            rule = {'name': name, 'reference_batch_size': reference}
+            lr = 0.1 * b / 16 if reference else 0.1
+            seed = 10 * (name == 'linear')  # the fixture's run names lack the rule
+            write_run(tmp_path, batch_size=b, learning_rate=lr, base_learning_rate=0.1, scaling=rule, seed=seed)
+    loaded = arms.load(tmp_path)
+    assert loaded.panels == ['scaling.name']
+    assert 'learning rate 0.1, scaled with B by the rule of each column' in held_fixed.describe(loaded)
 
 
 def test_equal_updates_are_called_so(tmp_path: pathlib.Path) -> None:

@@ -627,8 +627,10 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         flags.DEFINE_string('workdir', None, '', flag_values=values)
         flags.DEFINE_bool('dry_run', False, '', flag_values=values)
         monkeypatch.setattr(command, 'flags', types.SimpleNamespace(FLAGS=values, Error=flags.Error))
+        argv = ['main.py', *map(str, arguments)]
+        monkeypatch.setattr(sys, 'argv', argv)  # ml_collections looks for overrides there
         try:
-            command.parse_flags(['main.py', *map(str, arguments)])
+            command.parse_flags(argv)
             code = command.run(values['config'], values['workdir'].value, dry_run=values['dry_run'].value)
         except SystemExit as e:
             code = e.code

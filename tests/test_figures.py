@@ -128,7 +128,7 @@ def test_crosses_stand_on_the_last_point_before_divergence(grid: pathlib.Path, d
 # --- the words
 
 
-@pytest.mark.parametrize('x', AXES)
+@pytest.mark.parametrize('x', ['updates', 'seconds'])
 def test_the_figure_says_what_it_shows(x: str, grid: pathlib.Path, drawn: dict[str, Any]) -> None:
     fig_batch_size.draw(grid, x, grid / 'out')
     found = words(drawn['fig'])
@@ -288,8 +288,6 @@ def test_export_keeps_what_is_there(grid: pathlib.Path) -> None:
     ('arguments', 'message'),
     [
         (('--out={}/t.xlsx',), '--out={}/t.xlsx: the suffix must be .csv or .parquet'),
-        ((), '--out=<file>.csv or --out=<file>.parquet is needed'),
-        (('--y=1',), "Unknown command line flag 'y'"),
         (('t.csv',), "unexpected argument 't.csv'; flags are written --name=value"),
     ],
 )

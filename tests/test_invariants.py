@@ -351,3 +351,25 @@ def test_a_finished_run_is_left_alone(workdir: pathlib.Path):
     assert said == ['2 of 2 runs are finished already and are left alone']
     assert {p: p.read_bytes() for p in sorted(workdir.rglob('*')) if p.is_file()} == before
     assert json.loads((workdir / 'schema.json').read_text()) == {'schema': 1}
+
+
+def test_a_finished_run_gets_what_its_checkpoints_can_give(workdir: pathlib.Path):
+    """Asked later for measurements: at checkpoints they equal those made in training; elsewhere the user is told."""
+    at = {'keep__at_steps': (10, 20), 'sweep__seed': (0, 1)}
+    wanted = {'measure__parameter_norm__at_steps': (0, 10, 15), 'measure__parameter_norm__every_epochs': 0.0}
+    off = {'measure__parameter_norm__every_epochs': 0.0}
+    bare, asked = toy.plans(**at, **off), toy.plans(**at, **wanted)
+    toy.train(workdir / 'later', bare)
+    said = toy.train(workdir / 'later', asked).lines
+    toy.train(workdir / 'whole', asked)
+    assert any('measured from checkpoints at updates 0, 10, 40' in line for line in said)
+    assert any('parameter_norm: cannot be had at updates 15' in line for line in said)
+    for plan in asked:
+        norms = [
+            {r['step']: r['parameter_norm'] for r in toy.rows(workdir / w, plan) if 'parameter_norm' in r}
+            for w in ('later', 'whole')
+        ]
+        assert norms[0] == {t: norms[1][t] for t in (0, 10, 40)}
+    rows = list(toy.rows(workdir / 'later', asked[0]))
+    toy.train(workdir / 'later', asked)
+    assert list(toy.rows(workdir / 'later', asked[0])) == rows

@@ -33,7 +33,7 @@ def images(n: int, side: int = 5, channels: int = 2, seed: int = 0) -> np.ndarra
 def test_normalize_against_numpy(mean: tuple, std: tuple, scale: float):
     """Independent computation, in float64: (x/scale − mean)/std per channel, for stored bytes."""
     x = images(4, channels=3)
-    found = preprocess.normalizer(scale, mean, std, jnp.float32)(jnp.asarray(x))
+    found = preprocess.normalizer(scale, mean, std, jnp.dtype('float32'))(jnp.asarray(x))
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(found, (x.astype(np.float64) / scale - mean) / std, rtol=3e-6, atol=3e-6)
 
@@ -41,7 +41,7 @@ def test_normalize_against_numpy(mean: tuple, std: tuple, scale: float):
 def test_normalize_of_all_bytes_with_mnists_numbers():
     """Closed form at the ends: byte 0 is −0.1307/0.3081, byte 255 is (1 − 0.1307)/0.3081."""
     x = jnp.arange(256, dtype=jnp.uint8).reshape(1, 16, 16, 1)
-    found = np.asarray(preprocess.normalizer(255.0, (0.1307,), (0.3081,), jnp.float32)(x)).ravel()
+    found = np.asarray(preprocess.normalizer(255.0, (0.1307,), (0.3081,), jnp.dtype('float32'))(x)).ravel()
     np.testing.assert_allclose(found[[0, 255]], [-0.1307 / 0.3081, (1 - 0.1307) / 0.3081], rtol=1e-6)
     assert (np.diff(found) > 0).all()
 
@@ -50,7 +50,7 @@ def test_normalize_flat_floats():
     """Rows of features, per feature."""
     x = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
     mean, std = (0.5, -1.0, 2.0), (1.0, 2.0, 0.5)
-    found = preprocess.normalizer(1.0, mean, std, jnp.float32)(jnp.asarray(x))
+    found = preprocess.normalizer(1.0, mean, std, jnp.dtype('float32'))(jnp.asarray(x))
     np.testing.assert_allclose(found, (x - np.array(mean)) / std, rtol=1e-5, atol=1e-6)
 
 

@@ -15,7 +15,7 @@ _TOLD = {'batch_size', 'learning_rate', 'base_learning_rate', *LENGTHS}
 def text(value: object) -> str:
     """A config value for a reader: 43,110; 0.1; mlp."""
     if isinstance(value, float):
-        return f'{value:,.0f}' if value.is_integer() and abs(value) < 1e15 else f'{value:.4g}'
+        return f'{value:,.0f}' if value.is_integer() and abs(value) < 1e15 else f'{value:.6g}'
     return f'{value:,}' if isinstance(value, Integral) and not isinstance(value, bool) else str(value)
 
 
@@ -56,17 +56,17 @@ def _length(arms: Arms) -> str:
 def _learning_rate(arms: Arms) -> str:
     runs = arms.runs
     rules = runs['scaling.name'].unique().tolist()
-    if len(rules) > 1:
-        return 'learning rate scaled by the rule that the titles name'
     base = 'base_learning_rate' if 'base_learning_rate' in runs else 'learning_rate'
     value = '' if base in arms.panels else f' {_values(runs, base)}'
-    if rules != ['none']:
+    if 'scaling.name' in arms.panels:
+        return f'learning rate{value}, scaled with B by the rule of each column'
+    if len(rules) == 1 and rules != ['none']:
         reference = _values(runs, 'scaling.reference_batch_size')
         name = 'learning rate' if value else 'base learning rate'
         return f'{name}{value} at B = {reference}, scaled with B by rule {rules[0]}'
-    if follows(runs, 'learning_rate', arms.panels):
+    if rules == ['none'] and follows(runs, 'learning_rate', arms.panels):
         return f'learning rate{value}{" fixed across B" if _compares(arms) else ""} (no scaling)'
-    return f'learning rate set per B ({_values(runs, "learning_rate")}; no rule)'
+    return f'learning rate set per B ({_values(runs, "learning_rate")})'
 
 
 def _fact(arms: Arms, column: str, form: str = '{}') -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.95
 COUNTS = ['runs', 'n', 'diverged']
@@ -21,7 +21,7 @@ def interval(n: np.ndarray, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarr
     """(low, high) of the mean, of n values with sample standard deviation `std`; NaN where n < 2. All (k,)."""
     several = n > 1
     width = np.full(len(n), np.nan)
-    width[several] = stats.t.ppf((1 + LEVEL) / 2, n[several] - 1) * std[several] / np.sqrt(n[several])
+    width[several] = special.stdtrit(n[several] - 1, (1 + LEVEL) / 2) * std[several] / np.sqrt(n[several])
     return mean - width, mean + width
 
 

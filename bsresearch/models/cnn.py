@@ -38,7 +38,8 @@ class Cnn(nn.Module):
             if self.batch_norm:
                 norm = layers.BatchNorm(self.ghost_batch_size, self.dtype, name=f'norm_{i}')
                 x = norm(x, train=train, weights=weights)
-            x = layers.max_pool(nn.relu(x))
+            # The two commute; this order leaves ReLU a quarter of the work.
+            x = nn.relu(layers.max_pool(x))
         x = x.reshape(x.shape[0], -1)
         x = nn.relu(layers.dense(self.dense_width, self.kernel_init, self.dtype, 'dense')(x))
         x = layers.Dropout(self.dropout, name='dropout')(x, train=train, keys=keys)

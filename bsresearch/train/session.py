@@ -78,28 +78,43 @@ class Session:
 
     def start(self) -> tuple[int, bool]:
         """Loads the newest whole checkpoint, or makes the initial weights. Returns (t, whether t's events are done)."""
-        fresh = [jax.jit(functools.partial(program.initial, self.task, p))() for p in self.plans]
-        items = {'state': parallel.stack(fresh)}
-        items |= {f'measure_{n}': parallel.stack([m.init(s.params) for s in fresh]) for n, m in self.measures.items()}
+        items = self._fresh()
         self._keep_initial(items['state'].params)
         found = self.checkpoints.restore_latest(items, self.report.say)
-        items, meta = found or (items, None)
-        count = len(self.plans)
-        self.state = self.group.put(parallel.unstack(items['state'], count))
-        self.mstates = {n: self.group.put(parallel.unstack(items[f'measure_{n}'], count)) for n in self.measures}
-        if meta is None:
-            self.recorder.rewind([0] * count, 0)
+        self._place(found[0] if found else items)
+        if found is None:
+            self.recorder.rewind([0] * len(self.plans), 0)
             with self.clock.phase('compile'):
+                first = jax.tree.map(lambda x: x[0], items['state'])
                 self.recorder.seconds_per_update = calibrate.seconds_per_update(
-                    self.task, self.group, self.feed, fresh[0], program.keys(self.plans[0])
+                    self.task, self.group, self.feed, first, program.keys(self.plans[0])
                 )
             return 0, False
+        meta = found[1]
         self.recorder.rewind(meta['positions'], meta['step'])
         self.recorder.seconds_per_update = meta['seconds_per_update']
         for watch, state in zip(self.watches, meta['divergence'], strict=True):
             watch.state = state
         self.clock.resume(meta['seconds'])
         return meta['step'], meta['events_done']
+
+    def load(self, step: int) -> None:
+        """The state at a checkpoint (at 0: the initial one), to be looked at and not trained on."""
+        items = self._fresh()
+        self._keep_initial(items['state'].params)
+        state = items['state'] if step == 0 else self.checkpoints.restore(step, {'state': items['state']})[0]['state']
+        self._place(items | {'state': state})
+
+    def _fresh(self) -> dict[str, PyTree]:
+        """The checkpoint's items at update 0, replicas stacked."""
+        states = [jax.jit(functools.partial(program.initial, self.task, p))() for p in self.plans]
+        measures = {n: parallel.stack([m.init(s.params) for s in states]) for n, m in self.measures.items()}
+        return {'state': parallel.stack(states)} | {f'measure_{n}': m for n, m in measures.items()}
+
+    def _place(self, items: dict[str, PyTree]) -> None:
+        put = lambda tree: self.group.put(parallel.unstack(tree, len(self.plans)))
+        self.state = put(items['state'])
+        self.mstates = {n: put(items[f'measure_{n}']) for n in self.measures}
 
     def _keep_initial(self, params: PyTree) -> None:
         """The initial weights, stored once, apart from the checkpoints that rotate."""
@@ -112,9 +127,9 @@ class Session:
 
     # --- events at θ_t
 
-    def observe(self, t: int) -> None:
-        """Evaluates and measures what is due at θ_t, and writes the rows."""
-        alive = self.alive
+    def observe(self, t: int, alive: list[bool] | None = None) -> None:
+        """Evaluates and measures what is due at θ_t, and writes the rows of the runs that are `alive`."""
+        alive = self.alive if alive is None else alive
         rows: list[dict[str, Any]] = [{} for _ in alive]
         if t in self.events.evaluate:
             with self.clock.phase('evaluate'):
@@ -184,7 +199,7 @@ class Session:
         alive = self.alive
         count, norms = self._span(t)
         with self.clock.phase('updates'):
-            start = time.perf_counter()
+            start, compiled = time.perf_counter(), self.group.compile_seconds
             data, tables, hyper = self._chunk(t, count)
             fn = functools.partial(program.advance, self.task, norms)
             args = (self.state, data, tables, self.keys, np.int32(count))
@@ -193,11 +208,11 @@ class Session:
             if t + count < self.events.total:
                 self._ahead = (t + count, n := self._span(t + count)[0]), self.feed.chunk(t + count, n)
             infos, finite = self._collect(result, count)
-            seconds = time.perf_counter() - start
+            seconds, compiled = time.perf_counter() - start, self.group.compile_seconds - compiled
         for r, info in enumerate(infos):
             if info is not None:
                 self._record(r, t, info, norms, hyper[r], finite[r])
-        self.report.progress(t + count, count * sum(alive) / seconds, self.recorder.last[0])
+        self.report.progress(t + count, count * sum(alive) / max(seconds - compiled, 1e-9), self.recorder.last[0])
         return count
 
     def _span(self, t: int) -> tuple[int, bool]:
