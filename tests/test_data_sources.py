@@ -99,7 +99,8 @@ def test_blobs_are_scikit_learns_first_half_for_training(given: dict[str, Any]):
     """Independent library, called directly with Brownlee's numbers or others."""
     from sklearn.datasets import make_blobs
 
-    v: dict[str, Any] = {'num_examples': 1000, 'centers': 3, 'features': 2, 'cluster_std': 2.0, 'random_state': 2} | given
+    v: dict[str, Any] = {'num_examples': 1000, 'centers': 3, 'features': 2, 'cluster_std': 2.0, 'random_state': 2}
+    v |= given
     made: Any = make_blobs(v['num_examples'], v['features'], centers=v['centers'], cluster_std=v['cluster_std'],
                            random_state=v['random_state'])  # fmt: skip
     x, y = made

@@ -144,6 +144,20 @@ def test_flip_then_crop_is_a_crop_of_the_flipped_each_with_its_own_draw():
     assert found == [9 * f + c for f, c in zip(only_flip, only_crop, strict=True)]
 
 
+def test_golden_draws():
+    """Golden numbers: flips and crops of the first twelve positions.
+
+    When to change me: never for the same schema version; runs with augmentation could not be continued. If it must
+    be, raise schema.SCHEMA_VERSION with it.
+    """
+    image = images(1)[0]
+    x = np.repeat(image[None], DRAWS, axis=0)
+    flips = [which(f, [image, image[:, ::-1]]) for f in np.asarray(augment(keys(DRAWS), x, ('flip',), 1))[:12]]
+    places = [which(f, crops(image, 1)) for f in np.asarray(augment(keys(DRAWS), x, ('crop',), 1))[:12]]
+    assert ''.join(map(str, flips)) == '110000001101'
+    assert ''.join(map(str, places)) == '881573244806'
+
+
 def test_no_padding_and_no_augmentation_change_nothing():
     x = images(3)
     np.testing.assert_array_equal(augment(keys(3), x, ('crop',), 0), x)

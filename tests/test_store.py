@@ -464,12 +464,15 @@ class State(NamedTuple):
 
 
 def stacked(seed: int = 0, replicas: int = 3) -> dict[str, Any]:
-    """A group's items, replicas on the first axis: optimizer states with arrays and without, a state that is nothing."""
+    """A group's items, replicas on the first axis: optimizer states with arrays and without, a state that is nothing.
+
+    The kernel is large enough for a file of its own, where Orbax has no checksum; small arrays lie where it has one.
+    """
     g = np.random.default_rng(seed)
     params = {
         'dense_0': {
-            'kernel': g.normal(size=(replicas, 4, 5)).astype(np.float32),
-            'bias': np.zeros((replicas, 5), np.float32),
+            'kernel': g.normal(size=(replicas, 40, 50)).astype(np.float32),
+            'bias': np.zeros((replicas, 50), np.float32),
         }
     }
     momentum = (optax.TraceState(jax.tree.map(lambda p: p * 2, params)), optax.EmptyState())
@@ -661,7 +664,7 @@ def changed(how: str) -> dict[str, Any]:
     elif how == 'narrower dtype':
         kernel = kernel.astype(np.float16)
     elif how == 'shape':
-        kernel = kernel[:, :, :3]
+        kernel = kernel[:, :, :30]
     elif how == 'replicas':
         return jax.tree.map(lambda x: x[:2], items)
     params = {'dense_0': {'kernel': kernel, 'bias': items['state'].params['dense_0']['bias']}}

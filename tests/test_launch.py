@@ -1,0 +1,230 @@
+"""Launching as a user does: every config, the console, the disk, the compilation cache, TensorBoard."""
+
+import errno
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import toy
+
+from bsresearch import estimate, launch, resolve, sweep
+from bsresearch.console import Console
+from bsresearch.plan import Plan
+from bsresearch.store import leases, paths, records
+from bsresearch.train import parallel
+
+ROOT = pathlib.Path(__file__).parent.parent
+CONFIGS = sorted(p.stem for p in (ROOT / 'configs').glob('*.py'))
+
+
+def toy_runs(config: str) -> list[Plan]:
+    """A config's first runs at toy size: two updates on embedded data."""
+    namespace: dict[str, Any] = {}
+    exec((ROOT / 'configs' / f'{config}.py').read_text(), namespace)
+    declared = namespace['get_config']().to_dict()
+    overrides: dict[str, Any] = {'total_steps': 2, 'keep.at_epochs': ()}
+    if declared['data']['name'] not in ('digits', 'blobs'):
+        overrides |= {'data.name': 'digits', 'data.mean': (0.0,), 'data.std': (1.0,)}
+    return sweep.expand(declared, overrides)
+
+
+@pytest.mark.parametrize('config', CONFIGS)
+def test_every_config_runs_two_updates(config: str, workdir: pathlib.Path):
+    """One run per group of the grid, trained to its end."""
+    plans = [members[0] for members in sweep.groups(toy_runs(config))][:2]
+    toy.train(workdir, plans)
+    for plan in plans:
+        meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json')
+        assert (meta['status'], meta['step']) == ('done', 2)
+        assert meta['seconds_per_update'] > 0
+
+
+def formed(workdir: pathlib.Path, plans: list[Plan]) -> launch.Group:
+    """Groups on disk, not yet trained: what a kill right after the start leaves."""
+    paths.claim_workdir(workdir)
+    return launch.form(workdir, plans, print)[0]
+
+
+def test_what_a_run_leaves_on_disk(workdir: pathlib.Path):
+    """Declared and resolved config, versions, seeds, engine's choices; a table with one row per run and step."""
+    plans = toy.plans(sweep__seed=(0, 5), sweep__batch_size=(8, 16), total_steps=None, total_epochs=1.0)
+    toy.train(workdir, plans)
+    for plan in plans:
+        folder = paths.run_dir(workdir, plan.study, plan.id)
+        config, meta = paths.read_json(folder / 'config.json'), paths.read_json(folder / 'meta.json')
+        assert config['declared']['total_epochs'] == 1.0
+        assert config['resolved']['total_examples'] == 1437
+        assert config['resolved']['execution']['micro_batch_size'] == plan.batch_size
+        assert meta['seeds'] == {'seed': plan.seed, 'init_seed': plan.seed, 'data_seed': plan.seed}
+        assert {'jax', 'flax', 'optax', 'python', 'bsresearch'} <= set(meta['versions'])
+        phases = meta['seconds']
+        assert phases['wall'] == pytest.approx(sum(v for k, v in phases.items() if k != 'wall'), rel=1e-6)
+    table = records.load(workdir)
+    first = ['run', 'study', 'status', 'seed', 'batch_size', 'learning_rate']
+    assert set(table.columns[:6]) == set(first)
+    assert not table.duplicated(['run', 'step']).any()
+    last = table[table['step'] == table.groupby('run')['step'].transform('max')]
+    assert last['examples'].tolist() == [1437] * 4
+    assert last['epoch'].tolist() == [1.0] * 4
+    assert last['test_accuracy'].notna().all()
+    gap = last['train_accuracy'] - last['test_accuracy']
+    assert last['generalization_gap'].to_numpy() == pytest.approx(gap.to_numpy())
+
+
+def test_dry_run_writes_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    """The table of runs with ids and updates; the folder stays empty."""
+    monkeypatch.chdir(tmp_path)
+    plans = toy.plans(sweep__seed=(0, 1))
+    estimate.show(Console(), plans, sweep.groups(plans))
+    shown = capsys.readouterr().out
+    assert all(p.id in shown for p in plans)
+    assert '2 runs in 1 groups, 80 updates' in shown
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_stops_the_run_and_what_was_written_stays_valid(workdir: pathlib.Path, monkeypatch: Any):
+    """ENOSPC in the middle: the error comes through, the records read back, and the same command finishes the work."""
+    plans = toy.plans(evaluate__every_steps=5, checkpoint__every_steps=10, sweep__seed=(0, 1))
+    toy.train(workdir / 'whole', plans)
+    real, calls = records.Writer.flush, []
+
+    def full(writer: records.Writer) -> None:
+        calls.append(1)
+        if len(calls) > 4:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        real(writer)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(records.Writer, 'flush', full)
+        with pytest.raises(OSError, match='No space left'):
+            toy.train(workdir / 'full', plans)
+    assert len(records.load(workdir / 'full')) > 0
+    toy.train(workdir / 'full', plans)
+    for plan in plans:
+        assert list(toy.rows(workdir / 'full', plan)) == list(toy.rows(workdir / 'whole', plan))
+        toy.assert_equal(toy.final(workdir / 'full', plan), toy.final(workdir / 'whole', plan))
+
+
+def test_a_damaged_latest_checkpoint_is_passed_over(workdir: pathlib.Path):
+    """The one before is used, the user is told, and the run still equals the uninterrupted one."""
+    plans = toy.plans(checkpoint__every_steps=10, optimizer__name='momentum', momentum=0.9)
+    toy.train(workdir / 'whole', plans)
+    stop = iter([False] * 30 + [True] * 100)
+    group = formed(workdir / 'cut', plans)
+    console = toy.Quiet()
+
+    class Caught(list):
+        def __bool__(self) -> bool:
+            return next(stop)
+
+    launch._train(group, console, Caught(), 1, 1)
+    saved = sorted(group.directory.glob('checkpoints/[0-9]*'), key=lambda p: int(p.name))
+    assert len(saved) == 2
+    for file in (p for p in (saved[-1] / 'state').rglob('d/*') if p.is_file()):
+        raw = bytearray(file.read_bytes())
+        raw[len(raw) // 2] ^= 0xFF
+        file.write_bytes(bytes(raw))
+    said = toy.train(workdir / 'cut', plans).lines
+    assert any('going back to the one before' in line for line in said)
+    assert list(toy.rows(workdir / 'cut', plans[0])) == list(toy.rows(workdir / 'whole', plans[0]))
+    toy.assert_equal(toy.final(workdir / 'cut', plans[0]), toy.final(workdir / 'whole', plans[0]))
+
+
+def test_a_run_of_a_live_process_is_refused(workdir: pathlib.Path):
+    """The error names the process; nothing of the run is touched."""
+    plans = toy.plans()
+    group = formed(workdir, plans)
+    with leases.Lease(group.directory), pytest.raises(leases.Owned, match=f'process {os.getpid()}'):
+        toy.train(workdir, plans)
+
+
+def test_a_group_goes_on_as_it_was_started(workdir: pathlib.Path):
+    """Asked for one of its runs, with other settings, the whole group continues with its own."""
+    both = toy.plans(sweep__seed=(0, 1))
+    formed(workdir, both)
+    (one,) = toy.plans(seed=1, evaluate__every_steps=7, strategy='vmap')
+    said = toy.train(workdir, [one]).lines
+    assert any('goes on with the recording it was started with' in line for line in said)
+    for plan in both:
+        meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json')
+        assert (meta['status'], meta['strategy']) == ('done', 'sequential')
+        assert not any(r['step'] == 7 and 'test_loss' in r for r in toy.rows(workdir, plan))
+
+
+def test_a_changed_data_set_is_refused(workdir: pathlib.Path):
+    """A group whose data have another checksum now must not go on."""
+    plans = toy.plans()
+    group = formed(workdir, plans)
+    stored = paths.read_json(group.directory / 'group.json')
+    stored['plans'][0]['data_checksum'] = 'other'
+    paths.write_json(group.directory / 'group.json', stored)
+    with pytest.raises(ValueError, match='data set digits changed'):
+        toy.train(workdir, plans)
+
+
+CODE = """
+import sys, jax
+from jax import monitoring
+sys.path.insert(0, {tests!r})
+jax.config.update('jax_compilation_cache_dir', {cache!r})
+from bsresearch import command
+command.use_compilation_cache()
+import pathlib, toy
+missed = []
+monitoring.register_event_listener(lambda event, **kw: missed.append(event) if event.endswith('cache_misses') else None)
+toy.train(pathlib.Path({workdir!r}), toy.plans(total_steps=5))
+print('misses', len(missed))
+"""
+
+
+def test_a_second_launch_compiles_nothing_anew(tmp_path: pathlib.Path):
+    """Two processes, one cache folder: JAX counts no miss in the second."""
+    misses = []
+    for name in ('first', 'second'):
+        code = CODE.format(tests=str(ROOT / 'tests'), cache=str(tmp_path / 'cache'), workdir=str(tmp_path / name))
+        environment = os.environ | {'PYTHONPATH': str(ROOT)}
+        done = subprocess.run([sys.executable, '-c', code], env=environment, capture_output=True, text=True, check=True)
+        misses.append(int(done.stdout.split('misses ')[1]))
+    assert misses[0] > 0
+    assert misses[1] == 0
+
+
+def test_tensorboard_files_hold_the_rows(workdir: pathlib.Path):
+    """Read back by tensorboardX's own protobufs: every recorded test loss stands there at its step."""
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.record_writer import RecordWriter  # noqa: F401 (the format's owner)
+
+    (plan,) = toy.plans(tensorboard=True, evaluate__every_steps=10)
+    toy.train(workdir, [plan])
+    (file,) = (paths.run_dir(workdir, plan.study, plan.id) / 'tensorboard').iterdir()
+    raw, found, at = file.read_bytes(), {}, 0
+    while at < len(raw):
+        size = int.from_bytes(raw[at : at + 8], 'little')
+        event = Event.FromString(raw[at + 12 : at + 12 + size])
+        at += 16 + size
+        for value in event.summary.value:
+            if value.tag == 'test_loss':
+                found[event.step] = value.simple_value
+    rows = {r['step']: r['test_loss'] for r in toy.rows(workdir, plan) if 'test_loss' in r}
+    assert found == pytest.approx(rows, rel=1e-6)
+
+
+def test_strategy_follows_the_platform():
+    """One run is not mapped; a CPU takes replicas in turn, an accelerator all at once; the config overrules."""
+    assert parallel.choose('auto', 1, 'gpu') == 'sequential'
+    assert parallel.choose('auto', 8, 'cpu') == 'sequential'
+    assert parallel.choose('auto', 8, 'gpu') == 'vmap'
+    assert parallel.choose('vmap', 8, 'cpu') == 'vmap'
+
+
+def test_memory_estimate_counts_what_shapes_tell(workdir: pathlib.Path):
+    """16 replicas of Shen's network: state and initial weights alone are 16 × 2 × 7.5 MB."""
+    plans = toy.plans(sweep__seed=tuple(range(16)), model={'name': 'mlp', 'widths': (1024, 1024)})
+    memory, disk = estimate.group_bytes(plans)
+    weights = 4 * (64 * 1024 + 1024 + 1024 * 1024 + 1024 + 10240 + 10)
+    assert 16 * 2 * weights < memory < 16 * 2 * weights + 2**28
+    assert disk > 16 * 3 * weights
+    assert resolve.dataset(plans[0].data).num_outputs == 10

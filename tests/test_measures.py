@@ -1,0 +1,103 @@
+"""Measurements: each against its naive twin in NumPy float64; the contract over every member; where they are made."""
+
+import importlib
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toy
+
+from bsresearch import lookup, resolve, rng
+from bsresearch.measure import Context, Measure
+from bsresearch.plan import Plan
+from bsresearch.train import program
+
+
+def context(seed: int = 0) -> Context:
+    """Two trees of weights and a gradient that is known in closed form."""
+    keys = jax.random.split(jax.random.key(seed), 4)
+    tree = lambda a, b: {'dense': {'kernel': jax.random.normal(a, (5, 3)), 'bias': jax.random.normal(b, (3,))}}
+    gradient = lambda params, batch: (jnp.float32(0), jax.tree.map(lambda p: 2 * p, params))
+    batch = (jnp.zeros((4, 5)), jnp.zeros(4, jnp.int32))
+    return Context(jnp.int32(3), tree(*keys[:2]), tree(*keys[2:]), batch, gradient, None)
+
+
+def flat(tree: Any) -> np.ndarray:
+    """All leaves in one float64 vector."""
+    return np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in jax.tree.leaves(tree)])
+
+
+TWINS = {
+    'distance': lambda c: {
+        'distance': np.linalg.norm(flat(c.params) - flat(c.initial_params)),
+        'distance/dense': np.linalg.norm(flat(c.params['dense']) - flat(c.initial_params['dense'])),
+    },
+    'parameter_norm': lambda c: {'parameter_norm': np.linalg.norm(flat(c.params))},
+    'gradient_norm': lambda c: {'single_batch_gradient_norm': 2 * np.linalg.norm(flat(c.params))},
+}
+
+
+@pytest.mark.parametrize('name', lookup.members('bsresearch.measure', 'build'))
+def test_every_measurement_has_a_naive_twin(name: str):
+    """Agreement to 1e-5 relative; jit and vmap; a member without a twin fails here."""
+    quantity: Measure = importlib.import_module(f'bsresearch.measure.{name}').build()
+    c = context()
+    state = quantity.init(c.params)
+    array = lambda c: (c.step, c.params, c.initial_params, c.batch)
+    update = jax.jit(lambda s, a: quantity.update(s, Context(*a, c.gradient, None)))
+    _, found = update(state, array(c))
+    expected = TWINS[name](c)
+    assert found.keys() == expected.keys()
+    for metric, value in expected.items():
+        assert float(found[metric]) == pytest.approx(value, rel=1e-5)
+    other = context(1)
+    both = jax.tree.map(lambda *x: jnp.stack(x), array(c), array(other))
+    _, mapped = jax.vmap(update, in_axes=(None, 0))(state, both)
+    for metric, value in TWINS[name](other).items():
+        assert float(mapped[metric][1]) == pytest.approx(value, rel=1e-5)
+
+
+def test_distance_is_right_in_float32_from_bfloat16_weights():
+    """An update of 1e-3 on 1.0 vanishes in bfloat16 arithmetic: the difference is taken in float32."""
+    quantity = importlib.import_module('bsresearch.measure.distance').build(per_layer=False)
+    first = {'w': jnp.full((100,), 1.0, jnp.bfloat16)}
+    moved = {'w': jnp.full((100,), 1.0078125, jnp.bfloat16)}  # the next bfloat16
+    c = Context(jnp.int32(0), moved, first, None, lambda p, b: (jnp.float32(0), p), None)
+    assert float(quantity.update((), c)[1]['distance']) == pytest.approx(0.078125, rel=1e-6)
+
+
+def test_squares_of_layers_add_up(tmp_path: pathlib.Path):
+    """Distance per layer against the total, in a real run; zero at the start."""
+    (plan,) = toy.plans(model={'name': 'cnn', 'widths': (4,), 'dense_width': 8}, total_steps=10)
+    toy.train(tmp_path, [plan])
+    rows = [r for r in toy.rows(tmp_path, plan) if 'distance' in r]
+    assert rows[0]['distance'] == 0
+    parts = {k: v for k, v in rows[-1].items() if k.startswith('distance/')}
+    assert set(parts) == {'distance/conv_0', 'distance/dense', 'distance/output'}
+    assert np.sqrt(sum(v**2 for v in parts.values())) == pytest.approx(rows[-1]['distance'], rel=1e-6)
+
+
+def gradient_norm(plan: Plan, params: Any, t: int, size: int) -> float:
+    """A linear softmax model's gradient norm on the examples the measurement drew, in NumPy."""
+    train = resolve.dataset(plan.data).train
+    drawn = np.sort(rng.generator(plan.data_seed, 'measure/gradient_norm', t).integers(0, plan.epoch_size, size))
+    x = np.asarray(train.inputs, np.float64).reshape(len(train.labels), -1)[drawn] / 16
+    logits = x @ np.asarray(params['output']['kernel'], np.float64) + np.asarray(params['output']['bias'])
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    delta = (p - np.eye(10)[train.labels[drawn]]) / size
+    return float(np.sqrt(((x.T @ delta) ** 2).sum() + (delta.sum(0) ** 2).sum()))
+
+
+def test_gradient_norm_is_measured_on_its_own_batch_at_theta_t(tmp_path: pathlib.Path):
+    """At the start and the end of a run, against NumPy on the same examples."""
+    (plan,) = toy.plans(model={'name': 'linear'}, measure__gradient_norm__every_steps=40)
+    toy.train(tmp_path, [plan])
+    rows = {r['step']: r for r in toy.rows(tmp_path, plan) if 'single_batch_gradient_norm' in r}
+    ends = {0: program.initial(program.task(plan, 16.0, 'cpu'), plan).params, 40: toy.final(tmp_path, plan)}
+    assert set(rows) == set(ends)
+    for t, params in ends.items():
+        expected = gradient_norm(plan, params, t, 256)
+        assert rows[t]['single_batch_gradient_norm'] == pytest.approx(expected, rel=1e-5)

@@ -1,0 +1,172 @@
+"""Models and layers: contract over every member; convolution, pooling, batch norm and dropout against brute force."""
+
+import importlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bsresearch import losses, lookup, models
+from bsresearch.models import layers
+
+SHAPE = (8, 8, 3)
+
+
+def build(name: str, **kw: Any) -> Any:
+    """A model of the folder for 5 classes."""
+    return importlib.import_module(f'bsresearch.models.{name}').build(5, **kw)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+@pytest.mark.parametrize('name', lookup.members('bsresearch.models', 'build'))
+def test_every_model_keeps_its_contract(name: str, dtype: str):
+    """Shapes, float32 weights and outputs, jit without recompiling, determinism, vmap over weights."""
+    module = build(name, dtype=dtype)
+    key = jax.random.key(0)
+    params, stats = models.init(module, key, SHAPE)
+    assert {x.dtype for x in jax.tree.leaves(params)} == {np.dtype(np.float32)}
+    x = jax.random.normal(key, (4, *SHAPE))
+    traces = []
+
+    @jax.jit
+    def apply(params: Any, x: Any) -> Any:
+        traces.append(1)
+        return models.apply(module, params, stats, x, train=False)[0]
+
+    out = apply(params, x)
+    assert (out.shape, out.dtype) == ((4, 5), np.float32)
+    np.testing.assert_array_equal(apply(params, x), out)
+    assert len(traces) == 1
+    again, _ = models.init(module, key, SHAPE)
+    jax.tree.map(np.testing.assert_array_equal, params, again)
+    two = jax.tree.map(lambda p: jnp.stack([p, 2 * p]), params)
+    mapped = jax.vmap(lambda p: apply(p, x))(two)
+    np.testing.assert_allclose(mapped[0], out, rtol=1e-5 if dtype == 'float32' else 0.05, atol=1e-5)
+
+
+def test_shens_network_is_the_one_of_the_source():
+    """784-1024-1024-10, Glorot normal, zero biases: 1,863,690 parameters and ‖w₀‖ ≈ 43.9 (SOURCES: Shen 2018)."""
+    params, _ = models.init(
+        importlib.import_module('bsresearch.models.mlp').build(10), jax.random.key(1), (28, 28, 1)
+    )  # fmt: skip
+    leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(params)]
+    assert sum(x.size for x in leaves) == 784 * 1024 + 1024 + 1024 * 1024 + 1024 + 1024 * 10 + 10
+    assert np.sqrt(sum((x**2).sum() for x in leaves)) == pytest.approx(43.9, abs=0.1)
+    assert all((np.asarray(layer['bias']) == 0).all() for layer in params.values())
+
+
+@pytest.mark.parametrize('size', [1, 3, 4, 5])
+def test_patches_convolution_is_xlas(size: int):
+    """Values and both gradients against XLA's own convolution, odd and even kernels."""
+    x = jax.random.normal(jax.random.key(0), (2, 7, 6, 3))
+    k = jax.random.normal(jax.random.key(1), (size, size, 3, 4))
+    own = lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+    np.testing.assert_allclose(layers.patches_conv(x, k), own(x, k), rtol=1e-4, atol=1e-4)
+    for argument in (0, 1):
+        total = lambda f, a=argument: jax.grad(lambda x, k: (f(x, k) ** 2).sum(), a)(x, k)
+        np.testing.assert_allclose(total(layers.patches_conv), total(own), rtol=1e-3, atol=1e-3)
+
+
+def test_max_pool_is_the_windowed_maximum():
+    """Values against reduce_window; without ties the gradient too; an odd row and column are left out."""
+    x = jax.random.normal(jax.random.key(0), (2, 7, 5, 3))
+    windowed = lambda x: jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), 'VALID')
+    np.testing.assert_array_equal(layers.max_pool(x), windowed(x))
+    gradient = lambda f: jax.grad(lambda x: (f(x) ** 3).sum())(x)
+    np.testing.assert_allclose(gradient(layers.max_pool), gradient(windowed), rtol=1e-6)
+    np.testing.assert_allclose(jax.grad(lambda x: layers.max_pool(x).sum())(jnp.ones((1, 2, 2, 1))).sum(), 1)
+
+
+def test_pooling_before_relu_is_relu_before_pooling():
+    """The two commute, which the CNN uses."""
+    x = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
+    np.testing.assert_array_equal(jax.nn.relu(layers.max_pool(x)), layers.max_pool(jax.nn.relu(x)))
+
+
+def test_ghost_batch_norm_is_numpy_group_by_group():
+    """Groups of 4 with a padded last one: mean and biased variance of real examples; one running update of their mean."""
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(12, 2, 2, 3)) * 3 + 1, jnp.float32)
+    weights = np.r_[np.ones(10), 0, 0].astype(np.float32)
+    layer = layers.BatchNorm(4, 'float32')
+    variables = layer.init(jax.random.key(0), x, train=False, weights=None)
+    out, updated = layer.apply(variables, x, train=True, weights=jnp.asarray(weights), mutable=['stats'])
+    means, variances, counts = [], [], []
+    for g in range(3):
+        real = np.asarray(x)[4 * g : 4 * g + 4][weights[4 * g : 4 * g + 4] > 0].astype(np.float64)
+        mean, var = real.mean((0, 1, 2)), real.var((0, 1, 2))
+        expected = (real - mean) / np.sqrt(var + 1e-5)
+        np.testing.assert_allclose(out[4 * g : 4 * g + len(real)], expected, rtol=1e-4, atol=1e-5)
+        means.append(mean), variances.append(var), counts.append(len(real))
+    share = np.array(counts) / sum(counts)
+    stats = jax.tree.map(np.asarray, updated['stats'])
+    np.testing.assert_allclose(stats['mean'], 0.1 * (share @ np.array(means)), rtol=1e-5)
+    np.testing.assert_allclose(stats['var'], 0.9 + 0.1 * (share @ np.array(variances)), rtol=1e-5)
+    kept = layer.apply({'params': variables['params'], 'stats': stats}, x, train=False, weights=None)
+    expected = (np.asarray(x) - stats['mean']) / np.sqrt(stats['var'] + 1e-5)
+    np.testing.assert_allclose(kept, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_batch_norm_refuses_a_broken_group():
+    """Ten examples are no whole number of groups of four."""
+    layer = layers.BatchNorm(4, 'float32')
+    x = jnp.ones((10, 3))
+    variables = layer.init(jax.random.key(0), x, train=False, weights=None)
+    with pytest.raises(ValueError, match='not a whole number of ghost groups of 4'):
+        layer.apply(variables, x, train=True, weights=None, mutable=['stats'])
+
+
+def test_dropout_follows_the_example():
+    """The mask of an example is the same alone and in a batch; the mean is kept; off in evaluation."""
+    layer = layers.Dropout(0.25)
+    x = jnp.ones((8, 1000))
+    keys = jax.random.split(jax.random.key(3), 8)
+    together = layer.apply({}, x, train=True, keys=keys)
+    for i in range(8):
+        alone = layer.apply({}, x[i : i + 1], train=True, keys=keys[i : i + 1])
+        np.testing.assert_array_equal(alone[0], together[i])
+    kept = np.asarray(together) > 0
+    standard_error = np.sqrt(0.25 * 0.75 / kept.size)
+    assert abs(kept.mean() - 0.75) < 3 * standard_error
+    np.testing.assert_allclose(np.asarray(together)[kept], 1 / 0.75, rtol=1e-6)
+    np.testing.assert_array_equal(layer.apply({}, x, train=False, keys=None), x)
+    with pytest.raises(ValueError, match='key per example'):
+        layer.apply({}, x, train=True, keys=None)
+
+
+def test_cross_entropy_is_its_definition():
+    """−Σ q log p in float64, with and without smoothing; padding of weight 0 counts nothing, even if not finite."""
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=(6, 4)), rng.integers(0, 4, 6)
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    for smoothing in (0.0, 0.2):
+        q = (1 - smoothing) * np.eye(4)[labels] + smoothing / 4
+        found = losses.cross_entropy(
+            jnp.asarray(logits, jnp.float32), jnp.asarray(labels, jnp.int32), label_smoothing=smoothing
+        )
+        np.testing.assert_allclose(found, -(q * log_p).sum(1), rtol=1e-5)
+    total = losses.weighted_sum(jnp.array([1.0, 2.0, jnp.nan]), jnp.array([1.0, 0.5, 0.0]))
+    assert float(total) == 2.0
+
+
+@pytest.mark.parametrize(
+    ('name', 'kw', 'message'),
+    [
+        ('mlp', {'init': 'glorot'}, "unknown initializer 'glorot'; allowed: glorot_normal"),
+        ('mlp', {'dropout': 1.0}, r'model.dropout=1.0: a probability in \[0, 1\)'),
+        ('mlp', {'widths': (0,)}, r'model.widths=\(0,\)'),
+        ('cnn', {'kernel_size': 0}, 'kernel_size=0'),
+    ],
+)
+def test_bad_model_settings_are_refused(name: str, kw: dict[str, Any], message: str):
+    """Each error names value and range."""
+    with pytest.raises(ValueError, match=message):
+        build(name, **kw)
+
+
+def test_a_cnn_refuses_what_is_no_image():
+    """The error says what would fit."""
+    with pytest.raises(ValueError, match='needs images of at least 4×4'):
+        models.init(build('cnn'), jax.random.key(0), (2,))
