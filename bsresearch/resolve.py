@@ -24,7 +24,7 @@ CHOICES = {
 def check_fields(declared: Mapping[str, Any]) -> None:
     """Raises ValueError for a field that the schema lacks, naming the nearest one."""
 
-    def walk(given: Mapping[str, Any], allowed: ConfigDict, path: str) -> None:
+    def walk(given: Mapping[str, Any], allowed: Any, path: str) -> None:
         for key, value in given.items():
             if key not in allowed:
                 raise ValueError(f'unknown config field {path}{key}; {lookup.nearest(key, allowed)}')

@@ -1,0 +1,1 @@
+"""Commands beside main.py: preparing data, drawing figures, exporting, measuring speed."""

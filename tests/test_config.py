@@ -345,6 +345,8 @@ def test_axes_may_lie_in_sections():
     assert [(p.model['name'], p.data['fraction']) for p in found] == list(
         itertools.product(('linear', 'mlp'), (0.5, 1.0))
     )
+    # What each declares is its own.
+    assert [q.id for p in found for q in sweep.expand(p.declared)] == [p.id for p in found]
 
 
 def test_one_value_for_an_axis_removes_the_axis():
@@ -376,7 +378,8 @@ def test_a_length_from_the_command_line_replaces_the_files(unit: str, value: int
     found = plans({unit: value}, total_epochs=(1.0, 2.0), seed=(0, 1))
     assert [(p.total_examples, p.seed) for p in found] == [(examples, 0), (examples, 1)]
     # An axis of a length replaces the file's as well.
-    assert [p.total_examples for p in plans(**{unit: (value,)})] == [examples]
+    axis: dict[str, Any] = {unit: (value,)}
+    assert [p.total_examples for p in plans(**axis)] == [examples]
 
 
 def test_another_name_drops_what_belonged_to_the_old_part():
@@ -631,7 +634,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         monkeypatch.setattr(sys, 'argv', argv)  # ml_collections looks for overrides there
         try:
             command.parse_flags(argv)
-            code = command.run(values['config'], values['workdir'].value, dry_run=values['dry_run'].value)
+            code = command.run(values['config'], values['workdir'].value, dry_run=bool(values['dry_run'].value))
         except SystemExit as e:
             code = e.code
         captured = capsys.readouterr()

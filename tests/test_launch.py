@@ -193,8 +193,7 @@ def test_a_second_launch_compiles_nothing_anew(tmp_path: pathlib.Path):
 
 def test_tensorboard_files_hold_the_rows(workdir: pathlib.Path):
     """Read back by tensorboardX's own protobufs: every recorded test loss stands there at its step."""
-    from tensorboardX.proto.event_pb2 import Event
-    from tensorboardX.record_writer import RecordWriter  # noqa: F401 (the format's owner)
+    from tensorboardX.proto import event_pb2
 
     (plan,) = toy.plans(tensorboard=True, evaluate__every_steps=10)
     toy.train(workdir, [plan])
@@ -202,7 +201,7 @@ def test_tensorboard_files_hold_the_rows(workdir: pathlib.Path):
     raw, found, at = file.read_bytes(), {}, 0
     while at < len(raw):
         size = int.from_bytes(raw[at : at + 8], 'little')
-        event = Event.FromString(raw[at + 12 : at + 12 + size])
+        event = event_pb2.Event.FromString(raw[at + 12 : at + 12 + size])
         at += 16 + size
         for value in event.summary.value:
             if value.tag == 'test_loss':

@@ -47,7 +47,7 @@ def test_every_measurement_has_a_naive_twin(name: str):
     c = context()
     state = quantity.init(c.params)
     array = lambda c: (c.step, c.params, c.initial_params, c.batch)
-    update = jax.jit(lambda s, a: quantity.update(s, Context(*a, c.gradient, None)))
+    update = jax.jit(lambda s, a: quantity.update(s, Context(a[0], a[1], a[2], a[3], c.gradient, None)))
     _, found = update(state, array(c))
     expected = TWINS[name](c)
     assert found.keys() == expected.keys()

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bsresearch import losses, lookup, models
+from bsresearch import lookup, losses, models
 from bsresearch.models import layers
 
 SHAPE = (8, 8, 3)
@@ -86,7 +86,7 @@ def test_pooling_before_relu_is_relu_before_pooling():
 
 
 def test_ghost_batch_norm_is_numpy_group_by_group():
-    """Groups of 4 with a padded last one: mean and biased variance of real examples; one running update of their mean."""
+    """Groups of 4, the last padded: mean and biased variance of real examples; one running update of their mean."""
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(12, 2, 2, 3)) * 3 + 1, jnp.float32)
     weights = np.r_[np.ones(10), 0, 0].astype(np.float32)
@@ -99,14 +99,16 @@ def test_ghost_batch_norm_is_numpy_group_by_group():
         mean, var = real.mean((0, 1, 2)), real.var((0, 1, 2))
         expected = (real - mean) / np.sqrt(var + 1e-5)
         np.testing.assert_allclose(out[4 * g : 4 * g + len(real)], expected, rtol=1e-4, atol=1e-5)
-        means.append(mean), variances.append(var), counts.append(len(real))
+        means.append(mean)
+        variances.append(var)
+        counts.append(len(real))
     share = np.array(counts) / sum(counts)
     stats = jax.tree.map(np.asarray, updated['stats'])
     np.testing.assert_allclose(stats['mean'], 0.1 * (share @ np.array(means)), rtol=1e-5)
     np.testing.assert_allclose(stats['var'], 0.9 + 0.1 * (share @ np.array(variances)), rtol=1e-5)
     kept = layer.apply({'params': variables['params'], 'stats': stats}, x, train=False, weights=None)
     expected = (np.asarray(x) - stats['mean']) / np.sqrt(stats['var'] + 1e-5)
-    np.testing.assert_allclose(kept, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(jnp.asarray(kept), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_batch_norm_refuses_a_broken_group():

@@ -30,7 +30,7 @@ BUILDS = {
 @pytest.mark.parametrize('decay', [0.0, GOLDENS['decay']])
 @pytest.mark.parametrize('name', sorted(BUILDS))
 def test_updates_are_torchs(name: str, decay: float):
-    """Four updates with changing learning rates, float64, against weights stored from torch (its version in the file)."""
+    """Four updates with changing learning rates, float64, against weights stored from torch."""
     module, keywords = BUILDS[name]
     with jax.enable_x64(True):
         transform = importlib.import_module(f'bsresearch.optim.{module}').build(**keywords)

@@ -383,16 +383,16 @@ def test_a_lease_beats(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
 def test_a_lease_lost_to_another_host_is_left_to_it(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
     """A machine that slept: it neither beats over the new owner's lease nor removes it."""
     monkeypatch.setattr(leases, 'BEAT_SECONDS', 0.01)
+    lease_of(tmp_path / 'theirs', host='elsewhere')
+    theirs = (tmp_path / 'theirs' / 'lease.json').read_text()
+
+    def lost() -> bool:
+        shutil.copy(tmp_path / 'theirs' / 'lease.json', tmp_path / 'new')
+        os.replace(tmp_path / 'new', lease.path)
+        return not lease._thread.is_alive()
+
     with Lease(tmp_path) as lease:
-        lease_of(tmp_path / 'new', host='elsewhere')
-        os.replace(tmp_path / 'new' / 'lease.json', lease.path)
-        theirs = lease.path.read_text()
-        time.sleep(0.1)
-        # A beat that was under way may have landed once; from then on the lease is theirs.
-        if lease.path.read_text() != theirs:
-            lease_of(tmp_path, host='elsewhere')
-            theirs = lease.path.read_text()
-            time.sleep(0.1)
+        wait_for(lost)  # more than once, for a beat may be under way
         assert lease.path.read_text() == theirs
     assert lease.path.read_text() == theirs
 
@@ -400,36 +400,37 @@ def test_a_lease_lost_to_another_host_is_left_to_it(tmp_path: pathlib.Path, monk
 RACER = """
 import pathlib, random, sys, time
 from bsresearch.store import leases
-root, me, start, rounds = pathlib.Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
+root, me, racers, rounds = pathlib.Path(sys.argv[1]), *map(int, sys.argv[2:])
 alive = leases._alive
 def slow(owner):  # what a busy machine does between looking and taking
     found = alive(owner)
     time.sleep(random.random() * 0.02)
     return found
 leases._alive = slow
+def meet(name):
+    (root / f'{name}-{me}').touch()
+    while len(list(root.glob(f'{name}-*'))) < racers:
+        time.sleep(0.002)
 held = []
 for n in range(rounds):
-    time.sleep(max(0, start + 0.1 * n - time.time()))
+    meet(f'round_{n}')
     try:
         held.append(leases.Lease(root / str(n)).__enter__())
         (root / str(n) / f'won-{me}').touch()
     except leases.Owned:
         pass
-time.sleep(max(0, start + 0.1 * rounds + 0.5 - time.time()))
+meet('end')
 """
 
 
 def test_of_processes_that_race_for_a_dead_lease_one_wins(tmp_path: pathlib.Path):
     """Brute force: four processes, twelve leases of dead owners, taken at the same moments; one winner for each."""
-    rounds, pid = 12, dead_pid()
+    racers, rounds, pid = 4, 12, dead_pid()
     for n in range(rounds):
         lease_of(tmp_path / str(n), pid=pid)
-    start = time.time() + 1.5
-    racers = [
-        subprocess.Popen([sys.executable, '-c', RACER, str(tmp_path), str(i), str(start), str(rounds)], cwd=ROOT)
-        for i in range(4)
-    ]
-    assert [r.wait(timeout=60) for r in racers] == [0] * 4
+    command = [sys.executable, '-c', RACER, str(tmp_path)]
+    processes = [subprocess.Popen([*command, *map(str, (i, racers, rounds))], cwd=ROOT) for i in range(racers)]
+    assert [p.wait(timeout=120) for p in processes] == [0] * racers
     assert [len(list((tmp_path / str(n)).glob('won-*'))) for n in range(rounds)] == [1] * rounds
 
 
