@@ -11,6 +11,7 @@ from ml_collections import ConfigDict, config_flags
 
 from bsresearch import estimate, launch, lookup, sweep
 from bsresearch.console import Console
+from bsresearch.plan import Plan
 from bsresearch.store import leases, paths, records
 
 USAGE = 2
@@ -66,25 +67,25 @@ def run(flag: Any, workdir: str | None, *, dry_run: bool) -> int:
     console = Console()
     try:
         config, overrides = declared(flag)
-        if 'study' in overrides:
-            config['study'] = overrides.pop('study')
+        config['study'] = overrides.pop('study', config['study'])
         study = lookup.module('bsresearch.studies', 'stages', config['study'], 'study')
         plans = sweep.expand(config, overrides)
         if workdir is not None:
             paths.check_schema(pathlib.Path(workdir))
-    except (ValueError, FileNotFoundError) as e:
+        if any(p.dtype == 'float64' for p in plans):
+            jax.config.update('jax_enable_x64', True)
+        if dry_run:
+            estimate.show(console, plans, sweep.groups(plans))
+    except (ValueError, OSError) as e:
         return usage(str(e))
-    if any(p.dtype == 'float64' for p in plans):
-        jax.config.update('jax_enable_x64', True)
     if dry_run:
-        estimate.show(console, plans, sweep.groups(plans))
         return 0
     assert workdir is not None
     use_compilation_cache()
     return _execute(console, pathlib.Path(workdir), study, plans)
 
 
-def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Any]) -> int:
+def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Plan]) -> int:
     console.header(plans, sweep.groups(plans), workdir)
     try:
         for stage in study.stages(plans):
@@ -92,7 +93,7 @@ def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[An
     except launch.Stopped as e:
         console.say(f'stopped by {e}; the same command goes on from here')
         return 128 + e.number
-    except leases.Owned as e:
+    except (leases.Owned, ValueError) as e:
         print(f'main.py: {e}', file=sys.stderr)
         return 1
     except OSError as e:

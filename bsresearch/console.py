@@ -1,7 +1,7 @@
 """What a user sees: a header, one progress bar (plain lines when not a terminal), a table of results."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ from rich.table import Table
 from bsresearch.plan import Plan
 from bsresearch.store import paths
 from bsresearch.store.records import flatten_varying
+from bsresearch.train.record import PHASES
 
 # Seconds between lines where there is no terminal.
 PLAIN_SECONDS = 10.0
@@ -87,13 +88,12 @@ class Console:
             self._line = now
             self.say(f'  {text}')
 
-    def end_group(self, plans: Sequence[Plan], session: Any, finished: bool) -> None:
-        """A group ended or was stopped: where its time went."""
+    def end_group(self, s: Mapping[str, float], finished: bool) -> None:
+        """A group ended or was stopped; `s`: seconds by phase (train/record.py)."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
-        s = session.clock.summary()
-        spent = ', '.join(f'{k} {s[k]:.1f}' for k in ('updates', 'evaluate', 'measure', 'checkpoint', 'compile'))
+        spent = ', '.join(f'{k} {s[k]:.1f}' for k in PHASES)
         state = 'finished' if finished else 'stopped; the same command goes on from here'
         self.say(f'  {state} after {clock(s["wall"])} (seconds: {spent}, overhead {s["overhead"]:.1f})')
 

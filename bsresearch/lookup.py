@@ -7,6 +7,7 @@ other modules in the folder (types, shared layers) are not members.
 import difflib
 import functools
 import importlib
+import importlib.util
 import inspect
 import pathlib
 import re
@@ -24,8 +25,10 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
 
 @functools.cache
 def members(package: str, function: str) -> tuple[str, ...]:
-    """Names of the modules of `package` that define `function` at top level (nothing is imported)."""
-    folder = pathlib.Path(str(importlib.import_module(package).__file__)).parent
+    """Names of the modules of `package` that define `function` at top level; neither is imported."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None, package
+    folder = pathlib.Path(str(spec.origin)).parent
     pattern = re.compile(rf'^def {function}\(', re.MULTILINE)
     return tuple(sorted(p.stem for p in folder.glob('*.py') if pattern.search(p.read_text())))
 
@@ -39,6 +42,17 @@ def module(package: str, function: str, name: str, what: str) -> ModuleType:
     if name not in members(package, function):
         raise ValueError(f'unknown {what} {name!r}; {nearest(name, members(package, function))}')
     return importlib.import_module(f'{package}.{name}')
+
+
+def functions(source: ModuleType, leading: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
+    """The public functions of a module whose positional arguments are `leading`: its members, by name."""
+    found = {}
+    for name, fn in inspect.getmembers(source, inspect.isfunction):
+        parameters = inspect.signature(fn).parameters.values()
+        positional = tuple(p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY)
+        if positional == leading and not name.startswith('_') and fn.__module__ == source.__name__:
+            found[name] = fn
+    return found
 
 
 def keywords(fn: Callable[..., Any]) -> dict[str, Any]:

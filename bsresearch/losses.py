@@ -1,4 +1,4 @@
-"""Per-example losses, and the one place that sums, weights and divides."""
+"""Per-example losses and their weighted sum. Who divides does so once, by the examples counted, after all sums."""
 
 import jax
 import jax.numpy as jnp

@@ -4,6 +4,8 @@ import functools
 import pathlib
 import platform
 import subprocess
+import time
+from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
@@ -39,6 +41,19 @@ def environment(plan: Plan) -> dict[str, Any]:
         'seeds': {'seed': plan.seed, 'init_seed': plan.init_seed, 'data_seed': plan.data_seed},
         'matmul_precision': plan.matmul_precision,
     }
+
+
+def begin(directory: pathlib.Path, plan: Plan, say: Callable[[str], None]) -> None:
+    """Notes what a run is made with; on a resume, tells where that differs from what it was started with."""
+    now = environment(plan)
+    before = (paths.read_json(directory / 'meta.json') or {}).get('versions')
+    if before is None:
+        update(directory, now | {'started': time.time()})
+        return
+    changed = [f'{k} {v} → {now["versions"].get(k)}' for k, v in before.items() if now['versions'].get(k) != v]
+    if changed:
+        say(f'run {plan.id} goes on with other versions than it was started with: {", ".join(changed)}')
+        update(directory, {'versions_later': now['versions']})
 
 
 def update(directory: pathlib.Path, facts: dict[str, Any]) -> None:

@@ -13,7 +13,6 @@ from bsresearch.optim import scaling, schedules
 from bsresearch.plan import Plan
 
 CHOICES = {
-    'parallel': ('jit',),
     'strategy': ('auto', 'vmap', 'sequential'),
     'data_residence': ('auto', 'device', 'host'),
     'dtype': ('float32', 'bfloat16', 'float64'),
@@ -26,6 +25,8 @@ def check_fields(declared: Mapping[str, Any]) -> None:
 
     def walk(given: Mapping[str, Any], allowed: Any, path: str) -> None:
         for key, value in given.items():
+            if key not in allowed and path.startswith('measure.'):
+                continue  # a field of the measurement itself, checked by `_recording`
             if key not in allowed:
                 raise ValueError(f'unknown config field {path}{key}; {lookup.nearest(key, allowed)}')
             if isinstance(allowed[key], ConfigDict) != isinstance(value, Mapping):
@@ -128,7 +129,10 @@ def _recording(c: Mapping[str, Any], length: units.Length) -> dict[str, Any]:
         when.points(c[field], length, f'config.{field}')
     for name, spec in c['measure'].items():
         build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
-        lookup.check_keywords(build, when.rest(spec), f'config.measure.{name}')
+        own = when.rest(spec)
+        known = lookup.check_keywords(build, own, f'config.measure.{name}') | lookup.keywords(build)
+        for key, value in own.items():
+            sections.check(f'config.measure.{name}.{key}', value, known[key])
         when.points(spec, length, f'config.measure.{name}')
     return {k: c[k] for k in schema.RECORDING}
 

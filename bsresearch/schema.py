@@ -1,6 +1,6 @@
 """The declared config: every field with its default, unit and meaning. A config file starts from here.
 
-Fields whose value is None are not given. `config.sweep.<field>` holds axes (DESIGN: grids); see sweep.py.
+Fields whose value is None are not given. `config.sweep.<field>` holds axes (sweep.py).
 """
 
 import functools
@@ -8,12 +8,14 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
+from bsresearch import lookup
+
 SCHEMA_VERSION = 1
 
 # Sections whose `name` picks a file or function; their other fields are that part's own, but for the shared ones.
 NAMED = ('data', 'model', 'optimizer', 'loss', 'schedule', 'scaling')
 # Outside a run's identity: how it is executed, what is recorded about it.
-EXECUTION = ('parallel', 'strategy', 'max_replicas', 'micro_batch_size', 'data_residence')
+EXECUTION = ('strategy', 'max_replicas', 'micro_batch_size', 'data_residence')
 RECORDING = ('record', 'norms', 'evaluate', 'checkpoint', 'keep', 'measure', 'tensorboard')
 
 
@@ -92,7 +94,6 @@ def defaults() -> Any:
         )
     )
     # --- how it is executed: changes no result (strategy and micro-batch within rounding), recorded
-    c.parallel = 'jit'
     c.strategy = 'auto'  # replicas of a group: auto | vmap | sequential
     c.max_replicas = 64  # runs per group at most
     c.micro_batch_size = config_dict.placeholder(int)  # examples per gradient call; None: chosen by the engine
@@ -107,13 +108,8 @@ def defaults() -> Any:
     c.checkpoint = when(every_epochs=1.0)  # for resuming; the latest two are kept
     c.checkpoint.min_seconds = 10.0  # points that follow the last save more closely are passed over
     c.keep = when()  # checkpoints that are never removed; the last one always is
-    c.measure = ConfigDict(
-        dict(
-            distance=when(every_epochs=1.0),
-            parameter_norm=when(every_epochs=1.0),
-            gradient_norm=when(batch_size=256),  # on batches of their own
-        )
-    )
+    # Every file of bsresearch/measure, off; its own fields (`per_layer`, `batch_size`, …) may stand beside the points.
+    c.measure = ConfigDict({name: when() for name in lookup.members('bsresearch.measure', 'build')})
     c.tensorboard = False  # also write TensorBoard event files (needs tensorboardX)
     c.sweep = ConfigDict()
     return c

@@ -22,13 +22,14 @@ def part(section: str, name: str) -> Any:
     if section in ('model', 'optimizer'):
         package = {'model': 'bsresearch.models', 'optimizer': 'bsresearch.optim'}[section]
         return lookup.module(package, 'build', name, section).build
-    if section == 'schedule':
-        return schedules.shape(name)
-    functions = {'loss': (losses, ('cross_entropy',)), 'scaling': (scaling, ('none', 'linear', 'sqrt'))}
-    source, names = functions[section]
-    if name not in names:
-        raise ValueError(f'unknown {section} {name!r}; {lookup.nearest(name, names)}')
-    return getattr(source, name)
+    members = {
+        'schedule': lambda: lookup.functions(schedules, ('t', 'length')),
+        'loss': lambda: lookup.functions(losses, ('outputs', 'labels')),
+        'scaling': lambda: lookup.functions(scaling, ('learning_rate', 'k')),
+    }[section]()
+    if name not in members:
+        raise ValueError(f'unknown {section} {name!r}; {lookup.nearest(name, members)}')
+    return members[name]
 
 
 @functools.cache

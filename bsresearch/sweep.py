@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bsresearch import lookup, resolve, schema
+from bsresearch.flat import flatten
 from bsresearch.plan import Plan, canonical
-from bsresearch.store.flat import flatten
 
 Axis = list[dict[str, Any]]
 
@@ -118,6 +118,12 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
                 tree = tree.setdefault(parent, {})
             tree[leaf] = value if isinstance(value, list | tuple) else (value,)
     config['sweep'] = _drop_axes(config['sweep'], overrides)
+    for section in schema.NAMED:
+        if overrides.get(f'{section}.name', config[section]['name']) != config[section]['name']:
+            # Axes over the old part's own fields go with it.
+            for axes in (config['sweep'], config['sweep'].get('zip', {})):
+                own = axes.get(section, {})
+                axes |= {section: {k: v for k, v in own.items() if k in schema.known()[section]}} if own else {}
     axes = _axes(config.pop('sweep'))
     fixed = {p: v for p, v in overrides.items() if not p.startswith('sweep.')}
     base = assign(config | {'sweep': {}}, fixed)
@@ -142,5 +148,8 @@ def groups(plans: list[Plan]) -> list[list[Plan]]:
     shared: dict[str, list[Plan]] = {}
     for plan in plans:
         shared.setdefault(plan.static_key(), []).append(plan)
-    size = plans[0].execution['max_replicas'] if plans else 1
-    return [members[i : i + size] for members in shared.values() for i in range(0, len(members), size)]
+    parts = []
+    for members in shared.values():
+        size = members[0].execution['max_replicas']
+        parts += [members[i : i + size] for i in range(0, len(members), size)]
+    return parts

@@ -28,6 +28,8 @@ def get_config() -> ConfigDict:
     c.momentum = 0.9
     c.total_epochs = 200.0
     c.epoch_boundary = 'partial'
+    c.measure.distance.every_epochs = 1.0
+    c.measure.parameter_norm.every_epochs = 1.0
     sizes = (1, 1, 4, 8, 16, 32, 64, 128, 256, 450, 500)
     c.sweep.zip = ConfigDict(dict(batch_size=sizes, learning_rate=(0.001, *(0.01,) * (len(sizes) - 1))))
     c.sweep.seed = (0, 1, 2)

@@ -20,6 +20,8 @@ def get_config() -> ConfigDict:
     c.optimizer.name = 'sgd'
     c.total_epochs = 30.0
     c.epoch_boundary = 'partial'
+    c.measure.distance.every_epochs = 1.0
+    c.measure.parameter_norm.every_epochs = 1.0
     c.sweep.batch_size = (16, 64, 256)
     c.sweep.learning_rate = (0.01, 0.1)
     c.sweep.seed = (0, 1, 2)

@@ -213,6 +213,16 @@ def test_equal_updates_are_called_so(tmp_path: pathlib.Path) -> None:
     assert held_fixed.describe(loaded)[0] == 'equal updates (10)'
 
 
+def test_panels_are_told_by_the_field_with_the_fewest_values(tmp_path: pathlib.Path) -> None:
+    """10 and 20 updates at two batch sizes are three lengths in examples and in epochs."""
+    for b in (16, 32):
+        for updates in (10, 20):
+            write_run(tmp_path, batch_size=b, seed=updates, total_examples=updates * b)
+    loaded = arms.load(tmp_path)
+    assert loaded.panels == ['total_updates']
+    assert held_fixed.describe(loaded)[0] == 'equal updates (10, 20)'
+
+
 def test_what_follows_from_the_data_set_makes_no_panels(tmp_path: pathlib.Path) -> None:
     for name, seed, mean in (('digits', 0, 0.0), ('blobs', 1, 0.5)):
         write_run(tmp_path, seed=seed, data={'name': name, 'mean': [mean]})
@@ -237,6 +247,8 @@ def test_a_run_without_records_is_counted(tmp_path: pathlib.Path) -> None:
     loaded = arms.load(tmp_path)
     row = one(summary.final(loaded.rows, ['test_loss'], loaded.by))
     assert (row['runs'], row['n'], row['unfinished']) == (2, 1, 1)
+    point = one(summary.over_seeds(loaded.rows, 'step', 'test_loss', loaded.by))
+    assert (point['runs'], point['n']) == (2, 1)
 
 
 def test_other_studies_are_left_out(tmp_path: pathlib.Path) -> None:

@@ -17,12 +17,12 @@ from absl import flags
 from ml_collections import config_flags
 
 import main
-from bsresearch import command, launch, lookup, plan, schema, sections, sweep
+from bsresearch import command, groups, lookup, plan, schema, sections, sweep
 from bsresearch.data import prepared
+from bsresearch.flat import flatten
 from bsresearch.optim import schedules
 from bsresearch.plan import Plan
 from bsresearch.store import paths
-from bsresearch.store.flat import flatten
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
@@ -273,7 +273,7 @@ def test_invariant_2_a_named_rule_scales_the_learning_rate_alone_and_is_recorded
     assert (small.learning_rate, large.learning_rate) == (0.1, 0.1 * factor)
     a, b = recorded(small), recorded(large)
     assert {k for k in a if a[k] != b[k]} == {'learning_rate', 'highest', 'lowest'}
-    launch.form(tmp_path, [large], pytest.fail)
+    groups.form(tmp_path, [large], pytest.fail)
     stored = paths.read_json(paths.run_dir(tmp_path, 'train', large.id) / 'config.json')
     assert stored['resolved']['learning_rate'] == 0.1 * factor
     assert stored['resolved']['scaling'] == {'name': rule, 'reference_batch_size': 32}
@@ -283,7 +283,7 @@ def test_invariant_2_a_named_rule_scales_the_learning_rate_alone_and_is_recorded
 def test_declared_and_resolved_are_stored(tmp_path: pathlib.Path):
     """What is stored resolves to the run again; the engine's own choices stand in the resolved part."""
     runs = plans({'model.name': 'linear'}, seed=(0, 1), batch_size=(8, 16))
-    launch.form(tmp_path, runs, pytest.fail)
+    groups.form(tmp_path, runs, pytest.fail)
     for p in runs:
         folder = paths.run_dir(tmp_path, 'train', p.id)
         stored = paths.read_json(folder / 'config.json')
@@ -313,8 +313,8 @@ def test_a_kill_while_runs_are_written_down_leaves_none_out(tmp_path: pathlib.Pa
         with monkeypatch.context() as m:
             m.setattr(paths, 'write_json', killed)
             with pytest.raises(KeyboardInterrupt):
-                launch.form(workdir, runs, pytest.fail)
-        (group,) = launch.form(workdir, runs, pytest.fail)
+                groups.form(workdir, runs, pytest.fail)
+        (group,) = groups.form(workdir, runs, pytest.fail)
         assert [p.id for p in group.plans] == [p.id for p in runs]
         for index, p in enumerate(runs):
             folder = paths.run_dir(workdir, 'train', p.id)

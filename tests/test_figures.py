@@ -125,6 +125,27 @@ def test_crosses_stand_on_the_last_point_before_divergence(grid: pathlib.Path, d
     assert sorted(places) == [('', 1.0)] * 2 + [('learning rate 0.2', 1.0)] * 2
 
 
+def test_an_arm_that_diverged_altogether_ends_in_a_cross(tmp_path: pathlib.Path, drawn: dict[str, Any]) -> None:
+    write_run(tmp_path, seed=0, values=curves(0, 2), status='diverged', diverged_step=6)
+    write_run(tmp_path, seed=1, values=curves(1, 3), status='diverged', diverged_step=11)
+    fig_batch_size.draw(tmp_path, 'updates', tmp_path / 'out')
+    crosses = [line for line in drawn['fig'].axes[0].get_lines() if line.get_marker() == 'x']
+    assert [np.asarray(line.get_xdata()).tolist() for line in crosses] == [[4, 8], [4, 8]]
+    assert 'B = 16: 2 of 2 diverged' in words(drawn['fig'])
+
+
+def test_bands_are_the_intervals(grid: pathlib.Path, drawn: dict[str, Any]) -> None:
+    """Each band reaches as far as its arm's intervals; an arm of one run has none."""
+    fig_batch_size.draw(grid, 'epoch', grid / 'out')
+    part = drawn['table'].query('learning_rate == 0.1')
+    part = part[part['metric'].str.endswith('accuracy') & part['low'].notna()]
+    bands = [band.get_paths()[0].get_extents() for band in drawn['fig'].axes[0].collections if band.get_paths()]
+    found = sorted((extent.y0, extent.y1) for extent in bands)
+    expected = part.groupby(['metric', 'batch_size']).agg({'low': 'min', 'high': 'max'})
+    np.testing.assert_allclose(found, sorted(expected.itertuples(index=False, name=None)), rtol=1e-12)
+    assert len(found) == 2
+
+
 # --- the words
 
 
@@ -168,6 +189,7 @@ def test_palette_is_even_in_log_batch_size() -> None:
     assert list(colors) == [1, 16, 256]
     spread = plotting.palette([1, 2, 256])
     assert (colors[1], colors[256]) == (spread[1], spread[256])
+    assert spread[2] == plotting.palette([2**k for k in range(9)])[2]
     assert len(set(plotting.palette([2**k for k in range(12)]).values())) == 12
     assert list(plotting.palette([8])) == [8]
 

@@ -334,6 +334,22 @@ def test_nothing_is_compiled_twice_however_events_fall(workdir: pathlib.Path):
     assert counts[1] <= counts[0]
 
 
+@pytest.mark.parametrize(('precision', 'text'), [('highest', 'HIGHEST'), ('default', 'DEFAULT')])
+def test_matmul_precision_is_compiled_in(precision: str, text: str):
+    """The config's value stands at every matrix product of the lowered program."""
+    (plan,) = toy.plans(matmul_precision=precision)
+    seen: list[str] = []
+    group = parallel.Group(1, 'sequential', plan.matmul_precision)
+
+    def product(a: Any, b: Any) -> Any:
+        seen.append(str(jax.make_jaxpr(jnp.dot)(a, b)))
+        return a @ b
+
+    group.call('product', product, (jnp.ones((2, 2)), jnp.ones((2, 2))))
+    found = 'HIGHEST' if 'HIGHEST' in seen[0] else 'DEFAULT'
+    assert found == text
+
+
 def test_lr_and_momentum_are_inputs_not_state():
     """The optimizer's state holds no hyperparameter: a restored state cannot bring an old one back."""
     (plan,) = toy.plans(optimizer__name='momentum', momentum=0.9)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import toy
 
-from bsresearch import estimate, launch, resolve, sweep
+from bsresearch import estimate, groups, launch, resolve, sweep
 from bsresearch.console import Console
 from bsresearch.plan import Plan
 from bsresearch.store import leases, paths, records
@@ -42,10 +42,10 @@ def test_every_config_runs_two_updates(config: str, workdir: pathlib.Path):
         assert meta['seconds_per_update'] > 0
 
 
-def formed(workdir: pathlib.Path, plans: list[Plan]) -> launch.Group:
+def formed(workdir: pathlib.Path, plans: list[Plan]) -> groups.Group:
     """Groups on disk, not yet trained: what a kill right after the start leaves."""
     paths.claim_workdir(workdir)
-    return launch.form(workdir, plans, print)[0]
+    return groups.form(workdir, plans, print)[0]
 
 
 def test_what_a_run_leaves_on_disk(workdir: pathlib.Path):
@@ -119,7 +119,8 @@ def test_a_damaged_latest_checkpoint_is_passed_over(workdir: pathlib.Path):
         def __bool__(self) -> bool:
             return len(list(group.directory.glob('checkpoints/*/commit_success.txt'))) == 2
 
-    launch._train(group, console, Caught(), 1, 1)
+    with leases.Lease(group.directory) as lease:
+        launch.train(group, console, Caught(), lease)
     saved = sorted(group.directory.glob('checkpoints/[0-9]*'), key=lambda p: int(p.name))
     assert len(saved) == 2
     for file in (p for p in (saved[-1] / 'state').rglob('d/*') if p.is_file()):

@@ -47,7 +47,7 @@ def test_every_model_keeps_its_contract(name: str, dtype: str):
 
 
 def test_shens_network_is_the_one_of_the_source():
-    """784-1024-1024-10, Glorot normal, zero biases: 1,863,690 parameters and ‖w₀‖ ≈ 43.9 (SOURCES: Shen 2018)."""
+    """784-1024-1024-10, Glorot normal, zero biases: 1,863,690 parameters and ‖w₀‖ ≈ 43.9: Shen (2018)."""
     params, _ = models.init(
         importlib.import_module('bsresearch.models.mlp').build(10), jax.random.key(1), (28, 28, 1)
     )  # fmt: skip

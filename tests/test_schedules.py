@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bsresearch import schema, sweep
+from bsresearch import schema, sections, sweep
 from bsresearch.optim import scaling, schedules
 from bsresearch.units import BOUNDARIES, Length
 
@@ -88,7 +88,7 @@ def test_impossible_steps_are_refused(schedule: dict, message: str):
 
 def test_unknown_shape_lists_the_known():
     with pytest.raises(ValueError, match="unknown schedule 'stpe'; did you mean 'step'"):
-        schedules.shape('stpe')
+        sections.part('schedule', 'stpe')
 
 
 # --- warm-up

@@ -42,6 +42,8 @@ def declared(**changes: Any) -> dict[str, Any]:
     config['model'] = {'name': 'mlp', 'widths': (16,)}
     config['total_steps'], config['batch_size'], config['learning_rate'] = 40, 8, 0.05
     config['checkpoint']['min_seconds'] = 0.0
+    for name in ('distance', 'parameter_norm'):
+        config['measure'][name]['every_epochs'] = 1.0
     config |= {'model': changes.pop('model')} if 'model' in changes else {}
     fixed = {k.replace('__', '.'): v for k, v in changes.items()}
     sweeps = {k: v for k, v in fixed.items() if k.startswith('sweep.')}

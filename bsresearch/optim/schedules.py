@@ -4,7 +4,8 @@ A shape is a function (t, length, …) → factor of the peak, t an int64 array 
 declared in epochs or fractions and resolved by `Length`, so one declaration serves every batch size.
 """
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -52,18 +53,6 @@ def step(
     return factor ** np.searchsorted(boundaries, t, side='right').astype(np.float64)
 
 
-def shape(name: str) -> Callable[..., np.ndarray]:
-    """The shape called `name`.
-
-    Raises:
-      ValueError: no such shape; names the valid ones.
-    """
-    shapes = {f.__name__: f for f in (constant, step)}
-    if name not in shapes:
-        raise ValueError(f'unknown schedule {name!r}; {lookup.nearest(name, shapes)}')
-    return shapes[name]
-
-
 def warmup(t: np.ndarray, steps: int, start: float, convention: str) -> np.ndarray:
     """Linear ramp of the factor from `start` to 1 over the first `steps` updates, 1 after.
 
@@ -86,5 +75,5 @@ def table(
     """The learning rates of updates start ≤ t < stop, float64; past the schedule's end its last value holds."""
     t = np.arange(start, stop, dtype=np.int64)
     kwargs = {k: v for k, v in schedule.items() if k != 'name'}
-    factor = shape(schedule['name'])(t, length, **kwargs)
+    factor = lookup.functions(sys.modules[__name__], ('t', 'length'))[schedule['name']](t, length, **kwargs)
     return peak * factor * warmup(t, length.step_at(warm['examples']), warm['start'], warm['convention'])

@@ -29,7 +29,15 @@ def digest(tree: PyTree) -> str:
     return h.hexdigest()
 
 
-class Damaged(ValueError):
+def layout(tree: PyTree) -> dict[str, str]:
+    """Path → dtype and shape of every leaf."""
+    return {
+        jax.tree_util.keystr(path): f'{np.asarray(leaf).dtype}{list(np.shape(leaf))}'
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+class Damaged(Exception):
     """A checkpoint whose content is not what was saved."""
 
 
@@ -61,7 +69,10 @@ class Checkpoints:
     def save(self, step: int, items: dict[str, PyTree], meta: dict[str, Any]) -> None:
         """Saves in the background what the items hold now; returns when they may be changed."""
         items = {name: tree for name, tree in items.items() if jax.tree.leaves(tree)}
-        meta = meta | {'sha256': {name: digest(tree) for name, tree in items.items()}}
+        meta = meta | {
+            'sha256': {name: digest(tree) for name, tree in items.items()},
+            'layout': {name: layout(tree) for name, tree in items.items()},
+        }
         saves = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
         if not self._manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **saves)):
             raise RuntimeError(f'the checkpoint at update {step} was refused; {self.directory} holds {self.steps()}')
@@ -70,32 +81,41 @@ class Checkpoints:
         """The items at `step`, in the structure, shapes and dtypes of `like`.
 
         Raises:
-          Damaged: unreadable, of other shapes or dtypes, or with another sha256 than was saved.
+          Damaged: unreadable, or with another sha256 than was saved.
+          ValueError: whole, but of another structure, shape or dtype than `like`.
         """
         targets = {name: tree for name, tree in like.items() if jax.tree.leaves(tree)}
-        restores = {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()}
+        meta = self._read(step, {'meta': ocp.args.JsonRestore()})['meta']
+        # Orbax restores the shapes that were saved whatever is asked for, and casts dtypes silently.
+        for name, tree in targets.items():
+            saved, wanted = meta['layout'].get(name, {}), layout(tree)
+            differ = sorted(k for k in saved.keys() | wanted.keys() if saved.get(k) != wanted.get(k))
+            if differ:
+                raise ValueError(
+                    f'checkpoint {self.directory / str(step)}, item {name}, does not fit this code: {differ[0]} was '
+                    f'saved as {saved.get(differ[0])}, wanted is {wanted.get(differ[0])}; use the versions in meta.json'
+                )
+        found = self._read(step, {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()})
+        for name in targets:
+            if digest(found[name]) != meta['sha256'][name]:
+                raise Damaged(f'checkpoint {self.directory / str(step)}, item {name}: its sha256 is not what was saved')
+        return {name: found[name] if name in targets else tree for name, tree in like.items()}, meta
+
+    def _read(self, step: int, args: dict[str, Any]) -> Any:
+        if not args:
+            return {}
         try:
-            found = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **restores))
+            return self._manager.restore(step, args=ocp.args.Composite(**args))
         except Exception as e:  # Orbax raises whatever its readers do; each means that this step cannot be used.
             first = (str(e) or type(e).__name__).splitlines()[0]
             raise Damaged(f'checkpoint {self.directory / str(step)} cannot be read: {first}') from e
-        meta = found['meta']
-        items = {}
-        for name, tree in like.items():
-            items[name] = found[name] if name in targets else tree
-            # Orbax restores the shapes that were saved, whatever was asked for.
-            same = jax.tree.map(np.shape, items[name]) == jax.tree.map(np.shape, tree)
-            if name in targets and not same:
-                raise Damaged(f'checkpoint {self.directory / str(step)}, item {name}: it holds other shapes')
-            if name in targets and digest(items[name]) != meta['sha256'].get(name):
-                raise Damaged(f'checkpoint {self.directory / str(step)}, item {name}: its sha256 is not what was saved')
-        return items, meta
 
     def restore_latest(
         self, like: dict[str, PyTree], say: Callable[[str], None]
     ) -> tuple[dict[str, PyTree], dict[str, Any]] | None:
         """The newest checkpoint that is whole; a damaged one is set aside, and `say` is told. None: there is none."""
-        for step in reversed(self.steps()):
+        steps = self.steps()
+        for step in reversed(steps):
             try:
                 return self.restore(step, like)
             except Damaged as e:
@@ -104,6 +124,8 @@ class Checkpoints:
                 shutil.rmtree(grave, ignore_errors=True)
                 (self.directory / str(step)).rename(grave)
                 self._manager.reload()
+        if steps:
+            say(f'{self.directory} has no whole checkpoint left; starting again from update 0')
         return None
 
     def wait(self) -> None:

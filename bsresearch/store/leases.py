@@ -56,6 +56,8 @@ class Lease:
         self.path = directory / 'lease.json'
         # Its own name on a shared disk, where two hosts may have the same pid.
         self._own = self.path.with_name(f'lease.{uuid.uuid4().hex}.tmp')
+        # Set when another host took over: the holder must stop writing.
+        self.lost = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_beating, daemon=True)
 
@@ -106,6 +108,7 @@ class Lease:
         while not self._stop.wait(BEAT_SECONDS):
             try:
                 if not self._mine():
+                    self.lost = True
                     return
                 self._write(self._own)
                 os.replace(self._own, self.path)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bsresearch.flat import flatten
 from bsresearch.store import paths
-from bsresearch.store.flat import flatten
 
 # Config columns of the table that are there even if no run differs.
 SPLIT_SEEDS = ('init_seed', 'data_seed')
@@ -186,9 +186,9 @@ def dense(directory: pathlib.Path) -> Mapping[str, np.ndarray]:
 
 
 def last_row(directory: pathlib.Path) -> dict[str, Any]:
-    """The newest value of every metric of a run."""
+    """The value of every metric at the latest step that has it."""
     newest: dict[str, Any] = {}
-    for row in rows(directory):
+    for row in _merged(directory):
         newest |= row
     return newest
 

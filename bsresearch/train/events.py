@@ -21,8 +21,9 @@ class Events:
         }
         self.checkpoint = set(at('checkpoint')) - {0} | {self.total}
         self.keep = set(at('keep')) | {self.total}
-        self.record = [t for t in at('record') if t < self.total]
-        self.norms = {t for t in at('norms') if t < self.total}
+        # What belongs to an update ends with the last one, T − 1; states end with θ_T.
+        self.record = sorted({min(t, self.total - 1) for t in at('record')})
+        self.norms = {min(t, self.total - 1) for t in at('norms')}
         marks = self.evaluate | self.checkpoint | self.keep | {self.total}
         for points in self.measure.values():
             marks |= points

@@ -44,8 +44,9 @@ class Group:
     Compiled programs are kept by name; the seconds spent compiling are in `compile_seconds`.
     """
 
-    def __init__(self, count: int, strategy: str):
-        self.count, self.strategy = count, strategy
+    def __init__(self, count: int, strategy: str, precision: str = 'highest'):
+        """`precision`: of matrix products, as jax.default_matmul_precision takes it."""
+        self.count, self.strategy, self.precision = count, strategy, precision
         self.compile_seconds = 0.0
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
@@ -72,7 +73,9 @@ class Group:
         key = (name, tuple(np.shape(x) for x in jax.tree.leaves(args)))
         if key not in self._compiled:
             start = time.perf_counter()
-            self._compiled[key] = jax.jit(fn, donate_argnums=donate).lower(*args).compile(COMPILER_OPTIONS[platform()])
+            with jax.default_matmul_precision(self.precision):
+                lowered = jax.jit(fn, donate_argnums=donate).lower(*args)
+            self._compiled[key] = lowered.compile(COMPILER_OPTIONS[platform()])
             self.compile_seconds += time.perf_counter() - start
         return self._compiled[key](*args)
 

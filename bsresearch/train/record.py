@@ -12,7 +12,7 @@ from bsresearch.optim import Hyper
 from bsresearch.plan import Plan
 from bsresearch.store.records import Writer
 
-PHASES = ('updates', 'evaluate', 'measure', 'checkpoint', 'compile')
+PHASES = ('updates', 'evaluate', 'measure', 'checkpoint', 'compile', 'calibrate')
 
 
 class Clock:
@@ -50,7 +50,7 @@ class Clock:
         return self._before + time.perf_counter() - self._start
 
     def summary(self) -> dict[str, float]:
-        """Phases, wall, and overhead = wall − updates − evaluation − measurement − checkpoints − compiling."""
+        """Phases, wall, and overhead = wall − all phases."""
         wall = self.wall
         return self.spent | {'wall': wall, 'overhead': wall - sum(self.spent.values())}
 

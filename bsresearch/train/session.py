@@ -38,7 +38,9 @@ class Report(Protocol):
 
 
 class Session:
-    """Args:
+    """What a group in training holds; `loop.run` calls its methods in order.
+
+    Args:
     plans: the group's runs. run_directories: theirs, in the same order. directory: the group's.
     strategy: parallel.choose's.
     """
@@ -55,7 +57,7 @@ class Session:
         plan = plans[0]
         self.plans, self.directory, self.report = plans, directory, report
         self.events = Events(plan)
-        self.group = parallel.Group(len(plans), strategy)
+        self.group = parallel.Group(len(plans), strategy, plan.matmul_precision)
         self.clock = Clock(lambda: self.group.compile_seconds)
         self.task = program.task(plan, dataset.scale, parallel.platform())
         self.feed = feed.Feed(plans, dataset, self.group, self.task.dtype)
@@ -84,7 +86,7 @@ class Session:
         self._place(found[0] if found else items)
         if found is None:
             self.recorder.rewind([0] * len(self.plans), 0)
-            with self.clock.phase('compile'):
+            with self.clock.phase('calibrate'):
                 first = jax.tree.map(lambda x: x[0], items['state'])
                 self.recorder.seconds_per_update = calibrate.seconds_per_update(
                     self.task, self.group, self.feed, first, program.keys(self.plans[0])
@@ -198,9 +200,10 @@ class Session:
         """Runs the updates from t to the next event on the device, records them; returns how many."""
         alive = self.alive
         count, norms = self._span(t)
+        # Making a chunk is overhead unless the device works meanwhile.
+        data, tables, hyper = self._chunk(t, count)
         with self.clock.phase('updates'):
             start, compiled = time.perf_counter(), self.group.compile_seconds
-            data, tables, hyper = self._chunk(t, count)
             fn = functools.partial(program.advance, self.task, norms)
             args = (self.state, data, tables, self.keys, np.int32(count))
             mapped = (True, self.feed.data is None, True, True, False)

@@ -1,0 +1,121 @@
+"""Replica groups on disk: who belongs together is decided once, written down, and kept by every later command."""
+
+import contextlib
+import fcntl
+import hashlib
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bsresearch import sweep
+from bsresearch.plan import Plan, canonical
+from bsresearch.store import paths
+from bsresearch.train import parallel, program
+
+FINISHED = ('done', 'diverged')
+
+
+@dataclass(frozen=True)
+class Group:
+    """A replica group on disk."""
+
+    id: str
+    plans: list[Plan]
+    strategy: str
+    directory: pathlib.Path
+
+    def run_directory(self, plan: Plan) -> pathlib.Path:
+        """Of one of its runs."""
+        return self.directory.parent.parent / plan.id
+
+    def meta(self, plan: Plan) -> dict[str, Any]:
+        """The meta of one of its runs; empty if it was never started."""
+        return paths.read_json(self.run_directory(plan) / 'meta.json') or {}
+
+    @property
+    def ended(self) -> bool:
+        """Whether all its runs came to their end."""
+        return all(self.meta(p).get('status') in FINISHED for p in self.plans)
+
+
+@contextlib.contextmanager
+def _study_lock(folder: pathlib.Path) -> Iterator[None]:
+    """One process at a time forms groups in a study."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / '.lock', 'w') as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+def status(workdir: pathlib.Path, plan: Plan) -> dict[str, Any]:
+    """A run's meta; empty if it was never started."""
+    return paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json') or {}
+
+
+def unfinished(workdir: pathlib.Path, plans: Sequence[Plan]) -> list[Plan]:
+    """The plans that have not come to their end."""
+    return [p for p in plans if status(workdir, p).get('status') not in FINISHED]
+
+
+def load(directory: pathlib.Path) -> Group:
+    """A group as it was written down."""
+    stored = paths.read_json(directory / 'group.json')
+    if stored is None:
+        raise ValueError(
+            f'{directory}/group.json is missing, which its runs point to; restore it or use another workdir'
+        )
+    plans = [Plan.from_json(p) for p in stored['plans']]
+    return Group(stored['id'], plans, stored['strategy'], directory)
+
+
+def form(workdir: pathlib.Path, plans: Sequence[Plan], say: Callable[[str], None]) -> list[Group]:
+    """The groups that hold the unfinished of `plans`: those on disk first, then new ones, written down."""
+    todo, groups = unfinished(workdir, plans), []
+    for study in sorted({p.study for p in todo}):
+        with _study_lock(workdir / study):
+            mine = [p for p in todo if p.study == study]
+            while started := [p for p in mine if status(workdir, p)]:
+                group = load(paths.group_dir(workdir, study, status(workdir, started[0])['group']))
+                _write_runs(group)
+                _tell_differences(group, started, say)
+                groups.append(group)
+                members = {p.id for p in group.plans}
+                mine = [p for p in mine if p.id not in members]
+            groups += [_create(workdir, members) for members in sweep.groups(mine)]
+    return groups
+
+
+def _create(workdir: pathlib.Path, plans: list[Plan]) -> Group:
+    name = hashlib.sha256('\n'.join(p.id for p in plans).encode()).hexdigest()[:12]
+    directory = paths.group_dir(workdir, plans[0].study, name)
+    strategy = parallel.choose(plans[0].execution['strategy'], len(plans), parallel.platform())
+    # The engine's own choices are written into the plans: a resume keeps them.
+    micro = program.micro_batch(plans[0], parallel.platform())
+    plans = [p.executed(micro_batch_size=micro, strategy=strategy) for p in plans]
+    group = Group(name, plans, strategy, directory)
+    paths.write_json(
+        directory / 'group.json',
+        {'id': name, 'strategy': strategy, 'plans': [p.to_json() for p in plans]},
+    )
+    _write_runs(group)
+    return group
+
+
+def _write_runs(group: Group) -> None:
+    """The runs' config and meta, but for those that have them: a kill may have come between two."""
+    facts = {'group': group.id, 'strategy': group.strategy, 'replicas': len(group.plans), 'status': 'running'}
+    for index, plan in enumerate(group.plans):
+        if not group.meta(plan):
+            folder = group.run_directory(plan)
+            paths.write_json(folder / 'config.json', {'resolved': plan.resolved(), 'declared': plan.declared})
+            paths.write_json(folder / 'meta.json', {'id': plan.id, 'study': plan.study, 'index': index} | facts)
+
+
+def _tell_differences(group: Group, asked: Sequence[Plan], say: Callable[[str], None]) -> None:
+    """Execution and recording stay as the group was started with."""
+    ids = {p.id: p for p in group.plans}
+    for plan in asked:
+        if plan.id in ids and canonical(plan.recording) != canonical(ids[plan.id].recording):
+            say(f'group {group.id} goes on with the recording it was started with; this command asks for another')
+            return
