@@ -34,6 +34,10 @@ def parse_flags(argv: list[str]) -> list[str]:
             sys.exit(usage(f'write --config={argv[i + 1]} (with =)'))
     try:
         return flags.FLAGS(argv)
+    except flags.UnrecognizedFlagError as e:
+        head, *rest = e.flagname.split('.')
+        cure = lookup.nearest(head, ('config', 'workdir', 'dry_run'))
+        sys.exit(usage(f'unknown flag --{".".join([head, *rest])}; {cure}'))
     except flags.Error as e:
         sys.exit(usage(str(e)))
     except (AttributeError, KeyError, TypeError, ValueError) as e:

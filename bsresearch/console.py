@@ -84,7 +84,7 @@ class Console:
         )
         if self._progress is not None:
             self._progress.update(self._bar, completed=step, text=text)
-        elif now - self._line > PLAIN_SECONDS:
+        elif rate and now - self._line > PLAIN_SECONDS:
             self._line = now
             self.say(f'  {text}')
 

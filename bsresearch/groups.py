@@ -77,6 +77,8 @@ def form(workdir: pathlib.Path, plans: Sequence[Plan], say: Callable[[str], None
             mine = [p for p in todo if p.study == study]
             while started := [p for p in mine if status(workdir, p)]:
                 group = load(paths.group_dir(workdir, study, status(workdir, started[0])['group']))
+                if _dissolved(group):
+                    continue
                 _write_runs(group)
                 _tell_differences(group, started, say)
                 groups.append(group)
@@ -100,6 +102,24 @@ def _create(workdir: pathlib.Path, plans: list[Plan]) -> Group:
     )
     _write_runs(group)
     return group
+
+
+def _dissolved(group: Group) -> bool:
+    """Whether the group lost members to another before it was trained (a kill while its runs were written).
+
+    Its own members are then free to be grouped anew: no run may be in two groups.
+    """
+    elsewhere = [p.id for p in group.plans if group.meta(p).get('group', group.id) != group.id]
+    if not elsewhere:
+        return False
+    if (group.directory / 'checkpoints').exists():
+        raise ValueError(
+            f'runs {", ".join(elsewhere)} of group {group.id} belong to another group too; restore the workdir'
+        )
+    for plan in group.plans:
+        if group.meta(plan).get('group') == group.id:
+            (group.run_directory(plan) / 'meta.json').unlink()
+    return True
 
 
 def _write_runs(group: Group) -> None:

@@ -82,6 +82,9 @@ def _measure_later(workdir: pathlib.Path, finished: Sequence[Plan], console: Con
         seen.add(name)
         group = groups.load(paths.group_dir(workdir, plan.study, name))
         if group.ended and canonical(plan.recording) != canonical(group.plans[0].recording):
+            kept = {k: v for k, v in group.plans[0].recording.items() if k not in ('measure', 'evaluate')}
+            if canonical(kept) != canonical({k: plan.recording[k] for k in kept}):
+                console.say('  what was recorded per update, and kept, stays as it was; measurements can be added')
             directories = [group.run_directory(p) for p in group.plans]
             with leases.Lease(group.directory):
                 backfill.run(group.plans, plan, group.directory, directories, group.strategy, console)
@@ -138,7 +141,12 @@ def _end(group: Group, session: Session, outcome: loop.Outcome) -> None:
     }
     for plan, watch in zip(group.plans, session.watches, strict=True):
         status = ('done' if watch.alive else 'diverged') if outcome.finished else 'running'
-        own = {'status': status, 'diverged_step': watch.state['step'], 'diverged_reason': watch.state['reason']}
+        own = {
+            'status': status,
+            'error': None,
+            'diverged_step': watch.state['step'],
+            'diverged_reason': watch.state['reason'],
+        }
         if not watch.alive:
             own['step'] = watch.state['step']
         meta.update(group.run_directory(plan), facts | own)

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bsresearch import schema, sections, units
+from bsresearch import lookup, schema, sections, units
 
 # What may differ between runs that share a compiled program.
 REPLICA_FIELDS = (
     'seed', 'init_seed', 'data_seed', 'learning_rate', 'momentum', 'weight_decay', 'schedule', 'warmup', 'scaling'
 )  # fmt: skip
 # Facts that follow from the rest, or do not determine a result.
-OUTSIDE_ID = ('execution', 'recording', 'epoch_size', 'example_shape', 'num_outputs', 'data_checksum')
+OUTSIDE_ID = ('seed', 'execution', 'recording', 'epoch_size', 'example_shape', 'num_outputs', 'data_checksum')
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,9 @@ class Plan:
             del fields[name]
         base = schema.known().to_dict()
         base |= {s: {**sections.defaults(s, fields[s]['name']), 'name': base[s]['name']} for s in schema.NAMED}
-        base |= {'init_seed': self.seed, 'data_seed': self.seed, 'ghost_batch_size': self.batch_size}
+        base |= {'init_seed': 0, 'data_seed': 0, 'ghost_batch_size': self.batch_size}
+        optimizer = lookup.module('bsresearch.optim', 'build', self.optimizer['name'], 'optimizer')
+        base['momentum'] = optimizer.MOMENTUM
         if self.ghost_batch_size is None:
             del fields['ghost_batch_size']
         if not self.warmup['examples']:

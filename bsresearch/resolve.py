@@ -1,12 +1,14 @@
 """A declared config → a Plan. The only reader of declared configs; every field is checked before anything is made."""
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 
-from bsresearch import lookup, rng, schema, sections, units
+from bsresearch import lookup, models, rng, schema, sections, units
 from bsresearch.data import preprocess, select, sources
 from bsresearch.measure import when
 from bsresearch.optim import scaling, schedules
@@ -51,7 +53,7 @@ def _check_numbers(c: Mapping[str, Any]) -> None:
     _at_least(c, 'config', batch_size=1, ghost_batch_size=1, micro_batch_size=1, max_replicas=1, weight_decay=0)
     if not c['learning_rate'] > 0:
         raise ValueError(f'config.learning_rate={c["learning_rate"]}: must be positive')
-    if not 0 <= c['momentum'] < 1:
+    if c['momentum'] is not None and not 0 <= c['momentum'] < 1:
         raise ValueError(f'config.momentum={c["momentum"]}: must lie in [0, 1)')
     for field in ('seed', 'init_seed', 'data_seed'):
         if c[field] is not None and not 0 <= c[field] <= rng.MAX_SEED:
@@ -123,16 +125,26 @@ def _scaled(c: Mapping[str, Any], rule: dict[str, Any]) -> float:
     return getattr(scaling, rule['name'])(float(c['learning_rate']), c['batch_size'] / reference)
 
 
-def _recording(c: Mapping[str, Any], length: units.Length) -> dict[str, Any]:
+def _recording(c: Mapping[str, Any], length: units.Length, ghost: int | None) -> dict[str, Any]:
     """The recording sections, checked against the run's length."""
     for field in ('record', 'norms', 'evaluate', 'checkpoint', 'keep'):
         when.points(c[field], length, f'config.{field}')
     for name, spec in c['measure'].items():
         build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
         own = when.rest(spec)
+        for key in own:
+            if key not in lookup.keywords(build):
+                allowed = (*when.FIELDS, *lookup.keywords(build))
+                raise ValueError(f'unknown config field measure.{name}.{key}; {lookup.nearest(key, allowed)}')
         known = lookup.check_keywords(build, own, f'config.measure.{name}') | lookup.keywords(build)
         for key, value in own.items():
             sections.check(f'config.measure.{name}.{key}', value, known[key])
+        size = build(**own).batch_size
+        if ghost and size % ghost and when.points(spec, length):
+            raise ValueError(
+                f'config.measure.{name}.batch_size={size} is not a whole number of batch-norm groups of {ghost}; '
+                f'use a multiple of {ghost}'
+            )
         when.points(spec, length, f'config.measure.{name}')
     return {k: c[k] for k in schema.RECORDING}
 
@@ -143,6 +155,17 @@ def dataset(data: Mapping[str, Any]) -> select.Dataset:
     own = {k: v for k, v in data.items() if k not in shared}
     picked = {k: data[k] for k in ('fraction', 'validation', 'split_seed')}
     return select.select(sources.resolve(data['name'], None, own), **picked)
+
+
+def _momentum(c: Mapping[str, Any]) -> float:
+    """The config's momentum, or the optimizer's own."""
+    name = c['optimizer']['name']
+    usual = lookup.module('bsresearch.optim', 'build', name, 'optimizer').MOMENTUM
+    if c['momentum'] and not usual:
+        raise ValueError(
+            f'config.momentum={c["momentum"]} with optimizer.name={name!r}, which has none; use optimizer.name=momentum'
+        )
+    return float(usual if c['momentum'] is None else c['momentum'])
 
 
 def resolve(declared: Mapping[str, Any]) -> Plan:
@@ -162,17 +185,13 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
     preprocess.check(parts['data']['augment'], shape, parts['data']['mean'], parts['data']['std'])
     # Built here to be refused before anything is written; training builds its own.
     own = {k: v for k, v in parts['model'].items() if k != 'name'}
-    sections.part('model', parts['model']['name'])(data.num_outputs, **own)
+    module = sections.part('model', parts['model']['name'])(data.num_outputs, **own)
+    jax.eval_shape(lambda key: models.init(module, key, shape), rng.key(0, 'init'))
+    if c['tensorboard'] and importlib.util.find_spec('tensorboardX') is None:
+        raise ValueError('config.tensorboard=True needs tensorboardX: pip install -r requirements-track.txt')
     given = {k: c[k] for k in ('total_epochs', 'total_examples', 'total_steps')}
     length = units.length(len(data.train.labels), c['batch_size'], c['epoch_boundary'], **given)
-    uses_momentum = getattr(
-        lookup.module('bsresearch.optim', 'build', c['optimizer']['name'], 'optimizer'), 'USES_MOMENTUM', True
-    )
-    if c['momentum'] and not uses_momentum:
-        raise ValueError(
-            f'config.momentum={c["momentum"]} with optimizer.name={c["optimizer"]["name"]!r}, which has none; '
-            'use optimizer.name=momentum'
-        )
+    momentum, ghost = _momentum(c), _ghost(c, parts['model'])
     warm = _warmup(c, length)
     schedules.table(parts['schedule'], warm, 1.0, length, 0, 1)
     return Plan(
@@ -181,12 +200,12 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
         init_seed=c['seed'] if c['init_seed'] is None else c['init_seed'],
         data_seed=c['seed'] if c['data_seed'] is None else c['data_seed'],
         batch_size=c['batch_size'],
-        ghost_batch_size=_ghost(c, parts['model']),
+        ghost_batch_size=ghost,
         epoch_size=length.epoch_size,
         epoch_boundary=c['epoch_boundary'],
         total_examples=length.total_examples,
         learning_rate=_scaled(c, parts['scaling']),
-        momentum=float(c['momentum']),
+        momentum=momentum,
         weight_decay=float(c['weight_decay']),
         **parts,
         dtype=c['dtype'],
@@ -195,7 +214,7 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
         warmup=warm,
         divergence=dict(c['divergence']),
         execution={k: c[k] for k in schema.EXECUTION},
-        recording=_recording(c, length),
+        recording=_recording(c, length, ghost),
         example_shape=tuple(shape),
         num_outputs=data.num_outputs,
         data_checksum=data.checksum,

@@ -56,7 +56,7 @@ def defaults() -> Any:
     c.total_steps = config_dict.placeholder(int)
     c.epoch_boundary = 'through'  # through | partial | drop (units.py)
     c.learning_rate = 0.1  # the schedule's peak
-    c.momentum = 0.0  # β₁ for Adam
+    c.momentum = config_dict.placeholder(float)  # β₁ for Adam; None: the optimizer's own (0.9; 0 for sgd)
     c.weight_decay = 0.0
     c.data = ConfigDict(
         dict(
@@ -111,5 +111,8 @@ def defaults() -> Any:
     # Every file of bsresearch/measure, off; its own fields (`per_layer`, `batch_size`, …) may stand beside the points.
     c.measure = ConfigDict({name: when() for name in lookup.members('bsresearch.measure', 'build')})
     c.tensorboard = False  # also write TensorBoard event files (needs tensorboardX)
-    c.sweep = ConfigDict()
+    # Empty sections, so that nested axes can be given on the command line.
+    sections = [name for name, field in c.items() if isinstance(field, ConfigDict)]
+    c.sweep = ConfigDict({name: ConfigDict() for name in (*sections, 'zip')})
+    c.sweep.zip = ConfigDict({name: ConfigDict() for name in sections})
     return c

@@ -47,8 +47,8 @@ def assign(declared: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     return result
 
 
-def _axes(sweep: Mapping[str, Any]) -> list[Axis]:
-    """Each axis as a list of changes."""
+def _axes(sweep: Mapping[str, Any], collapse: bool) -> list[Axis]:
+    """Each axis as a list of changes; `collapse`: rows of the zip that repeat count once."""
     sweep = dict(sweep)
     together = sweep.pop('zip', {})
     if not isinstance(together, Mapping):
@@ -66,8 +66,9 @@ def _axes(sweep: Mapping[str, Any]) -> list[Axis]:
         lengths = {path: len(values) for path, values in together.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f'config.sweep.zip needs tuples of one length; given {lengths}')
-        rows = zip(*together.values(), strict=True)
-        axes.insert(0, [dict(zip(together, row, strict=True)) for row in rows])
+        rows = [dict(zip(together, row, strict=True)) for row in zip(*together.values(), strict=True)]
+        # Where an override took a member away, what is left may repeat.
+        axes.insert(0, list({canonical(row): row for row in rows}.values()) if collapse else rows)
     return axes
 
 
@@ -117,14 +118,19 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
             for parent in parents:
                 tree = tree.setdefault(parent, {})
             tree[leaf] = value if isinstance(value, list | tuple) else (value,)
+    zipped = config['sweep'].get('zip', {})
+    zipped = flatten(zipped) if isinstance(zipped, Mapping) else {}
     config['sweep'] = _drop_axes(config['sweep'], overrides)
     for section in schema.NAMED:
-        if overrides.get(f'{section}.name', config[section]['name']) != config[section]['name']:
+        if overrides.get(f'{section}.name', config[section].get('name')) != config[section].get('name'):
             # Axes over the old part's own fields go with it.
             for axes in (config['sweep'], config['sweep'].get('zip', {})):
                 own = axes.get(section, {})
                 axes |= {section: {k: v for k, v in own.items() if k in schema.known()[section]}} if own else {}
-    axes = _axes(config.pop('sweep'))
+    collapse = bool(
+        zipped.keys() & overrides.keys() or (zipped.keys() & set(LENGTHS) and overrides.keys() & set(LENGTHS))
+    )
+    axes = _axes(config.pop('sweep'), collapse)
     fixed = {p: v for p, v in overrides.items() if not p.startswith('sweep.')}
     base = assign(config | {'sweep': {}}, fixed)
     resolve.check_fields(base)
@@ -139,7 +145,10 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
         plans.append(resolve.resolve(assign(base, changes)))
     unique = {p.id: p for p in plans}
     if len(unique) < len(plans):
-        raise ValueError(f'the grid names {len(plans)} runs but only {len(unique)} differ; remove repeated axes')
+        raise ValueError(
+            f'the grid names {len(plans)} runs but only {len(unique)} differ; remove repeated axes '
+            '(how a run is executed and recorded makes no new one)'
+        )
     return plans
 
 

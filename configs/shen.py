@@ -28,7 +28,6 @@ def get_config() -> ConfigDict:
     c.optimizer.name = 'sgd'
     c.total_epochs = 30.0
     c.epoch_boundary = 'partial'
-    c.keep.at_epochs = (2, 30)  # Shen's branch points
     c.measure.distance.every_epochs = 1.0
     c.measure.parameter_norm.every_epochs = 1.0
     c.sweep.zip = ConfigDict(dict(batch_size=(64, 256, 1024, 1024), learning_rate=(0.01, 0.01, 0.01, 0.1)))

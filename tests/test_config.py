@@ -56,10 +56,11 @@ def test_golden_id():
     assert p.identity() == {'total_examples': 2 * 1437}
     assert p.id == hashlib.sha256(b'{"total_examples":2874}').hexdigest()[:12] == 'c91b89072fda'
     rich = one({'data.name': 'blobs', 'data.cluster_std': 1.0, 'model.widths': [50], 'batch_size': 100, 'seed': 3,
-                'optimizer.name': 'momentum', 'momentum': 0.9, 'warmup.steps': 3, 'learning_rate': 1})  # fmt: skip
+                'optimizer.name': 'momentum', 'momentum': 0.5, 'warmup.steps': 3, 'learning_rate': 1})  # fmt: skip
     text = (
-        '{"batch_size":100,"data":{"cluster_std":1,"name":"blobs"},"learning_rate":1,"model":{"widths":[50]},'
-        '"momentum":0.9,"optimizer":{"name":"momentum"},"seed":3,"total_examples":1000,"warmup":{"examples":300}}'
+        '{"batch_size":100,"data":{"cluster_std":1,"name":"blobs"},"data_seed":3,"init_seed":3,"learning_rate":1,'
+        '"model":{"widths":[50]},"momentum":0.5,"optimizer":{"name":"momentum"},"total_examples":1000,'
+        '"warmup":{"examples":300}}'
     )
     assert plan.canonical(rich.identity()) == text
     assert rich.id == hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -71,13 +72,13 @@ def test_the_defaults_that_ids_leave_out_are_fixed():
     When to change me: add a line for a new field; change none without raising schema.SCHEMA_VERSION.
     """
     fixed = {
-        'study': 'train', 'seed': 0, 'batch_size': 32, 'epoch_boundary': 'through', 'learning_rate': 0.1, 'momentum': 0,
-        'weight_decay': 0, 'dtype': 'float32', 'matmul_precision': 'highest', 'data.name': 'digits', 'data.fraction': 1,
-        'data.validation': 0, 'data.split_seed': 0, 'data.mean': (0,), 'data.std': (1,), 'data.augment': (),
-        'data.crop_padding': 4, 'model.name': 'mlp', 'loss.name': 'cross_entropy', 'schedule.name': 'constant',
-        'clip.norm': None, 'clip.value': None, 'warmup.start': 0, 'warmup.convention': 'zero_based',
-        'scaling.name': 'none', 'scaling.reference_batch_size': None, 'divergence.loss_factor': None,
-        'divergence.patience': 1,
+        'study': 'train', 'seed': 0, 'batch_size': 32, 'epoch_boundary': 'through', 'learning_rate': 0.1,
+        'momentum': None, 'weight_decay': 0, 'dtype': 'float32', 'matmul_precision': 'highest',
+        'data.name': 'digits', 'data.fraction': 1, 'data.validation': 0, 'data.split_seed': 0,
+        'data.mean': (0,), 'data.std': (1,), 'data.augment': (), 'data.crop_padding': 4, 'model.name': 'mlp',
+        'loss.name': 'cross_entropy', 'schedule.name': 'constant', 'clip.norm': None, 'clip.value': None,
+        'warmup.start': 0, 'warmup.convention': 'zero_based', 'scaling.name': 'none',
+        'scaling.reference_batch_size': None, 'divergence.loss_factor': None, 'divergence.patience': 1,
     }  # fmt: skip
     assert {k: v for k, v in flatten(schema.defaults().to_dict()).items() if k in fixed} == fixed
     parts = {
@@ -107,7 +108,7 @@ def changed_values() -> dict[str, Any]:
         'total_steps': {'total_steps': 5},
         'epoch_boundary': {'epoch_boundary': 'partial'},
         'learning_rate': {'learning_rate': 0.2},
-        'momentum': momentum | {'momentum': 0.9},
+        'momentum': momentum | {'momentum': 0.5},
         'weight_decay': {'weight_decay': 1e-4},
         'data.name': {'data.name': 'blobs'},
         'data.fraction': {'data.fraction': 0.5},
@@ -165,7 +166,9 @@ def test_an_explicit_default_changes_no_id():
         if name not in sweep.LENGTHS:
             assert one({name: value}).id == expected, name
     assert one({'init_seed': 0, 'data_seed': 0}).id == expected
-    assert one({'learning_rate': 0.1, 'momentum': 0, 'data.fraction': 1, 'model.widths': [1024, 1024]}).id == expected
+    assert (
+        one({'learning_rate': 0.1, 'momentum': None, 'data.fraction': 1, 'model.widths': [1024, 1024]}).id == expected
+    )
     normed = one({'model.batch_norm': True}).id
     assert one({'model.batch_norm': True, 'ghost_batch_size': 32}).id == normed
 
@@ -629,7 +632,10 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         config_flags.DEFINE_config_file('config', None, '', values, lock_config=False, accept_new_attributes=True)
         flags.DEFINE_string('workdir', None, '', flag_values=values)
         flags.DEFINE_bool('dry_run', False, '', flag_values=values)
-        monkeypatch.setattr(command, 'flags', types.SimpleNamespace(FLAGS=values, Error=flags.Error))
+        names = types.SimpleNamespace(
+            FLAGS=values, Error=flags.Error, UnrecognizedFlagError=flags.UnrecognizedFlagError
+        )
+        monkeypatch.setattr(command, 'flags', names)
         argv = ['main.py', *map(str, arguments)]
         monkeypatch.setattr(sys, 'argv', argv)  # ml_collections looks for overrides there
         try:
@@ -668,7 +674,7 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
         (['--config.model=mlp'], ['--config.model=mlp']),
         (['--config.batch_size=many'], ['--config.batch_size=many', "invalid literal for int() with base 10: 'many'"]),
         (['--config.total_steps=1.5'], ['--config.total_steps=1.5']),
-        (['--wrkdir=x'], ["Unknown command line flag 'wrkdir'", 'workdir']),
+        (['--wrkdir=x'], ["unknown flag --wrkdir; did you mean 'workdir'?"]),
         (['--dry_run=perhaps'], ['dry_run']),
         (['--config.model.name=mpl'], ["unknown model 'mpl'; did you mean 'mlp'? Allowed: cnn, linear, mlp"]),
         (['--config.optimizer.name=sdg'], ["unknown optimizer 'sdg'; did you mean 'sgd'?"]),
@@ -760,7 +766,10 @@ def called(*arguments: str) -> tuple[int, str, str]:
 
 
 def test_main_refuses_a_misspelt_flag(config_file: pathlib.Path, tmp_path: pathlib.Path):
-    refused(called(f'--config={config_file}', f'--workdir={tmp_path}/runs', '--dry-rnu'), "flag 'dry-rnu'")
+    refused(
+        called(f'--config={config_file}', f'--workdir={tmp_path}/runs', '--dry-rnu'),
+        "unknown flag --dry-rnu; did you mean 'dry_run'?",
+    )
     assert not (tmp_path / 'runs').exists()
 
 

@@ -1,4 +1,4 @@
-"""The layers of the code: imports point one way, figures need no JAX, one module draws (contracts in pyproject.toml)."""
+"""The layers of the code: imports point one way, figures need no JAX, one module draws (see pyproject.toml)."""
 
 import pathlib
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from bsresearch import launch, resolve, schema, sweep
 from bsresearch.console import Console
+from bsresearch.flat import flatten
 from bsresearch.plan import Plan
 from bsresearch.store import paths, records
 from bsresearch.store.checkpoints import Checkpoints
@@ -58,7 +59,7 @@ def plans(**changes: Any) -> list[Plan]:
     config = declared(**changes)
     axes = config.pop('sweep')
     found = [config | {'sweep': {}}]
-    for path, values in axes.items():
+    for path, values in flatten(axes).items():
         found = [sweep.assign(c, {path: v}) for c in found for v in values]
     return [resolve.resolve({k: v for k, v in c.items() if k != 'sweep'}) for c in found]
 

@@ -43,12 +43,12 @@ def normalizer(
 def _flip(key: jax.Array, image: jax.Array, padding: int) -> jax.Array:
     """Left-right with probability ½."""
     del padding
-    return jnp.where(jax.random.bernoulli(key), image[:, ::-1], image)
+    return jnp.where(jax.random.bernoulli(key, jnp.float32(0.5)), image[:, ::-1], image)
 
 
 def _crop(key: jax.Array, image: jax.Array, padding: int) -> jax.Array:
     """Zero-padding on all sides, then a crop of the old size at a uniform place."""
-    corner = jax.random.randint(key, (2,), 0, 2 * padding + 1)
+    corner = jax.random.randint(key, (2,), 0, 2 * padding + 1, dtype=jnp.int32)
     padded = jnp.pad(image, ((padding, padding), (padding, padding), (0, 0)))
     return jax.lax.dynamic_slice(padded, (corner[0], corner[1], 0), image.shape)
 

@@ -143,7 +143,7 @@ class Dropout(nn.Module):
         if keys is None:
             raise ValueError('dropout in training needs a key per example')
         layer = zlib.crc32('/'.join(self.path).encode()) & 0x7FFFFFFF
-        one = lambda key: jax.random.bernoulli(jax.random.fold_in(key, layer), 1 - self.rate, x.shape[1:])
+        one = lambda key: jax.random.bernoulli(jax.random.fold_in(key, layer), jnp.float32(1 - self.rate), x.shape[1:])
         return jnp.where(jax.vmap(one)(keys), x / (1 - self.rate), jnp.zeros_like(x))
 
 

@@ -4,6 +4,9 @@ import optax
 
 from bsresearch.optim import Hyper, Transform, decay
 
+# Where the config gives none.
+MOMENTUM = 0.9
+
 
 def build(*, beta2: float = 0.999, epsilon: float = 1e-8) -> Transform:
     """The transform of one update.

@@ -8,6 +8,9 @@ import optax
 
 from bsresearch.optim import Hyper, Transform, decay
 
+# Where the config gives none.
+MOMENTUM = 0.9
+
 
 def build(*, nesterov: bool = False) -> Transform:
     """The transform of one update.

@@ -4,7 +4,7 @@ import optax
 
 from bsresearch.optim import Hyper, Transform, decay
 
-USES_MOMENTUM = False
+MOMENTUM = 0.0
 
 
 def build() -> Transform:

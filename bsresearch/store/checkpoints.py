@@ -4,7 +4,9 @@ Facts of orbax-checkpoint 0.12 this file is written around: a flipped byte resto
 silently; a refused save returns False without an error; saving below the latest step is refused.
 """
 
+import errno
 import hashlib
+import json
 import pathlib
 import shutil
 from collections.abc import Callable, Sequence
@@ -16,6 +18,8 @@ import orbax.checkpoint as ocp
 from absl import logging
 
 PyTree = Any
+# Errors of the machine, not of the checkpoint.
+PASSING = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM, errno.ESTALE, errno.EACCES, errno.EPERM)
 policies = ocp.checkpoint_managers
 
 
@@ -35,6 +39,10 @@ def layout(tree: PyTree) -> dict[str, str]:
         jax.tree_util.keystr(path): f'{np.asarray(leaf).dtype}{list(np.shape(leaf))}'
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     }
+
+
+def _text_digest(meta: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
 class Damaged(Exception):
@@ -73,6 +81,9 @@ class Checkpoints:
             'sha256': {name: digest(tree) for name, tree in items.items()},
             'layout': {name: layout(tree) for name, tree in items.items()},
         }
+        # Orbax writes the JSON from another thread, later: it must not see what the caller changes meanwhile.
+        meta = json.loads(json.dumps(meta))
+        meta['own_sha256'] = _text_digest(meta)
         saves = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
         if not self._manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **saves)):
             raise RuntimeError(f'the checkpoint at update {step} was refused; {self.directory} holds {self.steps()}')
@@ -86,6 +97,8 @@ class Checkpoints:
         """
         targets = {name: tree for name, tree in like.items() if jax.tree.leaves(tree)}
         meta = self._read(step, {'meta': ocp.args.JsonRestore()})['meta']
+        if not isinstance(meta, dict) or meta.pop('own_sha256', None) != _text_digest(meta):
+            raise Damaged(f'checkpoint {self.directory / str(step)}, item meta: its sha256 is not what was saved')
         # Orbax restores the shapes that were saved whatever is asked for, and casts dtypes silently.
         for name, tree in targets.items():
             saved, wanted = meta['layout'].get(name, {}), layout(tree)
@@ -106,6 +119,12 @@ class Checkpoints:
             return {}
         try:
             return self._manager.restore(step, args=ocp.args.Composite(**args))
+        except MemoryError:
+            raise
+        except OSError as e:
+            if e.errno in PASSING:
+                raise
+            raise Damaged(f'checkpoint {self.directory / str(step)} cannot be read: {e}') from e
         except Exception as e:  # Orbax raises whatever its readers do; each means that this step cannot be used.
             first = (str(e) or type(e).__name__).splitlines()[0]
             raise Damaged(f'checkpoint {self.directory / str(step)} cannot be read: {first}') from e
@@ -113,19 +132,31 @@ class Checkpoints:
     def restore_latest(
         self, like: dict[str, PyTree], say: Callable[[str], None]
     ) -> tuple[dict[str, PyTree], dict[str, Any]] | None:
-        """The newest checkpoint that is whole; a damaged one is set aside, and `say` is told. None: there is none."""
-        steps = self.steps()
-        for step in reversed(steps):
+        """The newest whole checkpoint; damaged ones after it are set aside, and `say` is told. None: no checkpoint.
+
+        Raises:
+          ValueError: there are checkpoints, and none is whole. Nothing is moved, nothing starts from scratch.
+        """
+        damaged: list[tuple[int, Damaged]] = []
+        for step in reversed(self.steps()):
             try:
-                return self.restore(step, like)
+                found = self.restore(step, like)
             except Damaged as e:
-                grave = self.directory / f'damaged-{step}'
-                say(f'{e}. Moved to {grave.name}; going back to the one before.')
+                damaged.append((step, e))
+                continue
+            for bad, error in damaged:
+                grave = self.directory / f'damaged-{bad}'
+                say(f'{error}. Moved to {grave.name}; going back to the one before.')
                 shutil.rmtree(grave, ignore_errors=True)
-                (self.directory / str(step)).rename(grave)
+                (self.directory / str(bad)).rename(grave)
+            if damaged:
                 self._manager.reload()
-        if steps:
-            say(f'{self.directory} has no whole checkpoint left; starting again from update 0')
+            return found
+        if damaged:
+            raise ValueError(
+                f'no checkpoint in {self.directory} is whole: {"; ".join(str(e) for _, e in damaged)}. '
+                'Restore one, or remove that folder to start its runs from update 0'
+            )
         return None
 
     def wait(self) -> None:

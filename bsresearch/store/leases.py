@@ -107,11 +107,13 @@ class Lease:
     def _keep_beating(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
             try:
-                if not self._mine():
-                    self.lost = True
-                    return
-                self._write(self._own)
-                os.replace(self._own, self.path)
+                with open(self.path.with_name('lease.lock'), 'w') as gate:
+                    fcntl.flock(gate, fcntl.LOCK_EX)
+                    if not self._mine():
+                        self.lost = True
+                        return
+                    self._write(self._own)
+                    os.replace(self._own, self.path)
             except OSError:
                 # A full disk must not kill the run from here; the loop's own writes will say so.
                 continue

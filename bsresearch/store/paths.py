@@ -34,6 +34,8 @@ def read_json(path: pathlib.Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError:
         return None
+    except ValueError as e:
+        raise ValueError(f'{path} is not what was written there: {e}; restore it or use another workdir') from e
 
 
 def run_dir(workdir: pathlib.Path, study: str, run_id: str) -> pathlib.Path:
@@ -51,6 +53,8 @@ def check_schema(workdir: pathlib.Path) -> None:
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f'--workdir={workdir} is a file; name a directory')
     found = read_json(workdir / 'schema.json')
+    if found is not None and not isinstance(found, dict):
+        raise ValueError(f'{workdir}/schema.json is not what was written there; use another workdir')
     if found is not None and found.get('schema') != SCHEMA_VERSION:
         raise ValueError(
             f'--workdir={workdir} holds runs of config schema {found.get("schema")}, this version writes schema '

@@ -29,6 +29,7 @@ class Writer:
         self.directory = directory
         self.path = directory / 'metrics.jsonl'
         directory.mkdir(parents=True, exist_ok=True)
+        _drop_torn_line(self.path)
         self._file = open(self.path, 'ab')  # noqa: SIM115 (closed by close)
         self._dense: list[tuple[int, dict[str, np.ndarray]]] = []
 
@@ -79,6 +80,14 @@ class Writer:
     def close(self) -> None:
         """Closes the file; what was not flushed may be lost."""
         self._file.close()
+
+
+def _drop_torn_line(path: pathlib.Path) -> None:
+    """Removes what a kill left of an unfinished last line, so that nothing is appended to it."""
+    if path.exists():
+        raw = path.read_bytes()
+        if raw and not raw.endswith(b'\n'):
+            os.truncate(path, raw.rfind(b'\n') + 1)
 
 
 def _plain(value: Any) -> Any:

@@ -4,9 +4,11 @@ import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
 
+from bsresearch.measure import when
 from bsresearch.plan import Plan
 from bsresearch.resolve import dataset
 from bsresearch.store import paths
+from bsresearch.store.checkpoints import Damaged
 from bsresearch.train import program
 from bsresearch.train.events import Events
 from bsresearch.train.session import Report, Session
@@ -44,6 +46,12 @@ def run(
     metas = [paths.read_json(d / 'meta.json') for d in run_directories]
     later: dict[str, list[int]] = metas[0].get('measured_later', {})
     wanted = missing(stored[0], asked, later)
+    for name, spec in asked.recording['measure'].items():
+        before = stored[0].recording['measure'].get(name, {})
+        had = points(stored[0]).get(name) or later.get(name)
+        if had and points(asked)[name] and when.rest(spec) != when.rest(before):
+            report.say(f'  {name} was measured with {when.rest(before)}: other settings need another workdir')
+            wanted.pop(name, None)
     if not wanted:
         return
     plans = [dataclasses.replace(p, recording=asked.recording) for p in stored]
@@ -55,9 +63,15 @@ def run(
         session.events.evaluate = can.get(EVALUATION, set())
         session.events.measure = {name: can.get(name, set()) for name in session.events.measure}
         session.recorder.seconds_per_update = metas[0]['seconds_per_update']
+        session.recorder.timed = False
         steps = sorted(set().union(*can.values()))
         for step in steps:
-            session.load(step)
+            try:
+                session.load(step)
+            except Damaged as e:
+                report.say(f'  {e}; nothing was measured there')
+                can = {name: at - {step} for name, at in can.items()}
+                continue
             gone = [m.get('diverged_step') is not None and m['diverged_step'] <= step for m in metas]
             session.observe(step, [not g for g in gone])
         session.recorder.flush()

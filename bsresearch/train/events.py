@@ -13,7 +13,7 @@ class Events:
         length, rec = plan.length, plan.recording
         at = lambda field: when.points(rec[field], length, f'config.{field}')
         self.total = length.total_steps
-        # The initial and the final state are evaluated and measured whenever anything of that kind is asked for.
+        # The final state is evaluated and measured whenever anything of that kind is asked for.
         self.evaluate = self._ends(at('evaluate'))
         self.measure = {
             name: self._ends(when.points(spec, length, f'config.measure.{name}'))

@@ -62,8 +62,10 @@ class Recorder:
         self.plans, self.clock = plans, clock
         self.writers = [Writer(d) for d in directories]
         self.seconds_per_update = 0.0
+        self.timed = True  # rows made after the run carry no wall-clock time
         self.last: list[dict[str, Any]] = [{} for _ in plans]
-        self._boards = [_board(d) for d in directories] if plans[0].recording['tensorboard'] else []
+        self._boards: list[Any] = []
+        self._directories = directories
 
     def _at(self, r: int, step: int) -> dict[str, Any]:
         length = self.plans[r].length
@@ -72,15 +74,17 @@ class Recorder:
             'examples': length.examples_at(step),
             'epoch': length.epoch_at(step),
             'seconds': step * self.seconds_per_update,
-            'wall_seconds': self.clock.wall,
-        }
+        } | ({'wall_seconds': self.clock.wall} if self.timed else {})
 
     def row(self, r: int, step: int, metrics: Mapping[str, Any]) -> None:
         """One row of replica r at θ_step."""
         row = self._at(r, step) | dict(metrics)
         self.last[r] |= row
         self.writers[r].rows([row])
-        if self._boards:
+        if self.plans[r].recording['tensorboard']:
+            if not self._boards:
+                # What an earlier session wrote from this step on is void.
+                self._boards = [_board(d, step) for d in self._directories]
             for name, value in metrics.items():
                 self._boards[r].add_scalar(name, value, step)
 
@@ -127,9 +131,7 @@ class Recorder:
             open_file.close()
 
 
-def _board(directory: pathlib.Path) -> Any:
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as e:
-        raise ValueError('config.tensorboard=True needs tensorboardX: pip install -r requirements-track.txt') from e
-    return SummaryWriter(str(directory / 'tensorboard'))
+def _board(directory: pathlib.Path, first_step: int) -> Any:
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(str(directory / 'tensorboard'), purge_step=first_step)
