@@ -3,8 +3,11 @@
 Source: K. Shen, "Effect of batch size on training dynamics" (2018), experiments A and B, with a grid instead of three
 points and momentum-free SGD as there. Held fixed: epochs.
 
+    python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/batch_size_sweep.py --workdir=runs/sweep
     python -m scripts.fig_batch_size --workdir=runs/sweep
+
+Cost: about 1.5 hours on 2 CPU cores (estimated from measured updates and evaluations). For what B = 1024 gives, see shen.py.
 """
 
 from ml_collections import ConfigDict

@@ -86,7 +86,7 @@ def torch_model(model: str) -> Any:
 
 
 def theirs(p: Plan, model: str) -> Turn:
-    """A turn of n updates → seconds, by an eager PyTorch loop; data in memory, indices drawn in advance."""
+    """A turn of n updates → seconds, by an eager PyTorch loop on the CPU; data in memory, indices drawn per epoch."""
     import torch
 
     train = resolve.dataset(p.data).train

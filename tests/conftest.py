@@ -1,8 +1,11 @@
 """Settings of all tests: strict shapes, strict ranks, one compilation cache for the whole session."""
 
+import gc
 import getpass
 import pathlib
 import tempfile
+import time
+from collections.abc import Iterator
 
 import jax
 import pytest
@@ -22,3 +25,12 @@ jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 def workdir(tmp_path: pathlib.Path) -> pathlib.Path:
     """A workdir that is not there yet."""
     return tmp_path / 'runs'
+
+
+@pytest.fixture
+def late_errors() -> Iterator[None]:
+    """Orbax reads many arrays at once and reports one failure; the others are reported when they are collected."""
+    yield
+    for _ in range(2):
+        gc.collect()
+        time.sleep(0.05)

@@ -108,6 +108,8 @@ def test_a_full_disk_stops_the_run_and_what_was_written_stays_valid(workdir: pat
         toy.assert_equal(toy.final(workdir / 'full', plan), toy.final(workdir / 'whole', plan))
 
 
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+@pytest.mark.usefixtures('late_errors')
 def test_a_damaged_latest_checkpoint_is_passed_over(workdir: pathlib.Path):
     """The one before is used, the user is told, and the run still equals the uninterrupted one."""
     plans = toy.plans(checkpoint__every_steps=10, optimizer__name='momentum', momentum=0.9)

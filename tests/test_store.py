@@ -1,6 +1,5 @@
 """What is on disk: records, the table of all runs, leases and checkpoints, and what a kill or a bad disk leaves."""
 
-import gc
 import json
 import os
 import pathlib
@@ -595,15 +594,6 @@ def restored_or_refused(directory: pathlib.Path) -> bool:
     assert_same(items, stacked(6))
     assert meta['positions'] == [10, 20]
     return False
-
-
-@pytest.fixture
-def late_errors():
-    """Orbax reads many arrays at once and reports one failure; the others are reported when they are collected."""
-    yield
-    for _ in range(2):
-        gc.collect()
-        time.sleep(0.05)
 
 
 @pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
