@@ -7,7 +7,7 @@ points and momentum-free SGD as there. Held fixed: epochs.
     python main.py --config=configs/batch_size_sweep.py --workdir=runs/sweep
     python -m scripts.fig_batch_size --workdir=runs/sweep
 
-Cost: about 1.5 hours on 2 CPU cores (estimated from measured updates and evaluations). For what B = 1024 gives, see shen.py.
+Cost: about 1.5 hours on 2 CPU cores (estimated from measured updates and evaluations). For B = 1024 see shen.py.
 """
 
 from ml_collections import ConfigDict
