@@ -33,7 +33,7 @@ lint: $(VENV)/.dev-ready
 	$(BIN)/lint-imports
 
 types: $(VENV)/.dev-ready
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 
 # Anew from pyproject.toml, with hashes.
 lock: $(VENV)/.dev-ready
