@@ -73,7 +73,7 @@ def ours(p: Plan) -> tuple[Turn, float]:
 
 def torch_model(model: str) -> Any:
     """The same network in PyTorch."""
-    from torch import nn
+    from torch import nn  # pyright: ignore[reportMissingImports] (optional)
 
     if model == 'mlp':
         return nn.Sequential(
@@ -87,7 +87,7 @@ def torch_model(model: str) -> Any:
 
 def theirs(p: Plan, model: str) -> Turn:
     """A turn of n updates → seconds, by an eager PyTorch loop on the CPU; data in memory, indices drawn per epoch."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports] (optional)
 
     train = resolve.dataset(p.data).train
     inputs = torch.tensor(np.array(train.inputs)).permute(0, 3, 1, 2).float().div(255).sub(0.1307).div(0.3081)
@@ -162,7 +162,7 @@ def compare(model: str, batch_size: int, limit: float) -> None:
 def main(argv: list[str]) -> None:
     """Prints one line per model and batch size."""
     del argv
-    import torch
+    import torch  # pyright: ignore[reportMissingImports] (optional)
 
     limit = matmul_rate()
     print(

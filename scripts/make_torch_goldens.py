@@ -10,7 +10,7 @@ import json
 import pathlib
 from typing import Any
 
-import torch
+import torch  # pyright: ignore[reportMissingImports] (optional)
 
 WEIGHTS, SLOPE, DRIFT = (0.5, -1.25, 2.0, 0.0), (1.0, 0.3, -0.2, 2.0), (0.1, -0.4, 0.05, 1.0)
 # lr and momentum (β₁) used by each update; weight decay.
