@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import Any
 
+import jax
+import numpy as np
 import pytest
 import toy
 
@@ -14,6 +16,7 @@ from bsresearch import estimate, groups, launch, resolve, sweep
 from bsresearch.console import Console
 from bsresearch.plan import Plan
 from bsresearch.store import leases, paths, records
+from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.train import parallel
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -229,3 +232,73 @@ def test_memory_estimate_counts_what_shapes_tell(workdir: pathlib.Path):
     assert 16 * 2 * weights < memory < 16 * 2 * weights + 2**28
     assert disk > 16 * 3 * weights
     assert resolve.dataset(plans[0].data).num_outputs == 10
+
+
+def test_a_checkpoint_holds_no_later_divergence(tmp_path: pathlib.Path):
+    """What the caller changes right after a save is not in it, although Orbax writes from another thread."""
+    state: dict[str, int | None] = {'step': None}
+    for step in range(1, 6):
+        with Checkpoints(tmp_path / str(step)) as store:
+            store.save(step, {'x': {'a': np.zeros(2)}}, {'divergence': [state]})
+            state['step'] = step
+            store.wait()
+            _, meta = store.restore(step, {'x': {'a': np.zeros(2)}})
+        assert meta['divergence'] == [{'step': step - 1 or None}]
+
+
+def test_no_run_is_in_two_groups(workdir: pathlib.Path):
+    """A kill while a group's runs were written, then one of them asked for alone: the other is grouped anew."""
+    both = toy.plans(sweep__seed=(0, 1))
+    formed(workdir, both)
+    (paths.run_dir(workdir, 'train', both[1].id) / 'meta.json').unlink()
+    toy.train(workdir, [both[1]])
+    rows = list(toy.rows(workdir, both[1]))
+    toy.train(workdir, both)
+    assert list(toy.rows(workdir, both[1])) == rows
+    assert all(r['status'] == 'done' for _, r in records.runs(workdir).iterrows())
+    assert list(toy.rows(workdir, both[0]))[-1]['step'] == 40
+
+
+def test_an_error_of_the_machine_is_no_damage(workdir: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    """Too many open files while reading: the error comes through, and no checkpoint is set aside."""
+    plans = toy.plans(checkpoint__every_steps=10)
+    toy.train(workdir, plans)
+    group = groups.load(paths.group_dir(workdir, 'train', groups.status(workdir, plans[0])['group']))
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EMFILE, 'Too many open files')
+
+    with Checkpoints(group.directory / 'checkpoints') as store:
+        monkeypatch.setattr(store._manager, 'restore', full)
+        with pytest.raises(OSError, match='Too many open files'):
+            store.restore_latest({}, print)
+        assert store.steps() == [30, 40]
+
+
+def test_rows_are_never_appended_to_a_torn_line(tmp_path: pathlib.Path):
+    """A kill left half a line; the next writer drops it, and every line reads back."""
+    (tmp_path / 'metrics.jsonl').write_text('{"step": 0}\n{"step": 1, "te')
+    writer = records.Writer(tmp_path)
+    writer.rows([{'step': 2}])
+    writer.flush()
+    writer.close()
+    assert [r['step'] for r in records.rows(tmp_path)] == [0, 2]
+
+
+def test_noise_is_the_same_with_64_bit_types_on(workdir: pathlib.Path):
+    """A float32 run beside a float64 one keeps its masks and crops: the same weights within rounding."""
+    noisy = {'model__dropout': 0.3, 'data__augment': ('flip', 'crop'), 'data__crop_padding': 1, 'total_steps': 3}
+    (plan,) = toy.plans(**noisy)
+    toy.train(workdir / '32', [plan])
+    with jax.enable_x64(True):
+        toy.train(workdir / '64', [plan])
+    a, b = (toy.final(workdir / w, plan) for w in ('32', '64'))
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), a, b)
+
+
+def test_seeds_that_change_nothing_are_one_run():
+    """With both part seeds given, `seed` determines nothing: repetitions would be counted as independent."""
+    first, second = toy.plans(sweep__seed=(0, 1), init_seed=3, data_seed=3)
+    assert first.id == second.id
+    with pytest.raises(ValueError, match='names 2 runs but only 1 differ'):
+        sweep.expand(toy.declared(init_seed=3, data_seed=3), {'sweep.seed': (0, 1)})

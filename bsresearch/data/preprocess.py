@@ -50,7 +50,7 @@ def _crop(key: jax.Array, image: jax.Array, padding: int) -> jax.Array:
     """Zero-padding on all sides, then a crop of the old size at a uniform place."""
     corner = jax.random.randint(key, (2,), 0, 2 * padding + 1, dtype=jnp.int32)
     padded = jnp.pad(image, ((padding, padding), (padding, padding), (0, 0)))
-    return jax.lax.dynamic_slice(padded, (corner[0], corner[1], 0), image.shape)
+    return jax.lax.dynamic_slice(padded, (corner[0], corner[1], jnp.int32(0)), image.shape)
 
 
 def augment(
