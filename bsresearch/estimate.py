@@ -11,7 +11,10 @@ from bsresearch import resolve
 from bsresearch.console import Console
 from bsresearch.plan import Plan
 from bsresearch.train import evaluate, events, feed, parallel, program
+from bsresearch.train.state import State
+from bsresearch.train.step import Task
 
+# A row of metrics.jsonl, as measured.
 ROW_BYTES = 350
 
 
@@ -19,11 +22,20 @@ def _bytes(tree: Any) -> int:
     return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
+def _activation_bytes(task: Task, state: State, plan: Plan, batch: int) -> int:
+    """Outputs of all layers for a batch, and as much again for their gradients; nothing is computed."""
+    variables = {'params': state.params} | ({'stats': state.stats} if state.stats else {})
+    inputs = jax.ShapeDtypeStruct((batch, *plan.example_shape), task.dtype)
+    module = functools.partial(task.module.apply, train=False, capture_intermediates=True, mutable=['intermediates'])
+    _, outputs = jax.eval_shape(module, variables, inputs)
+    return 2 * _bytes((inputs, outputs))
+
+
 def group_bytes(plans: Sequence[Plan]) -> tuple[int, int]:
     """(memory, disk) of a replica group, from shapes alone.
 
     Memory: the data if resident; per replica the state and initial weights; where replicas run, gradients and the
-    activations of the largest call (counted as the weights' gradient plus eight copies of the hidden layers).
+    activations of the largest call: what its layers put out, and the gradients of that.
     Disk: two rotating checkpoints, the kept ones, the initial weights and the rows.
     """
     plan = plans[0]
@@ -38,9 +50,7 @@ def group_bytes(plans: Sequence[Plan]) -> tuple[int, int]:
         sum(s.inputs.nbytes + s.labels.nbytes for s in data.named().values()) if resident else feed.BYTES_PER_CHUNK
     )
     batch = max(task.micro_batch_size, evaluate.batch_size(plan, parallel.platform()))
-    activations = (
-        8 * 4 * batch * (math.prod(plan.example_shape) + sum(x.shape[-1] for x in jax.tree.leaves(state.params)))
-    )
+    activations = _activation_bytes(task, state, plan, batch)
     memory = (
         examples + len(plans) * (_bytes(state) + _bytes(state.params)) + at_once * (_bytes(state.params) + activations)
     )
