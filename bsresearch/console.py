@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+from rich import box
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
@@ -61,9 +62,10 @@ class Console:
         how = f'{len(plans)} runs ({strategy})' if len(plans) > 1 else '1 run'
         self._title = f'group {number}/{total}: {plan.data["name"]}, {plan.model["name"]}, B = {plan.batch_size}, {how}'
         if self.rich.is_terminal:
-            columns = (TextColumn('{task.description}'), BarColumn(), TextColumn('{task.fields[text]}'))
+            self.say(self._title)
+            columns = (BarColumn(bar_width=10), TextColumn('{task.fields[text]}'))
             self._progress = Progress(*columns, console=self.rich)
-            self._bar = self._progress.add_task(self._title, total=plan.length.total_steps, text='compiling …')
+            self._bar = self._progress.add_task('', total=plan.length.total_steps, text='compiling …')
             self._progress.start()
         else:
             self.say(f'{self._title}: {plan.length.total_steps:,} updates')
@@ -76,7 +78,7 @@ class Console:
         since, begun = self._first
         rate = (step - begun) / (now - since) if step > begun else 0.0
         left = (plan.length.total_steps - step) / rate if rate else 0.0
-        shown = {k: last[k] for k in ('train_loss', 'test_loss', 'test_accuracy') if last.get(k) is not None}
+        shown = {k: last[k] for k in ('test_accuracy', 'test_loss', 'train_loss') if last.get(k) is not None}
         text = (
             f'{step:,}/{plan.length.total_steps:,}  {updates_per_second:,.0f} updates/s  '
             f'{updates_per_second * plan.batch_size:,.0f} examples/s  ETA {clock(left) if rate else "…"}  '
@@ -100,12 +102,15 @@ class Console:
     def plans(self, plans: Sequence[Plan], facts: Sequence[dict[str, Any]], title: str) -> None:
         """A table of runs: their ids, what differs between them, and the given facts."""
         fields = flatten_varying([p.resolved() for p in plans])
-        table = Table(title=title, title_justify='left')
-        columns = ['run', *fields[0], *facts[0]] if plans else []
-        for column in columns:
-            table.add_column(column, overflow='fold')
-        for plan, own, fact in zip(plans, fields, facts, strict=True):
-            table.add_row(plan.id, *(_cell(v) for v in own.values()), *(_cell(v) for v in fact.values()))
+        # Headings break at their words, cells never: a run's id stays whole on 80 columns.
+        table = Table(title=title, title_justify='left', box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        rows = [{'run': p.id} | own | fact for p, own, fact in zip(plans, fields, facts, strict=True)]
+        cells = [[_cell(v) for v in row.values()] for row in rows]
+        for number, name in enumerate(rows[0] if rows else []):
+            widest = max(len(row[number]) for row in cells)
+            table.add_column(name.replace('_', ' '), min_width=widest, overflow='fold')
+        for row in cells:
+            table.add_row(*row)
         self.rich.print(table)
 
     def results(self, workdir: Any, plans: Sequence[Plan], last_rows: Sequence[dict[str, Any]]) -> None:
@@ -113,7 +118,8 @@ class Console:
         facts = []
         for plan, row in zip(plans, last_rows, strict=True):
             meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json') or {}
-            names = ('train_loss', 'train_accuracy', 'test_loss', 'test_accuracy', 'distance')
+            names = ('test_loss', 'test_accuracy', 'train_accuracy', 'distance')
+            names = names if self.rich.width >= 100 else names[:2]
             status = meta.get('status', 'not started')
             if status == 'diverged':
                 status = f'diverged at {meta["diverged_step"]}'

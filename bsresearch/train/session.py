@@ -69,6 +69,7 @@ class Session:
         self.recorder = Recorder(plans, run_directories, self.clock)
         self.checkpoints = Checkpoints(directory / 'checkpoints', sorted(self.events.keep))
         self._last_save = time.monotonic()
+        self._updates_made, self._updating_seconds = 0, 0.0
         self._ahead: tuple[tuple[int, int], Any] | None = None
 
     @property
@@ -215,7 +216,11 @@ class Session:
         for r, info in enumerate(infos):
             if info is not None:
                 self._record(r, t, info, norms, hyper[r], finite[r])
-        self.report.progress(t + count, count * sum(alive) / max(seconds - compiled, 1e-9), self.recorder.last[0])
+        # Over the session: a chunk of one update, as the norms make them, is mostly dispatch.
+        self._updates_made += count * sum(alive)
+        self._updating_seconds += seconds - compiled
+        rate = self._updates_made / max(self._updating_seconds, 1e-9)
+        self.report.progress(t + count, rate, self.recorder.last[0])
         return count
 
     def _span(self, t: int) -> tuple[int, bool]:
