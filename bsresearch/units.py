@@ -3,9 +3,13 @@
 The master unit is the example. Update t (from 0) consumes one batch; θ_t is the state before it.
 """
 
+import functools
 import math
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,29 +21,41 @@ def exact(value: float | int | Fraction) -> Fraction:
     return value if isinstance(value, Fraction) else Fraction(str(value))
 
 
+class Piece(NamedTuple):
+    """Updates of one batch size from `start_step`, where `start_examples` have been seen, up to the next piece."""
+
+    start_step: int
+    start_examples: int
+    batch_size: int
+
+
 @dataclass(frozen=True)
 class Length:
     """A run's length and how its updates cut the example stream.
 
     Attributes:
       epoch_size: examples in the training set.
-      batch_size: examples per update, over all devices.
+      batch_size: examples per update, over all devices; with `changes` those of the first updates.
       total_examples: examples the run sees.
       boundary: what a batch does at the end of an epoch. `through`: takes the next epoch's first examples (only the
         run's last batch may be short); `partial`: stops there, so each epoch ends with a short batch; `drop`: the
         short batch is left out, and an epoch counts ⌊N/B⌋·B examples.
+      changes: (examples, batch size) in rising order: the first update that starts with at least that many examples
+        seen, and those after it, take the new batch size. The example stream stays as it is.
     """
 
     epoch_size: int
     batch_size: int
     total_examples: int
     boundary: str = 'through'
+    changes: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if self.boundary not in BOUNDARIES:
             raise ValueError(f'epoch_boundary={self.boundary!r}: allowed are {", ".join(BOUNDARIES)}')
-        if self.batch_size < 1:
-            raise ValueError(f'batch_size={self.batch_size}: at least 1 example per update is needed')
+        for size in (self.batch_size, *(b for _, b in self.changes)):
+            if size < 1:
+                raise ValueError(f'batch_size={size}: at least 1 example per update is needed')
         if self.boundary == 'drop' and self.batch_size > self.epoch_size:
             raise ValueError(
                 f'batch_size={self.batch_size} with epoch_boundary=drop leaves no batch in an epoch of '
@@ -47,6 +63,17 @@ class Length:
             )
         if self.total_examples < 1:
             raise ValueError(f'total_examples={self.total_examples}: a run sees at least 1 example')
+        if self.changes and self.boundary == 'drop':
+            raise ValueError(
+                'epoch_boundary=drop with a batch size that changes: which examples are left out would change with '
+                'it; use epoch_boundary=through or partial'
+            )
+        points = [e for e, _ in self.changes]
+        if points != sorted(set(points)) or any(not 0 < e < self.total_examples for e in points):
+            raise ValueError(
+                f'the batch size changes at {points} examples: these must rise and lie inside the run of '
+                f'{self.total_examples}'
+            )
 
     @property
     def epoch_examples(self) -> int:
@@ -54,31 +81,78 @@ class Length:
         return self.epoch_size // self.batch_size * self.batch_size if self.boundary == 'drop' else self.epoch_size
 
     @property
-    def steps_per_epoch(self) -> int | None:
-        """Updates per epoch where every epoch has the same number; None with `through`."""
-        return None if self.boundary == 'through' else -(-self.epoch_examples // self.batch_size)
-
-    @property
     def total_steps(self) -> int:
         """T, the number of updates."""
         return self.step_at(self.total_examples)
 
+    @functools.cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The run cut where the batch size changes; with `partial` also at the end of an epoch that had a change."""
+        found = [Piece(0, 0, self.batch_size)]
+        for examples, size in self.changes:
+            # An update may have passed a change already when the next one comes.
+            while len(found) > 1 and found[-1].start_examples >= examples:
+                found.pop()
+            step = self._step_in(found[-1], examples)
+            seen = self._examples_in(found[-1], step)
+            found.append(Piece(step, seen, size))
+            if self.boundary == 'partial' and (rest := -seen % self.epoch_size):
+                found.append(Piece(step + -(-rest // size), seen + rest, size))
+        return tuple(found)
+
+    @functools.cached_property
+    def segments(self) -> tuple[tuple[int, int, int], ...]:
+        """(start, stop, batch size): updates start ≤ t < stop share a batch size, neighbours differ."""
+        found: list[tuple[int, int, int]] = []
+        ends = [p.start_step for p in self.pieces[1:]]
+        for piece, stop in zip(self.pieces, [*ends, self.total_steps], strict=True):
+            stop = min(stop, self.total_steps)
+            if found and found[-1][2] == piece.batch_size:
+                found[-1] = (found[-1][0], stop, piece.batch_size)
+            elif piece.start_step < stop:
+                found.append((piece.start_step, stop, piece.batch_size))
+        return tuple(found)
+
+    def segment_at(self, step: int) -> tuple[int, int, int]:
+        """The segment of update `step`; the last one for the final state."""
+        return self.segments[max(0, bisect_right([s for s, _, _ in self.segments], step) - 1)]
+
+    def batch_size_at(self, step: int) -> int:
+        """B of update `step`."""
+        return self.segment_at(step)[2]
+
+    def _per_epoch(self, piece: Piece) -> int:
+        return -(-self.epoch_examples // piece.batch_size)
+
+    def _examples_in(self, piece: Piece, step: int) -> int:
+        made = step - piece.start_step
+        if self.boundary == 'through':
+            return piece.start_examples + made * piece.batch_size
+        if rest := -piece.start_examples % self.epoch_examples:
+            return piece.start_examples + min(made * piece.batch_size, rest)
+        epoch, inside = divmod(made, self._per_epoch(piece))
+        seen = epoch * self.epoch_examples + min(inside * piece.batch_size, self.epoch_examples)
+        return piece.start_examples + seen
+
+    def _step_in(self, piece: Piece, examples: int) -> int:
+        wanted = examples - piece.start_examples
+        if self.boundary == 'through' or -piece.start_examples % self.epoch_examples:
+            return piece.start_step + -(-wanted // piece.batch_size)
+        epoch, inside = divmod(wanted, self.epoch_examples)
+        return piece.start_step + epoch * self._per_epoch(piece) + -(-inside // piece.batch_size)
+
+    def _piece(self, value: int, key: Callable[[Piece], int]) -> Piece:
+        return self.pieces[max(0, bisect_right(self.pieces, value, key=key) - 1)]
+
     def examples_at(self, step: int) -> int:
         """Examples seen before update `step`: the exact position of θ_step."""
-        if (per_epoch := self.steps_per_epoch) is None:
-            seen = step * self.batch_size
-        else:
-            epoch, inside = divmod(step, per_epoch)
-            seen = epoch * self.epoch_examples + min(inside * self.batch_size, self.epoch_examples)
-        return min(seen, self.total_examples)
+        piece = self._piece(step, lambda p: p.start_step)
+        return min(self._examples_in(piece, step), self.total_examples)
 
     def step_at(self, examples: int) -> int:
         """The first t whose θ_t has seen at least `examples` (capped by the run's length)."""
         examples = min(examples, self.total_examples)
-        if (per_epoch := self.steps_per_epoch) is None:
-            return -(-examples // self.batch_size)
-        epoch, inside = divmod(examples, self.epoch_examples)
-        return epoch * per_epoch + -(-inside // self.batch_size)
+        return self._step_in(self._piece(examples, lambda p: p.start_examples), examples)
 
     def epoch_at(self, step: int) -> float:
         """Epochs seen before update `step`, as a number to plot."""
@@ -97,17 +171,83 @@ class Length:
           counts: (stop − start,), int32, real examples in each batch (the rest is padding).
         """
         t = np.arange(start, stop, dtype=np.int64)
-        if (per_epoch := self.steps_per_epoch) is None:
-            seen = t * self.batch_size
+        at = np.searchsorted([p.start_step for p in self.pieces], t, side='right') - 1
+        first, before, size = (np.array(column, np.int64)[at] for column in zip(*self.pieces, strict=True))
+        made = t - first
+        if self.boundary == 'through':
+            seen = before + made * size
             epochs, offsets = seen // self.epoch_size, seen % self.epoch_size
-            room = np.full_like(t, self.batch_size)
+            room = size
         else:
-            epochs, inside = t // per_epoch, t % per_epoch
-            offsets = inside * self.batch_size
+            # A piece that starts inside an epoch ends with it, before it could have made an epoch's updates.
+            per_epoch = -(-self.epoch_examples // size)
+            inside = made % per_epoch
+            epochs = before // self.epoch_examples + made // per_epoch
+            offsets = before % self.epoch_examples + inside * size
             seen = epochs * self.epoch_examples + offsets
-            room = np.minimum(self.batch_size, self.epoch_examples - offsets)
+            room = np.minimum(size, self.epoch_examples - offsets)
         counts = np.minimum(room, self.total_examples - seen)
         return epochs, offsets, counts.astype(np.int32)
+
+    def examples_before(self, start: int, stop: int) -> np.ndarray:
+        """(stop − start,), int64: `examples_at` of updates start ≤ t < stop, all within the run."""
+        epochs, offsets, _ = self.batches(start, stop)
+        return epochs * self.epoch_examples + offsets
+
+
+@dataclass(frozen=True)
+class Span:
+    """Updates start ≤ t < stop of a run: what a schedule shape stretches over."""
+
+    length: Length
+    start: int
+    stop: int
+
+    @property
+    def steps(self) -> int:
+        """Its number of updates."""
+        return self.stop - self.start
+
+    @property
+    def examples(self) -> int:
+        """Examples seen in it."""
+        return self.length.examples_at(self.stop) - self.length.examples_at(self.start)
+
+    def step_of(
+        self,
+        name: str,
+        *,
+        epochs: float | None = None,
+        examples: float | None = None,
+        fraction: float | Fraction | None = None,
+        steps: int | None = None,
+    ) -> int:
+        """Updates from the span's start to the first θ that has seen at least so much of it.
+
+        Args:
+          name: of the field, for the message.
+          epochs, examples, fraction (of the span's examples), steps: give one.
+
+        Raises:
+          ValueError: it lies outside the span.
+        """
+        if steps is not None:
+            value, wanted, room = steps, steps, self.steps
+        else:
+            value = epochs if epochs is not None else examples if examples is not None else fraction
+            if fraction is not None:
+                wanted = math.ceil(exact(fraction) * self.examples)
+            else:
+                wanted = self.length.examples_of(epochs=epochs, examples=examples)
+            room = self.examples
+        if not 0 <= wanted <= room:
+            epochs_there = self.examples / self.length.epoch_examples
+            raise ValueError(
+                f'{name}={value} lies outside the {self.steps} updates ({epochs_there:g} epochs) that the schedule has'
+            )
+        if steps is not None:
+            return steps
+        return self.length.step_at(self.length.examples_at(self.start) + wanted) - self.start
 
 
 def length(
@@ -140,4 +280,4 @@ def length(
         examples = endless.examples_of(epochs=value)
     else:
         examples = int(value)
-    return Length(epoch_size, batch_size, examples, boundary)
+    return replace(endless, total_examples=examples)

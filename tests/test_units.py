@@ -13,6 +13,8 @@ from bsresearch import schema, units
 from bsresearch.measure import when
 from bsresearch.units import Length
 
+# beartype looks at a random entry of a tuple, also where hypothesis draws a Length.
+pytestmark = pytest.mark.filterwarnings('ignore:Do not use the `random` module')
 quick = settings(deadline=None, database=None, derandomize=True, max_examples=150)
 
 # Hand-written decimals, as a person writes them; most have no exact binary form.
@@ -24,17 +26,21 @@ def lengths(draw) -> Length:
     boundary = draw(st.sampled_from(units.BOUNDARIES))
     epoch_size = draw(st.integers(1, 14))
     batch_size = draw(st.integers(1, epoch_size if boundary == 'drop' else 40))
-    return Length(epoch_size, batch_size, draw(st.integers(1, 70)), boundary)
+    total = draw(st.integers(1, 70))
+    points = [] if boundary == 'drop' else draw(st.lists(st.integers(1, 70), max_size=4, unique=True))
+    changes = tuple((e, draw(st.integers(1, 40))) for e in sorted(points) if e < total)
+    return Length(epoch_size, batch_size, total, boundary, changes)
 
 
 def enumerated(length: Length) -> list[list[tuple[int, int]]]:
     """Every update's (epoch, offset) pairs, walking the stream one example at a time."""
     n, b = length.epoch_size, length.batch_size
     per_epoch = n // b * b if length.boundary == 'drop' else n
+    size = lambda seen: [b, *(new for e, new in length.changes if e <= seen)][-1]
     updates, seen = [[]], 0
     for epoch in itertools.count():
         for offset in range(per_epoch):
-            if len(updates[-1]) == b:
+            if len(updates[-1]) == size(seen - len(updates[-1])):
                 updates.append([])
             updates[-1].append((epoch, offset))
             seen += 1
@@ -86,14 +92,50 @@ def test_positions_are_the_enumerated_ones(length: Length):
 
 @quick
 @given(lengths())
-def test_steps_per_epoch_is_the_enumerated_number(length: Length):
-    """Brute force, over whole epochs; with `through` epochs differ and there is no such number."""
-    if length.boundary == 'through':
-        assert length.steps_per_epoch is None
-        return
-    whole = Length(length.epoch_size, length.batch_size, 3 * length.epoch_examples, length.boundary)
-    starts = [u[0][0] for u in enumerated(whole)]
-    assert [starts.count(e) for e in range(3)] == [whole.steps_per_epoch] * 3
+def test_segments_are_the_enumerated_batch_sizes(length: Length):
+    """Brute force: every update's batch size; segments touch, differ from their neighbours and fill the run."""
+    seen = seen_before(length)[:-1]
+    sizes = [[length.batch_size, *(b for e, b in length.changes if e <= s)][-1] for s in seen]
+    assert [length.batch_size_at(t) for t in range(len(seen))] == sizes
+    runs = [(b, len(list(g))) for b, g in itertools.groupby(sizes)]
+    assert [(b, stop - start) for start, stop, b in length.segments] == runs
+    assert length.segments[0][0] == 0
+    assert length.segments[-1][1] == length.total_steps
+    assert length.examples_before(0, len(seen)).tolist() == seen
+
+
+@quick
+@given(lengths(), st.data())
+def test_a_span_counts_from_its_own_start(length: Length, data: st.DataObject):
+    """Brute force: the first θ of the span that has seen so many of the span's examples."""
+    seen = seen_before(length)
+    start = data.draw(st.integers(0, len(seen) - 2))
+    stop = data.draw(st.integers(start + 1, len(seen) - 1))
+    span = units.Span(length, start, stop)
+    assert (span.steps, span.examples) == (stop - start, seen[stop] - seen[start])
+    own = [s - seen[start] for s in seen[start : stop + 1]]
+    wanted = data.draw(st.integers(0, span.examples))
+    assert span.step_of('x', examples=wanted) == first(own, wanted)
+    assert span.step_of('x', fraction=0.3) == first(own, Fraction(3, 10) * span.examples)
+    assert span.step_of('x', steps=1) == 1
+    for outside in ({'examples': span.examples + 1}, {'fraction': 1.01}, {'steps': span.steps + 1}, {'epochs': -1.0}):
+        with pytest.raises(ValueError, match='x=.* lies outside the'):
+            span.step_of('x', **outside)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'boundary', 'message'),
+    [
+        (((10, 4), (10, 8)), 'through', 'must rise'),
+        (((0, 4),), 'through', 'lie inside the run'),
+        (((30, 4),), 'partial', 'lie inside the run of 30'),
+        (((10, 0),), 'partial', 'batch_size=0'),
+        (((10, 4),), 'drop', 'epoch_boundary=drop with a batch size that changes'),
+    ],
+)
+def test_impossible_changes_of_the_batch_size_are_refused(changes: tuple, boundary: str, message: str):
+    with pytest.raises(ValueError, match=message):
+        Length(10, 2, 30, boundary, changes)
 
 
 @pytest.mark.parametrize(

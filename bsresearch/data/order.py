@@ -38,7 +38,7 @@ def permutation(data_seed: int, num_examples: int, epoch: int) -> np.ndarray:
 def batches(data_seed: int, length: Length, start: int, stop: int) -> Batches:
     """The batches of updates start ≤ t < stop."""
     epochs, offsets, counts = length.batches(start, stop)
-    lane = np.arange(length.batch_size)
+    lane = np.arange(length.batch_size_at(start))
     first = int(epochs[0])
     position = ((epochs - first) * length.epoch_size + offsets)[:, None] + lane
     real = lane < counts[:, None]
