@@ -11,6 +11,7 @@ _CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'A config file.', lock_config=False, accept_new_attributes=True
 )
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Where runs are written, and found again.')
+_SCHEDULE_CSV = flags.DEFINE_string('schedule_csv', None, 'With --dry_run: also write what each update would use.')
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Print the runs that would be made; write nothing.')
 
 
@@ -18,7 +19,9 @@ def main(argv: list[str]) -> None:
     """Runs the command and leaves with its exit code."""
     if len(argv) > 1:
         sys.exit(command.usage(f'unexpected argument {argv[1]!r}'))
-    sys.exit(command.run(flags.FLAGS['config'], _WORKDIR.value, dry_run=_DRY_RUN.value))
+    sys.exit(
+        command.run(flags.FLAGS['config'], _WORKDIR.value, dry_run=_DRY_RUN.value, schedule_csv=_SCHEDULE_CSV.value)
+    )
 
 
 if __name__ == '__main__':

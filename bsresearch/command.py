@@ -10,6 +10,7 @@ from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from bsresearch import estimate, launch, lookup, sweep
+from bsresearch import schedule_csv as schedule_csv_file
 from bsresearch.console import Console
 from bsresearch.plan import Plan
 from bsresearch.store import leases, paths, records
@@ -36,7 +37,7 @@ def parse_flags(argv: list[str]) -> list[str]:
         return flags.FLAGS(argv)
     except flags.UnrecognizedFlagError as e:
         head, *rest = e.flagname.split('.')
-        cure = lookup.nearest(head, ('config', 'workdir', 'dry_run'))
+        cure = lookup.nearest(head, ('config', 'workdir', 'dry_run', 'schedule_csv'))
         sys.exit(usage(f'unknown flag --{".".join([head, *rest])}; {cure}'))
     except flags.Error as e:
         sys.exit(usage(str(e)))
@@ -62,12 +63,14 @@ def use_compilation_cache() -> None:
     jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 
 
-def run(flag: Any, workdir: str | None, *, dry_run: bool) -> int:
-    """Plans the runs of a config and, unless `dry_run`, trains them."""
+def run(flag: Any, workdir: str | None, *, dry_run: bool, schedule_csv: str | None = None) -> int:
+    """Plans the runs of a config and, unless `dry_run`, trains them; `schedule_csv`: also write their schedules."""
     if flag.value is None:
         return usage('--config=<file> is needed, e.g. --config=configs/batch_size_sweep.py')
     if workdir is None and not dry_run:
         return usage('--workdir=<directory> is needed: where runs are written, and found again')
+    if schedule_csv is not None and not dry_run:
+        return usage(f'--schedule_csv={schedule_csv} needs --dry_run: it writes what would be used')
     console = Console()
     try:
         config, overrides = declared(flag)
@@ -78,8 +81,11 @@ def run(flag: Any, workdir: str | None, *, dry_run: bool) -> int:
             paths.check_schema(pathlib.Path(workdir))
         if any(p.dtype == 'float64' for p in plans):
             jax.config.update('jax_enable_x64', True)
+        estimate.check_memory(sweep.groups(plans))
         if dry_run:
             estimate.show(console, plans, sweep.groups(plans))
+        if schedule_csv is not None:
+            console.say(f'{schedule_csv_file.write(pathlib.Path(schedule_csv), plans):,} updates → {schedule_csv}')
     except (ValueError, OSError) as e:
         return usage(str(e))
     if dry_run:
@@ -94,6 +100,8 @@ def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Pl
     try:
         for stage in study.stages(plans):
             launch.launch(workdir, stage, console)
+        if hasattr(study, 'conclude'):
+            study.conclude(workdir, plans, console.say)
     except launch.Stopped as e:
         console.say(f'stopped by {e}; the same command goes on from here')
         return 128 + e.number

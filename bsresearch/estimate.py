@@ -9,7 +9,7 @@ import jax
 
 from bsresearch import resolve
 from bsresearch.console import Console
-from bsresearch.plan import Plan
+from bsresearch.plan import Plan, canonical
 from bsresearch.train import evaluate, events, feed, parallel, program
 from bsresearch.train.state import State
 from bsresearch.train.step import Task
@@ -40,7 +40,8 @@ def group_bytes(plans: Sequence[Plan]) -> tuple[int, int]:
     """
     plan = plans[0]
     data = resolve.dataset(plan.data)
-    task = program.task(plan, data.scale, parallel.platform())
+    largest = max(size for _, _, size in plan.length.segments)
+    task = program.task(plan, data.scale, parallel.platform(), largest)
     state = jax.eval_shape(functools.partial(program.initial, task, plan))
     at_once = (
         len(plans) if parallel.choose(plan.execution['strategy'], len(plans), parallel.platform()) == 'vmap' else 1
@@ -59,6 +60,23 @@ def group_bytes(plans: Sequence[Plan]) -> tuple[int, int]:
     dense = 16 * when.total if plan.recording['record']['dense'] else 0
     disk = len(plans) * (_bytes(state) * (2 + len(when.keep)) + _bytes(state.params) + rows * ROW_BYTES + dense)
     return memory, disk
+
+
+def check_memory(groups: Sequence[Sequence[Plan]]) -> None:
+    """Raises ValueError for a group that the device cannot hold; looks at the largest batch of each model and set."""
+    largest: dict[str, Sequence[Plan]] = {}
+    batch = lambda group: max(size for _, _, size in group[0].length.segments)
+    for group in groups:
+        key = canonical([group[0].model, group[0].data, group[0].dtype, group[0].execution])
+        largest[key] = max(largest.get(key, group), group, key=batch)
+    for group in largest.values():
+        needed, there = group_bytes(group)[0], feed.device_memory()
+        if needed > there:
+            raise ValueError(
+                f'batch_size={batch(group)} with {len(group)} runs in a group needs about {needed / 2**30:,.1f} GiB, '
+                f'the device has {there / 2**30:,.1f}; set config.micro_batch_size, which changes no result, lower '
+                'config.max_replicas, or cap a growing batch with config.batch_schedule.max_batch_size'
+            )
 
 
 def show(console: Console, plans: Sequence[Plan], groups: Sequence[Sequence[Plan]]) -> None:

@@ -93,7 +93,8 @@ def _create(workdir: pathlib.Path, plans: list[Plan]) -> Group:
     directory = paths.group_dir(workdir, plans[0].study, name)
     strategy = parallel.choose(plans[0].execution['strategy'], len(plans), parallel.platform())
     # The engine's own choices are written into the plans: a resume keeps them.
-    micro = program.micro_batch(plans[0], parallel.platform())
+    largest = max(size for _, _, size in plans[0].length.segments)
+    micro = program.micro_batch(plans[0], parallel.platform(), largest)
     plans = [p.executed(micro_batch_size=micro, strategy=strategy) for p in plans]
     group = Group(name, plans, strategy, directory)
     paths.write_json(

@@ -135,7 +135,7 @@ def _end(group: Group, session: Session, outcome: loop.Outcome) -> None:
     """Writes how each run ended, or that it goes on."""
     facts = {
         'seconds': session.clock.summary(),
-        'seconds_per_update': session.recorder.seconds_per_update,
+        'seconds_per_update': session.recorder.pace,
         'step': outcome.step,
         'ended': time.time(),
     }

@@ -8,13 +8,17 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bsresearch import lookup, schema, sections, units
+from bsresearch.optim.policy import Policy
 
 # What may differ between runs that share a compiled program.
 REPLICA_FIELDS = (
-    'seed', 'init_seed', 'data_seed', 'learning_rate', 'momentum', 'weight_decay', 'schedule', 'warmup', 'scaling'
+    'seed', 'init_seed', 'data_seed', 'learning_rate', 'momentum', 'weight_decay', 'schedule', 'momentum_schedule',
+    'weight_decay_schedule', 'warmup', 'scaling', 'average',
 )  # fmt: skip
 # Facts that follow from the rest, or do not determine a result.
-OUTSIDE_ID = ('seed', 'execution', 'recording', 'epoch_size', 'example_shape', 'num_outputs', 'data_checksum')
+OUTSIDE_ID = (
+    'seed', 'execution', 'recording', 'epoch_size', 'example_shape', 'num_outputs', 'data_checksum', 'batch_changes',
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class Plan:
 
     Attributes:
       epoch_size: training examples. total_examples: the run's length. learning_rate: peak, after scaling.
-      warmup: {'examples', 'start', 'convention'}.
+      momentum: None where the learning rate's schedule brings its own. warmup: {'examples', 'start', …}.
+      batch_changes: (examples, batch size), what batch_schedule resolved to. average: {'half_life_examples'}.
       ghost_batch_size: examples in a batch-norm group; None where the model has none.
       example_shape, num_outputs, data_checksum: facts of the data.
       declared: the config it came from, from which a branch resolves anew.
@@ -39,8 +44,9 @@ class Plan:
     epoch_boundary: str
     total_examples: int
     learning_rate: float
-    momentum: float
+    momentum: float | None
     weight_decay: float
+    no_decay: tuple[str, ...]
     data: dict[str, Any]
     model: dict[str, Any]
     dtype: str
@@ -49,8 +55,13 @@ class Plan:
     optimizer: dict[str, Any]
     clip: dict[str, Any]
     schedule: dict[str, Any]
+    momentum_schedule: dict[str, Any]
+    weight_decay_schedule: dict[str, Any]
+    batch_schedule: dict[str, Any]
+    batch_changes: tuple[tuple[int, int], ...]
     warmup: dict[str, Any]
     scaling: dict[str, Any]
+    average: dict[str, Any]
     divergence: dict[str, Any]
     execution: dict[str, Any]
     recording: dict[str, Any]
@@ -62,7 +73,14 @@ class Plan:
     @property
     def length(self) -> units.Length:
         """How its updates cut the example stream."""
-        return units.Length(self.epoch_size, self.batch_size, self.total_examples, self.epoch_boundary)
+        changes = () if self.batch_schedule['as_learning_rate'] else self.batch_changes
+        return units.Length(self.epoch_size, self.batch_size, self.total_examples, self.epoch_boundary, changes)
+
+    @property
+    def policy(self) -> Policy:
+        """Its schedules."""
+        shared = {name: getattr(self, name) for name in Policy._fields if name != 'changes'}
+        return Policy(**shared, changes=self.batch_changes)
 
     def resolved(self) -> dict[str, Any]:
         """All fields but `declared`, as plain values."""
@@ -95,6 +113,8 @@ class Plan:
             del fields['ghost_batch_size']
         if not self.warmup['examples']:
             del fields['warmup']
+        if fields['average']['half_life_examples'] is None:
+            del fields['average']
         return _without_defaults(fields, base)
 
     @functools.cached_property
@@ -106,8 +126,8 @@ class Plan:
         """Plans with the same key can share one compiled program and so a replica group."""
         fields = self.resolved()
         # Runs without weight decay skip a pass over the weights, so they do not mix with those that have some.
-        decays = self.weight_decay > 0
-        return canonical({k: v for k, v in fields.items() if k not in REPLICA_FIELDS} | {'decays': decays})
+        has = {'decays': self.weight_decay > 0, 'averages': self.average['half_life_examples'] is not None}
+        return canonical({k: v for k, v in fields.items() if k not in REPLICA_FIELDS} | has)
 
 
 def _tuples(value: Any) -> Any:

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 Color = tuple[float, float, float, float]
 LineStyle = Literal['-', '--', ':', '-.']
@@ -94,6 +94,29 @@ def palette(batch_sizes: Sequence[int]) -> dict[int, Color]:
     return {b: matplotlib.colormaps['viridis'](float(p)) for b, p in zip(sizes, place, strict=True)}
 
 
+def distinct(count: int) -> list[Color]:
+    """Colours for things without an order: matplotlib's ten, beyond that even along a map."""
+    if count <= 10:
+        return [matplotlib.colormaps['tab10'](i) for i in range(count)]
+    return [matplotlib.colormaps['turbo'](float(p)) for p in np.linspace(0.05, 0.95, count)]
+
+
+def thin(x: np.ndarray, y: np.ndarray, columns: int = 1500) -> np.ndarray:
+    """Indices to draw instead of all: the first, last, lowest and highest point in each of `columns` strips of x.
+
+    The line through them covers the same pixels where a strip is no wider than one.  Strips are even in x: for a
+    logarithmic axis give log x.  Args: x (n,), rising; y (n,), NaN where there is none.
+    """
+    if len(x) <= 4 * columns:
+        return np.arange(len(x))
+    strip = np.minimum(((x - x[0]) / (np.ptp(x) or 1.0) * columns).astype(int), columns - 1)
+    order = np.lexsort((y, strip))  # NaN comes last in its strip
+    ends = np.flatnonzero(np.diff(strip, prepend=-1, append=columns))
+    first, last = ends[:-1], ends[1:] - 1
+    known = np.maximum(np.add.reduceat(~np.isnan(y), first) - 1, 0)
+    return np.unique(np.concatenate([first, last, order[first], order[first + known]]))
+
+
 def line(ax: Axes, points: pd.DataFrame, x: str, color: Color, style: LineStyle = '-') -> None:
     """A mean with its interval as a band, from a table of `summary.over_seeds`; no band where there is no interval.
 
@@ -144,6 +167,26 @@ def y_axis(
         ax.yaxis.set_minor_formatter(NullFormatter())
 
 
+def held_axis(ax: Axes, values: np.ndarray, at_values: bool = False) -> None:
+    """The y axis of values held for many updates: logarithmic if they grow or fall by factors.
+
+    That is: by 10 in at most 50 values (steps), or by 20 with the median below a quarter of the largest.  With
+    `at_values` up to 6 of them are the ticks.
+    """
+    values = values[np.isfinite(values)]
+    levels = np.unique(values)
+    if not len(levels):
+        return
+    ratio = levels[-1] / levels[0] if levels[0] > 0 else 1.0
+    if (ratio >= 10 and len(levels) <= 50) or (ratio >= 20 and np.median(values) < levels[-1] / 4):
+        ax.set_yscale('log')
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    if at_values and len(levels) <= 6:
+        ax.yaxis.set_major_locator(FixedLocator(levels.tolist()))
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_formatter(StrMethodFormatter('{x:,g}'))
+
+
 def x_axis(ax: Axes, label: str) -> None:
     """A column's x axis. Updates at different batch sizes are orders of magnitude apart: logarithmic."""
     ax.set_xlabel(label)
@@ -159,18 +202,31 @@ def legends(
     colors: Mapping[int, Color],
     styles: Mapping[str, LineStyle],
     remarks: Sequence[Sequence[Remark]],
+    markers: Mapping[str, str] | None = None,
 ) -> None:
-    """Below all: one legend for colours (batch sizes) and line styles; below each column its remarks on arms."""
+    """Below all: a legend of colours (batch sizes), line styles and markers; below each column its remarks on arms."""
     for ax, of_column in zip(bottom, remarks, strict=True):
         marks = [Line2D([], [], color=r.color, marker=r.marker, linestyle='none', label=r.text) for r in of_column]
         if marks:
             ax.legend(handles=marks, loc='upper center', bbox_to_anchor=(0.5, -0.25), ncols=2, handletextpad=0.2)
     handles = [Line2D([], [], color=c, label=f'B = {b:,}') for b, c in colors.items()]
     handles += [Line2D([], [], color='0.35', linestyle=s, label=name) for name, s in styles.items()]
-    ncols = min(len(handles), 5 * len(bottom))
+    handles += [Line2D([], [], color='0.35', linestyle='none', marker=m, label=n) for n, m in (markers or {}).items()]
+    # Names of markers are longer than B = 16.
+    ncols = min(len(handles), int((3.5 if markers else 5) * len(bottom)))
     fig.legend(handles=handles, loc='outside lower center', ncols=ncols)
     lines = -(-len(handles) // ncols) + max(-(-len(of_column) // 2) for of_column in remarks)
     fig.set_figheight(fig.get_figheight() + LINE_HEIGHT * lines + 0.4)
+
+
+def list_below(fig: Figure, colors: Mapping[str, Color], most: int = 12) -> None:
+    """A legend below all, one line per name; beyond `most` only their number."""
+    handles = [Line2D([], [], color=c, label=name) for name, c in colors.items()]
+    if len(handles) > most:
+        rest = Line2D([], [], linestyle='none', label=f'… and {len(handles) - most + 1} more')
+        handles = [*handles[: most - 1], rest]
+    fig.legend(handles=handles, loc='outside lower center', ncols=1)
+    fig.set_figheight(fig.get_figheight() + LINE_HEIGHT * len(handles) + 0.2)
 
 
 def save(fig: Figure, table: pd.DataFrame, directory: pathlib.Path, slug: str) -> list[pathlib.Path]:

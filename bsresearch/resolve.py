@@ -2,16 +2,15 @@
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
-from bsresearch import lookup, models, rng, schema, sections, units
+from bsresearch import lookup, models, optim, resolve_policy, rng, schema, sections, units
 from bsresearch.data import preprocess, select, sources
 from bsresearch.measure import when
-from bsresearch.optim import scaling, schedules
+from bsresearch.optim import schedules
 from bsresearch.plan import Plan
 
 CHOICES = {
@@ -75,15 +74,23 @@ def _check_numbers(c: Mapping[str, Any]) -> None:
         )
 
 
-def _ghost(c: Mapping[str, Any], model: Mapping[str, Any]) -> int | None:
-    """The batch-norm group resolved, and the batch and micro-batch checked against it."""
+def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> Any:
+    """Shapes of the weights: the model is built to be refused before anything is written; training builds its own."""
+    own = {k: v for k, v in model.items() if k != 'name'}
+    module = sections.part('model', model['name'])(num_outputs, **own)
+    return jax.eval_shape(lambda key: models.init(module, key, shape), rng.key(0, 'init'))[0]
+
+
+def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length) -> int | None:
+    """The batch-norm group resolved, and every batch and the micro-batch checked against it."""
     if not model.get('batch_norm'):
         return None
     ghost, micro = c['ghost_batch_size'] or c['batch_size'], c['micro_batch_size']
-    if c['batch_size'] % ghost:
-        raise ValueError(
-            f'batch_size={c["batch_size"]} is not a whole number of batch-norm groups of ghost_batch_size={ghost}'
-        )
+    for _, _, size in length.segments:
+        if size % ghost:
+            raise ValueError(
+                f'batch_size={size} is not a whole number of batch-norm groups of ghost_batch_size={ghost}'
+            )
     if micro is not None and micro % ghost:
         raise ValueError(
             f'micro_batch_size={micro} is not a whole number of batch-norm groups of ghost_batch_size={ghost}; '
@@ -92,40 +99,9 @@ def _ghost(c: Mapping[str, Any], model: Mapping[str, Any]) -> int | None:
     return ghost
 
 
-def _warmup(c: Mapping[str, Any], length: units.Length) -> dict[str, Any]:
-    """The warm-up's length in examples."""
-    w = c['warmup']
-    given = {k: w[k] for k in ('epochs', 'examples', 'steps') if w[k]}
-    if len(given) > 1:
-        raise ValueError(f'config.warmup needs at most one of epochs, examples, steps; given {given}')
-    if w['convention'] not in schedules.CONVENTIONS:
-        raise ValueError(
-            f'config.warmup.convention={w["convention"]!r}: allowed are {", ".join(schedules.CONVENTIONS)}'
-        )
-    if any(v < 0 for v in given.values()) or not 0 <= w['start'] <= 1:
-        raise ValueError(f'config.warmup={w}: a length of at least 0 and a start in [0, 1] are needed')
-    if 'steps' in given:
-        examples = replace(length, total_examples=2**62).examples_at(given['steps'])
-    else:
-        examples = length.examples_of(epochs=given.get('epochs', 0)) or given.get('examples', 0)
-    if examples > length.total_examples:
-        raise ValueError(f'config.warmup {given} is longer than the run ({length.total_examples} examples)')
-    return {'examples': examples, 'start': w['start'], 'convention': w['convention']}
-
-
-def _scaled(c: Mapping[str, Any], rule: dict[str, Any]) -> float:
-    reference = rule['reference_batch_size']
-    if rule['name'] == 'none':
-        return float(c['learning_rate'])
-    if reference is None or reference < 1:
-        raise ValueError(
-            f'scaling.name={rule["name"]!r} needs scaling.reference_batch_size, the batch size at which '
-            f'learning_rate={c["learning_rate"]} holds; given {reference}'
-        )
-    return getattr(scaling, rule['name'])(float(c['learning_rate']), c['batch_size'] / reference)
-
-
-def _recording(c: Mapping[str, Any], length: units.Length, ghost: int | None) -> dict[str, Any]:
+def _recording(
+    c: Mapping[str, Any], schedule: Mapping[str, Any], length: units.Length, ghost: int | None
+) -> dict[str, Any]:
     """The recording sections, checked against the run's length."""
     for field in ('record', 'norms', 'evaluate', 'checkpoint', 'keep'):
         when.points(c[field], length, f'config.{field}')
@@ -146,7 +122,22 @@ def _recording(c: Mapping[str, Any], length: units.Length, ghost: int | None) ->
                 f'use a multiple of {ghost}'
             )
         when.points(spec, length, f'config.measure.{name}')
-    return {k: c[k] for k in schema.RECORDING}
+    return {k: c[k] for k in schema.RECORDING} | {'snapshots': _snapshots(c['snapshots'], schedule, length)}
+
+
+def _snapshots(spec: Mapping[str, Any], schedule: Mapping[str, Any], length: units.Length) -> dict[str, Any]:
+    """With the ends of cycles as update numbers, so that runs of one group agree on them."""
+    when.points(spec, length, 'config.snapshots')
+    if not spec['cycle_ends']:
+        return dict(spec)
+    if schedule['name'] != 'warm_restarts':
+        raise ValueError(
+            f'config.snapshots.cycle_ends=True needs schedule.name=warm_restarts, which has cycles; this one is '
+            f'{schedule["name"]!r}. Name the points instead, e.g. config.snapshots.at_epochs=5,10'
+        )
+    keys = lookup.keywords(schedules.cycle_ends)
+    ends = schedules.cycle_ends(units.Span(length, 0, length.total_steps), **{k: schedule[k] for k in keys})
+    return {**spec, 'at_steps': tuple(sorted({*spec['at_steps'], *ends}))}
 
 
 def dataset(data: Mapping[str, Any]) -> select.Dataset:
@@ -157,17 +148,6 @@ def dataset(data: Mapping[str, Any]) -> select.Dataset:
     return select.select(sources.resolve(data['name'], None, own), **picked)
 
 
-def _momentum(c: Mapping[str, Any]) -> float:
-    """The config's momentum, or the optimizer's own."""
-    name = c['optimizer']['name']
-    usual = lookup.module('bsresearch.optim', 'build', name, 'optimizer').MOMENTUM
-    if c['momentum'] and not usual:
-        raise ValueError(
-            f'config.momentum={c["momentum"]} with optimizer.name={name!r}, which has none; use optimizer.name=momentum'
-        )
-    return float(usual if c['momentum'] is None else c['momentum'])
-
-
 def resolve(declared: Mapping[str, Any]) -> Plan:
     """A declared config without axes → a Plan.
 
@@ -176,24 +156,22 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
       FileNotFoundError: the data set is not prepared.
     """
     check_fields(declared)
-    c = declared
-    _check_numbers(c)
+    _check_numbers(declared)
+    c = resolve_policy.stretched(declared)
     parts = {section: sections.complete(section, c[section]) for section in schema.NAMED}
     _at_least(parts['data'], 'config.data', split_seed=0, crop_padding=0)
     data = dataset(parts['data'])
     shape = data.train.inputs.shape[1:]
     preprocess.check(parts['data']['augment'], shape, parts['data']['mean'], parts['data']['std'])
-    # Built here to be refused before anything is written; training builds its own.
-    own = {k: v for k, v in parts['model'].items() if k != 'name'}
-    module = sections.part('model', parts['model']['name'])(data.num_outputs, **own)
-    jax.eval_shape(lambda key: models.init(module, key, shape), rng.key(0, 'init'))
+    params = _parameters(parts['model'], data.num_outputs, shape)
+    optim.check_groups(params, tuple(c['no_decay']), 'config.no_decay')
     if c['tensorboard'] and importlib.util.find_spec('tensorboardX') is None:
         raise ValueError('config.tensorboard=True needs tensorboardX: pip install -r requirements-track.txt')
-    given = {k: c[k] for k in ('total_epochs', 'total_examples', 'total_steps')}
-    length = units.length(len(data.train.labels), c['batch_size'], c['epoch_boundary'], **given)
-    momentum, ghost = _momentum(c), _ghost(c, parts['model'])
-    warm = _warmup(c, length)
-    schedules.table(parts['schedule'], warm, 1.0, length, 0, 1)
+    found = resolve_policy.resolve(c, parts, len(data.train.labels))
+    length, policy = found.length, found.policy
+    ghost = _ghost(c, parts['model'], length)
+    parts |= {'optimizer': found.optimizer}
+    sections.part('optimizer', found.optimizer['name'])(**{k: v for k, v in found.optimizer.items() if k != 'name'})
     return Plan(
         study=c['study'],
         seed=c['seed'],
@@ -204,17 +182,20 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
         epoch_size=length.epoch_size,
         epoch_boundary=c['epoch_boundary'],
         total_examples=length.total_examples,
-        learning_rate=_scaled(c, parts['scaling']),
-        momentum=momentum,
-        weight_decay=float(c['weight_decay']),
+        learning_rate=policy.learning_rate,
+        momentum=policy.momentum,
+        weight_decay=policy.weight_decay,
+        no_decay=tuple(c['no_decay']),
+        batch_changes=policy.changes,
+        average=found.average,
         **parts,
         dtype=c['dtype'],
         matmul_precision=c['matmul_precision'],
         clip=dict(c['clip']),
-        warmup=warm,
+        warmup=dict(policy.warmup),
         divergence=dict(c['divergence']),
         execution={k: c[k] for k in schema.EXECUTION},
-        recording=_recording(c, length, ghost),
+        recording=_recording(c, parts['schedule'], length, ghost),
         example_shape=tuple(shape),
         num_outputs=data.num_outputs,
         data_checksum=data.checksum,

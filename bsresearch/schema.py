@@ -13,10 +13,13 @@ from bsresearch import lookup
 SCHEMA_VERSION = 1
 
 # Sections whose `name` picks a file or function; their other fields are that part's own, but for the shared ones.
-NAMED = ('data', 'model', 'optimizer', 'loss', 'schedule', 'scaling')
+NAMED = (
+    'data', 'model', 'optimizer', 'loss', 'schedule', 'momentum_schedule', 'weight_decay_schedule', 'batch_schedule',
+    'scaling',
+)  # fmt: skip
 # Outside a run's identity: how it is executed, what is recorded about it.
 EXECUTION = ('strategy', 'max_replicas', 'micro_batch_size', 'data_residence')
-RECORDING = ('record', 'norms', 'evaluate', 'checkpoint', 'keep', 'measure', 'tensorboard')
+RECORDING = ('record', 'norms', 'evaluate', 'checkpoint', 'keep', 'measure', 'snapshots', 'tensorboard')
 
 
 def when(**given: object) -> ConfigDict:
@@ -56,8 +59,9 @@ def defaults() -> Any:
     c.total_steps = config_dict.placeholder(int)
     c.epoch_boundary = 'through'  # through | partial | drop (units.py)
     c.learning_rate = 0.1  # the schedule's peak
-    c.momentum = config_dict.placeholder(float)  # β₁ for Adam; None: the optimizer's own (0.9; 0 for sgd)
+    c.momentum = config_dict.placeholder(float)  # β₁ for Adam; None: the schedule's, or the optimizer's own
     c.weight_decay = 0.0
+    c.no_decay = ()  # parameters without weight decay: 'bias', 'norm', or patterns of their paths ('output/*')
     c.data = ConfigDict(
         dict(
             name='digits',  # an embedded set, or a TFDS set prepared by scripts/prepare_data.py
@@ -76,7 +80,16 @@ def defaults() -> Any:
     c.loss = ConfigDict(dict(name='cross_entropy'))
     c.optimizer = ConfigDict(dict(name='sgd'))
     c.clip = ConfigDict(dict(norm=config_dict.placeholder(float), value=config_dict.placeholder(float)))
-    c.schedule = ConfigDict(dict(name='constant'))
+    # Shapes (optim/schedules) stretch over the run; a factor of what they schedule.
+    c.schedule = ConfigDict(dict(name='constant'))  # of learning_rate; one-cycle and cyclical bring a momentum too
+    c.momentum_schedule = ConfigDict(dict(name='constant'))  # of momentum
+    c.weight_decay_schedule = ConfigDict(dict(name='constant'))  # of weight_decay
+    c.batch_schedule = ConfigDict(
+        dict(
+            name='constant',  # optim/batch_schedules.py
+            as_learning_rate=False,  # keep batch_size, and let the learning rate fall by what B would have grown
+        )
+    )
     c.warmup = ConfigDict(
         dict(
             epochs=config_dict.placeholder(float),  # at most one of these three
@@ -84,9 +97,23 @@ def defaults() -> Any:
             steps=config_dict.placeholder(int),
             start=0.0,  # learning rate at the start, as a fraction of the schedule's
             convention='zero_based',  # zero_based: t/W, first update at `start`; one_based: (t+1)/W
+            shape='gradual',  # gradual: a straight line from `start`; constant: `start` throughout (Goyal et al.)
+            delays_schedule=False,  # True: the schedule begins where the warm-up ends; False: it runs from update 0
         )
     )
-    c.scaling = ConfigDict(dict(name='none', reference_batch_size=config_dict.placeholder(int)))
+    c.scaling = ConfigDict(
+        dict(
+            name='none',  # the rule, a function of optim/scaling.py
+            reference_batch_size=config_dict.placeholder(int),  # B_ref: where the declared numbers hold
+            weight_decay=config_dict.placeholder(str),  # none | linear | sqrt; None: as the rule has it
+            momentum=config_dict.placeholder(str),  # none | half_life | noise_temperature; None: as the rule has it
+            warmup=config_dict.placeholder(str),  # of its length in examples: none | linear | sqrt; None: as the rule
+            regime_adaptation=False,  # lengths and boundaries in epochs or examples times B/B_ref: equal updates
+        )
+    )
+    c.average = ConfigDict(  # exponential moving average of the weights, evaluated beside them as average_*
+        dict(half_life_epochs=config_dict.placeholder(float), half_life_examples=config_dict.placeholder(int))
+    )
     c.divergence = ConfigDict(
         dict(
             loss_factor=config_dict.placeholder(float),  # also diverged: loss above factor × first loss …
@@ -110,6 +137,8 @@ def defaults() -> Any:
     c.keep = when()  # checkpoints that are never removed; the last one always is
     # Every file of bsresearch/measure, off; its own fields (`per_layer`, `batch_size`, …) may stand beside the points.
     c.measure = ConfigDict({name: when() for name in lookup.members('bsresearch.measure', 'build')})
+    c.snapshots = when()  # weights whose predictions are averaged into an ensemble, evaluated as ensemble_*
+    c.snapshots.cycle_ends = False  # also at the end of every cycle of schedule.name=warm_restarts
     c.tensorboard = False  # also write TensorBoard event files (needs tensorboardX)
     # Empty sections, so that nested axes can be given on the command line.
     sections = [name for name, field in c.items() if isinstance(field, ConfigDict)]

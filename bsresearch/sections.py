@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bsresearch import lookup, losses, schema
-from bsresearch.optim import scaling, schedules
+from bsresearch.optim import batch_schedules, scaling, schedules
 
 # Keyword arguments of a part that come from fields of their own.
-_FROM_ELSEWHERE = {'model': ('ghost_batch_size', 'dtype')}
+_FROM_ELSEWHERE = {'model': ('ghost_batch_size', 'dtype'), 'optimizer': ('no_decay',)}
 
 
 def part(section: str, name: str) -> Any:
@@ -23,9 +23,12 @@ def part(section: str, name: str) -> Any:
         package = {'model': 'bsresearch.models', 'optimizer': 'bsresearch.optim'}[section]
         return lookup.module(package, 'build', name, section).build
     members = {
-        'schedule': lambda: lookup.functions(schedules, ('t', 'length')),
+        'schedule': schedules.members,
+        'momentum_schedule': schedules.members,
+        'weight_decay_schedule': schedules.members,
+        'batch_schedule': lambda: lookup.functions(batch_schedules, ('length', 'noise')),
         'loss': lambda: lookup.functions(losses, ('outputs', 'labels')),
-        'scaling': lambda: lookup.functions(scaling, ('learning_rate', 'k')),
+        'scaling': lambda: lookup.functions(scaling, ('base', 'k')),
     }[section]()
     if name not in members:
         raise ValueError(f'unknown {section} {name!r}; {lookup.nearest(name, members)}')

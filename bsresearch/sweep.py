@@ -1,7 +1,8 @@
 """Grids: a declared config with axes → one declared config per run → Plans → replica groups.
 
 `config.sweep.<field>` holds the values of an axis as a tuple; axes multiply. `config.sweep.zip.<field>` holds axes that
-advance together and count as one. A command-line override of a field that is an axis removes that axis.
+advance together and count as one. The values of an axis may be whole sections ({'name': 'step', 'at_fractions': …}).
+A command-line override of a field that is an axis, or lies in a section that is one, removes that axis.
 """
 
 import copy
@@ -86,7 +87,7 @@ def _drop_axes(sweep: dict[str, Any], overridden: Mapping[str, Any]) -> dict[str
                 value = prune(value, '' if path == 'zip' else f'{path}.')
                 if value:
                     kept[key] = value
-            elif path not in fixed:
+            elif not any(p == path or p.startswith(f'{path}.') for p in fixed):
                 kept[key] = value
         return kept
 

@@ -60,10 +60,11 @@ def ours(p: Plan) -> tuple[Turn, float]:
 
     def turn(updates: int) -> float:
         start = time.perf_counter()
-        for done in range(0, updates, feed.capacity):
-            count = min(feed.capacity, updates - done)
+        for done in range(0, updates, feed.capacity(0)):
+            count = min(feed.capacity(0), updates - done)
             data, tables = feed.one(0, done, count)
-            held[0], info, _ = group.call('advance', advance, (held[0], data, tables, keys, np.int32(count)), (0,))
+            args = (held[0], None, data, tables, keys, np.int32(count))
+            held[0], _, info, _ = group.call('advance', advance, args, (0,))
         jax.block_until_ready((held[0], info))
         return time.perf_counter() - start
 
@@ -150,7 +151,7 @@ def compare(model: str, batch_size: int, limit: float) -> None:
     middle = {name: statistics.median(r) for name, r in rates.items()}
     spread = {name: (max(r) - min(r)) / middle[name] for name, r in rates.items()}
     used = middle['ours'] * flops(model, batch_size) / limit
-    micro = program.micro_batch(p, parallel.platform())
+    micro = program.micro_batch(p, parallel.platform(), batch_size)
     print(
         f'{model:4} B={batch_size:<5} micro={micro:<5} ours {middle["ours"]:9,.1f}/s ±{spread["ours"]:4.0%}   torch '
         f'{middle["torch"]:9,.1f}/s ±{spread["torch"]:4.0%}   ratio {middle["ours"] / middle["torch"]:5.2f}   '

@@ -20,7 +20,7 @@ import main
 from bsresearch import command, groups, lookup, plan, schema, sections, sweep
 from bsresearch.data import prepared
 from bsresearch.flat import flatten
-from bsresearch.optim import schedules
+from bsresearch.optim import policy
 from bsresearch.plan import Plan
 from bsresearch.store import paths
 
@@ -79,6 +79,11 @@ def test_the_defaults_that_ids_leave_out_are_fixed():
         'loss.name': 'cross_entropy', 'schedule.name': 'constant', 'clip.norm': None, 'clip.value': None,
         'warmup.start': 0, 'warmup.convention': 'zero_based', 'scaling.name': 'none',
         'scaling.reference_batch_size': None, 'divergence.loss_factor': None, 'divergence.patience': 1,
+        'no_decay': (), 'momentum_schedule.name': 'constant', 'weight_decay_schedule.name': 'constant',
+        'batch_schedule.name': 'constant', 'batch_schedule.as_learning_rate': False, 'warmup.shape': 'gradual',
+        'warmup.delays_schedule': False, 'scaling.weight_decay': None, 'scaling.momentum': None,
+        'scaling.warmup': None, 'scaling.regime_adaptation': False, 'average.half_life_epochs': None,
+        'average.half_life_examples': None,
     }  # fmt: skip
     assert {k: v for k, v in flatten(schema.defaults().to_dict()).items() if k in fixed} == fixed
     parts = {
@@ -98,6 +103,8 @@ def changed_values() -> dict[str, Any]:
     """For each field that makes an id, another value (with what it takes to be allowed)."""
     momentum = {'optimizer.name': 'momentum'}
     step = {'schedule.name': 'step', 'schedule.at_epochs': (1.0,)}
+    grown = {'batch_schedule.name': 'growth', 'batch_schedule.at_epochs': (1.0,)}
+    fixed = {'scaling.reference_batch_size': 16}
     return {
         'seed': {'seed': 1},
         'init_seed': {'init_seed': 1},
@@ -134,6 +141,19 @@ def changed_values() -> dict[str, Any]:
         'warmup.convention': {'warmup.steps': 2, 'warmup.convention': 'one_based'},
         'scaling.name': {'scaling.name': 'sqrt', 'scaling.reference_batch_size': 32},
         'scaling.reference_batch_size': {'scaling.name': 'sqrt', 'scaling.reference_batch_size': 16},
+        'no_decay': {'weight_decay': 1e-4, 'no_decay': ('bias',)},
+        'momentum_schedule.name': {'momentum_schedule.name': 'cosine'},
+        'weight_decay_schedule.name': {'weight_decay_schedule.name': 'cosine'},
+        'batch_schedule.name': grown,
+        'batch_schedule.as_learning_rate': grown | {'batch_schedule.as_learning_rate': True},
+        'warmup.shape': {'warmup.steps': 2, 'warmup.shape': 'constant'},
+        'warmup.delays_schedule': {'warmup.steps': 2, 'warmup.delays_schedule': True},
+        'scaling.weight_decay': fixed | {'weight_decay': 1e-4, 'scaling.weight_decay': 'linear'},
+        'scaling.momentum': fixed | momentum | {'scaling.momentum': 'half_life'},
+        'scaling.warmup': fixed | {'warmup.steps': 2, 'scaling.warmup': 'linear'},
+        'scaling.regime_adaptation': fixed | {'scaling.regime_adaptation': True},
+        'average.half_life_epochs': {'average.half_life_epochs': 1.0},
+        'average.half_life_examples': {'average.half_life_examples': 100},
         'divergence.loss_factor': {'divergence.loss_factor': 10.0},
         'divergence.patience': {'divergence.patience': 3},
         'ghost_batch_size': {'model.batch_norm': True, 'ghost_batch_size': 8},
@@ -242,7 +262,7 @@ def test_what_the_engine_chose_is_kept_and_changes_no_id():
 def recorded(p: Plan) -> dict[str, Any]:
     """All numbers of a run, but those that hold its batch size by name, and the rule's own."""
     fields = {k: v for k, v in flatten(p.resolved()).items() if k not in ('batch_size', 'epoch_boundary')}
-    rates = schedules.table(p.schedule, p.warmup, p.learning_rate, p.length, 0, p.length.total_steps)
+    rates = policy.table(p.policy, p.length, 0, p.length.total_steps).learning_rate
     return fields | {'highest': rates.max(), 'lowest': rates.min()}
 
 
@@ -279,7 +299,8 @@ def test_invariant_2_a_named_rule_scales_the_learning_rate_alone_and_is_recorded
     groups.form(tmp_path, [large], pytest.fail)
     stored = paths.read_json(paths.run_dir(tmp_path, 'train', large.id) / 'config.json')
     assert stored['resolved']['learning_rate'] == 0.1 * factor
-    assert stored['resolved']['scaling'] == {'name': rule, 'reference_batch_size': 32}
+    rules = {k: v for k, v in stored['resolved']['scaling'].items() if v}
+    assert rules == {'name': rule, 'reference_batch_size': 32}
     assert stored['declared']['learning_rate'] == 0.1
 
 
@@ -508,10 +529,13 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'misspelt measurement': ({'measure.distanse.every_epochs': 1.0}, "did you mean 'distance'"),
     'misspelt field of a measurement': ({'measure.distance.evry_epochs': 1.0}, "did you mean 'every_epochs'"),
     'unknown model': ({'model.name': 'mpl'}, "unknown model 'mpl'; did you mean 'mlp'? Allowed: cnn, linear, mlp"),
-    'unknown optimizer': ({'optimizer.name': 'lion'}, "unknown optimizer 'lion'; allowed: adam, adamw, momentum, sgd"),
+    'unknown optimizer': (
+        {'optimizer.name': 'shampoo'},
+        "optimizer 'shampoo'; allowed: adadelta, adagrad, adam",
+    ),
     'unknown schedule': ({'schedule.name': 'stepp'}, "unknown schedule 'stepp'; did you mean 'step'?"),
     'unknown loss': ({'loss.name': 'crossentropy'}, "did you mean 'cross_entropy'?"),
-    'unknown scaling': ({'scaling.name': 'log'}, "unknown scaling 'log'; allowed: linear, none, sqrt"),
+    'unknown scaling': ({'scaling.name': 'log'}, "unknown scaling 'log'; allowed: adam_sde, half_life, legw, linear"),
     'unknown initializer': ({'model.init': 'glorot'}, "unknown initializer 'glorot'; allowed: glorot_normal"),
     'unknown strategy': ({'strategy': 'vmpa'}, "config.strategy='vmpa'; did you mean 'vmap'?"),
     'unknown dtype': ({'dtype': 'float16'}, "config.dtype='float16'"),

@@ -37,7 +37,7 @@ def updates(plan: Plan, count: int) -> State:
     data, tables = feed.one(0, 0, count)
     state = program.initial(task, plan)
     advance = jax.jit(functools.partial(program.advance, task, False))
-    return advance(state, data, tables, program.keys(plan), jnp.int32(count))[0]
+    return advance(state, None, data, tables, program.keys(plan), jnp.int32(count))[0]
 
 
 def relative(a: Any, b: Any) -> float:

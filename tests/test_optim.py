@@ -1,57 +1,300 @@
-"""Optimizers: against torch's stored trajectories; clipping against its definition."""
+"""Optimizers: against torch's stored trajectories, NumPy's formulas and optax's own; clipping by its definition."""
 
-import functools
+import collections
 import importlib
+import itertools
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import toy
 
-from bsresearch import lookup
+from bsresearch import lookup, optim
 from bsresearch.optim import Hyper
 from bsresearch.train import program
 from bsresearch.train import step as stepping
 
 GOLDENS = json.loads((pathlib.Path(__file__).parent / 'torch_goldens.json').read_text())
-BUILDS = {
-    'sgd': ('sgd', {}),
-    'momentum': ('momentum', {}),
+MEMBERS = lookup.members('bsresearch.optim', 'build')
+# Names of torch's cases that are not a file's: the file and its settings.
+SETTINGS = {
     'nesterov': ('momentum', {'nesterov': True}),
-    'adam': ('adam', {}),
-    'adamw': ('adamw', {}),
+    'rmsprop_centered': ('rmsprop', {'centered': True}),
+    'rmsprop_momentum': ('rmsprop', {}),
+    'adagrad_initial': ('adagrad', {'initial_accumulator': 0.1}),
 }
 
 
-@pytest.mark.parametrize('decay', [0.0, GOLDENS['decay']])
-@pytest.mark.parametrize('name', sorted(BUILDS))
-def test_updates_are_torchs(name: str, decay: float):
-    """Four updates with changing learning rates, float64, against weights stored from torch."""
-    module, keywords = BUILDS[name]
+def module(name: str) -> Any:
+    return importlib.import_module(f'bsresearch.optim.{name}')
+
+
+def run(transform: optim.Transform, w: Any, gradient: Callable[[int, Any], Any], hypers: list[Any]) -> list[Any]:
+    """Weights after each update, float64; `hypers` are (lr, momentum, weight decay or None)."""
+    found, state = [], None
     with jax.enable_x64(True):
-        transform = importlib.import_module(f'bsresearch.optim.{module}').build(**keywords)
-        w = jnp.asarray(GOLDENS['weights'], jnp.float64)
-        number = functools.partial(jnp.asarray, dtype=jnp.float64)
-        state = None
-        for t, expected in enumerate(GOLDENS['cases'][name][str(decay)]):
-            hyper = Hyper(number(GOLDENS['rates'][t]), number(GOLDENS['momenta'][t]), number(decay) if decay else None)
-            tx = transform(hyper)
+        number = lambda x: None if x is None else jnp.asarray(x, jnp.float64)
+        w = jax.tree.map(number, w)
+        for t, hyper in enumerate(hypers):
+            tx = transform(Hyper(*map(number, hyper)))
             state = tx.init(w) if state is None else state
-            gradient = number(GOLDENS['slope']) * w + (t + 1) * number(GOLDENS['drift'])
-            updates, state = tx.update(gradient, state, w)
-            w = w + updates
-            np.testing.assert_allclose(w, expected, rtol=1e-12, atol=1e-15)
+            updates, state = tx.update(jax.tree.map(number, gradient(t, w)), state, w)
+            w = optax.apply_updates(w, updates)
+            found.append(jax.tree.map(np.asarray, w))
+    return found
 
 
-@pytest.mark.parametrize('name', lookup.members('bsresearch.optim', 'build'))
-def test_every_optimizer_keeps_its_contract(name: str):
-    """Jits once for all hyperparameters, maps over replicas, keeps dtypes, is deterministic."""
-    transform = importlib.import_module(f'bsresearch.optim.{name}').build()
-    params = {'a': jnp.arange(3.0), 'b': jnp.ones((2, 2))}
+@pytest.mark.parametrize('decay', [0.0, GOLDENS['decay']])
+@pytest.mark.parametrize(('name', 'course'), [(n, c) for n, courses in GOLDENS['cases'].items() for c in courses])
+def test_updates_are_torchs(name: str, course: str, decay: float):
+    """Four updates with changing learning rates and momenta, float64, against weights stored from torch."""
+    file, settings = SETTINGS.get(name, (name, {}))
+    slope, drift = np.array(GOLDENS['slope']), np.array(GOLDENS['drift'])
+    hypers = [(lr, m, decay or None) for lr, m in zip(GOLDENS['rates'], GOLDENS['momenta'][course], strict=True)]
+    gradient = lambda t, w: slope * np.asarray(w) + (t + 1) * drift
+    found = run(module(file).build(**settings), np.array(GOLDENS['weights']), gradient, hypers)
+    np.testing.assert_allclose(found, GOLDENS['cases'][name][course][str(decay)], rtol=1e-12, atol=1e-15)
+
+
+# The formulas of one parameter tensor: what is subtracted from w. s: its state, 0 at first; t counts from 1; r: whether
+# the tensor has a rate of its own; λ is read only where the formula contains the decay.
+
+
+def _momentum(s: Any, g: Any, lr: float, m: float, **_: Any) -> Any:
+    s['v'] = m * s['v'] + g
+    return lr * s['v']
+
+
+def _nesterov(s: Any, g: Any, lr: float, m: float, **_: Any) -> Any:
+    s['v'] = m * s['v'] + g
+    return lr * (g + m * s['v'])
+
+
+def _inside(s: Any, g: Any, lr: float, m: float, **_: Any) -> Any:
+    s['v'] = m * s['v'] + lr * g
+    return s['v']
+
+
+def _nesterov_inside(s: Any, g: Any, lr: float, m: float, **_: Any) -> Any:
+    s['v'] = m * s['v'] + lr * g
+    return m * s['v'] + lr * g
+
+
+def _adam(s: Any, g: Any, lr: float, m: float, t: int, eps: float = 1e-8, **_: Any) -> Any:
+    s['m'] = m * s['m'] + (1 - m) * g
+    s['n'] = 0.999 * s['n'] + 0.001 * g**2
+    return lr * s['m'] / (1 - m**t) / (np.sqrt(s['n'] / (1 - 0.999**t)) + eps)
+
+
+def _corrected(s: Any, g: Any, lr: float, m: float, t: int, **_: Any) -> Any:
+    s['product'] = m * (s['product'] if t > 1 else 1)
+    return _adam(s, g, lr, m, t) * (1 - m**t) / (1 - s['product'])
+
+
+def _rmsprop(s: Any, g: Any, lr: float, m: float, **_: Any) -> Any:
+    s['n'] = 0.99 * s['n'] + 0.01 * g**2
+    s['v'] = m * s['v'] + g / (np.sqrt(s['n']) + 1e-8)
+    return lr * s['v']
+
+
+def _adagrad(s: Any, g: Any, lr: float, **_: Any) -> Any:
+    s['n'] = s['n'] + g**2
+    return lr * g / (np.sqrt(s['n']) + 1e-10)
+
+
+def _adadelta(s: Any, g: Any, lr: float, **_: Any) -> Any:
+    s['n'] = 0.9 * s['n'] + 0.1 * g**2
+    d = np.sqrt(s['x'] + 1e-6) / np.sqrt(s['n'] + 1e-6) * g
+    s['x'] = 0.9 * s['x'] + 0.1 * d**2
+    return lr * d
+
+
+def _lars(s: Any, g: Any, lr: float, m: float, w: Any, r: bool, **_: Any) -> Any:
+    rate = 0.001 * np.sqrt((w**2).sum()) / np.sqrt((g**2).sum()) if r and w.any() else 1
+    s['v'] = m * s['v'] + lr * rate * g
+    return s['v']
+
+
+def _lamb(s: Any, g: Any, lr: float, m: float, t: int, w: Any, λ: float, **_: Any) -> Any:
+    u = _adam(s, g, 1.0, m, t, eps=1e-6) + λ * w
+    return lr * u * (np.sqrt((w**2).sum()) / np.sqrt((u**2).sum()) if w.any() else 1)
+
+
+def _lion(s: Any, g: Any, lr: float, m: float, **_: Any) -> Any:
+    sign = np.sign(m * s['m'] + (1 - m) * g)
+    s['m'] = 0.99 * s['m'] + 0.01 * g
+    return lr * sign
+
+
+FORMULAS: dict[str, tuple[str, dict[str, Any], Any]] = {
+    'sgd': ('sgd', {}, lambda s, g, lr, **_: lr * g),
+    'momentum': ('momentum', {}, _momentum),
+    'nesterov': ('momentum', {'nesterov': True}, _nesterov),
+    'inside': ('momentum', {'learning_rate_inside': True}, _inside),
+    'nesterov_inside': ('momentum', {'learning_rate_inside': True, 'nesterov': True}, _nesterov_inside),
+    'adam': ('adam', {}, _adam),
+    'adam_corrected': ('adam', {'bias_correction': 'corrected'}, _corrected),
+    'adamw': ('adamw', {}, _adam),
+    'adamw_corrected': ('adamw', {'bias_correction': 'corrected'}, _corrected),
+    'rmsprop': ('rmsprop', {}, _rmsprop),
+    'adagrad': ('adagrad', {}, _adagrad),
+    'adadelta': ('adadelta', {}, _adadelta),
+    'lars': ('lars', {}, _lars),
+    'lamb': ('lamb', {}, _lamb),
+    'lion': ('lion', {}, _lion),
+}
+# How the weight decay enters, where the settings give no choice between both.
+BOTH = ('coupled', 'decoupled')
+DECAYS = {'adamw': ('decoupled',), 'lion': ('decoupled',), 'lamb': ('formula',), 'lars': ('coupled',)}
+HYPERS = [(0.1, 0.95, 0.1), (0.05, 0.85, 0.2), (0.2, 0.9, 0.1), (0.01, 0.8, 0.3), (0.1, 0.6, 0.1)]
+# A bias that starts at 0, as biases do, and paths of several lengths.
+GROUPED = {
+    'dense_0': {'kernel': np.array([[0.5, -1.25], [2.0, 0.1]]), 'bias': np.zeros(2)},
+    'norm_0': {'scale': np.array([1.0, 0.9]), 'bias': np.array([0.2, -0.1])},
+    'output': {'kernel': np.array([[1.5], [-0.5]]), 'bias': np.array([0.3])},
+}
+PATHS = [
+    'dense_0/bias', 'dense_0/kernel', 'norm_0/bias', 'norm_0/scale', 'output/bias', 'output/kernel'
+]  # fmt: skip
+SPARED = {
+    (): [],
+    ('bias',): ['dense_0/bias', 'norm_0/bias', 'output/bias'],
+    ('norm',): ['norm_0/bias', 'norm_0/scale'],
+    ('bias', 'output/*'): ['dense_0/bias', 'norm_0/bias', 'output/bias', 'output/kernel'],
+    ('*/kernel',): ['dense_0/kernel', 'output/kernel'],
+}
+
+
+def slope_and_drift(t: int, w: Any) -> Any:
+    """A gradient that differs between updates, entries and leaves."""
+    return jax.tree.map(lambda x: 0.7 * np.asarray(x) + (t + 1) * (0.1 + 0.05 * np.arange(x.size).reshape(x.shape)), w)
+
+
+def by_hand(formula: Any, enters: str, spared: list[str], not_adapted: list[str]) -> list[Any]:
+    """Weights after each update, leaf by leaf in NumPy."""
+    leaves = jax.tree.map(np.copy, GROUPED)
+    states = {path: collections.defaultdict(float) for path in PATHS}
+    found = []
+    for t, (lr, m, decay) in enumerate(HYPERS):
+        for path in PATHS:
+            layer, leaf = path.split('/')
+            w = leaves[layer][leaf]
+            λ = 0.0 if path in spared else decay
+            g = slope_and_drift(t, w) + (λ * w if enters == 'coupled' else 0)
+            step = formula(states[path], g, lr=lr, m=m, t=t + 1, w=w, λ=λ, r=path not in not_adapted)
+            leaves[layer][leaf] = w - step - (lr * λ * w if enters == 'decoupled' else 0)
+        found.append(jax.tree.map(np.copy, leaves))
+    return found
+
+
+def assert_close(found: Any, expected: Any, rtol: float = 1e-11) -> None:
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-14), found, expected)
+
+
+@pytest.mark.parametrize('no_decay', list(SPARED))
+@pytest.mark.parametrize(
+    ('name', 'enters'), [(n, how) for n, (file, *_) in FORMULAS.items() for how in DECAYS.get(file, BOTH)]
+)
+def test_updates_are_the_formulas(name: str, enters: str, no_decay: tuple[str, ...]):
+    """Every optimizer, with both kinds of weight decay and with groups that have none, against NumPy."""
+    file, settings, formula = FORMULAS[name]
+    not_adapted = SPARED['bias',] + SPARED['norm',] if name == 'lars' else []
+    expected = by_hand(formula, enters, SPARED[no_decay], not_adapted)
+    choice = {} if file in DECAYS else {'decoupled': enters == 'decoupled'}
+    transform = module(file).build(**settings, **choice, no_decay=no_decay)
+    assert_close(run(transform, GROUPED, slope_and_drift, HYPERS), expected)
+
+
+def test_every_optimizer_has_a_formula():
+    assert {file for file, _, _ in FORMULAS.values()} == set(MEMBERS)
+
+
+@pytest.mark.parametrize('spare', [False, True])
+@pytest.mark.parametrize('name', ['lars', 'lars_nesterov', 'lamb', 'lion'])
+def test_updates_are_optaxs(name: str, spare: bool):
+    """Four updates with constant hyperparameters against optax's own optimizer."""
+    groups = ('bias', 'norm') if spare else ()
+    mask = lambda tree: jax.tree.map(lambda found: not found, optim.matches(tree, groups))
+    lars = {'weight_decay_mask': mask, 'trust_ratio_mask': mask, 'trust_coefficient': 0.02, 'eps': 1e-3}
+    own = {'not_adapted': groups, 'trust_coefficient': 0.02, 'epsilon': 1e-3}
+    file, settings, theirs = {
+        'lars': ('lars', own, optax.lars(0.1, 0.2, momentum=0.8, **lars)),
+        'lars_nesterov': ('lars', own | {'nesterov': True}, optax.lars(0.1, 0.2, momentum=0.8, nesterov=True, **lars)),
+        'lamb': ('lamb', {}, optax.lamb(0.1, b1=0.8, weight_decay=0.2, mask=mask)),
+        'lion': ('lion', {}, optax.lion(0.1, b1=0.8, weight_decay=0.2, mask=mask)),
+    }[name]
+    hypers = [(0.1, 0.8, 0.2)] * 4
+    found = run(module(file).build(**settings, no_decay=groups), GROUPED, slope_and_drift, hypers)
+    assert_close(found, run(lambda hyper: theirs, GROUPED, slope_and_drift, hypers))
+
+
+def test_momentum_inside_and_outside_differ_as_the_learning_rate_changes():
+    """Constant gradient, 100 updates, lr 0.04 → 1 → 0.01: 481.7 outside, 496.0 inside; the same under a constant lr."""
+    rates = np.interp(np.arange(100), [0, 30, 100], [0.04, 1.0, 0.01])
+    for course, expected in ((rates, (481.7, 496.0)), (np.ones(100), (910.0 + 90 * 0.9**100,) * 2)):
+        for inside, displacement in zip((False, True), expected, strict=True):
+            transform = module('momentum').build(learning_rate_inside=inside)
+            found = run(transform, np.zeros(1), lambda t, w: np.ones(1), [(lr, 0.9, None) for lr in course])
+            np.testing.assert_allclose(found[-1], [-displacement], atol=0.05)
+
+
+@pytest.mark.parametrize('name', ['adam', 'adamw'])
+def test_bias_correction_under_a_constant_gradient(name: str):
+    """β₁ 0.95, 0.85, 0.85: updates of 1, 0.694, 0.813 learning rates in parity, of 1 when corrected."""
+    slope = np.array([3.0, -0.2])
+    moves = {}
+    for kind, momenta in itertools.product(('parity', 'corrected'), ((0.95, 0.85, 0.85), (0.9, 0.9, 0.9))):
+        transform = module(name).build(bias_correction=kind, epsilon=1e-14)
+        found = run(transform, np.zeros(2), lambda t, w: slope, [(0.5, m, None) for m in momenta])
+        moves[kind, momenta[0]] = -np.diff([np.zeros(2), *found], axis=0) / 0.5
+    one = np.sign(slope) * np.ones((3, 1))
+    np.testing.assert_allclose(moves['corrected', 0.95], one, rtol=1e-12)
+    np.testing.assert_allclose(moves['corrected', 0.9], one, rtol=1e-12)
+    np.testing.assert_allclose(moves['parity', 0.9], one, rtol=1e-12)
+    np.testing.assert_allclose(moves['parity', 0.95], one * [[1.0], [0.694], [0.813]], atol=5e-4)
+
+
+def test_one_layout_of_the_state():
+    """What older checkpoints hold: for the settings there were, the states and updates are those of these chains."""
+    h = Hyper(jnp.float32(0.1), jnp.float32(0.8), jnp.float32(0.2))
+    decay, scale = optax.add_decayed_weights(h.weight_decay), optax.scale(-h.learning_rate)
+    chains = {
+        'sgd': (decay, scale),
+        'momentum': (decay, optax.trace(h.momentum), scale),
+        'adam': (decay, optax.scale_by_adam(h.momentum, 0.999, 1e-8), scale),
+        'adamw': (optax.scale_by_adam(h.momentum, 0.999, 1e-8), decay, scale),
+    }
+    params = jax.tree.map(jnp.float32, GROUPED)
+    for name, parts in chains.items():
+        old, new = optax.chain(*parts), module(name).build()(h)
+        then, now = old.init(params), new.init(params)
+        for _ in range(3):
+            (expected, then), (updates, now) = old.update(params, then, params), new.update(params, now, params)
+            toy.assert_equal((updates, now), (expected, then))
+
+
+def variants(name: str) -> list[dict[str, Any]]:
+    """An optimizer's settings: its defaults, each switch thrown, and groups of parameters."""
+    schema = lookup.keywords(module(name).build)
+    thrown = [{k: not v} for k, v in schema.items() if isinstance(v, bool)]
+    texts = [{'bias_correction': 'corrected'}] if 'bias_correction' in schema else []
+    return [{}, *thrown, *texts, {'no_decay': ('bias',)}, {'no_decay': ('bias', 'no/such')}]
+
+
+@pytest.mark.parametrize(('name', 'settings'), [(n, s) for n in MEMBERS for s in variants(n)], ids=str)
+def test_every_optimizer_keeps_its_contract(name: str, settings: dict[str, Any]):
+    """Jits once for all hyperparameters, maps over replicas, keeps dtypes, is deterministic.
+
+    Its state holds no hyperparameter, and has one layout at the start, later, and with or without weight decay.
+    """
+    transform = module(name).build(**settings)
+    params = {'bias': jnp.arange(3.0), 'kernel': jnp.ones((2, 2))}
     traces = []
 
     @jax.jit
@@ -69,6 +312,74 @@ def test_every_optimizer_keeps_its_contract(name: str):
     mapped = jax.vmap(update, in_axes=(0, None))(stacked, params)
     for r, alone in enumerate((first, second)):
         jax.tree.map(lambda m, a, r=r: np.testing.assert_allclose(m[r], a, rtol=1e-6), mapped, alone)
+    start = transform(hypers[0]).init(params)
+    toy.assert_equal(start, transform(hypers[1]._replace(weight_decay=None)).init(params))
+    kinds = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype), tree)
+    assert kinds(start) == kinds(first[1]) == kinds(update(hypers[0]._replace(weight_decay=None), params)[1])
+
+
+@pytest.mark.parametrize('name', [n for n in MEMBERS if n not in ('lars', 'lamb')])
+def test_no_weight_decay_reads_no_weights(name: str):
+    """LARS and LAMB need their norms."""
+    tx = module(name).build(no_decay=('bias',))(Hyper(jnp.float32(0.1), jnp.float32(0.9), None))
+    gradient = {'kernel': jnp.ones(2)}
+    tx.update(gradient, tx.init(gradient), None)
+
+
+@pytest.mark.parametrize('name', MEMBERS)
+def test_momentum_is_used_as_declared(name: str):
+    """HAS_MOMENTUM: the second update depends on it; MOMENTUM lies in [0, 1), and is 0 where there is none."""
+    member = module(name)
+    # The second gradient is small and of the other sign, so that the momentum decides also for Lion.
+    gradient = lambda t, w: jax.tree.map(lambda x: np.full(x.shape, (1.0, -0.005)[t]), w)
+    ends = [run(member.build(), GROUPED, gradient, [(0.1, m, None)] * 2)[-1] for m in (0.2, 0.9)]
+    same = all(jax.tree.leaves(jax.tree.map(np.array_equal, *ends)))
+    assert same is not member.HAS_MOMENTUM
+    assert 0 <= member.MOMENTUM < 1
+    assert member.HAS_MOMENTUM or member.MOMENTUM == 0
+
+
+# Refused values of every setting that is a number.
+REFUSED = {
+    'beta2': (1.0, -0.1),
+    'alpha': (1.0, -0.1),
+    'rho': (1.0, -0.1),
+    'epsilon': (-1e-8, float('inf'), float('nan')),
+    'trust_coefficient': (0.0, -0.1),
+    'initial_accumulator': (-0.1,),
+}
+
+
+@pytest.mark.parametrize('name', MEMBERS)
+def test_bad_settings_are_refused(name: str):
+    build = module(name).build
+    numbers = [k for k, v in lookup.keywords(build).items() if isinstance(v, float)]
+    for field, value in [(f, v) for f in numbers for v in REFUSED[f]]:
+        with pytest.raises(ValueError, match=rf'optimizer\.{field}={value}: must lie in'):
+            build(**{field: value})
+    if 'epsilon' in numbers and name != 'lars':
+        with pytest.raises(ValueError, match=r'optimizer\.epsilon=0\.0'):
+            build(epsilon=0.0)
+    if 'bias_correction' in lookup.keywords(build):
+        with pytest.raises(ValueError, match=r"optimizer\.bias_correction='torch': allowed are parity, corrected"):
+            build(bias_correction='torch')
+
+
+def test_groups_of_parameters():
+    """By name or by pattern, also on shapes; a pattern of nothing is refused with what there is."""
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, np.float32), GROUPED)
+    for patterns, paths in SPARED.items():
+        found = jax.tree.leaves(optim.matches(shapes, patterns))
+        assert [path for path, hit in zip(PATHS, found, strict=True) if hit] == paths
+        optim.check_groups(shapes, patterns, 'config.optimizer.no_decay')
+    # A name that only begins so, and a whole path where the group wants a module.
+    other = {'debias': {'bias_x': 0}, 'x': {'norm': 0}}
+    assert not any(jax.tree.leaves(optim.matches(other, ('bias', 'norm'))))
+    optim.check_groups(other, ('bias', 'norm'), 'config.optimizer.no_decay')
+    with pytest.raises(
+        ValueError, match=r"config\.optimizer\.no_decay=.*'head/\*' matches no parameter; .*output/bias"
+    ):
+        optim.check_groups(shapes, ('bias', 'head/*'), 'config.optimizer.no_decay')
 
 
 def test_clipping_acts_once_on_the_whole_gradient():

@@ -1,24 +1,38 @@
 """Schedules, warm-up and scaling rules in closed form, at the first, the last and every boundary update."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bsresearch import schema, sections, sweep
-from bsresearch.optim import scaling, schedules
+from bsresearch.optim import policy, scaling
+from bsresearch.optim.policy import Policy
 from bsresearch.units import BOUNDARIES, Length
 
-NO_WARMUP = {'examples': 0, 'start': 0.0, 'convention': 'zero_based'}
+ONCE = {'shape': 'gradual', 'delays_schedule': False}
+NO_WARMUP = {'examples': 0, 'start': 0.0, 'convention': 'zero_based'} | ONCE
 CONSTANT = {'name': 'constant'}
 
 
 def warm(examples: int, start: float = 0.0, convention: str = 'zero_based') -> dict:
-    return {'examples': examples, 'start': start, 'convention': convention}
+    return {'examples': examples, 'start': start, 'convention': convention} | ONCE
+
+
+def declared(schedule: dict, warmup: dict, peak: float = 0.5, **other: Any) -> Policy:
+    batch = {'name': 'constant', 'as_learning_rate': False}
+    usual = {'momentum': 0.9, 'weight_decay': 0.0, 'momentum_schedule': CONSTANT, 'weight_decay_schedule': CONSTANT}
+    fields: Any = {'learning_rate': peak, 'schedule': schedule, 'warmup': warmup, 'batch_schedule': batch}
+    return Policy(**(usual | fields | other))
+
+
+def table(schedule: dict, warmup: dict, peak: float, length: Length, start: int, stop: int) -> np.ndarray:
+    return policy.table(declared(schedule, warmup, peak), length, start, stop).learning_rate
 
 
 def rates(schedule: dict, warmup: dict, length: Length, peak: float = 0.5) -> np.ndarray:
-    return schedules.table(schedule, warmup, peak, length, 0, length.total_steps)
+    return table(schedule, warmup, peak, length, 0, length.total_steps)
 
 
 # --- shapes
@@ -78,7 +92,7 @@ def test_one_declaration_decays_at_the_same_epoch_for_every_batch_size(boundary:
         ({'at_epochs': (3.0,)}, 'lie inside the run of 3 epochs'),
         ({'at_fractions': (1.0,)}, 'lie inside the run'),
         ({'at_fractions': (0.0,)}, 'lie inside the run'),
-        ({'at_epochs': (1.0,), 'factor': 0.0}, 'factor=0.0: must be positive'),
+        ({'at_epochs': (1.0,), 'factor': 0.0}, r'factor=0.0: must lie in \(0'),
     ],
 )
 def test_impossible_steps_are_refused(schedule: dict, message: str):
@@ -153,9 +167,9 @@ def test_warmup_given_in_updates_lasts_that_many_updates(boundary: str, steps: i
     """Closed form: update W is the first at the peak, also where short batches end an epoch (1437 = 44·32 + 29)."""
     changes = {'warmup.steps': steps, 'epoch_boundary': boundary, 'batch_size': 32}
     plan = resolved(**changes)
-    table = schedules.table(plan.schedule, plan.warmup, 1.0, plan.length, 0, 300)
-    np.testing.assert_allclose(table[:steps], np.arange(steps) / steps)
-    assert (table[steps:] == 1).all()
+    found = policy.table(plan.policy, plan.length, 0, 300).learning_rate / plan.learning_rate
+    np.testing.assert_allclose(found[:steps], np.arange(steps) / steps)
+    assert (found[steps:] == 1).all()
 
 
 def test_warmup_longer_than_the_run_is_refused():
@@ -189,15 +203,15 @@ def test_a_table_is_its_updates_one_by_one(schedule: dict, warmup: dict, boundar
     """Invariance, bitwise: any chunk gives the values of the whole, down to single updates."""
     length = Length(10, 3, 70, boundary)
     whole = rates(schedule, warmup, length, 0.1)
-    single = [schedules.table(schedule, warmup, 0.1, length, t, t + 1) for t in range(length.total_steps)]
+    single = [table(schedule, warmup, 0.1, length, t, t + 1) for t in range(length.total_steps)]
     np.testing.assert_array_equal(np.concatenate(single), whole)
-    np.testing.assert_array_equal(schedules.table(schedule, warmup, 0.1, length, 5, 13), whole[5:13])
+    np.testing.assert_array_equal(table(schedule, warmup, 0.1, length, 5, 13), whole[5:13])
 
 
 def test_past_the_end_the_last_value_holds():
     schedule = {'name': 'step', 'factor': 0.1, 'at_epochs': (1.0,)}
     length = Length(10, 5, 20)
-    assert schedules.table(schedule, NO_WARMUP, 0.5, length, 0, 9)[4:].tolist() == [0.5 * 0.1] * 5
+    assert table(schedule, NO_WARMUP, 0.5, length, 0, 9)[4:].tolist() == [0.5 * 0.1] * 5
 
 
 # --- scaling
@@ -206,10 +220,10 @@ def test_past_the_end_the_last_value_holds():
 @pytest.mark.parametrize('k', [0.25, 1.0, 3.0, 64.0])
 def test_scaling_rules(k: float):
     """Closed form: ε, εk, ε√k; all are ε at k = 1."""
-    assert scaling.none(0.1, k) == 0.1
-    assert scaling.linear(0.1, k) == 0.1 * k
-    assert scaling.sqrt(0.1, k) == 0.1 * math.sqrt(k)
-    assert {f(0.1, 1.0) for f in (scaling.none, scaling.linear, scaling.sqrt)} == {0.1}
+    base = scaling.Scaled(0.1, 0.9, 1e-4)
+    assert scaling.none(base, k) == base
+    assert scaling.linear(base, k) == base._replace(learning_rate=0.1 * k)
+    assert scaling.sqrt(base, k) == base._replace(learning_rate=0.1 * math.sqrt(k))
 
 
 @pytest.mark.parametrize('reference', [None, 0, -32])
@@ -220,6 +234,6 @@ def test_a_rule_needs_its_reference(reference: int | None):
 
 def test_unknown_rule_lists_the_known():
     with pytest.raises(
-        ValueError, match=r"unknown scaling 'linaer'; did you mean 'linear'\? Allowed: linear, none, sqrt"
+        ValueError, match=r"unknown scaling 'linaer'; did you mean 'linear'\? Allowed: adam_sde, half_life, legw"
     ):
         resolved(**{'scaling.name': 'linaer'})

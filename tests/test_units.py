@@ -3,6 +3,7 @@
 import itertools
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,9 +119,10 @@ def test_a_span_counts_from_its_own_start(length: Length, data: st.DataObject):
     assert span.step_of('x', examples=wanted) == first(own, wanted)
     assert span.step_of('x', fraction=0.3) == first(own, Fraction(3, 10) * span.examples)
     assert span.step_of('x', steps=1) == 1
-    for outside in ({'examples': span.examples + 1}, {'fraction': 1.01}, {'steps': span.steps + 1}, {'epochs': -1.0}):
-        with pytest.raises(ValueError, match='x=.* lies outside the'):
-            span.step_of('x', **outside)
+    outside: list[dict[str, Any]] = [{'examples': span.examples + 1}, {'fraction': 1.01}, {'steps': span.steps + 1}]
+    for point in [*outside, {'epochs': -1.0}]:
+        with pytest.raises(ValueError, match=r'x=.* lies outside the'):
+            span.step_of('x', **point)
 
 
 @pytest.mark.parametrize(

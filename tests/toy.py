@@ -78,14 +78,20 @@ def final(workdir: pathlib.Path, plan: Plan) -> Any:
 
 def checkpoint(workdir: pathlib.Path, plan: Plan, step: int) -> Any:
     """A run's State at a checkpoint."""
+    return item(workdir, plan, step, 'state')
+
+
+def item(workdir: pathlib.Path, plan: Plan, step: int, name: str) -> Any:
+    """A run's part of an item of a checkpoint: `state` or `average`."""
     meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json')
     folder = paths.group_dir(workdir, plan.study, meta['group'])
     task = program.task(plan, 1.0, 'cpu')
     one = jax.eval_shape(lambda: program.initial(task, plan))
+    one = one if name == 'state' else program.initial_average(plan, one)
     like = jax.tree.map(lambda x: np.zeros((meta['replicas'], *x.shape), x.dtype), one)
     with Checkpoints(folder / 'checkpoints') as store:
-        items, _ = store.restore(step, {'state': like})
-    return jax.tree.map(lambda x: x[meta['index']], items['state'])
+        items, _ = store.restore(step, {name: like})
+    return jax.tree.map(lambda x: x[meta['index']], items[name])
 
 
 def rows(workdir: pathlib.Path, plan: Plan) -> list[Mapping[str, Any]]:

@@ -2,15 +2,21 @@
 
 optax keeps injected hyperparameters and schedule counters in the optimizer's state, so a restored branch would go on
 silently with its parent's; here the transform is made anew from the values of update t (traced, so nothing recompiles).
+
+A file also says MOMENTUM, the config's `momentum` where none is given, and HAS_MOMENTUM, whether it reads one at all.
 """
 
+import fnmatch
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import optax
 
 # jax.Array on the device, np.ndarray on the host.
 Array = Any
+PyTree = Any
 
 
 class Hyper(NamedTuple):
@@ -18,7 +24,7 @@ class Hyper(NamedTuple):
 
     learning_rate: after schedule and scaling.
     momentum: μ; β₁ for Adam-like optimizers.
-    weight_decay: coupled (added to the gradient) for SGD and Adam, decoupled for AdamW. None where no run of the group
+    weight_decay: λ; added to the gradient or to the step, as the optimizer's file says. None where no run of the group
       has any: the update then does not read the weights a second time.
     """
 
@@ -29,7 +35,92 @@ class Hyper(NamedTuple):
 
 Transform = Callable[[Hyper], optax.GradientTransformation]
 
+# Groups of parameters by name, from the names on a parameter's path.
+GROUPS: dict[str, Callable[[list[str]], bool]] = {
+    'bias': lambda names: names[-1] == 'bias',
+    'norm': lambda names: any(name.startswith('norm') for name in names[:-1]),
+}
+INTERVALS: dict[str, Callable[[float], bool]] = {
+    '[0, 1)': lambda value: 0 <= value < 1,
+    '(0, ∞)': lambda value: 0 < value < math.inf,
+    '[0, ∞)': lambda value: 0 <= value < math.inf,
+}
 
-def decay(hyper: Hyper) -> optax.GradientTransformation:
-    """Adds λw to what passes through; nothing where there is no weight decay."""
-    return optax.identity() if hyper.weight_decay is None else optax.add_decayed_weights(hyper.weight_decay)
+
+def check(interval: str, **settings: float) -> None:
+    """Raises ValueError, naming the setting, unless each lies in `interval` (of INTERVALS)."""
+    for field, value in settings.items():
+        if not INTERVALS[interval](value):
+            raise ValueError(f'optimizer.{field}={value}: must lie in {interval}')
+
+
+def _path(keys: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(keys, simple=True, separator='/')
+
+
+def _matches(path: str, pattern: str) -> bool:
+    return GROUPS[pattern](path.split('/')) if pattern in GROUPS else fnmatch.fnmatchcase(path, pattern)
+
+
+def matches(params: PyTree, patterns: tuple[str, ...]) -> PyTree:
+    """Which parameters belong to any of the groups: the tree of `params` with a bool per leaf.
+
+    Args:
+      params: arrays or their shapes; only the paths are read.
+      patterns: 'bias' (leaves of that name), 'norm' (all below a module whose name starts so), or glob patterns of the
+        whole path, its names joined by '/' ('output/*'; '*' also stands for several names).
+    """
+    return jax.tree_util.tree_map_with_path(lambda keys, _: any(_matches(_path(keys), p) for p in patterns), params)
+
+
+def check_groups(params: PyTree, patterns: tuple[str, ...], field: str) -> None:
+    """Raises ValueError for a glob pattern that no parameter matches; `field` is how the config names the patterns.
+
+    'bias' and 'norm' may be empty: a network without normalization has no normalization to spare.
+    """
+    paths = [_path(keys) for keys, _ in jax.tree_util.tree_leaves_with_path(params)]
+    for pattern in patterns:
+        if pattern not in GROUPS and not any(_matches(path, pattern) for path in paths):
+            raise ValueError(
+                f'{field}={patterns}: {pattern!r} matches no parameter; '
+                f'use {", ".join(map(repr, GROUPS))} or a glob pattern of {", ".join(paths)}'
+            )
+
+
+def decay(hyper: Hyper, no_decay: tuple[str, ...] = ()) -> optax.GradientTransformation:
+    """Adds λw to what passes through, for all parameters but those of the groups `no_decay`; keeps no state.
+
+    Where there is no weight decay, nothing. (optax.masked would wrap the state, in this case only.)
+    """
+    if hyper.weight_decay is None:
+        return optax.identity()
+    if not no_decay:
+        return optax.add_decayed_weights(hyper.weight_decay)
+
+    def add(updates: PyTree, params: PyTree) -> PyTree:
+        one = lambda spared, u, w: u if spared else u + hyper.weight_decay * w
+        return jax.tree.map(one, matches(params, no_decay), updates, params)
+
+    return optax.stateless(add)
+
+
+def descend(
+    hyper: Hyper, direction: optax.GradientTransformation, *, decoupled: bool, no_decay: tuple[str, ...]
+) -> optax.GradientTransformation:
+    """A step along d with weight decay: w ← w − ε·d(g + λw), or decoupled w ← w − ε·(d(g) + λw).
+
+    Args:
+      direction: d, from gradients to what the learning rate multiplies.
+      decoupled: the decay is not part of the gradient; its factor is ελ, with the scheduled learning rate
+        (Loshchilov & Hutter 2019, arXiv:1711.05101).
+      no_decay: groups without decay, as `matches` takes them.
+    """
+    weights = decay(hyper, no_decay)
+    parts = (direction, weights) if decoupled else (weights, direction)
+    return optax.chain(*parts, optax.scale(-hyper.learning_rate))
+
+
+def adapt(trust_coefficient: float, epsilon: float, not_adapted: tuple[str, ...]) -> optax.GradientTransformation:
+    """Layer-wise rates: u ← u·η‖w‖/(‖u‖ + epsilon); u where ‖w‖ or ‖u‖ is 0 and in the groups `not_adapted`."""
+    ratio = optax.scale_by_trust_ratio(trust_coefficient=trust_coefficient, eps=epsilon)
+    return optax.masked(ratio, lambda tree: jax.tree.map(lambda spared: not spared, matches(tree, not_adapted)))

@@ -1,26 +1,27 @@
 """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101): w ← w − ε(Adam direction + λw). The config's `momentum` is β₁."""
 
-import optax
-
-from bsresearch.optim import Hyper, Transform, decay
+from bsresearch.optim import Transform, adam
 
 # Where the config gives none.
 MOMENTUM = 0.9
+HAS_MOMENTUM = True
 
 
-def build(*, beta2: float = 0.999, epsilon: float = 1e-8) -> Transform:
+def build(
+    *,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+    bias_correction: str = 'parity',
+    no_decay: tuple[str, ...] = (),
+) -> Transform:
     """The transform of one update.
 
     Args:
       beta2: decay of the second moment.
       epsilon: added to the root of the second moment, outside the root.
+      bias_correction: of the first moment: parity | corrected (adam.py).
+      no_decay: groups of parameters without weight decay: 'bias', 'norm', or patterns of the path.
     """
-
-    def transform(hyper: Hyper) -> optax.GradientTransformation:
-        return optax.chain(
-            optax.scale_by_adam(hyper.momentum, beta2, epsilon),
-            decay(hyper),
-            optax.scale(-hyper.learning_rate),
-        )
-
-    return transform
+    return adam.build(
+        beta2=beta2, epsilon=epsilon, bias_correction=bias_correction, decoupled=True, no_decay=no_decay
+    )  # fmt: skip

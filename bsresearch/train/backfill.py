@@ -4,6 +4,8 @@ import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from bsresearch.measure import when
 from bsresearch.plan import Plan
 from bsresearch.resolve import dataset
@@ -61,8 +63,9 @@ def run(
         at_hand = {0, *session.checkpoints.steps()}
         can = {name: at & at_hand for name, at in wanted.items() if name not in stateful}
         session.events.evaluate = can.get(EVALUATION, set())
+        session.events.snapshots = set()
         session.events.measure = {name: can.get(name, set()) for name in session.events.measure}
-        session.recorder.seconds_per_update = metas[0]['seconds_per_update']
+        session.recorder.pace = np.atleast_1d(metas[0]['seconds_per_update']).tolist()
         session.recorder.timed = False
         steps = sorted(set().union(*can.values()))
         for step in steps:

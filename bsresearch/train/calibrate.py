@@ -16,20 +16,25 @@ from bsresearch.train.step import Task
 TARGET_SECONDS = 0.3
 
 
-def seconds_per_update(task: Task, group: Group, feed: Feed, state: Any, keys: Any) -> float:
+def seconds_per_update(
+    task: Task, group: Group, feed: Feed, state: Any, keys: Any, segment: tuple[int, int, int]
+) -> float:
     """Measured on a copy of a state, without compiling, evaluating or saving.
 
     Args:
-      state, keys: of the feed's first replica.
+      task: of the segment's batch size. state, keys: of the feed's first replica.
+      segment: (start, stop, batch size) of the updates to be timed.
     """
-    data, tables = feed.one(0, 0, available := min(feed.capacity, feed.plans[0].length.total_steps))
+    start, stop, _ = segment
+    data, tables = feed.one(0, start, available := min(feed.capacity(start), stop - start))
     advance = functools.partial(program.advance, task, False)
+    average = program.initial_average(feed.plans[0], state)
 
-    def run(state: Any, count: int) -> Any:
-        args = (state, data, tables, keys, np.int32(count))
-        return jax.block_until_ready(group.call('advance/False', advance, args, donate=(0,))[0])
+    def run(carry: Any, count: int) -> Any:
+        args = (*carry, data, tables, keys, np.int32(count))
+        return jax.block_until_ready(group.call('advance/False', advance, args, donate=(0, 1))[:2])
 
-    state = run(jax.tree.map(jnp.array, state), 1)
+    state = run(jax.tree.map(jnp.array, (state, average)), 1)
     count = 1
     while True:
         start = time.perf_counter()

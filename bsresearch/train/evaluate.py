@@ -42,7 +42,7 @@ class Evaluator:
         self.group = group
         self._fn = functools.partial(_evaluate, task, batch_size(plan, parallel.platform()))
         move = feed.to_device if resident else lambda split: split
-        self._splits = {k: resident[k] if k in resident else move(v) for k, v in wanted.items()}
+        self.splits = {k: resident[k] if k in resident else move(v) for k, v in wanted.items()}
 
     def __call__(self, states: Any, alive: list[bool]) -> list[dict[str, float]]:
         """Metrics per replica: `<split>_loss`, `<split>_accuracy`, and the generalization gaps.
@@ -50,8 +50,8 @@ class Evaluator:
         `generalization_gap` = train − test accuracy; `generalization_gap_loss` = test − train loss.
         """
         metrics: list[dict[str, float]] = [{} for _ in alive]
-        for name, split in self._splits.items():
-            parts = [self._arrays(states, block, alive) for block in _blocks(split)]
+        for name, split in self.splits.items():
+            parts = [self._arrays(states, block, alive) for block in blocks(split)]
             for r, row in enumerate(metrics):
                 if alive[r]:
                     loss = np.concatenate([p[r][0] for p in parts]).astype(np.float64)
@@ -75,7 +75,7 @@ def _evaluate(task: Task, size: int, state: State, data: Data) -> Any:
     return program.evaluate(task, size, state.params, state.stats, data)
 
 
-def _blocks(split: Data | Split) -> Iterator[Data]:
+def blocks(split: Data | Split) -> Iterator[Data]:
     """A resident split whole; a streamed one in pieces."""
     if isinstance(split, Data):
         yield split

@@ -24,7 +24,10 @@ class Events:
         # What belongs to an update ends with the last one, T − 1; states end with θ_T.
         self.record = sorted({min(t, self.total - 1) for t in at('record')})
         self.norms = {min(t, self.total - 1) for t in at('norms')}
-        marks = self.evaluate | self.checkpoint | self.keep | {self.total}
+        self.snapshots = set(at('snapshots')) - {0}
+        marks = self.evaluate | self.checkpoint | self.keep | self.snapshots | {self.total}
+        # A chunk has one batch size.
+        marks |= {start for start, _, _ in length.segments}
         for points in self.measure.values():
             marks |= points
         self._marks = sorted(marks)

@@ -15,7 +15,7 @@ import numpy as np
 from bsresearch.data import order
 from bsresearch.data.select import Dataset
 from bsresearch.data.splits import Split
-from bsresearch.optim import Hyper, schedules
+from bsresearch.optim import Hyper, policy
 from bsresearch.plan import Plan
 from bsresearch.train.parallel import Group
 from bsresearch.train.program import Tables
@@ -26,11 +26,15 @@ UPDATES_PER_CHUNK = 2**14
 BYTES_PER_CHUNK = 2**26
 
 
+def device_memory() -> int:
+    """Bytes of memory that the device has."""
+    stats = jax.devices()[0].memory_stats() or {}
+    return stats.get('bytes_limit') or os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+
+
 def memory_for_data() -> int:
     """Bytes of device memory that data may take: a third of what there is."""
-    stats = jax.devices()[0].memory_stats() or {}
-    total = stats.get('bytes_limit') or os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-    return total // 3
+    return device_memory() // 3
 
 
 def resident(residence: str, dataset: Dataset) -> bool:
@@ -39,21 +43,21 @@ def resident(residence: str, dataset: Dataset) -> bool:
     return residence == 'device' or (residence == 'auto' and size <= memory_for_data())
 
 
-def capacity(plan: Plan, on_device: bool) -> int:
+def capacity(plan: Plan, on_device: bool, batch_size: int) -> int:
     """K, updates per chunk at most: a power of two, so that runs of different length share a program."""
-    limit = max(1, min(UPDATES_PER_CHUNK, IDS_PER_CHUNK // plan.batch_size))
+    limit = max(1, min(UPDATES_PER_CHUNK, IDS_PER_CHUNK // batch_size))
     if not on_device:
         example = int(np.prod(plan.example_shape)) * 4
-        limit = max(1, min(limit, BYTES_PER_CHUNK // (plan.batch_size * example)))
+        limit = max(1, min(limit, BYTES_PER_CHUNK // (batch_size * example)))
     needed = plan.length.total_steps
     return min(1 << (limit.bit_length() - 1), 1 << max(needed - 1, 0).bit_length())
 
 
 def hyper(plan: Plan, start: int, stop: int, dtype: Any) -> Hyper:
     """The hyperparameters of updates start ≤ t < stop, (stop − start,) each: the very values the step uses."""
-    rates = schedules.table(plan.schedule, plan.warmup, plan.learning_rate, plan.length, start, stop)
-    fixed = lambda value: np.full(stop - start, value, dtype)
-    return Hyper(rates.astype(dtype), fixed(plan.momentum), fixed(plan.weight_decay) if plan.weight_decay else None)
+    values = policy.table(plan.policy, plan.length, start, stop)
+    decay = values.weight_decay.astype(dtype) if plan.weight_decay else None
+    return Hyper(values.learning_rate.astype(dtype), values.momentum.astype(dtype), decay)
 
 
 class Feed:
@@ -62,17 +66,27 @@ class Feed:
     def __init__(self, plans: Sequence[Plan], dataset: Dataset, group: Group, dtype: Any):
         self.plans, self.group, self.dtype = plans, group, dtype
         self.on_device = resident(plans[0].execution['data_residence'], dataset)
-        self.capacity = capacity(plans[0], self.on_device)
         self._host = dataset.train
         self.data = to_device(dataset.train) if self.on_device else None
 
+    def capacity(self, start: int) -> int:
+        """K, updates per chunk at most, from update `start` on."""
+        return capacity(self.plans[0], self.on_device, self.plans[0].length.batch_size_at(start))
+
     def one(self, r: int, start: int, count: int) -> tuple[Data, Tables]:
-        """Data and padded Tables of replica r for updates start ≤ t < start + count ≤ start + capacity."""
-        plan = self.plans[r]
+        """Data and padded Tables of replica r for updates start ≤ t < start + count ≤ start + capacity(start).
+
+        All of one batch size.
+        """
+        plan, size = self.plans[r], self.capacity(start)
         batches = order.batches(plan.data_seed, plan.length, start, start + count)
         values = hyper(plan, start, start + count, self.dtype)
-        table = Tables(batches.ids, batches.counts, batches.epochs, batches.offsets, values)
-        table = jax.tree.map(self._pad, table)
+        average = None
+        if (half_life := plan.average['half_life_examples']) is not None:
+            seen = plan.length.examples_before(start, start + count)
+            average = policy.average_rate(half_life, seen, batches.counts).astype(self.dtype)
+        table = Tables(batches.ids, batches.counts, batches.epochs, batches.offsets, values, average)
+        table = jax.tree.map(lambda x: np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)]), table)
         if self.data is not None:
             return self.data, table
         data = self.gather(table.ids)
@@ -86,9 +100,6 @@ class Feed:
             tables = jax.tree.map(lambda *xs: np.stack(xs), *tables)
             data = data if self.data is not None else jax.tree.map(lambda *xs: jnp.stack(xs), *data)
         return self.data if self.data is not None else data, tables, values
-
-    def _pad(self, x: np.ndarray) -> np.ndarray:
-        return np.concatenate([x, np.zeros((self.capacity - len(x), *x.shape[1:]), x.dtype)])
 
     def gather(self, rows: np.ndarray) -> Data:
         """Training examples by row, any shape of rows, flattened."""

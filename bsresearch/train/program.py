@@ -14,34 +14,44 @@ from bsresearch.models import layers
 from bsresearch.optim import Hyper
 from bsresearch.plan import Plan
 from bsresearch.train import step as stepping
-from bsresearch.train.state import Array, Batch, Data, Info, Keys, State
+from bsresearch.train.state import Array, Average, Batch, Data, Info, Keys, State
 
 PyTree = Any
 
 
 class Tables(NamedTuple):
-    """What up to K updates read, from the host. ids: (K, B); counts, epochs, offsets: (K,); hyper: (K,) each."""
+    """What up to K updates read, from the host.
+
+    ids: (K, B); counts, epochs, offsets: (K,); hyper: (K,) each; average: (K,), how far the moving average of the
+    weights goes towards the new ones (policy.average_rate), None without one.
+    """
 
     ids: Array
     counts: Array
     epochs: Array
     offsets: Array
     hyper: Hyper
+    average: Array | None
 
 
-def micro_batch(plan: Plan, platform: str) -> int:
+def micro_batch(plan: Plan, platform: str, batch_size: int) -> int:
     """Examples per gradient call: the config's, else on a CPU what keeps a convolution's patches in cache."""
     given, ghost = plan.execution['micro_batch_size'], plan.ghost_batch_size
     if given is not None:
-        return given
+        return min(given, batch_size)
     hint = getattr(importlib.import_module(f'bsresearch.models.{plan.model["name"]}'), 'CPU_MICRO_BATCH', None)
-    if platform != 'cpu' or hint is None or plan.batch_size <= hint:
-        return plan.batch_size
+    if platform != 'cpu' or hint is None or batch_size <= hint:
+        return batch_size
     return hint if ghost is None else max(ghost, hint // ghost * ghost)
 
 
-def task(plan: Plan, scale: float, platform: str) -> stepping.Task:
-    """The static parts of a plan's training. `scale`: what stored inputs are divided by."""
+def task(plan: Plan, scale: float, platform: str, batch_size: int | None = None) -> stepping.Task:
+    """The static parts of a plan's training.
+
+    Args:
+      scale: what stored inputs are divided by.
+      batch_size: of the updates to be made; None: of the first ones.
+    """
     part = lambda section: {k: v for k, v in getattr(plan, section).items() if k != 'name'}
     build = lookup.module('bsresearch.models', 'build', plan.model['name'], 'model').build
     extra = {'ghost_batch_size': plan.ghost_batch_size} if 'ghost_batch_size' in lookup.keywords(build) else {}
@@ -52,7 +62,7 @@ def task(plan: Plan, scale: float, platform: str) -> stepping.Task:
         module=module,
         dtype=dtype,
         loss=functools.partial(getattr(losses, plan.loss['name']), **part('loss')),
-        transform=optimizer.build(**part('optimizer')),
+        transform=optimizer.build(**part('optimizer'), no_decay=plan.no_decay),
         normalize=preprocess.normalizer(scale, tuple(plan.data['mean']), tuple(plan.data['std']), dtype),
         augment=tuple(plan.data['augment']),
         crop_padding=plan.data['crop_padding'],
@@ -60,7 +70,7 @@ def task(plan: Plan, scale: float, platform: str) -> stepping.Task:
         dropout=bool(plan.model.get('dropout')),
         clip_norm=plan.clip['norm'],
         clip_value=plan.clip['value'],
-        micro_batch_size=micro_batch(plan, platform),
+        micro_batch_size=micro_batch(plan, platform, batch_size or plan.batch_size),
     )
 
 
@@ -74,52 +84,76 @@ def initial(t: stepping.Task, plan: Plan) -> State:
     return stepping.init(t, rng.key(plan.init_seed, 'init'), plan.example_shape)
 
 
+def initial_average(plan: Plan, state: State) -> Average | None:
+    """θ_0, where the plan averages weights."""
+    on = plan.average['half_life_examples'] is not None
+    return Average(state.params, state.stats) if on else None
+
+
+def _averaged(average: Average, state: State, rate: jax.Array) -> Average:
+    toward = lambda a, x: a + rate.astype(a.dtype) * (x - a)
+    return jax.tree.map(toward, average, Average(state.params, state.stats))
+
+
 def advance(
     t: stepping.Task,
     norms: bool,
     state: State,
+    average: Average | None,
     data: Data,
     tables: Tables,
     key: Keys,
     count: jax.Array,
-) -> tuple[State, Info, jax.Array]:
+) -> tuple[State, Average | None, Info, jax.Array]:
     """The first `count` updates of `tables`: a loop on the device, of any length, one compiled program.
 
     Returns:
-      the state; Info of (K,) scalars, those past `count` meaningless; () whether all weights are finite.
+      the state and average; Info of (K,) scalars, those past `count` meaningless; () whether all weights are finite.
     """
     size = len(tables.counts)
     none = jnp.zeros((size if norms else 0,), t.dtype)
     out = Info(jnp.zeros((size,), t.dtype), none, none)
 
-    def body(i: jax.Array, carry: tuple[State, Info]) -> tuple[State, Info]:
-        state, out = carry
-        ids, batch_count, epoch, offset, hyper = jax.tree.map(lambda x: x[i], tuple(tables))
+    def body(i: jax.Array, carry: tuple[State, Average | None, Info]) -> tuple[State, Average | None, Info]:
+        state, average, out = carry
+        ids, batch_count, epoch, offset, hyper, rate = jax.tree.map(lambda x: x[i], tuple(tables))
         batch = Batch(ids, batch_count, epoch, offset)
         state, info = stepping.step(t, state, data, batch, Hyper(*hyper), key, norms=norms)
+        average = None if average is None else _averaged(average, state, rate)
         keep = lambda buffer, value: buffer.at[i].set(value) if buffer.size else buffer
-        return state, Info(*map(keep, out, info))
+        return state, average, Info(*map(keep, out, info))
 
-    state, out = jax.lax.fori_loop(0, count, body, (state, out))
+    state, average, out = jax.lax.fori_loop(0, count, body, (state, average, out))
     finite = jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(state.params)]).all()
-    return state, out, finite
+    return state, average, out, finite
 
 
 def evaluate(
     t: stepping.Task, batch_size: int, params: PyTree, stats: PyTree, data: Data
 ) -> tuple[jax.Array, jax.Array]:
     """Loss and correctness of every example, each computed once; (N,) each. The host sums them in float64."""
+    of = lambda outputs, labels: (t.loss(outputs, labels), outputs.argmax(-1) == labels)
+    return _over_examples(t, batch_size, params, stats, data, of)
+
+
+def probabilities(t: stepping.Task, batch_size: int, params: PyTree, stats: PyTree, data: Data) -> jax.Array:
+    """(N, num_outputs) softmax of the outputs for every example."""
+    of = lambda outputs, labels: jax.nn.softmax(outputs)
+    return _over_examples(t, batch_size, params, stats, data, of)
+
+
+def _over_examples(t: stepping.Task, batch_size: int, params: PyTree, stats: PyTree, data: Data, of: Any) -> Any:
+    """`of`(outputs, labels) for all examples, `batch_size` at a time; a tree of (N, …)."""
     total = len(data.labels)
     calls = -(-total // batch_size)
 
-    def block(start: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def block(start: jax.Array) -> Any:
         rows = jnp.minimum(start + jnp.arange(batch_size, dtype=jnp.int32), total - 1)
         outputs, _ = models.apply(t.module, params, stats, t.normalize(data.inputs[rows]), train=False)
-        labels = data.labels[rows]
-        return t.loss(outputs, labels), outputs.argmax(-1) == labels
+        return of(outputs, data.labels[rows])
 
-    loss, correct = jax.lax.map(block, jnp.arange(calls, dtype=jnp.int32) * batch_size)
-    return loss.reshape(-1)[:total], correct.reshape(-1)[:total]
+    found = jax.lax.map(block, jnp.arange(calls, dtype=jnp.int32) * batch_size)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:total], found)
 
 
 def measures(plan: Plan) -> dict[str, Measure]:

@@ -11,6 +11,7 @@ import numpy as np
 from bsresearch.optim import Hyper
 from bsresearch.plan import Plan
 from bsresearch.store.records import Writer
+from bsresearch.units import Length
 
 PHASES = ('updates', 'evaluate', 'measure', 'checkpoint', 'compile', 'calibrate')
 
@@ -61,11 +62,16 @@ class Recorder:
     def __init__(self, plans: Sequence[Plan], directories: Sequence[pathlib.Path], clock: Clock):
         self.plans, self.clock = plans, clock
         self.writers = [Writer(d) for d in directories]
-        self.seconds_per_update = 0.0
+        self.pace: list[float] = [0.0]  # seconds per update, for each segment of the run
         self.timed = True  # rows made after the run carry no wall-clock time
         self.last: list[dict[str, Any]] = [{} for _ in plans]
         self._boards: list[Any] = []
         self._directories = directories
+
+    def _seconds(self, length: Length, step: int) -> float:
+        """Of training alone, up to θ_step."""
+        parts = zip(length.segments, self.pace, strict=True)
+        return sum((min(stop, step) - start) * pace for (start, stop, _), pace in parts if start < step)
 
     def _at(self, r: int, step: int) -> dict[str, Any]:
         length = self.plans[r].length
@@ -73,7 +79,7 @@ class Recorder:
             'step': step,
             'examples': length.examples_at(step),
             'epoch': length.epoch_at(step),
-            'seconds': step * self.seconds_per_update,
+            'seconds': self._seconds(length, step),
         } | ({'wall_seconds': self.clock.wall} if self.timed else {})
 
     def row(self, r: int, step: int, metrics: Mapping[str, Any]) -> None:
@@ -105,6 +111,7 @@ class Recorder:
                 'learning_rate_used': hyper.learning_rate[i],
                 'momentum_used': hyper.momentum[i],
                 'weight_decay_used': 0.0 if hyper.weight_decay is None else hyper.weight_decay[i],
+                'batch_size_used': self.plans[r].length.batch_size_at(step),
             }
             if norms is not None:
                 metrics |= {'gradient_norm': norms[0][i], 'update_norm': norms[1][i]}

@@ -3,7 +3,7 @@
 import functools
 import pathlib
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,6 +16,7 @@ from bsresearch.plan import Plan
 from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.train import calibrate, feed, parallel, program
 from bsresearch.train.divergence import Watch
+from bsresearch.train.ensemble import Ensemble
 from bsresearch.train.evaluate import Evaluator
 from bsresearch.train.events import Events
 from bsresearch.train.record import Clock, Recorder
@@ -59,10 +60,12 @@ class Session:
         self.events = Events(plan)
         self.group = parallel.Group(len(plans), strategy, plan.matmul_precision)
         self.clock = Clock(lambda: self.group.compile_seconds)
-        self.task = program.task(plan, dataset.scale, parallel.platform())
+        self._tasks = {b: program.task(plan, dataset.scale, parallel.platform(), b) for _, _, b in plan.length.segments}
+        self.task = self._tasks[plan.length.batch_size_at(0)]
         self.feed = feed.Feed(plans, dataset, self.group, self.task.dtype)
         resident = {'train': self.feed.data} if self.feed.data is not None else {}
         self.evaluator = Evaluator(self.task, plan, dataset.named(), resident, self.group)
+        self.ensemble = Ensemble(self.task, plan, self.evaluator, self.group, bool(self.events.snapshots))
         self.measures = {n: m for n, m in program.measures(plan).items() if self.events.measure[n]}
         self.keys = self.group.put([program.keys(p) for p in plans])
         self.watches = [Watch(p.divergence['loss_factor'], p.divergence['patience']) for p in plans]
@@ -88,35 +91,45 @@ class Session:
         if found is None:
             self.recorder.rewind([0] * len(self.plans), 0)
             with self.clock.phase('calibrate'):
-                first = jax.tree.map(lambda x: x[0], items['state'])
-                self.recorder.seconds_per_update = calibrate.seconds_per_update(
-                    self.task, self.group, self.feed, first, program.keys(self.plans[0])
-                )
+                self.recorder.pace = self._pace(jax.tree.map(lambda x: x[0], items['state']))
             return 0, False
         meta = found[1]
         self.recorder.rewind(meta['positions'], meta['step'])
-        self.recorder.seconds_per_update = meta['seconds_per_update']
+        self.recorder.pace = np.atleast_1d(meta['seconds_per_update']).tolist()
         for watch, state in zip(self.watches, meta['divergence'], strict=True):
             watch.state = state
         self.clock.resume(meta['seconds'])
         return meta['step'], meta['events_done']
 
+    def _pace(self, state: PyTree) -> list[float]:
+        """Seconds per update of each segment; equal batch sizes are timed once."""
+        timed: dict[int, float] = {}
+        for segment in self.plans[0].length.segments:
+            if (size := segment[2]) not in timed:
+                args = (self._tasks[size], self.group, self.feed, state, program.keys(self.plans[0]), segment)
+                timed[size] = calibrate.seconds_per_update(*args)
+        return [timed[size] for _, _, size in self.plans[0].length.segments]
+
     def load(self, step: int) -> None:
         """The state at a checkpoint (at 0: the initial one), to be looked at and not trained on."""
         items = self._fresh()
         self._keep_initial(items['state'].params)
-        state = items['state'] if step == 0 else self.checkpoints.restore(step, {'state': items['state']})[0]['state']
-        self._place(items | {'state': state})
+        if step:
+            items |= self.checkpoints.restore(step, {name: items[name] for name in ('state', 'average')})[0]
+        self._place(items)
 
     def _fresh(self) -> dict[str, PyTree]:
         """The checkpoint's items at update 0, replicas stacked."""
         states = [jax.jit(functools.partial(program.initial, self.task, p))() for p in self.plans]
         measures = {n: parallel.stack([m.init(s.params) for s in states]) for n, m in self.measures.items()}
-        return {'state': parallel.stack(states)} | {f'measure_{n}': m for n, m in measures.items()}
+        averages = parallel.stack([program.initial_average(p, s) for p, s in zip(self.plans, states, strict=True)])
+        own = {'state': parallel.stack(states), 'average': averages, 'ensemble': self.ensemble.items}
+        return own | {f'measure_{n}': m for n, m in measures.items()}
 
     def _place(self, items: dict[str, PyTree]) -> None:
         put = lambda tree: self.group.put(parallel.unstack(tree, len(self.plans)))
-        self.state = put(items['state'])
+        self.state, self.average = put(items['state']), put(items['average'])
+        self.ensemble.items = items['ensemble']
         self.mstates = {n: put(items[f'measure_{n}']) for n in self.measures}
 
     def _keep_initial(self, params: PyTree) -> None:
@@ -136,7 +149,11 @@ class Session:
         rows: list[dict[str, Any]] = [{} for _ in alive]
         if t in self.events.evaluate:
             with self.clock.phase('evaluate'):
-                for row, found in zip(rows, self.evaluator(self.state, alive), strict=True):
+                for row, found in zip(rows, self._evaluated(alive), strict=True):
+                    row |= found
+        if t in self.events.snapshots:
+            with self.clock.phase('evaluate'):
+                for row, found in zip(rows, self.ensemble.add(self.state, alive), strict=True):
                     row |= found
         with self.clock.phase('measure'):
             for name in self.measures:
@@ -146,6 +163,16 @@ class Session:
         for r, row in enumerate(rows):
             if row and alive[r]:
                 self.recorder.row(r, t, row)
+
+    def _evaluated(self, alive: list[bool]) -> list[dict[str, float]]:
+        rows = self.evaluator(self.state, alive)
+        if self.plans[0].average['half_life_examples'] is not None:
+            swap = lambda state, average: state._replace(params=average.params, stats=average.stats)
+            one = self.group.strategy == 'vmap'
+            averaged = swap(self.state, self.average) if one else list(map(swap, self.state, self.average))
+            for row, found in zip(rows, self.evaluator(averaged, alive), strict=True):
+                row |= {f'average_{k}': v for k, v in found.items()}
+        return rows
 
     def _measure(self, name: str, t: int) -> list[dict[str, Any]]:
         quantity = self.measures[name]
@@ -181,14 +208,17 @@ class Session:
             return
         with self.clock.phase('checkpoint'):
             positions = self.recorder.flush()
-            items = {'state': parallel.stack(self.group.get(self.state))}
+            items = {
+                n: parallel.stack(self.group.get(x)) for n, x in (('state', self.state), ('average', self.average))
+            }
+            items |= {'ensemble': self.ensemble.items}
             items |= {f'measure_{n}': parallel.stack(self.group.get(m)) for n, m in self.mstates.items()}
             meta = {
                 'step': t,
                 'examples': self.plans[0].length.examples_at(t),
                 'events_done': events_done,
                 'positions': positions,
-                'seconds_per_update': self.recorder.seconds_per_update,
+                'seconds_per_update': self.recorder.pace,
                 'divergence': [w.state for w in self.watches],
                 'seconds': self.clock.summary(),
             }
@@ -205,10 +235,11 @@ class Session:
         data, tables, hyper = self._chunk(t, count)
         with self.clock.phase('updates'):
             start, compiled = time.perf_counter(), self.group.compile_seconds
-            fn = functools.partial(program.advance, self.task, norms)
-            args = (self.state, data, tables, self.keys, np.int32(count))
-            mapped = (True, self.feed.data is None, True, True, False)
-            result = self.group.map(f'advance/{norms}', fn, args, mapped, donate=(0,), alive=alive)
+            task = self._tasks[self.plans[0].length.batch_size_at(t)]
+            fn = functools.partial(program.advance, task, norms)
+            args = (self.state, self.average, data, tables, self.keys, np.int32(count))
+            mapped = (True, True, self.feed.data is None, True, True, False)
+            result = self.group.map(f'advance/{norms}', fn, args, mapped, donate=(0, 1), alive=alive)
             if t + count < self.events.total:
                 self._ahead = (t + count, n := self._span(t + count)[0]), self.feed.chunk(t + count, n)
             infos, finite = self._collect(result, count)
@@ -224,9 +255,10 @@ class Session:
         return count
 
     def _span(self, t: int) -> tuple[int, bool]:
-        group_seconds = self.recorder.seconds_per_update * len(self.plans)
+        starts = [start for start, _, _ in self.plans[0].length.segments]
+        group_seconds = self.recorder.pace[bisect_right(starts, t) - 1] * len(self.plans)
         limit = max(1, int(CHUNK_SECONDS / max(group_seconds, 1e-9)))
-        return self.events.span(t, min(self.feed.capacity, limit))
+        return self.events.span(t, min(self.feed.capacity(t), limit))
 
     def _chunk(self, t: int, count: int) -> Any:
         """The chunk made while the device worked, if it is the one wanted."""
@@ -237,11 +269,12 @@ class Session:
         """Takes the new state; waits for the scalars of each replica (None for one that was passed over)."""
         cut = lambda info: jax.tree.map(lambda x: np.asarray(x)[..., :count], info)
         if self.group.strategy == 'vmap':
-            self.state, info, finite = result
+            self.state, self.average, info, finite = result
             return parallel.unstack(cut(info), len(self.plans)), [bool(f) for f in np.asarray(finite)]
-        self.state = [old if new is None else new[0] for old, new in zip(self.state, result, strict=True)]
-        infos = [None if x is None else cut(x[1]) for x in result]
-        return infos, [x is None or bool(x[2]) for x in result]
+        kept = lambda old, i: [o if new is None else new[i] for o, new in zip(old, result, strict=True)]
+        self.state, self.average = kept(self.state, 0), kept(self.average, 1)
+        infos = [None if x is None else cut(x[2]) for x in result]
+        return infos, [x is None or bool(x[3]) for x in result]
 
     def _record(self, r: int, t: int, info: Any, norms: bool, hyper: Any, finite: bool) -> None:
         watch, count = self.watches[r], len(info.loss)

@@ -21,6 +21,13 @@ class State(NamedTuple):
     opt_state: PyTree
 
 
+class Average(NamedTuple):
+    """Moving averages of weights and model statistics; of θ_0 before the first update. None without averaging."""
+
+    params: PyTree
+    stats: PyTree
+
+
 class Data(NamedTuple):
     """Examples on the device. inputs: (N, *example_shape), stored dtype; labels: (N,) int32."""
 

@@ -1,0 +1,298 @@
+"""LR range test → where to train: fastai's four rules on the smoothed loss, Smith's reading of the accuracy.
+
+Every rule is a convention.  fastai's were made for about 100 updates: they drop the first tenth of those planned and
+the last 5, smooth over 1/(1 − β) = 50 and compare slopes 15 apart, whatever the batch size.  A rule that finds nothing
+gives None and a note; one whose answer hangs on where the tested range begins or ends is named in `edge`.
+
+Reference: fastai 2.8, callback/schedule.py (`LRFinder`, `Learner.lr_find`); Smith, arXiv:1506.01186, 3.3.
+"""
+
+import pathlib
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bsresearch.analysis import arms
+from bsresearch.store import paths, records
+
+STUDY = 'lr_range'
+BETA, BLOWN_UP, SKIP_END = 0.98, 4.0, 5  # fastai's
+ACCURACIES = ('validation_accuracy', 'test_accuracy')  # Smith's bounds are read off the first that was recorded
+EVALUATED = (*ACCURACIES, 'validation_loss', 'test_loss')
+
+
+def smooth(losses: np.ndarray, beta: float = BETA) -> np.ndarray:
+    """Debiased exponential average, as fastai's: s_k = Σ_{j≤k} (1 − β) β^{k−j} L_j / (1 − β^{k+1}).  (n,) → (n,).
+
+    A loss that is not finite spoils all that follow, as it does there.
+    """
+    average, smoothed = 0.0, np.empty(len(losses))
+    for k, loss in enumerate(np.asarray(losses, float)):
+        average = loss + beta * (average - loss)
+        smoothed[k] = average / (1 - beta ** (k + 1))
+    return smoothed
+
+
+def cut(smoothed: np.ndarray, factor: float = BLOWN_UP) -> int:
+    """How many points fastai would have: up to and with the first above factor × the best so far; all if none is."""
+    above = np.flatnonzero(smoothed > factor * np.fmin.accumulate(smoothed)) if len(smoothed) else []
+    return int(above[0]) + 1 if len(above) else len(smoothed)
+
+
+class Pick(NamedTuple):
+    """A rule's answer among points: the index of the learning rate or None, whether it hangs on an end, why none."""
+
+    index: int | None
+    edge: bool = False
+    note: str = ''
+
+
+def steep(lrs: np.ndarray, losses: np.ndarray) -> Pick:
+    """Where the loss falls fastest per log learning rate: arg min ΔL/Δ ln lr, the interval's left end."""
+    if lrs[0] <= 0 or not np.diff(lrs).all():
+        return Pick(None, note='a learning rate is 0, or the same at two updates in a row')
+    slopes = np.diff(losses) / np.diff(np.log(lrs))
+    index = int(slopes.argmin())
+    return Pick(index, index in (0, len(slopes) - 1)) if slopes[index] < 0 else Pick(None, note='the loss never falls')
+
+
+def valley(lrs: np.ndarray, losses: np.ndarray) -> Pick:
+    """Half way through the longest valley: its longest strictly falling subsequence, ℓ losses that end at point e.
+
+    fastai lets the valley begin at e − ℓ, as if its points were neighbours, and goes ⌊ℓ/3⌋ + ⌊ℓ/6⌋ points from there.
+    On the edge where the valley goes on to the last point.
+    """
+    tails: list[float] = []  # the negated highest possible last loss of falling subsequences of length 1, 2, …
+    length = end = 0
+    for i, loss in enumerate(losses):
+        place = bisect_left(tails, -loss)
+        tails[place : place + 1] = [-loss]
+        if place + 1 > length:
+            length, end = place + 1, i
+    if length < 3:
+        return Pick(None, note='the loss has no valley')
+    return Pick(end - length + int(length / 3) + int(length / 3 / 2), end == len(losses) - 1)
+
+
+def minimum(lrs: np.ndarray, losses: np.ndarray) -> Pick:
+    """Where the loss is lowest; the suggestion is a tenth of that learning rate."""
+    index = int(losses.argmin())
+    return Pick(index, index in (0, len(losses) - 1))
+
+
+def slide(lrs: np.ndarray, losses: np.ndarray, apart: int = 15, threshold: float = 0.005) -> Pick:
+    """From the end back while the slopes (per update) of points `apart` apart differ by more than the threshold.
+
+    On the edge where they do not at the end (fastai then gives the 16th point from it), or do so up to the first point.
+    """
+    slopes = np.gradient(losses)
+    alike = np.flatnonzero(np.abs(slopes[apart:] - slopes[:-apart]) <= threshold)  # of the left point
+    first, last = int(alike[-1]) + 1 if len(alike) else 0, len(slopes) - apart - 1
+    return Pick(min(first, last), first == 0 or first > last)
+
+
+# fastai's: the rule, the points it needs, and what the learning rate it picks is divided by.
+RULES: dict[str, tuple[Callable[[np.ndarray, np.ndarray], Pick], int, float]] = {
+    'valley': (valley, 3, 1.0),
+    'slide': (slide, 16, 1.0),
+    'minimum': (minimum, 3, 10.0),
+    'steep': (steep, 3, 1.0),
+}
+FEWEST, BEGIN, TROUBLE, SLOW = 10, 0.1, 0.1, 0.25  # of Smith's reading
+
+
+class Bounds(NamedTuple):
+    """Smith's bounds; by: what limits the upper one, `ragged`, `falls` or `diverged`."""
+
+    base: float | None = None
+    slows: float | None = None
+    max: float | None = None
+    by: str = ''
+    edge: bool = False
+    note: str = ''
+
+
+def smith(lrs: np.ndarray, accuracy: np.ndarray, log: bool = False, diverged: bool = False) -> Bounds:
+    """Smith's reading "by eye", made definite: where accuracy begins to rise, slows, and turns ragged or falls.
+
+    s is the centred median of the n accuracies a over w = max(5, n/16) evaluations (w odd; fewer towards the ends), s*
+    the lowest of its first ⌈w/2⌉, the rise R = max s − s*, which must exceed 4 × the scatter 1.05·median|a_i+1 − a_i|.
+      base: the first point from which on s > s* + BEGIN·R, up to the maximum of s.
+      max: the last point, after base, before an accuracy more than TROUBLE·R below the best that two evaluations in a
+        row had reached: `ragged`, or `falls` where it stays so; without one, if the run diverged, the last point.
+      slows: the first point, w or more before that, over whose next w points s gains, per their width, less than
+        SLOW × its slope since base.  Where accuracy saturates it is far below max; Smith takes the first of both.
+    Slopes are per log learning rate with `log`. All of it is a choice, the constants above all.
+    """
+    n, x = len(lrs), np.log(lrs) if log else lrs
+    if n < FEWEST:
+        return Bounds(note=f'{n} evaluations, {FEWEST} are needed')
+    half, window = max(2, n // 32), 2 * max(2, n // 32) + 1
+    s = np.array([np.median(accuracy[i - w : i + w + 1]) for i in range(n) for w in [min(half, i, n - 1 - i)]])
+    peak = int(s.argmax())
+    start = s[: min(half, peak) + 1].min()
+    rise = s[peak] - start
+    if rise <= 4 * 1.05 * np.median(np.abs(np.diff(accuracy))) + 1e-9:
+        return Bounds(note='accuracy does not rise above its scatter')
+    base = int(np.flatnonzero(s[: peak + 1] <= start + BEGIN * rise)[-1]) + 1
+    best = np.maximum.accumulate(np.minimum(accuracy[1:], accuracy[:-1]))
+    bad = np.append([False, False], accuracy[2:] < best[:-1] - TROUBLE * rise)
+    bad[: base + 1] = False
+    first = int(bad.argmax()) if bad.any() else n
+    slope = lambda i, height, j: (height - s[i]) / (x[j] - x[i])
+    gains = ((i, slope(i, s[i + 1 : i + window + 1].max(), i + window)) for i in range(base + 1, first - window))
+    slows = next((float(lrs[i]) for i, gain in gains if gain < SLOW * slope(base - 1, s[i], i)), None)
+    if first == n and not diverged:
+        note = 'accuracy neither turns ragged nor falls within the tested range'
+        return Bounds(float(lrs[base]), slows, edge=base <= half, note=note)
+    by = 'diverged' if first == n else 'falls' if bad[first:].all() else 'ragged'
+    return Bounds(float(lrs[base]), slows, float(lrs[first - 1]), by, base <= half)
+
+
+class Suggestions(NamedTuple):
+    """By rule a learning rate, or None and a note; `accuracy` is the column that Smith's are read off."""
+
+    valley: float | None
+    slide: float | None
+    minimum: float | None
+    steep: float | None
+    smith_base: float | None
+    smith_slows: float | None
+    smith_max: float | None
+    smith_max_by: str
+    accuracy: str
+    edge: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def updates(rows: pd.DataFrame, dense: Mapping[str, np.ndarray] | None = None, beta: float = BETA) -> pd.DataFrame:
+    """Recorded updates of a run, by its `records.load` or `records.dense`: step, learning_rate, batch_, smoothed_loss.
+
+    Raises:
+      ValueError: there are none, or the learning rate falls: no range test.
+    """
+    if dense:
+        found = pd.DataFrame({k: dense[k] for k in ('learning_rate_used', 'batch_loss')}, dtype=float)
+        found.insert(0, 'step', range(len(found)))
+    elif 'learning_rate_used' in rows and rows['learning_rate_used'].notna().any():
+        kept = ['step', 'learning_rate_used', 'batch_loss']
+        found = rows.loc[rows['learning_rate_used'].notna(), kept].astype(float).sort_values('step', ignore_index=True)
+    else:
+        raise ValueError(f'run {rows["run"].iloc[0]} has no recorded updates; a range test needs learning_rate_used')
+    falls = np.flatnonzero(np.diff(found['learning_rate_used']) < 0)
+    if len(falls):
+        step = int(found['step'].iloc[falls[0] + 1])
+        raise ValueError(f'run {rows["run"].iloc[0]}: its learning rate falls at update {step}; that is no range test')
+    found = found.rename(columns={'learning_rate_used': 'learning_rate'}).astype({'step': int})
+    return found.assign(smoothed_loss=smooth(found['batch_loss'].to_numpy(), beta))
+
+
+def evaluations(rows: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+    """Where the run was evaluated: step, learning_rate (of update t at θ_t, the last one at the end), the measured."""
+    measured = [c for c in EVALUATED if c in rows and rows[c].notna().any()]
+    found = rows.loc[rows[measured].notna().any(axis=1), ['step', *measured]].astype({'step': int})
+    return pd.merge_asof(found.sort_values('step'), points[['step', 'learning_rate']], on='step')
+
+
+def exponential(lrs: np.ndarray) -> bool:
+    """Whether the learning rate grows by a factor per update rather than by a summand."""
+    if len(lrs) < 3 or lrs[0] <= 0 or lrs[-1] <= lrs[0]:
+        return False
+    by_factor, by_summand = np.diff(np.log(lrs)), np.diff(lrs)
+    return bool(by_factor.std() / by_factor.mean() < by_summand.std() / by_summand.mean())
+
+
+def suggest(
+    points: pd.DataFrame, evaluated: pd.DataFrame, planned: int | None = None, diverged: bool = False
+) -> Suggestions:
+    """All rules on one run's `updates` and `evaluations`.
+
+    planned: updates the run was to have; fastai's first tenth is of these. Default: those it has.
+    """
+    found: dict[str, Any] = {}
+    edge, notes = [], []
+    lrs, losses = _seen_by_fastai(points, planned)
+    for name, (rule, fewest, divisor) in RULES.items():
+        few = Pick(None, note=f'{len(lrs)} points are left after trimming, {fewest} are needed')
+        pick = rule(lrs, losses) if len(lrs) >= fewest else few
+        found[name] = None if pick.index is None else float(lrs[pick.index]) / divisor
+        outside = found[name] is not None and found[name] < points['learning_rate'].iloc[0]
+        edge += [name] if pick.edge or outside else []
+        notes += [f'{name}: {pick.note}'] if pick.note else []
+    column = next((c for c in ACCURACIES if c in evaluated), '')
+    bounds = Bounds(note='no accuracy was recorded')
+    if column:
+        # Of evaluations at one learning rate (a staircase), the last tells what it led to.
+        seen = evaluated[['learning_rate', column]].dropna().drop_duplicates('learning_rate', keep='last')
+        rates, accuracy = seen.to_numpy(float).T
+        bounds = smith(rates, accuracy, exponential(points['learning_rate'].to_numpy()), diverged)
+    edge += ['smith_base'] if bounds.edge else []
+    notes += [f'smith: {bounds.note}'] if bounds.note else []
+    found |= {f'smith_{k}': getattr(bounds, k) for k in ('base', 'slows', 'max')}
+    return Suggestions(**found, smith_max_by=bounds.by, accuracy=column, edge=tuple(edge), notes=tuple(notes))
+
+
+def _seen_by_fastai(points: pd.DataFrame, planned: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Learning rates and smoothed losses as `lr_find` gives them to its rules: [num_it//10:-5], up to the first NaN."""
+    steps = points['step'].to_numpy()
+    every = (steps[-1] - steps[0] + 1) / len(steps)  # updates per recorded one
+    first = int((planned or steps[-1] - steps[0] + 1) / every) // 10
+    used = points[: cut(points['smoothed_loss'].to_numpy())][first:-SKIP_END]
+    used = used[used['smoothed_loss'].notna().cummin()]
+    return used['learning_rate'].to_numpy(), used['smoothed_loss'].to_numpy()
+
+
+class Run(NamedTuple):
+    """One run: its row of `arms.Arms.runs`, its `updates`, its `evaluations`, and what they suggest."""
+
+    fields: pd.Series
+    points: pd.DataFrame
+    evaluated: pd.DataFrame
+    suggestions: Suggestions
+
+
+def load(workdir: pathlib.Path, loaded: arms.Arms) -> list[Run]:
+    """The range tests `loaded` by `arms.load(workdir, STUDY)`, but those that have no updates on record yet."""
+    found = []
+    for _, run in loaded.runs.iterrows():
+        rows = loaded.rows[(loaded.rows['run'] == run['run']) & loaded.rows['step'].notna()]
+        dense = records.dense(paths.run_dir(workdir, STUDY, run['run']))
+        if dense or run['status'] in ('done', 'diverged') or rows.get('learning_rate_used', pd.Series()).notna().any():
+            points = updates(rows, dense)
+            evaluated, diverged = evaluations(rows, points), run['status'] == 'diverged'
+            found.append(Run(run, points, evaluated, suggest(points, evaluated, int(run['total_updates']), diverged)))
+    if not found:
+        raise ValueError(f'the range tests in {workdir} have no records yet')
+    return found
+
+
+def table(workdir: pathlib.Path) -> pd.DataFrame:
+    """One row per run: run, fields that vary, status, points, lr_min, lr_max, diverged_at, cut_at, suggestions.
+
+    `lr_max` is the highest used; `diverged_at` the one of the update that diverged (the last used, where that update is
+    not on record); `cut_at` the one at which the smoothed loss exceeded 4 × its best.
+    """
+    loaded = arms.load(workdir, STUDY)
+    fields = [f for f in loaded.by if loaded.runs[f].nunique(dropna=False) > 1 or f == 'batch_size']
+    told = ['weight_decay', *(['seed'] if loaded.runs['seed'].nunique() > 1 else [])]
+    fields += [c for c in told if c in loaded.runs and c not in fields]
+    rows = []
+    for run, points, _, suggestions in load(workdir, loaded):
+        lrs, n = points['learning_rate'].to_numpy(), cut(points['smoothed_loss'].to_numpy())
+        until = lrs[points['step'] <= run['diverged_step']] if run['status'] == 'diverged' else []
+        reached = {'points': len(lrs), 'lr_min': lrs[0], 'lr_max': lrs[-1]}
+        ended = {'diverged_at': until[-1] if len(until) else None, 'cut_at': lrs[n - 1] if n < len(lrs) else None}
+        said = suggestions._asdict() | {'edge': ', '.join(suggestions.edge), 'notes': '; '.join(suggestions.notes)}
+        rows.append({'run': run['run'], **run[fields].to_dict(), 'status': run['status'], **reached, **ended, **said})
+    numbers = ['diverged_at', 'cut_at', *RULES, 'smith_base', 'smith_slows', 'smith_max']
+    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float)).sort_values(fields, ignore_index=True)
+
+
+def text(table: pd.DataFrame) -> str:
+    """The table for a reader, the notes below it."""
+    numbers = table.drop(columns=['accuracy', 'notes'])
+    notes = [f'{run}: {note}' for run, note in zip(table['run'], table['notes'], strict=True) if note]
+    return '\n'.join([numbers.to_string(index=False, float_format='{:.3g}'.format, na_rep='–'), *notes])

@@ -1,0 +1,158 @@
+"""Batch-size schedules: where along the example stream the batch size changes, and to what.
+
+A schedule is a function (length, noise, …) → ((examples, batch size), …), in rising order, for `units.Length`; the
+example stream stays as it is. `noise` gives g(t)/g(0) at every update of the run at its first batch size, without the
+warm-up: what the learning-rate and momentum schedules do to the noise temperature.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from bsresearch.units import Length, Span, exact
+
+Changes = tuple[tuple[int, int], ...]
+Noise = Callable[[], np.ndarray]
+
+
+def constant(length: Length, noise: Noise) -> Changes:
+    """No change."""
+    del length, noise
+    return ()
+
+
+def steps(
+    length: Length,
+    noise: Noise,
+    *,
+    batch_sizes: tuple[int, ...] = (),
+    at_epochs: tuple[float, ...] = (),
+    at_fractions: tuple[float, ...] = (),
+    at_examples: tuple[int, ...] = (),
+) -> Changes:
+    """Any list: from each point on, the next batch size.
+
+    Args:
+      batch_sizes: after the first, which is config.batch_size.
+      at_epochs, at_fractions (of the run's examples), at_examples: the points, as many; give one of the three.
+    """
+    del noise
+    points = _points(length, at_epochs, at_fractions, at_examples)
+    if len(points) != len(batch_sizes):
+        raise ValueError(
+            f'batch_schedule.batch_sizes={batch_sizes}: one for each of the {len(points)} points is needed '
+            '(the first batch size is config.batch_size)'
+        )
+    return tuple(zip(points, batch_sizes, strict=True))
+
+
+def growth(
+    length: Length,
+    noise: Noise,
+    *,
+    factor: float = 2.0,
+    every_epochs: float = 0.0,
+    at_epochs: tuple[float, ...] = (),
+    at_fractions: tuple[float, ...] = (),
+    at_examples: tuple[int, ...] = (),
+    max_batch_size: int | None = None,
+    max_fraction: float = 1.0,
+) -> Changes:
+    """B times `factor` at each point, up to a cap. The learning rate stays as it is scheduled.
+
+    Args:
+      every_epochs, at_epochs, at_fractions, at_examples: the points; give one of the four.
+      max_batch_size: the cap in examples; max_fraction: as a fraction of the training set. The lower one holds.
+    """
+    del noise
+    if not factor > 1:
+        raise ValueError(f'batch_schedule.factor={factor}: must exceed 1')
+    if every_epochs:
+        if every_epochs < 0 or at_epochs:
+            raise ValueError(f'batch_schedule.every_epochs={every_epochs}: positive, and without at_epochs')
+        count = math.ceil(length.total_examples / length.examples_of(epochs=every_epochs)) - 1
+        at_epochs = tuple(every_epochs * (i + 1) for i in range(count))
+    points = _points(length, at_epochs, at_fractions, at_examples)
+    cap = _cap(length, max_batch_size, max_fraction)
+    sizes = [min(cap, round(length.batch_size * factor ** (i + 1))) for i in range(len(points))]
+    return _rising(length.batch_size, points, sizes)
+
+
+def instead_of_decay(
+    length: Length,
+    noise: Noise,
+    *,
+    rung: float = 2.0,
+    changes: int | None = None,
+    max_batch_size: int | None = None,
+    max_fraction: float = 1.0,
+) -> Changes:
+    """B grows where the scheduled noise temperature falls; what B does not take, the learning rate does.
+
+    Smith et al. 2018 (arXiv:1711.00489). With the policy's table (policy.py) the noise temperature at every example is
+    that of the schedule at the first batch size, exactly, whatever the cap, the rungs and rounding to whole examples.
+
+    Args:
+      rung: B changes when it could grow by this factor at least; a continuous decay is followed in such rungs.
+      changes: after so many growths the learning rate decays alone (hybrid arms); None: no limit.
+      max_batch_size, max_fraction: as for `growth`; then the learning rate decays.
+    """
+    if not rung > 1:
+        raise ValueError(f'batch_schedule.rung={rung}: must exceed 1')
+    cap, size = _cap(length, max_batch_size, max_fraction), length.batch_size
+    wanted = np.minimum(cap, np.floor(length.batch_size / noise() + 0.5))
+    found: list[tuple[int, int]] = []
+    update = 0
+    while changes is None or len(found) < changes:
+        due = np.flatnonzero(wanted[update:] >= size * rung)
+        if not len(due) and size < cap and wanted[update:].max() == cap:
+            due = np.flatnonzero(wanted[update:] == cap)  # the last rung may be a short one, up to the cap
+        if not len(due):
+            break
+        update += int(due[0])
+        size = int(wanted[update])
+        found.append((length.examples_at(update), size))
+    if not found and changes != 0:
+        raise ValueError(
+            'batch_schedule.name=instead_of_decay: the schedule lets the noise temperature fall by less than '
+            f'rung={rung:g}, or batch_size={length.batch_size} is at its cap of {cap} already; nothing would grow'
+        )
+    return tuple(found)
+
+
+def _points(
+    length: Length, at_epochs: Sequence[float], at_fractions: Sequence[float], at_examples: Sequence[int]
+) -> list[int]:
+    """The points in examples."""
+    if sum(bool(x) for x in (at_epochs, at_fractions, at_examples)) != 1:
+        raise ValueError(
+            'a batch schedule needs its points in one of at_epochs, at_fractions, at_examples; '
+            f'given {at_epochs}, {at_fractions}, {at_examples}'
+        )
+    span = Span(length, 0, length.total_steps)
+    name = 'batch_schedule.at_'
+    for e in at_epochs:
+        span.step_of(f'{name}epochs', epochs=e)
+    for f in at_fractions:
+        span.step_of(f'{name}fractions', fraction=f)
+    found = [length.examples_of(epochs=e) for e in at_epochs] + list(at_examples)
+    return found + [math.ceil(f * length.total_examples) for f in map(exact, at_fractions)]
+
+
+def _cap(length: Length, max_batch_size: int | None, max_fraction: float) -> int:
+    if not 0 < max_fraction <= 1:
+        raise ValueError(f'batch_schedule.max_fraction={max_fraction}: a fraction of the training set in (0, 1]')
+    cap = min(int(exact(max_fraction) * length.epoch_size), max_batch_size or length.epoch_size)
+    if cap < length.batch_size:
+        raise ValueError(
+            f'batch_schedule: the cap of {cap} examples lies below batch_size={length.batch_size}; raise '
+            'max_batch_size or max_fraction'
+        )
+    return cap
+
+
+def _rising(size: int, points: Sequence[int], sizes: Sequence[int]) -> Changes:
+    """Without the points at which nothing changes any more."""
+    before = [size, *sizes]
+    return tuple((e, b) for e, b, old in zip(points, sizes, before, strict=False) if b != old)

@@ -1,0 +1,187 @@
+"""A policy: the schedules used together (learning rate, momentum or β₁, weight decay, batch size), as tables.
+
+Each is a float64 function of the integer update, tabulated on the host for a chunk of updates and handed to the step,
+which uses those very values; they are what is recorded.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bsresearch.optim import batch_schedules, noise, schedules
+from bsresearch.optim.schedules import Paired
+from bsresearch.units import Length, Span
+
+CONVENTIONS = ('zero_based', 'one_based')
+WARMUPS = ('gradual', 'constant')
+Section = Mapping[str, Any]
+# Updates looked at when a policy is checked: all, or the ends and as many between.
+CHECKED = 2**20
+
+
+class Policy(NamedTuple):
+    """The resolved numbers of a run's schedules.
+
+    learning_rate: peak, after scaling. momentum: what momentum_schedule multiplies; None where `schedule` brings its
+      own. schedule, momentum_schedule, weight_decay_schedule: {'name', settings}. warmup: {'examples', 'start',
+      'convention', 'shape', 'delays_schedule'}. batch_schedule: {'name', …}. changes: what it resolved to.
+    """
+
+    learning_rate: float
+    momentum: float | None
+    weight_decay: float
+    schedule: Section
+    momentum_schedule: Section
+    weight_decay_schedule: Section
+    warmup: Section
+    batch_schedule: Section
+    changes: batch_schedules.Changes = ()
+
+
+class Values(NamedTuple):
+    """What updates use, (K,) each: float64, batch_size int64."""
+
+    learning_rate: np.ndarray
+    momentum: np.ndarray
+    weight_decay: np.ndarray
+    batch_size: np.ndarray
+
+
+def shape(section: Section, t: np.ndarray, span: Span) -> Paired:
+    """A shape's factors, and its momentum if it schedules one, at updates t of the span."""
+    own = {k: v for k, v in section.items() if k != 'name'}
+    found = schedules.members()[section['name']](t, span, **own)
+    return found if isinstance(found, Paired) else Paired(found, None)
+
+
+def warmup(t: np.ndarray, steps: int, start: float, convention: str, kind: str = 'gradual') -> np.ndarray:
+    """Factor in front of a schedule over its first `steps` updates, 1 after.
+
+    Args:
+      start: fraction of the schedule's value at the start.
+      convention: `zero_based` uses t/W (update 0 at `start`: with start = 0 that update moves nothing), `one_based`
+        uses (t + 1)/W (update W − 1 is the first at full value).
+      kind: `gradual`, a straight line from `start` to 1; `constant`, `start` throughout (Goyal et al. 2017, 2.2).
+    """
+    if convention not in CONVENTIONS:
+        raise ValueError(f'warmup.convention={convention!r}: allowed are {", ".join(CONVENTIONS)}')
+    if steps == 0:
+        return np.ones(len(t))
+    if kind == 'constant':
+        return np.where(t < steps, start, 1.0)
+    progress = np.minimum(1, (t + (convention == 'one_based')) / steps)
+    return start + (1 - start) * progress
+
+
+def _on(policy: Policy, length: Length, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Learning rate, momentum and weight decay at updates t of a run of this length."""
+    warm, total = policy.warmup, length.total_steps
+    t = np.minimum(t, total - 1)  # past the end the last value holds
+    steps = length.step_at(warm['examples'])
+    first = steps if warm['delays_schedule'] else 0
+    found = shape(policy.schedule, np.maximum(t - first, 0), Span(length, first, total))
+    rate = policy.learning_rate * found.factor
+    rate = rate * warmup(t, steps, warm['start'], warm['convention'], warm['shape'])
+    whole = Span(length, 0, total)
+    if found.momentum is not None:
+        momentum = found.momentum
+    else:
+        momentum = (policy.momentum or 0.0) * shape(policy.momentum_schedule, t, whole).factor
+    decay = policy.weight_decay * shape(policy.weight_decay_schedule, t, whole).factor
+    return rate, momentum, decay
+
+
+def _first_length(length: Length) -> Length:
+    return Length(length.epoch_size, length.batch_size, length.total_examples, length.boundary)
+
+
+def _update_of(length: Length, examples: np.ndarray) -> np.ndarray:
+    """The update of a run with one batch size that reads the example at each position of the stream."""
+    if length.boundary == 'through':
+        return examples // length.batch_size
+    epochs, inside = np.divmod(examples, length.epoch_size)
+    return epochs * -(-length.epoch_size // length.batch_size) + inside // length.batch_size
+
+
+def at(policy: Policy, length: Length, t: np.ndarray) -> Values:
+    """What updates t use; past the schedule's end its last value holds.
+
+    `instead_of_decay` reads the schedules where a run at the first batch size would have seen as many examples, and
+    multiplies the learning rate by B/B_first: equal noise temperature at equal examples. `as_learning_rate` keeps the
+    first batch size and multiplies by B_first/B instead: the same the other way round.
+    """
+    seen = _seen(length, np.minimum(t, length.total_steps - 1))
+    points = np.array([e for e, _ in policy.changes], np.int64)
+    sizes = np.array([length.batch_size, *(b for _, b in policy.changes)], np.int64)
+    size = sizes[np.searchsorted(points, seen, side='right')]
+    if policy.batch_schedule['name'] == 'instead_of_decay':
+        base = _first_length(length)
+        rate, momentum, decay = _on(policy, base, _update_of(base, seen))
+        ratio = size / length.batch_size
+    else:
+        rate, momentum, decay = _on(policy, length, t)
+        ratio = np.ones(len(t))
+    if policy.batch_schedule['as_learning_rate']:
+        return Values(rate * (ratio * length.batch_size / size), momentum, decay, np.full_like(size, length.batch_size))
+    return Values(rate * ratio, momentum, decay, size)
+
+
+def _seen(length: Length, t: np.ndarray) -> np.ndarray:
+    if len(t) and t[-1] - t[0] == len(t) - 1:
+        return length.examples_before(int(t[0]), int(t[0]) + len(t))
+    return np.array([length.examples_at(int(x)) for x in t], np.int64)
+
+
+def table(policy: Policy, length: Length, start: int, stop: int) -> Values:
+    """`at` for updates start ≤ t < stop."""
+    return at(policy, length, np.arange(start, stop, dtype=np.int64))
+
+
+def relative_noise(policy: Policy, length: Length) -> np.ndarray:
+    """(T,): g(t)/g(0) at each update of a run at the first batch size, without its warm-up."""
+    base = _first_length(length)
+    rate, momentum, _ = _on(policy._replace(warmup={**policy.warmup, 'examples': 0}), base, np.arange(base.total_steps))
+    g = noise.effective_learning_rate(rate, momentum)
+    if not (g > 0).all():
+        raise ValueError(
+            f'batch_schedule.name=instead_of_decay: the learning rate of schedule.name={policy.schedule["name"]} is 0 '
+            f'at update {int(np.argmin(g > 0))}; its noise temperature would need an unbounded batch'
+        )
+    return g / g[0]
+
+
+def average_rate(half_life: int, examples: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """How far an exponential moving average of weights goes towards θ_{t+1}: ā ← ā + r(θ_{t+1} − ā).
+
+    Weights are 2^(−age/half-life) in examples, over their sum, so r = (1 − 2^(−n/H))/(1 − 2^(−e/H)): no start from 0
+    to be corrected, and no weight on θ_0.
+
+    Args:
+      half_life: H in examples. examples: (K,) seen before each update. counts: (K,) n, examples in its batch.
+    """
+    rate = np.log(2.0) / half_life
+    return np.expm1(-rate * counts) / np.expm1(-rate * (examples + counts))
+
+
+def check(policy: Policy, length: Length) -> None:
+    """Raises ValueError where a value of the run cannot be: by every update of a run of up to a few million."""
+    total = length.total_steps
+    if total <= 4 * CHECKED:
+        chunks = [np.arange(s, min(s + CHECKED, total), dtype=np.int64) for s in range(0, total, CHECKED)]
+    else:
+        middle = np.arange(0, total, -(-total // CHECKED), dtype=np.int64)
+        chunks = [np.arange(CHECKED, dtype=np.int64), middle, np.arange(total - CHECKED, total, dtype=np.int64)]
+    for t in chunks:
+        contiguous = int(t[-1] - t[0]) == len(t) - 1
+        found = at(policy, length, t) if contiguous else Values(*_on(policy, _first_length(length), t), t)
+        limits = {'learning_rate': (0.0, np.inf), 'momentum': (0.0, 1.0), 'weight_decay': (0.0, np.inf)}
+        for name, (low, high) in limits.items():
+            values = getattr(found, name)
+            bad = ~((values >= low) & (values < high))
+            if bad.any():
+                i = int(np.argmax(bad))
+                raise ValueError(
+                    f'the schedule gives {name}={values[i]:g} at update {t[i]}: it must lie in [{low:g}, {high:g}); '
+                    f'see config.{"schedule" if name == "learning_rate" else f"{name}_schedule"}'
+                )

@@ -1,0 +1,43 @@
+"""RMSprop as torch.optim.RMSprop: s ← αs + (1 − α)g², v ← μv + g/(√s + epsilon), w ← w − εv.
+
+`centered` (Graves 2013, arXiv:1308.0850, equations 38 to 41) has √(s − a²) for √s, with a ← αa + (1 − α)g. The learning
+rate is outside the velocity, where optax.rmsprop has it inside, and epsilon outside the root. No bias correction.
+Reference: Hinton 2012, Neural Networks for Machine Learning, lecture 6e.
+"""
+
+import optax
+
+from bsresearch.optim import Hyper, Transform, check, descend
+
+# Where the config gives none. The velocity is kept also then: a schedule may raise the momentum later.
+MOMENTUM = 0.0
+HAS_MOMENTUM = True
+
+
+def build(
+    *,
+    alpha: float = 0.99,
+    epsilon: float = 1e-8,
+    centered: bool = False,
+    decoupled: bool = False,
+    no_decay: tuple[str, ...] = (),
+) -> Transform:
+    """The transform of one update.
+
+    Args:
+      alpha: decay of the second moment.
+      epsilon: added to the root, outside it.
+      centered: divides by an estimate of the gradient's standard deviation. As in torch, a gradient that stays constant
+        until s − a² rounds below 0 gives NaN.
+      decoupled: λw is added beside the velocity, not to the gradient.
+      no_decay: groups of parameters without weight decay: 'bias', 'norm', or patterns of the path.
+    """
+    check('[0, 1)', alpha=alpha)
+    check('(0, ∞)', epsilon=epsilon)
+    scale = optax.scale_by_stddev if centered else optax.scale_by_rms
+
+    def transform(hyper: Hyper) -> optax.GradientTransformation:
+        direction = optax.chain(scale(alpha, epsilon, eps_in_sqrt=False), optax.trace(decay=hyper.momentum))
+        return descend(hyper, direction, decoupled=decoupled, no_decay=no_decay)
+
+    return transform

@@ -1,0 +1,37 @@
+"""Schedule shapes: float64 functions of the integer update, as factors of the peak learning rate.
+
+A shape is a function (t, span, …) → (len(t),) factors, or `Paired` factors and momenta. t is an int64 array of updates
+counted from the span's start, 0 ≤ t < T = `span.steps`; any chunk of them gives the same bits. Its keyword-only
+arguments are its schema; lengths carry their unit in the name and are resolved by `Span.step_of`, so one declaration
+serves every batch size. What a short span cannot follow is refused.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from bsresearch import lookup
+from bsresearch.optim.schedules import (
+    adapter,
+    by_examples,
+    compose,
+    cycles,
+    decays,
+    one_cycle_forms,
+    one_cycles,
+    phases,
+    restarts,
+)
+from bsresearch.optim.schedules.adapter import from_optax
+from bsresearch.optim.schedules.restarts import cycle_ends
+from bsresearch.optim.schedules.shape import Paired
+
+__all__ = ['Paired', 'cycle_ends', 'from_optax', 'members']
+
+_MODULES = (adapter, by_examples, compose, cycles, decays, one_cycle_forms, one_cycles, phases, restarts)
+
+
+@functools.cache
+def members() -> dict[str, Callable[..., Any]]:
+    """The shapes by name. Only to be read."""
+    return {name: fn for module in _MODULES for name, fn in lookup.functions(module, ('t', 'span')).items()}

@@ -1,0 +1,34 @@
+"""The learning-rate range test (Smith 2017, arXiv:1506.01186, 3.3): rates from tiny to large, and where to stay.
+
+One run per batch size, weight decay and seed of the grid, with schedule.name=range_test. The runs are the study's own;
+nothing of them enters another run.
+"""
+
+import pathlib
+from collections.abc import Callable, Iterator
+
+from bsresearch.analysis import lr_range
+from bsresearch.plan import Plan
+
+SHAPE = 'range_test'
+
+
+def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
+    """All runs at once.
+
+    Raises:
+      ValueError: a run of another schedule.
+    """
+    for plan in plans:
+        if plan.schedule['name'] != SHAPE:
+            raise ValueError(
+                f'config.study=lr_range needs schedule.name={SHAPE}; run {plan.id} has {plan.schedule["name"]!r}'
+            )
+    yield plans
+
+
+def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
+    """Prints the suggested bounds of each run."""
+    table = lr_range.table(workdir)
+    mine = table[table['run'].isin([p.id for p in plans])]
+    say(f'suggested learning rates (scripts/fig_lr_range.py draws them):\n{lr_range.text(mine)}')

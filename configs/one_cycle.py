@@ -1,0 +1,42 @@
+"""One-cycle, with and without cyclic momentum, against constant and step decay, each at its best peak learning rate.
+
+Sources: L. Smith, "A disciplined approach to neural network hyper-parameters" (2018, arXiv:1803.09820); Smith & Topin,
+"Super-convergence" (2017, arXiv:1708.07120). There ResNets on CIFAR-10; here the smallest faithful task: an MLP with
+batch norm on Fashion-MNIST, Nesterov momentum, ten epochs. Held fixed: epochs, batch size. Four policies × five peaks
+× three seeds; a tenth of the training set is held out, and the peak of each policy is chosen by it alone.
+
+    python -m scripts.prepare_data --name=fashion_mnist
+    python main.py --config=configs/one_cycle.py --workdir=runs/one_cycle
+    python -m scripts.fig_policies --workdir=runs/one_cycle
+
+Cost: sized to half an hour on 2 CPU cores by the width (256), the batch (512) and evaluating once an epoch.
+"""
+
+from ml_collections import ConfigDict
+
+from bsresearch import schema
+
+
+def get_config() -> ConfigDict:
+    """The grid."""
+    c = schema.defaults()
+    c.data.name = 'fashion_mnist'
+    c.data.mean, c.data.std = (0.2860,), (0.3530,)
+    c.data.validation = 0.1
+    c.model.name = 'mlp'
+    c.model.widths = (256, 256)
+    c.model.batch_norm = True
+    c.model.init = 'he_normal'
+    c.optimizer.name = 'momentum'
+    c.optimizer.nesterov = True
+    c.weight_decay = 1e-4
+    c.no_decay = ('bias', 'norm')
+    c.batch_size = 512
+    c.total_epochs = 10.0
+    c.record.dense = True
+    step = {'name': 'step', 'factor': 0.1, 'at_fractions': (0.5, 0.75)}
+    schedules = ({'name': 'constant'}, step, {'name': 'one_cycle', 'cycle_momentum': False}, {'name': 'one_cycle'})
+    c.sweep = ConfigDict(
+        dict(schedule=schedules, learning_rate=(0.03, 0.1, 0.3, 1.0, 3.0), seed=(0, 1, 2)),
+    )
+    return c
