@@ -10,6 +10,7 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from bsresearch import schema, sections
 from bsresearch.plan import Plan
 from bsresearch.store import paths
 from bsresearch.store.records import flatten_varying
@@ -101,7 +102,7 @@ class Console:
 
     def plans(self, plans: Sequence[Plan], facts: Sequence[dict[str, Any]], title: str) -> None:
         """A table of runs: their ids, what differs between them, and the given facts."""
-        fields = flatten_varying([p.resolved() for p in plans])
+        fields = flatten_varying([_brief(p) for p in plans])
         # Headings break at their words, cells never: a run's id stays whole on 80 columns.
         table = Table(title=title, title_justify='left', box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         rows = [{'run': p.id} | own | fact for p, own, fact in zip(plans, fields, facts, strict=True)]
@@ -125,6 +126,13 @@ class Console:
                 status = f'diverged at {meta["diverged_step"]}'
             facts.append({'status': status, 'updates': meta.get('step')} | {n: row.get(n) for n in names})
         self.plans(plans, facts, f'results in {workdir}')
+
+
+def _brief(plan: Plan) -> dict[str, Any]:
+    """Its resolved fields, a schedule in one; what follows from others is left out."""
+    fields = plan.resolved()
+    del fields['batch_changes']
+    return fields | {name: sections.describe(name, fields[name]) for name in schema.NAMED if name.endswith('schedule')}
 
 
 def _cell(value: Any) -> str:

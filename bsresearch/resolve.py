@@ -89,7 +89,8 @@ def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length)
     for _, _, size in length.segments:
         if size % ghost:
             raise ValueError(
-                f'batch_size={size} is not a whole number of batch-norm groups of ghost_batch_size={ghost}'
+                f'batch_size={size} is not a whole number of batch-norm groups of ghost_batch_size={ghost}; choose one '
+                'that divides it (a growing batch: cap it with max_batch_size at a multiple)'
             )
     if micro is not None and micro % ghost:
         raise ValueError(
@@ -164,7 +165,9 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
     shape = data.train.inputs.shape[1:]
     preprocess.check(parts['data']['augment'], shape, parts['data']['mean'], parts['data']['std'])
     params = _parameters(parts['model'], data.num_outputs, shape)
-    optim.check_groups(params, tuple(c['no_decay']), 'config.no_decay')
+    groups = {'no_decay': c['no_decay'], 'optimizer.not_adapted': parts['optimizer'].get('not_adapted', ())}
+    for field, patterns in groups.items():
+        optim.check_groups(params, tuple(patterns), f'config.{field}')
     if c['tensorboard'] and importlib.util.find_spec('tensorboardX') is None:
         raise ValueError('config.tensorboard=True needs tensorboardX: pip install -r requirements-track.txt')
     found = resolve_policy.resolve(c, parts, len(data.train.labels))

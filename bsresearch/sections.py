@@ -43,6 +43,13 @@ def defaults(section: str, name: str) -> Mapping[str, Any]:
     return shared | {k: v for k, v in own.items() if k not in _FROM_ELSEWHERE.get(section, ())}
 
 
+def describe(section: str, given: Mapping[str, Any]) -> str:
+    """A completed section in a few words: its name, and what differs from that part's defaults."""
+    usual = defaults(section, given['name'])
+    own = ', '.join(f'{k}={v}' for k, v in given.items() if k != 'name' and v != usual[k])
+    return f'{given["name"]}({own})' if own else given['name']
+
+
 def complete(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """A named section completed and checked."""
     name, shared = given.get('name'), schema.known()[section]

@@ -9,7 +9,7 @@ then the rate decays); the batch grows to N/10, what is left decays the rate. He
     python main.py --config=configs/grow_batch.py --dry_run --schedule_csv=schedule.csv
     python -m scripts.fig_schedule --csv=schedule.csv --out=figures
     python main.py --config=configs/grow_batch.py --workdir=runs/grow
-    python -m scripts.fig_grow_batch --workdir=runs/grow
+    python -m scripts.fig_policies --workdir=runs/grow
 
 Cost: sized to half an hour on 2 CPU cores by the width (256), 30 epochs and evaluating once an epoch.
 """

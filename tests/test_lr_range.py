@@ -59,8 +59,7 @@ def test_rules_are_fastais(case: tuple[int, float, float, int | None]) -> None:
     count, *expected, smoothed = GOLDEN[case]
     np.testing.assert_allclose(points['smoothed_loss'][50], smoothed, rtol=1e-12)
     assert lr_range.cut(points['smoothed_loss'].to_numpy()) == count
-    # A run that stopped there itself has the same suggestions: the first tenth is of the updates planned.
-    # So has one of which every other update is on record.
+    # Stopping there or recording every other update changes nothing: the first tenth is of the updates planned.
     for recorded, planned in ((points, n), (points[:count], n), (points.assign(step=2 * points['step']), 2 * n)):
         found = np.array(lr_range.suggest(recorded, NONE, planned)[:4], float)
         np.testing.assert_allclose(found, expected, rtol=1e-10)
@@ -72,7 +71,6 @@ def test_smoothing_and_cut_in_closed_form() -> None:
     weights = 0.9 ** np.arange(9, -1, -1.0)
     np.testing.assert_allclose(lr_range.smooth(np.arange(10.0), 0.9)[-1], (weights @ np.arange(10)) / weights.sum())
     assert np.isnan(lr_range.smooth(np.array([1.0, np.nan, 1.0]))).tolist() == [False, True, True]
-    # And the cut after the first above four times the best.
     for losses, count in (([3, 1, 4, 4.1, 0.1], 4), ([3, 1, 4], 3), ([np.nan, 1, 4.1, 1], 3), ([], 0)):
         assert lr_range.cut(np.array(losses, float)) == count
 
@@ -108,6 +106,7 @@ def test_too_few_points_suggest_nothing() -> None:
     found = lr_range.suggest(frame([1e-3, 1e-2, 1e-1], [3.0, 2.0, 1.0]), NONE)
     assert (found[:7], found.edge) == ((None,) * 7, ())
     assert found.notes[1] == 'slide: 0 points are left after trimming, 16 are needed'
+    assert lr_range.suggest(frame(*curve(100, 2.0, 0.2)), NONE, planned=970)[:4] == (None,) * 4
 
 
 def test_what_steep_and_valley_do_not_find() -> None:
@@ -201,10 +200,10 @@ def write(workdir: pathlib.Path, stop: int | None = None, **fields: Any) -> path
 
 @pytest.fixture
 def grid(tmp_path: pathlib.Path) -> pathlib.Path:
-    """B = 16 and 64; weight decays 0 and 0.01, whose runs have their own seeds; one of four diverges at update 90."""
-    for size in (16, 64):
+    """B = 16 and 128; weight decays 0 and 0.01, whose runs have their own seeds; one of four diverges at update 90."""
+    for size in (16, 128):
         for decay in (0.0, 0.01):
-            stop = 90 if (size, decay) == (64, 0.01) else None
+            stop = 90 if (size, decay) == (128, 0.01) else None
             write(tmp_path, stop, batch_size=size, weight_decay=decay, seed=int(100 * decay))
     return tmp_path
 
@@ -214,7 +213,7 @@ def test_table(grid: pathlib.Path) -> None:
     assert list(table.columns[:10]) == [
         'run', 'batch_size', 'weight_decay', 'seed', 'status', 'points', 'lr_min', 'lr_max', 'diverged_at', 'cut_at'
     ]  # fmt: skip
-    assert table[['batch_size', 'weight_decay']].to_numpy().tolist() == [[16, 0], [16, 0.01], [64, 0], [64, 0.01]]
+    assert table[['batch_size', 'weight_decay']].to_numpy().tolist() == [[16, 0], [16, 0.01], [128, 0], [128, 0.01]]
     lrs, losses = curve(100, 2.0, 0.2)
     done, gone = table.iloc[0], table.iloc[3]
     assert (done['points'], done['lr_min'], done['lr_max']) == (100, lrs[0], lrs[-1])
@@ -230,6 +229,8 @@ def test_table(grid: pathlib.Path) -> None:
 
 def test_evaluations_have_the_learning_rate_of_their_update(tmp_path: pathlib.Path) -> None:
     write(tmp_path)
+    write(tmp_path / 'short', stop=17)  # 7 of 17 updates come after the first tenth of 100
+    assert np.isnan(lr_range.table(tmp_path / 'short')['minimum'][0])
     rows = records.load(tmp_path)
     found = lr_range.evaluations(rows, lr_range.updates(rows))
     lrs, losses = curve(100, 2.0, 0.2)
@@ -270,12 +271,12 @@ def test_figure(grid: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {ax.get_xscale() for ax in axes} == {'log'}
     drawn = [(line.get_marker(), line.get_color(), np.asarray(line.get_data())) for line in axes[1].get_lines()]
     marks = {(marker, color): data[0, 0] for marker, color, data in drawn if marker != 'None'}
-    small, large = plotting.palette([16, 64]).values()
+    small, large = plotting.palette([16, 128]).values()
     assert marks['o', large] == table['valley'][3]
     assert marks['s', small] == table['minimum'][1]
     assert marks['x', large] == table['lr_max'][3]
     assert ('x', small) not in marks
-    mine = pd.read_csv(files[2]).query('batch_size == 64 and weight_decay == 0.01')
+    mine = pd.read_csv(files[2]).query('batch_size == 128 and weight_decay == 0.01')
     lines = sorted(data[1].tolist() for marker, color, data in drawn if marker == 'None' and color == large)
     known = mine[mine['batch_loss'].notna()]
     assert lines == sorted(known[c].tolist() for c in ('batch_loss', 'smoothed_loss'))

@@ -121,9 +121,9 @@ def _lars(s: Any, g: Any, lr: float, m: float, w: Any, r: bool, **_: Any) -> Any
     return s['v']
 
 
-def _lamb(s: Any, g: Any, lr: float, m: float, t: int, w: Any, λ: float, **_: Any) -> Any:
+def _lamb(s: Any, g: Any, lr: float, m: float, t: int, w: Any, λ: float, r: bool) -> Any:
     u = _adam(s, g, 1.0, m, t, eps=1e-6) + λ * w
-    return lr * u * (np.sqrt((w**2).sum()) / np.sqrt((u**2).sum()) if w.any() else 1)
+    return lr * u * (np.sqrt((w**2).sum()) / np.sqrt((u**2).sum()) if r and w.any() else 1)
 
 
 def _lion(s: Any, g: Any, lr: float, m: float, **_: Any) -> Any:
@@ -146,7 +146,9 @@ FORMULAS: dict[str, tuple[str, dict[str, Any], Any]] = {
     'adagrad': ('adagrad', {}, _adagrad),
     'adadelta': ('adadelta', {}, _adadelta),
     'lars': ('lars', {}, _lars),
+    'lars_all': ('lars', {'not_adapted': ()}, _lars),
     'lamb': ('lamb', {}, _lamb),
+    'lamb_some': ('lamb', {'not_adapted': ('bias', 'output/*')}, _lamb),
     'lion': ('lion', {}, _lion),
 }
 # How the weight decay enters, where the settings give no choice between both.
@@ -166,6 +168,7 @@ SPARED = {
     (): [],
     ('bias',): ['dense_0/bias', 'norm_0/bias', 'output/bias'],
     ('norm',): ['norm_0/bias', 'norm_0/scale'],
+    ('bias', 'norm'): ['dense_0/bias', 'norm_0/bias', 'norm_0/scale', 'output/bias'],
     ('bias', 'output/*'): ['dense_0/bias', 'norm_0/bias', 'output/bias', 'output/kernel'],
     ('*/kernel',): ['dense_0/kernel', 'output/kernel'],
 }
@@ -204,8 +207,8 @@ def assert_close(found: Any, expected: Any, rtol: float = 1e-11) -> None:
 def test_updates_are_the_formulas(name: str, enters: str, no_decay: tuple[str, ...]):
     """Every optimizer, with both kinds of weight decay and with groups that have none, against NumPy."""
     file, settings, formula = FORMULAS[name]
-    not_adapted = SPARED['bias',] + SPARED['norm',] if name == 'lars' else []
-    expected = by_hand(formula, enters, SPARED[no_decay], not_adapted)
+    not_adapted = (lookup.keywords(module(file).build) | settings).get('not_adapted', ())
+    expected = by_hand(formula, enters, SPARED[no_decay], SPARED[not_adapted])
     choice = {} if file in DECAYS else {'decoupled': enters == 'decoupled'}
     transform = module(file).build(**settings, **choice, no_decay=no_decay)
     assert_close(run(transform, GROUPED, slope_and_drift, HYPERS), expected)

@@ -1,4 +1,4 @@
-"""Policies: schedules read together, batch-size schedules, noise temperature and scaling rules, as a config resolves."""
+"""Policies: schedules read together, batch-size schedules, noise temperature, scaling rules, as configs resolve."""
 
 import math
 from typing import Any
@@ -156,9 +156,8 @@ def test_a_batch_schedule_as_a_learning_rate_schedule(name: str):
     assert as_batch.id != as_rate.id
 
 
-def batch(name: str, **settings: Any) -> dict[str, Any]:
-    """A batch schedule for `one`."""
-    return {'batch_schedule__name': name} | {f'batch_schedule__{k}': v for k, v in settings.items()}
+GROWS = batch('growth', at_epochs=(1.0,))
+NORMED = {'model__name': 'mlp', 'model__batch_norm': True}
 
 
 GROWS = batch('growth', at_epochs=(1.0,))
@@ -258,14 +257,6 @@ def test_rules_for_single_quantities_are_resolved_and_recorded():
     assert adam.optimizer['beta2'] == pytest.approx(1 - 4e-3)
     assert adam.optimizer['epsilon'] == pytest.approx(0.5e-8)
     assert adam.momentum == pytest.approx(0.6)
-
-
-def rule(name: str, reference: int = 5, **changes: Any) -> dict[str, Any]:
-    """A scaling rule for `one`."""
-    return {'scaling__name': name, 'scaling__reference_batch_size': reference} | changes
-
-
-ADAM = {'optimizer__name': 'adam', 'batch_size': 200}
 
 
 def rule(name: str, reference: int = 5, **changes: Any) -> dict[str, Any]:

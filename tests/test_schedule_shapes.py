@@ -8,10 +8,12 @@ from fractions import Fraction
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bsresearch.optim import schedules
+from bsresearch.optim import Hyper, adam, schedules
+from bsresearch.optim import momentum as momentum_sgd
 from bsresearch.optim.schedules import Paired, cycle_ends, from_optax
 from bsresearch.units import Length, Span
 
@@ -176,7 +178,7 @@ def test_the_goldens_hold_what_they_should():
 
 @pytest.mark.parametrize('golden', GOLDENS['trajectories'], ids=lambda g: g['optimizer'])
 def test_trajectories_of_torch(golden: dict):
-    """Independent library: weights after each update follow from our schedule and the optimizer written out here.
+    """Independent library: our optimizer under our one-cycle with cyclic momentum (β₁) moves torch's weights, float64.
 
     SGD with the learning rate outside the velocity; Adam whose bias correction takes the β₁ of the moment.
     """
@@ -186,20 +188,20 @@ def test_trajectories_of_torch(golden: dict):
     rates = golden['peak'] * schedule.factor
     np.testing.assert_allclose(rates, golden['rates'], rtol=1e-12)
     np.testing.assert_allclose(schedule.momentum, golden['momenta'], rtol=1e-12)
-    w, a, b = (np.array(golden[k]) for k in ('start', 'curvature', 'minimum'))
-    m, v = np.zeros_like(w), np.zeros_like(w)
-    for t, (rate, momentum) in enumerate(zip(rates, schedule.momentum, strict=True)):
-        g = a * (w - b)
-        if golden['optimizer'] == 'sgd':
-            # torch's first velocity is the gradient.
-            m = g if t == 0 else momentum * m + g
-            w = w - rate * m
-        else:
-            beta2, epsilon = golden['betas_and_epsilon']
-            m, v = momentum * m + (1 - momentum) * g, beta2 * v + (1 - beta2) * g * g
-            scale = np.sqrt(v / (1 - beta2 ** (t + 1))) + epsilon
-            w = w - rate * m / (1 - momentum ** (t + 1)) / scale
-        np.testing.assert_allclose(w, golden['weights'][t], rtol=1e-11, atol=1e-13)
+    if golden['optimizer'] == 'sgd':
+        transform = momentum_sgd.build()
+    else:
+        beta2, epsilon = golden['betas_and_epsilon']
+        transform = adam.build(beta2=beta2, epsilon=epsilon)
+    with jax.enable_x64(True):
+        w, a, b = (jnp.array(golden[k], jnp.float64) for k in ('start', 'curvature', 'minimum'))
+        state = None
+        for t, pair in enumerate(zip(rates, schedule.momentum, strict=True)):
+            tx = transform(Hyper(jnp.float64(pair[0]), jnp.float64(pair[1]), None))
+            state = tx.init(w) if state is None else state
+            step, state = tx.update(a * (w - b), state, w)
+            w = w + step
+            np.testing.assert_allclose(w, golden['weights'][t], rtol=1e-11, atol=1e-13)
 
 
 TWO = {0: (0.04, 0.95), 10: (0.295164, 0.92342), 28: (0.997186, 0.850293), 29: (1, 0.85), 30: (0.999497, 0.85005)}

@@ -1,5 +1,6 @@
 """The runs of a workdir as arms: runs that differ in their seeds alone. What figures start from."""
 
+import ast
 import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -90,7 +91,12 @@ def independent(runs: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 
 def _with_lengths(runs: pd.DataFrame) -> pd.DataFrame:
     fields = ['epoch_size', 'batch_size', 'total_examples', 'epoch_boundary']
-    lengths = [units.Length(*row) for row in runs[fields].itertuples(index=False, name=None)]
+    # Older records have no batch schedule; where it acts on the learning rate, the batch size stays.
+    changes = runs['batch_changes'] if 'batch_changes' in runs else pd.Series('()', index=runs.index)
+    if 'batch_schedule.as_learning_rate' in runs:
+        changes = changes.where(~runs['batch_schedule.as_learning_rate'].eq(True), '()')
+    rows = runs[fields].assign(changes=changes.map(ast.literal_eval)).itertuples(index=False, name=None)
+    lengths = [units.Length(*row) for row in rows]
     return runs.assign(
         total_epochs=[length.total_examples / length.epoch_examples for length in lengths],
         total_updates=[length.total_steps for length in lengths],
@@ -103,4 +109,6 @@ def _align_seconds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     arms = rows[by].assign(run=rows['run'], per_update=per_update).drop_duplicates('run')
     mean = arms.groupby(by, dropna=False)['per_update'].transform('mean')
     of_arm = rows['run'].map(dict(zip(arms['run'], mean, strict=True)))
-    return rows.assign(seconds=(rows['step'] * of_arm).where(rows['step'] != 0, 0.0).where(rows['step'].notna()))
+    # A run whose batch size changes has several paces: its own course, stretched to the arm's mean.
+    stretch = (of_arm / per_update).where(per_update > 0, 1.0)
+    return rows.assign(seconds=(rows['seconds'] * stretch).where(rows['step'].notna()))

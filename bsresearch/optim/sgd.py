@@ -8,14 +8,12 @@ MOMENTUM = 0.0
 HAS_MOMENTUM = False
 
 
-def build(*, decoupled: bool = False, no_decay: tuple[str, ...] = ()) -> Transform:
+def build(*, no_decay: tuple[str, ...] = ()) -> Transform:
     """The transform of one update.
 
     Args:
-      decoupled: takes either value, so that one axis may run over optimizers: without a velocity both are the same.
       no_decay: groups of parameters without weight decay: 'bias', 'norm', or patterns of the path.
     """
-    del decoupled
 
     def transform(hyper: Hyper) -> optax.GradientTransformation:
         return optax.chain(decay(hyper, no_decay), optax.scale(-hyper.learning_rate))

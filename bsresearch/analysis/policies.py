@@ -1,0 +1,121 @@
+"""Runs that differ in their schedules: a name for each policy, its best peak learning rate, how two compare."""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from bsresearch.analysis import summary
+from bsresearch.store import records
+
+SECTIONS = ('schedule', 'momentum_schedule', 'weight_decay_schedule', 'batch_schedule')
+
+
+def names(runs: pd.DataFrame) -> pd.Series:
+    """(runs,): in words, what tells each run's schedules from the others'.
+
+    Args:
+      runs: `records.runs`. Sections that are the same everywhere are left out, and so are settings that are the same
+        in all runs of one shape.
+    """
+    parts = []
+    for section in SECTIONS:
+        own = [c for c in runs if c.startswith(f'{section}.')]
+        if not own or not (runs[own].nunique(dropna=False) > 1).any():
+            continue
+        text = pd.Series('', index=runs.index)
+        for name, members in runs.groupby(f'{section}.name'):
+            differing = [c for c in own if not c.endswith('.name') and members[c].nunique(dropna=False) > 1]
+            for i, run in members.iterrows():
+                settings = ', '.join(f'{c.split(".", 1)[1].replace("_", " ")} {_text(run[c])}' for c in differing)
+                text[i] = f'{str(name).replace("_", " ")}{f" ({settings})" if settings else ""}'
+        parts.append(text)
+    if not parts:
+        return runs['schedule.name'].str.replace('_', ' ')
+    joined = parts[0]
+    for more in parts[1:]:
+        joined = joined + '; ' + more
+    return joined
+
+
+def _text(value: object) -> str:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return 'unlimited'
+    return ('on' if value else 'off') if isinstance(value, bool | np.bool_) else f'{value}'
+
+
+def load(workdir: pathlib.Path) -> pd.DataFrame:
+    """`records.load` of a workdir, with a column `policy`.
+
+    Raises:
+      ValueError: something else than schedules, peak learning rate and seeds varies.
+    """
+    runs = records.runs(workdir)
+    runs = runs.assign(policy=names(runs))
+    known = ('schedule.', 'momentum_schedule.', 'weight_decay_schedule.', 'batch_schedule.')
+    expected = {'policy', 'momentum', 'batch_changes', *records.ALWAYS, *records.SPLIT_SEEDS}
+    others = [c for c in records.varying(runs) if c not in expected and not c.startswith(known)]
+    if others:
+        raise ValueError(
+            f'the runs in {workdir} differ in {", ".join(others)} too; this figure compares schedules: '
+            'use a workdir of its own for each value'
+        )
+    rows = records.load(workdir)
+    keep = [c for c in rows if c not in runs or c == 'run']
+    merged = runs[['run', 'study', 'status', 'policy', 'learning_rate', 'batch_size']].merge(rows[keep], on='run')
+    return merged
+
+
+def best_peaks(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The peak learning rate of each policy with the highest mean of `metric` at the end.
+
+    Args:
+      rows: of `load`. metric: an accuracy; of the validation set, if the test set is to be reported.
+
+    Returns:
+      one row per policy: policy, learning_rate, mean, low, high, n, and edge: whether it lies at the end of the rates
+      tried, so that the best may lie beyond. A peak at which any run diverged is not taken.
+    """
+    final = summary.final(rows, [metric], ['policy', 'learning_rate'])
+    found = []
+    for policy, mine in final.groupby('policy', sort=False):
+        usable = mine[(mine['diverged'] == 0) & (mine['unfinished'] == 0) & mine['mean'].notna()]
+        if not len(usable):
+            raise ValueError(f'policy {policy!r} has no peak learning rate at which every run came to its end')
+        best = usable.loc[usable['mean'].idxmax()]
+        edge = len(mine) > 1 and best['learning_rate'] in (mine['learning_rate'].min(), mine['learning_rate'].max())
+        found.append({k: best[k] for k in ('policy', 'learning_rate', 'mean', 'low', 'high', 'n')} | {'edge': edge})
+    return pd.DataFrame(found)
+
+
+def _welch(a: pd.Series, b: pd.Series) -> float:
+    """Half of the 95 % interval of mean(a) − mean(b), with Welch's degrees of freedom."""
+    parts = np.array([a.var() / len(a), b.var() / len(b)])
+    freedom = parts.sum() ** 2 / (parts**2 / (np.array([len(a), len(b)]) - 1)).sum()
+    return float(special.stdtrit(freedom, (1 + summary.LEVEL) / 2) * np.sqrt(parts.sum()))
+
+
+def differences(rows: pd.DataFrame, metric: str, arms: Sequence[str]) -> pd.DataFrame:
+    """Welch's 95 % interval of each arm's mean minus the first arm's, at every epoch that both were evaluated at.
+
+    Args:
+      rows: of `load`, with at least two runs an arm. arms: values of `policy`; the first is the reference.
+
+    Returns:
+      one row per arm and epoch after the start, where all arms are the same: policy, epoch, difference, low, high,
+      covers (whether the interval holds 0).
+    """
+    found = []
+    value = {a: rows[(rows['policy'] == a) & rows[metric].notna()] for a in arms}
+    for arm in arms[1:]:
+        # Arms of other batch sizes pass an epoch's end by less than one batch.
+        epochs = sorted(set(value[arm]['epoch'].round()) & set(value[arms[0]]['epoch'].round()) - {0})
+        for epoch in epochs:
+            a, b = (v.loc[v['epoch'].round() == epoch, metric].astype(float) for v in (value[arm], value[arms[0]]))
+            if min(len(a), len(b)) < 2 or a.var() + b.var() == 0:
+                continue
+            difference, half = a.mean() - b.mean(), _welch(a, b)
+            found.append((arm, epoch, difference, difference - half, difference + half, abs(difference) <= half))
+    return pd.DataFrame(found, columns=['policy', 'epoch', 'difference', 'low', 'high', 'covers'])
