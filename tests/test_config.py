@@ -656,6 +656,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         config_flags.DEFINE_config_file('config', None, '', values, lock_config=False, accept_new_attributes=True)
         flags.DEFINE_string('workdir', None, '', flag_values=values)
         flags.DEFINE_bool('dry_run', False, '', flag_values=values)
+        flags.DEFINE_string('schedule_csv', None, '', flag_values=values)
         names = types.SimpleNamespace(
             FLAGS=values, Error=flags.Error, UnrecognizedFlagError=flags.UnrecognizedFlagError
         )
@@ -664,7 +665,8 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         monkeypatch.setattr(sys, 'argv', argv)  # ml_collections looks for overrides there
         try:
             command.parse_flags(argv)
-            code = command.run(values['config'], values['workdir'].value, dry_run=bool(values['dry_run'].value))
+            dry_run, table = bool(values['dry_run'].value), values['schedule_csv'].value
+            code = command.run(values['config'], values['workdir'].value, dry_run=dry_run, schedule_csv=table)
         except SystemExit as e:
             code = e.code
         captured = capsys.readouterr()
@@ -775,6 +777,25 @@ def test_a_dry_run_shows_the_runs_and_writes_nothing(cli: Cli, config_file: path
     assert '4 runs in 2 groups, 12 updates' in out
     code, out, _ = cli(f'--config={config_file}', '--dry_run', '--config.batch_size=32')
     assert (code, '1 runs in 1 groups, 3 updates' in out) == (0, True)
+    assert contents(tmp_path) == before
+
+
+@OLD_LOADER
+def test_a_dry_run_writes_the_schedule_where_it_is_told(cli: Cli, config_file: pathlib.Path, tmp_path: pathlib.Path):
+    """One row per run and update; without a dry run, or onto another file, it is refused before anything is done."""
+    path = tmp_path / 'schedule.csv'
+    code, out, err = cli(f'--config={config_file}', '--dry_run', f'--schedule_csv={path}')
+    assert (code, err) == (0, '')
+    assert '6 updates' in out
+    lines = path.read_text().splitlines()
+    assert lines[0] == 'run,step,examples,epoch,batch_size,lr,momentum,weight_decay,effective_lr,noise_temperature'
+    assert [line.split(',')[1] for line in lines[1:]] == ['0', '1', '2'] * 2
+    before = contents(tmp_path)
+    refused(cli(f'--config={config_file}', f'--workdir={tmp_path}/w', f'--schedule_csv={path}'), 'needs --dry_run')
+    for wrong, message in ((config_file, 'holds something else'), (tmp_path / 'no' / 's.csv', 'there is no directory')):
+        code, _, err = cli(f'--config={config_file}', '--dry_run', f'--schedule_csv={wrong}')
+        assert code == 2
+        assert message in err
     assert contents(tmp_path) == before
 
 

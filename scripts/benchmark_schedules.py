@@ -1,0 +1,93 @@
+"""What schedules cost: updates per second under one-cycle, CLR and SGDR against a constant learning rate, in one run.
+
+    python -m scripts.benchmark_schedules [--rounds=9] [--seconds=1]
+
+The MLP 784-1024-1024-10 and a 64-wide one, whose updates are short, on Fashion-MNIST with SGD and momentum. A turn makes
+the host's tables of schedule and ids, and runs their updates; in a real run the host makes them while the device works,
+so this is the upper bound. Turns alternate; ratios are of the medians.
+"""
+
+import functools
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from absl import app, flags
+
+from bsresearch import resolve, schema, sweep
+from bsresearch.plan import Plan
+from bsresearch.train import parallel, program
+from bsresearch.train.feed import Feed
+
+_ROUNDS = flags.DEFINE_integer('rounds', 9, 'Turns of each schedule.')
+_SECONDS = flags.DEFINE_float('seconds', 1.0, 'Length of a turn.')
+
+SCHEDULES: dict[str, dict[str, Any]] = {
+    'constant': {'name': 'constant'},
+    'one-cycle': {'name': 'one_cycle'},
+    'CLR': {'name': 'cyclical', 'up_epochs': 2.0},
+    'SGDR': {'name': 'warm_restarts', 'first_cycle_epochs': 1.0, 'cycle_multiplier': 2},
+}
+MODELS = {'MLP 1024': ((1024, 1024), 32), 'MLP 64': ((64,), 32)}
+
+
+def plan(widths: tuple[int, ...], batch_size: int, schedule: dict[str, Any]) -> Plan:
+    """A run of 100 epochs."""
+    c = schema.defaults()
+    c.data.name, c.batch_size, c.learning_rate, c.total_epochs = 'fashion_mnist', batch_size, 0.01, 100.0
+    c.model.widths, c.optimizer.name = widths, 'momentum'
+    (found,) = sweep.expand(sweep.assign(c.to_dict(), {'schedule': schedule}))
+    return found
+
+
+def side(p: Plan) -> Callable[[int], float]:
+    """Turns of n updates → seconds, by the very program the loop runs."""
+    dataset = resolve.dataset(p.data)
+    group = parallel.Group(1, 'sequential', p.matmul_precision)
+    task = program.task(p, dataset.scale, parallel.platform())
+    feed = Feed([p], dataset, group, task.dtype)
+    held, keys = [jax.jit(functools.partial(program.initial, task, p))()], program.keys(p)
+    advance = functools.partial(program.advance, task, False)
+    position = [0]
+
+    def turn(updates: int) -> float:
+        start = time.perf_counter()
+        for done in range(0, updates, feed.capacity(0)):
+            count = min(feed.capacity(0), updates - done)
+            data, tables = feed.one(0, position[0], count)
+            args = (held[0], None, data, tables, keys, np.int32(count))
+            held[0], _, info, _ = group.call('advance', advance, args, (0,))
+            position[0] = (position[0] + count) % (p.length.total_steps // 2)
+        jax.block_until_ready((held[0], info))
+        return time.perf_counter() - start
+
+    turn(1)
+    return turn
+
+
+def main(argv: list[str]) -> None:
+    """Prints one line per model and schedule."""
+    del argv
+    print(f'{jax.devices()[0].device_kind}, jax {jax.__version__}; n = {_ROUNDS.value} turns; ± is (max − min)/median')
+    for model, (widths, batch_size) in MODELS.items():
+        sides = {name: side(plan(widths, batch_size, schedule)) for name, schedule in SCHEDULES.items()}
+        count = max(1, int(200 * _SECONDS.value / sides['constant'](200)))
+        rates: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(_ROUNDS.value):
+            for name, turn in sides.items():
+                rates[name].append(count / turn(count))
+        middle = {name: statistics.median(r) for name, r in rates.items()}
+        for name, r in rates.items():
+            spread = (max(r) - min(r)) / middle[name]
+            print(
+                f'{model:9} B={batch_size} {name:10} {middle[name]:10,.0f}/s ±{spread:4.0%}   '
+                f'ratio to constant {middle[name] / middle["constant"]:.3f}',
+                flush=True,
+            )
+
+
+if __name__ == '__main__':
+    app.run(main)
