@@ -2,8 +2,8 @@
 
     python -m scripts.benchmark_schedules [--rounds=9] [--seconds=1]
 
-The MLP 784-1024-1024-10 and a 64-wide one, whose updates are short, on Fashion-MNIST with SGD and momentum. A turn makes
-the host's tables of schedule and ids, and runs their updates; in a real run the host makes them while the device works,
+The MLP 784-1024-1024-10 and a 64-wide one, whose updates are short, on Fashion-MNIST with SGD and momentum. A turn
+makes the tables of schedule and ids on the host and runs their updates; a real run makes them while the device works,
 so this is the upper bound. Turns alternate; ratios are of the medians.
 """
 

@@ -156,14 +156,6 @@ def test_a_batch_schedule_as_a_learning_rate_schedule(name: str):
     assert as_batch.id != as_rate.id
 
 
-GROWS = batch('growth', at_epochs=(1.0,))
-NORMED = {'model__name': 'mlp', 'model__batch_norm': True}
-
-
-GROWS = batch('growth', at_epochs=(1.0,))
-NORMED = {'model__name': 'mlp', 'model__batch_norm': True}
-
-
 def batch(name: str, **settings: Any) -> dict[str, Any]:
     """A batch schedule for `one`."""
     return {'batch_schedule__name': name} | {f'batch_schedule__{k}': v for k, v in settings.items()}
