@@ -2,7 +2,7 @@
 
 Sources: L. Smith, "A disciplined approach to neural network hyper-parameters" (2018, arXiv:1803.09820); Smith & Topin,
 "Super-convergence" (2017, arXiv:1708.07120). There ResNets on CIFAR-10; here the smallest faithful task: an MLP with
-batch norm on Fashion-MNIST, Nesterov momentum, ten epochs. Held fixed: epochs, batch size. Four policies × five peaks
+batch norm on Fashion-MNIST, Nesterov momentum, ten epochs. Held fixed: epochs, batch size. Four policies × seven peaks
 × three seeds; a tenth of the training set is held out, and the peak of each policy is chosen by it alone.
 
     python -m scripts.prepare_data --name=fashion_mnist
@@ -37,6 +37,6 @@ def get_config() -> ConfigDict:
     step = {'name': 'step', 'factor': 0.1, 'at_fractions': (0.5, 0.75)}
     schedules = ({'name': 'constant'}, step, {'name': 'one_cycle', 'cycle_momentum': False}, {'name': 'one_cycle'})
     c.sweep = ConfigDict(
-        dict(schedule=schedules, learning_rate=(0.03, 0.1, 0.3, 1.0, 3.0), seed=(0, 1, 2)),
+        dict(schedule=schedules, learning_rate=(0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), seed=(0, 1, 2)),
     )
     return c

@@ -19,6 +19,8 @@ from bsresearch.analysis import command, policies, summary
 
 USED = {'learning_rate_used': 'learning rate', 'momentum_used': 'momentum', 'batch_size_used': 'batch size'}
 MEASURED = {'train_loss': 'training loss', 'test_accuracy': 'test accuracy'}
+# Accuracies worse than the best by more are off the axis of peaks.
+NEAR = 0.06
 X = {'epoch': 'epochs', 'step': 'updates made'}
 Colors = dict[str, plotting.Color]
 
@@ -120,14 +122,14 @@ def _peaks(rows: pd.DataFrame, best: pd.DataFrame, colors: Colors, out: pathlib.
         [[ax]],
     ):
         ax.set_xscale('log')
-        plotting.y_axis(ax, 'test accuracy', test[test['mean'] > 0.5 * test['mean'].max()], 'linear', (0.0, 1.0))
+        plotting.y_axis(ax, 'test accuracy', test[test['mean'] > test['mean'].max() - NEAR], 'linear', (0.0, 1.0))
         for place, (policy, color) in enumerate(colors.items()):
             mine = test[test['policy'] == policy].sort_values('learning_rate')
             x = mine['learning_rate'] * 1.05 ** (place - (len(colors) - 1) / 2)  # side by side
             half = (mine['high'] - mine['mean']).to_numpy()
             taken = (mine['learning_rate'] == best.set_index('policy')['learning_rate'][policy]).to_numpy()
             ax.errorbar(x, mine['mean'], half, color=color, marker='o', markerfacecolor='white', capsize=2)
-            ax.plot(x[taken], mine['mean'][taken], color=color, marker='o', linestyle='none')
+            ax.plot(x[taken], mine['mean'][taken], color=color, marker='o', linestyle='none', zorder=4)
         ax.set_xlabel('peak learning rate')
         diverged = test.groupby('policy')['diverged'].sum()
         named = {p: f'{p}{f" ({diverged[p]} runs diverged)" if diverged[p] else ""}' for p in colors}

@@ -70,8 +70,8 @@ def _learning_rate(arms: Arms) -> str:
 
 
 def _fact(arms: Arms, column: str, form: str = '{}') -> list[str]:
-    """The one value of a column; nothing where it varies (a panel's title or the last line tells)."""
-    if column not in arms.runs or arms.runs[column].nunique(dropna=False) > 1:
+    """The one value of a column; nothing where it varies (a panel's title or the last line tells) or is None."""
+    if column not in arms.runs or arms.runs[column].nunique() != 1 or arms.runs[column].isna().any():
         return []
     return [form.format(text(arms.runs[column].iloc[0]))]
 
