@@ -12,7 +12,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Where runs are written, and found again.')
 _SCHEDULE_CSV = flags.DEFINE_string('schedule_csv', None, 'With --dry_run: also write what each update would use.')
-_DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Print the runs that would be made; write nothing.')
+_DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Print the runs that would be made; train nothing.')
 
 
 def main(argv: list[str]) -> None:

@@ -40,8 +40,7 @@ def group_bytes(plans: Sequence[Plan]) -> tuple[int, int]:
     """
     plan = plans[0]
     data = resolve.dataset(plan.data)
-    largest = max(size for _, _, size in plan.length.segments)
-    task = program.task(plan, data.scale, parallel.platform(), largest)
+    task = program.task(plan, data.scale, parallel.platform(), plan.length.largest_batch_size)
     state = jax.eval_shape(functools.partial(program.initial, task, plan))
     at_once = (
         len(plans) if parallel.choose(plan.execution['strategy'], len(plans), parallel.platform()) == 'vmap' else 1
@@ -63,13 +62,11 @@ def group_bytes(plans: Sequence[Plan]) -> tuple[int, int]:
 
 
 def check_memory(groups: Sequence[Sequence[Plan]]) -> None:
-    """Raises ValueError for a group that the device cannot hold; looks at the largest batch of each model and set."""
-    largest: dict[str, Sequence[Plan]] = {}
-    batch = lambda group: max(size for _, _, size in group[0].length.segments)
-    for group in groups:
-        key = canonical([group[0].model, group[0].data, group[0].dtype, group[0].execution])
-        largest[key] = max(largest.get(key, group), group, key=batch)
-    for group in largest.values():
+    """Raises ValueError for a group that the device cannot hold."""
+    batch = lambda group: group[0].length.largest_batch_size
+    facts = lambda p: [p.model, p.data, p.dtype, p.optimizer, p.execution, p.ema['half_life_examples'] is None]
+    distinct = {canonical([facts(group[0]), batch(group), len(group)]): group for group in groups}
+    for group in distinct.values():
         needed, there = group_bytes(group)[0], feed.device_memory()
         if needed > there:
             raise ValueError(

@@ -93,8 +93,7 @@ def _create(workdir: pathlib.Path, plans: list[Plan]) -> Group:
     directory = paths.group_dir(workdir, plans[0].study, name)
     strategy = parallel.choose(plans[0].execution['strategy'], len(plans), parallel.platform())
     # The engine's own choices are written into the plans: a resume keeps them.
-    largest = max(size for _, _, size in plans[0].length.segments)
-    micro = program.micro_batch(plans[0], parallel.platform(), largest)
+    micro = program.micro_batch(plans[0], parallel.platform(), plans[0].length.largest_batch_size)
     plans = [p.executed(micro_batch_size=micro, strategy=strategy) for p in plans]
     group = Group(name, plans, strategy, directory)
     paths.write_json(

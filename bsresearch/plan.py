@@ -13,7 +13,7 @@ from bsresearch.optim.policy import Policy
 # What may differ between runs that share a compiled program.
 REPLICA_FIELDS = (
     'seed', 'init_seed', 'data_seed', 'learning_rate', 'momentum', 'weight_decay', 'schedule', 'momentum_schedule',
-    'weight_decay_schedule', 'warmup', 'scaling', 'average',
+    'weight_decay_schedule', 'warmup', 'scaling', 'ema',
 )  # fmt: skip
 # Facts that follow from the rest, or do not determine a result.
 OUTSIDE_ID = (
@@ -28,7 +28,7 @@ class Plan:
     Attributes:
       epoch_size: training examples. total_examples: the run's length. learning_rate: peak, after scaling.
       momentum: None where the learning rate's schedule brings its own. warmup: {'examples', 'start', …}.
-      batch_changes: (examples, batch size), what batch_schedule resolved to. average: {'half_life_examples'}.
+      batch_changes: (examples, batch size), what batch_schedule resolved to. ema: {'half_life_examples'}.
       ghost_batch_size: examples in a batch-norm group; None where the model has none.
       example_shape, num_outputs, data_checksum: facts of the data.
       declared: the config it came from, from which a branch resolves anew.
@@ -61,7 +61,7 @@ class Plan:
     batch_changes: tuple[tuple[int, int], ...]
     warmup: dict[str, Any]
     scaling: dict[str, Any]
-    average: dict[str, Any]
+    ema: dict[str, Any]
     divergence: dict[str, Any]
     execution: dict[str, Any]
     recording: dict[str, Any]
@@ -113,8 +113,8 @@ class Plan:
             del fields['ghost_batch_size']
         if not self.warmup['examples']:
             del fields['warmup']
-        if fields['average']['half_life_examples'] is None:
-            del fields['average']
+        if fields['ema']['half_life_examples'] is None:
+            del fields['ema']
         return _without_defaults(fields, base)
 
     @functools.cached_property
@@ -126,7 +126,7 @@ class Plan:
         """Plans with the same key can share one compiled program and so a replica group."""
         fields = self.resolved()
         # Runs without weight decay skip a pass over the weights, so they do not mix with those that have some.
-        has = {'decays': self.weight_decay > 0, 'averages': self.average['half_life_examples'] is not None}
+        has = {'decays': self.weight_decay > 0, 'averages': self.ema['half_life_examples'] is not None}
         return canonical({k: v for k, v in fields.items() if k not in REPLICA_FIELDS} | has)
 
 

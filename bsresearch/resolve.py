@@ -74,6 +74,14 @@ def _check_numbers(c: Mapping[str, Any]) -> None:
         )
 
 
+def _whole(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """With the shared fields that a section lacks: the value of an axis may be a section given in part."""
+    known = schema.known().to_dict()
+    filled = {k: {**{f: v for f, v in known[k].items() if f != 'name'}, **value} for k, value in declared.items()
+              if isinstance(value, Mapping) and k in known and k not in ('measure', 'sweep')}  # fmt: skip
+    return {**declared, **filled}
+
+
 def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> Any:
     """Shapes of the weights: the model is built to be refused before anything is written; training builds its own."""
     own = {k: v for k, v in model.items() if k != 'name'}
@@ -86,7 +94,7 @@ def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length)
     if not model.get('batch_norm'):
         return None
     ghost, micro = c['ghost_batch_size'] or c['batch_size'], c['micro_batch_size']
-    for _, _, size in length.segments:
+    for size in (segment.batch_size for segment in length.segments):
         if size % ghost:
             raise ValueError(
                 f'batch_size={size} is not a whole number of batch-norm groups of ghost_batch_size={ghost}; choose one '
@@ -157,8 +165,9 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
       FileNotFoundError: the data set is not prepared.
     """
     check_fields(declared)
-    _check_numbers(declared)
-    c = resolve_policy.stretched(declared)
+    whole = _whole(declared)
+    _check_numbers(whole)
+    c = resolve_policy.stretched(whole)
     parts = {section: sections.complete(section, c[section]) for section in schema.NAMED}
     _at_least(parts['data'], 'config.data', split_seed=0, crop_padding=0)
     data = dataset(parts['data'])
@@ -174,6 +183,7 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
     length, policy = found.length, found.policy
     ghost = _ghost(c, parts['model'], length)
     parts |= {'optimizer': found.optimizer}
+    # Built here for its errors alone.
     sections.part('optimizer', found.optimizer['name'])(**{k: v for k, v in found.optimizer.items() if k != 'name'})
     return Plan(
         study=c['study'],
@@ -190,7 +200,7 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
         weight_decay=policy.weight_decay,
         no_decay=tuple(c['no_decay']),
         batch_changes=policy.changes,
-        average=found.average,
+        ema=found.ema,
         **parts,
         dtype=c['dtype'],
         matmul_precision=c['matmul_precision'],

@@ -1,7 +1,9 @@
 """The schedules and hyperparameters of a declared config, every number resolved for its batch size."""
 
 import copy
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,12 +20,12 @@ _UNITS = ('epochs', 'examples')
 
 
 class Resolved(NamedTuple):
-    """What a Plan takes. length: of the run. optimizer: the section, with what a rule changed. average: as in Plan."""
+    """What a Plan takes. length: of the run. optimizer: the section, with what a rule changed. ema: as in Plan."""
 
     policy: Policy
     length: units.Length
     optimizer: dict[str, Any]
-    average: dict[str, Any]
+    ema: dict[str, Any]
 
 
 def _k(c: Config) -> float:
@@ -58,7 +60,7 @@ def stretched(c: Config) -> dict[str, Any]:
         if value is None:
             return None
         exact = units.exact(value) * k
-        return -(-exact.numerator // exact.denominator) if whole else float(exact)
+        return math.ceil(exact) if whole else float(exact)
 
     for field in ('total_epochs', 'total_examples'):
         config[field] = times(c[field], field == 'total_examples')
@@ -81,16 +83,15 @@ def _warmup(c: Config, length: units.Length, factor: float) -> dict[str, Any]:
     if any(v < 0 for v in given.values()) or not 0 <= w['start'] <= 1:
         raise ValueError(f'config.warmup={dict(w)}: a length of at least 0 and a start in [0, 1] are needed')
     if 'steps' in given:
-        total = units.Length(length.epoch_size, length.batch_size, 2**62, length.boundary)
-        examples = total.examples_at(given['steps'])
+        endless = replace(length, total_examples=2**62)
+        examples = endless.examples_at(given['steps'])
     else:
         examples = length.examples_of(epochs=given.get('epochs', 0)) or given.get('examples', 0)
     # Rounded before it is rounded up: √2·√2 is not to take one example more than 2.
-    exact = units.exact(round(factor, 12)) * examples
-    examples = -(-exact.numerator // exact.denominator)
+    examples = math.ceil(units.exact(round(factor, 12)) * examples)
     if examples > length.total_examples:
-        told = f'{given}, times {factor:g} by the scaling rule,' if factor != 1 else f'{given}'
-        raise ValueError(f'config.warmup {told} is longer than the run ({length.total_examples} examples)')
+        scaled = f', times {factor:g} by the scaling rule,' if factor != 1 else ''
+        raise ValueError(f'config.warmup {given}{scaled} is longer than the run ({length.total_examples} examples)')
     if w['delays_schedule'] and examples == length.total_examples:
         raise ValueError('config.warmup.delays_schedule=True: the warm-up takes the whole run, no schedule is left')
     kept = {k: w[k] for k in ('start', 'convention', 'shape', 'delays_schedule')}
@@ -126,8 +127,7 @@ def _scaled(c: Config, parts: Config, momentum: float | None) -> scaling.Scaled:
     rule, optimizer, k = parts['scaling'], parts['optimizer'], _k(c)
     own = {key: optimizer[key] for key in ('beta2', 'epsilon') if key in optimizer}
     base = scaling.Scaled(float(c['learning_rate']), momentum, float(c['weight_decay']), **own)
-    settings = {key: v for key, v in rule.items() if key not in ('name', *c['scaling'])}
-    settings |= {key: rule[key] for key in lookup.keywords(getattr(scaling, rule['name']))}
+    settings = {key: rule[key] for key in lookup.keywords(getattr(scaling, rule['name']))}
     found = getattr(scaling, rule['name'])(base, k, **settings)
     for field in ('weight_decay', 'warmup'):
         if rule[field] is not None:
@@ -196,16 +196,16 @@ def resolve(c: Config, parts: Config, epoch_size: int) -> Resolved:
     own = own._replace(changes=changes)
     policy.check(own, length)
     changed = {k: v for k, v in (('beta2', values.beta2), ('epsilon', values.epsilon)) if v is not None}
-    return Resolved(own, length, parts['optimizer'] | changed, _average(c, length))
+    return Resolved(own, length, parts['optimizer'] | changed, _ema(c, length))
 
 
-def _average(c: Config, length: units.Length) -> dict[str, Any]:
+def _ema(c: Config, length: units.Length) -> dict[str, Any]:
     """The half-life of the weights' moving average in examples."""
-    a = c['average']
+    a = c['ema']
     if a['half_life_epochs'] is not None and a['half_life_examples'] is not None:
-        raise ValueError(f'config.average needs at most one of half_life_epochs, half_life_examples; given {dict(a)}')
+        raise ValueError(f'config.ema needs at most one of half_life_epochs, half_life_examples; given {dict(a)}')
     for field, value in a.items():
         if value is not None and not value > 0:
-            raise ValueError(f'config.average.{field}={value}: must be positive, or None for no average')
+            raise ValueError(f'config.ema.{field}={value}: must be positive, or None for no average')
     epochs = a['half_life_epochs']
     return {'half_life_examples': a['half_life_examples'] if epochs is None else length.examples_of(epochs=epochs)}

@@ -24,7 +24,7 @@ def _rows(plan: Plan, start: int, stop: int) -> Iterator[tuple[Any, ...]]:
     """Of updates start ≤ t < stop of one batch size: the very values the step would use, in their own precision."""
     hyper = feed.hyper(plan, start, stop, layers.weight_dtype(plan.dtype))
     size = plan.length.batch_size_at(start)
-    seen = plan.length.examples_before(start, stop)
+    seen = plan.length.examples_before(np.arange(start, stop))
     wide = lambda x: x.astype(np.float64)
     decay = np.zeros_like(hyper.learning_rate) if hyper.weight_decay is None else hyper.weight_decay
     rate, momentum = wide(hyper.learning_rate), wide(hyper.momentum)
@@ -61,9 +61,9 @@ def write(path: pathlib.Path, plans: Sequence[Plan]) -> int:
             writer = csv.writer(f, lineterminator='\n')
             writer.writerow(COLUMNS)
             for plan in plans:
-                for first, last, _ in plan.length.segments:
-                    for start in range(first, last, ROWS):
-                        writer.writerows(_rows(plan, start, min(start + ROWS, last)))
+                for segment in plan.length.segments:
+                    for start in range(segment.start, segment.stop, ROWS):
+                        writer.writerows(_rows(plan, start, min(start + ROWS, segment.stop)))
                 count += plan.length.total_steps
         os.replace(temporary, path)
     finally:

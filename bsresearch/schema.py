@@ -111,7 +111,7 @@ def defaults() -> Any:
             regime_adaptation=False,  # lengths and boundaries in epochs or examples times B/B_ref: equal updates
         )
     )
-    c.average = ConfigDict(  # exponential moving average of the weights, evaluated beside them as average_*
+    c.ema = ConfigDict(  # exponential moving average of the weights, evaluated beside them as ema_*
         dict(half_life_epochs=config_dict.placeholder(float), half_life_examples=config_dict.placeholder(int))
     )
     c.divergence = ConfigDict(

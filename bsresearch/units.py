@@ -29,6 +29,14 @@ class Piece(NamedTuple):
     batch_size: int
 
 
+class Segment(NamedTuple):
+    """Updates start ≤ t < stop, which share a batch size."""
+
+    start: int
+    stop: int
+    batch_size: int
+
+
 @dataclass(frozen=True)
 class Length:
     """A run's length and how its updates cut the example stream.
@@ -101,25 +109,27 @@ class Length:
         return tuple(found)
 
     @functools.cached_property
-    def segments(self) -> tuple[tuple[int, int, int], ...]:
-        """(start, stop, batch size): updates start ≤ t < stop share a batch size, neighbours differ."""
-        found: list[tuple[int, int, int]] = []
+    def segments(self) -> tuple[Segment, ...]:
+        """The run cut where the batch size changes: neighbours differ."""
+        found: list[Segment] = []
         ends = [p.start_step for p in self.pieces[1:]]
         for piece, stop in zip(self.pieces, [*ends, self.total_steps], strict=True):
             stop = min(stop, self.total_steps)
             if found and found[-1][2] == piece.batch_size:
-                found[-1] = (found[-1][0], stop, piece.batch_size)
+                found[-1] = found[-1]._replace(stop=stop)
             elif piece.start_step < stop:
-                found.append((piece.start_step, stop, piece.batch_size))
+                found.append(Segment(piece.start_step, stop, piece.batch_size))
         return tuple(found)
 
-    def segment_at(self, step: int) -> tuple[int, int, int]:
-        """The segment of update `step`; the last one for the final state."""
-        return self.segments[max(0, bisect_right([s for s, _, _ in self.segments], step) - 1)]
-
     def batch_size_at(self, step: int) -> int:
-        """B of update `step`."""
-        return self.segment_at(step)[2]
+        """B of update `step`; of the last one for the final state."""
+        starts = [segment.start for segment in self.segments]
+        return self.segments[max(0, bisect_right(starts, step) - 1)].batch_size
+
+    @property
+    def largest_batch_size(self) -> int:
+        """Of all updates."""
+        return max(segment.batch_size for segment in self.segments)
 
     def _per_epoch(self, piece: Piece) -> int:
         return -(-self.epoch_examples // piece.batch_size)
@@ -170,29 +180,28 @@ class Length:
           offsets: (stop − start,), int64, that example's place within its epoch.
           counts: (stop − start,), int32, real examples in each batch (the rest is padding).
         """
-        t = np.arange(start, stop, dtype=np.int64)
+        epochs, offsets, room = self._positions(np.arange(start, stop, dtype=np.int64))
+        counts = np.minimum(room, self.total_examples - epochs * self.epoch_examples - offsets)
+        return epochs, offsets, counts.astype(np.int32)
+
+    def examples_before(self, t: np.ndarray) -> np.ndarray:
+        """`examples_at` of each update t, (n,), int64."""
+        epochs, offsets, _ = self._positions(t)
+        return np.minimum(epochs * self.epoch_examples + offsets, self.total_examples)
+
+    def _positions(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Epoch and offset of each update's first example, and how many its batch may hold; (n,), int64."""
         at = np.searchsorted([p.start_step for p in self.pieces], t, side='right') - 1
         first, before, size = (np.array(column, np.int64)[at] for column in zip(*self.pieces, strict=True))
         made = t - first
         if self.boundary == 'through':
             seen = before + made * size
-            epochs, offsets = seen // self.epoch_size, seen % self.epoch_size
-            room = size
-        else:
-            # A piece that starts inside an epoch ends with it, before it could have made an epoch's updates.
-            per_epoch = -(-self.epoch_examples // size)
-            inside = made % per_epoch
-            epochs = before // self.epoch_examples + made // per_epoch
-            offsets = before % self.epoch_examples + inside * size
-            seen = epochs * self.epoch_examples + offsets
-            room = np.minimum(size, self.epoch_examples - offsets)
-        counts = np.minimum(room, self.total_examples - seen)
-        return epochs, offsets, counts.astype(np.int32)
-
-    def examples_before(self, start: int, stop: int) -> np.ndarray:
-        """(stop − start,), int64: `examples_at` of updates start ≤ t < stop, all within the run."""
-        epochs, offsets, _ = self.batches(start, stop)
-        return epochs * self.epoch_examples + offsets
+            return seen // self.epoch_size, seen % self.epoch_size, size
+        # A piece that starts inside an epoch ends with it, before it could have made an epoch's updates.
+        per_epoch = -(-self.epoch_examples // size)
+        epochs = before // self.epoch_examples + made // per_epoch
+        offsets = before % self.epoch_examples + made % per_epoch * size
+        return epochs, offsets, np.minimum(size, self.epoch_examples - offsets)
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,11 @@ def get_config() -> ConfigDict:
     c.batch_size = 125  # 6,000, a tenth of the set, is 48 times as many
     c.ghost_batch_size = 125
     c.total_epochs = 30.0
+    c.record.every_steps = 5  # so that the figure shows the changes where they are
     c.schedule.name = 'step'
     c.schedule.factor = 0.2
     c.schedule.at_fractions = (0.3, 0.6, 0.8)
-    hybrid = {'name': 'instead_of_decay', 'changes': 1, 'max_fraction': 0.1}
+    hybrid = {'name': 'instead_of_decay', 'max_growths': 1, 'max_fraction': 0.1}
     c.sweep = ConfigDict(
         dict(
             batch_schedule=({'name': 'constant'}, hybrid, {'name': 'instead_of_decay', 'max_fraction': 0.1}),

@@ -60,6 +60,7 @@ def side(p: Plan) -> Callable[[int], float]:
             data, tables = feed.one(0, position[0], count)
             args = (held[0], None, data, tables, keys, np.int32(count))
             held[0], _, info, _ = group.call('advance', advance, args, (0,))
+            # Never near the end, where a chunk would be cut.
             position[0] = (position[0] + count) % (p.length.total_steps // 2)
         jax.block_until_ready((held[0], info))
         return time.perf_counter() - start

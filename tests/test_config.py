@@ -43,6 +43,9 @@ def one(overrides: dict[str, Any] | None = None) -> Plan:
     return found
 
 
+SHORT = {'total_epochs': 2.0}
+
+
 # --- ids
 
 
@@ -82,8 +85,8 @@ def test_the_defaults_that_ids_leave_out_are_fixed():
         'no_decay': (), 'momentum_schedule.name': 'constant', 'weight_decay_schedule.name': 'constant',
         'batch_schedule.name': 'constant', 'batch_schedule.as_learning_rate': False, 'warmup.shape': 'gradual',
         'warmup.delays_schedule': False, 'scaling.weight_decay': None, 'scaling.momentum': None,
-        'scaling.warmup': None, 'scaling.regime_adaptation': False, 'average.half_life_epochs': None,
-        'average.half_life_examples': None,
+        'scaling.warmup': None, 'scaling.regime_adaptation': False, 'ema.half_life_epochs': None,
+        'ema.half_life_examples': None,
     }  # fmt: skip
     assert {k: v for k, v in flatten(schema.defaults().to_dict()).items() if k in fixed} == fixed
     parts = {
@@ -152,8 +155,8 @@ def changed_values() -> dict[str, Any]:
         'scaling.momentum': fixed | momentum | {'scaling.momentum': 'half_life'},
         'scaling.warmup': fixed | {'warmup.steps': 2, 'scaling.warmup': 'linear'},
         'scaling.regime_adaptation': fixed | {'scaling.regime_adaptation': True},
-        'average.half_life_epochs': {'average.half_life_epochs': 1.0},
-        'average.half_life_examples': {'average.half_life_examples': 100},
+        'ema.half_life_epochs': {'ema.half_life_epochs': 1.0},
+        'ema.half_life_examples': {'ema.half_life_examples': 100},
         'divergence.loss_factor': {'divergence.loss_factor': 10.0},
         'divergence.patience': {'divergence.patience': 3},
         'ghost_batch_size': {'model.batch_norm': True, 'ghost_batch_size': 8},
@@ -371,6 +374,28 @@ def test_axes_may_lie_in_sections():
     )
     # What each declares is its own.
     assert [q.id for p in found for q in sweep.expand(p.declared)] == [p.id for p in found]
+
+
+@pytest.mark.parametrize('section', ['schedule', 'scaling', 'warmup', 'ema', 'clip', 'optimizer', 'data', 'model'])
+def test_values_of_an_axis_may_be_sections_in_part(section: str):
+    """What a value leaves out has its default; a field of the section from the command line removes the axis."""
+    parts = {
+        'schedule': {'name': 'step', 'at_epochs': (1.0,)},
+        'scaling': {'name': 'linear', 'reference_batch_size': 16},
+        'warmup': {'epochs': 1.0},
+        'ema': {'half_life_epochs': 1.0},
+        'clip': {'norm': 1.0},
+        'optimizer': {'name': 'adam', 'beta2': 0.9},
+        'data': {'name': 'blobs'},
+        'model': {'name': 'linear'},
+    }
+    config = schema.defaults().to_dict()
+    own = config[section].get('name')
+    found = sweep.expand(config | {'sweep': {section: ({'name': own} if own else {}, parts[section])}}, SHORT)
+    changes = {f'{section}.{k}': v for k, v in parts[section].items()}
+    assert [p.id for p in found] == [one(SHORT).id, one(SHORT | changes).id]
+    (single,) = sweep.expand(config | {'sweep': {section: (parts[section],)}}, SHORT | changes)
+    assert single.id == found[1].id
 
 
 def test_one_value_for_an_axis_removes_the_axis():

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bsresearch import schema, sweep
+from bsresearch import lookup, schema, sweep
 from bsresearch.optim import batch_schedules, noise, policy, scaling
 from bsresearch.plan import Plan
 from bsresearch.units import Length
@@ -56,7 +56,7 @@ def test_a_schedule_that_cycles_momentum_needs_no_other():
     assert (values(fixed).momentum == 0.7).all()
     for changes, message in (
         ({'momentum': 0.9}, 'momentum=0.9 would not be used'),
-        ({'optimizer__name': 'sgd'}, "cycles momentum, and 'sgd'|cycles momentum, and sgd has none"),
+        ({'optimizer__name': 'sgd'}, 'cycles momentum, and sgd has none'),
         ({'momentum_schedule__name': 'cosine'}, 'both set it'),
         ({'scaling__momentum': 'half_life', 'scaling__reference_batch_size': 5}, 'brings its own momentum'),
     ):
@@ -99,6 +99,8 @@ def test_growth_is_a_list_of_batch_sizes():
         batch_schedule__max_fraction=0.05,
     )  # fmt: skip
     assert capped.batch_changes == ((2 * 1437, 30), (4 * 1437, 71))  # ⌊0.05·1437⌋, after which nothing changes
+    tenths = one(batch_schedule__name='growth', batch_schedule__every_epochs=0.1, total_epochs=0.5)
+    assert [e for e, _ in tenths.batch_changes] == [144, 288, 432, 575]  # ⌈i·143.7⌉
     listed = one(
         batch_schedule__name='steps', batch_schedule__batch_sizes=(7, 500), batch_schedule__at_fractions=(0.1, 0.9)
     )
@@ -106,7 +108,7 @@ def test_growth_is_a_list_of_batch_sizes():
 
 
 @pytest.mark.parametrize('boundary', ['through', 'partial'])
-@pytest.mark.parametrize('settings', [{}, {'changes': 1}, {'max_fraction': 0.1}, {'rung': 3.0}])
+@pytest.mark.parametrize('settings', [{}, {'max_growths': 1}, {'max_fraction': 0.1}, {'min_factor': 3.0}])
 @pytest.mark.parametrize('schedule', ['step', 'cosine', 'one_cycle'])
 def test_growing_the_batch_instead_has_the_same_noise_temperature(schedule: str, settings: dict, boundary: str):
     """Brute force: at every update g is that of the first batch size's run at the example it starts with."""
@@ -120,7 +122,7 @@ def test_growing_the_batch_instead_has_the_same_noise_temperature(schedule: str,
     assert grown.length.total_steps < base.length.total_steps
     sizes = values(grown).batch_size
     assert sizes.max() <= 1437 * settings.get('max_fraction', 1)
-    assert len(set(sizes)) <= 1 + settings.get('changes', 99)
+    assert len(set(sizes)) <= 1 + settings.get('max_growths', 99)
     starts = np.array([base.length.examples_at(t) for t in range(base.length.total_steps)])
     seen = np.array([grown.length.examples_at(t) for t in range(grown.length.total_steps)])
     expected = temperature(base)[np.searchsorted(starts, seen, side='right') - 1]
@@ -134,7 +136,7 @@ def test_smiths_three_arms():
     v = values(one(**grow))
     assert list(dict.fromkeys(v.batch_size)) == [10, 50, 143]
     np.testing.assert_allclose(sorted(set(v.learning_rate.round(12))), [0.1 * 143 / 1250, 0.1 * 143 / 250, 0.1])
-    hybrid = values(one(**grow, batch_schedule__changes=1))
+    hybrid = values(one(**grow, batch_schedule__max_growths=1))
     assert list(dict.fromkeys(hybrid.batch_size)) == [10, 50]
     np.testing.assert_allclose(sorted(set(hybrid.learning_rate.round(12))), [0.004, 0.02, 0.1])
 
@@ -169,6 +171,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'at the end': (batch('growth', at_epochs=(12.0,)), 'must rise and lie inside'),
     'falling': (batch('growth', at_epochs=(4.0, 2.0)), 'must rise'),
     'no points': (batch('growth'), 'needs its points'),
+    'never': (batch('growth', every_epochs=12.0), r'every_epochs=12\.0: must be positive and shorter than the run'),
+    'twice': (GROWS | batch('growth', every_epochs=1.0), 'is given beside other points'),
     'shrinking': (GROWS | batch('growth', factor=1.0), r'factor=1\.0: must exceed 1'),
     'too few sizes': (batch('steps', batch_sizes=(20,), at_epochs=(1.0, 2.0)), 'one for each of the 2 points'),
     'cap below': (GROWS | batch('growth', max_batch_size=5), 'cap of 5 examples lies below batch_size=10'),
@@ -178,8 +182,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'dropping': (GROWS | {'epoch_boundary': 'drop'}, 'epoch_boundary=drop'),
     'ghosts': (batch('steps', batch_sizes=(25,), at_epochs=(1.0,)) | NORMED, 'batch_size=25 is not a whole number'),
     'momentum of 1': (
-        {'momentum': 0.8, 'momentum_schedule__name': 'linear', 'momentum_schedule__final': 1.3},
-        r'momentum=1.* at update|final=1\.3',
+        {'momentum': 0.95, 'momentum_schedule__name': 'step', 'momentum_schedule__at_epochs': (6.0,)}
+        | {'momentum_schedule__factor': 1.1},
+        r'momentum=1.* at update|factor=1\.1',
     ),
 }
 
@@ -191,7 +196,7 @@ def test_impossible_policies_are_refused(case: str):
         one(**changes)
 
 
-def test_values_outside_their_range_are_found_wherever_they_are():
+def test_values_outside_their_range_are_found_at_the_ends_of_long_runs():
     """A single bad update in a run of ten million is found at its ends; short runs are looked at whole."""
     plan = one()
     bad = plan.policy._replace(momentum=1.0, momentum_schedule={'name': 'linear', 'start': 0.5, 'final': 1.0})
@@ -220,6 +225,7 @@ def test_rules_in_closed_form(k: float):
         'legw': {'learning_rate': 0.1 * root, 'warmup': k},
         'noise_temperature': {'learning_rate': 0.1 * k},
     }  # fmt: skip
+    assert expected.keys() == lookup.functions(scaling, ('base', 'k')).keys()
     for name, changes in expected.items():
         assert getattr(scaling, name)(base, k) == pytest.approx(base._replace(**changes), rel=1e-12)
         assert getattr(scaling, name)(base, 1.0) == pytest.approx(base)
@@ -296,7 +302,7 @@ def test_average_rates_are_the_normalized_exponential_weights(half_life: int):
     length = Length(23, 5, 61, 'partial', ((30, 9),))
     total = length.total_steps
     seen = np.array([length.examples_at(t) for t in range(total + 1)])
-    rates = policy.average_rate(half_life, seen[:-1], np.diff(seen))
+    rates = policy.ema_rate(half_life, seen[:-1], np.diff(seen))
     thetas = np.sin(np.arange(1, total + 1))
     average = 0.0
     for r, theta in zip(rates, thetas, strict=True):
@@ -309,16 +315,19 @@ def test_average_rates_are_the_normalized_exponential_weights(half_life: int):
     assert rates[0] == pytest.approx(1.0)
 
 
-def test_batch_schedules_take_no_update_less_than_the_length():
+def test_every_batch_schedule_is_one_that_length_accepts():
     """The members' contract: any of them gives changes that Length accepts, for odd sizes."""
     length = Length(97, 3, 400)
     flat = lambda: np.ones(length.total_steps)
     halving = lambda: 0.5 ** (np.arange(length.total_steps) // 30)
-    assert batch_schedules.constant(length, flat) == ()
-    for changes in (
-        batch_schedules.growth(length, flat, factor=1.7, at_examples=(5, 6, 399)),
-        batch_schedules.instead_of_decay(length, halving),
-        batch_schedules.steps(length, flat, batch_sizes=(1, 97), at_examples=(7, 8)),
-    ):
+    found = {
+        'constant': batch_schedules.constant(length, flat),
+        'growth': batch_schedules.growth(length, flat, factor=1.7, at_examples=(5, 6, 399)),
+        'instead_of_decay': batch_schedules.instead_of_decay(length, halving),
+        'steps': batch_schedules.steps(length, flat, batch_sizes=(1, 97), at_examples=(7, 8)),
+    }
+    assert found.keys() == lookup.functions(batch_schedules, ('length', 'noise')).keys()
+    assert found['constant'] == ()
+    for changes in found.values():
         grown = Length(97, 3, 400, 'through', changes)
         assert sum(grown.batches(0, grown.total_steps)[2]) == 400

@@ -77,7 +77,7 @@ def test_invariant_1_a_growing_batch_reads_the_same_stream(boundary: str, monkey
 @pytest.mark.parametrize('step', [50, 100, 118])
 def test_resume_inside_and_after_a_ramp_equals_never_stopped(workdir: pathlib.Path, step: int):
     """Bit for bit: rows, dense records, weights, the moving average; also what was used is as planned."""
-    changes = GROWING | {'checkpoint__every_steps': 7, 'average__half_life_epochs': 0.3}
+    changes = GROWING | {'checkpoint__every_steps': 7, 'ema__half_life_epochs': 0.3}
     (plan,) = toy.plans(**changes)
     assert [b for _, _, b in plan.length.segments] == [8, 20, 50, 125]
     toy.train(workdir / 'whole', [plan])
@@ -156,7 +156,7 @@ def test_the_dry_runs_table_is_what_is_used(workdir: pathlib.Path, tmp_path: pat
 @pytest.mark.parametrize('strategy', ['sequential', 'vmap'])
 def test_the_average_is_that_of_the_weights_along_the_run(workdir: pathlib.Path, strategy: str):
     """Brute force from a checkpoint of every update: weights 2^(−age/H), ages in examples; statistics alike."""
-    changes = {'average__half_life_examples': 30, 'total_steps': 12, 'keep__every_steps': 1, 'strategy': strategy}
+    changes = {'ema__half_life_examples': 30, 'total_steps': 12, 'keep__every_steps': 1, 'strategy': strategy}
     runs = toy.plans(**changes, model={'name': 'mlp', 'widths': (8,), 'batch_norm': True}, sweep__seed=(0, 1))
     toy.train(workdir, runs)
     weights = 0.5 ** (8 * np.arange(11, -1, -1) / 30)
@@ -164,17 +164,17 @@ def test_the_average_is_that_of_the_weights_along_the_run(workdir: pathlib.Path,
     for plan in runs:
         states = [toy.checkpoint(workdir, plan, t) for t in range(1, 13)]
         expected = jax.tree.map(mean, *[(s.params, s.stats) for s in states])
-        found = toy.item(workdir, plan, 12, 'average')
+        found = toy.item(workdir, plan, 12, 'ema')
         close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
         jax.tree.map(close, (found.params, found.stats), expected)
-        rows = [r for r in toy.rows(workdir, plan) if 'average_test_loss' in r]
+        rows = [r for r in toy.rows(workdir, plan) if 'ema_test_loss' in r]
         assert {r['step'] for r in rows} == {0, 12}
-        assert rows[0]['average_test_loss'] == rows[0]['test_loss']
-        assert rows[-1]['average_test_loss'] != rows[-1]['test_loss']
+        assert rows[0]['ema_test_loss'] == rows[0]['test_loss']
+        assert rows[-1]['ema_test_loss'] != rows[-1]['test_loss']
 
 
 def test_averaging_changes_no_bit_of_the_weights(workdir: pathlib.Path):
-    (plain,), (averaged,) = toy.plans(), toy.plans(average__half_life_epochs=1.0)
+    (plain,), (averaged,) = toy.plans(), toy.plans(ema__half_life_epochs=1.0)
     toy.train(workdir, [plain])
     toy.train(workdir, [averaged])
     toy.assert_equal(toy.final(workdir, plain), toy.final(workdir, averaged))

@@ -102,7 +102,7 @@ def test_segments_are_the_enumerated_batch_sizes(length: Length):
     assert [(b, stop - start) for start, stop, b in length.segments] == runs
     assert length.segments[0][0] == 0
     assert length.segments[-1][1] == length.total_steps
-    assert length.examples_before(0, len(seen)).tolist() == seen
+    assert length.examples_before(np.arange(len(seen) + 1)).tolist() == [*seen, length.total_examples]
 
 
 @quick

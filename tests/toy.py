@@ -82,7 +82,7 @@ def checkpoint(workdir: pathlib.Path, plan: Plan, step: int) -> Any:
 
 
 def item(workdir: pathlib.Path, plan: Plan, step: int, name: str) -> Any:
-    """A run's part of an item of a checkpoint: `state` or `average`."""
+    """A run's part of an item of a checkpoint: `state` or `ema`."""
     meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json')
     folder = paths.group_dir(workdir, plan.study, meta['group'])
     task = program.task(plan, 1.0, 'cpu')

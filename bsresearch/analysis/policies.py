@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from bsresearch.analysis import summary
+from bsresearch.analysis import held_fixed, summary
 from bsresearch.store import records
 
 SECTIONS = ('schedule', 'momentum_schedule', 'weight_decay_schedule', 'batch_schedule')
@@ -29,7 +29,9 @@ def names(runs: pd.DataFrame) -> pd.Series:
         for name, members in runs.groupby(f'{section}.name'):
             differing = [c for c in own if not c.endswith('.name') and members[c].nunique(dropna=False) > 1]
             for i, run in members.iterrows():
-                settings = ', '.join(f'{c.split(".", 1)[1].replace("_", " ")} {_text(run[c])}' for c in differing)
+                settings = ', '.join(
+                    f'{c.split(".", 1)[1].replace("_", " ")} {_text(run[c])}' for c in differing if not _unset(run[c])
+                )
                 text[i] = f'{str(name).replace("_", " ")}{f" ({settings})" if settings else ""}'
         parts.append(text)
     if not parts:
@@ -40,10 +42,12 @@ def names(runs: pd.DataFrame) -> pd.Series:
     return joined
 
 
+def _unset(value: object) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
+
+
 def _text(value: object) -> str:
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return 'unlimited'
-    return ('on' if value else 'off') if isinstance(value, bool | np.bool_) else f'{value}'
+    return ('on' if value else 'off') if isinstance(value, bool | np.bool_) else held_fixed.text(value)
 
 
 def load(workdir: pathlib.Path) -> pd.DataFrame:
@@ -54,7 +58,7 @@ def load(workdir: pathlib.Path) -> pd.DataFrame:
     """
     runs = records.runs(workdir)
     runs = runs.assign(policy=names(runs))
-    known = ('schedule.', 'momentum_schedule.', 'weight_decay_schedule.', 'batch_schedule.')
+    known = tuple(f'{s}.' for s in SECTIONS)
     expected = {'policy', 'momentum', 'batch_changes', *records.ALWAYS, *records.SPLIT_SEEDS}
     others = [c for c in records.varying(runs) if c not in expected and not c.startswith(known)]
     if others:
@@ -64,8 +68,7 @@ def load(workdir: pathlib.Path) -> pd.DataFrame:
         )
     rows = records.load(workdir)
     keep = [c for c in rows if c not in runs or c == 'run']
-    merged = runs[['run', 'study', 'status', 'policy', 'learning_rate', 'batch_size']].merge(rows[keep], on='run')
-    return merged
+    return runs[['run', 'study', 'status', 'policy', 'learning_rate', 'batch_size']].merge(rows[keep], on='run')
 
 
 def best_peaks(rows: pd.DataFrame, metric: str) -> pd.DataFrame:

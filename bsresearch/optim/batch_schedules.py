@@ -69,56 +69,70 @@ def growth(
     if not factor > 1:
         raise ValueError(f'batch_schedule.factor={factor}: must exceed 1')
     if every_epochs:
-        if every_epochs < 0 or at_epochs:
-            raise ValueError(f'batch_schedule.every_epochs={every_epochs}: positive, and without at_epochs')
-        count = math.ceil(length.total_examples / length.examples_of(epochs=every_epochs)) - 1
-        at_epochs = tuple(every_epochs * (i + 1) for i in range(count))
-    points = _points(length, at_epochs, at_fractions, at_examples)
+        if at_epochs or at_fractions or at_examples:
+            raise ValueError(
+                f'batch_schedule.every_epochs={every_epochs} is given beside other points; give one of them'
+            )
+        points = _every(length, every_epochs)
+    else:
+        points = _points(length, at_epochs, at_fractions, at_examples)
     cap = _cap(length, max_batch_size, max_fraction)
     sizes = [min(cap, round(length.batch_size * factor ** (i + 1))) for i in range(len(points))]
-    return _rising(length.batch_size, points, sizes)
+    return _drop_unchanged(length.batch_size, points, sizes)
 
 
 def instead_of_decay(
     length: Length,
     noise: Noise,
     *,
-    rung: float = 2.0,
-    changes: int | None = None,
+    min_factor: float = 2.0,
+    max_growths: int | None = None,
     max_batch_size: int | None = None,
     max_fraction: float = 1.0,
 ) -> Changes:
     """B grows where the scheduled noise temperature falls; what B does not take, the learning rate does.
 
     Smith et al. 2018 (arXiv:1711.00489). With the policy's table (policy.py) the noise temperature at every example is
-    that of the schedule at the first batch size, exactly, whatever the cap, the rungs and rounding to whole examples.
+    that of the schedule at the first batch size, exactly, whatever the cap, the steps and rounding to whole examples.
 
     Args:
-      rung: B changes when it could grow by this factor at least; a continuous decay is followed in such rungs.
-      changes: after so many growths the learning rate decays alone (hybrid arms); None: no limit.
+      min_factor: B changes when it could grow by this factor at least; a continuous decay is followed in such steps.
+      max_growths: after so many growths the learning rate decays alone (hybrid arms); None: no limit.
       max_batch_size, max_fraction: as for `growth`; then the learning rate decays.
     """
-    if not rung > 1:
-        raise ValueError(f'batch_schedule.rung={rung}: must exceed 1')
+    if not min_factor > 1:
+        raise ValueError(f'batch_schedule.min_factor={min_factor}: must exceed 1')
     cap, size = _cap(length, max_batch_size, max_fraction), length.batch_size
     wanted = np.minimum(cap, np.floor(length.batch_size / noise() + 0.5))
     found: list[tuple[int, int]] = []
     update = 0
-    while changes is None or len(found) < changes:
-        due = np.flatnonzero(wanted[update:] >= size * rung)
+    while max_growths is None or len(found) < max_growths:
+        due = np.flatnonzero(wanted[update:] >= size * min_factor)
         if not len(due) and size < cap and wanted[update:].max() == cap:
-            due = np.flatnonzero(wanted[update:] == cap)  # the last rung may be a short one, up to the cap
+            due = np.flatnonzero(wanted[update:] == cap)  # the last step may be a short one, up to the cap
         if not len(due):
             break
         update += int(due[0])
         size = int(wanted[update])
         found.append((length.examples_at(update), size))
-    if not found and changes != 0:
+    if not found and max_growths != 0:
         raise ValueError(
             'batch_schedule.name=instead_of_decay: the schedule lets the noise temperature fall by less than '
-            f'rung={rung:g}, or batch_size={length.batch_size} is at its cap of {cap} already; nothing would grow'
+            f'min_factor={min_factor:g}, or batch_size={length.batch_size} is at its cap of {cap} already; nothing '
+            'would grow'
         )
     return tuple(found)
+
+
+def _every(length: Length, epochs: float) -> list[int]:
+    """Multiples of so many epochs inside the run, in examples."""
+    stride = exact(epochs) * length.epoch_examples
+    count = math.ceil(length.total_examples / stride) if stride > 0 else 0
+    points = [math.ceil(stride * (i + 1)) for i in range(count)]
+    points = [e for e in points if e < length.total_examples]
+    if not points:
+        raise ValueError(f'batch_schedule.every_epochs={epochs}: must be positive and shorter than the run')
+    return points
 
 
 def _points(
@@ -132,6 +146,7 @@ def _points(
         )
     span = Span(length, 0, length.total_steps)
     name = 'batch_schedule.at_'
+    # For their errors: a point outside the run.
     for e in at_epochs:
         span.step_of(f'{name}epochs', epochs=e)
     for f in at_fractions:
@@ -152,7 +167,7 @@ def _cap(length: Length, max_batch_size: int | None, max_fraction: float) -> int
     return cap
 
 
-def _rising(size: int, points: Sequence[int], sizes: Sequence[int]) -> Changes:
+def _drop_unchanged(size: int, points: Sequence[int], sizes: Sequence[int]) -> Changes:
     """Without the points at which nothing changes any more."""
     before = [size, *sizes]
     return tuple((e, b) for e, b, old in zip(points, sizes, before, strict=False) if b != old)

@@ -1,4 +1,5 @@
-"""The noise temperature of SGD, g = εN/(B(1−m)) (Smith, Kindermans, Ying & Le 2018, arXiv:1711.00489, equation 3).
+"""The noise temperature of SGD, g = εN/(B(1−m)) (Smith, Kindermans, Ying & Le 2018, arXiv:1711.00489;
+they call it noise scale).
 
 It is the large-N form of ε(N/B − 1)/(1−m), and has nothing to do with the noise scale B_simple = tr Σ/|G|², which is
 a property of the gradient. Runs with the same g(examples seen) see, to first order, the same diffusion.

@@ -111,7 +111,7 @@ def at(policy: Policy, length: Length, t: np.ndarray) -> Values:
     multiplies the learning rate by B/B_first: equal noise temperature at equal examples. `as_learning_rate` keeps the
     first batch size and multiplies by B_first/B instead: the same the other way round.
     """
-    seen = _seen(length, np.minimum(t, length.total_steps - 1))
+    seen = length.examples_before(np.minimum(t, length.total_steps - 1))
     points = np.array([e for e, _ in policy.changes], np.int64)
     sizes = np.array([length.batch_size, *(b for _, b in policy.changes)], np.int64)
     size = sizes[np.searchsorted(points, seen, side='right')]
@@ -125,12 +125,6 @@ def at(policy: Policy, length: Length, t: np.ndarray) -> Values:
     if policy.batch_schedule['as_learning_rate']:
         return Values(rate * (ratio * length.batch_size / size), momentum, decay, np.full_like(size, length.batch_size))
     return Values(rate * ratio, momentum, decay, size)
-
-
-def _seen(length: Length, t: np.ndarray) -> np.ndarray:
-    if len(t) and t[-1] - t[0] == len(t) - 1:
-        return length.examples_before(int(t[0]), int(t[0]) + len(t))
-    return np.array([length.examples_at(int(x)) for x in t], np.int64)
 
 
 def table(policy: Policy, length: Length, start: int, stop: int) -> Values:
@@ -151,7 +145,7 @@ def relative_noise(policy: Policy, length: Length) -> np.ndarray:
     return g / g[0]
 
 
-def average_rate(half_life: int, examples: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def ema_rate(half_life: int, examples: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """How far an exponential moving average of weights goes towards θ_{t+1}: ā ← ā + r(θ_{t+1} − ā).
 
     Weights are 2^(−age/half-life) in examples, over their sum, so r = (1 − 2^(−n/H))/(1 − 2^(−e/H)): no start from 0
@@ -165,7 +159,11 @@ def average_rate(half_life: int, examples: np.ndarray, counts: np.ndarray) -> np
 
 
 def check(policy: Policy, length: Length) -> None:
-    """Raises ValueError where a value of the run cannot be: by every update of a run of up to a few million."""
+    """Raises ValueError where a value of the run cannot be.
+
+    Looks at every update of a run of up to 4·CHECKED; of a longer one at the first and last CHECKED, and at as many
+    between.
+    """
     total = length.total_steps
     if total <= 4 * CHECKED:
         chunks = [np.arange(s, min(s + CHECKED, total), dtype=np.int64) for s in range(0, total, CHECKED)]
@@ -173,8 +171,7 @@ def check(policy: Policy, length: Length) -> None:
         middle = np.arange(0, total, -(-total // CHECKED), dtype=np.int64)
         chunks = [np.arange(CHECKED, dtype=np.int64), middle, np.arange(total - CHECKED, total, dtype=np.int64)]
     for t in chunks:
-        contiguous = int(t[-1] - t[0]) == len(t) - 1
-        found = at(policy, length, t) if contiguous else Values(*_on(policy, _first_length(length), t), t)
+        found = at(policy, length, t)
         limits = {'learning_rate': (0.0, np.inf), 'momentum': (0.0, 1.0), 'weight_decay': (0.0, np.inf)}
         for name, (low, high) in limits.items():
             values = getattr(found, name)

@@ -51,7 +51,7 @@ def sqrt(base: Scaled, k: float) -> Scaled:
 
 
 def adam_sde(base: Scaled, k: float) -> Scaled:
-    """ε·√k, 1−β₁ and 1−β₂ times k, Adam's own ε over √k (Malladi et al. 2022, arXiv:2205.10287, definition 5.2)."""
+    """ε·√k, 1−β₁ and 1−β₂ times k, Adam's own ε over √k (Malladi et al. 2022, arXiv:2205.10287)."""
     if base.momentum is None or base.beta2 is None or base.epsilon is None:
         raise ValueError('scaling.name=adam_sde is for Adam with a fixed momentum (β₁); use optimizer.name=adam')
     return base._replace(
@@ -63,7 +63,7 @@ def adam_sde(base: Scaled, k: float) -> Scaled:
 
 
 def half_life(base: Scaled, k: float, *, learning_rate: str = 'none') -> Scaled:
-    """β^k for momentum or β₁ and for β₂: their half-lives in examples stay (Marek et al. 2025, arXiv:2507.07101).
+    """β^k for β₂ (Marek et al. 2025, arXiv:2507.07101), and likewise for momentum or β₁: half-lives in examples stay.
 
     Args:
       learning_rate: rule for ε: none, linear, sqrt.

@@ -12,21 +12,20 @@ from bsresearch.train import program
 from bsresearch.train.feed import Feed
 from bsresearch.train.parallel import Group
 from bsresearch.train.step import Task
+from bsresearch.units import Segment
 
 TARGET_SECONDS = 0.3
 
 
-def seconds_per_update(
-    task: Task, group: Group, feed: Feed, state: Any, keys: Any, segment: tuple[int, int, int]
-) -> float:
+def seconds_per_update(task: Task, group: Group, feed: Feed, state: Any, keys: Any, segment: Segment) -> float:
     """Measured on a copy of a state, without compiling, evaluating or saving.
 
     Args:
       task: of the segment's batch size. state, keys: of the feed's first replica.
-      segment: (start, stop, batch size) of the updates to be timed.
+      segment: the updates to be timed.
     """
-    start, stop, _ = segment
-    data, tables = feed.one(0, start, available := min(feed.capacity(start), stop - start))
+    available = min(feed.capacity(segment.start), segment.stop - segment.start)
+    data, tables = feed.one(0, segment.start, available)
     advance = functools.partial(program.advance, task, False)
     average = program.initial_average(feed.plans[0], state)
 

@@ -22,12 +22,13 @@ class Events:
         self.checkpoint = set(at('checkpoint')) - {0} | {self.total}
         self.keep = set(at('keep')) | {self.total}
         # What belongs to an update ends with the last one, T − 1; states end with θ_T.
-        self.record = sorted({min(t, self.total - 1) for t in at('record')})
+        starts = {segment.start for segment in length.segments}
+        self.record = sorted({min(t, self.total - 1) for t in at('record')} | (starts if at('record') else set()))
         self.norms = {min(t, self.total - 1) for t in at('norms')}
-        self.snapshots = set(at('snapshots')) - {0}
+        self.snapshots = set(at('snapshots')) - {0}  # the initial weights have learnt nothing
         marks = self.evaluate | self.checkpoint | self.keep | self.snapshots | {self.total}
         # A chunk has one batch size.
-        marks |= {start for start, _, _ in length.segments}
+        marks |= starts
         for points in self.measure.values():
             marks |= points
         self._marks = sorted(marks)

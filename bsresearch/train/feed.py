@@ -81,11 +81,11 @@ class Feed:
         plan, size = self.plans[r], self.capacity(start)
         batches = order.batches(plan.data_seed, plan.length, start, start + count)
         values = hyper(plan, start, start + count, self.dtype)
-        average = None
-        if (half_life := plan.average['half_life_examples']) is not None:
-            seen = plan.length.examples_before(start, start + count)
-            average = policy.average_rate(half_life, seen, batches.counts).astype(self.dtype)
-        table = Tables(batches.ids, batches.counts, batches.epochs, batches.offsets, values, average)
+        rates = None
+        if (half_life := plan.ema['half_life_examples']) is not None:
+            seen = plan.length.examples_before(np.arange(start, start + count))
+            rates = policy.ema_rate(half_life, seen, batches.counts).astype(self.dtype)
+        table = Tables(batches.ids, batches.counts, batches.epochs, batches.offsets, values, rates)
         table = jax.tree.map(lambda x: np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)]), table)
         if self.data is not None:
             return self.data, table

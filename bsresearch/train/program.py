@@ -22,8 +22,8 @@ PyTree = Any
 class Tables(NamedTuple):
     """What up to K updates read, from the host.
 
-    ids: (K, B); counts, epochs, offsets: (K,); hyper: (K,) each; average: (K,), how far the moving average of the
-    weights goes towards the new ones (policy.average_rate), None without one.
+    ids: (K, B); counts, epochs, offsets: (K,); hyper: (K,) each; ema_rate: (K,), how far the moving average of the
+    weights goes towards the new ones (policy.ema_rate), None without one.
     """
 
     ids: Array
@@ -31,7 +31,7 @@ class Tables(NamedTuple):
     epochs: Array
     offsets: Array
     hyper: Hyper
-    average: Array | None
+    ema_rate: Array | None
 
 
 def micro_batch(plan: Plan, platform: str, batch_size: int) -> int:
@@ -86,7 +86,7 @@ def initial(t: stepping.Task, plan: Plan) -> State:
 
 def initial_average(plan: Plan, state: State) -> Average | None:
     """θ_0, where the plan averages weights."""
-    on = plan.average['half_life_examples'] is not None
+    on = plan.ema['half_life_examples'] is not None
     return Average(state.params, state.stats) if on else None
 
 

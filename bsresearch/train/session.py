@@ -60,7 +60,10 @@ class Session:
         self.events = Events(plan)
         self.group = parallel.Group(len(plans), strategy, plan.matmul_precision)
         self.clock = Clock(lambda: self.group.compile_seconds)
-        self._tasks = {b: program.task(plan, dataset.scale, parallel.platform(), b) for _, _, b in plan.length.segments}
+        self._tasks = {
+            s.batch_size: program.task(plan, dataset.scale, parallel.platform(), s.batch_size)
+            for s in plan.length.segments
+        }
         self.task = self._tasks[plan.length.batch_size_at(0)]
         self.feed = feed.Feed(plans, dataset, self.group, self.task.dtype)
         resident = {'train': self.feed.data} if self.feed.data is not None else {}
@@ -95,7 +98,7 @@ class Session:
             return 0, False
         meta = found[1]
         self.recorder.rewind(meta['positions'], meta['step'])
-        self.recorder.pace = np.atleast_1d(meta['seconds_per_update']).tolist()
+        self.recorder.pace = np.atleast_1d(meta['seconds_per_update']).tolist()  # older ones hold one number
         for watch, state in zip(self.watches, meta['divergence'], strict=True):
             watch.state = state
         self.clock.resume(meta['seconds'])
@@ -105,17 +108,17 @@ class Session:
         """Seconds per update of each segment; equal batch sizes are timed once."""
         timed: dict[int, float] = {}
         for segment in self.plans[0].length.segments:
-            if (size := segment[2]) not in timed:
+            if (size := segment.batch_size) not in timed:
                 args = (self._tasks[size], self.group, self.feed, state, program.keys(self.plans[0]), segment)
                 timed[size] = calibrate.seconds_per_update(*args)
-        return [timed[size] for _, _, size in self.plans[0].length.segments]
+        return [timed[segment.batch_size] for segment in self.plans[0].length.segments]
 
     def load(self, step: int) -> None:
         """The state at a checkpoint (at 0: the initial one), to be looked at and not trained on."""
         items = self._fresh()
         self._keep_initial(items['state'].params)
         if step:
-            items |= self.checkpoints.restore(step, {name: items[name] for name in ('state', 'average')})[0]
+            items |= self.checkpoints.restore(step, {name: items[name] for name in ('state', 'ema')})[0]
         self._place(items)
 
     def _fresh(self) -> dict[str, PyTree]:
@@ -123,12 +126,12 @@ class Session:
         states = [jax.jit(functools.partial(program.initial, self.task, p))() for p in self.plans]
         measures = {n: parallel.stack([m.init(s.params) for s in states]) for n, m in self.measures.items()}
         averages = parallel.stack([program.initial_average(p, s) for p, s in zip(self.plans, states, strict=True)])
-        own = {'state': parallel.stack(states), 'average': averages, 'ensemble': self.ensemble.items}
+        own = {'state': parallel.stack(states), 'ema': averages, 'ensemble': self.ensemble.items}
         return own | {f'measure_{n}': m for n, m in measures.items()}
 
     def _place(self, items: dict[str, PyTree]) -> None:
         put = lambda tree: self.group.put(parallel.unstack(tree, len(self.plans)))
-        self.state, self.average = put(items['state']), put(items['average'])
+        self.state, self.average = put(items['state']), put(items['ema'])
         self.ensemble.items = items['ensemble']
         self.mstates = {n: put(items[f'measure_{n}']) for n in self.measures}
 
@@ -166,12 +169,12 @@ class Session:
 
     def _evaluated(self, alive: list[bool]) -> list[dict[str, float]]:
         rows = self.evaluator(self.state, alive)
-        if self.plans[0].average['half_life_examples'] is not None:
+        if self.plans[0].ema['half_life_examples'] is not None:
             swap = lambda state, average: state._replace(params=average.params, stats=average.stats)
             one = self.group.strategy == 'vmap'
             averaged = swap(self.state, self.average) if one else list(map(swap, self.state, self.average))
             for row, found in zip(rows, self.evaluator(averaged, alive), strict=True):
-                row |= {f'average_{k}': v for k, v in found.items()}
+                row |= {f'ema_{k}': v for k, v in found.items()}
         return rows
 
     def _measure(self, name: str, t: int) -> list[dict[str, Any]]:
@@ -255,7 +258,7 @@ class Session:
         return count
 
     def _span(self, t: int) -> tuple[int, bool]:
-        starts = [start for start, _, _ in self.plans[0].length.segments]
+        starts = [segment.start for segment in self.plans[0].length.segments]
         group_seconds = self.recorder.pace[bisect_right(starts, t) - 1] * len(self.plans)
         limit = max(1, int(CHUNK_SECONDS / max(group_seconds, 1e-9)))
         return self.events.span(t, min(self.feed.capacity(t), limit))

@@ -7,31 +7,22 @@ serves every batch size. What a short span cannot follow is refused.
 """
 
 import functools
+import importlib
+import pkgutil
 from collections.abc import Callable
 from typing import Any
 
 from bsresearch import lookup
-from bsresearch.optim.schedules import (
-    adapter,
-    by_examples,
-    compose,
-    cycles,
-    decays,
-    one_cycle_forms,
-    one_cycles,
-    phases,
-    restarts,
-)
 from bsresearch.optim.schedules.adapter import from_optax
 from bsresearch.optim.schedules.restarts import cycle_ends
 from bsresearch.optim.schedules.shape import Paired
 
 __all__ = ['Paired', 'cycle_ends', 'from_optax', 'members']
 
-_MODULES = (adapter, by_examples, compose, cycles, decays, one_cycle_forms, one_cycles, phases, restarts)
-
 
 @functools.cache
 def members() -> dict[str, Callable[..., Any]]:
-    """The shapes by name. Only to be read."""
-    return {name: fn for module in _MODULES for name, fn in lookup.functions(module, ('t', 'span')).items()}
+    """The shapes by name, from every file of the folder. Only to be read."""
+    modules = [importlib.import_module(f'{__name__}.{m.name}') for m in pkgutil.iter_modules(__path__)]
+    # Leaves shape.py's helpers out: theirs are private to the package, or take other arguments.
+    return {name: fn for module in modules for name, fn in lookup.functions(module, ('t', 'span')).items()}

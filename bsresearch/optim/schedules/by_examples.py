@@ -24,7 +24,7 @@ def _period(span: Span, every_epochs: float) -> Fraction:
 
 def _passed(t: np.ndarray, span: Span, period: Fraction) -> np.ndarray:
     """⌊examples/period⌋ as float64, in Python's integers: a product may not fit in 64 bits."""
-    return (seen(t, span).astype(object) * period.denominator // period.numerator).astype(np.float64)
+    return (seen(span, t).astype(object) * period.denominator // period.numerator).astype(np.float64)
 
 
 def step(
@@ -78,4 +78,4 @@ def exponential_rate(
     if staircase:
         return np.float_power(factor, _passed(t, span, _period(span, every_epochs)))
     check_range('every_epochs', every_epochs, '(0, inf)')
-    return np.float_power(factor, seen(t, span) / float(exact(every_epochs) * span.length.epoch_examples))
+    return np.float_power(factor, seen(span, t) / float(exact(every_epochs) * span.length.epoch_examples))

@@ -49,8 +49,8 @@ def cyclical(
 
     s is a triangle of `up` + `down` updates; f is 1 (triangular), 2^−c in cycle c from 0 (triangular2) or gamma^t
     (exp_range: of the schedule's update, not the cycle's). The peak is met only while f = 1. Cycles are counted in
-    integers. `decay` is the control of Smith (2017), section 4.1: from the peak to the base over `up` updates, then
-    the base, momentum at its maximum. optax has none.
+    integers. `decay` is the control of Smith (2017, arXiv:1506.01186): from the peak to the base over `up` updates,
+    then the base, momentum at its maximum. optax has none.
 
     Args:
       mode: triangular | triangular2 | exp_range | decay.

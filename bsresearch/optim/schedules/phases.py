@@ -52,7 +52,7 @@ def warmup_stable_decay(
 def range_test(t: np.ndarray, span: Span, *, start: float = 1e-6, kind: str = 'exponential') -> np.ndarray:
     """From `start` at the first update to exactly 1 at the last: start^(1 − p) or a line in p, p = t/(T − 1).
 
-    Smith (2015), section 3.3, is linear; fastai's lr_find is exponential and reads p = t/T. optax has none.
+    Smith (2017, arXiv:1506.01186) is linear; fastai's lr_find is exponential and reads p = t/T. optax has none.
 
     Args:
       start: first value, a fraction of the peak.

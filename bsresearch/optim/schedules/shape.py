@@ -85,15 +85,9 @@ def between(a: float, b: float, p: np.ndarray) -> np.ndarray:
     return a * (1 - p) + b * p
 
 
-def seen(t: np.ndarray, span: Span) -> np.ndarray:
+def seen(span: Span, t: np.ndarray) -> np.ndarray:
     """(len(t),), int64: examples seen between the span's start and each update."""
-    length, start = span.length, span.start
-    first, last = (int(t.min()), int(t.max())) if len(t) else (0, 0)
-    if last - first < 4 * len(t):
-        before = length.examples_before(start + first, start + last + 1)[t - first]
-    else:
-        before = np.array([length.examples_at(start + int(u)) for u in t], np.int64)
-    return before - length.examples_at(start)
+    return span.length.examples_before(span.start + t) - span.length.examples_at(span.start)
 
 
 def length_of(span: Span, field: str, epochs: float | None, steps: int | None) -> int | None:
