@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from bsresearch import lookup, schema, sections, units
@@ -79,8 +80,10 @@ class Plan:
     @property
     def policy(self) -> Policy:
         """Its schedules."""
-        shared = {name: getattr(self, name) for name in Policy._fields if name != 'changes'}
-        return Policy(**shared, changes=self.batch_changes)
+        shared = {name: getattr(self, name) for name in Policy._fields if name not in ('changes', 'stretch')}
+        longer = Fraction(self.batch_size, self.scaling['reference_batch_size'] or 1)
+        stretch = longer if self.scaling['regime_adaptation'] else Fraction(1)
+        return Policy(**shared, changes=self.batch_changes, stretch=stretch)
 
     def resolved(self) -> dict[str, Any]:
         """All fields but `declared`, as plain values."""
@@ -92,8 +95,8 @@ class Plan:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> 'Plan':
-        """The plan that `to_json` wrote (JSON's lists become tuples again)."""
-        return cls(**_tuples(stored))
+        """The plan that `to_json` wrote (JSON's lists become tuples again); older ones get the fields they lack."""
+        return cls(**_completed(_tuples(stored)))
 
     def executed(self, **choices: Any) -> 'Plan':
         """The same run with choices of the engine written into `execution`."""
@@ -128,6 +131,18 @@ class Plan:
         # Runs without weight decay skip a pass over the weights, so they do not mix with those that have some.
         has = {'decays': self.weight_decay > 0, 'averages': self.ema['half_life_examples'] is not None}
         return canonical({k: v for k, v in fields.items() if k not in REPLICA_FIELDS} | has)
+
+
+def _completed(stored: dict[str, Any]) -> dict[str, Any]:
+    """With fields that were added later, at their defaults: what the run did before they were there."""
+    known = schema.known().to_dict()
+    later: dict[str, Any] = {s: {'name': 'constant'} for s in schema.NAMED if s.endswith('schedule')}
+    found = {**later, 'no_decay': (), 'batch_changes': (), 'ema': {'half_life_examples': None}, **stored}
+    for section in schema.NAMED:
+        found[section] = {**sections.defaults(section, found[section]['name']), **found[section]}
+    found['warmup'] = {k: known['warmup'][k] for k in ('shape', 'delays_schedule')} | found['warmup']
+    found['recording'] = {k: known[k] for k in schema.RECORDING} | found['recording']
+    return found
 
 
 def _tuples(value: Any) -> Any:

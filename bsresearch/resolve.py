@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from bsresearch import lookup, models, optim, resolve_policy, rng, schema, sections, units
 from bsresearch.data import preprocess, select, sources
 from bsresearch.measure import when
-from bsresearch.optim import schedules
+from bsresearch.optim.policy import Policy, cycle_ends
 from bsresearch.plan import Plan
 
 CHOICES = {
@@ -108,9 +108,7 @@ def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length)
     return ghost
 
 
-def _recording(
-    c: Mapping[str, Any], schedule: Mapping[str, Any], length: units.Length, ghost: int | None
-) -> dict[str, Any]:
+def _recording(c: Mapping[str, Any], policy: Policy, length: units.Length, ghost: int | None) -> dict[str, Any]:
     """The recording sections, checked against the run's length."""
     for field in ('record', 'norms', 'evaluate', 'checkpoint', 'keep'):
         when.points(c[field], length, f'config.{field}')
@@ -131,22 +129,20 @@ def _recording(
                 f'use a multiple of {ghost}'
             )
         when.points(spec, length, f'config.measure.{name}')
-    return {k: c[k] for k in schema.RECORDING} | {'snapshots': _snapshots(c['snapshots'], schedule, length)}
+    return {k: c[k] for k in schema.RECORDING} | {'snapshots': _snapshots(c['snapshots'], policy, length)}
 
 
-def _snapshots(spec: Mapping[str, Any], schedule: Mapping[str, Any], length: units.Length) -> dict[str, Any]:
+def _snapshots(spec: Mapping[str, Any], policy: Policy, length: units.Length) -> dict[str, Any]:
     """With the ends of cycles as update numbers, so that runs of one group agree on them."""
     when.points(spec, length, 'config.snapshots')
     if not spec['cycle_ends']:
         return dict(spec)
-    if schedule['name'] != 'warm_restarts':
+    if policy.schedule['name'] != 'warm_restarts':
         raise ValueError(
             f'config.snapshots.cycle_ends=True needs schedule.name=warm_restarts, which has cycles; this one is '
-            f'{schedule["name"]!r}. Name the points instead, e.g. config.snapshots.at_epochs=5,10'
+            f'{policy.schedule["name"]!r}. Name the points instead, e.g. config.snapshots.at_epochs=5,10'
         )
-    keys = lookup.keywords(schedules.cycle_ends)
-    ends = schedules.cycle_ends(units.Span(length, 0, length.total_steps), **{k: schedule[k] for k in keys})
-    return {**spec, 'at_steps': tuple(sorted({*spec['at_steps'], *ends}))}
+    return {**spec, 'at_steps': tuple(sorted({*spec['at_steps'], *cycle_ends(policy, length)}))}
 
 
 def dataset(data: Mapping[str, Any]) -> select.Dataset:
@@ -165,9 +161,8 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
       FileNotFoundError: the data set is not prepared.
     """
     check_fields(declared)
-    whole = _whole(declared)
-    _check_numbers(whole)
-    c = resolve_policy.stretched(whole)
+    c = _whole(declared)
+    _check_numbers(c)
     parts = {section: sections.complete(section, c[section]) for section in schema.NAMED}
     _at_least(parts['data'], 'config.data', split_seed=0, crop_padding=0)
     data = dataset(parts['data'])
@@ -208,7 +203,7 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
         warmup=dict(policy.warmup),
         divergence=dict(c['divergence']),
         execution={k: c[k] for k in schema.EXECUTION},
-        recording=_recording(c, parts['schedule'], length, ghost),
+        recording=_recording(c, policy, length, ghost),
         example_shape=tuple(shape),
         num_outputs=data.num_outputs,
         data_checksum=data.checksum,

@@ -1,9 +1,9 @@
 """The schedules and hyperparameters of a declared config, every number resolved for its batch size."""
 
-import copy
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +13,8 @@ from bsresearch.optim import batch_schedules, policy, scaling
 from bsresearch.optim.policy import Policy
 
 Config = Mapping[str, Any]
-# Sections whose lengths and boundaries regime adaptation stretches.
-_STRETCHED = ('schedule', 'momentum_schedule', 'weight_decay_schedule', 'batch_schedule', 'warmup')
-# By unit, at the end of a field's name.
-_UNITS = ('epochs', 'examples')
+# What optimizers call the decay of their second moment.
+SECOND_MOMENTS = ('beta2', 'alpha', 'rho')
 
 
 class Resolved(NamedTuple):
@@ -44,35 +42,28 @@ def _k(c: Config) -> float:
     return c['batch_size'] / reference
 
 
-def stretched(c: Config) -> dict[str, Any]:
-    """Regime adaptation (Hoffer et al. 2017): every length and boundary in epochs or examples times B/B_ref.
+def stretch(scaling_section: Config, batch_size: int) -> Fraction:
+    """By regime adaptation (Hoffer et al. 2017): B/B_ref, which makes equal updates at all batch sizes; else 1.
 
-    So runs of all batch sizes make the same updates. Fractions and updates stay as they are.
+    Lengths and boundaries of the run, its schedules and warm-up in epochs or examples are multiplied by it. Fractions
+    and updates stay as they are, and so does the half-life of the weights' average.
     """
-    config = copy.deepcopy(dict(c))
-    if not c['scaling']['regime_adaptation']:
-        return config
-    k = units.exact(c['batch_size']) / units.exact(c['scaling']['reference_batch_size'] or c['batch_size'])
-
-    def times(value: Any, whole: bool) -> Any:
-        if isinstance(value, list | tuple):
-            return tuple(times(v, whole) for v in value)
-        if value is None:
-            return None
-        exact = units.exact(value) * k
-        return math.ceil(exact) if whole else float(exact)
-
-    for field in ('total_epochs', 'total_examples'):
-        config[field] = times(c[field], field == 'total_examples')
-    for section in _STRETCHED:
-        for key, value in config[section].items():
-            if key.split('_')[-1] in _UNITS and not isinstance(value, str | bool):
-                config[section][key] = times(value, key.endswith('examples'))
-    return config
+    if not scaling_section['regime_adaptation']:
+        return Fraction(1)
+    return Fraction(batch_size, scaling_section['reference_batch_size'])
 
 
-def _warmup(c: Config, length: units.Length, factor: float) -> dict[str, Any]:
-    """The warm-up's length in examples, times `factor`."""
+def _length(c: Config, epoch_size: int, longer: Fraction) -> units.Length:
+    given: dict[str, Any] = {k: c[k] for k in ('total_epochs', 'total_examples', 'total_steps')}
+    if given['total_epochs'] is not None and longer != 1:
+        given['total_epochs'] = units.exact(given['total_epochs']) * longer
+    if given['total_examples'] is not None:
+        given['total_examples'] = math.ceil(given['total_examples'] * longer)
+    return units.length(epoch_size, c['batch_size'], c['epoch_boundary'], **given)
+
+
+def _warmup(c: Config, length: units.Length, factor: float, longer: Fraction) -> dict[str, Any]:
+    """The warm-up's length in examples, times `factor` of the scaling rule."""
     w = c['warmup']
     given = {k: w[k] for k in ('epochs', 'examples', 'steps') if w[k]}
     if len(given) > 1:
@@ -82,13 +73,20 @@ def _warmup(c: Config, length: units.Length, factor: float) -> dict[str, Any]:
             raise ValueError(f'config.warmup.{field}={w[field]!r}: allowed are {", ".join(allowed)}')
     if any(v < 0 for v in given.values()) or not 0 <= w['start'] <= 1:
         raise ValueError(f'config.warmup={dict(w)}: a length of at least 0 and a start in [0, 1] are needed')
+    if factor != 1 and longer != 1:
+        raise ValueError(
+            f'scaling.regime_adaptation and a rule that lengthens the warm-up (times {factor:g}) would do so twice; '
+            'set scaling.warmup=none, or leave regime adaptation'
+        )
     if 'steps' in given:
-        endless = replace(length, total_examples=2**62)
-        examples = endless.examples_at(given['steps'])
+        # Updates are declared at the reference batch size where a rule makes more of them.
+        size = length.batch_size if factor == 1 else c['scaling']['reference_batch_size']
+        declared = replace(length, batch_size=size, total_examples=2**62).examples_at(given['steps'])
     else:
-        examples = length.examples_of(epochs=given.get('epochs', 0)) or given.get('examples', 0)
+        declared = length.examples_of(epochs=given.get('epochs', 0)) or given.get('examples', 0)
+        declared = longer * (units.exact(given['epochs']) * length.epoch_examples if 'epochs' in given else declared)
     # Rounded before it is rounded up: √2·√2 is not to take one example more than 2.
-    examples = math.ceil(units.exact(round(factor, 12)) * examples)
+    examples = math.ceil(units.exact(round(factor, 12)) * declared)
     if examples > length.total_examples:
         scaled = f', times {factor:g} by the scaling rule,' if factor != 1 else ''
         raise ValueError(f'config.warmup {given}{scaled} is longer than the run ({length.total_examples} examples)')
@@ -98,11 +96,11 @@ def _warmup(c: Config, length: units.Length, factor: float) -> dict[str, Any]:
     return {'examples': examples, **kept}
 
 
-def _momentum(c: Config, parts: Config, length: units.Length) -> float | None:
+def _momentum(c: Config, parts: Config, span: units.Span) -> float | None:
     """The config's momentum, or the optimizer's own; None where the schedule brings it."""
     module = lookup.module('bsresearch.optim', 'build', parts['optimizer']['name'], 'optimizer')
     name, schedule = parts['optimizer']['name'], parts['schedule']
-    first = policy.shape(schedule, np.zeros(1, np.int64), units.Span(length, 0, length.total_steps))
+    first = policy.shape(schedule, np.zeros(1, np.int64), span)
     if first.momentum is not None:
         off = 'schedule.cycle_momentum=False'
         if not module.HAS_MOMENTUM:
@@ -125,8 +123,14 @@ def _momentum(c: Config, parts: Config, length: units.Length) -> float | None:
 def _scaled(c: Config, parts: Config, momentum: float | None) -> scaling.Scaled:
     """The hyperparameters after the rules of config.scaling."""
     rule, optimizer, k = parts['scaling'], parts['optimizer'], _k(c)
-    own = {key: optimizer[key] for key in ('beta2', 'epsilon') if key in optimizer}
-    base = scaling.Scaled(float(c['learning_rate']), momentum, float(c['weight_decay']), **own)
+    second = next((key for key in SECOND_MOMENTS if key in optimizer), None)
+    base = scaling.Scaled(
+        float(c['learning_rate']),
+        momentum,
+        float(c['weight_decay']),
+        beta2=optimizer[second] if second else None,
+        epsilon=optimizer.get('epsilon'),
+    )
     settings = {key: rule[key] for key in lookup.keywords(getattr(scaling, rule['name']))}
     found = getattr(scaling, rule['name'])(base, k, **settings)
     for field in ('weight_decay', 'warmup'):
@@ -152,9 +156,10 @@ def _scaled(c: Config, parts: Config, momentum: float | None) -> scaling.Scaled:
 def _changes(parts: Config, length: units.Length, own: Policy) -> batch_schedules.Changes:
     """What the batch schedule resolves to."""
     section = parts['batch_schedule']
-    function = lookup.functions(batch_schedules, ('length', 'noise'))[section['name']]
+    function = lookup.functions(batch_schedules, ('span', 'noise'))[section['name']]
     settings = {k: section[k] for k in lookup.keywords(function)}
-    changes = function(length, lambda: policy.relative_noise(own, length), **settings)
+    span = units.Span(length, 0, length.total_steps, own.stretch)
+    changes = function(span, lambda: policy.relative_noise(own, length), **settings)
     for _, size in changes:
         if size > length.epoch_size:
             raise ValueError(
@@ -168,22 +173,24 @@ def resolve(c: Config, parts: Config, epoch_size: int) -> Resolved:
     """Length and policy of a declared config.
 
     Args:
-      c: the config, `stretched`. parts: its named sections, completed. epoch_size: training examples.
+      c: the config. parts: its named sections, completed. epoch_size: training examples.
 
     Raises:
       ValueError: a schedule, rule or length that cannot be; names the field and the cure.
     """
-    given = {k: c[k] for k in ('total_epochs', 'total_examples', 'total_steps')}
-    length = units.length(epoch_size, c['batch_size'], c['epoch_boundary'], **given)
-    momentum = _momentum(c, parts, length)
+    _k(c)  # for its error, where a rule lacks its reference
+    longer = stretch(c['scaling'], c['batch_size'])
+    length = _length(c, epoch_size, longer)
+    momentum = _momentum(c, parts, units.Span(length, 0, length.total_steps, longer))
     values = _scaled(c, parts, momentum)
     own = Policy(
         values.learning_rate,
         values.momentum,
         values.weight_decay,
         *(parts[s] for s in ('schedule', 'momentum_schedule', 'weight_decay_schedule')),
-        warmup=_warmup(c, length, values.warmup),
+        warmup=_warmup(c, length, values.warmup, longer),
         batch_schedule=parts['batch_schedule'],
+        stretch=longer,
     )
     changes = _changes(parts, length, own)
     if changes and not parts['batch_schedule']['as_learning_rate']:
@@ -195,8 +202,10 @@ def resolve(c: Config, parts: Config, epoch_size: int) -> Resolved:
         length = units.Length(epoch_size, c['batch_size'], length.total_examples, c['epoch_boundary'], changes)
     own = own._replace(changes=changes)
     policy.check(own, length)
-    changed = {k: v for k, v in (('beta2', values.beta2), ('epsilon', values.epsilon)) if v is not None}
-    return Resolved(own, length, parts['optimizer'] | changed, _ema(c, length))
+    optimizer = dict(parts['optimizer'])
+    optimizer |= {key: values.beta2 for key in SECOND_MOMENTS if key in optimizer}
+    optimizer |= {'epsilon': values.epsilon} if 'epsilon' in optimizer else {}
+    return Resolved(own, length, optimizer, _ema(c, length))
 
 
 def _ema(c: Config, length: units.Length) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def part(section: str, name: str) -> Any:
         'schedule': schedules.members,
         'momentum_schedule': schedules.members,
         'weight_decay_schedule': schedules.members,
-        'batch_schedule': lambda: lookup.functions(batch_schedules, ('length', 'noise')),
+        'batch_schedule': lambda: lookup.functions(batch_schedules, ('span', 'noise')),
         'loss': lambda: lookup.functions(losses, ('outputs', 'labels')),
         'scaling': lambda: lookup.functions(scaling, ('base', 'k')),
     }[section]()
@@ -63,9 +63,19 @@ def complete(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
                 f'{lookup.nearest(key, ("name", *allowed)) if allowed else "it has no fields"}'
             )
     values = {k: given.get(k, v) for k, v in allowed.items()}
+    if section.endswith('schedule') and 'parts' in values:
+        values['parts'] = tuple(_part(section, part) for part in values['parts'])
     for key, value in values.items():
         check(f'config.{section}.{key}', value, allowed[key], shared.get_type(key) if key in shared else None)
     return {'name': name, **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}}
+
+
+def _part(section: str, part: Any) -> Any:
+    """A part of a joined schedule completed; one that makes no sense is left to the shape's own checks."""
+    if not isinstance(part, Mapping) or part.get('name') not in schedules.members():
+        return part
+    usual = {k: v for k, v in lookup.keywords(schedules.members()[part['name']]).items()}
+    return {'name': part['name'], 'times': 1.0, **usual, **part}
 
 
 def check(field: str, value: Any, default: Any, kind: type | None = None) -> None:

@@ -168,7 +168,7 @@ class Length:
         """Epochs seen before update `step`, as a number to plot."""
         return self.examples_at(step) / self.epoch_examples
 
-    def examples_of(self, *, epochs: float | None = None, examples: float | Fraction | None = None) -> int:
+    def examples_of(self, *, epochs: float | Fraction | None = None, examples: float | Fraction | None = None) -> int:
         """A length given in epochs or examples as a whole number of examples (rounded up)."""
         return math.ceil(exact(epochs) * self.epoch_examples if epochs is not None else exact(examples or 0))
 
@@ -206,11 +206,24 @@ class Length:
 
 @dataclass(frozen=True)
 class Span:
-    """Updates start ≤ t < stop of a run: what a schedule shape stretches over."""
+    """Updates start ≤ t < stop of a run: what a schedule shape stretches over.
+
+    Lengths declared in epochs or examples count `stretch` times as many: regime adaptation (Hoffer et al. 2017).
+    """
 
     length: Length
     start: int
     stop: int
+    stretch: Fraction = Fraction(1)
+
+    def part(self, start: int, stop: int) -> 'Span':
+        """Updates start ≤ t < stop of the span, counted from its own start."""
+        return replace(self, start=self.start + start, stop=self.start + stop)
+
+    @property
+    def epoch_examples(self) -> Fraction:
+        """Examples of a declared epoch."""
+        return self.length.epoch_examples * self.stretch
 
     @property
     def steps(self) -> int:
@@ -247,12 +260,15 @@ class Span:
             if fraction is not None:
                 wanted = math.ceil(exact(fraction) * self.examples)
             else:
-                wanted = self.length.examples_of(epochs=epochs, examples=examples)
+                declared = exact(examples or 0) if epochs is None else exact(epochs) * self.length.epoch_examples
+                wanted = math.ceil(declared * self.stretch)
             room = self.examples
         if not 0 <= wanted <= room:
             epochs_there = self.examples / self.length.epoch_examples
+            longer = f' (times {float(self.stretch):g}, by regime adaptation)' if self.stretch != 1 else ''
             raise ValueError(
-                f'{name}={value} lies outside the {self.steps} updates ({epochs_there:g} epochs) that the schedule has'
+                f'{name}={value}{longer} lies outside the {self.steps} updates ({epochs_there:g} epochs) that the '
+                'schedule has'
             )
         if steps is not None:
             return steps
@@ -264,7 +280,7 @@ def length(
     batch_size: int,
     boundary: str = 'through',
     *,
-    total_epochs: float | None = None,
+    total_epochs: float | Fraction | None = None,
     total_examples: int | None = None,
     total_steps: int | None = None,
 ) -> Length:

@@ -251,6 +251,26 @@ def test_a_plan_survives_json():
         assert [q.id for q in sweep.expand(again.declared)] == [p.id]
 
 
+def test_a_plan_from_before_a_field_was_added_is_read():
+    """What older groups wrote down lacks the newer fields: the run is the same, with their defaults."""
+    p = one({'schedule.name': 'step', 'schedule.at_epochs': (1.0,), 'warmup.steps': 2, 'optimizer.name': 'momentum'})
+    stored = json.loads(json.dumps(p.to_json()))
+    for field in ('no_decay', 'momentum_schedule', 'weight_decay_schedule', 'batch_schedule', 'batch_changes', 'ema'):
+        del stored[field]
+    for section, fields in {
+        'warmup': ('shape', 'delays_schedule'),
+        'scaling': ('weight_decay', 'momentum', 'warmup', 'regime_adaptation'),
+        'schedule': ('at_examples', 'every_epochs'),
+        'optimizer': ('learning_rate_inside', 'decoupled'),
+        'recording': ('snapshots',),
+    }.items():
+        for field in fields:
+            del stored[section][field]
+    old = plan.Plan.from_json(stored)
+    assert old == p
+    assert (old.id, old.static_key()) == (p.id, p.static_key())
+
+
 def test_what_the_engine_chose_is_kept_and_changes_no_id():
     p = one()
     chosen = p.executed(micro_batch_size=8, strategy='sequential')

@@ -75,13 +75,39 @@ def test_differences_are_welchs(tmp_path: pathlib.Path):
     rng = np.random.default_rng(0)
     values = {'a': rng.normal(1.0, 0.1, 5), 'b': rng.normal(1.1, 0.4, 3)}
     rows = pd.DataFrame(
-        [{'policy': p, 'epoch': 2.0 + 0.01 * (p == 'b'), 'train_loss': x} for p, xs in values.items() for x in xs]
+        [
+            {'policy': p, 'run': f'{p}{i}', 'epoch': 2.0 + 0.01 * (p == 'b'), 'train_loss': x}
+            for p, xs in values.items()
+            for i, x in enumerate(xs)
+        ]
     )
     (found,) = policies.differences(rows, 'train_loss', ['a', 'b']).to_dict('records')
     test = stats.ttest_ind(values['b'], values['a'], equal_var=False).confidence_interval(0.95)
     assert (found['low'], found['high']) == pytest.approx((test.low, test.high), rel=1e-10)
     assert found['difference'] == pytest.approx(values['b'].mean() - values['a'].mean())
     assert found['covers'] == (test.low <= 0 <= test.high)
+
+
+def test_a_run_counts_once_at_each_whole_epoch():
+    """Evaluations between whole epochs, and an end that is none, are passed over."""
+    rows = pd.DataFrame(
+        [
+            {'policy': p, 'run': f'{p}{s}', 'epoch': e, 'train_loss': 1.0 + s + e}
+            for p in 'ab' for s in (0, 1, 2) for e in (0.0, 0.5, 1.0, 1.52, 2.01, 2.3)
+        ]
+    )  # fmt: skip
+    found = policies.differences(rows, 'train_loss', ['a', 'b'])
+    assert found['epoch'].tolist() == [1, 2]
+    single = rows[(rows['epoch'] == 1.0)]
+    np.testing.assert_allclose(found.loc[0, 'high'], policies.differences(single, 'train_loss', ['a', 'b'])['high'][0])
+
+
+def test_momentum_is_not_pooled(tmp_path: pathlib.Path):
+    for momentum, run in ((0.5, 'x'), (0.9, 'y')):
+        made = write_run(tmp_path, momentum=momentum, values={'test_accuracy': [0.1]})
+        made.rename(made.with_name(run))
+    with pytest.raises(ValueError, match='differ in momentum too'):
+        policies.load(tmp_path)
 
 
 def test_the_figure_is_drawn_from_records(tmp_path: pathlib.Path):

@@ -9,7 +9,7 @@ import pytest
 from bsresearch import lookup, schema, sweep
 from bsresearch.optim import batch_schedules, noise, policy, scaling
 from bsresearch.plan import Plan
-from bsresearch.units import Length
+from bsresearch.units import Length, Span
 
 
 def one(**changes: Any) -> Plan:
@@ -206,6 +206,52 @@ def test_values_outside_their_range_are_found_at_the_ends_of_long_runs():
         policy.check(bad, Length(10, 1, 100))
 
 
+def test_growth_instead_of_decay_follows_a_delayed_schedule():
+    """Closed form: the decay half-way through what the warm-up left is where B grows; the rate stays below its peak."""
+    plan = one(
+        total_examples=1600, batch_size=8, warmup__examples=800, warmup__delays_schedule=True, schedule__name='step',
+        schedule__factor=0.2, schedule__at_fractions=(0.5,), batch_schedule__name='instead_of_decay',
+    )  # fmt: skip
+    assert plan.batch_changes == ((1200, 40),)
+    assert values(plan).learning_rate.max() == pytest.approx(0.1)
+
+
+def test_growth_instead_of_decay_refuses_noise_that_rises_again():
+    restarts = {'schedule__name': 'warm_restarts', 'schedule__first_cycle_epochs': 3.0, 'schedule__final': 0.01}
+    with pytest.raises(ValueError, match=r'rises again after the batch has grown.* would exceed its peak of 0\.1'):
+        one(**restarts, batch_schedule__name='instead_of_decay')
+
+
+def test_as_a_learning_rate_the_schedule_is_read_where_it_was_declared_also_with_drop():
+    own = {'schedule__name': 'step', 'schedule__factor': 0.2, 'schedule__at_epochs': (2.0, 4.0)}
+    own |= {'batch_size': 1000, 'total_epochs': 6.0, 'epoch_boundary': 'drop'}
+    grown = one(**own, batch_schedule__name='instead_of_decay', batch_schedule__as_learning_rate=True,
+                batch_schedule__min_factor=1.2)  # fmt: skip
+    np.testing.assert_allclose(values(grown).learning_rate, values(one(**own)).learning_rate, rtol=1e-12)
+
+
+@pytest.mark.parametrize('delayed', [False, True])
+@pytest.mark.parametrize('grows', [False, True])
+def test_snapshots_are_where_cycles_end(delayed: bool, grows: bool):
+    """The update at which the rate jumps back is the snapshot's, wherever the schedule is read."""
+    plan = one(
+        batch_size=32, schedule__name='warm_restarts', schedule__first_cycle_epochs=2.0, snapshots__cycle_ends=True,
+        schedule__peak_decay=0.25 if grows else 1.0, schedule__final=1e-4,
+        **({'warmup__epochs': 0.5, 'warmup__delays_schedule': True, 'warmup__start': 1.0} if delayed else {}),
+        **(batch('instead_of_decay', max_batch_size=64, max_growths=1) if grows else {}),
+    )  # fmt: skip
+    rates = values(plan).learning_rate
+    rises = np.flatnonzero(np.diff(rates) > 1e-9) + 1
+    ends = plan.recording['snapshots']['at_steps']
+    assert len(ends) >= 5
+    assert [t for t in ends if t < len(rates)] == rises.tolist()
+
+
+def test_a_momentum_schedule_of_its_own_cannot_be_a_pair():
+    with pytest.raises(ValueError, match=r'schedules a learning rate and its momentum together'):
+        one(momentum_schedule__name='one_cycle')
+
+
 # --- scaling rules
 
 
@@ -293,6 +339,53 @@ def test_regime_adaptation_makes_equal_updates():
     assert large.total_examples == 4 * small.total_examples
 
 
+@pytest.mark.parametrize(('size', 'reference'), [(160, 96), (80, 48), (224, 96), (32, 8)])
+def test_regime_adaptation_is_exact(size: int, reference: int):
+    """Updates and every table are those of B_ref: odd ratios, fields left at their defaults, parts of a join."""
+    rule = {'scaling__regime_adaptation': True, 'scaling__reference_batch_size': reference}
+    joined = ({'name': 'constant'}, {'name': 'exponential_rate', 'every_epochs': 0.5})
+    schedules = ({'name': 'exponential_rate'}, {'name': 'join', 'parts': joined, 'at_epochs': (1.0,)})
+    for schedule in schedules:
+        config = schema.defaults().to_dict() | {'schedule': schedule, 'epoch_boundary': 'through'}
+        make = lambda b, c=config: sweep.expand(c, {'total_epochs': 3.0, 'model.name': 'linear', 'batch_size': b, **{
+            k.replace('__', '.'): v for k, v in rule.items()}})[0]  # fmt: skip
+        large, small = make(size), make(reference)
+        assert abs(large.length.total_steps - small.length.total_steps) <= 1
+        count = min(large.length.total_steps, small.length.total_steps)
+        np.testing.assert_allclose(values(large).learning_rate[:count], values(small).learning_rate[:count], rtol=1e-3)
+    assert one(total_epochs=1.0, batch_size=size, **rule).total_examples == math.ceil(1437 * size / reference)
+
+
+def test_warm_ups_in_updates_are_declared_at_the_reference():
+    """LEGW at k = 4: 20 updates of B_ref are 160 examples, four times as many in all: 20 updates of B."""
+    own = {'scaling__name': 'legw', 'scaling__reference_batch_size': 8, 'batch_size': 32}
+    by_steps, by_examples = one(warmup__steps=20, **own), one(warmup__examples=160, **own)
+    assert by_steps.warmup['examples'] == by_examples.warmup['examples'] == 640
+    with pytest.raises(ValueError, match='would do so twice'):
+        one(warmup__epochs=0.5, scaling__regime_adaptation=True, **own)
+
+
+def test_half_life_needs_moments_and_knows_their_names():
+    own = {'scaling__name': 'half_life', 'scaling__reference_batch_size': 5}
+    with pytest.raises(ValueError, match='keeps no moment'):
+        one(optimizer__name='sgd', **own)
+    with pytest.raises(ValueError, match='brings its own momentum'):
+        one(schedule__name='one_cycle', **own)
+    assert one(optimizer__name='rmsprop', **own).optimizer['alpha'] == pytest.approx(0.99**2)
+    assert one(optimizer__name='adadelta', **own).optimizer['rho'] == pytest.approx(0.9**2)
+
+
+def test_a_joined_schedule_has_one_id():
+    """Invariance: a part's default said or left out."""
+    config = schema.defaults().to_dict()
+    ids = set()
+    for part in ({'name': 'cosine'}, {'name': 'cosine', 'final': 0.0, 'times': 1.0}):
+        schedule = {'name': 'join', 'parts': ({'name': 'constant'}, part), 'at_fractions': (0.5,)}
+        (plan,) = sweep.expand(config | {'schedule': schedule, 'total_epochs': 2.0})
+        ids.add(plan.id)
+    assert len(ids) == 1
+
+
 # --- the average's weights
 
 
@@ -318,15 +411,16 @@ def test_average_rates_are_the_normalized_exponential_weights(half_life: int):
 def test_every_batch_schedule_is_one_that_length_accepts():
     """The members' contract: any of them gives changes that Length accepts, for odd sizes."""
     length = Length(97, 3, 400)
+    span = Span(length, 0, length.total_steps)
     flat = lambda: np.ones(length.total_steps)
     halving = lambda: 0.5 ** (np.arange(length.total_steps) // 30)
     found = {
-        'constant': batch_schedules.constant(length, flat),
-        'growth': batch_schedules.growth(length, flat, factor=1.7, at_examples=(5, 6, 399)),
-        'instead_of_decay': batch_schedules.instead_of_decay(length, halving),
-        'steps': batch_schedules.steps(length, flat, batch_sizes=(1, 97), at_examples=(7, 8)),
+        'constant': batch_schedules.constant(span, flat),
+        'growth': batch_schedules.growth(span, flat, factor=1.7, at_examples=(5, 6, 399)),
+        'instead_of_decay': batch_schedules.instead_of_decay(span, halving),
+        'steps': batch_schedules.steps(span, flat, batch_sizes=(1, 97), at_examples=(7, 8)),
     }
-    assert found.keys() == lookup.functions(batch_schedules, ('length', 'noise')).keys()
+    assert found.keys() == lookup.functions(batch_schedules, ('span', 'noise')).keys()
     assert found['constant'] == ()
     for changes in found.values():
         grown = Length(97, 3, 400, 'through', changes)

@@ -93,6 +93,7 @@ def _with_lengths(runs: pd.DataFrame) -> pd.DataFrame:
     fields = ['epoch_size', 'batch_size', 'total_examples', 'epoch_boundary']
     # Older records have no batch schedule; where it acts on the learning rate, the batch size stays.
     changes = runs['batch_changes'] if 'batch_changes' in runs else pd.Series('()', index=runs.index)
+    changes = changes.where(changes.notna(), '()')
     if 'batch_schedule.as_learning_rate' in runs:
         changes = changes.where(~runs['batch_schedule.as_learning_rate'].eq(True), '()')
     rows = runs[fields].assign(changes=changes.map(ast.literal_eval)).itertuples(index=False, name=None)

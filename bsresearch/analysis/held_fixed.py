@@ -78,6 +78,7 @@ def _fact(arms: Arms, column: str, form: str = '{}') -> list[str]:
 
 def _training(arms: Arms) -> list[str]:
     rule = [*_fact(arms, 'optimizer.name', 'optimizer {}'), *_fact(arms, 'momentum', 'momentum {}')]
+    rule += ['momentum by the schedule'] if arms.runs['momentum'].isna().all() else []
     rule += _fact(arms, 'weight_decay', 'weight decay {}')
     schedule = _fact(arms, 'schedule.name', '{} schedule')
     if arms.runs['warmup.examples'].any():

@@ -10,6 +10,8 @@ from scipy import special
 from bsresearch.analysis import held_fixed, summary
 from bsresearch.store import records
 
+# Epochs by which a batch may pass the end of an epoch and still count as evaluated there.
+LATE = 0.11
 SECTIONS = ('schedule', 'momentum_schedule', 'weight_decay_schedule', 'batch_schedule')
 
 
@@ -61,6 +63,8 @@ def load(workdir: pathlib.Path) -> pd.DataFrame:
     known = tuple(f'{s}.' for s in SECTIONS)
     expected = {'policy', 'momentum', 'batch_changes', *records.ALWAYS, *records.SPLIT_SEEDS}
     others = [c for c in records.varying(runs) if c not in expected and not c.startswith(known)]
+    if (runs.groupby('policy')['momentum'].nunique(dropna=False) > 1).any():
+        others.append('momentum')
     if others:
         raise ValueError(
             f'the runs in {workdir} differ in {", ".join(others)} too; this figure compares schedules: '
@@ -93,6 +97,13 @@ def best_peaks(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def _at_whole_epochs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Each run's first row at or after every whole epoch, with that epoch as `whole`; none a tenth of an epoch late."""
+    rows = rows.assign(whole=np.floor(rows['epoch'] + 1e-9))
+    rows = rows[rows['epoch'] - rows['whole'] < LATE]
+    return rows.sort_values('epoch').drop_duplicates(['run', 'whole'])
+
+
 def _welch(a: pd.Series, b: pd.Series) -> float:
     """Half of the 95 % interval of mean(a) − mean(b), with Welch's degrees of freedom."""
     parts = np.array([a.var() / len(a), b.var() / len(b)])
@@ -111,12 +122,11 @@ def differences(rows: pd.DataFrame, metric: str, arms: Sequence[str]) -> pd.Data
       covers (whether the interval holds 0).
     """
     found = []
-    value = {a: rows[(rows['policy'] == a) & rows[metric].notna()] for a in arms}
+    rows = _at_whole_epochs(rows[rows[metric].notna()])
+    value = {a: rows[rows['policy'] == a] for a in arms}
     for arm in arms[1:]:
-        # Arms of other batch sizes pass an epoch's end by less than one batch.
-        epochs = sorted(set(value[arm]['epoch'].round()) & set(value[arms[0]]['epoch'].round()) - {0})
-        for epoch in epochs:
-            a, b = (v.loc[v['epoch'].round() == epoch, metric].astype(float) for v in (value[arm], value[arms[0]]))
+        for epoch in sorted(set(value[arm]['whole']) & set(value[arms[0]]['whole']) - {0}):
+            a, b = (v.loc[v['whole'] == epoch, metric].astype(float) for v in (value[arm], value[arms[0]]))
             if min(len(a), len(b)) < 2 or a.var() + b.var() == 0:
                 continue
             difference, half = a.mean() - b.mean(), _welch(a, b)

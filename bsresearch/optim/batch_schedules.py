@@ -1,6 +1,6 @@
 """Batch-size schedules: where along the example stream the batch size changes, and to what.
 
-A schedule is a function (length, noise, …) → ((examples, batch size), …), in rising order, for `units.Length`; the
+A schedule is a function (span, noise, …) → ((examples, batch size), …), in rising order, for `units.Length`; the
 example stream stays as it is. `noise` gives g(t)/g(0) at every update of the run at its first batch size, without the
 warm-up: what the learning-rate and momentum schedules do to the noise temperature.
 """
@@ -16,14 +16,14 @@ Changes = tuple[tuple[int, int], ...]
 Noise = Callable[[], np.ndarray]
 
 
-def constant(length: Length, noise: Noise) -> Changes:
+def constant(span: Span, noise: Noise) -> Changes:
     """No change."""
-    del length, noise
+    del span, noise
     return ()
 
 
 def steps(
-    length: Length,
+    span: Span,
     noise: Noise,
     *,
     batch_sizes: tuple[int, ...] = (),
@@ -38,7 +38,7 @@ def steps(
       at_epochs, at_fractions (of the run's examples), at_examples: the points, as many; give one of the three.
     """
     del noise
-    points = _points(length, at_epochs, at_fractions, at_examples)
+    points = _points(span, at_epochs, at_fractions, at_examples)
     if len(points) != len(batch_sizes):
         raise ValueError(
             f'batch_schedule.batch_sizes={batch_sizes}: one for each of the {len(points)} points is needed '
@@ -48,7 +48,7 @@ def steps(
 
 
 def growth(
-    length: Length,
+    span: Span,
     noise: Noise,
     *,
     factor: float = 2.0,
@@ -73,16 +73,16 @@ def growth(
             raise ValueError(
                 f'batch_schedule.every_epochs={every_epochs} is given beside other points; give one of them'
             )
-        points = _every(length, every_epochs)
+        points = _every(span, every_epochs)
     else:
-        points = _points(length, at_epochs, at_fractions, at_examples)
-    cap = _cap(length, max_batch_size, max_fraction)
-    sizes = [min(cap, round(length.batch_size * factor ** (i + 1))) for i in range(len(points))]
-    return _drop_unchanged(length.batch_size, points, sizes)
+        points = _points(span, at_epochs, at_fractions, at_examples)
+    cap = _cap(span.length, max_batch_size, max_fraction)
+    sizes = [min(cap, round(span.length.batch_size * factor ** (i + 1))) for i in range(len(points))]
+    return _drop_unchanged(span.length.batch_size, points, sizes)
 
 
 def instead_of_decay(
-    length: Length,
+    span: Span,
     noise: Noise,
     *,
     min_factor: float = 2.0,
@@ -102,8 +102,10 @@ def instead_of_decay(
     """
     if not min_factor > 1:
         raise ValueError(f'batch_schedule.min_factor={min_factor}: must exceed 1')
+    length = span.length
     cap, size = _cap(length, max_batch_size, max_fraction), length.batch_size
-    wanted = np.minimum(cap, np.floor(length.batch_size / noise() + 0.5))
+    # Down: rounded up, B would take the learning rate above its peak. 10/0.2 is 50 all the same.
+    wanted = np.minimum(cap, np.floor(length.batch_size / noise() * (1 + 1e-9)))
     found: list[tuple[int, int]] = []
     update = 0
     while max_growths is None or len(found) < max_growths:
@@ -124,19 +126,19 @@ def instead_of_decay(
     return tuple(found)
 
 
-def _every(length: Length, epochs: float) -> list[int]:
+def _every(span: Span, epochs: float) -> list[int]:
     """Multiples of so many epochs inside the run, in examples."""
-    stride = exact(epochs) * length.epoch_examples
-    count = math.ceil(length.total_examples / stride) if stride > 0 else 0
+    stride = exact(epochs) * span.epoch_examples
+    count = math.ceil(span.examples / stride) if stride > 0 else 0
     points = [math.ceil(stride * (i + 1)) for i in range(count)]
-    points = [e for e in points if e < length.total_examples]
+    points = [e for e in points if e < span.examples]
     if not points:
         raise ValueError(f'batch_schedule.every_epochs={epochs}: must be positive and shorter than the run')
     return points
 
 
 def _points(
-    length: Length, at_epochs: Sequence[float], at_fractions: Sequence[float], at_examples: Sequence[int]
+    span: Span, at_epochs: Sequence[float], at_fractions: Sequence[float], at_examples: Sequence[int]
 ) -> list[int]:
     """The points in examples."""
     if sum(bool(x) for x in (at_epochs, at_fractions, at_examples)) != 1:
@@ -144,15 +146,17 @@ def _points(
             'a batch schedule needs its points in one of at_epochs, at_fractions, at_examples; '
             f'given {at_epochs}, {at_fractions}, {at_examples}'
         )
-    span = Span(length, 0, length.total_steps)
     name = 'batch_schedule.at_'
     # For their errors: a point outside the run.
     for e in at_epochs:
         span.step_of(f'{name}epochs', epochs=e)
     for f in at_fractions:
         span.step_of(f'{name}fractions', fraction=f)
-    found = [length.examples_of(epochs=e) for e in at_epochs] + list(at_examples)
-    return found + [math.ceil(f * length.total_examples) for f in map(exact, at_fractions)]
+    for e in at_examples:
+        span.step_of(f'{name}examples', examples=e)
+    found = [math.ceil(exact(e) * span.epoch_examples) for e in at_epochs]
+    found += [math.ceil(exact(e) * span.stretch) for e in at_examples]
+    return found + [math.ceil(exact(f) * span.examples) for f in at_fractions]
 
 
 def _cap(length: Length, max_batch_size: int | None, max_fraction: float) -> int:

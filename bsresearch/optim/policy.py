@@ -5,10 +5,12 @@ which uses those very values; they are what is recorded.
 """
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from bsresearch import lookup
 from bsresearch.optim import batch_schedules, noise, schedules
 from bsresearch.optim.schedules import Paired
 from bsresearch.units import Length, Span
@@ -25,7 +27,8 @@ class Policy(NamedTuple):
 
     learning_rate: peak, after scaling. momentum: what momentum_schedule multiplies; None where `schedule` brings its
       own. schedule, momentum_schedule, weight_decay_schedule: {'name', settings}. warmup: {'examples', 'start',
-      'convention', 'shape', 'delays_schedule'}. batch_schedule: {'name', …}. changes: what it resolved to.
+      'convention', 'shape', 'delays_schedule'}. batch_schedule: {'name', …}. changes: what it resolved to. stretch:
+      how many times longer lengths in epochs and examples are than declared.
     """
 
     learning_rate: float
@@ -37,6 +40,7 @@ class Policy(NamedTuple):
     warmup: Section
     batch_schedule: Section
     changes: batch_schedules.Changes = ()
+    stretch: Fraction = Fraction(1)
 
 
 class Values(NamedTuple):
@@ -53,6 +57,16 @@ def shape(section: Section, t: np.ndarray, span: Span) -> Paired:
     own = {k: v for k, v in section.items() if k != 'name'}
     found = schedules.members()[section['name']](t, span, **own)
     return found if isinstance(found, Paired) else Paired(found, None)
+
+
+def _alone(quantity: str, section: Section, t: np.ndarray, span: Span) -> np.ndarray:
+    found = shape(section, t, span)
+    if found.momentum is not None:
+        raise ValueError(
+            f'{quantity}_schedule.name={section["name"]!r} schedules a learning rate and its momentum together; use it '
+            f'as config.schedule, or set {quantity}_schedule.cycle_momentum=False for its course as a factor'
+        )
+    return found.factor
 
 
 def warmup(t: np.ndarray, steps: int, start: float, convention: str, kind: str = 'gradual') -> np.ndarray:
@@ -74,21 +88,38 @@ def warmup(t: np.ndarray, steps: int, start: float, convention: str, kind: str =
     return start + (1 - start) * progress
 
 
+def _span(policy: Policy, length: Length) -> Span:
+    """The updates over which the learning rate's schedule stretches."""
+    warm = policy.warmup
+    first = length.step_at(warm['examples']) if warm['delays_schedule'] else 0
+    return Span(length, first, length.total_steps, policy.stretch)
+
+
+def cycle_ends(policy: Policy, length: Length) -> list[int]:
+    """Updates t at whose θ_t a whole cycle of schedule.name=warm_restarts has ended."""
+    section = policy.schedule
+    read = _first_length(length) if policy.batch_schedule['name'] == 'instead_of_decay' else length
+    span = _span(policy, read)
+    own = {k: section[k] for k in lookup.keywords(schedules.cycle_ends)}
+    ends = [span.start + end for end in schedules.cycle_ends(span, **own)]
+    return [length.step_at(read.examples_at(end)) for end in ends]
+
+
 def _on(policy: Policy, length: Length, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Learning rate, momentum and weight decay at updates t of a run of this length."""
     warm, total = policy.warmup, length.total_steps
     t = np.minimum(t, total - 1)  # past the end the last value holds
     steps = length.step_at(warm['examples'])
-    first = steps if warm['delays_schedule'] else 0
-    found = shape(policy.schedule, np.maximum(t - first, 0), Span(length, first, total))
+    span = _span(policy, length)
+    found = shape(policy.schedule, np.maximum(t - span.start, 0), span)
     rate = policy.learning_rate * found.factor
     rate = rate * warmup(t, steps, warm['start'], warm['convention'], warm['shape'])
-    whole = Span(length, 0, total)
+    whole = Span(length, 0, total, policy.stretch)
     if found.momentum is not None:
         momentum = found.momentum
     else:
-        momentum = (policy.momentum or 0.0) * shape(policy.momentum_schedule, t, whole).factor
-    decay = policy.weight_decay * shape(policy.weight_decay_schedule, t, whole).factor
+        momentum = (policy.momentum or 0.0) * _alone('momentum', policy.momentum_schedule, t, whole)
+    decay = policy.weight_decay * _alone('weight_decay', policy.weight_decay_schedule, t, whole)
     return rate, momentum, decay
 
 
@@ -100,8 +131,8 @@ def _update_of(length: Length, examples: np.ndarray) -> np.ndarray:
     """The update of a run with one batch size that reads the example at each position of the stream."""
     if length.boundary == 'through':
         return examples // length.batch_size
-    epochs, inside = np.divmod(examples, length.epoch_size)
-    return epochs * -(-length.epoch_size // length.batch_size) + inside // length.batch_size
+    epochs, inside = np.divmod(examples, length.epoch_examples)
+    return epochs * -(-length.epoch_examples // length.batch_size) + inside // length.batch_size
 
 
 def at(policy: Policy, length: Length, t: np.ndarray) -> Values:
@@ -135,7 +166,8 @@ def table(policy: Policy, length: Length, start: int, stop: int) -> Values:
 def relative_noise(policy: Policy, length: Length) -> np.ndarray:
     """(T,): g(t)/g(0) at each update of a run at the first batch size, without its warm-up."""
     base = _first_length(length)
-    rate, momentum, _ = _on(policy._replace(warmup={**policy.warmup, 'examples': 0}), base, np.arange(base.total_steps))
+    flat = {**policy.warmup, 'start': 1.0, 'shape': 'constant'}  # it may still delay the schedule
+    rate, momentum, _ = _on(policy._replace(warmup=flat), base, np.arange(base.total_steps))
     g = noise.effective_learning_rate(rate, momentum)
     if not (g > 0).all():
         raise ValueError(
@@ -158,6 +190,17 @@ def ema_rate(half_life: int, examples: np.ndarray, counts: np.ndarray) -> np.nda
     return np.expm1(-rate * counts) / np.expm1(-rate * (examples + counts))
 
 
+def _check_peak(policy: Policy, found: Values, t: np.ndarray) -> None:
+    above = found.learning_rate > policy.learning_rate * (1 + 1e-9)
+    if above.any():
+        i = int(np.argmax(above))
+        raise ValueError(
+            f'batch_schedule.name=instead_of_decay: the noise temperature of schedule.name={policy.schedule["name"]} '
+            f'rises again after the batch has grown, so that learning_rate={found.learning_rate[i]:g} at update {t[i]} '
+            f'would exceed its peak of {policy.learning_rate:g}; limit max_growths, or use a schedule that only decays'
+        )
+
+
 def check(policy: Policy, length: Length) -> None:
     """Raises ValueError where a value of the run cannot be.
 
@@ -172,6 +215,8 @@ def check(policy: Policy, length: Length) -> None:
         chunks = [np.arange(CHECKED, dtype=np.int64), middle, np.arange(total - CHECKED, total, dtype=np.int64)]
     for t in chunks:
         found = at(policy, length, t)
+        if policy.batch_schedule['name'] == 'instead_of_decay':
+            _check_peak(policy, found, t)
         limits = {'learning_rate': (0.0, np.inf), 'momentum': (0.0, 1.0), 'weight_decay': (0.0, np.inf)}
         for name, (low, high) in limits.items():
             values = getattr(found, name)

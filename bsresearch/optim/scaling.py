@@ -13,7 +13,7 @@ class Scaled(NamedTuple):
 
     learning_rate: ε, the schedule's peak. momentum: μ or β₁; None where the schedule brings its own.
     weight_decay: λ. warmup: length of the warm-up in examples, as a multiple of the declared one.
-    beta2, epsilon: Adam's; None for optimizers without.
+    beta2: decay of the second moment; epsilon: Adam's. None for optimizers without.
     """
 
     learning_rate: float
@@ -68,9 +68,17 @@ def half_life(base: Scaled, k: float, *, learning_rate: str = 'none') -> Scaled:
     Args:
       learning_rate: rule for ε: none, linear, sqrt.
     """
+    if base.momentum is None:
+        raise ValueError(
+            'scaling.name=half_life: the schedule brings its own momentum; set schedule.cycle_momentum=False'
+        )
+    if not base.momentum and base.beta2 is None:
+        raise ValueError(
+            'scaling.name=half_life: this optimizer keeps no moment whose half-life could stay; use another'
+        )
     return base._replace(
         learning_rate=base.learning_rate * power('learning_rate', learning_rate, k),
-        momentum=None if base.momentum is None else base.momentum**k,
+        momentum=base.momentum**k,
         beta2=None if base.beta2 is None else base.beta2**k,
     )
 

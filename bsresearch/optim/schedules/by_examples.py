@@ -15,7 +15,7 @@ def _period(span: Span, every_epochs: float) -> Fraction:
       ValueError: no boundary lies inside the span.
     """
     check_range('every_epochs', every_epochs, '(0, inf)')
-    period = exact(every_epochs) * span.length.epoch_examples
+    period = exact(every_epochs) * span.epoch_examples
     if span.step_of('schedule.every_epochs', epochs=every_epochs) >= span.steps:
         epochs = span.examples / span.length.epoch_examples
         raise wrong('every_epochs', every_epochs, f'the schedule has {epochs:g} epochs and would never decay')
@@ -78,4 +78,4 @@ def exponential_rate(
     if staircase:
         return np.float_power(factor, _passed(t, span, _period(span, every_epochs)))
     check_range('every_epochs', every_epochs, '(0, inf)')
-    return np.float_power(factor, seen(span, t) / float(exact(every_epochs) * span.length.epoch_examples))
+    return np.float_power(factor, seen(span, t) / float(exact(every_epochs) * span.epoch_examples))

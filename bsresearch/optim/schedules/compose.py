@@ -58,7 +58,7 @@ def _parts(parts: tuple[Mapping[str, Any], ...], edges: list[int], span: Span) -
     found, paired = [], []
     for i, declared in enumerate(parts):
         try:
-            part = _part(declared, Span(span.length, span.start + edges[i], span.start + edges[i + 1]))
+            part = _part(declared, span.part(edges[i], edges[i + 1]))
             paired.append(part(np.zeros(1, np.int64)).momentum is not None)
         except ValueError as error:
             raise ValueError(f'schedule.parts[{i}]: {error}') from error

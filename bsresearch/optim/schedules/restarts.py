@@ -117,6 +117,6 @@ def warm_restarts(
         raise wrong('peak_decay', peak_decay, cure)
     cycle, u, rise, length = _locate(t, cycles, warmup_fraction)
     p = np.maximum(0, u - rise) / (length - rise - (ends == 'last'))
-    # The smallest rise is 1 only where no update is below it.
+    # Without a warm-up no u lies below the rise; max(rise, 1) only keeps 0/0 out.
     level = np.where(u < rise, u / np.maximum(rise, 1), (1 + np.cos(np.pi * p)) / 2)
     return final + (np.float_power(peak_decay, cycle) - final) * level
