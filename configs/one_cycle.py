@@ -9,7 +9,10 @@ batch norm on Fashion-MNIST, Nesterov momentum, ten epochs. Held fixed: epochs, 
     python main.py --config=configs/one_cycle.py --workdir=runs/one_cycle
     python -m scripts.fig_policies --workdir=runs/one_cycle
 
-Cost: sized to half an hour on 2 CPU cores by the width (256), the batch (512) and evaluating once an epoch.
+Cost: about 25 minutes on 2 CPU cores (84 runs; width, batch and one evaluation an epoch were chosen for that). Found,
+test accuracy, mean ± 95 % interval of 3 seeds at the chosen peak: constant 0.8856 ± 0.0023 (lr 0.03), step 0.8944 ±
+0.0005 (0.3), one-cycle with momentum fixed 0.8997 ± 0.0057 (1.0), with cyclic momentum 0.8989 ± 0.0034 (3.0); all peaks
+inside the grid. One-cycle ends above step decay by 0.005, at ten times its peak; cycling momentum adds nothing here.
 """
 
 from ml_collections import ConfigDict

@@ -153,7 +153,13 @@ FORMULAS: dict[str, tuple[str, dict[str, Any], Any]] = {
 }
 # How the weight decay enters, where the settings give no choice between both.
 BOTH = ('coupled', 'decoupled')
-DECAYS = {'adamw': ('decoupled',), 'lion': ('decoupled',), 'lamb': ('formula',), 'lars': ('coupled',)}
+DECAYS = {
+    'sgd': ('coupled',),
+    'adamw': ('decoupled',),
+    'lion': ('decoupled',),
+    'lamb': ('formula',),
+    'lars': ('coupled',),
+}
 HYPERS = [(0.1, 0.95, 0.1), (0.05, 0.85, 0.2), (0.2, 0.9, 0.1), (0.01, 0.8, 0.3), (0.1, 0.6, 0.1)]
 # A bias that starts at 0, as biases do, and paths of several lengths.
 GROUPED = {

@@ -211,9 +211,7 @@ class Session:
             return
         with self.clock.phase('checkpoint'):
             positions = self.recorder.flush()
-            items = {
-                n: parallel.stack(self.group.get(x)) for n, x in (('state', self.state), ('average', self.average))
-            }
+            items = {n: parallel.stack(self.group.get(x)) for n, x in (('state', self.state), ('ema', self.average))}
             items |= {'ensemble': self.ensemble.items}
             items |= {f'measure_{n}': parallel.stack(self.group.get(m)) for n, m in self.mstates.items()}
             meta = {
