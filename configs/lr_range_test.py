@@ -8,9 +8,9 @@ norm on Fashion-MNIST. Held fixed: updates.
     python main.py --config=configs/lr_range_test.py --workdir=runs/lr_range
     python -m scripts.fig_lr_range --workdir=runs/lr_range
 
-It ends where the loss exceeds four times the first for 20 updates. Cost: about 3 minutes on 2 CPU cores. Found, one seed:
-the rate at which accuracy turns ragged grows with the batch (0.06 to 0.09 at B = 32, 0.15 at 128, 0.49 at 512), weight
-decay up to 1e-3 does not move it; fastai's valley lies at 0.004 to 0.006 throughout.
+It ends where the loss exceeds four times the first for 20 updates. Cost: about 3 minutes on 2 CPU cores. Found, one
+seed: the rate at which accuracy turns ragged grows with the batch (0.06 to 0.09 at B = 32, 0.15 at 128, 0.49 at 512),
+weight decay up to 1e-3 does not move it; fastai's valley lies at 0.004 to 0.006 throughout.
 """
 
 from ml_collections import ConfigDict
