@@ -122,11 +122,12 @@ def _recording(c: Mapping[str, Any], policy: Policy, length: units.Length, ghost
         known = lookup.check_keywords(build, own, f'config.measure.{name}') | lookup.keywords(build)
         for key, value in own.items():
             sections.check(f'config.measure.{name}.{key}', value, known[key])
-        size = build(**own).batch_size
+        quantity = build(**own)
+        size = quantity.unit or quantity.batch_size
         if ghost and size % ghost and when.points(spec, length):
             raise ValueError(
-                f'config.measure.{name}.batch_size={size} is not a whole number of batch-norm groups of {ghost}; '
-                f'use a multiple of {ghost}'
+                f'config.measure.{name}: its gradients of {size} examples are not a whole number of batch-norm groups '
+                f'of {ghost}; use a multiple of {ghost}'
             )
         when.points(spec, length, f'config.measure.{name}')
     return {k: c[k] for k in schema.RECORDING} | {'snapshots': _snapshots(c['snapshots'], policy, length)}

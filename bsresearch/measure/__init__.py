@@ -36,12 +36,14 @@ class Measure(NamedTuple):
     update: (mstate, Context) → (mstate, {metric name: () array}).
     stateless: whether it can be made later from a checkpoint alone.
     batch_size: examples to draw for `Context.batch`; 0 for none.
+    unit: examples of its smallest gradient call, a whole number of batch-norm groups; 0: batch_size.
     """
 
     init: Callable[[PyTree], PyTree]
     update: Callable[[PyTree, Context], tuple[PyTree, dict[str, jax.Array]]]
     stateless: bool = True
     batch_size: int = 0
+    unit: int = 0
 
 
 def layers(params: PyTree) -> dict[str, PyTree]:

@@ -198,7 +198,7 @@ class Session:
         if not size:
             return hyper, None
         rows = rng.generator(plan.data_seed, f'measure/{name}', t).integers(0, plan.epoch_size, size)
-        return hyper, self.feed.gather(np.sort(rows))
+        return hyper, self.feed.gather(rows)  # as drawn: parts of it are batches drawn at random too
 
     def save_due(self, t: int) -> bool:
         """Whether a checkpoint is to be made at θ_t."""
