@@ -77,6 +77,8 @@ def run(flag: Any, workdir: str | None, *, dry_run: bool, schedule_csv: str | No
         config['study'] = overrides.pop('study', config['study'])
         study = lookup.module('bsresearch.studies', 'stages', config['study'], 'study')
         plans = sweep.expand(config, overrides)
+        if hasattr(study, 'check'):
+            study.check(plans)
         if workdir is not None:
             paths.check_schema(pathlib.Path(workdir))
         if any(p.dtype == 'float64' for p in plans):

@@ -132,7 +132,8 @@ def _brief(plan: Plan) -> dict[str, Any]:
     """Its resolved fields, a schedule in one; what follows from others is left out."""
     fields = plan.resolved()
     del fields['batch_changes']
-    return fields | {name: sections.describe(name, fields[name]) for name in schema.NAMED if name.endswith('schedule')}
+    brief = [name for name in schema.NAMED if name.endswith('schedule') or name in ('optimizer', 'scaling')]
+    return fields | {name: sections.describe(name, fields[name]) for name in brief}
 
 
 def _cell(value: Any) -> str:

@@ -175,12 +175,14 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
         optim.check_groups(params, tuple(patterns), f'config.{field}')
     if c['tensorboard'] and importlib.util.find_spec('tensorboardX') is None:
         raise ValueError('config.tensorboard=True needs tensorboardX: pip install -r requirements-track.txt')
+    # Optimizers are built here, before and after the scaling rules, for their errors alone.
+    build = lambda own: sections.part('optimizer', own['name'])(**{k: v for k, v in own.items() if k != 'name'})
+    build(parts['optimizer'])
     found = resolve_policy.resolve(c, parts, len(data.train.labels))
+    build(found.optimizer)
     length, policy = found.length, found.policy
     ghost = _ghost(c, parts['model'], length)
     parts |= {'optimizer': found.optimizer}
-    # Built here for its errors alone.
-    sections.part('optimizer', found.optimizer['name'])(**{k: v for k, v in found.optimizer.items() if k != 'name'})
     return Plan(
         study=c['study'],
         seed=c['seed'],

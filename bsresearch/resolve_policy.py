@@ -90,6 +90,8 @@ def _warmup(c: Config, length: units.Length, factor: float, longer: Fraction) ->
     if examples > length.total_examples:
         scaled = f', times {factor:g} by the scaling rule,' if factor != 1 else ''
         raise ValueError(f'config.warmup {given}{scaled} is longer than the run ({length.total_examples} examples)')
+    if w['shape'] == 'constant' and given and not w['start']:
+        raise ValueError('config.warmup.shape=constant with start=0 trains at a learning rate of 0; set warmup.start')
     if w['delays_schedule'] and examples == length.total_examples:
         raise ValueError('config.warmup.delays_schedule=True: the warm-up takes the whole run, no schedule is left')
     kept = {k: w[k] for k in ('start', 'convention', 'shape', 'delays_schedule')}
@@ -117,6 +119,8 @@ def _momentum(c: Config, parts: Config, span: units.Span) -> float | None:
         raise ValueError(
             f'config.momentum={c["momentum"]} with optimizer.name={name!r}, which has none; use optimizer.name=momentum'
         )
+    if parts['momentum_schedule']['name'] != 'constant' and not module.HAS_MOMENTUM:
+        raise ValueError(f'config.momentum_schedule with optimizer.name={name!r}, which has no momentum to schedule')
     return float(module.MOMENTUM if c['momentum'] is None else c['momentum'])
 
 
@@ -151,6 +155,21 @@ def _scaled(c: Config, parts: Config, momentum: float | None) -> scaling.Scaled:
                 f'({k:g} times the reference): it must lie in [0, 1); this rule does not reach so far'
             )
     return found
+
+
+def _check_used(parts: Config, own: Policy) -> None:
+    """Raises ValueError for what would change the run's id and nothing else."""
+    if parts['weight_decay_schedule']['name'] != 'constant' and not own.weight_decay:
+        raise ValueError('config.weight_decay_schedule with weight_decay=0 schedules nothing; set weight_decay')
+    batch = parts['batch_schedule']
+    if batch['as_learning_rate'] and batch['name'] == 'constant':
+        raise ValueError('batch_schedule.as_learning_rate=True with a constant batch size; name a batch schedule')
+    lengthens = parts['scaling']['warmup'] not in (None, 'none') or parts['scaling']['name'] == 'legw'
+    if lengthens and not own.warmup['examples']:
+        raise ValueError(
+            f'scaling.name={parts["scaling"]["name"]!r} lengthens a warm-up and there is none; set config.warmup, or '
+            'use scaling.name=sqrt'
+        )
 
 
 def _changes(parts: Config, length: units.Length, own: Policy) -> batch_schedules.Changes:
@@ -192,6 +211,7 @@ def resolve(c: Config, parts: Config, epoch_size: int) -> Resolved:
         batch_schedule=parts['batch_schedule'],
         stretch=longer,
     )
+    _check_used(parts, own)
     changes = _changes(parts, length, own)
     if changes and not parts['batch_schedule']['as_learning_rate']:
         if c['total_steps'] is not None:

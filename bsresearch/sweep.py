@@ -94,6 +94,15 @@ def _drop_axes(sweep: dict[str, Any], overridden: Mapping[str, Any]) -> dict[str
     return prune(sweep, '')
 
 
+def _add_axis(sweep: dict[str, Any], path: str, value: Any) -> None:
+    *parents, leaf = path.split('.')
+    for parent in parents:
+        sweep = sweep.setdefault(parent, {})
+        if not isinstance(sweep, dict):
+            raise ValueError(f'config.sweep.{path}: {parent} is an axis of whole sections already; replace that one')
+    sweep[leaf] = value if isinstance(value, list | tuple) else (value,)
+
+
 def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> list[Plan]:
     """All runs of a declared config.
 
@@ -112,13 +121,6 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
     if unknown:
         name = sorted(unknown)[0]
         raise ValueError(f'unknown config field {name}; {lookup.nearest(name, config)}')
-    for path, value in overrides.items():
-        if path.startswith('sweep.'):
-            tree = config['sweep']
-            *parents, leaf = path.split('.')[1:]
-            for parent in parents:
-                tree = tree.setdefault(parent, {})
-            tree[leaf] = value if isinstance(value, list | tuple) else (value,)
     zipped = config['sweep'].get('zip', {})
     zipped = flatten(zipped) if isinstance(zipped, Mapping) else {}
     config['sweep'] = _drop_axes(config['sweep'], overrides)
@@ -128,6 +130,10 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
             for axes in (config['sweep'], config['sweep'].get('zip', {})):
                 own = axes.get(section, {})
                 axes |= {section: {k: v for k, v in own.items() if k in schema.known()[section]}} if own else {}
+    # After that, so that axes over the new part's fields stay.
+    for path, value in overrides.items():
+        if path.startswith('sweep.'):
+            _add_axis(config['sweep'], path.removeprefix('sweep.'), value)
     collapse = bool(
         zipped.keys() & overrides.keys() or (zipped.keys() & set(LENGTHS) and overrides.keys() & set(LENGTHS))
     )
@@ -143,7 +149,10 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
             if repeated:
                 raise ValueError(f'config.sweep sets {sorted(repeated)[0]} on two axes')
             changes |= change
-        plans.append(resolve.resolve(assign(base, changes)))
+        # Fields given for a section whose name is an axis are given for each of its values.
+        renamed = tuple(f'{s}.' for s in schema.NAMED if f'{s}.name' in changes)
+        again = {p: v for p, v in fixed.items() if p.startswith(renamed) and p not in changes}
+        plans.append(resolve.resolve(assign(assign(base, changes), again)))
     unique = {p.id: p for p in plans}
     if len(unique) < len(plans):
         raise ValueError(

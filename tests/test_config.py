@@ -145,11 +145,11 @@ def changed_values() -> dict[str, Any]:
         'scaling.name': {'scaling.name': 'sqrt', 'scaling.reference_batch_size': 32},
         'scaling.reference_batch_size': {'scaling.name': 'sqrt', 'scaling.reference_batch_size': 16},
         'no_decay': {'weight_decay': 1e-4, 'no_decay': ('bias',)},
-        'momentum_schedule.name': {'momentum_schedule.name': 'cosine'},
-        'weight_decay_schedule.name': {'weight_decay_schedule.name': 'cosine'},
+        'momentum_schedule.name': momentum | {'momentum_schedule.name': 'cosine'},
+        'weight_decay_schedule.name': {'weight_decay': 1e-4, 'weight_decay_schedule.name': 'cosine'},
         'batch_schedule.name': grown,
         'batch_schedule.as_learning_rate': grown | {'batch_schedule.as_learning_rate': True},
-        'warmup.shape': {'warmup.steps': 2, 'warmup.shape': 'constant'},
+        'warmup.shape': {'warmup.steps': 2, 'warmup.start': 0.1, 'warmup.shape': 'constant'},
         'warmup.delays_schedule': {'warmup.steps': 2, 'warmup.delays_schedule': True},
         'scaling.weight_decay': fixed | {'weight_decay': 1e-4, 'scaling.weight_decay': 'linear'},
         'scaling.momentum': fixed | momentum | {'scaling.momentum': 'half_life'},
@@ -416,6 +416,25 @@ def test_values_of_an_axis_may_be_sections_in_part(section: str):
     assert [p.id for p in found] == [one(SHORT).id, one(SHORT | changes).id]
     (single,) = sweep.expand(config | {'sweep': {section: (parts[section],)}}, SHORT | changes)
     assert single.id == found[1].id
+
+
+def test_axes_over_a_part_named_on_the_command_line_stay():
+    """Brute force: the axis belongs to the new part; the file's over the old part's fields goes."""
+    config = declared() | {
+        'sweep': {'schedule': {'factor': (0.1, 0.2)}},
+        'schedule': {'name': 'step', 'at_epochs': (1.0,)},
+    }
+    found = sweep.expand(config, {'schedule.name': 'cosine', 'sweep.schedule.final': (0.1, 0.2)})
+    assert [p.schedule['final'] for p in found] == [0.1, 0.2]
+    zipped = sweep.expand(config, {'schedule.name': 'cosine', 'sweep.zip.schedule.final': (0.1, 0.3)})
+    assert [p.schedule['final'] for p in zipped] == [0.1, 0.3]
+
+
+def test_a_field_given_beside_an_axis_of_names_holds_for_each():
+    found = plans({'sweep.schedule.name': ('cosine', 'polynomial'), 'schedule.final': 0.1})
+    assert [(p.schedule['name'], p.schedule['final']) for p in found] == [('cosine', 0.1), ('polynomial', 0.1)]
+    with pytest.raises(ValueError, match=r"unknown field config\.schedule\.final for schedule\.name='constant'"):
+        plans({'sweep.schedule.name': ('cosine', 'constant'), 'schedule.final': 0.1})
 
 
 def test_one_value_for_an_axis_removes_the_axis():

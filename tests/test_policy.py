@@ -172,6 +172,17 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'falling': (batch('growth', at_epochs=(4.0, 2.0)), 'must rise'),
     'no points': (batch('growth'), 'needs its points'),
     'never': (batch('growth', every_epochs=12.0), r'every_epochs=12\.0: must be positive and shorter than the run'),
+    'no examples': (batch('steps', batch_sizes=(20.5,), at_epochs=(1.0,)), 'whole numbers of examples'),
+    'no cap': (GROWS | batch('growth', max_batch_size=0), 'cap of 0 examples'),
+    'a flat warm-up at 0': ({'warmup__epochs': 1.0, 'warmup__shape': 'constant'}, 'learning rate of 0'),
+    'no decay': ({'weight_decay_schedule__name': 'cosine'}, 'schedules nothing'),
+    'no momentum': ({'optimizer__name': 'sgd', 'momentum_schedule__name': 'cosine'}, 'no momentum to schedule'),
+    'no growth': ({'batch_schedule__as_learning_rate': True}, 'with a constant batch size'),
+    'no warm-up': ({'scaling__name': 'legw', 'scaling__reference_batch_size': 5}, 'there is none'),
+    'a wrong section': (
+        {'weight_decay': 0.1, 'weight_decay_schedule__name': 'step', 'weight_decay_schedule__at_epochs': (13.0,)},
+        r'^weight_decay_schedule\.at_epochs=13\.0 lies outside',
+    ),
     'twice': (GROWS | batch('growth', every_epochs=1.0), 'is given beside other points'),
     'shrinking': (GROWS | batch('growth', factor=1.0), r'factor=1\.0: must exceed 1'),
     'too few sizes': (batch('steps', batch_sizes=(20,), at_epochs=(1.0, 2.0)), 'one for each of the 2 points'),
@@ -245,6 +256,24 @@ def test_snapshots_are_where_cycles_end(delayed: bool, grows: bool):
     ends = plan.recording['snapshots']['at_steps']
     assert len(ends) >= 5
     assert [t for t in ends if t < len(rates)] == rises.tolist()
+
+
+@pytest.mark.parametrize(('size', 'epochs', 'multiplier', 'ends'), [(64, 1.0, 1, 4), (64, 0.5, 1, 8), (50, 1.0, 3, 2)])
+def test_cycles_in_epochs_fill_whole_epochs(size: int, epochs: float, multiplier: int, ends: int):
+    """Closed form: cycle i ends with the first update that has seen its epochs; the run's last update ends a cycle."""
+    plan = one(
+        total_epochs=4.0, batch_size=size, schedule__name='warm_restarts', schedule__first_cycle_epochs=epochs,
+        schedule__cycle_multiplier=multiplier, schedule__ends='last', snapshots__cycle_ends=True,
+    )  # fmt: skip
+    seen, expected = 0.0, []
+    for i in range(ends):
+        seen += epochs * multiplier**i
+        expected.append(plan.length.step_at(math.ceil(seen * 1437)))
+    assert list(plan.recording['snapshots']['at_steps']) == expected
+    assert expected[-1] == plan.length.total_steps
+    rates = values(plan).learning_rate
+    assert [rates[t - 1] for t in expected] == [0.0] * ends
+    assert [rates[t] for t in [0, *expected[:-1]]] == [0.1] * ends
 
 
 def test_a_momentum_schedule_of_its_own_cannot_be_a_pair():

@@ -34,7 +34,8 @@ def names(runs: pd.DataFrame) -> pd.Series:
                 settings = ', '.join(
                     f'{c.split(".", 1)[1].replace("_", " ")} {_text(run[c])}' for c in differing if not _unset(run[c])
                 )
-                text[i] = f'{str(name).replace("_", " ")}{f" ({settings})" if settings else ""}'
+                what = 'batch ' if section == 'batch_schedule' and name == 'constant' else ''
+                text[i] = f'{what}{str(name).replace("_", " ")}{f" ({settings})" if settings else ""}'
         parts.append(text)
     if not parts:
         return runs['schedule.name'].str.replace('_', ' ')

@@ -26,7 +26,7 @@ def steps(
     span: Span,
     noise: Noise,
     *,
-    batch_sizes: tuple[int, ...] = (),
+    batch_sizes: tuple[int | float, ...] = (),
     at_epochs: tuple[float, ...] = (),
     at_fractions: tuple[float, ...] = (),
     at_examples: tuple[int, ...] = (),
@@ -38,13 +38,15 @@ def steps(
       at_epochs, at_fractions (of the run's examples), at_examples: the points, as many; give one of the three.
     """
     del noise
+    if any(type(b) is not int for b in batch_sizes):
+        raise ValueError(f'batch_schedule.batch_sizes={batch_sizes}: whole numbers of examples are needed')
     points = _points(span, at_epochs, at_fractions, at_examples)
     if len(points) != len(batch_sizes):
         raise ValueError(
             f'batch_schedule.batch_sizes={batch_sizes}: one for each of the {len(points)} points is needed '
             '(the first batch size is config.batch_size)'
         )
-    return tuple(zip(points, batch_sizes, strict=True))
+    return tuple((e, int(b)) for e, b in zip(points, batch_sizes, strict=True))
 
 
 def growth(
@@ -77,7 +79,10 @@ def growth(
     else:
         points = _points(span, at_epochs, at_fractions, at_examples)
     cap = _cap(span.length, max_batch_size, max_fraction)
-    sizes = [min(cap, round(span.length.batch_size * factor ** (i + 1))) for i in range(len(points))]
+    sizes, exact_size = [], float(span.length.batch_size)
+    for _ in points:
+        exact_size = min(float(cap), exact_size * factor)
+        sizes.append(round(exact_size))
     return _drop_unchanged(span.length.batch_size, points, sizes)
 
 
@@ -162,7 +167,9 @@ def _points(
 def _cap(length: Length, max_batch_size: int | None, max_fraction: float) -> int:
     if not 0 < max_fraction <= 1:
         raise ValueError(f'batch_schedule.max_fraction={max_fraction}: a fraction of the training set in (0, 1]')
-    cap = min(int(exact(max_fraction) * length.epoch_size), max_batch_size or length.epoch_size)
+    cap = min(
+        int(exact(max_fraction) * length.epoch_size), length.epoch_size if max_batch_size is None else max_batch_size
+    )
     if cap < length.batch_size:
         raise ValueError(
             f'batch_schedule: the cap of {cap} examples lies below batch_size={length.batch_size}; raise '

@@ -60,7 +60,10 @@ def shape(section: Section, t: np.ndarray, span: Span) -> Paired:
 
 
 def _alone(quantity: str, section: Section, t: np.ndarray, span: Span) -> np.ndarray:
-    found = shape(section, t, span)
+    try:
+        found = shape(section, t, span)
+    except ValueError as error:
+        raise ValueError(str(error).replace('schedule.', f'{quantity}_schedule.', 1)) from error
     if found.momentum is not None:
         raise ValueError(
             f'{quantity}_schedule.name={section["name"]!r} schedules a learning rate and its momentum together; use it '

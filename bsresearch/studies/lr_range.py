@@ -13,8 +13,8 @@ from bsresearch.plan import Plan
 SHAPE = 'range_test'
 
 
-def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
-    """All runs at once.
+def check(plans: list[Plan]) -> None:
+    """Refuses what is no range test, before anything is done.
 
     Raises:
       ValueError: a run of another schedule.
@@ -24,6 +24,10 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
             raise ValueError(
                 f'config.study=lr_range needs schedule.name={SHAPE}; run {plan.id} has {plan.schedule["name"]!r}'
             )
+
+
+def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
+    """All runs at once."""
     yield plans
 
 

@@ -1,0 +1,83 @@
+"""B_simple through training with its 95 % interval, |G|² and tr Σ, and the training loss; a colour per batch size.
+
+    python -m scripts.fig_noise_scale --workdir=runs/noise_scale [--x=epoch|updates|examples] [--windows=10]
+        [--out=<directory>]
+
+A point is a window of measurements (ratio of means, moving-block bootstrap). Dotted: the population's form, which takes
+S/N off |G|². Reads records only. Writes fig_noise_scale.pdf, .png and .csv (the plotted numbers). Time: seconds.
+"""
+
+import pathlib
+
+import numpy as np
+import pandas as pd
+from absl import flags
+
+from bsresearch import plotting
+from bsresearch.analysis import arms, command, noise_scale
+
+PANELS = {
+    'noise_scale': 'B_simple = tr Σ/|G|²\n(examples)',
+    'gradient_square': '|G|²',
+    'trace': 'tr Σ',
+    'train_loss': 'training loss',
+}
+
+
+def define_flags() -> None:
+    """Called by this command alone, so that importing the module in a test defines no global flags."""
+    flags.DEFINE_string('workdir', None, command.WORKDIR)
+    flags.DEFINE_enum('x', 'epoch', ['epoch', 'updates', 'examples'], 'position on the x axis')
+    flags.DEFINE_integer('windows', 10, 'points per run', lower_bound=1)
+    flags.DEFINE_string('out', None, 'directory of the figure; default: <workdir>/figures')
+
+
+def draw(workdir: pathlib.Path, x: str, count: int, out: pathlib.Path) -> tuple[list[pathlib.Path], pd.DataFrame]:
+    """Draws the figure; returns its paths and the plotted table.
+
+    Raises:
+      FileNotFoundError: no runs. ValueError: none measured the noise scale.
+    """
+    table = noise_scale.windows(workdir, count)
+    position, label = arms.POSITIONS[x]
+    colors = plotting.palette(table['batch_size'].tolist())
+    shown = [p for p in PANELS if table[p].notna().any()]
+    notes = [f'points: windows of {_range(table["n"])} measurements', 'bars: 95 % interval, moving-block bootstrap']
+    with plotting.figure(len(shown), 1, notes) as (fig, axes):
+        for name, [ax] in zip(shown, axes, strict=True):
+            ax.set_ylabel(PANELS[name])
+            ax.set_yscale('log')
+            for _, mine in table.groupby('run', sort=False):
+                color = colors[int(mine['batch_size'].iloc[0])]
+                # A negative mean of |G|² has no place on a logarithmic axis; the table tells.
+                y = mine[name].where(mine[name] > 0)
+                ax.plot(mine[position], y, color=color, marker='o', markersize=2.5)
+                if name == 'noise_scale':
+                    half = np.array([y - mine['low'], mine['high'] - y]).clip(min=0)
+                    ax.errorbar(mine[position], y, half, color=color, linestyle='none', capsize=1.5, linewidth=0.7)
+                    population = mine['population'].where(mine['population'] > 0)
+                    ax.plot(mine[position], population, color=color, linestyle=':', linewidth=0.8)
+        plotting.x_axis(axes[-1][0], label)
+        fig.align_ylabels()
+        negative = table.groupby('batch_size')['negative'].mean()
+        named = {f'B = {b:,} ({negative[b]:.0%} of |G|² estimates negative)': c for b, c in colors.items()}
+        plotting.list_below(fig, named)
+        return plotting.save(fig, table, out, 'fig_noise_scale' if x == 'epoch' else f'fig_noise_scale_{x}'), table
+
+
+def _range(values: pd.Series) -> str:
+    return '–'.join(f'{v:,}' for v in sorted({values.min(), values.max()}))
+
+
+def main() -> None:
+    """Flags to values."""
+    workdir, out = command.workdir(), flags.FLAGS.out
+    files, table = draw(workdir, flags.FLAGS.x, flags.FLAGS.windows, pathlib.Path(out) if out else workdir / 'figures')
+    print(table.to_string(index=False, float_format='{:.4g}'.format))
+    for file in files:
+        print(file)
+
+
+if __name__ == '__main__':
+    define_flags()
+    command.run('fig_noise_scale', main)
