@@ -123,16 +123,13 @@ class Length:
 
     def batch_size_at(self, step: int) -> int:
         """B of update `step`; of the last one for the final state."""
-        starts = [segment.start for segment in self.segments]
-        return self.segments[max(0, bisect_right(starts, step) - 1)].batch_size
+        at = bisect_right(self.segments, step, key=lambda segment: segment.start) - 1
+        return self.segments[max(0, at)].batch_size
 
     @property
     def largest_batch_size(self) -> int:
         """Of all updates."""
         return max(segment.batch_size for segment in self.segments)
-
-    def _per_epoch(self, piece: Piece) -> int:
-        return -(-self.epoch_examples // piece.batch_size)
 
     def _examples_in(self, piece: Piece, step: int) -> int:
         made = step - piece.start_step
@@ -140,16 +137,17 @@ class Length:
             return piece.start_examples + made * piece.batch_size
         if rest := -piece.start_examples % self.epoch_examples:
             return piece.start_examples + min(made * piece.batch_size, rest)
-        epoch, inside = divmod(made, self._per_epoch(piece))
-        seen = epoch * self.epoch_examples + min(inside * piece.batch_size, self.epoch_examples)
-        return piece.start_examples + seen
+        epoch, inside = divmod(made, -(-self.epoch_examples // piece.batch_size))
+        inside = min(inside * piece.batch_size, self.epoch_examples)
+        return piece.start_examples + epoch * self.epoch_examples + inside
 
     def _step_in(self, piece: Piece, examples: int) -> int:
         wanted = examples - piece.start_examples
         if self.boundary == 'through' or -piece.start_examples % self.epoch_examples:
             return piece.start_step + -(-wanted // piece.batch_size)
         epoch, inside = divmod(wanted, self.epoch_examples)
-        return piece.start_step + epoch * self._per_epoch(piece) + -(-inside // piece.batch_size)
+        per_epoch = -(-self.epoch_examples // piece.batch_size)
+        return piece.start_step + epoch * per_epoch + -(-inside // piece.batch_size)
 
     def _piece(self, value: int, key: Callable[[Piece], int]) -> Piece:
         return self.pieces[max(0, bisect_right(self.pieces, value, key=key) - 1)]
@@ -244,14 +242,10 @@ class Span:
         fraction: float | Fraction | None = None,
         steps: int | None = None,
     ) -> int:
-        """Updates from the span's start to the first θ that has seen at least so much of it.
-
-        Args:
-          name: of the field, for the message.
-          epochs, examples, fraction (of the span's examples), steps: give one.
+        """Updates from the span's start to the first θ that has seen so much of it; give one of the four lengths.
 
         Raises:
-          ValueError: it lies outside the span.
+          ValueError: it lies outside the span; `name` is that of the field.
         """
         if steps is not None:
             value, wanted, room = steps, steps, self.steps
@@ -264,11 +258,10 @@ class Span:
                 wanted = math.ceil(declared * self.stretch)
             room = self.examples
         if not 0 <= wanted <= room:
-            epochs_there = self.examples / self.length.epoch_examples
             longer = f' (times {float(self.stretch):g}, by regime adaptation)' if self.stretch != 1 else ''
             raise ValueError(
-                f'{name}={value}{longer} lies outside the {self.steps} updates ({epochs_there:g} epochs) that the '
-                'schedule has'
+                f'{name}={value}{longer} lies outside the {self.steps} updates '
+                f'({self.examples / self.length.epoch_examples:g} epochs) that the schedule has'
             )
         if steps is not None:
             return steps

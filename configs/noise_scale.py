@@ -8,7 +8,9 @@ learning rate.
     python main.py --config=configs/noise_scale.py --workdir=runs/noise_scale
     python -m scripts.fig_noise_scale --workdir=runs/noise_scale
 
-Cost: COST
+Cost: a minute on 2 CPU cores (measuring takes 10 s of 40). Found, one seed: B_simple rises from 63 to 70 in the first
+epoch to 1,074 (95 % interval 969 to 1,438) in the last at B = 32, 458 (395 to 672) at 128 and 556 (396 to 776) at 512,
+as |G|² falls faster than tr Σ; no estimate of |G|² was negative.
 """
 
 from ml_collections import ConfigDict

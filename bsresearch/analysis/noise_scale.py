@@ -35,7 +35,7 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray, seed: int = 0) -> Rati
     Returns:
       bounds NaN for n < 8, and where so many resampled denominators are not positive that a bound is among them.
     """
-    value = float(numerator.mean() / denominator.mean())
+    value = _over(numerator.mean(), denominator.mean())
     n = len(numerator)
     if n < 8:
         return Ratio(value, np.nan, np.nan)
@@ -47,6 +47,10 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray, seed: int = 0) -> Rati
     drawn = np.where(below > 0, numerator[rows].mean(1) / np.where(below > 0, below, 1.0), np.inf)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method='higher')
     return Ratio(value, float(low), float(high) if np.isfinite(high) else np.nan)
+
+
+def _over(a: float, b: float) -> float:
+    return float(a / b) if b else float(np.inf)
 
 
 def windows(workdir: pathlib.Path, count: int = 10) -> pd.DataFrame:
@@ -79,7 +83,7 @@ def windows(workdir: pathlib.Path, count: int = 10) -> pd.DataFrame:
             found.append(
                 {c: middle[c] for c in ('run', *loaded.by, 'step', 'examples', 'epoch')}
                 | {'n': len(mine), 'noise_scale': value.value, 'low': value.low, 'high': value.high}
-                | {'population': trace.mean() / (square.mean() - trace.mean() / size[run])}
+                | {'population': _over(trace.mean(), square.mean() - trace.mean() / size[run])}
                 | {'gradient_square': square.mean(), 'trace': trace.mean(), 'negative': (square < 0).mean()}
                 | {'train_loss': inside['train_loss'].mean() if 'train_loss' in inside else np.nan}
             )
