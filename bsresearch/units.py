@@ -123,8 +123,7 @@ class Length:
 
     def batch_size_at(self, step: int) -> int:
         """B of update `step`; of the last one for the final state."""
-        at = bisect_right(self.segments, step, key=lambda segment: segment.start) - 1
-        return self.segments[max(0, at)].batch_size
+        return self.segments[max(0, bisect_right(self.segments, step, key=lambda s: s.start) - 1)].batch_size
 
     @property
     def largest_batch_size(self) -> int:

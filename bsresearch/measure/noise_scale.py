@@ -40,6 +40,29 @@ def estimates(
     return gradient_square, trace
 
 
+def _take_in(
+    state: Averages, keep: float, square: jax.Array, trace: jax.Array
+) -> tuple[Averages, dict[str, jax.Array]]:
+    """The averages with new estimates of |G|² and S, and the metrics."""
+    averaged = lambda old, new: keep * old + (1 - keep) * new.astype(jnp.float32)
+    state = Averages(
+        averaged(state.gradient_square, square),
+        averaged(state.trace, trace),
+        averaged(state.weight, jnp.ones(())),
+        state.negative + (square < 0),
+        state.count + 1,
+    )
+    return state, {
+        # The weights cancel in the ratio.
+        'noise_scale': state.trace / state.gradient_square,
+        'noise_gradient_square': square,
+        'noise_trace': trace,
+        'noise_gradient_square_average': state.gradient_square / state.weight,
+        'noise_trace_average': state.trace / state.weight,
+        'noise_negative_fraction': state.negative / state.count,
+    }
+
+
 def build(
     *, batch_size: int = 1024, small_batch_size: int = 32, half_life: float = 10.0, per_layer: bool = False
 ) -> Measure:
@@ -79,24 +102,7 @@ def build(
         (gradient, small), _ = jax.lax.scan(add, start, jax.tree.map(cut, context.batch))
         big = squares(jax.tree.map(lambda g: g / count, gradient))
         by_layer = estimates(small / count, big, small_batch_size, batch_size)
-        gradient_square, trace = (x.sum() for x in by_layer)
-        averaged = lambda old, new: keep * old + (1 - keep) * new.astype(jnp.float32)
-        state = Averages(
-            averaged(state.gradient_square, gradient_square),
-            averaged(state.trace, trace),
-            averaged(state.weight, jnp.ones(())),
-            state.negative + (gradient_square < 0),
-            state.count + 1,
-        )
-        metrics = {
-            # The weights cancel in the ratio.
-            'noise_scale': state.trace / state.gradient_square,
-            'noise_gradient_square': gradient_square,
-            'noise_trace': trace,
-            'noise_gradient_square_average': state.gradient_square / state.weight,
-            'noise_trace_average': state.trace / state.weight,
-            'noise_negative_fraction': state.negative / state.count,
-        }
+        state, metrics = _take_in(state, keep, *(x.sum() for x in by_layer))
         if per_layer:
             for i, name in enumerate(layers(context.params)):
                 metrics[f'noise_gradient_square/{name}'] = by_layer[0][i]
