@@ -83,8 +83,8 @@ def _warmup(c: Config, length: units.Length, factor: float, longer: Fraction) ->
         size = length.batch_size if factor == 1 else c['scaling']['reference_batch_size']
         declared = replace(length, batch_size=size, total_examples=2**62).examples_at(given['steps'])
     else:
-        declared = length.examples_of(epochs=given.get('epochs', 0)) or given.get('examples', 0)
-        declared = longer * (units.exact(given['epochs']) * length.epoch_examples if 'epochs' in given else declared)
+        epochs, examples = units.exact(given.get('epochs', 0)), given.get('examples', 0)
+        declared = longer * (epochs * length.epoch_examples + examples)  # one of them is 0
     # Rounded before it is rounded up: √2·√2 is not to take one example more than 2.
     examples = math.ceil(units.exact(round(factor, 12)) * declared)
     if examples > length.total_examples:
