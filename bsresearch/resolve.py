@@ -123,8 +123,14 @@ def _recording(c: Mapping[str, Any], policy: Policy, length: units.Length, ghost
         for key, value in own.items():
             sections.check(f'config.measure.{name}.{key}', value, known[key])
         quantity = build(**own)
+        if ghost and quantity.per_example and quantity.statistics == 'batch' and when.points(spec, length):
+            cure = f'; config.measure.{name}.statistics=running makes it with the running averages, as in evaluation'
+            raise ValueError(
+                f'config.measure.{name} takes the gradients of single examples apart, which batch norm in training '
+                f'mode couples{cure if "statistics" in known else "; switch it off, or use a model without batch norm"}'
+            )
         size = quantity.unit or quantity.batch_size
-        if ghost and size % ghost and when.points(spec, length):
+        if ghost and quantity.statistics == 'batch' and size % ghost and when.points(spec, length):
             raise ValueError(
                 f'config.measure.{name}: its gradients of {size} examples are not a whole number of batch-norm groups '
                 f'of {ghost}; use a multiple of {ghost}'

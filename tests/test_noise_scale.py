@@ -112,7 +112,8 @@ def test_on_a_network_it_is_the_loop_over_small_batches():
         batch = program.Data(jnp.asarray(data.train.inputs[rows]), jnp.asarray(data.train.labels[rows]))
         quantity = noise_scale.build(batch_size=48, small_batch_size=8)
         mstate = quantity.init(state.params)
-        _, found = program.measure(task, quantity, mstate, state, state.params, (Hyper(None, None, None), batch))
+        given = program.MeasureInputs(Hyper(None, None, None), batch, None)
+        _, found = program.measure(task, quantity, mstate, state, state.params, given, None)
 
         def norm(part: Any) -> float:
             outputs = lambda p: models.apply(task.module, p, {}, task.normalize(part.inputs), train=False)[0]

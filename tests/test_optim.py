@@ -396,7 +396,7 @@ def test_clipping_acts_once_on_the_whole_gradient():
     (plan,) = toy.plans()
     base = program.task(plan, 16.0, 'cpu')
     gradient = {'a': jnp.array([3.0, -4.0]), 'b': jnp.array([[12.0]])}
-    clip = lambda **kw: stepping._clip(stepping.Task(**(vars(base) | kw)), gradient)
+    clip = lambda **kw: stepping.clip(stepping.Task(**(vars(base) | kw)), gradient)
     by_norm = clip(clip_norm=6.5)
     np.testing.assert_allclose(by_norm['a'], [1.5, -2.0], rtol=1e-6)
     np.testing.assert_allclose(stepping.norm(by_norm), 6.5, rtol=1e-6)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from bsresearch import lookup
+
 PyTree = Any
 
 
@@ -19,6 +21,11 @@ class Context(NamedTuple):
       measure declares `batch_size` n. Its stream is its own: measuring disturbs nothing.
     gradient: (params, batch) → (mean loss, gradient) in training mode, without augmentation or dropout.
     hyper: the hyperparameters update t will use (optim.Hyper); those of the last update at the end of the run.
+    losses: (params, batch) → (n,) losses, in the same mode.
+    whole: (inputs, labels) of all N training examples; None unless the measure declares `whole`.
+    key: () typed key of this measurement at t, for random directions.
+    propose: gradient → θ_{t+1} − θ_t if update t had this gradient (clipped, weight decay and slots as they are).
+    precondition: gradient → P · gradient, P the optimizer's diagonal at t, fixed; None where the optimizer has none.
     """
 
     step: jax.Array
@@ -27,6 +34,11 @@ class Context(NamedTuple):
     batch: Any
     gradient: Callable[[PyTree, Any], tuple[jax.Array, PyTree]]
     hyper: Any
+    losses: Callable[[PyTree, Any], jax.Array] | None = None
+    whole: Any = None
+    key: Any = None
+    propose: Callable[[PyTree], PyTree] | None = None
+    precondition: Callable[[PyTree], PyTree] | None = None
 
 
 class Measure(NamedTuple):
@@ -37,6 +49,11 @@ class Measure(NamedTuple):
     stateless: whether it can be made later from a checkpoint alone.
     batch_size: examples to draw for `Context.batch`; 0 for none.
     unit: examples of its smallest gradient call, a whole number of batch-norm groups; 0: batch_size.
+    whole: whether it reads the whole training set.
+    per_example: whether it takes examples apart, which batch norm in training mode does not allow.
+    statistics: what batch norm normalizes by, 'batch' (training mode) or 'running' (the averages of evaluation).
+    host: whether `update` calls SciPy or the like: it is then not compiled itself, gets arrays, and calls the context's
+      functions, which are.
     """
 
     init: Callable[[PyTree], PyTree]
@@ -44,6 +61,38 @@ class Measure(NamedTuple):
     stateless: bool = True
     batch_size: int = 0
     unit: int = 0
+    whole: bool = False
+    per_example: bool = False
+    statistics: str = 'batch'
+    host: bool = False
+
+
+STATISTICS = ('batch', 'running')
+
+
+def check_statistics(statistics: str, field: str) -> None:
+    """Raises ValueError unless `statistics` is one of STATISTICS."""
+    if statistics not in STATISTICS:
+        raise ValueError(f'{field}={statistics!r}; {lookup.nearest(statistics, STATISTICS)}')
+
+
+def mean_gradient(context: Context, params: PyTree, data: Any, size: int) -> tuple[jax.Array, PyTree]:
+    """(mean loss, gradient) over all N examples of `data`, `size` at a time; the last call takes what is left."""
+    total = len(data.labels)
+    whole, left = divmod(total, size)
+    cut = lambda x: x[: whole * size].reshape(whole, size, *x.shape[1:])
+
+    def add(sums: PyTree, part: Any) -> tuple[PyTree, None]:
+        return jax.tree.map(lambda s, x: s + size * x, sums, context.gradient(params, part)), None
+
+    shapes = jax.eval_shape(context.gradient, params, jax.tree.map(lambda x: x[:1], data))
+    sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    if whole:
+        sums, _ = jax.lax.scan(add, sums, jax.tree.map(cut, data))
+    if left:
+        rest = context.gradient(params, jax.tree.map(lambda x: x[whole * size :], data))
+        sums = jax.tree.map(lambda s, x: s + left * x, sums, rest)
+    return jax.tree.map(lambda s: s / total, sums)
 
 
 def layers(params: PyTree) -> dict[str, PyTree]:

@@ -34,6 +34,17 @@ class Tables(NamedTuple):
     ema_rate: Array | None
 
 
+class MeasureInputs(NamedTuple):
+    """What one measurement at θ_t gets from the host.
+
+    hyper: of update t. batch: the examples drawn for it, None for none. key: () for its random directions.
+    """
+
+    hyper: Hyper
+    batch: Data | None
+    key: Array
+
+
 def micro_batch(plan: Plan, platform: str, batch_size: int) -> int:
     """Examples per gradient call: the config's, else on a CPU what keeps a convolution's patches in cache."""
     given, ghost = plan.execution['micro_batch_size'], plan.ghost_batch_size
@@ -58,6 +69,7 @@ def task(plan: Plan, scale: float, platform: str, batch_size: int | None = None)
     module = build(plan.num_outputs, dtype=plan.dtype, **part('model'), **extra)
     optimizer = lookup.module('bsresearch.optim', 'build', plan.optimizer['name'], 'optimizer')
     dtype = layers.weight_dtype(plan.dtype)
+    precondition = getattr(optimizer, 'precondition', None)
     return stepping.Task(
         module=module,
         dtype=dtype,
@@ -71,6 +83,7 @@ def task(plan: Plan, scale: float, platform: str, batch_size: int | None = None)
         clip_norm=plan.clip['norm'],
         clip_value=plan.clip['value'],
         micro_batch_size=micro_batch(plan, platform, batch_size or plan.batch_size),
+        precondition=precondition and functools.partial(precondition, **part('optimizer')),
     )
 
 
@@ -171,17 +184,45 @@ def measure(
     mstate: PyTree,
     state: State,
     initial_params: PyTree,
-    inputs: tuple[Hyper, Data | None],
+    inputs: MeasureInputs,
+    whole: Data | None,
 ) -> tuple[PyTree, dict[str, jax.Array]]:
-    """One measurement at θ_t, on the hyperparameters of update t and the examples drawn for it."""
+    """One measurement at θ_t."""
+    return quantity.update(mstate, context(t, quantity, state, initial_params, inputs, whole))
+
+
+def losses_of(t: stepping.Task, statistics: str, stats: PyTree, params: PyTree, batch: Data) -> jax.Array:
+    """(n,) losses of a measurement's examples: no augmentation, no dropout; `statistics` as in Measure."""
     quiet = t.module.clone(dropout=0.0) if t.dropout else t.module
+    outputs, _ = models.apply(quiet, params, stats, t.normalize(batch.inputs), train=statistics == 'batch')
+    return t.loss(outputs, batch.labels)
 
-    def gradient(params: PyTree, batch: Data) -> tuple[jax.Array, PyTree]:
-        def mean_loss(params: PyTree) -> jax.Array:
-            outputs, _ = models.apply(quiet, params, state.stats, t.normalize(batch.inputs), train=True)
-            return t.loss(outputs, batch.labels).mean()
 
-        return jax.value_and_grad(mean_loss)(params)
+def context(
+    t: stepping.Task,
+    quantity: Measure,
+    state: State,
+    initial_params: PyTree,
+    inputs: MeasureInputs,
+    whole: Data | None,
+) -> Context:
+    """What a measurement may look at."""
+    losses = functools.partial(losses_of, t, quantity.statistics, state.stats)
 
-    hyper, batch = inputs
-    return quantity.update(mstate, Context(state.step, state.params, initial_params, batch, gradient, hyper))
+    def propose(gradient: PyTree) -> PyTree:
+        clipped = stepping.clip(t, gradient)
+        return t.transform(inputs.hyper).update(clipped, state.opt_state, state.params)[0]
+
+    return Context(
+        step=state.step,
+        params=state.params,
+        initial_params=initial_params,
+        batch=inputs.batch,
+        gradient=jax.value_and_grad(lambda params, batch: losses(params, batch).mean()),
+        hyper=inputs.hyper,
+        losses=losses,
+        whole=whole,
+        key=inputs.key,
+        propose=propose,
+        precondition=t.precondition and functools.partial(t.precondition, state.opt_state),
+    )

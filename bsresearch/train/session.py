@@ -10,7 +10,6 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import numpy as np
 
-from bsresearch import rng
 from bsresearch.data.select import Dataset
 from bsresearch.plan import Plan
 from bsresearch.store.checkpoints import Checkpoints
@@ -19,6 +18,7 @@ from bsresearch.train.divergence import Watch
 from bsresearch.train.ensemble import Ensemble
 from bsresearch.train.evaluate import Evaluator
 from bsresearch.train.events import Events
+from bsresearch.train.measuring import Measuring
 from bsresearch.train.record import Clock, Recorder
 
 PyTree = Any
@@ -69,7 +69,9 @@ class Session:
         resident = {'train': self.feed.data} if self.feed.data is not None else {}
         self.evaluator = Evaluator(self.task, plan, dataset.named(), resident, self.group)
         self.ensemble = Ensemble(self.task, plan, self.evaluator, self.group, bool(self.events.snapshots))
-        self.measures = {n: m for n, m in program.measures(plan).items() if self.events.measure[n]}
+        built = program.measures(plan)
+        due = {n: built[n] for n, points in self.events.measure.items() if points}
+        self.measuring = Measuring(plans, due, self.task, self.feed, self.group)
         self.keys = self.group.put([program.keys(p) for p in plans])
         self.watches = [Watch(p.divergence['loss_factor'], p.divergence['patience']) for p in plans]
         self.recorder = Recorder(plans, run_directories, self.clock)
@@ -124,7 +126,7 @@ class Session:
     def _fresh(self) -> dict[str, PyTree]:
         """The checkpoint's items at update 0, replicas stacked."""
         states = [jax.jit(functools.partial(program.initial, self.task, p))() for p in self.plans]
-        measures = {n: parallel.stack([m.init(s.params) for s in states]) for n, m in self.measures.items()}
+        measures = {n: parallel.stack([m.init(s.params) for s in states]) for n, m in self.measuring.measures.items()}
         averages = parallel.stack([program.initial_average(p, s) for p, s in zip(self.plans, states, strict=True)])
         own = {'state': parallel.stack(states), 'ema': averages, 'ensemble': self.ensemble.items}
         return own | {f'measure_{n}': m for n, m in measures.items()}
@@ -133,7 +135,7 @@ class Session:
         put = lambda tree: self.group.put(parallel.unstack(tree, len(self.plans)))
         self.state, self.average = put(items['state']), put(items['ema'])
         self.ensemble.items = items['ensemble']
-        self.mstates = {n: put(items[f'measure_{n}']) for n in self.measures}
+        self.measuring.states = {n: put(items[f'measure_{n}']) for n in self.measuring.measures}
 
     def _keep_initial(self, params: PyTree) -> None:
         """The initial weights, stored once, apart from the checkpoints that rotate."""
@@ -159,10 +161,11 @@ class Session:
                 for row, found in zip(rows, self.ensemble.add(self.state, alive), strict=True):
                     row |= found
         with self.clock.phase('measure'):
-            for name in self.measures:
+            for name in self.measuring.measures:
                 if t in self.events.measure[name]:
-                    for row, found in zip(rows, self._measure(name, t), strict=True):
-                        row |= found
+                    found = self.measuring(name, t, self.state, self.initial_params, alive)
+                    for row, metrics in zip(rows, found, strict=True):
+                        row |= metrics
         for r, row in enumerate(rows):
             if row and alive[r]:
                 self.recorder.row(r, t, row)
@@ -177,29 +180,6 @@ class Session:
                 row |= {f'ema_{k}': v for k, v in found.items()}
         return rows
 
-    def _measure(self, name: str, t: int) -> list[dict[str, Any]]:
-        quantity = self.measures[name]
-        inputs = [self._measure_inputs(name, quantity.batch_size, plan, t) for plan in self.plans]
-        inputs = parallel.stack(inputs) if self.group.strategy == 'vmap' else inputs
-        fn = functools.partial(program.measure, self.task, quantity)
-        args = (self.mstates[name], self.state, self.initial_params, inputs)
-        result = self.group.map(f'measure/{name}', fn, args, (True,) * 4, alive=self.alive)
-        if self.group.strategy == 'vmap':
-            self.mstates[name], metrics = result
-            return parallel.unstack(jax.tree.map(np.asarray, metrics), len(self.plans))
-        before = self.mstates[name]
-        self.mstates[name] = [old if new is None else new[0] for old, new in zip(before, result, strict=True)]
-        return [{} if x is None else jax.tree.map(np.asarray, x[1]) for x in result]
-
-    def _measure_inputs(self, name: str, size: int, plan: Plan, t: int) -> tuple[Any, Any]:
-        """The hyperparameters of update t, and `size` examples from the measurement's own stream (None for none)."""
-        at = min(t, self.events.total - 1)
-        hyper = jax.tree.map(lambda x: x[0], feed.hyper(plan, at, at + 1, self.task.dtype))
-        if not size:
-            return hyper, None
-        rows = rng.generator(plan.data_seed, f'measure/{name}', t).integers(0, plan.epoch_size, size)
-        return hyper, self.feed.gather(rows)  # as drawn: parts of it are batches drawn at random too
-
     def save_due(self, t: int) -> bool:
         """Whether a checkpoint is to be made at θ_t."""
         recent = time.monotonic() - self._last_save < self.plans[0].recording['checkpoint']['min_seconds']
@@ -213,7 +193,7 @@ class Session:
             positions = self.recorder.flush()
             items = {n: parallel.stack(self.group.get(x)) for n, x in (('state', self.state), ('ema', self.average))}
             items |= {'ensemble': self.ensemble.items}
-            items |= {f'measure_{n}': parallel.stack(self.group.get(m)) for n, m in self.mstates.items()}
+            items |= {f'measure_{n}': parallel.stack(self.group.get(m)) for n, m in self.measuring.states.items()}
             meta = {
                 'step': t,
                 'examples': self.plans[0].length.examples_at(t),

@@ -31,6 +31,7 @@ class Task:
       dropout: whether the network draws per-example noise.
       clip_norm, clip_value: clipping of the whole batch's gradient, None for none.
       micro_batch_size: examples per gradient call; the batch size for a single call.
+      precondition: (optimizer's slots, gradient) → gradient times the optimizer's diagonal; None where it has none.
     """
 
     module: nn.Module
@@ -45,6 +46,7 @@ class Task:
     clip_norm: float | None
     clip_value: float | None
     micro_batch_size: int
+    precondition: Callable[[PyTree, PyTree], PyTree] | None = None
 
 
 def norm(tree: PyTree) -> Float[Array, '']:
@@ -113,7 +115,8 @@ def _accumulated(task: Task, state: State, data: Data, batch: Batch, keys: Keys)
     return loss, gradient, stats
 
 
-def _clip(task: Task, gradient: PyTree) -> PyTree:
+def clip(task: Task, gradient: PyTree) -> PyTree:
+    """The whole batch's gradient, clipped as the task says."""
     if (bound := task.clip_value) is not None:
         gradient = jax.tree.map(lambda g: jnp.clip(g, -bound, bound), gradient)
     if task.clip_norm is not None:
@@ -138,7 +141,7 @@ def step(
     gradient = jax.lax.optimization_barrier(gradient)
     none = jnp.zeros((0,), task.dtype)
     info = Info(loss, norm(gradient) if norms else none, none)
-    updates, opt_state = task.transform(hyper).update(_clip(task, gradient), state.opt_state, state.params)
+    updates, opt_state = task.transform(hyper).update(clip(task, gradient), state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     if norms:
         before, after = jax.lax.optimization_barrier((state.params, params))

@@ -1,0 +1,112 @@
+"""Measurements of a group at θ_t: their inputs, their carried state, and what each of them cost."""
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from bsresearch import rng
+from bsresearch.measure import Context, Measure
+from bsresearch.plan import Plan
+from bsresearch.train import feed, parallel, program
+from bsresearch.train.state import State
+
+PyTree = Any
+
+
+class Measuring:
+    """The measurements that a group makes; `states` are theirs, as the group's strategy holds them.
+
+    Args:
+      measures: those that are made, by name.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        measures: Mapping[str, Measure],
+        task: Any,
+        chunks: feed.Feed,
+        group: parallel.Group,
+    ):
+        self.plans, self.measures, self.task, self.feed, self.group = plans, measures, task, chunks, group
+        self.states: dict[str, Any] = {}
+        self.seconds: dict[str, list[float]] = {name: [] for name in measures}
+        wanting = [name for name, m in measures.items() if m.whole and chunks.data is None]
+        if wanting:
+            raise ValueError(
+                f'config.measure.{wanting[0]} reads the whole training set, which is not on the device; use '
+                'config.data_residence=device, or switch it off'
+            )
+
+    def __call__(
+        self, name: str, t: int, state: Any, initial_params: Any, alive: Sequence[bool]
+    ) -> list[dict[str, Any]]:
+        """One measurement of all replicas; metrics of each, none for one that is not `alive`."""
+        start, compiled = time.perf_counter(), self.group.compile_seconds
+        quantity = self.measures[name]
+        inputs = [self._inputs(name, quantity, plan, t) for plan in self.plans]
+        whole = self.feed.data if quantity.whole else None
+        if quantity.host:
+            found = self._on_host(name, quantity, state, initial_params, inputs, whole, alive)
+        else:
+            inputs = self.group.put(inputs) if self.group.strategy == 'vmap' else inputs
+            fn = functools.partial(program.measure, self.task, quantity)
+            args = (self.states[name], state, initial_params, inputs, whole)
+            mapped = (True, True, True, True, False)
+            found = self._taken(name, self.group.map(f'measure/{name}', fn, args, mapped, alive=alive))
+        self.seconds[name].append(time.perf_counter() - start - (self.group.compile_seconds - compiled))
+        return found
+
+    def _inputs(self, name: str, quantity: Measure, plan: Plan, t: int) -> program.MeasureInputs:
+        """The hyperparameters of update t, examples and a key from the measurement's own streams."""
+        at = min(t, plan.length.total_steps - 1)
+        hyper = jax.tree.map(lambda x: x[0], feed.hyper(plan, at, at + 1, self.task.dtype))
+        batch = None
+        if quantity.batch_size:
+            # As drawn: parts of it are batches drawn at random too.
+            draw = rng.generator(plan.data_seed, f'measure/{name}', t)
+            batch = self.feed.gather(draw.integers(0, plan.epoch_size, quantity.batch_size))
+        return program.MeasureInputs(hyper, batch, rng.key(plan.data_seed, f'measure/{name}', t))
+
+    def _taken(self, name: str, result: Any) -> list[dict[str, Any]]:
+        """Keeps the new states; the metrics of each replica."""
+        if self.group.strategy == 'vmap':
+            self.states[name], metrics = result
+            return parallel.unstack(jax.tree.map(np.asarray, metrics), len(self.plans))
+        before = self.states[name]
+        self.states[name] = [old if new is None else new[0] for old, new in zip(before, result, strict=True)]
+        return [{} if x is None else jax.tree.map(np.asarray, x[1]) for x in result]
+
+    def _on_host(
+        self, name: str, quantity: Measure, state: Any, initial: Any, inputs: Any, whole: Any, alive: Sequence[bool]
+    ) -> list[dict[str, Any]]:
+        """One replica after another, the context's functions compiled."""
+        put = self.group.strategy == 'vmap'
+        split = lambda tree: parallel.unstack(tree, len(self.plans)) if put else tree
+        states, result = split(self.states[name]), []
+        for r, (own, params) in enumerate(zip(split(state), split(initial), strict=True)):
+            if not alive[r]:
+                result.append({})
+                continue
+            seen = self._compiled(name, quantity, own, params, inputs[r], whole)
+            states[r], metrics = quantity.update(states[r], seen)
+            result.append(metrics)
+        self.states[name] = self.group.put(states) if put else states
+        return result
+
+    def _compiled(
+        self, name: str, quantity: Measure, state: State, initial: PyTree, inputs: Any, whole: Any
+    ) -> Context:
+        """The context of one replica whose `losses` and `gradient` are compiled programs of the group."""
+        seen = program.context(self.task, quantity, state, initial, inputs, whole)
+        losses = functools.partial(program.losses_of, self.task, quantity.statistics)
+        mean = lambda params, stats, batch: losses(stats, params, batch).mean()
+        call = lambda what, fn, *args: self.group.call(f'measure/{name}/{what}', fn, args)
+        return seen._replace(
+            losses=lambda params, batch: call('losses', losses, state.stats, params, batch),
+            gradient=lambda params, batch: call('gradient', jax.value_and_grad(mean), params, state.stats, batch),
+        )
