@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bsresearch import groups, meta, resolve
+from bsresearch import groups, meta, probing, resolve
 from bsresearch.console import Console
 from bsresearch.groups import Group
 from bsresearch.plan import Plan, canonical
+from bsresearch.probe import Probe
 from bsresearch.store import leases, paths
 from bsresearch.train import backfill, loop
 from bsresearch.train.session import Session
@@ -47,14 +48,25 @@ def signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def launch(workdir: pathlib.Path, plans: Sequence[Plan], console: Console) -> None:
-    """Runs a stage to its end.
+def launch(workdir: pathlib.Path, stage: Sequence[Plan] | Sequence[Probe], console: Console) -> None:
+    """Runs a stage to its end: plans or probes.
 
     Raises:
       Stopped: by a signal, everything reached being saved.
-      leases.Owned: another live process trains one of the runs.
+      leases.Owned: another live process makes one of them.
     """
     paths.check_schema(workdir)
+    probes = [p for p in stage if isinstance(p, Probe)]
+    if probes:
+        with signals() as caught:
+            probing.launch(workdir, probes, console, caught)
+        if caught:
+            raise Stopped(caught[0])
+        return
+    _train_all(workdir, [p for p in stage if isinstance(p, Plan)], console)
+
+
+def _train_all(workdir: pathlib.Path, plans: Sequence[Plan], console: Console) -> None:
     todo = groups.unfinished(workdir, plans)
     finished = [p for p in plans if p not in todo]
     if finished:

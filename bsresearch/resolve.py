@@ -12,6 +12,8 @@ from bsresearch.data import preprocess, select, sources
 from bsresearch.measure import when
 from bsresearch.optim.policy import Policy, cycle_ends
 from bsresearch.plan import Plan
+from bsresearch.probe import kind
+from bsresearch.probes import POINTS
 
 CHOICES = {
     'strategy': ('auto', 'vmap', 'sequential'),
@@ -33,7 +35,7 @@ def check_fields(declared: Mapping[str, Any]) -> None:
             if isinstance(allowed[key], ConfigDict) != isinstance(value, Mapping):
                 kind = 'a section' if isinstance(allowed[key], ConfigDict) else 'a value'
                 raise ValueError(f'config field {path}{key}={value!r}: {kind} is needed')
-            if isinstance(value, Mapping) and not (path == '' and key in (*schema.NAMED, 'sweep')):
+            if isinstance(value, Mapping) and not (path == '' and key in (*schema.PARTS, 'sweep')):
                 walk(value, allowed[key], f'{path}{key}.')
             elif not isinstance(value, Mapping):
                 sections.check(f'config.{path}{key}', value, allowed[key], allowed.get_type(key))
@@ -108,7 +110,9 @@ def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length)
     return ghost
 
 
-def _recording(c: Mapping[str, Any], policy: Policy, length: units.Length, ghost: int | None) -> dict[str, Any]:
+def _recording(
+    c: Mapping[str, Any], policy: Policy, length: units.Length, ghost: int | None, params: Any
+) -> dict[str, Any]:
     """The recording sections, checked against the run's length."""
     for field in ('record', 'norms', 'evaluate', 'checkpoint', 'keep'):
         when.points(c[field], length, f'config.{field}')
@@ -136,7 +140,28 @@ def _recording(c: Mapping[str, Any], policy: Policy, length: units.Length, ghost
                 f'of {ghost}; use a multiple of {ghost}'
             )
         when.points(spec, length, f'config.measure.{name}')
-    return {k: c[k] for k in schema.RECORDING} | {'snapshots': _snapshots(c['snapshots'], policy, length)}
+    probe = sections.complete('probe', c['probe'])
+    if probe['name'] != 'none':
+        kind(probe).check(params, length.epoch_size, ghost)
+    own = {'snapshots': _snapshots(c['snapshots'], policy, length), 'probe': probe}
+    return {k: c[k] for k in schema.RECORDING} | own | {'keep': _kept(c['keep'], own['probe'], length)}
+
+
+def _kept(spec: Mapping[str, Any], probe: Mapping[str, Any], length: units.Length) -> dict[str, Any]:
+    """The points whose checkpoints are kept: also those of the probe."""
+    found = probe_points(probe, length)
+    if not set(found) - set(when.points(spec, length)):
+        return dict(spec)
+    return {**spec, 'at_steps': tuple(sorted({*spec['at_steps'], *found}))}
+
+
+def probe_points(section: Mapping[str, Any], length: units.Length) -> list[int]:
+    """The updates at whose θ_t a probe is made; without any, the end of the run."""
+    if section['name'] == 'none':
+        return []
+    points = {field: section[field] for field in POINTS}
+    spec = {field: (() if field.startswith('at_') else 0) for field in when.FIELDS} | points
+    return when.points(spec, length, 'config.probe') or [length.total_steps]
 
 
 def _snapshots(spec: Mapping[str, Any], policy: Policy, length: units.Length) -> dict[str, Any]:
@@ -212,7 +237,7 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
         warmup=dict(policy.warmup),
         divergence=dict(c['divergence']),
         execution={k: c[k] for k in schema.EXECUTION},
-        recording=_recording(c, policy, length, ghost),
+        recording=_recording(c, policy, length, ghost, params),
         example_shape=tuple(shape),
         num_outputs=data.num_outputs,
         data_checksum=data.checksum,

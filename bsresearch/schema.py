@@ -17,9 +17,11 @@ NAMED = (
     'data', 'model', 'optimizer', 'loss', 'schedule', 'momentum_schedule', 'weight_decay_schedule', 'batch_schedule',
     'scaling',
 )  # fmt: skip
+# All sections with a `name`; that of a probe belongs to no run's identity.
+PARTS = (*NAMED, 'probe')
 # Outside a run's identity: how it is executed, what is recorded about it.
 EXECUTION = ('strategy', 'max_replicas', 'micro_batch_size', 'data_residence')
-RECORDING = ('record', 'norms', 'evaluate', 'checkpoint', 'keep', 'measure', 'snapshots', 'tensorboard')
+RECORDING = ('record', 'norms', 'evaluate', 'checkpoint', 'keep', 'measure', 'snapshots', 'tensorboard', 'probe')
 
 
 def when(**given: object) -> ConfigDict:
@@ -137,6 +139,8 @@ def defaults() -> Any:
     c.keep = when()  # checkpoints that are never removed; the last one always is
     # Every file of bsresearch/measure, off; its own fields (`per_layer`, `batch_size`, …) may stand beside the points.
     c.measure = ConfigDict({name: when() for name in lookup.members('bsresearch.measure', 'build')})
+    # What is made at points of a run apart from its training (probes/); its own fields stand beside the points.
+    c.probe = ConfigDict(dict(name='none', at_steps=(), at_epochs=()))
     c.snapshots = when()  # weights whose predictions are averaged into an ensemble, evaluated as ensemble_*
     c.snapshots.cycle_ends = False  # also at the end of every cycle of schedule.name=warm_restarts
     c.tensorboard = False  # also write TensorBoard event files (needs tensorboardX)

@@ -19,8 +19,11 @@ def part(section: str, name: str) -> Any:
         # A TFDS set has no fields of its own.
         embedded = name in lookup.members('bsresearch.data', 'load')
         return importlib.import_module(f'bsresearch.data.{name}').load if embedded else lambda: None
-    if section in ('model', 'optimizer'):
-        package = {'model': 'bsresearch.models', 'optimizer': 'bsresearch.optim'}[section]
+    if section == 'probe' and name == 'none':
+        return lambda: None
+    packages = {'model': 'bsresearch.models', 'optimizer': 'bsresearch.optim', 'probe': 'bsresearch.probes'}
+    if section in packages:
+        package = packages[section]
         return lookup.module(package, 'build', name, section).build
     members = {
         'schedule': schedules.members,

@@ -37,7 +37,7 @@ def assign(declared: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     """
     result = copy.deepcopy(declared)
     shared = schema.known()
-    for section in schema.NAMED:
+    for section in schema.PARTS:
         name = changes.get(f'{section}.name', result[section].get('name'))
         if name != result[section].get('name'):
             result[section] = {k: v for k, v in result[section].items() if k in shared[section]}
@@ -124,7 +124,7 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
     zipped = config['sweep'].get('zip', {})
     zipped = flatten(zipped) if isinstance(zipped, Mapping) else {}
     config['sweep'] = _drop_axes(config['sweep'], overrides)
-    for section in schema.NAMED:
+    for section in schema.PARTS:
         if overrides.get(f'{section}.name', config[section].get('name')) != config[section].get('name'):
             # Axes over the old part's own fields go with it.
             for axes in (config['sweep'], config['sweep'].get('zip', {})):
@@ -150,7 +150,7 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
                 raise ValueError(f'config.sweep sets {sorted(repeated)[0]} on two axes')
             changes |= change
         # Fields given for a section whose name is an axis are given for each of its values.
-        renamed = tuple(f'{s}.' for s in schema.NAMED if f'{s}.name' in changes)
+        renamed = tuple(f'{s}.' for s in schema.PARTS if f'{s}.name' in changes)
         again = {p: v for p, v in fixed.items() if p.startswith(renamed) and p not in changes}
         plans.append(resolve.resolve(assign(assign(base, changes), again)))
     unique = {p.id: p for p in plans}

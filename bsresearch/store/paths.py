@@ -2,13 +2,17 @@
 
 <workdir>/schema.json
 <workdir>/<study>/<run id>/{config.json, meta.json, metrics.jsonl, arrays/}
+<workdir>/<study>/<probe id>/{probe.json, meta.json, arrays/}
 <workdir>/<study>/groups/<group id>/{group.json, lease.json, initial/, checkpoints/}
 """
 
 import json
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from bsresearch.schema import SCHEMA_VERSION
 
@@ -26,6 +30,16 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """As `write_json`, for arrays."""
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    with open(temporary, 'wb') as f:
+        np.savez(f, **arrays)  # pyright: ignore[reportArgumentType]
+        f.flush()
+        os.fsync(f.fileno())
+    os.replace(temporary, path)
 
 
 def read_json(path: pathlib.Path) -> Any:

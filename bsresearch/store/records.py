@@ -49,12 +49,7 @@ class Writer:
             folder = self.directory / 'arrays'
             folder.mkdir(exist_ok=True)
             merged = {k: np.concatenate([v[k] for _, v in self._dense]) for k in self._dense[0][1]}
-            temporary = folder / f'.updates-{start:012d}.npz.tmp'
-            with open(temporary, 'wb') as f:
-                np.savez(f, **merged)  # pyright: ignore[reportArgumentType]
-                f.flush()
-                os.fsync(f.fileno())
-            os.replace(temporary, folder / f'updates-{start:012d}.npz')
+            paths.write_npz(folder / f'updates-{start:012d}.npz', merged)
             self._dense = []
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -122,6 +117,25 @@ def run_dirs(workdir: pathlib.Path) -> list[pathlib.Path]:
     found = sorted(p.parent for p in pathlib.Path(workdir).glob('*/*/config.json'))
     if not found:
         raise FileNotFoundError(f'no runs in {workdir}; a workdir is what main.py was given as --workdir')
+    return found
+
+
+def probes(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
+    """The finished probes of one name: their probe.json and meta, `directory`, and `arrays`, what they found.
+
+    Raises:
+      FileNotFoundError: there are none.
+    """
+    found = []
+    for file in sorted(pathlib.Path(workdir).glob('*/*/probe.json')):
+        stated, meta = paths.read_json(file), paths.read_json(file.with_name('meta.json')) or {}
+        if stated['probe']['name'] == name and meta.get('status') == 'done':
+            arrays = dict(np.load(file.parent / meta['arrays']))
+            found.append(stated | {'meta': meta, 'directory': file.parent, 'arrays': arrays})
+    if not found:
+        raise FileNotFoundError(
+            f'no finished {name} probes in {workdir}; main.py with config.probe.name={name} makes them'
+        )
     return found
 
 

@@ -1,0 +1,49 @@
+"""Probe: what is measured at points of runs apart from their training, with every number resolved; its id."""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from bsresearch import lookup
+from bsresearch.plan import Plan, canonical
+from bsresearch.probes import POINTS, Kind
+
+
+def kind(section: dict[str, Any]) -> Kind:
+    """The probe that a completed `config.probe` names."""
+    build = lookup.module('bsresearch.probes', 'build', section['name'], 'probe').build
+    return build(**{k: v for k, v in section.items() if k not in ('name', *POINTS)})
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A probe.
+
+    Attributes:
+      study: the folder it lies in. section: the completed `config.probe`.
+      points: (run, update) whose weights it looks at. learning_rate: η, what its steps are made with.
+    """
+
+    study: str
+    section: dict[str, Any]
+    points: tuple[tuple[Plan, int], ...]
+    learning_rate: float
+
+    def identity(self) -> dict[str, Any]:
+        """What determines its result: the points, η and the settings that are not the default."""
+        build = lookup.module('bsresearch.probes', 'build', self.section['name'], 'probe').build
+        usual = lookup.keywords(build) | dict.fromkeys(POINTS, ()) | {'learning_rates': self.section['learning_rates']}
+        own = {k: v for k, v in self.section.items() if k not in POINTS and (k not in usual or v != usual[k])}
+        points = [[plan.id, step] for plan, step in self.points]
+        return {'probe': own, 'points': points, 'learning_rate': self.learning_rate}
+
+    @functools.cached_property
+    def id(self) -> str:
+        """As a run's."""
+        return hashlib.sha256(canonical(self.identity()).encode()).hexdigest()[:12]
+
+    @property
+    def kind(self) -> Kind:
+        """Its functions."""
+        return kind(self.section)

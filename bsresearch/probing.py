@@ -1,0 +1,161 @@
+"""Runs a stage of probes: each block is stored when it is done, a finished probe is left alone."""
+
+import functools
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bsresearch import meta, resolve
+from bsresearch.console import Console, clock
+from bsresearch.plan import Plan, canonical
+from bsresearch.probe import Probe
+from bsresearch.probes import Arrays, Place
+from bsresearch.store import leases, paths
+from bsresearch.train import parallel, program, restore
+from bsresearch.train.evaluate import Evaluator
+from bsresearch.train.feed import to_device
+
+# Seconds between two lines about a probe.
+LINE_SECONDS = 10.0
+
+
+class Bench:
+    """What probes of like runs share: data and compiled programs."""
+
+    def __init__(self, plan: Plan):
+        self.plan, self.dataset = plan, resolve.dataset(plan.data)
+        if self.dataset.checksum != plan.data_checksum:
+            raise ValueError(f'data set {plan.data["name"]} changed since run {plan.id} was planned; restore it')
+        self.task = program.task(plan, self.dataset.scale, parallel.platform())
+        self.group = parallel.Group(1, 'sequential', plan.matmul_precision)
+
+    @functools.cached_property
+    def evaluator(self) -> Evaluator:
+        """Of the training and the test set, on the device from its first use on."""
+        named = {name: split for name, split in self.dataset.named().items() if name in ('train', 'test')}
+        resident = {name: to_device(split) for name, split in named.items()}
+        return Evaluator(self.task, self.plan, named, resident, self.group)
+
+
+def directory(workdir: pathlib.Path, probe: Probe) -> pathlib.Path:
+    """Of a probe: beside the runs of its study."""
+    return paths.run_dir(workdir, probe.study, probe.id)
+
+
+def launch(workdir: pathlib.Path, probes: Sequence[Probe], console: Console, caught: Sequence[int]) -> None:
+    """Takes probes to their end, or until a signal is `caught`; the block in hand is finished first.
+
+    Raises:
+      ValueError: a run has no checkpoint at a point, or it diverged before.
+      leases.Owned: another live process makes one of the probes.
+    """
+    todo = [p for p in probes if (paths.read_json(directory(workdir, p) / 'meta.json') or {}).get('status') != 'done']
+    if len(todo) < len(probes):
+        console.say(f'{len(probes) - len(todo)} of {len(probes)} probes are finished already and are left alone')
+    # All points are looked for before the first block is made.
+    for probe in todo:
+        for plan, step in probe.points:
+            restore.check(workdir, plan, step)
+    benches: dict[str, Bench] = {}
+    for number, probe in enumerate(todo, 1):
+        if caught:
+            return
+        plan = probe.points[0][0]
+        key = canonical([plan.static_key(), probe.section])
+        if key not in benches:
+            benches[key] = Bench(plan)
+        folder = directory(workdir, probe)
+        paths.claim_workdir(workdir)
+        folder.mkdir(parents=True, exist_ok=True)
+        with leases.Lease(folder):
+            _make(workdir, probe, benches[key], console, caught, f'probe {number}/{len(todo)}: {_title(probe)}')
+
+
+def _title(probe: Probe) -> str:
+    at = ', '.join(f'run {p.id} at epoch {p.length.epoch_at(s):g}' for p, s in probe.points)
+    return f'{probe.section["name"]}, {at}, η = {probe.learning_rate:g}'
+
+
+def _place(workdir: pathlib.Path, probe: Probe, bench: Bench) -> Place:
+    states = [restore.state(workdir, plan, step) for plan, step in probe.points]
+
+    def evaluate(params: Any, stats: Any) -> dict[str, float]:
+        return bench.evaluator([states[0]._replace(params=params, stats=stats)], [True])[0]
+
+    return Place(
+        params=[s.params for s in states],
+        stats=[s.stats for s in states],
+        losses=lambda params, stats, batch: program.losses_of(bench.task, 'batch', stats, params, batch),
+        evaluate=evaluate,
+        call=bench.group.call,
+        one_by_one=parallel.choose(probe.points[0][0].execution['strategy'], 2, parallel.platform()) == 'sequential',
+        train=bench.dataset.train,
+        ghost_batch_size=probe.points[0][0].ghost_batch_size,
+    )
+
+
+def _make(
+    workdir: pathlib.Path, probe: Probe, bench: Bench, console: Console, caught: Sequence[int], title: str
+) -> None:
+    """One probe, from where it stands."""
+    folder, kind = directory(workdir, probe), probe.kind
+    _begin(folder, probe)
+    place = _place(workdir, probe, bench)
+    spent = (paths.read_json(folder / 'meta.json') or {}).get('seconds', 0.0)
+    console.say(title)
+    start = shown = time.perf_counter()
+    compiled = bench.group.compile_seconds
+    net = lambda: spent + time.perf_counter() - start - (bench.group.compile_seconds - compiled)
+    for block in range(kind.blocks):
+        file = _block_file(folder, block)
+        if file.exists():
+            continue
+        if caught:
+            meta.update(folder, {'seconds': net()})
+            return
+        _save(file, kind.run(place, probe.learning_rate, block))
+        now = time.perf_counter()
+        if now - shown > LINE_SECONDS or block == 0:
+            shown, left = now, (kind.blocks - block - 1) * net() / (block + 1)
+            console.say(f'  block {block + 1}/{kind.blocks}  ETA {clock(left)}')
+    blocks = [dict(np.load(_block_file(folder, b))) for b in range(kind.blocks)]
+    step = probe.points[0][1]
+    name = f'{probe.section["name"]}-{step}.npz'
+    _save(folder / 'arrays' / name, kind.finish(place, blocks))
+    facts = {'status': 'done', 'seconds': net(), 'ended': time.time(), 'arrays': f'arrays/{name}'}
+    meta.update(folder, facts)
+    for b in range(kind.blocks):
+        _block_file(folder, b).unlink()
+    console.say(f'  finished after {clock(net())}')
+
+
+def _begin(folder: pathlib.Path, probe: Probe) -> None:
+    """Writes what it is, once: probe.json and meta.json."""
+    plan = probe.points[0][0]
+    points = [
+        {'run': p.id, 'study': p.study, 'step': s, 'examples': p.length.examples_at(s), 'epoch': p.length.epoch_at(s)}
+        for p, s in probe.points
+    ]
+    stated = {'probe': probe.section, 'points': points, 'learning_rate': probe.learning_rate}
+    if paths.read_json(folder / 'probe.json') is None:
+        paths.write_json(folder / 'probe.json', stated)
+    if paths.read_json(folder / 'meta.json') is None:
+        paths.write_json(
+            folder / 'meta.json',
+            {'id': probe.id, 'study': probe.study, 'status': 'running'}
+            | {'identity': probe.identity(), 'started': time.time()}
+            | meta.environment(plan),
+        )
+
+
+def _block_file(folder: pathlib.Path, block: int) -> pathlib.Path:
+    return folder / 'arrays' / f'block-{block:06d}.npz'
+
+
+def _save(file: pathlib.Path, arrays: Arrays) -> None:
+    """Whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    paths.write_npz(file, arrays)

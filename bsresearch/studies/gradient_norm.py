@@ -1,0 +1,51 @@
+"""Train the runs of the grid, then probe their gradients against batch size at chosen points (probes/gradient_norm.py).
+
+Source: K. Shen, "Effect of batch size on training dynamics" (2018), the experiment of 1000 trials.
+"""
+
+import pathlib
+from collections.abc import Callable, Iterator
+
+from bsresearch import resolve
+from bsresearch.analysis import gradient_norm
+from bsresearch.optim import policy
+from bsresearch.plan import Plan
+from bsresearch.probe import Probe
+
+NAME = 'gradient_norm'
+
+
+def check(plans: list[Plan]) -> None:
+    """Refuses another probe, before anything is done.
+
+    Raises:
+      ValueError: config.probe.name is another.
+    """
+    for plan in plans:
+        if plan.recording['probe']['name'] != NAME:
+            raise ValueError(
+                f'config.study={NAME} needs config.probe.name={NAME}; it is {plan.recording["probe"]["name"]!r}'
+            )
+
+
+def probes(plan: Plan) -> list[Probe]:
+    """Those of one run: every point and every learning rate."""
+    section, found = plan.recording['probe'], []
+    for step in resolve.probe_points(section, plan.length):
+        at = min(step, plan.length.total_steps - 1)
+        own = float(policy.table(plan.policy, plan.length, at, at + 1).learning_rate[0])
+        found += [Probe(plan.study, section, ((plan, step),), rate) for rate in section['learning_rates'] or (own,)]
+    return found
+
+
+def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
+    """The runs, then their probes."""
+    yield plans
+    yield [probe for plan in plans for probe in probes(plan)]
+
+
+def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
+    """Prints which law fits and whether the identities hold."""
+    mine = {probe.id for plan in plans for probe in probes(plan)}
+    found = [f for f in gradient_norm.load(workdir) if f.id in mine]
+    say(f'gradient norm against batch size (scripts/fig_gradient_norm.py draws it):\n{gradient_norm.text(found)}')
