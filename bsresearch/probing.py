@@ -17,6 +17,7 @@ from bsresearch.store import leases, paths
 from bsresearch.train import parallel, program, restore
 from bsresearch.train.evaluate import Evaluator
 from bsresearch.train.feed import to_device
+from bsresearch.train.state import Data
 
 # Seconds between two lines about a probe.
 LINE_SECONDS = 10.0
@@ -88,7 +89,7 @@ def _place(workdir: pathlib.Path, probe: Probe, bench: Bench) -> Place:
     return Place(
         params=[s.params for s in states],
         stats=[s.stats for s in states],
-        losses=lambda params, stats, batch: program.losses_of(bench.task, 'batch', stats, params, batch),
+        losses=lambda params, stats, batch: program.losses_of(bench.task, 'batch', stats, params, Data(*batch)),
         evaluate=evaluate,
         call=bench.group.call,
         one_by_one=parallel.choose(probe.points[0][0].execution['strategy'], 2, parallel.platform()) == 'sequential',

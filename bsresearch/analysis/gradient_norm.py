@@ -5,6 +5,7 @@ a + b/B (sampling noise: McCandlish et al. 2018), a + b·B and a + b·√B (said
 intervals are percentiles of a bootstrap over trials, which draws a trial with all its batch sizes.
 """
 
+import math
 import pathlib
 from typing import NamedTuple
 
@@ -113,12 +114,16 @@ def table(found: list[Found]) -> pd.DataFrame:
 
 
 def _spread(x: np.ndarray) -> dict[str, float]:
-    with np.errstate(invalid='ignore', over='ignore'):
-        mean, std = float(x.mean()), float(x.std(ddof=1)) if len(x) > 1 else np.nan
-        facts = {'mean': mean, 'std': std, 'cv': std / mean if mean else np.nan, 'sem': std / np.sqrt(len(x))}
-        facts['rms'] = float(np.sqrt((x**2).mean()))
-        quantiles = np.quantile(x, QUANTILES) if np.isfinite(x).all() else np.full(len(QUANTILES), np.nan)
-    return facts | {f'q{round(100 * q):02d}': float(v) for q, v in zip(QUANTILES, quantiles, strict=True)}
+    names = [f'q{round(100 * q):02d}' for q in QUANTILES]
+    if not np.isfinite(x).all():
+        return dict.fromkeys(('mean', 'std', 'cv', 'sem', 'rms', *names), np.nan)
+    mean, std = float(x.mean()), float(x.std(ddof=1)) if len(x) > 1 else np.nan
+    facts = {'mean': mean, 'std': std, 'cv': std / mean if mean else np.nan, 'sem': std / math.sqrt(len(x))}
+    return (
+        facts
+        | {'rms': float(np.sqrt((x**2).mean()))}
+        | dict(zip(names, np.quantile(x, QUANTILES).tolist(), strict=True))
+    )
 
 
 def _entries(f: Found, i: int) -> dict[str, float]:
@@ -131,7 +136,7 @@ def _entries(f: Found, i: int) -> dict[str, float]:
     share = np.cumsum(sizes) / sizes.sum()
     quantile = lambda q: float(np.sqrt(np.prod(f.edges[[(k := int(np.searchsorted(share, q))), k + 1]])))
     entries = counts.sum() / len(f.norms['walking'])
-    with np.errstate(invalid='ignore'):
+    with np.errstate(invalid='ignore', divide='ignore'):
         square = float((f.norms['walking'][:, i] ** 2).mean()) / entries
         kurtosis = float(f.fourth[:, i].mean(dtype=np.float64)) / entries / square**2
     return {

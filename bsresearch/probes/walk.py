@@ -66,6 +66,27 @@ def put(tree: PyTree, patterns: tuple[str, ...], leaves: Sequence[jax.Array]) ->
     return structure.unflatten([next(new) if taken else leaf for leaf, taken in zip(flat, chosen, strict=True)])
 
 
+def cut(data: Any, size: int) -> Any:
+    """(n, …) examples → (⌊n/B⌋, B, …) batches; what is left over is dropped."""
+    n = len(data[1])
+    return jax.tree.map(lambda x: x[: n // size * size].reshape(n // size, size, *x.shape[1:]), data)
+
+
+def walk(
+    loss: Loss, patterns: tuple[str, ...], start: PyTree, batches: Any, learning_rate: jax.Array
+) -> tuple[PyTree, list[jax.Array]]:
+    """Plain SGD from w* over the batches; (w_{K+1}, Σ_k g_P(w_k; b_k))."""
+
+    def step(k: jax.Array, carry: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
+        params, total = carry
+        gradient = jax.grad(lambda w: loss(w, jax.tree.map(lambda x: x[k], batches)).mean())(params)
+        total = jax.tree.map(jnp.add, total, pick(gradient, patterns))
+        return jax.tree.map(lambda w, g: w - learning_rate * g, params, gradient), total
+
+    zero = jax.tree.map(jnp.zeros_like, pick(start, patterns))
+    return jax.lax.fori_loop(0, len(batches[1]), step, (start, zero))
+
+
 def trial(
     loss: Loss, patterns: tuple[str, ...], size: int, start: PyTree, data: Any, learning_rate: jax.Array
 ) -> Trial:
@@ -75,21 +96,10 @@ def trial(
       loss: (params, (inputs, labels)) → (B,) losses.
       start: w*. data: (inputs, labels) of the n examples.
     """
-    n = len(data[1])
-    share = size / n
-    batches = jax.tree.map(lambda x: x[: n // size * size].reshape(n // size, size, *x.shape[1:]), data)
-    mean = lambda params, batch: loss(params, batch).mean()
+    share, batches = size / len(data[1]), cut(data, size)
     selected = functools.partial(pick, patterns=patterns)
-
-    def walk(k: jax.Array, carry: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
-        params, total = carry
-        gradient = jax.grad(mean)(params, jax.tree.map(lambda x: x[k], batches))
-        total = jax.tree.map(jnp.add, total, selected(gradient))
-        return jax.tree.map(lambda w, g: w - learning_rate * g, params, gradient), total
-
-    zero = jax.tree.map(jnp.zeros_like, selected(start))
-    end, total = jax.lax.fori_loop(0, n // size, walk, (start, zero))
-    mine = lambda leaves, batch: mean(put(start, patterns, leaves), batch)
+    end, total = walk(loss, patterns, start, batches, learning_rate)
+    mine = lambda leaves, batch: loss(put(start, patterns, leaves), batch).mean()
     # The batches' forward passes side by side, each with its own batch: their gradients' sum is that of the sum.
     all_batches = lambda leaves: jax.vmap(mine, in_axes=(None, 0))(leaves, batches).sum()
     frozen = jax.grad(all_batches)(selected(start))
@@ -132,12 +142,13 @@ def trials(
         real = jnp.arange(block) < number
         return found._replace(counts=jnp.where(real[:, None], found.counts, 0).sum(0))
     shapes = jax.eval_shape(own, jax.tree.map(lambda x: x[0], data), learning_rate)
-    empty = Trial(*(jnp.zeros((block, *x.shape), x.dtype) for x in shapes[:-1]), jnp.zeros_like(shapes.counts))
+    empty = jax.tree.map(lambda x: jnp.zeros((block, *x.shape), x.dtype), shapes)
+    empty = empty._replace(counts=jnp.zeros_like(shapes.counts))
 
     def body(i: jax.Array, out: Trial) -> Trial:
         found = own(jax.tree.map(lambda x: x[i], data), learning_rate)
-        parts = [buffer.at[i].set(value) for buffer, value in zip(out[:-1], found[:-1], strict=True)]
-        return Trial(*parts, out.counts + found.counts)
+        stored = jax.tree.map(lambda buffer, value: buffer.at[i].set(value) if value.ndim == 0 else buffer, out, found)
+        return stored._replace(counts=out.counts + found.counts)
 
     return jax.lax.fori_loop(0, number, body, empty)
 

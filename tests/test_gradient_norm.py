@@ -1,0 +1,288 @@
+"""The gradient-norm probe: against a loop in NumPy float64, its identities, its prediction, its records, bad input."""
+
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toy
+
+from bsresearch import launch, probing, resolve, rng
+from bsresearch.analysis import gradient_norm
+from bsresearch.plan import Plan
+from bsresearch.probes import walk
+from bsresearch.probes.gradient_norm import build
+from bsresearch.store import records
+from bsresearch.studies import gradient_norm as study
+from bsresearch.train import restore
+
+SIZES = (1, 2, 3, 8, 16)
+
+
+def plan(**changes: Any) -> Plan:
+    """A small run with its probe."""
+    own = {'trials': 12, 'samples': 16, 'batch_sizes': SIZES, 'at_steps': (20,)} | changes.pop('probe', {})
+    fields = {f'probe__{k}': v for k, v in own.items()}
+    base = {'study': 'gradient_norm', 'model': {'name': 'linear'}, 'total_steps': 40}
+    return toy.plans(**(base | changes), probe__name='gradient_norm', **fields)[0]
+
+
+def made(workdir: pathlib.Path, run: Plan) -> list[gradient_norm.Found]:
+    """Trained, probed and loaded."""
+    for stage in study.stages([run]):
+        launch.launch(workdir, stage, toy.Quiet())
+    return gradient_norm.load(workdir)
+
+
+def softmax_gradient(w: dict[str, np.ndarray], x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """Of a linear softmax model's mean loss, by hand."""
+    logits = x @ w['kernel'] + w['bias']
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    delta = (p / p.sum(1, keepdims=True) - np.eye(10)[y]) / len(y)
+    return {'kernel': x.T @ delta, 'bias': delta.sum(0)}
+
+
+def by_hand(start: dict[str, np.ndarray], x: np.ndarray, y: np.ndarray, size: int, rate: float) -> dict[str, float]:
+    """One trial in loops; P is the kernel."""
+    w, n = dict(start), len(y)
+    total, frozen = np.zeros_like(start['kernel']), np.zeros_like(start['kernel'])
+    for k in range(n // size):
+        part = slice(k * size, (k + 1) * size)
+        gradient = softmax_gradient(w, x[part], y[part])
+        total += gradient['kernel']
+        frozen += softmax_gradient(start, x[part], y[part])['kernel']
+        w = {name: w[name] - rate * gradient[name] for name in w}
+    norm = np.linalg.norm
+    moved = {name: w[name] - start[name] for name in w}
+    entries = size / n * total
+    return {
+        'walking': norm(entries),
+        'frozen': norm(size / n * frozen),
+        'single': norm(softmax_gradient(start, x[:size], y[:size])['kernel']),
+        'displacement': np.sqrt(norm(moved['kernel']) ** 2 + norm(moved['bias']) ** 2),
+        'displacement_selected': norm(moved['kernel']),
+        'fourth': (entries**4).sum(),
+        'largest': np.abs(entries).max(),
+    }
+
+
+@pytest.mark.parametrize('one_by_one', [True, False])
+@pytest.mark.parametrize('size', SIZES)
+def test_a_trial_is_the_loop_by_hand(size: int, one_by_one: bool):
+    """Every statistic to 1e-9 in float64, trials one after another and all at once; a block's unused trials stay 0."""
+    random = np.random.default_rng(size)
+    with jax.enable_x64(True):
+        start = {'kernel': random.normal(size=(6, 10)) / 3, 'bias': random.normal(size=10)}
+        x, y = random.normal(size=(3, 16, 6)), random.integers(0, 10, (3, 16))
+
+        def loss(params: Any, stats: Any, batch: Any) -> jax.Array:
+            logits = batch[0] @ params['kernel'] + params['bias'][None]
+            return -jnp.take_along_axis(jax.nn.log_softmax(logits), batch[1][:, None], 1)[:, 0]
+
+        params, data = jax.tree.map(jnp.asarray, (start, (x, y)))
+        args = (params, {}, data, jnp.float64(0.1), jnp.int32(2))
+        found = jax.tree.map(np.asarray, walk.trials(loss, ('kernel',), size, one_by_one, *args))
+    for i in range(2):
+        for name, value in by_hand(start, x[i], y[i], size, 0.1).items():
+            assert getattr(found, name)[i] == pytest.approx(value, rel=1e-9)
+    assert found.counts.sum() == 2 * start['kernel'].size
+    assert not one_by_one or found.walking[2] == 0
+
+
+def test_entries_are_counted_in_their_bins():
+    """Signed, even in log₂; what is out of range in the outermost bins."""
+    edges = walk.edges()
+    x = np.array([0.75 * edges[5] + 0.25 * edges[6], -3.0, 3.0, 1e-30, 1e30, 0.0])
+    counts = np.asarray(walk.count(jnp.asarray(x, jnp.float32)))
+    half = len(counts) // 2
+    three = int(np.searchsorted(edges, 3.0) - 1)
+    assert counts[half + 5] == 1
+    assert counts[half + three] == 1
+    assert counts[half - 1 - three] == 1
+    assert counts[half] == 2
+    assert counts[-1] == 1
+    assert counts.sum() == 6
+
+
+def test_a_probe_of_a_run_is_the_loop_by_hand(tmp_path: pathlib.Path):
+    """End to end on digits: the checkpoint's weights, the drawn examples, the run's own learning rate."""
+    run = plan(schedule__name='cosine')
+    (found,) = made(tmp_path, run)
+    assert found.learning_rate == pytest.approx(0.05 * (1 + np.cos(np.pi * 20 / 39)) / 2, rel=1e-12)
+    weights = restore.state(tmp_path, run, 20).params['output']
+    start = {name: np.asarray(w, np.float64) for name, w in weights.items()}
+    train = resolve.dataset(run.data).train
+    x = np.asarray(train.inputs, np.float64).reshape(len(train.labels), -1) / 16
+    for i in range(12):
+        rows = rng.generator(0, 'probe/gradient_norm', i).integers(0, len(x), 16)
+        for place, size in enumerate(SIZES):
+            expected = by_hand(start, x[rows], train.labels[rows], size, found.learning_rate)
+            for name in ('walking', 'frozen', 'single', 'displacement', 'displacement_selected'):
+                assert found.norms[name][i, place] == pytest.approx(expected[name], rel=2e-4)
+            assert found.norms['summed'][i, place] == pytest.approx(size * expected['single'], rel=2e-4)
+    g = [softmax_gradient(start, x[i : i + 1], train.labels[i : i + 1])['kernel'] for i in range(len(x))]
+    mean = np.mean(g, axis=0)
+    assert found.gradient_square == pytest.approx((mean**2).sum(), rel=1e-4)
+    assert found.trace == pytest.approx(np.mean([((a - mean) ** 2).sum() for a in g]), rel=1e-4)
+    held = gradient_norm.identities(found)
+    assert held['displacement'] < 1e-3
+    assert held['frozen'] < 1e-5
+    assert held['single'] < 4
+
+
+@pytest.mark.parametrize('with_replacement', [True, False])
+def test_the_single_batch_norm_is_predicted(with_replacement: bool, tmp_path: pathlib.Path):
+    """E S² = ‖∇L‖² + tr Σ/B within 3 standard errors over 200 trials; without replacement its own form, B up to N."""
+    probe = {'trials': 200, 'samples': 64, 'batch_sizes': (1, 4, 16, 64), 'with_replacement': with_replacement}
+    (found,) = made(tmp_path, plan(probe=probe, data__fraction=64 / 1437))
+    assert found.population == 64
+    squares = found.norms['single'] ** 2
+    z = (squares.mean(0) - gradient_norm.predicted(found)) / (squares.std(0, ddof=1) / np.sqrt(200))
+    assert np.abs(z[:3]).max() < 3
+    if with_replacement:
+        assert abs(z[3]) < 3
+    else:
+        assert found.norms['single'][:, 3] == pytest.approx(np.sqrt(found.gradient_square), rel=1e-4)
+
+
+def test_a_stopped_probe_goes_on_and_gives_the_same(tmp_path: pathlib.Path):
+    """A kill between blocks: what was stored is not made again, the result is the same bit for bit."""
+    run = plan(probe={'trials': 25})
+    (whole,) = made(tmp_path / 'a', run)
+    shutil.copytree(tmp_path / 'a', tmp_path / 'b')
+    folder = next((tmp_path / 'b').glob('*/*/probe.json')).parent
+    (probe,) = study.probes(run)
+    blocks = [probe.kind.blocks]
+    assert blocks == [3]
+    (folder / 'meta.json').unlink()
+    next((folder / 'arrays').glob('gradient_norm-*.npz')).unlink()
+    caught: list[int] = []
+
+    class Stopping(toy.Quiet):
+        def say(self, text: str) -> None:
+            if 'block 1/' in text:
+                caught.append(15)
+
+    probing.launch(tmp_path / 'b', [probe], Stopping(), caught)
+    stored = list((folder / 'arrays').glob('block-*.npz'))
+    assert len(stored) == 1
+    first = dict(np.load(stored[0]))
+    probing.launch(tmp_path / 'b', [probe], toy.Quiet(), [])
+    assert not list((folder / 'arrays').glob('block-*'))
+    (again,) = gradient_norm.load(tmp_path / 'b')
+    toy.assert_equal(again.norms, whole.norms)
+    toy.assert_equal(first['walking'], whole.norms['walking'][:10].astype(np.float32))
+    assert (again.counts == whole.counts).all()
+    # And a finished one is left alone.
+    console = toy.Quiet()
+    probing.launch(tmp_path / 'b', [probe], console, [])
+    assert console.lines == ['1 of 1 probes are finished already and are left alone']
+
+
+def test_draws_are_common_to_batch_sizes_rates_and_checkpoints(tmp_path: pathlib.Path):
+    """The frozen norm does not see η; more trials keep the first ones."""
+    probe = {'learning_rates': (0.01, 0.1), 'at_steps': (20, 40)}
+    found = made(tmp_path / 'a', plan(probe=probe))
+    assert [(f.step, f.learning_rate) for f in found] == [(20, 0.01), (40, 0.01), (20, 0.1), (40, 0.1)]
+    toy.assert_equal(found[0].norms['frozen'], found[2].norms['frozen'])
+    assert (found[0].norms['walking'][:, 0] != found[2].norms['walking'][:, 0]).all()
+    assert found[0].norms['walking'][:, -1] == pytest.approx(found[2].norms['walking'][:, -1])  # one step: at w*
+    (more,) = made(tmp_path / 'b', plan(probe={'trials': 15, 'learning_rates': (0.01,)}))
+    toy.assert_equal(more.norms['walking'][:12], found[0].norms['walking'])
+
+
+def test_laws_are_found_again():
+    """Planted a + b·√B in the squares: its fit is nearly exact, others are not; 95 % intervals cover."""
+    sizes, covered = np.array([1, 4, 16, 64, 256]), 0
+    for seed in range(40):
+        squares = 2 + 0.5 * np.sqrt(sizes) + np.random.default_rng(seed).normal(0, 0.05, (100, 5))
+        own = {'batch_sizes': sizes, 'norms': {'walking': squares**0.5}}
+        found: Any = gradient_norm.Found(**dict.fromkeys(gradient_norm.Found._fields, 0) | own)
+        fits = gradient_norm.fits(found, 'walking').set_index('law')
+        root: Any = fits.loc['a + b·√B']
+        assert root['r2'] > 0.999 > 0.97 > fits['r2']['a + b·B'] > fits['r2']['a + b/B']
+        covered += int(root['a_low'] < 2 < root['a_high']) + int(root['b_low'] < 0.5 < root['b_high'])
+    assert 68 <= covered <= 80  # of 80, 76 expected
+
+
+def test_one_trial_has_no_spread_and_says_so(tmp_path: pathlib.Path):
+    """No interval from one trial."""
+    (found,) = made(tmp_path, plan(probe={'trials': 1}))
+    table = gradient_norm.table([found])
+    assert table['walking_std'].isna().all()
+    assert table['walking_mean'].notna().all()
+    assert 'one trial: no spread' in gradient_norm.text([found])
+
+
+def test_norms_that_are_not_finite_are_reported(tmp_path: pathlib.Path):
+    """A walk that diverges: counted, its mean not given, the other batch sizes as ever."""
+    (found,) = made(tmp_path, plan(model={'name': 'mlp', 'widths': (16,)}, probe={'learning_rates': (1e15,)}))
+    table = gradient_norm.table([found]).set_index('batch_size')
+    assert table.loc[1, 'non_finite'] == 12
+    assert np.isnan(table.loc[1, 'displacement_mean'])
+    assert table.loc[16, 'non_finite'] == 0
+    assert table.loc[16, 'walking_mean'] > 0
+    assert 'norms are not finite' in gradient_norm.text([found])
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        ({'batch_sizes': (1, 32)}, 'batch_sizes has 32, more than the samples=16'),
+        ({'batch_sizes': (2, 2)}, 'distinct numbers'),
+        ({'batch_sizes': ()}, 'distinct numbers'),
+        ({'trials': 0}, 'trials=0: at least 1'),
+        ({'parameters': ('fc3/weight',)}, r"'fc3/weight' matches no parameter.*output/bias, output/kernel"),
+        ({'parameters': ('norm',)}, 'no such parameters'),
+        ({'parameters': ()}, 'name what to select'),
+        ({'learning_rates': (0.0,)}, 'must be positive'),
+        ({'with_replacement': False, 'samples': 5000}, '1437 examples to draw without replacement'),
+        ({'at_steps': (99,)}, 'past the end of the run'),
+        ({'trialss': 3}, "unknown field config.probe.trialss.*did you mean 'trials'"),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_is_written(settings: dict[str, Any], message: str):
+    """The message names the value and what is allowed."""
+    with pytest.raises(ValueError, match=message):
+        plan(probe=settings)
+
+
+def test_batch_norm_groups_must_fit():
+    """A batch of the walk is a whole number of batch-norm groups."""
+    model = {'name': 'mlp', 'widths': (8,), 'batch_norm': True}
+    with pytest.raises(ValueError, match='1 is not a whole number of batch-norm groups of 8'):
+        plan(model=model)
+    plan(model=model, probe={'batch_sizes': (8, 16)})
+
+
+def test_a_checkpoint_that_is_not_there_is_named(tmp_path: pathlib.Path):
+    """Those that are there are listed; nothing is trained or written."""
+    run = plan(probe={'at_steps': (40,)})
+    toy.train(tmp_path, [run])
+    asked = plan(probe={'at_steps': (13,)})
+    before = sorted(tmp_path.rglob('*'))
+    with pytest.raises(ValueError, match=r'no checkpoint at update 13 .*there are: 0 .*40 '):
+        launch.launch(tmp_path, study.probes(asked), toy.Quiet())
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_the_probe_changes_no_run():
+    """Neither a run's id nor the probe of another study."""
+    assert plan().id == plan(probe={'trials': 99}).id
+    assert study.probes(plan())[0].id != study.probes(plan(probe={'trials': 99}))[0].id
+    with pytest.raises(ValueError, match=r'needs config\.probe\.name=gradient_norm'):
+        study.check(toy.plans())
+    assert build().blocks == 100
+    assert build(trials=101).blocks == 11
+
+
+def test_probes_are_no_runs(tmp_path: pathlib.Path):
+    """The table of runs has the run alone."""
+    run = plan()
+    made(tmp_path, run)
+    assert records.runs(tmp_path)['run'].tolist() == [run.id]
+    with pytest.raises(FileNotFoundError, match='no finished interpolation probes'):
+        records.probes(tmp_path, 'interpolation')
