@@ -62,16 +62,22 @@ STYLE: Any = {
 
 
 @contextlib.contextmanager
-def figure(rows: int, columns: int, notes: Sequence[str] = ()) -> Iterator[tuple[Figure, list[list[Axes]]]]:
-    """A figure with rows of axes, a column's x and a row's y shared, under the notes; styled inside."""
+def figure(
+    rows: int, columns: int, notes: Sequence[str] = (), height: float | None = None
+) -> Iterator[tuple[Figure, list[list[Axes]]]]:
+    """A figure with rows of axes under the notes; styled inside.
+
+    A column's x and a row's y are shared, unless `height` is given: that of a row in inches, all axes on their own.
+    """
     with matplotlib.rc_context(STYLE):
         text = filled(notes, CHARACTERS * columns)
-        size = (PANEL_WIDTH * columns, PANEL_HEIGHT * rows + LINE_HEIGHT * len(text))
+        size = (PANEL_WIDTH * columns, (height or PANEL_HEIGHT) * rows + LINE_HEIGHT * len(text))
         fig = Figure(figsize=size, layout='constrained')
         FigureCanvasAgg(fig)
         if text:
             fig.suptitle('\n'.join(text), fontsize=6.5, color='0.25', linespacing=1.25)
-        yield fig, fig.subplots(rows, columns, sharex='col', sharey='row', squeeze=False).tolist()
+        share = {} if height else {'sharex': 'col', 'sharey': 'row'}
+        yield fig, fig.subplots(rows, columns, squeeze=False, **share).tolist()
 
 
 def filled(phrases: Sequence[str], width: int) -> list[str]:
@@ -194,6 +200,34 @@ def x_axis(ax: Axes, label: str) -> None:
         ax.set_xscale('log')
     elif label == 'examples':
         ax.xaxis.set_major_formatter(EngFormatter(sep=''))
+
+
+def batch_axis(ax: Axes, sizes: np.ndarray, linear: bool) -> None:
+    """An x axis of batch sizes, logarithmic with powers of two as ticks unless `linear`."""
+    if linear:
+        return
+    ax.set_xscale('log', base=2)
+    powers = [b for b in sorted({int(b) for b in sizes}) if b & (b - 1) == 0]
+    ax.xaxis.set_major_locator(FixedLocator(powers[:: -(-len(powers) // 6)] if len(powers) > 1 else sizes.tolist()))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(StrMethodFormatter('{x:,.0f}'))
+
+
+def ridge(
+    ax: Axes, edges: np.ndarray, heights: Sequence[np.ndarray], colors: Mapping[int, Color], log: bool = False
+) -> None:
+    """Histograms above one another, one per batch size, each scaled to its own highest bin; y names the batch sizes.
+
+    Args:
+      edges: (n + 1,). heights: (n,) densities, in the order of `colors`. log: heights over four decades below the top.
+    """
+    for place, (h, color) in enumerate(zip(heights, colors.values(), strict=True)):
+        top = h.max() or 1.0
+        shown = np.clip(1 + np.log10(np.maximum(h, 1e-300) / top) / 4, 0, 1) if log else h / top
+        ax.stairs(place + 0.9 * shown, edges, baseline=place, fill=True, color=color, alpha=0.75, linewidth=0)
+        ax.axhline(place, color=color, linewidth=0.4)
+    ax.set_yticks(range(len(colors)), [f'{b:,}' for b in colors])
+    ax.set_ylabel('batch size B')
 
 
 def legends(

@@ -200,7 +200,8 @@ def test_laws_are_found_again():
     for seed in range(40):
         squares = 2 + 0.5 * np.sqrt(sizes) + np.random.default_rng(seed).normal(0, 0.05, (100, 5))
         own = {'batch_sizes': sizes, 'norms': {'walking': squares**0.5}}
-        found: Any = gradient_norm.Found(**dict.fromkeys(gradient_norm.Found._fields, 0) | own)
+        fields: dict[str, Any] = dict.fromkeys(gradient_norm.Found._fields, 0) | own
+        found = gradient_norm.Found(**fields)
         fits = gradient_norm.fits(found, 'walking').set_index('law')
         root: Any = fits.loc['a + b·√B']
         assert root['r2'] > 0.999 > 0.97 > fits['r2']['a + b·B'] > fits['r2']['a + b/B']

@@ -148,6 +148,29 @@ def _entries(f: Found, i: int) -> dict[str, float]:
     }
 
 
+def normalized(found: Found) -> np.ndarray:
+    """(trials, batch sizes) walking norms, each batch size scaled to the mean of the largest."""
+    walking = found.norms['walking']
+    mean = walking.mean(axis=0)
+    return walking * mean[int(np.argmax(found.batch_sizes))] / mean
+
+
+def entry_densities(found: Found, bins: int = 121) -> tuple[np.ndarray, list[np.ndarray]]:
+    """(edges, densities per batch size) of the walking gradient's entries, on an even grid up to the largest entry.
+
+    The logarithmic bins of the records are spread evenly over the even ones that they cover.
+    """
+    top = float(found.largest[np.isfinite(found.largest)].max(initial=found.edges[1]))
+    grid = np.linspace(-top, top, bins + 1)
+    signed = np.concatenate([-found.edges[::-1], found.edges[1:]])
+    signed[len(found.edges) - 1] = 0  # the innermost bins hold zero too
+    densities = []
+    for counts in found.counts:
+        below = np.concatenate([[0.0], np.cumsum(counts)]) / max(int(counts.sum()), 1)
+        densities.append(np.diff(np.interp(grid, signed, below)) / np.diff(grid))
+    return grid, densities
+
+
 def _least_squares(basis: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """a, b and R² of a + b·basis; squares: (n, batch sizes), fitted row by row."""
     x = basis - basis.mean()
