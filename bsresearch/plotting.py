@@ -76,8 +76,8 @@ def figure(
         FigureCanvasAgg(fig)
         if text:
             fig.suptitle('\n'.join(text), fontsize=6.5, color='0.25', linespacing=1.25)
-        share = {} if height else {'sharex': 'col', 'sharey': 'row'}
-        yield fig, fig.subplots(rows, columns, squeeze=False, **share).tolist()
+        sharex, sharey = (False, False) if height else ('col', 'row')
+        yield fig, fig.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False).tolist()
 
 
 def filled(phrases: Sequence[str], width: int) -> list[str]:
@@ -253,7 +253,7 @@ def legends(
     fig.set_figheight(fig.get_figheight() + LINE_HEIGHT * lines + 0.4)
 
 
-def list_below(fig: Figure, colors: Mapping[str, Color], most: int = 12) -> None:
+def list_below(fig: Figure, colors: Mapping[str, Any], most: int = 12) -> None:
     """A legend below all, one line per name; beyond `most` only their number."""
     handles = [Line2D([], [], color=c, label=name) for name, c in colors.items()]
     if len(handles) > most:

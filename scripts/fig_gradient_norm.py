@@ -2,14 +2,14 @@
 
     python -m scripts.fig_gradient_norm --workdir=runs/gradient_norm [--linear] [--out=<directory>]
 
-  fig_gradient_norm             mean ± standard deviation over trials of the walking, frozen and single-batch norms
-                                (with its prediction, dashed) and of the displacement, a colour per checkpoint
+  fig_gradient_norm             mean ± standard deviation over trials of the walking and frozen norm and of the
+                                displacement, root mean square of the single-batch norm; a colour per checkpoint
   fig_gradient_norm_normalized  walking norms scaled so that all means coincide with that of the largest batch
   fig_gradient_norm_ridges      per batch size: histograms of the norms, raw and normalized, and of the entries
 
 Prints the laws fitted to the mean squares. `--linear`: batch sizes on a linear axis, as in Shen's figures. Reads
-records only. Writes .pdf, .png and .csv (the plotted numbers) into <workdir>/figures; the η of the walk is in the file names
-where there are several. Time: seconds.
+records only. Writes .pdf, .png and .csv (the plotted numbers) into <workdir>/figures; the η of the walk is in the file
+names where there are several. Time: seconds.
 """
 
 import itertools
@@ -60,20 +60,21 @@ def means(found: list[Found], linear: bool, out: pathlib.Path, suffix: str) -> l
             ax.set_ylabel(label)
             for f, color in zip(found, colors, strict=True):
                 mine = table[(table['epoch'] == f.epoch)]
-                x, y = mine['batch_size'], mine[f'{name}_mean']
+                x, y = mine['batch_size'], mine[f'{name}_{"rms" if name == "single" else "mean"}']
                 ax.errorbar(x, y, mine[f'{name}_std'], color=color, marker='o', markersize=2.5, capsize=1.5)
                 if name == 'single':
-                    ax.plot(x, mine['single_rms'], color=color, marker='s', markersize=2, linestyle='none')
-                    ax.plot(x, mine['single_rms_predicted'], color=color, linestyle='--', linewidth=0.8)
+                    ax.plot(x, mine['single_rms_predicted'], color='0.2', linestyle='--', linewidth=0.8)
             if name in ('single', 'displacement'):
-                ax.set_yscale('log')
+                plotting.y_axis(ax, label, pd.DataFrame({'mean': table[f'{name}_mean']}), 'log', None)
             else:
                 ax.set_ylim(bottom=0)
             plotting.batch_axis(ax, table['batch_size'].to_numpy(), linear)
         axes[-1][0].set_xlabel('batch size B')
         fig.align_ylabels()
         names = dict(zip([f.title for f in found], colors, strict=True))
-        plotting.list_below(fig, names | {'squares: root mean square; dashed: √(‖∇L‖² + tr Σ/B), no fit': '0.35'})
+        plotting.list_below(
+            fig, names | {'single-batch: root mean square; dashed: √(‖∇L‖² + tr Σ/B), not fitted': '0.2'}
+        )
         return plotting.save(fig, table, out, f'fig_gradient_norm{suffix}')
 
 
@@ -103,7 +104,9 @@ def ridges(found: list[Found], out: pathlib.Path, suffix: str) -> list[pathlib.P
             colors = plotting.palette(f.batch_sizes.tolist())
             scaled = gradient_norm.normalized(f)
             for row, (label, values) in enumerate((('walking norm', f.norms['walking']), ('normalized norm', scaled))):
-                edges = np.linspace(np.nanmin(values), np.nanmax(values), 81)
+                edges = np.linspace(
+                    np.nanmin(values), np.nanmax(values), 2 + min(80, max(10, 3 * int(len(values) ** 0.5)))
+                )
                 heights = [np.histogram(v[np.isfinite(v)], edges, density=True)[0] for v in values.T]
                 plotting.ridge(axes[row][column], edges, heights, colors)
                 axes[row][column].set_xlabel(label)

@@ -45,7 +45,7 @@ def softmax_gradient(w: dict[str, np.ndarray], x: np.ndarray, y: np.ndarray) -> 
     return {'kernel': x.T @ delta, 'bias': delta.sum(0)}
 
 
-def by_hand(start: dict[str, np.ndarray], x: np.ndarray, y: np.ndarray, size: int, rate: float) -> dict[str, float]:
+def by_hand(start: dict[str, np.ndarray], x: np.ndarray, y: np.ndarray, size: int, rate: float) -> dict[str, Any]:
     """One trial in loops; P is the kernel."""
     w, n = dict(start), len(y)
     total, frozen = np.zeros_like(start['kernel']), np.zeros_like(start['kernel'])
