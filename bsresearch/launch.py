@@ -94,7 +94,8 @@ def _measure_later(workdir: pathlib.Path, finished: Sequence[Plan], console: Con
         seen.add(name)
         group = groups.load(paths.group_dir(workdir, plan.study, name))
         if group.ended and canonical(plan.recording) != canonical(group.plans[0].recording):
-            kept = {k: v for k, v in group.plans[0].recording.items() if k not in ('measure', 'evaluate')}
+            later = ('measure', 'measure_preset', 'evaluate', 'probe')
+            kept = {k: v for k, v in group.plans[0].recording.items() if k not in later}
             if canonical(kept) != canonical({k: plan.recording[k] for k in kept}):
                 console.say('  what was recorded per update, and kept, stays as it was; measurements can be added')
             directories = [group.run_directory(p) for p in group.plans]
@@ -148,6 +149,7 @@ def _end(group: Group, session: Session, outcome: loop.Outcome) -> None:
     facts = {
         'seconds': session.clock.summary(),
         'seconds_per_update': session.recorder.pace,
+        'measuring': session.measuring.spent,
         'step': outcome.step,
         'ended': time.time(),
     }

@@ -33,8 +33,9 @@ class Probe:
     def identity(self) -> dict[str, Any]:
         """What determines its result: the points, η and the settings that are not the default."""
         build = lookup.module('bsresearch.probes', 'build', self.section['name'], 'probe').build
-        usual = lookup.keywords(build) | dict.fromkeys(POINTS, ()) | {'learning_rates': self.section['learning_rates']}
-        own = {k: v for k, v in self.section.items() if k not in POINTS and (k not in usual or v != usual[k])}
+        usual = lookup.keywords(build)
+        elsewhere = (*POINTS, 'learning_rates')
+        own = {k: v for k, v in self.section.items() if k not in elsewhere and (k == 'name' or v != usual[k])}
         points = [[plan.id, step] for plan, step in self.points]
         return {'probe': own, 'points': points, 'learning_rate': self.learning_rate}
 

@@ -6,10 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
-from bsresearch import meta, resolve
+from bsresearch import meta, models, resolve
 from bsresearch.console import Console, clock
+from bsresearch.models import layers
 from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
 from bsresearch.probes import Arrays, Place
@@ -77,7 +79,7 @@ def launch(workdir: pathlib.Path, probes: Sequence[Probe], console: Console, cau
 
 def _title(probe: Probe) -> str:
     at = ', '.join(f'run {p.id} at epoch {p.length.epoch_at(s):g}' for p, s in probe.points)
-    return f'{probe.section["name"]}, {at}, η = {probe.learning_rate:g}'
+    return f'{probe.section["name"]}, {at}' + (f', η = {probe.learning_rate:g}' if probe.learning_rate else '')
 
 
 def _place(workdir: pathlib.Path, probe: Probe, bench: Bench) -> Place:
@@ -86,11 +88,21 @@ def _place(workdir: pathlib.Path, probe: Probe, bench: Bench) -> Place:
     def evaluate(params: Any, stats: Any) -> dict[str, float]:
         return bench.evaluator([states[0]._replace(params=params, stats=stats)], [True])[0]
 
+    def batch_statistics(params: Any, batch: Any) -> Any:
+        # From statistics of zero one update leaves (1 − m) times the batch's.
+        task = bench.task
+        zero = jax.tree.map(np.zeros_like, states[0].stats)
+        inputs = task.normalize(batch.inputs)
+        _, stats = models.apply(task.module.clone(dropout=0.0) if task.dropout else task.module, params, zero, inputs,
+                                train=True)  # fmt: skip
+        return jax.tree.map(lambda x: x / (1 - layers.BatchNorm.momentum), stats)
+
     return Place(
         params=[s.params for s in states],
         stats=[s.stats for s in states],
         losses=lambda params, stats, batch: program.losses_of(bench.task, 'batch', stats, params, Data(*batch)),
         evaluate=evaluate,
+        batch_statistics=batch_statistics,
         call=bench.group.call,
         one_by_one=parallel.choose(probe.points[0][0].execution['strategy'], 2, parallel.platform()) == 'sequential',
         train=bench.dataset.train,

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from bsresearch import lookup, models, optim, resolve_policy, rng, schema, sections, units
 from bsresearch.data import preprocess, select, sources
-from bsresearch.measure import when
+from bsresearch.measure import presets, when
 from bsresearch.optim.policy import Policy, cycle_ends
 from bsresearch.plan import Plan
 from bsresearch.probe import kind
@@ -116,6 +116,7 @@ def _recording(
     """The recording sections, checked against the run's length."""
     for field in ('record', 'norms', 'evaluate', 'checkpoint', 'keep'):
         when.points(c[field], length, f'config.{field}')
+    c = {**c, 'measure': presets.apply(c['measure_preset'], c['measure'], bool(ghost))}
     for name, spec in c['measure'].items():
         build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
         own = when.rest(spec)

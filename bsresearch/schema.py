@@ -21,7 +21,10 @@ NAMED = (
 PARTS = (*NAMED, 'probe')
 # Outside a run's identity: how it is executed, what is recorded about it.
 EXECUTION = ('strategy', 'max_replicas', 'micro_batch_size', 'data_residence')
-RECORDING = ('record', 'norms', 'evaluate', 'checkpoint', 'keep', 'measure', 'snapshots', 'tensorboard', 'probe')
+RECORDING = (
+    'record', 'norms', 'evaluate', 'checkpoint', 'keep', 'measure', 'measure_preset', 'probe', 'snapshots',
+    'tensorboard',
+)  # fmt: skip
 
 
 def when(**given: object) -> ConfigDict:
@@ -139,6 +142,7 @@ def defaults() -> Any:
     c.keep = when()  # checkpoints that are never removed; the last one always is
     # Every file of bsresearch/measure, off; its own fields (`per_layer`, `batch_size`, …) may stand beside the points.
     c.measure = ConfigDict({name: when() for name in lookup.members('bsresearch.measure', 'build')})
+    c.measure_preset = 'none'  # none | economy | standard | full: those of the set, every epoch (measure/presets.py)
     # What is made at points of a run apart from its training (probes/); its own fields stand beside the points.
     c.probe = ConfigDict(dict(name='none', at_steps=(), at_epochs=()))
     c.snapshots = when()  # weights whose predictions are averaged into an ensemble, evaluated as ensemble_*

@@ -21,6 +21,7 @@ class Place(NamedTuple):
     params, stats: of each point, NumPy leaves.
     losses: (params, stats, (inputs, labels)) → (n,) losses in training mode, no augmentation, no dropout.
     evaluate: (params, stats) → {train_loss, test_accuracy, …} in evaluation mode, over all examples of each split.
+    batch_statistics: (params, (inputs, labels)) → the model statistics that these examples have in training mode.
     call: (name, function, arguments) → result, compiled once per name and shapes.
     one_by_one: whether the device maps trials one after another (a CPU) or all at once.
     train: the training set, arrays of the host.
@@ -31,6 +32,7 @@ class Place(NamedTuple):
     stats: Sequence[PyTree]
     losses: Callable[[PyTree, PyTree, Any], Any]
     evaluate: Callable[[PyTree, PyTree], Mapping[str, float]]
+    batch_statistics: Callable[[PyTree, Any], PyTree]
     call: Callable[..., Any]
     one_by_one: bool
     train: Any
@@ -44,11 +46,11 @@ class Kind(NamedTuple):
     blocks: how many.
     run: (place, learning rate, block) → its arrays.
     finish: (place, all blocks in order) → the arrays that are kept.
-    examples: gradients of examples per point, which is what it costs.
+    points: of how many runs each probe holds the weights.
     """
 
     check: Callable[[PyTree, int, int | None], None]
     blocks: int
     run: Callable[[Place, float, int], Arrays]
     finish: Callable[[Place, Sequence[Arrays]], Arrays]
-    examples: int
+    points: int = 1

@@ -106,8 +106,7 @@ def build(
         exact = population and not place.ghost_batch_size
         return joined | facts | (_population(place, patterns) if exact else {})
 
-    points = trials * samples * len(sizes)
-    return Kind(check=check, blocks=-(-trials // BLOCK), run=run, finish=finish, examples=points)
+    return Kind(check=check, blocks=-(-trials // BLOCK), run=run, finish=finish)
 
 
 def _draw(seed: int, trial: int, examples: int, samples: int, with_replacement: bool) -> np.ndarray:

@@ -15,6 +15,8 @@ from bsresearch.train import feed, parallel, program
 from bsresearch.train.state import State
 
 PyTree = Any
+# A measurement below is timed twice.
+QUICK_SECONDS = 0.5
 
 
 class Measuring:
@@ -34,7 +36,8 @@ class Measuring:
     ):
         self.plans, self.measures, self.task, self.feed, self.group = plans, measures, task, chunks, group
         self.states: dict[str, Any] = {}
-        self.seconds: dict[str, list[float]] = {name: [] for name in measures}
+        # What each has cost so far, compiling left out: how often it was made, and seconds in all.
+        self.spent = {name: {'count': 0, 'seconds': 0.0} for name in measures}
         wanting = [name for name, m in measures.items() if m.whole and chunks.data is None]
         if wanting:
             raise ValueError(
@@ -58,8 +61,31 @@ class Measuring:
             args = (self.states[name], state, initial_params, inputs, whole)
             mapped = (True, True, True, True, False)
             found = self._taken(name, self.group.map(f'measure/{name}', fn, args, mapped, alive=alive))
-        self.seconds[name].append(time.perf_counter() - start - (self.group.compile_seconds - compiled))
+        self.spent[name]['count'] += 1
+        self.spent[name]['seconds'] += time.perf_counter() - start - (self.group.compile_seconds - compiled)
         return found
+
+    def forecast(self, state: Any, initial_params: Any, times: Mapping[str, int], updating: float) -> str:
+        """What measuring will cost, from making each at θ_0; nothing of that is kept.
+
+        Args:
+          times: how often each will be made. updating: seconds that the group's updates will take.
+        """
+        before, parts, total = dict(self.states), [], 0.0
+        for name in self.measures:
+            each = self._timed(name, state, initial_params)
+            if each < QUICK_SECONDS:  # the first time is slower
+                each = self._timed(name, state, initial_params)
+            total += times[name] * each
+            parts.append(f'{name} {times[name]} × {1000 * each:.3g} ms')
+        self.states = before
+        self.spent = {name: {'count': 0, 'seconds': 0.0} for name in self.measures}
+        return f"  measuring: {', '.join(parts)}: about {100 * total / max(updating, 1e-9):.2g} % of the updates' time"
+
+    def _timed(self, name: str, state: Any, initial_params: Any) -> float:
+        before = self.spent[name]['seconds']
+        self(name, 0, state, initial_params, [True] * len(self.plans))
+        return self.spent[name]['seconds'] - before
 
     def _inputs(self, name: str, quantity: Measure, plan: Plan, t: int) -> program.MeasureInputs:
         """The hyperparameters of update t, examples and a key from the measurement's own streams."""

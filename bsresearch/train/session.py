@@ -97,6 +97,7 @@ class Session:
             self.recorder.rewind([0] * len(self.plans), 0)
             with self.clock.phase('calibrate'):
                 self.recorder.pace = self._pace(jax.tree.map(lambda x: x[0], items['state']))
+                self._say_cost()
             return 0, False
         meta = found[1]
         self.recorder.rewind(meta['positions'], meta['step'])
@@ -104,6 +105,7 @@ class Session:
         for watch, state in zip(self.watches, meta['divergence'], strict=True):
             watch.state = state
         self.clock.resume(meta['seconds'])
+        self.measuring.spent |= meta.get('measuring', {})
         return meta['step'], meta['events_done']
 
     def _pace(self, state: PyTree) -> list[float]:
@@ -114,6 +116,15 @@ class Session:
                 args = (self._tasks[size], self.group, self.feed, state, program.keys(self.plans[0]), segment)
                 timed[size] = calibrate.seconds_per_update(*args)
         return [timed[segment.batch_size] for segment in self.plans[0].length.segments]
+
+    def _say_cost(self) -> None:
+        """What measuring will cost."""
+        if not self.measuring.measures:
+            return
+        segments = zip(self.plans[0].length.segments, self.recorder.pace, strict=True)
+        updating = sum((s.stop - s.start) * pace for s, pace in segments) * len(self.plans)
+        times = {name: len(self.events.measure[name]) for name in self.measuring.measures}
+        self.report.say(self.measuring.forecast(self.state, self.initial_params, times, updating))
 
     def load(self, step: int) -> None:
         """The state at a checkpoint (at 0: the initial one), to be looked at and not trained on."""
@@ -202,6 +213,7 @@ class Session:
                 'seconds_per_update': self.recorder.pace,
                 'divergence': [w.state for w in self.watches],
                 'seconds': self.clock.summary(),
+                'measuring': self.measuring.spent,
             }
             self.checkpoints.save(t, items, meta)
             self._last_save = time.monotonic()

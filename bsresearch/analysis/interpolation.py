@@ -1,0 +1,90 @@
+"""Losses and accuracies between two solutions from probes (probes/interpolation.py), over seeds."""
+
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bsresearch.analysis import summary
+from bsresearch.store import records
+
+METRICS = ('train_loss', 'test_loss', 'train_accuracy', 'test_accuracy')
+
+
+class Found(NamedTuple):
+    """One pair. values: path/metric → (α,). small, large: ids of the runs at α = 0 and 1.
+
+    distance, cosine: of the two weight vectors. norms: (2,) theirs.
+    """
+
+    id: str
+    small: str
+    large: str
+    alpha: np.ndarray
+    paths: tuple[str, ...]
+    values: dict[str, np.ndarray]
+    distance: float
+    cosine: float
+    norms: np.ndarray
+
+
+def load(workdir: str | pathlib.Path) -> list[Found]:
+    """The finished probes of a workdir.
+
+    Raises:
+      FileNotFoundError: there are none.
+    """
+    found = []
+    for probe in records.probes(workdir, 'interpolation'):
+        arrays, (small, large) = probe['arrays'], probe['points']
+        found.append(
+            Found(
+                probe['meta']['id'],
+                small['run'],
+                large['run'],
+                arrays['alpha'],
+                tuple(probe['probe']['paths']),
+                {k: v for k, v in arrays.items() if '/' in k},
+                float(arrays['distance']),
+                float(arrays['cosine']),
+                arrays['norms'],
+            )
+        )
+    return found
+
+
+def table(found: list[Found]) -> pd.DataFrame:
+    """One row per path, metric and α: n pairs, mean, std, 95 % interval (low, high; NaN for one pair).
+
+    Raises:
+      ValueError: pairs on different α.
+    """
+    if len({f.alpha.tobytes() for f in found}) > 1:
+        raise ValueError('the probes of this workdir have different α; draw them from workdirs of their own')
+    rows = []
+    for path in found[0].paths:
+        for metric in METRICS:
+            values = np.stack([f.values[f'{path}/{metric}'] for f in found if f'{path}/{metric}' in f.values])
+            n, mean = len(values), values.mean(axis=0)
+            std = values.std(axis=0, ddof=1) if n > 1 else np.full(len(mean), np.nan)
+            low, high = summary.interval(np.full(len(mean), n), mean, std)
+            facts = {'path': path, 'metric': metric, 'alpha': found[0].alpha, 'n': n}
+            rows.append(pd.DataFrame(facts | {'mean': mean, 'std': std, 'low': low, 'high': high}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def text(found: list[Found]) -> str:
+    """The ends, the highest training loss between them, and how far apart they are; a line per pair."""
+    lines = []
+    for f in found:
+        loss = lambda f=f, alpha=0.0: float(np.interp(alpha, f.alpha, f.values[f'{f.paths[0]}/train_loss']))
+        inside = (f.alpha >= 0) & (f.alpha <= 1)
+        top = {p: float(f.values[f'{p}/train_loss'][inside].max()) for p in f.paths}
+        between = ', '.join(f'{p} {v:.4g}' for p, v in top.items())
+        lines.append(
+            f'  {f.small} (α = 0) and {f.large} (α = 1): training loss {loss():.4g} and {loss(alpha=1.0):.4g}, highest '
+            f'between: {between}; distance {f.distance:.4g}, norms {f.norms[0]:.4g} and {f.norms[1]:.4g}, '
+            f'cosine {f.cosine:.4f}'
+        )
+    return '\n'.join(lines)

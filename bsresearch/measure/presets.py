@@ -1,0 +1,39 @@
+"""Measurements by what they cost: `config.measure_preset` switches a set of them on.
+
+economy: passes over the weights alone. standard: also gradients of a few batches. full: also single examples'
+gradients, curvature and the whole training set. What the config says of a measurement itself comes first.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bsresearch import lookup
+from bsresearch.measure import when
+
+ECONOMY = ('distance', 'parameter_norm')
+STANDARD = (*ECONOMY, 'gradient_norm', 'noise_scale')
+PRESETS: dict[str, tuple[str, ...]] = {'none': (), 'economy': ECONOMY, 'standard': STANDARD, 'full': STANDARD}
+EVERY_EPOCHS = 1.0
+
+
+def apply(name: str, measure: Mapping[str, Mapping[str, Any]], coupled: bool) -> dict[str, Mapping[str, Any]]:
+    """The `measure` section with the preset's measurements every epoch, where it gives no points of their own.
+
+    Args:
+      coupled: whether batch norm couples the examples; measurements that take them apart then use running statistics.
+
+    Raises:
+      ValueError: no such preset.
+    """
+    if name not in PRESETS:
+        raise ValueError(f'config.measure_preset={name!r}; {lookup.nearest(name, PRESETS)}')
+    found = dict(measure)
+    for member in PRESETS[name]:
+        given = found[member]
+        if any(given[field] for field in when.FIELDS):
+            continue
+        found[member] = {**given, 'every_epochs': EVERY_EPOCHS}
+        build = lookup.module('bsresearch.measure', 'build', member, 'measurement').build
+        if coupled and build(**when.rest(given)).per_example and 'statistics' in lookup.keywords(build):
+            found[member] = {**found[member], 'statistics': 'running'}
+    return found

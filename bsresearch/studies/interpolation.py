@@ -1,0 +1,66 @@
+"""Train two arms, then look at the loss between their solutions, seed by seed (probes/interpolation.py).
+
+The grid holds two runs for each seed; the one with the smaller batch is α = 0 (equal batches: the first of the grid).
+"""
+
+import pathlib
+from collections.abc import Callable, Iterator
+
+from bsresearch.analysis import interpolation
+from bsresearch.plan import Plan
+from bsresearch.probe import Probe
+
+NAME = 'interpolation'
+
+
+def pairs(plans: list[Plan]) -> list[tuple[Plan, Plan]]:
+    """The two runs of each seed.
+
+    Raises:
+      ValueError: a seed has not exactly two, or their networks or data differ.
+    """
+    found = []
+    for seed in sorted({p.seed for p in plans}):
+        mine = sorted((p for p in plans if p.seed == seed), key=lambda p: p.batch_size)
+        if len(mine) != 2:
+            raise ValueError(f'config.study={NAME} needs two runs for each seed; seed {seed} has {len(mine)}')
+        a, b = mine
+        for field in ('model', 'data', 'dtype', 'data_checksum', 'loss', 'ghost_batch_size'):
+            if getattr(a, field) != getattr(b, field):
+                raise ValueError(f'runs {a.id} and {b.id} differ in {field}: there is no path between them')
+        found.append((a, b))
+    return found
+
+
+def check(plans: list[Plan]) -> None:
+    """Refuses what is no pair, before anything is done.
+
+    Raises:
+      ValueError: as `pairs`; another probe; points, since two lengths have none in common but their ends.
+    """
+    for plan in plans:
+        probe = plan.recording['probe']
+        if probe['name'] != NAME:
+            raise ValueError(f'config.study={NAME} needs config.probe.name={NAME}; it is {probe["name"]!r}')
+        if probe['at_steps'] or probe['at_epochs']:
+            raise ValueError(f'config.study={NAME} looks at the ends of its runs; leave config.probe.at_… out')
+    pairs(plans)
+
+
+def probes(plans: list[Plan]) -> list[Probe]:
+    """One for each seed."""
+    ends = lambda pair: tuple((p, p.length.total_steps) for p in pair)
+    return [Probe(pair[0].study, pair[0].recording['probe'], ends(pair), 0.0) for pair in pairs(plans)]
+
+
+def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
+    """The runs, then what lies between them."""
+    yield plans
+    yield probes(plans)
+
+
+def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
+    """Prints what was found at both ends and between them."""
+    mine = {probe.id for probe in probes(plans)}
+    found = [f for f in interpolation.load(workdir) if f.id in mine]
+    say(f'between the two solutions (scripts/fig_interpolation.py draws it):\n{interpolation.text(found)}')
