@@ -40,9 +40,20 @@ def estimates(
     return gradient_square, trace
 
 
-def _take_in(
-    state: Averages, keep: float, square: jax.Array, trace: jax.Array
-) -> tuple[Averages, dict[str, jax.Array]]:
+def start(params: PyTree) -> Averages:
+    """Before the first measurement."""
+    del params
+    return Averages(*(jnp.zeros((), jnp.float32) for _ in Averages._fields))
+
+
+def keep_rate(half_life: float, field: str) -> float:
+    """What an average keeps of itself at each measurement; raises ValueError, naming the field, for no half-life."""
+    if not half_life > 0:
+        raise ValueError(f'{field}={half_life}: must be positive, in measurements')
+    return 0.5 ** (1 / half_life)
+
+
+def take_in(state: Averages, keep: float, square: jax.Array, trace: jax.Array) -> tuple[Averages, dict[str, jax.Array]]:
     """The averages with new estimates of |G|² and S, and the metrics."""
     averaged = lambda old, new: keep * old + (1 - keep) * new.astype(jnp.float32)
     state = Averages(
@@ -79,13 +90,7 @@ def build(
             f'measure.noise_scale.small_batch_size={small_batch_size}: must divide batch_size={batch_size} into at '
             'least two'
         )
-    if not half_life > 0:
-        raise ValueError(f'measure.noise_scale.half_life={half_life}: must be positive, in measurements')
-    keep = 0.5 ** (1 / half_life)
-
-    def init(params: PyTree) -> Averages:
-        del params
-        return Averages(*(jnp.zeros((), jnp.float32) for _ in Averages._fields))
+    keep = keep_rate(half_life, 'measure.noise_scale.half_life')
 
     def squares(gradient: PyTree) -> jax.Array:
         return jnp.stack([squared_norm(tree) for tree in layers(gradient).values()])
@@ -98,15 +103,15 @@ def build(
             return jax.tree.map(jnp.add, total, (gradient, squares(gradient))), None
 
         zero = jax.tree.map(jnp.zeros_like, context.params)
-        start = (zero, jnp.zeros_like(squares(zero)))
-        (gradient, small), _ = jax.lax.scan(add, start, jax.tree.map(cut, context.batch))
+        empty = (zero, jnp.zeros_like(squares(zero)))
+        (gradient, small), _ = jax.lax.scan(add, empty, jax.tree.map(cut, context.batch))
         big = squares(jax.tree.map(lambda g: g / count, gradient))
         by_layer = estimates(small / count, big, small_batch_size, batch_size)
-        state, metrics = _take_in(state, keep, *(x.sum() for x in by_layer))
+        state, metrics = take_in(state, keep, *(x.sum() for x in by_layer))
         if per_layer:
             for i, name in enumerate(layers(context.params)):
                 metrics[f'noise_gradient_square/{name}'] = by_layer[0][i]
                 metrics[f'noise_trace/{name}'] = by_layer[1][i]
         return state, metrics
 
-    return Measure(init=init, update=update, stateless=False, batch_size=batch_size, unit=small_batch_size)
+    return Measure(init=start, update=update, stateless=False, batch_size=batch_size, unit=small_batch_size)
