@@ -59,6 +59,10 @@ TWINS = {
         'noise_trace_average': 0.0,
         'noise_negative_fraction': 0.0,
     },
+    # Steps of −g/10 = −θ/5 on |θ|², a fifth of the way: tests/test_alpha.py has others.
+    'alpha': lambda c: {'alpha': 1 / 5 - 1},
+    'gradient_cosine': lambda c: {'gradient_cosine': 1.0, 'full_gradient_norm': 2 * np.linalg.norm(flat(c.params))},
+    'update_ratio': lambda c: {'update_ratio': 1 / 5, 'update_ratio/dense': 1 / 5},
     # Of equal gradients here; tests/test_individual_gradients.py has those that differ.
     'individual_gradients': lambda c: {
         'individual_noise_scale': 0.0,
@@ -79,7 +83,13 @@ TWINS = {
 
 
 # For the four examples of `context`.
-SETTINGS = {'noise_scale': {'batch_size': 4, 'small_batch_size': 2}, 'individual_gradients': {'batch_size': 4}}
+SETTINGS = {
+    'alpha': {'batch_size': 4},
+    'gradient_cosine': {'batch_size': 4, 'full_batch_size': 3},
+    'individual_gradients': {'batch_size': 4},
+    'noise_scale': {'batch_size': 4, 'small_batch_size': 2},
+    'update_ratio': {'batch_size': 4},
+}
 
 
 @pytest.mark.parametrize('name', lookup.members('bsresearch.measure', 'build'))
