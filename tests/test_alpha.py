@@ -75,9 +75,7 @@ def test_in_a_run_it_is_that_of_the_update_momentum_makes(tmp_path: pathlib.Path
     task = program.task(plan, data.scale, 'cpu')
     drawn = rng.generator(plan.data_seed, 'measure/alpha', 20).integers(0, plan.epoch_size, 32)
     batch = program.Data(jnp.asarray(data.train.inputs[drawn]), jnp.asarray(data.train.labels[drawn]))
-    loss = lambda params, i: program.losses_of(task, 'batch', {}, params, jax.tree.map(lambda x: x[i : i + 1], batch))[
-        0
-    ]
+    loss = lambda params, i: program.losses_of(task, 'batch', {}, params, jax.tree.map(lambda x: x[i][None], batch))[0]
     of = jax.jit(jax.value_and_grad(loss))
     singles = lambda params: [jax.tree.map(np.asarray, of(params, i)) for i in range(32)]
     flat = lambda tree: np.concatenate([np.ravel(x).astype(np.float64) for x in jax.tree.leaves(tree)])
