@@ -34,7 +34,8 @@ def test_examples_norms_are_those_of_their_gradients(model: dict[str, Any], dtyp
         expected = jax.jit(lambda p, b: moments.moments(losses, p, b).square_norms)(params, batch)
     assert list(expected) == sorted(found)
     for layer, squares in expected.items():
-        np.testing.assert_allclose(found[layer], squares, rtol=rtol)
+        # An example that is fitted well has a small δ = p − 1, of few digits.
+        np.testing.assert_allclose(found[layer], squares, rtol=rtol, atol=rtol * float(squares.max()) / 100)
 
 
 @pytest.mark.parametrize('size', [1, 24])

@@ -16,7 +16,7 @@ from bsresearch.optim import Hyper
 from bsresearch.train import program
 
 RATE = 0.3
-SIZE = 21  # one chunk of 16 and 5 left
+SIZE = 21
 
 
 def single_gradients(task: Any, params: Any, batch: program.Data) -> tuple[np.ndarray, list[Any]]:
