@@ -35,7 +35,7 @@ def test_examples_norms_are_those_of_their_gradients(model: dict[str, Any], dtyp
     assert list(expected) == sorted(found)
     for layer, squares in expected.items():
         # An example that is fitted well has a small δ = p − 1, of few digits.
-        np.testing.assert_allclose(found[layer], squares, rtol=rtol, atol=rtol * float(squares.max()) / 100)
+        np.testing.assert_allclose(found[layer], squares, rtol=rtol, atol=rtol * np.asarray(squares).max() / 100)
 
 
 @pytest.mark.parametrize('size', [1, 24])
