@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from bsresearch import lookup, models, optim, resolve_policy, rng, schema, sections, units
 from bsresearch.data import preprocess, select, sources
-from bsresearch.measure import presets, when
+from bsresearch.measure import Measure, presets, when
 from bsresearch.optim.policy import Policy, cycle_ends
 from bsresearch.plan import Plan
 from bsresearch.probe import kind
@@ -110,8 +110,48 @@ def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length)
     return ghost
 
 
+def _check_measure(
+    name: str, quantity: Measure, curable: bool, optimizer: str, epoch_size: int, ghost: int | None
+) -> None:
+    """Raises ValueError for a measurement that the optimizer or batch norm in training mode makes impossible.
+
+    `curable`: whether it can be made with the running averages instead.
+    """
+    having = lookup.members('bsresearch.optim', 'precondition')
+    if quantity.preconditioned and optimizer not in having:
+        raise ValueError(
+            f'config.measure.{name}.preconditioned=True needs an optimizer with a preconditioner, which '
+            f'{optimizer!r} has not; those that have: {", ".join(having)}'
+        )
+    if not ghost or quantity.statistics != 'batch':
+        return
+    running = f'config.measure.{name}.statistics=running makes it with the running averages, as in evaluation'
+    if quantity.per_example:
+        cure = running if curable else 'switch it off, or use a model without batch norm'
+        raise ValueError(
+            f'config.measure.{name} takes the gradients of single examples apart, which batch norm in training '
+            f'mode couples; {cure}'
+        )
+    size = quantity.unit or quantity.batch_size
+    if size % ghost:
+        raise ValueError(
+            f'config.measure.{name}: its gradients of {size} examples are not a whole number of batch-norm groups '
+            f'of {ghost}; use a multiple of {ghost}'
+        )
+    if quantity.whole and epoch_size % ghost:
+        raise ValueError(
+            f'config.measure.{name}: the {epoch_size} training examples are not a whole number of batch-norm groups '
+            f'of {ghost}{f"; {running}" if curable else ""}'
+        )
+
+
 def _recording(
-    c: Mapping[str, Any], policy: Policy, length: units.Length, ghost: int | None, params: Any
+    c: Mapping[str, Any],
+    policy: Policy,
+    optimizer: str,
+    length: units.Length,
+    ghost: int | None,
+    params: Any,
 ) -> dict[str, Any]:
     """The recording sections, checked against the run's length."""
     for field in ('record', 'norms', 'evaluate', 'checkpoint', 'keep'):
@@ -128,19 +168,8 @@ def _recording(
         for key, value in own.items():
             sections.check(f'config.measure.{name}.{key}', value, known[key])
         quantity = build(**own)
-        if ghost and quantity.per_example and quantity.statistics == 'batch' and when.points(spec, length):
-            cure = f'; config.measure.{name}.statistics=running makes it with the running averages, as in evaluation'
-            raise ValueError(
-                f'config.measure.{name} takes the gradients of single examples apart, which batch norm in training '
-                f'mode couples{cure if "statistics" in known else "; switch it off, or use a model without batch norm"}'
-            )
-        size = quantity.unit or quantity.batch_size
-        if ghost and quantity.statistics == 'batch' and size % ghost and when.points(spec, length):
-            raise ValueError(
-                f'config.measure.{name}: its gradients of {size} examples are not a whole number of batch-norm groups '
-                f'of {ghost}; use a multiple of {ghost}'
-            )
-        when.points(spec, length, f'config.measure.{name}')
+        if when.points(spec, length, f'config.measure.{name}'):
+            _check_measure(name, quantity, 'statistics' in known, optimizer, length.epoch_size, ghost)
     probe = sections.complete('probe', c['probe'])
     if probe['name'] != 'none':
         kind(probe).check(params, length.epoch_size, ghost)
@@ -238,7 +267,7 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
         warmup=dict(policy.warmup),
         divergence=dict(c['divergence']),
         execution={k: c[k] for k in schema.EXECUTION},
-        recording=_recording(c, policy, length, ghost, params),
+        recording=_recording(c, policy, found.optimizer['name'], length, ghost, params),
         example_shape=tuple(shape),
         num_outputs=data.num_outputs,
         data_checksum=data.checksum,

@@ -11,18 +11,31 @@ import pytest
 import toy
 
 from bsresearch import lookup, resolve, rng
-from bsresearch.measure import Context, Measure
+from bsresearch.measure import Context, Measure, squared_norm
+from bsresearch.optim import Hyper
 from bsresearch.plan import Plan
 from bsresearch.train import program
 
 
 def context(seed: int = 0) -> Context:
-    """Two trees of weights and a gradient that is known in closed form."""
+    """Two trees of weights and losses l_i = |θ|², the same for every example; updates of −g/10, P = 1/4."""
     keys = jax.random.split(jax.random.key(seed), 4)
     tree = lambda a, b: {'dense': {'kernel': jax.random.normal(a, (5, 3)), 'bias': jax.random.normal(b, (3,))}}
-    gradient = lambda params, batch: (jnp.float32(0), jax.tree.map(lambda p: 2 * p, params))
-    batch = (jnp.zeros((4, 5)), jnp.zeros(4, jnp.int32))
-    return Context(jnp.int32(3), tree(*keys[:2]), tree(*keys[2:]), batch, gradient, None)
+    losses = lambda params, batch: jnp.full(len(batch.labels), 1.0) * squared_norm(params)
+    data = lambda n: program.Data(jnp.zeros((n, 5)), jnp.zeros(n, jnp.int32))
+    return Context(
+        step=jnp.int32(3),
+        params=tree(*keys[:2]),
+        initial_params=tree(*keys[2:]),
+        batch=data(4),
+        gradient=jax.value_and_grad(lambda params, batch: losses(params, batch).mean()),
+        hyper=Hyper(jnp.float32(0.1), jnp.float32(0), None),
+        losses=losses,
+        whole=data(7),
+        key=keys[0],
+        propose=lambda gradient: jax.tree.map(lambda g: -g / 10, gradient),
+        precondition=lambda gradient: jax.tree.map(lambda g: g / 4, gradient),
+    )
 
 
 def flat(tree: Any) -> np.ndarray:
@@ -46,11 +59,37 @@ TWINS = {
         'noise_trace_average': 0.0,
         'noise_negative_fraction': 0.0,
     },
+    # Steps of −g/10 = −θ/5 on |θ|², a fifth of the way: tests/test_alpha.py has others.
+    'alpha': lambda c: {'alpha': 1 / 5 - 1},
+    'gradient_cosine': lambda c: {'gradient_cosine': 1.0, 'full_gradient_norm': 2 * np.linalg.norm(flat(c.params))},
+    'update_ratio': lambda c: {'update_ratio': 1 / 5, 'update_ratio/dense': 1 / 5},
+    # Of equal gradients here; tests/test_individual_gradients.py has those that differ.
+    'individual_gradients': lambda c: {
+        'individual_noise_scale': 0.0,
+        'individual_gradient_square': 4 * (flat(c.params) ** 2).sum(),
+        'individual_trace': 0.0,
+        'individual_gradient_square_average': 4 * (flat(c.params) ** 2).sum(),
+        'individual_trace_average': 0.0,
+        'individual_negative_fraction': 0.0,
+        'individual_norm_test': 0.0,
+        'individual_inner_product_test': 0.0,
+        'individual_orthogonality_test': 0.0,
+        'individual_cabs_batch_size': 0.0,
+        'individual_early_stopping': 1 - 4 * (4 * flat(c.params) ** 2).mean() / 1e-5,
+        'individual_mean_gsnr': (4 * flat(c.params) ** 2).mean() / 1e-5,
+        'individual_diversity': 1 / 4,
+    },
 }
 
 
 # For the four examples of `context`.
-SETTINGS = {'noise_scale': {'batch_size': 4, 'small_batch_size': 2}}
+SETTINGS = {
+    'alpha': {'batch_size': 4},
+    'gradient_cosine': {'batch_size': 4, 'full_batch_size': 3},
+    'individual_gradients': {'batch_size': 4},
+    'noise_scale': {'batch_size': 4, 'small_batch_size': 2},
+    'update_ratio': {'batch_size': 4},
+}
 
 
 @pytest.mark.parametrize('name', lookup.members('bsresearch.measure', 'build'))
@@ -60,7 +99,8 @@ def test_every_measurement_has_a_naive_twin(name: str):
     c = context()
     state = quantity.init(c.params)
     array = lambda c: (c.step, c.params, c.initial_params, c.batch)
-    update = jax.jit(lambda s, a: quantity.update(s, Context(a[0], a[1], a[2], a[3], c.gradient, None)))
+    put = lambda a: c._replace(step=a[0], params=a[1], initial_params=a[2], batch=a[3])
+    update = jax.jit(lambda s, a: quantity.update(s, put(a)))
     _, found = update(state, array(c))
     expected = TWINS[name](c)
     assert found.keys() == expected.keys()
@@ -71,6 +111,11 @@ def test_every_measurement_has_a_naive_twin(name: str):
     _, mapped = jax.vmap(update, in_axes=(None, 0))(state, both)
     for metric, value in TWINS[name](other).items():
         assert float(mapped[metric][1]) == pytest.approx(value, rel=1e-5, abs=1e-4)
+
+
+def test_no_two_measurements_share_a_metric():
+    names = [metric for twin in TWINS.values() for metric in twin(context())]
+    assert len(names) == len(set(names))
 
 
 def test_distance_is_right_in_float32_from_bfloat16_weights():

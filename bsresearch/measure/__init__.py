@@ -52,6 +52,7 @@ class Measure(NamedTuple):
     whole: whether it reads the whole training set.
     per_example: whether it takes examples apart, which batch norm in training mode does not allow.
     statistics: what batch norm normalizes by, 'batch' (training mode) or 'running' (the averages of evaluation).
+    preconditioned: whether it needs `Context.precondition`, which some optimizers lack.
     host: whether `update` calls SciPy or the like: it is then not compiled itself, gets arrays, and calls the context's
       functions, which are.
     """
@@ -64,6 +65,7 @@ class Measure(NamedTuple):
     whole: bool = False
     per_example: bool = False
     statistics: str = 'batch'
+    preconditioned: bool = False
     host: bool = False
 
 

@@ -4,6 +4,7 @@ optax keeps injected hyperparameters and schedule counters in the optimizer's st
 silently with its parent's; here the transform is made anew from the values of update t (traced, so nothing recompiles).
 
 A file also says MOMENTUM, the config's `momentum` where none is given, and HAS_MOMENTUM, whether it reads one at all.
+It may have `precondition(opt_state, gradient, **settings) -> P · gradient`, P the diagonal its second moments give.
 """
 
 import fnmatch
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 # jax.Array on the device, np.ndarray on the host.
@@ -118,6 +120,17 @@ def descend(
     weights = decay(hyper, no_decay)
     parts = (direction, weights) if decoupled else (weights, direction)
     return optax.chain(*parts, optax.scale(-hyper.learning_rate))
+
+
+def scaled(gradient: PyTree, moments: PyTree, epsilon: float) -> PyTree:
+    """P · gradient with P = 1/(√v + epsilon) of the second moments v, as they are before the update; v never changes.
+
+    0 where v is: a coordinate that has had no gradient yet (all of them before the first update) has no scale, and
+    1/epsilon would let it outweigh all others.
+    """
+    return jax.tree.map(
+        lambda g, v: jnp.where(v > 0, g / (jnp.sqrt(v) + epsilon), 0).astype(g.dtype), gradient, moments
+    )
 
 
 def adapt(trust_coefficient: float, epsilon: float, not_adapted: tuple[str, ...]) -> optax.GradientTransformation:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from bsresearch.optim import Hyper, PyTree, Transform, check, descend
+from bsresearch.optim import Hyper, PyTree, Transform, check, descend, scaled
 
 MOMENTUM = 0.0
 HAS_MOMENTUM = False
@@ -53,3 +53,9 @@ def build(
         return descend(hyper, _scale(initial_accumulator, epsilon), decoupled=decoupled, no_decay=no_decay)
 
     return transform
+
+
+def precondition(opt_state: PyTree, gradient: PyTree, *, epsilon: float, **settings: object) -> PyTree:
+    """P · gradient with P = 1/(√s + epsilon); 0 where s is (`scaled`)."""
+    del settings
+    return scaled(gradient, optax.tree.get(opt_state, 'sum_of_squares'), epsilon)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from bsresearch.optim import Array, Hyper, PyTree, Transform, check, descend
+from bsresearch.optim import Array, Hyper, PyTree, Transform, check, descend, scaled
 
 # Where the config gives none.
 MOMENTUM = 0.9
@@ -70,3 +70,12 @@ def build(
         return descend(hyper, direction, decoupled=decoupled, no_decay=no_decay)
 
     return transform
+
+
+def precondition(opt_state: PyTree, gradient: PyTree, *, beta2: float, epsilon: float, **settings: object) -> PyTree:
+    """P · gradient with P = 1/(√v̂ + epsilon), v̂ = v/(1 − β₂ᵗ) after t updates; 0 where v is (`scaled`)."""
+    del settings
+    adam = optax.tree.get(opt_state, 'ScaleByAdamState')
+    # Before the first update v is 0, and so is P, whatever it is divided by.
+    correction = 1 - beta2 ** jnp.maximum(adam.count, 1)
+    return scaled(gradient, jax.tree.map(lambda v: v / correction.astype(v.dtype), adam.nu), epsilon)

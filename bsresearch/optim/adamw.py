@@ -1,6 +1,6 @@
 """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101): w ← w − ε(Adam direction + λw). The config's `momentum` is β₁."""
 
-from bsresearch.optim import Transform, adam
+from bsresearch.optim import PyTree, Transform, adam
 
 # Where the config gives none.
 MOMENTUM = 0.9
@@ -25,3 +25,8 @@ def build(
     return adam.build(
         beta2=beta2, epsilon=epsilon, bias_correction=bias_correction, decoupled=True, no_decay=no_decay
     )  # fmt: skip
+
+
+def precondition(opt_state: PyTree, gradient: PyTree, *, beta2: float, epsilon: float, **settings: object) -> PyTree:
+    """Adam's; the decoupled decay is no part of it."""
+    return adam.precondition(opt_state, gradient, beta2=beta2, epsilon=epsilon, **settings)

@@ -5,9 +5,10 @@ rate is outside the velocity, where optax.rmsprop has it inside, and epsilon out
 Reference: Hinton 2012, Neural Networks for Machine Learning, lecture 6e.
 """
 
+import jax
 import optax
 
-from bsresearch.optim import Hyper, Transform, check, descend
+from bsresearch.optim import Hyper, PyTree, Transform, check, descend, scaled
 
 # Where the config gives none. The velocity is kept also then: a schedule may raise the momentum later.
 MOMENTUM = 0.0
@@ -41,3 +42,12 @@ def build(
         return descend(hyper, direction, decoupled=decoupled, no_decay=no_decay)
 
     return transform
+
+
+def precondition(opt_state: PyTree, gradient: PyTree, *, epsilon: float, centered: bool, **settings: object) -> PyTree:
+    """P · gradient with P = 1/(√v + epsilon), v = s or, if `centered`, s − a²; 0 where v is (`scaled`)."""
+    del settings
+    second = optax.tree.get(opt_state, 'nu')
+    if centered:
+        second = jax.tree.map(lambda s, a: s - a * a, second, optax.tree.get(opt_state, 'mu'))
+    return scaled(gradient, second, epsilon)
