@@ -108,8 +108,10 @@ def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length)
     return ghost
 
 
-def _recording(c: Mapping[str, Any], policy: Policy, length: units.Length, ghost: int | None) -> dict[str, Any]:
-    """The recording sections, checked against the run's length."""
+def _recording(
+    c: Mapping[str, Any], policy: Policy, length: units.Length, ghost: int | None, params: Any
+) -> dict[str, Any]:
+    """The recording sections, checked against the run's length and the shapes of its weights."""
     for field in ('record', 'norms', 'evaluate', 'checkpoint', 'keep'):
         when.points(c[field], length, f'config.{field}')
     for name, spec in c['measure'].items():
@@ -135,7 +137,8 @@ def _recording(c: Mapping[str, Any], policy: Policy, length: units.Length, ghost
                 f'config.measure.{name}: its gradients of {size} examples are not a whole number of batch-norm groups '
                 f'of {ghost}; use a multiple of {ghost}'
             )
-        when.points(spec, length, f'config.measure.{name}')
+        if when.points(spec, length, f'config.measure.{name}'):
+            jax.eval_shape(quantity.init, params)  # which refuses weights it cannot measure
     return {k: c[k] for k in schema.RECORDING} | {'snapshots': _snapshots(c['snapshots'], policy, length)}
 
 
@@ -212,7 +215,7 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
         warmup=dict(policy.warmup),
         divergence=dict(c['divergence']),
         execution={k: c[k] for k in schema.EXECUTION},
-        recording=_recording(c, policy, length, ghost),
+        recording=_recording(c, policy, length, ghost, params),
         example_shape=tuple(shape),
         num_outputs=data.num_outputs,
         data_checksum=data.checksum,
