@@ -1,5 +1,6 @@
 """A declared config → a Plan. The only reader of declared configs; every field is checked before anything is made."""
 
+import functools
 import importlib.util
 from collections.abc import Mapping
 from typing import Any
@@ -87,6 +88,20 @@ def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ..
     own = {k: v for k, v in model.items() if k != 'name'}
     module = sections.part('model', model['name'])(num_outputs, **own)
     return jax.eval_shape(lambda key: models.init(module, key, shape), rng.key(0, 'init'))[0]
+
+
+def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool) -> None:
+    """Raises ValueError where the loss does not fit the labels, or snapshots would vote on targets."""
+    labels = data.train.labels
+    own = {k: v for k, v in parts['loss'].items() if k != 'name'}
+    loss = functools.partial(sections.part('loss', parts['loss']['name']), **own)
+    like = jax.ShapeDtypeStruct((1, data.num_outputs), 'float32'), jax.ShapeDtypeStruct((1,), labels.dtype)
+    jax.eval_shape(loss, *like)
+    if snapshots and labels.dtype.kind == 'f':
+        raise ValueError(
+            f'config.snapshots average class probabilities, which data.name={parts["data"]["name"]!r} has none of; '
+            'leave them out'
+        )
 
 
 def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length) -> int | None:
@@ -190,6 +205,7 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
     found = resolve_policy.resolve(c, parts, len(data.train.labels))
     build(found.optimizer)
     length, policy = found.length, found.policy
+    _check_loss(parts, data, bool(when.points(c['snapshots'], length)) or c['snapshots']['cycle_ends'])
     ghost = _ghost(c, parts['model'], length)
     parts |= {'optimizer': found.optimizer}
     return Plan(
