@@ -9,8 +9,9 @@ each, passed over once at most, so their draws are independent.
 
 Cost: 2 minutes on 2 CPU cores (shared with others). Found, 16 runs an arm, 264 points: the mean losses lie on the
 recurrence, deviations 0.85 standard errors root mean square, −0.10 in the mean, 3.8 at most (Student's t with 15
-degrees of freedom; points of one run are correlated). At equal ε/(1 − μ) = 0.5 momentum 0.9 and none end alike: loss 1.97 and
-2.32 (± 0.2 and 0.3) at B = 1, 0.0038 and 0.0046 (± 0.0003) at B = 512; predicted 2.04 and 2.28, 0.0040 and 0.0045.
+degrees of freedom; points of one run are correlated). At equal ε/(1 − μ) = 0.5 momentum 0.9 and none end alike: loss
+1.97 and 2.32 (± 0.2 and 0.3) at B = 1, 0.0038 and 0.0046 (± 0.0003) at B = 512; predicted 2.04 and 2.28, 0.0040 and
+0.0045.
 """
 
 from ml_collections import ConfigDict

@@ -29,7 +29,7 @@ def write(workdir: pathlib.Path, **fields: Any) -> None:
 
 
 def test_the_prediction_is_that_of_plain_sgd(tmp_path: pathlib.Path):
-    """Closed form in one dimension, h = 1, c = 3, ε = 0.1, θ_0 = 2; mean and standard error of 0.1, 0.2, 0.6 by hand."""
+    """Closed form in one dimension, h = 1, c = 3, ε = 0.1, θ_0 = 2; mean and standard error by hand."""
     write(tmp_path)
     table = fig_noisy_quadratic.compare(tmp_path)
     assert table['step'].tolist() == [0, 64, 0, 16]
