@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Num
 
 
 def cross_entropy(
-    outputs: Float[Array, 'B C'], labels: Int[Array, 'B'], *, label_smoothing: float = 0.0
+    outputs: Float[Array, 'B C'], labels: Num[Array, 'B'], *, label_smoothing: float = 0.0
 ) -> Float[Array, 'B']:
     """Softmax cross-entropy in nats.
 
@@ -19,10 +19,46 @@ def cross_entropy(
     Returns:
       (B,), not averaged.
     """
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(
+            f'loss.name=cross_entropy needs classes, not {labels.dtype} labels; use loss.name=squared_error'
+        )
     if label_smoothing == 0:
         return optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
     onehot = jax.nn.one_hot(labels, outputs.shape[-1], dtype=outputs.dtype)
     return optax.softmax_cross_entropy(outputs, optax.smooth_labels(onehot, label_smoothing))
+
+
+def squared_error(outputs: Float[Array, 'B C'], labels: Num[Array, 'B']) -> Float[Array, 'B']:
+    """½(f − y)², so that the Hessian of a linear model is E[xxᵀ].
+
+    Args:
+      outputs: (B, 1) predictions f.
+      labels: (B,) real targets y.
+
+    Returns:
+      (B,), not averaged.
+    """
+    if outputs.shape[-1] != 1 or not jnp.issubdtype(labels.dtype, jnp.floating):
+        raise ValueError(
+            f'loss.name=squared_error needs one output and real-valued labels, not {outputs.shape[-1]} outputs and '
+            f'{labels.dtype} labels; use loss.name=cross_entropy, or data.name=linear_regression'
+        )
+    return 0.5 * (outputs[:, 0] - labels) ** 2
+
+
+def sum_of_outputs(outputs: Float[Array, 'B C'], labels: Num[Array, 'B']) -> Float[Array, 'B']:
+    """Σ_c of an example's outputs, for a model whose outputs are the loss itself (models/quadratic.py).
+
+    Args:
+      outputs: (B, C).
+      labels: (B,), not used.
+
+    Returns:
+      (B,), not averaged.
+    """
+    del labels
+    return outputs.sum(-1)
 
 
 def weighted_sum(losses: Float[Array, 'B'], weights: Float[Array, 'B']) -> Float[Array, '']:

@@ -1,5 +1,6 @@
 """A declared config → a Plan. The only reader of declared configs; every field is checked before anything is made."""
 
+import functools
 import importlib.util
 from collections.abc import Mapping
 from typing import Any
@@ -7,13 +8,10 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from bsresearch import lookup, models, optim, resolve_policy, rng, schema, sections, units
+from bsresearch import lookup, models, optim, resolve_policy, resolve_recording, rng, schema, sections, units
 from bsresearch.data import preprocess, select, sources
-from bsresearch.measure import Measure, presets, when
-from bsresearch.optim.policy import Policy, cycle_ends
+from bsresearch.measure import when
 from bsresearch.plan import Plan
-from bsresearch.probe import kind
-from bsresearch.probes import POINTS
 
 CHOICES = {
     'strategy': ('auto', 'vmap', 'sequential'),
@@ -91,6 +89,20 @@ def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ..
     return jax.eval_shape(lambda key: models.init(module, key, shape), rng.key(0, 'init'))[0]
 
 
+def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool) -> None:
+    """Raises ValueError where the loss does not fit the labels, or snapshots would vote on targets."""
+    labels = data.train.labels
+    own = {k: v for k, v in parts['loss'].items() if k != 'name'}
+    loss = functools.partial(sections.part('loss', parts['loss']['name']), **own)
+    like = jax.ShapeDtypeStruct((1, data.num_outputs), 'float32'), jax.ShapeDtypeStruct((1,), labels.dtype)
+    jax.eval_shape(loss, *like)
+    if snapshots and labels.dtype.kind == 'f':
+        raise ValueError(
+            f'config.snapshots average class probabilities, which data.name={parts["data"]["name"]!r} has none of; '
+            'leave them out'
+        )
+
+
 def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length) -> int | None:
     """The batch-norm group resolved, and every batch and the micro-batch checked against it."""
     if not model.get('batch_norm'):
@@ -108,103 +120,6 @@ def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length)
             f'use a multiple of {ghost}, or set ghost_batch_size'
         )
     return ghost
-
-
-def _check_measure(
-    name: str, quantity: Measure, curable: bool, optimizer: str, epoch_size: int, ghost: int | None
-) -> None:
-    """Raises ValueError for a measurement that the optimizer or batch norm in training mode makes impossible.
-
-    `curable`: whether it can be made with the running averages instead.
-    """
-    having = lookup.members('bsresearch.optim', 'precondition')
-    if quantity.preconditioned and optimizer not in having:
-        raise ValueError(
-            f'config.measure.{name}.preconditioned=True needs an optimizer with a preconditioner, which '
-            f'{optimizer!r} has not; those that have: {", ".join(having)}'
-        )
-    if not ghost or quantity.statistics != 'batch':
-        return
-    running = f'config.measure.{name}.statistics=running makes it with the running averages, as in evaluation'
-    if quantity.per_example:
-        cure = running if curable else 'switch it off, or use a model without batch norm'
-        raise ValueError(
-            f'config.measure.{name} takes the gradients of single examples apart, which batch norm in training '
-            f'mode couples; {cure}'
-        )
-    size = quantity.unit or quantity.batch_size
-    if size % ghost:
-        raise ValueError(
-            f'config.measure.{name}: its gradients of {size} examples are not a whole number of batch-norm groups '
-            f'of {ghost}; use a multiple of {ghost}'
-        )
-    if quantity.whole and epoch_size % ghost:
-        raise ValueError(
-            f'config.measure.{name}: the {epoch_size} training examples are not a whole number of batch-norm groups '
-            f'of {ghost}{f"; {running}" if curable else ""}'
-        )
-
-
-def _recording(
-    c: Mapping[str, Any],
-    policy: Policy,
-    optimizer: str,
-    length: units.Length,
-    ghost: int | None,
-    params: Any,
-) -> dict[str, Any]:
-    """The recording sections, checked against the run's length."""
-    for field in ('record', 'norms', 'evaluate', 'checkpoint', 'keep'):
-        when.points(c[field], length, f'config.{field}')
-    c = {**c, 'measure': presets.apply(c['measure_preset'], c['measure'], bool(ghost))}
-    for name, spec in c['measure'].items():
-        build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
-        own = when.rest(spec)
-        for key in own:
-            if key not in lookup.keywords(build):
-                allowed = (*when.FIELDS, *lookup.keywords(build))
-                raise ValueError(f'unknown config field measure.{name}.{key}; {lookup.nearest(key, allowed)}')
-        known = lookup.check_keywords(build, own, f'config.measure.{name}') | lookup.keywords(build)
-        for key, value in own.items():
-            sections.check(f'config.measure.{name}.{key}', value, known[key])
-        quantity = build(**own)
-        if when.points(spec, length, f'config.measure.{name}'):
-            _check_measure(name, quantity, 'statistics' in known, optimizer, length.epoch_size, ghost)
-    probe = sections.complete('probe', c['probe'])
-    if probe['name'] != 'none':
-        kind(probe).check(params, length.epoch_size, ghost)
-    own = {'snapshots': _snapshots(c['snapshots'], policy, length), 'probe': probe}
-    return {k: c[k] for k in schema.RECORDING} | own | {'keep': _kept(c['keep'], own['probe'], length)}
-
-
-def _kept(spec: Mapping[str, Any], probe: Mapping[str, Any], length: units.Length) -> dict[str, Any]:
-    """The points whose checkpoints are kept: also those of the probe."""
-    found = probe_points(probe, length)
-    if not set(found) - set(when.points(spec, length)):
-        return dict(spec)
-    return {**spec, 'at_steps': tuple(sorted({*spec['at_steps'], *found}))}
-
-
-def probe_points(section: Mapping[str, Any], length: units.Length) -> list[int]:
-    """The updates at whose θ_t a probe is made; without any, the end of the run."""
-    if section['name'] == 'none':
-        return []
-    points = {field: section[field] for field in POINTS}
-    spec = {field: (() if field.startswith('at_') else 0) for field in when.FIELDS} | points
-    return when.points(spec, length, 'config.probe') or [length.total_steps]
-
-
-def _snapshots(spec: Mapping[str, Any], policy: Policy, length: units.Length) -> dict[str, Any]:
-    """With the ends of cycles as update numbers, so that runs of one group agree on them."""
-    when.points(spec, length, 'config.snapshots')
-    if not spec['cycle_ends']:
-        return dict(spec)
-    if policy.schedule['name'] != 'warm_restarts':
-        raise ValueError(
-            f'config.snapshots.cycle_ends=True needs schedule.name=warm_restarts, which has cycles; this one is '
-            f'{policy.schedule["name"]!r}. Name the points instead, e.g. config.snapshots.at_epochs=5,10'
-        )
-    return {**spec, 'at_steps': tuple(sorted({*spec['at_steps'], *cycle_ends(policy, length)}))}
 
 
 def dataset(data: Mapping[str, Any]) -> select.Dataset:
@@ -242,6 +157,7 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
     found = resolve_policy.resolve(c, parts, len(data.train.labels))
     build(found.optimizer)
     length, policy = found.length, found.policy
+    _check_loss(parts, data, bool(when.points(c['snapshots'], length)) or c['snapshots']['cycle_ends'])
     ghost = _ghost(c, parts['model'], length)
     parts |= {'optimizer': found.optimizer}
     return Plan(
@@ -267,7 +183,7 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
         warmup=dict(policy.warmup),
         divergence=dict(c['divergence']),
         execution={k: c[k] for k in schema.EXECUTION},
-        recording=_recording(c, policy, found.optimizer['name'], length, ghost, params),
+        recording=resolve_recording.resolve(c, policy, found.optimizer['name'], length, ghost, params),
         example_shape=tuple(shape),
         num_outputs=data.num_outputs,
         data_checksum=data.checksum,

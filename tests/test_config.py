@@ -129,6 +129,7 @@ def changed_values() -> dict[str, Any]:
         'data.augment': {'data.augment': ('flip',)},
         'data.crop_padding': {'data.crop_padding': 2},
         'model.name': {'model.name': 'linear'},
+        'loss.name': {'loss.name': 'sum_of_outputs'},
         'model.widths': {'model.widths': (16,)},
         'dtype': {'dtype': 'bfloat16'},
         'matmul_precision': {'matmul_precision': 'high'},
@@ -172,7 +173,7 @@ def test_every_field_that_determines_a_result_changes_the_id():
 
 def test_every_field_either_makes_the_id_or_is_outside_it():
     """A contract over all fields: a new one must be given a value in `changed_values`, or be execution or recording."""
-    alone = {'study', 'loss.name', 'sweep'}  # one value each so far; the grid is not a run's
+    alone = {'study', 'sweep'}  # one value so far; the grid is not a run's
     for name in flatten(schema.defaults().to_dict()):
         outside = name.split('.')[0] in (*schema.EXECUTION, *schema.RECORDING)
         assert outside + (name in changed_values()) + (name in alone) == 1, name
@@ -589,10 +590,25 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "config.model.width for model.name='mlp'; did you mean 'widths'",
     ),
     'misspelt name of a part': ({'model.nam': 'mlp'}, "config.model.nam for model.name='mlp'; did you mean 'name'"),
+    'a loss of targets on classes': (
+        {'loss.name': 'squared_error'},
+        'not 10 outputs and int32 labels; use loss.name=c',
+    ),
+    'a loss of classes on targets': (
+        {'data.name': 'linear_regression'},
+        'needs classes, not float32 labels; use loss.name',
+    ),
+    'votes on targets': (
+        {'data.name': 'linear_regression', 'loss.name': 'squared_error', 'snapshots.every_epochs': 1.0},
+        'config.snapshots average class probabilities',
+    ),
     'field of another part': ({'model.name': 'linear', 'model.widths': (3,)}, 'config.model.widths'),
     'misspelt measurement': ({'measure.distanse.every_epochs': 1.0}, "did you mean 'distance'"),
     'misspelt field of a measurement': ({'measure.distance.evry_epochs': 1.0}, "did you mean 'every_epochs'"),
-    'unknown model': ({'model.name': 'mpl'}, "unknown model 'mpl'; did you mean 'mlp'? Allowed: cnn, linear, mlp"),
+    'unknown model': (
+        {'model.name': 'mpl'},
+        "unknown model 'mpl'; did you mean 'mlp'? Allowed: cnn, linear, mlp, quadratic",
+    ),
     'unknown optimizer': (
         {'optimizer.name': 'shampoo'},
         "optimizer 'shampoo'; allowed: adadelta, adagrad, adam",
@@ -766,7 +782,10 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
         (['--config.total_steps=1.5'], ['--config.total_steps=1.5']),
         (['--wrkdir=x'], ["unknown flag --wrkdir; did you mean 'workdir'?"]),
         (['--dry_run=perhaps'], ['dry_run']),
-        (['--config.model.name=mpl'], ["unknown model 'mpl'; did you mean 'mlp'? Allowed: cnn, linear, mlp"]),
+        (
+            ['--config.model.name=mpl'],
+            ["unknown model 'mpl'; did you mean 'mlp'? Allowed: cnn, linear, mlp, quadratic"],
+        ),
         (['--config.optimizer.name=sdg'], ["unknown optimizer 'sdg'; did you mean 'sgd'?"]),
         (['--config.study=trian'], ["unknown study 'trian'; did you mean 'train'?"]),
         (['--config.total_epochs=2', '--config.total_steps=3'], ['total_epochs=2.0, total_steps=3']),
@@ -884,7 +903,7 @@ def test_main_refuses_a_misspelt_flag(config_file: pathlib.Path, tmp_path: pathl
 
 def test_main_refuses_an_unknown_data_set_with_the_list(config_file: pathlib.Path, tmp_path: pathlib.Path):
     outcome = called(f'--config={config_file}', f'--workdir={tmp_path}/runs', '--config.data.name=digts')
-    refused(outcome, "unknown data set 'digts'; did you mean 'digits'? Embedded: blobs, digits.")
+    refused(outcome, "unknown data set 'digts'; did you mean 'digits'? Embedded: blobs, digits, linear_regression")
     assert not (tmp_path / 'runs').exists()
 
 

@@ -223,7 +223,7 @@ def test_default_dir_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_resolve_finds_both_kinds_and_keeps_them(toy: Splits, toy_dir: pathlib.Path):
-    assert sources.embedded() == ('blobs', 'digits')
+    assert sources.embedded() == ('blobs', 'digits', 'linear_regression', 'noisy_quadratic')
     assert sources.resolve('digits', None, {}).checksum == digits.load().checksum
     assert len(sources.resolve('blobs', toy_dir, {'num_examples': 60}).train.labels) == 30
     assert same(sources.resolve('toy', toy_dir, {}), toy)
@@ -250,7 +250,12 @@ def test_resolve_does_not_confuse_equal_values_of_other_types():
 def test_unknown_name_lists_both_kinds(toy_dir: pathlib.Path):
     with pytest.raises(ValueError, match="unknown data set 'fashon_mnist'") as caught:
         sources.resolve('fashon_mnist', toy_dir, {})
-    for part in ('Embedded: blobs, digits', f'Prepared in {toy_dir}: toy', ': fashion_mnist', '--name=NAME'):
+    for part in (
+        'Embedded: blobs, digits, linear_regression, noisy_quadratic',
+        f'Prepared in {toy_dir}: toy',
+        ': fashion_mnist',
+        '--name=NAME',
+    ):
         assert part in str(caught.value)
     with pytest.raises(ValueError, match="did you mean 'digits'"):
         sources.resolve('digit', toy_dir, {})

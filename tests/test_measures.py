@@ -43,7 +43,27 @@ def flat(tree: Any) -> np.ndarray:
     return np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in jax.tree.leaves(tree)])
 
 
+def angle(a: Any, b: Any) -> float:
+    return float(np.arccos(flat(a) @ flat(b) / np.linalg.norm(flat(a)) / np.linalg.norm(flat(b))))
+
+
+def moved(c: Context) -> np.floating[Any]:
+    return np.linalg.norm(flat(c.params) - flat(c.initial_params))
+
+
+# The one layer of `context` is the whole network.
 TWINS = {
+    'relative_distance': lambda c: dict.fromkeys(
+        ('relative_distance', 'relative_distance/dense'), moved(c) / np.linalg.norm(flat(c.initial_params))
+    ),
+    'initial_cosine': lambda c: dict.fromkeys(
+        ('initial_cosine', 'initial_cosine/dense'), np.cos(angle(c.params, c.initial_params))
+    ),
+    'angular_distance': lambda c: {
+        'angular_distance/dense': angle(c.params['dense']['kernel'], c.initial_params['dense']['kernel'])
+    },
+    # One step from θ_0: a straight line; tests/test_weight_space.py has longer paths.
+    'path_length': lambda c: {'path_length': moved(c), 'path_straightness': 1.0},
     'distance': lambda c: {
         'distance': np.linalg.norm(flat(c.params) - flat(c.initial_params)),
         'distance/dense': np.linalg.norm(flat(c.params['dense']) - flat(c.initial_params['dense'])),
@@ -85,6 +105,7 @@ TWINS = {
 # For the four examples of `context`.
 SETTINGS = {
     'alpha': {'batch_size': 4},
+    'angular_distance': {'every_kernel': True},
     'gradient_cosine': {'batch_size': 4, 'full_batch_size': 3},
     'individual_gradients': {'batch_size': 4},
     'noise_scale': {'batch_size': 4, 'small_batch_size': 2},
@@ -97,7 +118,7 @@ def test_every_measurement_has_a_naive_twin(name: str):
     """Agreement to 1e-5 relative; jit and vmap; a member without a twin fails here."""
     quantity: Measure = importlib.import_module(f'bsresearch.measure.{name}').build(**SETTINGS.get(name, {}))
     c = context()
-    state = quantity.init(c.params)
+    state = quantity.init(c.initial_params)
     array = lambda c: (c.step, c.params, c.initial_params, c.batch)
     put = lambda a: c._replace(step=a[0], params=a[1], initial_params=a[2], batch=a[3])
     update = jax.jit(lambda s, a: quantity.update(s, put(a)))
@@ -108,7 +129,8 @@ def test_every_measurement_has_a_naive_twin(name: str):
         assert float(found[metric]) == pytest.approx(value, rel=1e-5, abs=1e-4)
     other = context(1)
     both = jax.tree.map(lambda *x: jnp.stack(x), array(c), array(other))
-    _, mapped = jax.vmap(update, in_axes=(None, 0))(state, both)
+    states = jax.tree.map(lambda *x: jnp.stack(x), state, quantity.init(other.initial_params))
+    _, mapped = jax.vmap(update)(states, both)
     for metric, value in TWINS[name](other).items():
         assert float(mapped[metric][1]) == pytest.approx(value, rel=1e-5, abs=1e-4)
 

@@ -10,9 +10,10 @@ from typing import Any
 from bsresearch import lookup
 from bsresearch.measure import when
 
-ECONOMY = ('distance', 'parameter_norm')
-STANDARD = (*ECONOMY, 'gradient_norm', 'noise_scale')
-PRESETS: dict[str, tuple[str, ...]] = {'none': (), 'economy': ECONOMY, 'standard': STANDARD, 'full': STANDARD}
+ECONOMY = ('distance', 'relative_distance', 'initial_cosine', 'parameter_norm', 'path_length')
+STANDARD = (*ECONOMY, 'gradient_norm', 'update_ratio', 'noise_scale')
+FULL = (*STANDARD, 'individual_gradients', 'alpha', 'gradient_cosine')
+PRESETS: dict[str, tuple[str, ...]] = {'none': (), 'economy': ECONOMY, 'standard': STANDARD, 'full': FULL}
 EVERY_EPOCHS = 1.0
 
 

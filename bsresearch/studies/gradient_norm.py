@@ -6,7 +6,7 @@ Source: K. Shen, "Effect of batch size on training dynamics" (2018), the experim
 import pathlib
 from collections.abc import Callable, Iterator
 
-from bsresearch import resolve
+from bsresearch import resolve_recording
 from bsresearch.analysis import gradient_norm
 from bsresearch.optim import policy
 from bsresearch.plan import Plan
@@ -31,7 +31,7 @@ def check(plans: list[Plan]) -> None:
 def probes(plan: Plan) -> list[Probe]:
     """Those of one run: every point and every learning rate."""
     section, found = plan.recording['probe'], []
-    for step in resolve.probe_points(section, plan.length):
+    for step in resolve_recording.probe_points(section, plan.length):
         at = min(step, plan.length.total_steps - 1)
         own = float(policy.table(plan.policy, plan.length, at, at + 1).learning_rate[0])
         found += [Probe(plan.study, section, ((plan, step),), rate) for rate in section['learning_rates'] or (own,)]

@@ -29,7 +29,7 @@ class Average(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Examples on the device. inputs: (N, *example_shape), stored dtype; labels: (N,) int32."""
+    """Examples on the device. inputs: (N, *example_shape), stored dtype; labels: (N,) int32, or float32."""
 
     inputs: Array
     labels: Array
