@@ -56,7 +56,7 @@ def group_bytes(plans: Sequence[Plan]) -> tuple[int, int]:
     )
     when = events.Events(plan)
     rows = len(when.record) + len(when.norms) + len(when.evaluate)
-    dense = 16 * when.total if plan.recording['record']['dense'] else 0
+    dense = (16 * plan.recording['record']['dense'] + 12 * plan.recording['norms']['dense']) * when.total
     disk = len(plans) * (_bytes(state) * (2 + len(when.keep)) + _bytes(state.params) + rows * ROW_BYTES + dense)
     return memory, disk
 

@@ -133,7 +133,9 @@ def defaults() -> Any:
     # --- what is recorded
     c.record = when(log_spaced=1000)  # loss and hyperparameters of an update
     c.record.dense = False  # every update's, as binary arrays
-    c.norms = when(log_spaced=50)  # gradient norm before clipping and update norm; they cost a pass over the weights
+    c.norms = when(log_spaced=50)  # gradient norm, before and after clipping, and update norm; they cost passes
+    c.norms.update = True  # without it, the gradient's norm is nearly free at B = 1 for dense nets
+    c.norms.dense = False  # every update's, as binary arrays
     c.evaluate = when(every_epochs=1.0)  # the full training, validation and test sets
     c.evaluate.batch_size = config_dict.placeholder(int)  # examples per forward call; None: chosen by the engine
     c.evaluate.train = True

@@ -25,6 +25,7 @@ class Events:
         starts = {segment.start for segment in length.segments}
         self.record = sorted({min(t, self.total - 1) for t in at('record')} | (starts if at('record') else set()))
         self.norms = {min(t, self.total - 1) for t in at('norms')}
+        self.all_norms = rec['norms']['dense']
         self.snapshots = set(at('snapshots')) - {0}  # the initial weights have learnt nothing
         marks = self.evaluate | self.checkpoint | self.keep | self.snapshots | {self.total}
         # A chunk has one batch size.
@@ -40,6 +41,8 @@ class Events:
     def span(self, start: int, limit: int) -> tuple[int, bool]:
         """How many updates may run from `start` without leaving the device (≤ limit), and whether with norms."""
         stop = min(start + limit, self._marks[bisect_right(self._marks, start)])
+        if self.all_norms:
+            return stop - start, True
         if start in self.norms:
             end = start
             while end < stop and end in self.norms:

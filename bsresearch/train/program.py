@@ -83,6 +83,7 @@ def task(plan: Plan, scale: float, platform: str, batch_size: int | None = None)
         clip_norm=plan.clip['norm'],
         clip_value=plan.clip['value'],
         micro_batch_size=micro_batch(plan, platform, batch_size or plan.batch_size),
+        update_norm=plan.recording['norms']['update'],
         precondition=precondition and functools.partial(precondition, **part('optimizer')),
     )
 
@@ -124,8 +125,8 @@ def advance(
       the state and average; Info of (K,) scalars, those past `count` meaningless; () whether all weights are finite.
     """
     size = len(tables.counts)
-    none = jnp.zeros((size if norms else 0,), t.dtype)
-    out = Info(jnp.zeros((size,), t.dtype), none, none)
+    buffer = lambda wanted: jnp.zeros((size if wanted else 0,), t.dtype)
+    out = Info(buffer(True), buffer(norms), buffer(norms and t.clips), buffer(norms and t.update_norm))
 
     def body(i: jax.Array, carry: tuple[State, Average | None, Info]) -> tuple[State, Average | None, Info]:
         state, average, out = carry

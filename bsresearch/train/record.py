@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from bsresearch.optim import Hyper
 from bsresearch.plan import Plan
 from bsresearch.store.records import Writer
+from bsresearch.train.state import Info
 from bsresearch.units import Length
 
 PHASES = ('updates', 'evaluate', 'measure', 'checkpoint', 'compile', 'calibrate')
@@ -95,31 +94,36 @@ class Recorder:
                 self._boards[r].add_scalar(name, value, step)
 
     def updates(
-        self, r: int, start: int, count: int, steps: Sequence[int], losses: np.ndarray, hyper: Hyper, norms: Any
+        self, r: int, start: int, count: int, steps: set[int], normed: set[int], info: Info, hyper: Hyper
     ) -> None:
         """Rows of the recorded updates among those from `start` on.
 
         Args:
           count: how many of the chunk's updates count; those after a divergence do not.
-          steps: updates to record, all among them.
-          losses: (n,) of the chunk. hyper: (n,) each, as used. norms: (gradient norms, update norms) or None.
+          steps, normed: updates to record, and those to record with norms, all among them.
+          info: (n,) each, of the chunk. hyper: (n,) each, as used.
         """
-        for step in steps:
+        norms = {k: v for k, v in info._asdict().items() if k != 'loss' and len(v)}
+        for step in sorted(steps | normed):
             i = step - start
             metrics = {
-                'batch_loss': losses[i],
+                'batch_loss': info.loss[i],
                 'learning_rate_used': hyper.learning_rate[i],
                 'momentum_used': hyper.momentum[i],
                 'weight_decay_used': 0.0 if hyper.weight_decay is None else hyper.weight_decay[i],
                 'batch_size_used': self.plans[r].length.batch_size_at(step),
             }
-            if norms is not None:
-                metrics |= {'gradient_norm': norms[0][i], 'update_norm': norms[1][i]}
+            if step in normed:
+                metrics |= {name: values[i] for name, values in norms.items()}
             self.row(r, step, metrics)
+        dense = {}
         if self.plans[r].recording['record']['dense']:
             used = {f'{k}_used': v for k, v in hyper._asdict().items() if v is not None}
-            values = {'batch_loss': losses, **used}
-            self.writers[r].dense(start, {k: v[:count] for k, v in values.items()})
+            dense |= {'batch_loss': info.loss, **used}
+        if self.plans[r].recording['norms']['dense']:
+            dense |= norms
+        if dense:
+            self.writers[r].dense(start, {k: v[:count] for k, v in dense.items()})
 
     def flush(self) -> list[int]:
         """Makes all rows durable; the position of each file."""

@@ -276,11 +276,9 @@ class Session:
         watch.see(t, info.loss, finite)
         end = t + count if watch.alive else min(t + count, watch.state['step'] + 1)
         recorded = self.events.record
-        steps = recorded[bisect_left(recorded, t) : bisect_left(recorded, end)]
-        if norms:
-            steps = range(t, end)
-        both = (info.gradient_norm, info.update_norm) if norms else None
-        self.recorder.updates(r, t, end - t, steps, info.loss, hyper, both)
+        steps = set(recorded[bisect_left(recorded, t) : bisect_left(recorded, end)])
+        normed = {s for s in range(t, end) if s in self.events.norms} if norms else set()
+        self.recorder.updates(r, t, end - t, steps, normed, info, hyper)
         if not watch.alive:
             self.recorder.row(r, watch.state['step'], {'diverged': True})
 

@@ -54,9 +54,11 @@ class Keys(NamedTuple):
 class Info(NamedTuple):
     """Scalars of update t, measured at θ_t. The norms are zero-size arrays unless asked for.
 
-    loss: () mean loss of the batch. gradient_norm: () before clipping. update_norm: () ‖θ_{t+1} − θ_t‖.
+    loss: () mean loss of the batch. gradient_norm: () before clipping. clipped_gradient_norm: () after it, where the
+      gradient is clipped. update_norm: () ‖θ_{t+1} − θ_t‖.
     """
 
     loss: Array
     gradient_norm: Array
+    clipped_gradient_norm: Array
     update_norm: Array

@@ -1,5 +1,6 @@
 """One update of one replica: a pure function. Micro-batches sum gradients and weights and divide once."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,13 @@ from jaxtyping import Array, Float
 
 from bsresearch import losses, models
 from bsresearch.data import preprocess
+from bsresearch.measure import dense_norms
 from bsresearch.optim import Hyper, Transform
 from bsresearch.train.state import Batch, Data, Info, Keys, State
 
 PyTree = Any
+# Up to this batch size the norm of a dense net's gradient is had from its layers (measure/dense_norms.py): measured.
+DENSE_NORM_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Task:
       dropout: whether the network draws per-example noise.
       clip_norm, clip_value: clipping of the whole batch's gradient, None for none.
       micro_batch_size: examples per gradient call; the batch size for a single call.
+      update_norm: whether norms include that of the update, which costs a pass over the weights.
       precondition: (optimizer's slots, gradient) → gradient times the optimizer's diagonal; None where it has none.
     """
 
@@ -46,7 +51,13 @@ class Task:
     clip_norm: float | None
     clip_value: float | None
     micro_batch_size: int
+    update_norm: bool = True
     precondition: Callable[[PyTree, PyTree], PyTree] | None = None
+
+    @property
+    def clips(self) -> bool:
+        """Whether gradients are clipped."""
+        return self.clip_norm is not None or self.clip_value is not None
 
 
 def norm(tree: PyTree) -> Float[Array, '']:
@@ -81,14 +92,40 @@ def loss_sum(
 
 def _whole(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> tuple[jax.Array, PyTree, PyTree]:
     """(mean loss, its gradient, new statistics) from one gradient call."""
-    weights = (jnp.arange(len(batch.ids)) < batch.count).astype(task.dtype)
-
-    def mean_loss(params: PyTree) -> tuple[jax.Array, PyTree]:
-        total, stats = loss_sum(task, params, state.stats, data, batch, weights, keys)
-        return total / batch.count.astype(task.dtype), stats
-
+    mean_loss = functools.partial(_mean_loss, task, state, data, batch, keys)
     (loss, stats), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
     return loss, gradient, stats
+
+
+def _mean_loss(
+    task: Task, state: State, data: Data, batch: Batch, keys: Keys, params: PyTree
+) -> tuple[jax.Array, PyTree]:
+    weights = (jnp.arange(len(batch.ids)) < batch.count).astype(task.dtype)
+    total, stats = loss_sum(task, params, state.stats, data, batch, weights, keys)
+    return total / batch.count.astype(task.dtype), stats
+
+
+def _with_norm(
+    task: Task, state: State, data: Data, batch: Batch, keys: Keys
+) -> tuple[jax.Array, PyTree, PyTree, jax.Array] | None:
+    """`_whole` and the gradient's norm from what dense layers see; None where the net has others.
+
+    A norm of the gradient itself would have to hold all of it, which an update at B = 1 never does.
+    """
+    mean_loss = functools.partial(_mean_loss, task, state, data, batch, keys)
+    try:
+        offsets = dense_norms.zero_offsets(lambda: mean_loss(state.params), state.params)
+    except ValueError:
+        return None
+
+    def seen(params: PyTree, offsets: dict[str, jax.Array]) -> tuple[jax.Array, PyTree]:
+        (loss, stats), inputs = dense_norms.tapped(lambda: mean_loss(params), offsets)
+        return loss, (stats, inputs)
+
+    (loss, (stats, inputs)), found = jax.value_and_grad(seen, argnums=(0, 1), has_aux=True)(state.params, offsets)
+    gradient, errors = found
+    square = dense_norms.batch_square(dense_norms.layers(state.params, inputs, errors))
+    return loss, gradient, stats, jnp.sqrt(square)
 
 
 def _accumulated(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> tuple[jax.Array, PyTree, PyTree]:
@@ -134,16 +171,25 @@ def step(
     Args:
       norms: whether Info carries the norms. They never change the update: bit for bit the same with and without.
     """
-    gradient_of = _whole if task.micro_batch_size == len(batch.ids) else _accumulated
-    loss, gradient, stats = gradient_of(task, state, data, batch, keys)
+    whole = task.micro_batch_size == len(batch.ids)
+    small = norms and whole and len(batch.ids) <= DENSE_NORM_BATCH
+    if small and (found := _with_norm(task, state, data, batch, keys)):
+        loss, gradient, stats, size = found
+    else:
+        loss, gradient, stats = (_whole if whole else _accumulated)(task, state, data, batch, keys)
+        size = None
     # Where XLA heeds the barriers (not on a CPU), they keep the update's rounding free of what else reads its parts;
     # that recording changes no bit is tested.
     gradient = jax.lax.optimization_barrier(gradient)
     none = jnp.zeros((0,), task.dtype)
-    info = Info(loss, norm(gradient) if norms else none, none)
-    updates, opt_state = task.transform(hyper).update(clip(task, gradient), state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    clipped = clip(task, gradient)
+    info = Info(loss, none, none, none)
     if norms:
+        info = info._replace(gradient_norm=norm(gradient) if size is None else size)
+        info = info._replace(clipped_gradient_norm=norm(clipped) if task.clips else none)
+    updates, opt_state = task.transform(hyper).update(clipped, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    if norms and task.update_norm:
         before, after = jax.lax.optimization_barrier((state.params, params))
         info = info._replace(update_norm=norm(jax.tree.map(jnp.subtract, after, before)))
     return State(state.step + 1, params, stats, opt_state), info
