@@ -12,6 +12,7 @@ import toy
 
 from bsresearch import lookup, resolve, rng
 from bsresearch.measure import Context, Measure
+from bsresearch.optim import Hyper
 from bsresearch.plan import Plan
 from bsresearch.train import program
 
@@ -21,8 +22,9 @@ def context(seed: int = 0) -> Context:
     keys = jax.random.split(jax.random.key(seed), 4)
     tree = lambda a, b: {'dense': {'kernel': jax.random.normal(a, (5, 3)), 'bias': jax.random.normal(b, (3,))}}
     gradient = lambda params, batch: (jnp.float32(0), jax.tree.map(lambda p: 2 * p, params))
-    batch = (jnp.zeros((4, 5)), jnp.zeros(4, jnp.int32))
-    return Context(jnp.int32(3), tree(*keys[:2]), tree(*keys[2:]), batch, gradient, None)
+    batch = program.Data(jnp.zeros((4, 5)), jnp.zeros(4, jnp.int32))
+    hyper, key = Hyper(jnp.float32(0.1), jnp.float32(0.5), None), jax.random.key(seed)
+    return Context(jnp.int32(3), tree(*keys[:2]), tree(*keys[2:]), batch, gradient, hyper, key=key)
 
 
 def flat(tree: Any) -> np.ndarray:
@@ -46,11 +48,23 @@ TWINS = {
         'noise_trace_average': 0.0,
         'noise_negative_fraction': 0.0,
     },
+    # The Hessian is 2 I here; tests/test_curvature.py has real ones.
+    'hessian_eigenvalues': lambda c: {
+        'hessian_eigenvalue/0': 2.0,
+        'hessian_residual': 0.0,
+        'hessian_products': 1,
+        'stability_limit': 30.0,
+    },
+    'hessian_trace': lambda c: {'hessian_trace': 2.0 * 18, 'hessian_trace_standard_error': 0.0},
 }
 
 
 # For the four examples of `context`.
-SETTINGS = {'noise_scale': {'batch_size': 4, 'small_batch_size': 2}}
+SETTINGS = {
+    'noise_scale': {'batch_size': 4, 'small_batch_size': 2},
+    'hessian_eigenvalues': {'batch_size': 4, 'micro_batch_size': 3},
+    'hessian_trace': {'batch_size': 4, 'micro_batch_size': 3},
+}
 
 
 @pytest.mark.parametrize('name', lookup.members('bsresearch.measure', 'build'))
@@ -59,8 +73,8 @@ def test_every_measurement_has_a_naive_twin(name: str):
     quantity: Measure = importlib.import_module(f'bsresearch.measure.{name}').build(**SETTINGS.get(name, {}))
     c = context()
     state = quantity.init(c.params)
-    array = lambda c: (c.step, c.params, c.initial_params, c.batch)
-    update = jax.jit(lambda s, a: quantity.update(s, Context(a[0], a[1], a[2], a[3], c.gradient, None)))
+    array = lambda c: (c.step, c.params, c.initial_params, c.batch, c.hyper, c.key)
+    update = jax.jit(lambda s, a: quantity.update(s, Context(a[0], a[1], a[2], a[3], c.gradient, a[4], key=a[5])))
     _, found = update(state, array(c))
     expected = TWINS[name](c)
     assert found.keys() == expected.keys()
