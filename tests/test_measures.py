@@ -11,7 +11,7 @@ import pytest
 import toy
 
 from bsresearch import lookup, resolve, rng
-from bsresearch.measure import Context, Measure
+from bsresearch.measure import Context, Measure, squared_norm
 from bsresearch.optim import Hyper
 from bsresearch.plan import Plan
 from bsresearch.train import program
@@ -21,7 +21,7 @@ def context(seed: int = 0) -> Context:
     """Two trees of weights and a gradient that is known in closed form."""
     keys = jax.random.split(jax.random.key(seed), 4)
     tree = lambda a, b: {'dense': {'kernel': jax.random.normal(a, (5, 3)), 'bias': jax.random.normal(b, (3,))}}
-    gradient = lambda params, batch: (jnp.float32(0), jax.tree.map(lambda p: 2 * p, params))
+    gradient = jax.value_and_grad(lambda params, batch: squared_norm(params))
     batch = program.Data(jnp.zeros((4, 5)), jnp.zeros(4, jnp.int32))
     hyper, key = Hyper(jnp.float32(0.1), jnp.float32(0.5), None), jax.random.key(seed)
     return Context(jnp.int32(3), tree(*keys[:2]), tree(*keys[2:]), batch, gradient, hyper, key=key)
@@ -30,6 +30,13 @@ def context(seed: int = 0) -> Context:
 def flat(tree: Any) -> np.ndarray:
     """All leaves in one float64 vector."""
     return np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in jax.tree.leaves(tree)])
+
+
+def sharpness(x: np.ndarray) -> dict[str, float]:
+    """Of |x|²: the farthest corner, which the first step reaches."""
+    start, end = (x**2).sum(), ((np.abs(x) + 1e-3 * (np.abs(x) + 1)) ** 2).sum()
+    losses = {'sharpness_loss': start, 'sharpness_maximum_loss': end}
+    return {'sharpness': 100 * (end - start) / (1 + start), **losses, 'sharpness_evaluations': 2}
 
 
 TWINS = {
@@ -56,6 +63,7 @@ TWINS = {
         'stability_limit': 30.0,
     },
     'hessian_trace': lambda c: {'hessian_trace': 2.0 * 18, 'hessian_trace_standard_error': 0.0},
+    'sharpness': lambda c: sharpness(flat(c.params)),
 }
 
 
@@ -64,6 +72,7 @@ SETTINGS = {
     'noise_scale': {'batch_size': 4, 'small_batch_size': 2},
     'hessian_eigenvalues': {'batch_size': 4, 'micro_batch_size': 3},
     'hessian_trace': {'batch_size': 4, 'micro_batch_size': 3},
+    'sharpness': {'batch_size': 4, 'micro_batch_size': 3, 'first_step': 1e4},
 }
 
 
@@ -75,11 +84,13 @@ def test_every_measurement_has_a_naive_twin(name: str):
     state = quantity.init(c.params)
     array = lambda c: (c.step, c.params, c.initial_params, c.batch, c.hyper, c.key)
     update = jax.jit(lambda s, a: quantity.update(s, Context(a[0], a[1], a[2], a[3], c.gradient, a[4], key=a[5])))
-    _, found = update(state, array(c))
+    _, found = quantity.update(state, c) if quantity.host else update(state, array(c))
     expected = TWINS[name](c)
     assert found.keys() == expected.keys()
     for metric, value in expected.items():
         assert float(found[metric]) == pytest.approx(value, rel=1e-5, abs=1e-4)
+    if quantity.host:
+        return
     other = context(1)
     both = jax.tree.map(lambda *x: jnp.stack(x), array(c), array(other))
     _, mapped = jax.vmap(update, in_axes=(None, 0))(state, both)
