@@ -63,6 +63,14 @@ TWINS = {
         'stability_limit': 30.0,
     },
     'hessian_trace': lambda c: {'hessian_trace': 2.0 * 18, 'hessian_trace_standard_error': 0.0},
+    'curvature_noise_scale': lambda c: {
+        'curvature_noise_scale': 0.0,
+        'curvature_noise_slope': 8 * (flat(c.params) ** 2).sum(),
+        'curvature_noise_trace': 0.0,
+        'curvature_noise_slope_average': 8 * (flat(c.params) ** 2).sum(),
+        'curvature_noise_trace_average': 0.0,
+        'curvature_noise_negative_fraction': 0.0,
+    },
     'sharpness': lambda c: sharpness(flat(c.params)),
 }
 
@@ -72,6 +80,7 @@ SETTINGS = {
     'noise_scale': {'batch_size': 4, 'small_batch_size': 2},
     'hessian_eigenvalues': {'batch_size': 4, 'micro_batch_size': 3},
     'hessian_trace': {'batch_size': 4, 'micro_batch_size': 3},
+    'curvature_noise_scale': {'batch_size': 1, 'hessian_batch_size': 2},
     'sharpness': {'batch_size': 4, 'micro_batch_size': 3, 'first_step': 1e4},
 }
 
