@@ -92,14 +92,11 @@ def test_averages_are_debiased_and_divided_last():
     for n in range(1, 13):
         weights = 0.5 ** (np.arange(n)[::-1] / 3)
         expected = (weights * traces[:n]).sum() / (weights * slopes[:n]).sum()
-        last, mean = rows[n - 1], lambda x, w=weights: (w * x[: len(w)]).sum() / w.sum()
+        last = rows[n - 1]
         assert last['curvature_noise_scale'] == pytest.approx(expected, rel=1e-3)
-        assert last['curvature_noise_slope_average'] == pytest.approx(
-            (weights * slopes[:n]).sum() / weights.sum(), rel=1e-4
-        )
-        assert last['curvature_noise_trace_average'] == pytest.approx(
-            (weights * traces[:n]).sum() / weights.sum(), rel=1e-4
-        )
+        for name, values in (('slope', slopes), ('trace', traces)):
+            average = (weights * values[:n]).sum() / weights.sum()
+            assert last[f'curvature_noise_{name}_average'] == pytest.approx(average, rel=1e-4)
         assert last['curvature_noise_negative_fraction'] == pytest.approx((slopes[:n] < 0).mean())
     assert 0 < rows[-1]['curvature_noise_negative_fraction'] < 1
 
