@@ -76,7 +76,9 @@ def _through(
     """Means over seeds against epochs; those of the stability limit beside the eigenvalue."""
     tables = []
     limit = metric == sharpness.EIGENVALUE and sharpness.LIMIT in points and points[sharpness.LIMIT].notna().any()
-    styles: dict[str, plotting.LineStyle] = {metric: '-'} | ({sharpness.LIMIT: '--'} if limit else {})
+    styles: dict[str, plotting.LineStyle] = {metric: '-'}
+    if limit:
+        styles[sharpness.LIMIT] = '--'
     for name, style in styles.items():
         table = summary.over_seeds(points, 'epoch', name, by)
         for size, color in colors.items():

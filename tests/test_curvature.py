@@ -94,7 +94,7 @@ def test_what_has_not_converged_says_so():
     ('diagonal', 'number', 'expected'),
     [
         ([5, 3] + 16 * [0], 2, [5, 3]),
-        ([5, 3] + 16 * [0], 3, [5, 3, 0]),
+        ([5, 3] + 16 * [0], 6, [5, 3, 0, 0, 0, 0]),
         (18 * [2], 2, [2, 2]),
         (18 * [0], 1, [0]),
         (17 * [-1] + [-9], 1, [-1]),
@@ -111,6 +111,8 @@ def test_spaces_that_are_exhausted(diagonal: list[float], number: int, expected:
     found = hessian_eigenvalues.lanczos(product, start, jax.random.key(1), number, 12, 1e-3)
     np.testing.assert_allclose(found.values, expected, atol=3e-5)
     assert (np.asarray(found.residuals) <= 1e-3 * abs(expected[0])).all()
+    made = np.asarray(found.basis)[: int(found.count)]
+    np.testing.assert_allclose(made @ made.T, np.eye(len(made)), atol=1e-5)
 
 
 def test_more_eigenvalues_than_weights_are_refused():
