@@ -8,7 +8,11 @@ bsresearch/measure/sharpness.py says; beside it the Hessian's largest eigenvalue
     python main.py --config=configs/sharpness.py --workdir=runs/sharpness
     python -m scripts.fig_sharpness --workdir=runs/sharpness
 
-Cost: TODO.
+Cost: 25 minutes on 2 CPU cores that four other jobs shared, 15 of them measuring. Found, 3 seeds, after 40 epochs at
+B = 256, 1024, 6000 (mean, 95 % interval): φ 29 % (18 to 41), 110 % (66 to 154), 125 % (54 to 196); largest eigenvalue
+14 (9 to 19), 40 (25 to 55), 83 (61 to 105). The losses differ, 0.062, 0.096, 0.223, as at 6000 there are 400 updates;
+at equal training loss, 0.24 to 0.25, φ is 31, 63 and 131 %. As the loss falls φ rises at 1024 and 6000 and not at 256.
+Test accuracy 0.886, 0.886, 0.880.
 """
 
 from ml_collections import ConfigDict

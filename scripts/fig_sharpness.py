@@ -41,22 +41,21 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], 
     tables = []
     with plotting.figure(len(found.shown), 3, notes) as (fig, axes):
         for metric, (at_end, against_loss, through) in zip(found.shown, axes, strict=True):
-            for ax in (at_end, against_loss, through):
-                ax.set_yscale('log')
-            at_end.set_ylabel(LABELS[metric])
             ends = found.final[found.final['metric'] == metric]
+            mine = points[points[metric].notna()]
+            limits = pd.concat([mine[metric], ends['low'].clip(lower=mine[metric].min() / 2), ends['high']])
+            plotting.y_axis(at_end, LABELS[metric], pd.DataFrame({'mean': limits}), 'log', None)
             tables.append(ends.assign(panel='end'))
             _ends(at_end, ends, colors)
-            mine = points[points[metric].notna()]
             tables.append(mine[['run', *by, 'epoch', 'loss', metric]].assign(panel='loss'))
             for size, color in colors.items():
                 for _, run in mine[mine['batch_size'] == size].groupby('run'):
                     against_loss.plot(run['loss'], run[metric], color=color, marker='o', markersize=2.0, linewidth=0.7)
             tables.append(_through(through, points, metric, by, colors))
-        axes[-1][0].set_xscale('log')
-        axes[-1][1].set_xscale('log')
-        for ax, label in zip(axes[-1], ('batch size', 'training loss', 'epochs'), strict=True):
-            ax.set_xlabel(label)
+        plotting.log_x_axis(axes[-1][0], 'batch size', list(colors))
+        plotting.log_x_axis(axes[-1][1], 'training loss')
+        plotting.x_axis(axes[-1][2], 'epochs')
+        fig.align_ylabels()
         plotting.legends(fig, axes[-1], colors, {}, [[] for _ in axes[-1]])
         return plotting.save(fig, pd.concat(tables), out, 'fig_sharpness'), found.final
 
