@@ -230,6 +230,17 @@ def ridge(
     ax.set_ylabel('batch size B')
 
 
+def log_x_axis(ax: Axes, label: str, values: Sequence[float] = ()) -> None:
+    """A column's logarithmic x axis, with ticks at `values`, or at 1, 2 and 5 times powers of ten."""
+    ax.set_xlabel(label)
+    ax.set_xscale('log')
+    ax.xaxis.set_major_locator(FixedLocator(list(values)) if len(values) else LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(StrMethodFormatter('{x:,g}'))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    if len(values):
+        ax.xaxis.set_minor_locator(NullLocator())
+
+
 def legends(
     fig: Figure,
     bottom: Sequence[Axes],

@@ -31,6 +31,8 @@ def toy_runs(config: str) -> list[Plan]:
     overrides: dict[str, Any] = {'total_epochs': 4.0, 'keep.at_epochs': (), 'probe.at_epochs': ()}
     if declared['data']['name'] not in ('digits', 'blobs'):
         overrides |= {'data.name': 'digits', 'data.mean': (0.0,), 'data.std': (1.0,)}
+    for name, spec in declared['measure'].items():
+        overrides[f'measure.{name}.at_epochs'] = tuple(e for e in spec['at_epochs'] if e <= 4)
     if declared['ghost_batch_size']:
         overrides['ghost_batch_size'] = 1  # which divides whatever a growing batch comes to
     return sweep.expand(declared, overrides)

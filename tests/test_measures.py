@@ -29,7 +29,7 @@ def context(seed: int = 0) -> Context:
         initial_params=tree(*keys[2:]),
         batch=data(4),
         gradient=jax.value_and_grad(lambda params, batch: losses(params, batch).mean()),
-        hyper=Hyper(jnp.float32(0.1), jnp.float32(0), None),
+        hyper=Hyper(jnp.float32(0.1), jnp.float32(0.5), None),
         losses=losses,
         whole=data(7),
         key=keys[0],
@@ -41,6 +41,13 @@ def context(seed: int = 0) -> Context:
 def flat(tree: Any) -> np.ndarray:
     """All leaves in one float64 vector."""
     return np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in jax.tree.leaves(tree)])
+
+
+def sharpness(x: np.ndarray) -> dict[str, float]:
+    """Of |x|²: the farthest corner, which the first step reaches."""
+    start, end = (x**2).sum(), ((np.abs(x) + 1e-3 * (np.abs(x) + 1)) ** 2).sum()
+    losses = {'sharpness_loss': start, 'sharpness_maximum_loss': end}
+    return {'sharpness': 100 * (end - start) / (1 + start), **losses, 'sharpness_evaluations': 2}
 
 
 def angle(a: Any, b: Any) -> float:
@@ -99,6 +106,22 @@ TWINS = {
         'individual_mean_gsnr': (4 * flat(c.params) ** 2).mean() / 1e-5,
         'individual_diversity': 1 / 4,
     },
+    # The Hessian is 2 I here; tests/test_curvature.py has real ones.
+    'hessian_eigenvalues': lambda c: {
+        'hessian_eigenvalue/0': 2.0,
+        'hessian_residual': 0.0,
+        'hessian_products': 1,
+    },
+    'hessian_trace': lambda c: {'hessian_trace': 2.0 * 18, 'hessian_trace_standard_error': 0.0},
+    'curvature_noise_scale': lambda c: {
+        'curvature_noise_scale': 0.0,
+        'curvature_noise_slope': 8 * (flat(c.params) ** 2).sum(),
+        'curvature_noise_trace': 0.0,
+        'curvature_noise_slope_average': 8 * (flat(c.params) ** 2).sum(),
+        'curvature_noise_trace_average': 0.0,
+        'curvature_noise_negative_fraction': 0.0,
+    },
+    'sharpness': lambda c: sharpness(flat(c.params)),
 }
 
 
@@ -110,6 +133,10 @@ SETTINGS = {
     'individual_gradients': {'batch_size': 4},
     'noise_scale': {'batch_size': 4, 'small_batch_size': 2},
     'update_ratio': {'batch_size': 4},
+    'hessian_eigenvalues': {'batch_size': 4, 'micro_batch_size': 3},
+    'hessian_trace': {'batch_size': 4, 'micro_batch_size': 3},
+    'curvature_noise_scale': {'batch_size': 1, 'hessian_batch_size': 2},
+    'sharpness': {'batch_size': 4, 'micro_batch_size': 3, 'first_step': 1e4},
 }
 
 
@@ -119,14 +146,16 @@ def test_every_measurement_has_a_naive_twin(name: str):
     quantity: Measure = importlib.import_module(f'bsresearch.measure.{name}').build(**SETTINGS.get(name, {}))
     c = context()
     state = quantity.init(c.initial_params)
-    array = lambda c: (c.step, c.params, c.initial_params, c.batch)
-    put = lambda a: c._replace(step=a[0], params=a[1], initial_params=a[2], batch=a[3])
+    array = lambda c: (c.step, c.params, c.initial_params, c.batch, c.key)
+    put = lambda a: c._replace(step=a[0], params=a[1], initial_params=a[2], batch=a[3], key=a[4])
     update = jax.jit(lambda s, a: quantity.update(s, put(a)))
-    _, found = update(state, array(c))
+    _, found = quantity.update(state, c) if quantity.host else update(state, array(c))
     expected = TWINS[name](c)
     assert found.keys() == expected.keys()
     for metric, value in expected.items():
         assert float(found[metric]) == pytest.approx(value, rel=1e-5, abs=1e-4)
+    if quantity.host:
+        return
     other = context(1)
     both = jax.tree.map(lambda *x: jnp.stack(x), array(c), array(other))
     states = jax.tree.map(lambda *x: jnp.stack(x), state, quantity.init(other.initial_params))
