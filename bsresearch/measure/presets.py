@@ -1,7 +1,8 @@
 """Measurements by what they cost: `config.measure_preset` switches a set of them on.
 
 economy: passes over the weights alone. standard: also gradients of a few batches. full: also single examples'
-gradients, curvature and the whole training set. What the config says of a measurement itself comes first.
+gradients, curvature and the whole training set; not sharpness, a search that takes a minute. What the config says of a
+measurement itself comes first.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,10 @@ from bsresearch.measure import when
 
 ECONOMY = ('distance', 'relative_distance', 'initial_cosine', 'parameter_norm', 'path_length')
 STANDARD = (*ECONOMY, 'gradient_norm', 'update_ratio', 'noise_scale')
-FULL = (*STANDARD, 'individual_gradients', 'alpha', 'gradient_cosine')
+FULL = (
+    *STANDARD, 'individual_gradients', 'alpha', 'gradient_cosine', 'curvature_noise_scale', 'hessian_eigenvalues',
+    'hessian_trace',
+)  # fmt: skip
 PRESETS: dict[str, tuple[str, ...]] = {'none': (), 'economy': ECONOMY, 'standard': STANDARD, 'full': FULL}
 EVERY_EPOCHS = 1.0
 
@@ -21,7 +25,8 @@ def apply(name: str, measure: Mapping[str, Mapping[str, Any]], coupled: bool) ->
     """The `measure` section with the preset's measurements every epoch, where it gives no points of their own.
 
     Args:
-      coupled: whether batch norm couples the examples; measurements that take them apart then use running statistics.
+      coupled: whether batch norm couples the examples; measurements that take them apart, or all of them at once, then use
+        running statistics.
 
     Raises:
       ValueError: no such preset.
@@ -35,6 +40,7 @@ def apply(name: str, measure: Mapping[str, Mapping[str, Any]], coupled: bool) ->
             continue
         found[member] = {**given, 'every_epochs': EVERY_EPOCHS}
         build = lookup.module('bsresearch.measure', 'build', member, 'measurement').build
-        if coupled and build(**when.rest(given)).per_example and 'statistics' in lookup.keywords(build):
-            found[member] = {**found[member], 'statistics': 'running'}
+        quantity = build(**when.rest(given))
+        if coupled and (quantity.per_example or quantity.whole) and 'statistics' in lookup.keywords(build):
+            found[member] = {'statistics': 'running', **found[member]}
     return found

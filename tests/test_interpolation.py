@@ -1,0 +1,129 @@
+"""Interpolation between two solutions: its ends are the runs, closed forms between, batch norm, bad input, figure."""
+
+import math
+import pathlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import toy
+
+from bsresearch import launch
+from bsresearch.analysis import interpolation
+from bsresearch.plan import Plan
+from bsresearch.probes.interpolation import mix
+from bsresearch.store import paths, records
+from bsresearch.studies import interpolation as study
+from scripts import fig_interpolation
+
+
+def plans(seeds: tuple[int, ...] = (0,), **changes: Any) -> list[Plan]:
+    """Two arms per seed."""
+    base: dict[str, Any] = {
+        'study': 'interpolation', 'model': {'name': 'mlp', 'widths': (8,)}, 'total_steps': None, 'total_epochs': 1.0,
+        'probe__name': 'interpolation', 'probe__num_points': 7, 'sweep__batch_size': (8, 32), 'sweep__seed': seeds,
+    }  # fmt: skip
+    return toy.plans(**(base | changes))
+
+
+def made(workdir: pathlib.Path, runs: list[Plan]) -> list[interpolation.Found]:
+    """Trained, probed and loaded."""
+    study.check(runs)
+    for stage in study.stages(runs):
+        launch.launch(workdir, stage, toy.Quiet())
+    return interpolation.load(workdir)
+
+
+def flat(tree: Any) -> np.ndarray:
+    import jax
+
+    return np.concatenate([np.ravel(x).astype(np.float64) for x in jax.tree.leaves(tree)])
+
+
+@pytest.mark.parametrize('batch_norm', [False, True])
+def test_the_ends_are_the_runs(batch_norm: bool, tmp_path: pathlib.Path):
+    """At α = 0 and 1 on both paths the losses that the runs recorded; distance and angle from the weights."""
+    model = {'name': 'mlp', 'widths': (8,), 'batch_norm': batch_norm}
+    runs = plans(model=model, ghost_batch_size=8, probe__statistics='interpolated')
+    (found,) = made(tmp_path, runs)
+    assert found.alpha == pytest.approx([-1, -0.5, 0, 0.5, 1, 1.5, 2])
+    for run, place in ((runs[0], 2), (runs[1], 4)):
+        last = records.last_row(paths.run_dir(tmp_path, run.study, run.id))
+        for path in ('linear', 'curved'):
+            for metric in interpolation.METRICS:
+                assert found.values[f'{path}/{metric}'][place] == pytest.approx(last[metric], rel=1e-5, abs=1e-7)
+    small, large = (flat(toy.final(tmp_path, run)) for run in runs)
+    assert found.distance == pytest.approx(np.linalg.norm(small - large), rel=1e-6)
+    assert found.cosine == pytest.approx(small @ large / np.linalg.norm(small) / np.linalg.norm(large), rel=1e-6)
+
+
+def test_points_between_are_evaluated_at_the_mixed_weights():
+    """Closed forms of both paths."""
+    a, b = np.array([1.0, 2.0]), np.array([3.0, -2.0])
+    assert mix('linear', 0.25, a, b) == pytest.approx([1.5, 1.0])
+    assert mix('linear', -1.0, a, b) == pytest.approx([-1.0, 6.0])
+    half = math.sqrt(0.5)
+    assert mix('curved', 0.5, a, b) == pytest.approx([4 * half, 0.0])
+    assert mix('curved', 2.0, a, b) == pytest.approx(-a, abs=1e-12)
+
+
+def test_statistics_are_estimated_anew(tmp_path: pathlib.Path):
+    """From training batches at the point itself: near the ends' running averages, and not the same."""
+    model = {'name': 'mlp', 'widths': (8,), 'batch_norm': True}
+    runs = plans(model=model, ghost_batch_size=8, probe__batch_size=64, probe__batches=40)
+    (found,) = made(tmp_path / 'a', runs)
+    (other,) = made(tmp_path / 'b', plans(model=model, ghost_batch_size=8, probe__statistics='interpolated'))
+    # Running averages lag behind the weights they belong to: close at the ends, not the same.
+    ends = [2, 4]
+    assert found.values['linear/train_loss'][ends] == pytest.approx(other.values['linear/train_loss'][ends], rel=0.2)
+    assert (found.values['linear/train_loss'] != other.values['linear/train_loss']).all()
+
+
+def test_pairs_are_by_seed_and_drawn(tmp_path: pathlib.Path):
+    """Two seeds: two probes, intervals, a figure with both paths; the smaller batch is α = 0."""
+    found = made(tmp_path, plans(seeds=(0, 1), probe__num_points=3))
+    assert len(found) == 2
+    table = interpolation.table(found)
+    assert set(table['n']) == {2}
+    assert (table['low'] <= table['mean']).all()
+    files, text = fig_interpolation.draw(tmp_path, tmp_path / 'figures')
+    assert [f.name for f in files] == ['fig_interpolation.pdf', 'fig_interpolation.png', 'fig_interpolation.csv']
+    assert pd.read_csv(files[2]).shape == table.shape
+    assert text.count('distance') == 2
+    runs = records.runs(tmp_path).set_index('run')['batch_size']
+    assert all(runs[f.small] == 8 and runs[f.large] == 32 for f in found)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'sweep__batch_size': (8, 16, 32)}, 'seed 0 has 3'),
+        ({'sweep__batch_size': (8, 32), 'probe__at_epochs': (1,)}, 'looks at the ends'),
+        ({'probe__name': 'gradient_norm'}, 'needs config.probe.name=interpolation'),
+    ],
+)
+def test_what_is_no_pair_is_refused(changes: dict[str, Any], message: str):
+    """Before anything is done."""
+    if changes.get('probe__name') == 'gradient_norm':
+        changes = changes | {'probe__num_points': 7}
+        with pytest.raises(ValueError, match='num_points'):
+            plans(**changes)
+        return
+    with pytest.raises(ValueError, match=message):
+        study.check(plans(**changes))
+
+
+@pytest.mark.parametrize(
+    ('setting', 'message'),
+    [
+        ({'low': 2.0}, 'low must lie below high'),
+        ({'num_points': 1}, 'at least 2'),
+        ({'paths': ('straight',)}, "'straight'.*allowed|'straight'.*linear"),
+        ({'statistics': 'running'}, 'statistics'),
+    ],
+)
+def test_bad_settings_are_refused(setting: dict[str, Any], message: str):
+    """The message names the value and what is allowed."""
+    with pytest.raises(ValueError, match=message):
+        plans(**{f'probe__{k}': v for k, v in setting.items()})
