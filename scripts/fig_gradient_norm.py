@@ -104,10 +104,8 @@ def ridges(found: list[Found], out: pathlib.Path, suffix: str) -> list[pathlib.P
             colors = plotting.palette(f.batch_sizes.tolist())
             scaled = gradient_norm.normalized(f)
             for row, (label, values) in enumerate((('walking norm', f.norms['walking']), ('normalized norm', scaled))):
-                edges = np.linspace(
-                    np.nanmin(values), np.nanmax(values), 2 + min(80, max(10, 3 * int(len(values) ** 0.5)))
-                )
-                heights = [np.histogram(v[np.isfinite(v)], edges, density=True)[0] for v in values.T]
+                edges = _edges(values)
+                heights = [_density(v[np.isfinite(v)], edges) for v in values.T]
                 plotting.ridge(axes[row][column], edges, heights, colors)
                 axes[row][column].set_xlabel(label)
                 rows += [_rows(f, label, b, edges, h) for b, h in zip(f.batch_sizes, heights, strict=True)]
@@ -117,6 +115,19 @@ def ridges(found: list[Found], out: pathlib.Path, suffix: str) -> list[pathlib.P
             rows += [_rows(f, 'entry', b, edges, h) for b, h in zip(f.batch_sizes, heights, strict=True)]
             axes[0][column].set_title(f.title)
         return plotting.save(fig, pd.concat(rows), out, f'fig_gradient_norm_ridges{suffix}')
+
+
+def _edges(values: np.ndarray) -> np.ndarray:
+    """Of a histogram's bins: finer with more trials."""
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+    margin = max(1e-3 * abs(high), 1e-12) if high == low else 0.0
+    return np.linspace(low - margin, high + margin, 2 + min(80, max(10, 3 * int(len(values) ** 0.5))))
+
+
+def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Shares per unit of x; zeros where there are no values."""
+    return np.histogram(values, edges)[0] / max(len(values), 1) / np.diff(edges)
 
 
 def _rows(f: Found, what: str, size: int, edges: np.ndarray, density: np.ndarray) -> pd.DataFrame:

@@ -25,7 +25,7 @@ def apply(name: str, measure: Mapping[str, Mapping[str, Any]], coupled: bool) ->
     """The `measure` section with the preset's measurements every epoch, where it gives no points of their own.
 
     Args:
-      coupled: whether batch norm couples the examples; measurements that take them apart, or all of them at once, then use
+      coupled: whether batch norm couples the examples; measurements that take them apart, or all at once, then use
         running statistics.
 
     Raises:

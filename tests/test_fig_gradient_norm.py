@@ -1,0 +1,68 @@
+"""The figures of the gradient-norm probe: drawn from records alone, the plotted numbers beside them."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import toy
+
+from bsresearch import launch
+from bsresearch.analysis import gradient_norm
+from bsresearch.studies import gradient_norm as study
+from scripts import fig_gradient_norm
+
+FIGURES = ('fig_gradient_norm', 'fig_gradient_norm_normalized', 'fig_gradient_norm_ridges')
+
+
+def probed(workdir: pathlib.Path, **probe: Any) -> None:
+    """Two checkpoints of a small run, a few trials each."""
+    own = {'trials': 6, 'samples': 16, 'batch_sizes': (1, 4, 16), 'at_steps': (0, 20)} | probe
+    (run,) = toy.plans(
+        study='gradient_norm', model={'name': 'linear'}, total_steps=20, probe__name='gradient_norm',
+        **{f'probe__{k}': v for k, v in own.items()},
+    )  # fmt: skip
+    for stage in study.stages([run]):
+        launch.launch(workdir, stage, toy.Quiet())
+
+
+@pytest.mark.parametrize('linear', [False, True])
+def test_the_figures_and_their_numbers(linear: bool, tmp_path: pathlib.Path):
+    """Three figures in three formats; the table has every batch size and checkpoint."""
+    probed(tmp_path)
+    files, text = fig_gradient_norm.draw(tmp_path, linear, tmp_path / 'figures')
+    assert [f.name for f in files] == [f'{n}.{s}' for n in FIGURES for s in ('pdf', 'png', 'csv')]
+    table = pd.read_csv(files[2])
+    assert len(table) == 6
+    assert table['walking_mean'].tolist() == pytest.approx(
+        np.concatenate([f.norms['walking'].mean(0) for f in gradient_norm.load(tmp_path)])
+    )
+    scaled = pd.read_csv(files[5])
+    assert scaled.groupby('epoch')['mean'].nunique(dropna=False).max() <= 3
+    assert np.ptp(scaled[scaled['epoch'] == 0]['mean']) < 1e-9  # equal means, as it says
+    assert text.count('frozen constant within') == 2
+    ridges = pd.read_csv(files[8])
+    for _, mine in ridges.groupby(['epoch', 'histogram', 'batch_size']):
+        assert (mine['density'] * (mine['high'] - mine['low'])).sum() == pytest.approx(1, rel=1e-3)
+
+
+def test_rates_have_figures_of_their_own(tmp_path: pathlib.Path):
+    """η is in the file names where there are several."""
+    probed(tmp_path, learning_rates=(0.01, 0.1))
+    files, _ = fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
+    assert {f.stem for f in files} == {f'{n}_{rate}' for n in FIGURES for rate in ('0.01', '0.1')}
+
+
+def test_one_trial_is_drawn_without_bars(tmp_path: pathlib.Path):
+    """And nothing warns."""
+    probed(tmp_path, trials=1)
+    files, text = fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
+    assert len(files) == 9
+    assert 'one trial' in text
+
+
+def test_without_probes_it_says_what_makes_them(tmp_path: pathlib.Path):
+    """Not an empty figure."""
+    with pytest.raises(FileNotFoundError, match=r'no finished gradient_norm probes .*probe\.name=gradient_norm'):
+        fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
