@@ -8,13 +8,16 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from bsresearch import lookup, schema, sections, units
+from bsresearch.optim import policy
 from bsresearch.optim.policy import Policy
 
 # What may differ between runs that share a compiled program.
 REPLICA_FIELDS = (
     'seed', 'init_seed', 'data_seed', 'learning_rate', 'momentum', 'weight_decay', 'schedule', 'momentum_schedule',
-    'weight_decay_schedule', 'warmup', 'scaling', 'ema',
+    'weight_decay_schedule', 'warmup', 'scaling', 'ema', 'parent',
 )  # fmt: skip
 # Facts that follow from the rest, or do not determine a result.
 OUTSIDE_ID = (
@@ -31,6 +34,7 @@ class Plan:
       momentum: None where the learning rate's schedule brings its own. warmup: {'examples', 'start', …}.
       batch_changes: (examples, batch size), what batch_schedule resolved to. ema: {'half_life_examples'}.
       ghost_batch_size: examples in a batch-norm group; None where the model has none.
+      parent: of a branch (resolve_branch.py); None without one.
       example_shape, num_outputs, data_checksum: facts of the data.
       declared: the config it came from, from which a branch resolves anew.
     """
@@ -70,12 +74,38 @@ class Plan:
     num_outputs: int
     data_checksum: str
     declared: dict[str, Any]
+    parent: dict[str, Any] | None = None
 
     @property
     def length(self) -> units.Length:
         """How its updates cut the example stream."""
         changes = () if self.batch_schedule['as_learning_rate'] else self.batch_changes
-        return units.Length(self.epoch_size, self.batch_size, self.total_examples, self.epoch_boundary, changes)
+        first = self.batch_size
+        if self.parent is not None:
+            first, changes = self.parent['batch_size'], continued(self.parent, self.batch_size, changes)
+        return units.Length(self.epoch_size, first, self.total_examples, self.epoch_boundary, changes)
+
+    @property
+    def start(self) -> int:
+        """The update it starts with: a branch's counter goes on from its parent's."""
+        return 0 if self.parent is None else self.parent['step']
+
+    def table(self, start: int, stop: int) -> policy.Values:
+        """The hyperparameters of updates start ≤ t < stop.
+
+        A branch that keeps its parent's schedule reads it where the parent had seen as many examples; past its end the
+        last value holds. One that rebases it has a schedule of its own from the branch point on.
+        """
+        length, t = self.length, np.arange(start, stop, dtype=np.int64)
+        if self.parent is None:
+            return policy.at(self.policy, length, t)
+        if self.parent['state']['schedule'] == 'keep':
+            read = units.Length(**self.parent['schedule_length'])
+            return policy.at(self.policy, read, read.updates_reading(length.examples_before(t)))
+        own = units.Length(
+            self.epoch_size, self.batch_size, self.total_examples - self.parent['examples'], self.epoch_boundary
+        )
+        return policy.at(self.policy, own, t - self.start)
 
     @property
     def policy(self) -> Policy:
@@ -118,6 +148,10 @@ class Plan:
             del fields['warmup']
         if fields['ema']['half_life_examples'] is None:
             del fields['ema']
+        if self.parent is None:
+            del fields['parent']
+        else:
+            fields['parent'] = {k: self.parent[k] for k in ('run', 'step', 'state')}
         return _without_defaults(fields, base)
 
     @functools.cached_property
@@ -130,6 +164,7 @@ class Plan:
         fields = self.resolved()
         # Runs without weight decay skip a pass over the weights, so they do not mix with those that have some.
         has = {'decays': self.weight_decay > 0, 'averages': self.ema['half_life_examples'] is not None}
+        has |= {'length': asdict(self.length), 'start': self.start}
         return canonical({k: v for k, v in fields.items() if k not in REPLICA_FIELDS} | has)
 
 
@@ -143,6 +178,14 @@ def _completed(stored: dict[str, Any]) -> dict[str, Any]:
     found['warmup'] = {k: known['warmup'][k] for k in ('shape', 'delays_schedule')} | found['warmup']
     found['recording'] = {k: known[k] for k in schema.RECORDING} | found['recording']
     return found
+
+
+def continued(parent: Mapping[str, Any], size: int, own: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """The parent's changes of batch size up to the branch point, and the branch's from there on."""
+    before, at = tuple(tuple(c) for c in parent['changes']), parent['examples']
+    now = before[-1][1] if before else parent['batch_size']
+    here = ((at, size),) if size != now and at else ()
+    return before + here + tuple(c for c in own if c[0] > at)
 
 
 def _tuples(value: Any) -> Any:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from bsresearch import lookup, models, optim, resolve_policy, resolve_recording, rng, schema, sections, units
 from bsresearch.data import preprocess, select, sources
 from bsresearch.measure import when
-from bsresearch.plan import Plan
+from bsresearch.plan import Plan, continued
 
 CHOICES = {
     'strategy': ('auto', 'vmap', 'sequential'),
@@ -130,8 +130,26 @@ def dataset(data: Mapping[str, Any]) -> select.Dataset:
     return select.select(sources.resolve(data['name'], None, own), **picked)
 
 
-def resolve(declared: Mapping[str, Any]) -> Plan:
-    """A declared config without axes → a Plan.
+def _length(own: units.Length, parent: dict[str, Any] | None, c: Mapping[str, Any]) -> units.Length:
+    """The run's length: for a branch its parent's up to the branch point, then its own."""
+    if parent is None:
+        return own
+    changes = () if c['batch_schedule'].get('as_learning_rate') else own.changes
+    first, all_changes = parent['batch_size'], continued(parent, own.batch_size, changes)
+    total = own.total_examples
+    if c['total_steps'] is not None:  # updates, whatever they hold
+        total = units.Length(own.epoch_size, first, 2**62, own.boundary, all_changes).examples_at(c['total_steps'])
+    if total <= parent['examples']:
+        field = next(k for k in ('total_epochs', 'total_examples', 'total_steps') if c[k] is not None)
+        raise ValueError(
+            f'the branch at epoch {parent["epoch"]:g} of run {parent["run"]} would end where it begins, or before: its '
+            f'{field}={c[field]} counts from the beginning of its parent; raise it'
+        )
+    return units.Length(own.epoch_size, first, total, own.boundary, all_changes)
+
+
+def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -> Plan:
+    """A declared config without axes → a Plan; `parent` as in Plan, for a branch.
 
     Raises:
       ValueError: any field that is unknown or cannot be; the message names it, what is allowed and the cure.
@@ -156,7 +174,7 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
     build(parts['optimizer'])
     found = resolve_policy.resolve(c, parts, len(data.train.labels))
     build(found.optimizer)
-    length, policy = found.length, found.policy
+    length, policy = _length(found.length, parent, c), found.policy
     _check_loss(parts, data, bool(when.points(c['snapshots'], length)) or c['snapshots']['cycle_ends'])
     ghost = _ghost(c, parts['model'], length)
     parts |= {'optimizer': found.optimizer}
@@ -188,4 +206,5 @@ def resolve(declared: Mapping[str, Any]) -> Plan:
         num_outputs=data.num_outputs,
         data_checksum=data.checksum,
         declared=dict(declared),
+        parent=parent,
     )

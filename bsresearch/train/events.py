@@ -33,7 +33,18 @@ class Events:
         for points in self.measure.values():
             marks |= points
         self._marks = sorted(marks)
+        self._begin(plan.start)
         self._norms = sorted(self.norms)
+
+    def _begin(self, start: int) -> None:
+        """A branch begins with its parent's θ at `start`: what is asked for is made there too, nothing before."""
+        if not start:
+            return
+        cut = lambda points: {t for t in points if t > start} | ({start} if points else set())
+        self.evaluate, self.snapshots = cut(self.evaluate), {t for t in self.snapshots if t > start}
+        self.measure = {name: cut(points) for name, points in self.measure.items()}
+        self.record = sorted(cut(self.record))
+        self.norms = {t for t in self.norms if t >= start}
 
     def _ends(self, points: list[int]) -> set[int]:
         return set(points) | {self.total} if points else set()

@@ -55,7 +55,7 @@ def capacity(plan: Plan, on_device: bool, batch_size: int) -> int:
 
 def hyper(plan: Plan, start: int, stop: int, dtype: Any) -> Hyper:
     """The hyperparameters of updates start ≤ t < stop, (stop − start,) each: the very values the step uses."""
-    values = policy.table(plan.policy, plan.length, start, stop)
+    values = plan.table(start, stop)
     decay = values.weight_decay.astype(dtype) if plan.weight_decay else None
     return Hyper(values.learning_rate.astype(dtype), values.momentum.astype(dtype), decay)
 

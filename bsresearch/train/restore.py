@@ -9,7 +9,7 @@ import numpy as np
 
 from bsresearch.plan import Plan
 from bsresearch.store import paths
-from bsresearch.store.checkpoints import Checkpoints
+from bsresearch.store.checkpoints import Checkpoints, layout
 from bsresearch.train import parallel, program
 from bsresearch.train.state import State
 
@@ -43,8 +43,8 @@ def check(workdir: pathlib.Path, plan: Plan, step: int) -> None:
         )
 
 
-def state(workdir: pathlib.Path, plan: Plan, step: int) -> State:
-    """A run's state at θ_step, NumPy leaves.
+def items(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[dict[str, Any], dict[str, str]]:
+    """A run's `state` and `ema` (None without one) at θ_step, NumPy leaves; and the sha256 of the group's items.
 
     Raises:
       ValueError: it is not there. checkpoints.Damaged: it is not what was saved.
@@ -53,12 +53,39 @@ def state(workdir: pathlib.Path, plan: Plan, step: int) -> State:
     folder, meta = _store(workdir, plan, step)
     task = program.task(plan, 1.0, parallel.platform())
     one = jax.eval_shape(functools.partial(program.initial, task, plan))
-    like = jax.tree.map(lambda x: np.zeros((meta['replicas'], *x.shape), x.dtype), one)
+    wide = lambda tree: jax.tree.map(lambda x: np.zeros((meta['replicas'], *x.shape), x.dtype), tree)
     mine = lambda tree: jax.tree.map(lambda x: x[meta['index']], tree)
     with Checkpoints(folder) as store:
         if step:
-            items, _ = store.restore(step, {'state': like})
-            return mine(items['state'])
-        items, _ = store.restore(0, {'params': like.params})
+            like = {'state': wide(one), 'ema': wide(program.initial_average(plan, one))}
+            found, facts = store.restore(step, like)
+            return {name: mine(tree) for name, tree in found.items()}, facts['sha256']
+        found, facts = store.restore(0, {'params': wide(one.params)})
     fresh = jax.tree.map(np.asarray, jax.jit(functools.partial(program.initial, task, plan))())
-    return fresh._replace(params=mine(items['params']))
+    fresh = fresh._replace(params=mine(found['params']))
+    return {'state': fresh, 'ema': program.initial_average(plan, fresh)}, facts['sha256']
+
+
+def state(workdir: pathlib.Path, plan: Plan, step: int) -> State:
+    """A run's state at θ_step; errors as in `items`."""
+    return items(workdir, plan, step)[0]['state']
+
+
+def initial(workdir: pathlib.Path, plan: Plan) -> Any:
+    """The weights that a run's distances are measured from: θ_0, of its first ancestor if it is a branch."""
+    folder, meta = _store(workdir, plan, 0)
+    task = program.task(plan, 1.0, parallel.platform())
+    one = jax.eval_shape(functools.partial(program.initial, task, plan)).params
+    like = jax.tree.map(lambda x: np.zeros((meta['replicas'], *x.shape), x.dtype), one)
+    with Checkpoints(folder) as store:
+        found, _ = store.restore(0, {'params': like})
+    return jax.tree.map(lambda x: x[meta['index']], found['params'])
+
+
+def check_fits(wanted: Any, found: Any, branch: str, parent: str) -> None:
+    """Raises ValueError unless two trees have the same arrays; those that differ are named."""
+    want, have = layout(wanted), layout(found)
+    differ = sorted(k for k in want.keys() | have.keys() if want.get(k) != have.get(k))
+    if differ:
+        shown = '; '.join(f'{k}: parent {have.get(k)}, branch {want.get(k)}' for k in differ[:4])
+        raise ValueError(f'branch {branch} cannot take over the state of {parent}: {shown}; the networks must be alike')

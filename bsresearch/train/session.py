@@ -13,7 +13,7 @@ import numpy as np
 from bsresearch.data.select import Dataset
 from bsresearch.plan import Plan
 from bsresearch.store.checkpoints import Checkpoints
-from bsresearch.train import calibrate, feed, parallel, program
+from bsresearch.train import branching, calibrate, feed, parallel, program
 from bsresearch.train.divergence import Watch
 from bsresearch.train.ensemble import Ensemble
 from bsresearch.train.evaluate import Evaluator
@@ -57,6 +57,7 @@ class Session:
     ):
         plan = plans[0]
         self.plans, self.directory, self.report = plans, directory, report
+        self._run_directories = run_directories
         self.events = Events(plan)
         self.group = parallel.Group(len(plans), strategy, plan.matmul_precision)
         self.clock = Clock(lambda: self.group.compile_seconds)
@@ -89,8 +90,8 @@ class Session:
 
     def start(self) -> tuple[int, bool]:
         """Loads the newest whole checkpoint, or makes the initial weights. Returns (t, whether t's events are done)."""
-        items = self._fresh()
-        self._keep_initial(items['state'].params)
+        items, initial = branching.begin(self._fresh(), self.plans, self._run_directories)
+        self._keep_initial(initial)
         found = self.checkpoints.restore_latest(items, self.report.say)
         self._place(found[0] if found else items)
         if found is None:
@@ -98,7 +99,7 @@ class Session:
             with self.clock.phase('calibrate'):
                 self.recorder.pace = self._pace(jax.tree.map(lambda x: x[0], items['state']))
                 self._say_cost()
-            return 0, False
+            return self.plans[0].start, False
         meta = found[1]
         self.recorder.rewind(meta['positions'], meta['step'])
         self.recorder.pace = np.atleast_1d(meta['seconds_per_update']).tolist()  # older ones hold one number
@@ -112,7 +113,10 @@ class Session:
         """Seconds per update of each segment; equal batch sizes are timed once."""
         timed: dict[int, float] = {}
         for segment in self.plans[0].length.segments:
-            if (size := segment.batch_size) not in timed:
+            if segment.stop <= self.plans[0].start:
+                timed.setdefault(segment.batch_size, 0.0)
+            elif not timed.get(size := segment.batch_size):
+                segment = segment._replace(start=max(segment.start, self.plans[0].start))
                 args = (self._tasks[size], self.group, self.feed, state, program.keys(self.plans[0]), segment)
                 timed[size] = calibrate.seconds_per_update(*args)
         return [timed[segment.batch_size] for segment in self.plans[0].length.segments]
@@ -122,7 +126,8 @@ class Session:
         if not self.measuring.measures:
             return
         segments = zip(self.plans[0].length.segments, self.recorder.pace, strict=True)
-        updating = sum((s.stop - s.start) * pace for s, pace in segments) * len(self.plans)
+        begin = self.plans[0].start
+        updating = sum(max(0, s.stop - max(s.start, begin)) * pace for s, pace in segments) * len(self.plans)
         times = {name: len(self.events.measure[name]) for name in self.measuring.measures}
         self.report.say(self.measuring.forecast(self.state, self.initial_params, times, updating))
 

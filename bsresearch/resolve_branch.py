@@ -1,0 +1,75 @@
+"""A branch: a run that begins with another's state at a point, with changes. Its plan, every number resolved.
+
+Its declared config is the parent's with the changes; its length is counted from the parent's beginning, so that the
+branch without changes is its parent. For each part of the state it says what becomes of it:
+  keep    counter and value go on,
+  reset   as at update 0,
+  rebase  the schedule's origin moves to the branch point.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from bsresearch import lookup, resolve, sweep
+from bsresearch.plan import Plan
+
+# Parts of the state, and what may become of them; the first is the default.
+PARTS = {
+    'optimizer': ('keep', 'reset'),  # its slots
+    'schedule': ('keep', 'rebase'),
+    'average': ('keep', 'reset'),  # of the weights
+    'initial': ('keep', 'reset'),  # the weights that distances are measured from
+}
+
+
+def branch(
+    parent: Plan, directory: str, step: int, changes: Mapping[str, Any], state: Mapping[str, str] | None = None
+) -> Plan:
+    """The plan of a branch.
+
+    Args:
+      parent: the run. directory: its own. step: the update at whose θ the branch begins.
+      changes: dotted path of the config → value. A length (`total_epochs`, …) counts from the parent's beginning.
+      state: part → policy, where it is not the default; a changed kind of optimizer resets its slots.
+
+    Raises:
+      ValueError: a point outside the parent, or changes that cannot be; as `resolve.resolve`.
+    """
+    length = parent.length
+    if not parent.start <= step <= length.total_steps:
+        raise ValueError(
+            f'run {parent.id} has updates {parent.start} to {length.total_steps}; there is no point at update {step}'
+        )
+    declared = sweep.assign(parent.declared, changes)
+    how = {part: allowed[0] for part, allowed in PARTS.items()}
+    if declared['optimizer']['name'] != parent.optimizer['name']:
+        how['optimizer'] = 'reset'
+    for part, policy in (state or {}).items():
+        if part not in PARTS:
+            raise ValueError(f'unknown part of the state {part!r}; {lookup.nearest(part, PARTS)}')
+        if policy not in PARTS[part]:
+            raise ValueError(f'branch.{part}={policy!r}; {lookup.nearest(policy, PARTS[part])}')
+        how[part] = policy
+    if how['optimizer'] == 'keep' and declared['optimizer']['name'] != parent.optimizer['name']:
+        raise ValueError(
+            f'optimizer {declared["optimizer"]["name"]!r} cannot keep the slots of {parent.optimizer["name"]!r}; '
+            'reset them'
+        )
+    examples = length.examples_at(step)
+    # A schedule that the parent kept is its own parent's still.
+    own = parent.parent
+    read = own['schedule_length'] if own and own['state']['schedule'] == 'keep' else asdict(length)
+    info = {
+        'run': parent.id,
+        'study': parent.study,
+        'directory': directory,
+        'step': step,
+        'examples': examples,
+        'epoch': length.epoch_at(step),
+        'batch_size': length.batch_size,
+        'changes': tuple(c for c in length.changes if c[0] < examples),
+        'schedule_length': read,
+        'state': how,
+    }
+    return resolve.resolve(declared, info)

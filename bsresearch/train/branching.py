@@ -1,0 +1,87 @@
+"""Where a branch begins: its parent's state at the branch point, part by part kept or reset; a parent is only read."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from bsresearch.flat import flatten
+from bsresearch.plan import Plan
+from bsresearch.store import paths
+from bsresearch.train import parallel, restore
+
+PyTree = Any
+
+
+def parent_plan(directory: pathlib.Path) -> Plan:
+    """The plan of a run, from what was written down when its group was made.
+
+    Raises:
+      ValueError: there is no such run.
+    """
+    meta = paths.read_json(directory / 'meta.json')
+    if meta is None or 'group' not in meta:
+        raise ValueError(f'no run in {directory}')
+    stored = paths.read_json(
+        paths.group_dir(directory.parent.parent, directory.parent.name, meta['group']) / 'group.json'
+    )
+    if stored is None:
+        raise ValueError(f'{directory} belongs to group {meta["group"]}, whose group.json is missing; restore it')
+    return Plan.from_json(stored['plans'][meta['index']])
+
+
+def begin(
+    fresh: dict[str, PyTree], plans: Sequence[Plan], run_directories: Sequence[pathlib.Path]
+) -> tuple[dict[str, PyTree], PyTree]:
+    """The items at a group's first update, and the initial weights that distances are measured from; replicas stacked.
+
+    `fresh` itself where the runs are no branches. For each branch lineage.json is written, once.
+    """
+    if plans[0].parent is None:
+        return fresh, fresh['state'].params
+    states, averages, initials = [], [], []
+    for r, (plan, folder) in enumerate(zip(plans, run_directories, strict=True)):
+        state, average, initial = _one(jax.tree.map(lambda x, r=r: x[r], fresh), plan, folder)
+        states.append(state)
+        averages.append(average)
+        initials.append(initial)
+    return fresh | {'state': parallel.stack(states), 'ema': parallel.stack(averages)}, parallel.stack(initials)
+
+
+def _one(fresh: dict[str, PyTree], plan: Plan, folder: pathlib.Path) -> tuple[PyTree, PyTree, PyTree]:
+    """State, average and initial weights of one branch."""
+    given: Any = plan.parent
+    directory = pathlib.Path(given['directory'])
+    parent, step, how = parent_plan(directory), given['step'], given['state']
+    workdir = directory.parent.parent
+    if parent.id != given['run']:
+        raise ValueError(f'{directory} holds run {parent.id}, not the parent {given["run"]} of branch {plan.id}')
+    items, digests = restore.items(workdir, parent, step)
+    state = fresh['state']._replace(
+        step=np.asarray(step, np.int32), params=items['state'].params, stats=items['state'].stats
+    )
+    restore.check_fits(fresh['state'].params, state.params, plan.id, parent.id)
+    if how['optimizer'] == 'keep':
+        restore.check_fits(fresh['state'].opt_state, items['state'].opt_state, plan.id, parent.id)
+        state = state._replace(opt_state=items['state'].opt_state)
+    average = fresh['ema']
+    if average is not None:
+        kept = how['average'] == 'keep' and items['ema'] is not None
+        average = items['ema'] if kept else type(average)(state.params, state.stats)
+    initial = restore.initial(workdir, parent) if how['initial'] == 'keep' else state.params
+    if paths.read_json(folder / 'lineage.json') is None:
+        paths.write_json(
+            folder / 'lineage.json', given | {'checkpoint_sha256': digests, 'changes': _changes(parent, plan)}
+        )
+    return state, average, initial
+
+
+def _changes(parent: Plan, plan: Plan) -> dict[str, list[Any]]:
+    """Resolved fields that differ: name → [parent's, branch's]."""
+    skipped = ('recording', 'execution', 'parent', 'batch_changes')
+    before, after = (flatten({k: v for k, v in p.resolved().items() if k not in skipped}) for p in (parent, plan))
+    return {
+        k: [before.get(k), after.get(k)] for k in sorted(before.keys() | after.keys()) if before.get(k) != after.get(k)
+    }
