@@ -13,15 +13,20 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Where runs are written, and found again.')
 _SCHEDULE_CSV = flags.DEFINE_string('schedule_csv', None, 'With --dry_run: also write what each update would use.')
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Print the runs that would be made; train nothing.')
+_BRANCH_FROM = flags.DEFINE_string(
+    'branch_from', None, '<directory of a run>@epoch:2, @step:100 or @examples:5000: one run that begins there.'
+)
+_LINEAGE = flags.DEFINE_bool('lineage', False, 'Print the tree of parents and branches of --workdir.')
 
 
 def main(argv: list[str]) -> None:
     """Runs the command and leaves with its exit code."""
     if len(argv) > 1:
         sys.exit(command.usage(f'unexpected argument {argv[1]!r}'))
-    sys.exit(
-        command.run(flags.FLAGS['config'], _WORKDIR.value, dry_run=_DRY_RUN.value, schedule_csv=_SCHEDULE_CSV.value)
-    )
+    if _LINEAGE.value:
+        sys.exit(command.show_lineage(_WORKDIR.value))
+    what = {'dry_run': _DRY_RUN.value, 'schedule_csv': _SCHEDULE_CSV.value, 'branch_from': _BRANCH_FROM.value}
+    sys.exit(command.run(flags.FLAGS['config'], _WORKDIR.value, **what))
 
 
 if __name__ == '__main__':

@@ -9,7 +9,7 @@ import jax
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch import estimate, launch, lookup, sweep
+from bsresearch import estimate, launch, lineage, lookup, resolve_branch, schema, sweep
 from bsresearch import schedule_csv as schedule_csv_file
 from bsresearch.console import Console
 from bsresearch.plan import Plan
@@ -27,6 +27,10 @@ def usage(message: str) -> int:
 def parse_flags(argv: list[str]) -> list[str]:
     """For `app.run(flags_parser=…)`: absl's and ml_collections' errors as one line, exit code 2."""
     logging.set_verbosity(logging.WARNING)
+    given = [arg.lstrip('-').split('=', 1)[0] for arg in argv]
+    if 'branch_from' in given and 'config' not in given:
+        # A branch's config is its parent's; the defaults stand in, so that --config.<field>=… can be given.
+        argv = [*argv, f'--config={schema.__file__}']
     for i, arg in enumerate(argv):
         if arg.startswith(('--config=', '-config=')) and not pathlib.Path(arg.split('=', 1)[1].split(':')[0]).is_file():
             known = ', '.join(sorted(str(p) for p in pathlib.Path('configs').glob('*.py')))
@@ -37,7 +41,7 @@ def parse_flags(argv: list[str]) -> list[str]:
         return flags.FLAGS(argv)
     except flags.UnrecognizedFlagError as e:
         head, *rest = e.flagname.split('.')
-        cure = lookup.nearest(head, ('config', 'workdir', 'dry_run', 'schedule_csv'))
+        cure = lookup.nearest(head, ('config', 'workdir', 'dry_run', 'schedule_csv', 'branch_from', 'lineage'))
         sys.exit(usage(f'unknown flag --{".".join([head, *rest])}; {cure}'))
     except flags.Error as e:
         sys.exit(usage(str(e)))
@@ -63,8 +67,36 @@ def use_compilation_cache() -> None:
     jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 
 
-def run(flag: Any, workdir: str | None, *, dry_run: bool, schedule_csv: str | None = None) -> int:
-    """Plans the runs of a config and, unless `dry_run`, trains them; `schedule_csv`: also write their schedules."""
+def show_lineage(workdir: str | None) -> int:
+    """Prints the tree of a workdir's runs."""
+    if workdir is None:
+        return usage('--lineage needs --workdir=<directory>')
+    try:
+        print(lineage.text(pathlib.Path(workdir)))
+    except (ValueError, OSError) as e:
+        return usage(str(e))
+    return 0
+
+
+def _branch(where: str, workdir: str | None, overrides: dict[str, Any]) -> Plan:
+    """The plan of a branch given by hand."""
+    axes = [name for name in overrides if name.startswith('sweep.')]
+    if axes:
+        raise ValueError(f'--branch_from makes one run; config.{axes[0]} is an axis: use config.study=reload')
+    directory, parent, step = resolve_branch.point(where)
+    inside = workdir is not None and directory.resolve().parent.parent == pathlib.Path(workdir).resolve()
+    named = f'{parent.study}/{parent.id}' if inside else str(directory.resolve())
+    state = {part: overrides.pop(f'branch.{part}') for part in resolve_branch.PARTS if f'branch.{part}' in overrides}
+    return resolve_branch.branch(parent, named, step, overrides, state)
+
+
+def run(
+    flag: Any, workdir: str | None, *, dry_run: bool, schedule_csv: str | None = None, branch_from: str | None = None
+) -> int:
+    """Plans the runs of a config and, unless `dry_run`, trains them.
+
+    `schedule_csv`: also write their schedules. `branch_from`: instead of a config's runs, one branch.
+    """
     if flag.value is None:
         return usage('--config=<file> is needed, e.g. --config=configs/batch_size_sweep.py')
     if workdir is None and not dry_run:
@@ -75,8 +107,11 @@ def run(flag: Any, workdir: str | None, *, dry_run: bool, schedule_csv: str | No
     try:
         config, overrides = declared(flag)
         config['study'] = overrides.pop('study', config['study'])
+        if branch_from is not None:
+            config['study'], plans = 'train', [_branch(branch_from, workdir, overrides)]
+        else:
+            plans = sweep.expand(config, overrides)
         study = lookup.module('bsresearch.studies', 'stages', config['study'], 'study')
-        plans = sweep.expand(config, overrides)
         if hasattr(study, 'check'):
             study.check(plans)
         if workdir is not None:
@@ -99,9 +134,11 @@ def run(flag: Any, workdir: str | None, *, dry_run: bool, schedule_csv: str | No
 
 def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Plan]) -> int:
     console.header(plans, sweep.groups(plans), workdir)
+    made = list(plans)
     try:
         for stage in study.stages(plans):
             launch.launch(workdir, stage, console)
+            made += [p for p in stage if isinstance(p, Plan) and p not in made]
         if hasattr(study, 'conclude'):
             study.conclude(workdir, plans, console.say)
     except launch.Stopped as e:
@@ -113,6 +150,6 @@ def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Pl
     except OSError as e:
         print(f'main.py: {e}; what was written is valid: cure that and give the same command again', file=sys.stderr)
         return 1
-    rows = [records.last_row(paths.run_dir(workdir, p.study, p.id)) for p in plans]
-    console.results(workdir, plans, rows)
+    rows = [records.last_row(paths.run_dir(workdir, p.study, p.id)) for p in made]
+    console.results(workdir, made, rows)
     return 0

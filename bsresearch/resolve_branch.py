@@ -7,13 +7,18 @@ branch without changes is its parent. For each part of the state it says what be
   rebase  the schedule's origin moves to the branch point.
 """
 
+import pathlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from bsresearch import lookup, resolve, sweep
 from bsresearch.plan import Plan
+from bsresearch.store import paths
 
+UNITS = ('step', 'epoch', 'examples')
+# What a branch does not inherit: its parent's own probes and branches.
+OWN = ('probe.at_steps', 'probe.at_epochs', 'branch.at_steps', 'branch.at_epochs')
 # Parts of the state, and what may become of them; the first is the default.
 PARTS = {
     'optimizer': ('keep', 'reset'),  # its slots
@@ -21,6 +26,48 @@ PARTS = {
     'average': ('keep', 'reset'),  # of the weights
     'initial': ('keep', 'reset'),  # the weights that distances are measured from
 }
+
+
+def plan_of(directory: pathlib.Path) -> Plan:
+    """The plan of a run, from what was written down when its group was made.
+
+    Raises:
+      ValueError: there is no such run.
+    """
+    meta = paths.read_json(directory / 'meta.json')
+    if meta is None or 'group' not in meta:
+        raise ValueError(f'no run in {directory}')
+    stored = paths.read_json(
+        paths.group_dir(directory.parent.parent, directory.parent.name, meta['group']) / 'group.json'
+    )
+    if stored is None:
+        raise ValueError(f'{directory} belongs to group {meta["group"]}, whose group.json is missing; restore it')
+    return Plan.from_json(stored['plans'][meta['index']])
+
+
+def point(where: str) -> tuple[pathlib.Path, Plan, int]:
+    """'<directory of a run>@epoch:2' (or step:…, examples:…) → the directory, its run's plan and the update.
+
+    Raises:
+      ValueError: not of that form, no run there, or a point past its end; those near it are listed by `restore.check`.
+    """
+    text, _, at = where.rpartition('@')
+    unit, _, number = at.partition(':')
+    if not text or unit not in UNITS or not number.replace('.', '', 1).isdigit():
+        raise ValueError(f'--branch_from={where}: write <directory of a run>@epoch:2, @step:100 or @examples:5000')
+    directory = pathlib.Path(text)
+    parent = plan_of(directory)
+    length = parent.length
+    if unit == 'step':
+        step = int(float(number))
+    else:
+        examples = length.examples_of(epochs=float(number)) if unit == 'epoch' else int(float(number))
+        if examples > length.total_examples:
+            raise ValueError(
+                f'--branch_from={where}: run {parent.id} ends at epoch {length.epoch_at(length.total_steps):g}'
+            )
+        step = length.step_at(examples)
+    return directory, parent, step
 
 
 def branch(
@@ -41,7 +88,7 @@ def branch(
         raise ValueError(
             f'run {parent.id} has updates {parent.start} to {length.total_steps}; there is no point at update {step}'
         )
-    declared = sweep.assign(parent.declared, changes)
+    declared = sweep.assign(parent.declared, {**dict.fromkeys(OWN, ()), **changes})
     how = {part: allowed[0] for part, allowed in PARTS.items()}
     if declared['optimizer']['name'] != parent.optimizer['name']:
         how['optimizer'] = 'reset'

@@ -77,13 +77,13 @@ def resolve(
     if probe['name'] != 'none':
         kind(probe).check(params, length.epoch_size, ghost)
     own = {'snapshots': _snapshots(c['snapshots'], policy, length), 'probe': probe}
-    return {k: c[k] for k in schema.RECORDING} | own | {'keep': _kept(c['keep'], own['probe'], length)}
+    points = {*probe_points(probe, length), *branch_points(c['branch'], length)}
+    return {k: c[k] for k in schema.RECORDING} | own | {'keep': _kept(c['keep'], points, length)}
 
 
-def _kept(spec: Mapping[str, Any], probe: Mapping[str, Any], length: units.Length) -> dict[str, Any]:
-    """The points whose checkpoints are kept: also those of the probe."""
-    found = probe_points(probe, length)
-    if not set(found) - set(when.points(spec, length)):
+def _kept(spec: Mapping[str, Any], found: set[int], length: units.Length) -> dict[str, Any]:
+    """The points whose checkpoints are kept: also those of probes and branches."""
+    if not found - set(when.points(spec, length)):
         return dict(spec)
     return {**spec, 'at_steps': tuple(sorted({*spec['at_steps'], *found}))}
 
@@ -92,9 +92,17 @@ def probe_points(section: Mapping[str, Any], length: units.Length) -> list[int]:
     """The updates at whose θ_t a probe is made; without any, the end of the run."""
     if section['name'] == 'none':
         return []
-    points = {field: section[field] for field in POINTS}
-    spec = {field: (() if field.startswith('at_') else 0) for field in when.FIELDS} | points
-    return when.points(spec, length, 'config.probe') or [length.total_steps]
+    return _points(section, length, 'config.probe') or [length.total_steps]
+
+
+def branch_points(section: Mapping[str, Any], length: units.Length) -> list[int]:
+    """The updates at whose θ_t branches begin."""
+    return _points(section, length, 'config.branch')
+
+
+def _points(section: Mapping[str, Any], length: units.Length, field: str) -> list[int]:
+    spec = {name: (() if name.startswith('at_') else 0) for name in when.FIELDS}
+    return when.points(spec | {name: section[name] for name in POINTS}, length, field)
 
 
 def _snapshots(spec: Mapping[str, Any], policy: Policy, length: units.Length) -> dict[str, Any]:

@@ -22,7 +22,7 @@ PARTS = (*NAMED, 'probe')
 # Outside a run's identity: how it is executed, what is recorded about it.
 EXECUTION = ('strategy', 'max_replicas', 'micro_batch_size', 'data_residence')
 RECORDING = (
-    'record', 'norms', 'evaluate', 'checkpoint', 'keep', 'measure', 'measure_preset', 'probe', 'snapshots',
+    'record', 'norms', 'evaluate', 'checkpoint', 'keep', 'measure', 'measure_preset', 'probe', 'branch', 'snapshots',
     'tensorboard',
 )  # fmt: skip
 
@@ -147,6 +147,20 @@ def defaults() -> Any:
     c.measure_preset = 'none'  # none | economy | standard | full: those of the set, every epoch (measure/presets.py)
     # What is made at points of a run apart from its training (probes/); its own fields stand beside the points.
     c.probe = ConfigDict(dict(name='none', at_steps=(), at_epochs=()))
+    # Branches of every run at these points, for config.study=reload; None: the part's default (resolve_branch.py).
+    c.branch = ConfigDict(
+        dict(
+            at_steps=(),
+            at_epochs=(),
+            batch_sizes=(),  # a branch for each, with nothing else changed
+            learning_rates=(),  # a branch for each, with nothing else changed
+            more_epochs=1.0,  # how long a branch trains
+            optimizer=config_dict.placeholder(str),  # its slots: keep | reset
+            schedule=config_dict.placeholder(str),  # keep | rebase
+            average=config_dict.placeholder(str),  # of the weights: keep | reset
+            initial=config_dict.placeholder(str),  # weights that distances are measured from: keep | reset
+        )
+    )
     c.snapshots = when()  # weights whose predictions are averaged into an ensemble, evaluated as ensemble_*
     c.snapshots.cycle_ends = False  # also at the end of every cycle of schedule.name=warm_restarts
     c.tensorboard = False  # also write TensorBoard event files (needs tensorboardX)
@@ -155,3 +169,7 @@ def defaults() -> Any:
     c.sweep = ConfigDict({name: ConfigDict() for name in (*sections, 'zip')})
     c.sweep.zip = ConfigDict({name: ConfigDict() for name in sections})
     return c
+
+
+# As a config file: what `--branch_from` starts its overrides from.
+get_config = defaults

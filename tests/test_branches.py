@@ -30,9 +30,7 @@ def directory(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
 def branched(workdir: pathlib.Path, plan: Plan, step: int = 20, **changes: Any) -> Plan:
     """A trained branch; `changes` by dotted path, dots written as two underscores."""
     state = changes.pop('state', None)
-    found = branch(
-        plan, str(directory(workdir, plan)), step, {k.replace('__', '.'): v for k, v in changes.items()}, state
-    )
+    found = branch(plan, f'{plan.study}/{plan.id}', step, {k.replace('__', '.'): v for k, v in changes.items()}, state)
     toy.train(workdir, [found])
     return found
 
@@ -63,7 +61,7 @@ def test_the_null_branch_is_its_parent_bit_for_bit(optimizer: str, schedule: str
 def test_a_branch_uses_the_new_values_in_its_first_update(optimizer: str, tmp_path: pathlib.Path):
     """Learning rate, momentum and batch size; the update itself is the one they give (plain SGD), not the parent's."""
     run = parent(tmp_path, optimizer__name=optimizer)
-    momentum = {} if optimizer == 'sgd' else {'momentum': 0.5}
+    momentum: dict[str, Any] = {} if optimizer == 'sgd' else {'momentum': 0.5}
     other = branched(tmp_path, run, batch_size=16, learning_rate=0.2, norms__every_steps=1, **momentum)
     row = next(r for r in toy.rows(tmp_path, other) if 'batch_loss' in r)
     assert row['step'] == 20

@@ -113,7 +113,9 @@ def test_on_a_network_it_is_the_loop_over_small_batches():
         quantity = noise_scale.build(batch_size=48, small_batch_size=8)
         mstate = quantity.init(state.params)
         given = program.MeasureInputs(Hyper(None, None, None), batch, None)
-        _, found = program.measure(task, quantity, mstate, state, state.params, given, None)
+        _, found = program.measure(
+            task, quantity, mstate, state, program.Origins(state.params, state.params), given, None
+        )
 
         def norm(part: Any) -> float:
             outputs = lambda p: models.apply(task.module, p, {}, task.normalize(part.inputs), train=False)[0]

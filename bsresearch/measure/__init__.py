@@ -25,6 +25,7 @@ class Context(NamedTuple):
     whole: (inputs, labels) of all N training examples; None unless the measure declares `whole`.
     key: () typed key of this measurement at t, for random directions.
     propose: gradient → θ_{t+1} − θ_t if update t had this gradient (clipped, weight decay and slots as they are).
+    branch_params: the weights that a branch began with; θ_0 for a run without a parent.
     precondition: gradient → P · gradient, P the optimizer's diagonal at t, fixed; None where the optimizer has none.
     """
 
@@ -39,6 +40,7 @@ class Context(NamedTuple):
     key: Any = None
     propose: Callable[[PyTree], PyTree] | None = None
     precondition: Callable[[PyTree], PyTree] | None = None
+    branch_params: PyTree = None
 
 
 class Measure(NamedTuple):

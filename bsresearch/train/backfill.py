@@ -60,7 +60,7 @@ def run(
     session = Session(plans, dataset(asked.data), directory, run_directories, strategy, report)
     try:
         stateful = {n for n, m in program.measures(asked).items() if not m.stateless}
-        at_hand = {0, *session.checkpoints.steps()}
+        at_hand = {stored[0].start, *session.checkpoints.steps()}
         can = {name: at & at_hand for name, at in wanted.items() if name not in stateful}
         session.events.evaluate = can.get(EVALUATION, set())
         session.events.snapshots = set()

@@ -9,52 +9,38 @@ import numpy as np
 
 from bsresearch.flat import flatten
 from bsresearch.plan import Plan
+from bsresearch.resolve_branch import plan_of
 from bsresearch.store import paths
 from bsresearch.train import parallel, restore
+from bsresearch.train.state import Origins
 
 PyTree = Any
 
 
-def parent_plan(directory: pathlib.Path) -> Plan:
-    """The plan of a run, from what was written down when its group was made.
-
-    Raises:
-      ValueError: there is no such run.
-    """
-    meta = paths.read_json(directory / 'meta.json')
-    if meta is None or 'group' not in meta:
-        raise ValueError(f'no run in {directory}')
-    stored = paths.read_json(
-        paths.group_dir(directory.parent.parent, directory.parent.name, meta['group']) / 'group.json'
-    )
-    if stored is None:
-        raise ValueError(f'{directory} belongs to group {meta["group"]}, whose group.json is missing; restore it')
-    return Plan.from_json(stored['plans'][meta['index']])
-
-
 def begin(
     fresh: dict[str, PyTree], plans: Sequence[Plan], run_directories: Sequence[pathlib.Path]
-) -> tuple[dict[str, PyTree], PyTree]:
-    """The items at a group's first update, and the initial weights that distances are measured from; replicas stacked.
+) -> tuple[dict[str, PyTree], Origins]:
+    """The items at a group's first update, and the weights that distances are measured from; replicas stacked.
 
     `fresh` itself where the runs are no branches. For each branch lineage.json is written, once.
     """
     if plans[0].parent is None:
-        return fresh, fresh['state'].params
+        return fresh, Origins(fresh['state'].params, fresh['state'].params)
     states, averages, initials = [], [], []
     for r, (plan, folder) in enumerate(zip(plans, run_directories, strict=True)):
         state, average, initial = _one(jax.tree.map(lambda x, r=r: x[r], fresh), plan, folder)
         states.append(state)
         averages.append(average)
         initials.append(initial)
-    return fresh | {'state': parallel.stack(states), 'ema': parallel.stack(averages)}, parallel.stack(initials)
+    state = parallel.stack(states)
+    return fresh | {'state': state, 'ema': parallel.stack(averages)}, Origins(parallel.stack(initials), state.params)
 
 
 def _one(fresh: dict[str, PyTree], plan: Plan, folder: pathlib.Path) -> tuple[PyTree, PyTree, PyTree]:
     """State, average and initial weights of one branch."""
     given: Any = plan.parent
-    directory = pathlib.Path(given['directory'])
-    parent, step, how = parent_plan(directory), given['step'], given['state']
+    directory = folder.parent.parent / given['directory']  # relative to the workdir, or absolute
+    parent, step, how = plan_of(directory), given['step'], given['state']
     workdir = directory.parent.parent
     if parent.id != given['run']:
         raise ValueError(f'{directory} holds run {parent.id}, not the parent {given["run"]} of branch {plan.id}')

@@ -45,27 +45,25 @@ class Measuring:
                 'config.data_residence=device, or switch it off'
             )
 
-    def __call__(
-        self, name: str, t: int, state: Any, initial_params: Any, alive: Sequence[bool]
-    ) -> list[dict[str, Any]]:
+    def __call__(self, name: str, t: int, state: Any, origins: Any, alive: Sequence[bool]) -> list[dict[str, Any]]:
         """One measurement of all replicas; metrics of each, none for one that is not `alive`."""
         start, compiled = time.perf_counter(), self.group.compile_seconds
         quantity = self.measures[name]
         inputs = [self._inputs(name, quantity, plan, t) for plan in self.plans]
         whole = self.feed.data if quantity.whole else None
         if quantity.host:
-            found = self._on_host(name, quantity, state, initial_params, inputs, whole, alive)
+            found = self._on_host(name, quantity, state, origins, inputs, whole, alive)
         else:
             inputs = self.group.put(inputs) if self.group.strategy == 'vmap' else inputs
             fn = functools.partial(program.measure, self.task, quantity)
-            args = (self.states[name], state, initial_params, inputs, whole)
+            args = (self.states[name], state, origins, inputs, whole)
             mapped = (True, True, True, True, False)
             found = self._taken(name, self.group.map(f'measure/{name}', fn, args, mapped, alive=alive))
         self.spent[name]['count'] += 1
         self.spent[name]['seconds'] += time.perf_counter() - start - (self.group.compile_seconds - compiled)
         return found
 
-    def forecast(self, state: Any, initial_params: Any, times: Mapping[str, int], updating: float) -> str:
+    def forecast(self, state: Any, origins: Any, times: Mapping[str, int], updating: float) -> str:
         """What measuring will cost, from making each at θ_0; nothing of that is kept.
 
         Args:
@@ -73,18 +71,18 @@ class Measuring:
         """
         before, parts, total = dict(self.states), [], 0.0
         for name in self.measures:
-            each = self._timed(name, state, initial_params)
+            each = self._timed(name, state, origins)
             if each < QUICK_SECONDS:  # the first time is slower
-                each = self._timed(name, state, initial_params)
+                each = self._timed(name, state, origins)
             total += times[name] * each
             parts.append(f'{name} {times[name]} × {1000 * each:.3g} ms')
         self.states = before
         self.spent = {name: {'count': 0, 'seconds': 0.0} for name in self.measures}
         return f"  measuring: {', '.join(parts)}: about {100 * total / max(updating, 1e-9):.2g} % of the updates' time"
 
-    def _timed(self, name: str, state: Any, initial_params: Any) -> float:
+    def _timed(self, name: str, state: Any, origins: Any) -> float:
         before = self.spent[name]['seconds']
-        self(name, 0, state, initial_params, [True] * len(self.plans))
+        self(name, 0, state, origins, [True] * len(self.plans))
         return self.spent[name]['seconds'] - before
 
     def _inputs(self, name: str, quantity: Measure, plan: Plan, t: int) -> program.MeasureInputs:
@@ -108,13 +106,13 @@ class Measuring:
         return [{} if x is None else jax.tree.map(np.asarray, x[1]) for x in result]
 
     def _on_host(
-        self, name: str, quantity: Measure, state: Any, initial: Any, inputs: Any, whole: Any, alive: Sequence[bool]
+        self, name: str, quantity: Measure, state: Any, origins: Any, inputs: Any, whole: Any, alive: Sequence[bool]
     ) -> list[dict[str, Any]]:
         """One replica after another, the context's functions compiled."""
         put = self.group.strategy == 'vmap'
         split = lambda tree: parallel.unstack(tree, len(self.plans)) if put else tree
         states, result = split(self.states[name]), []
-        for r, (own, params) in enumerate(zip(split(state), split(initial), strict=True)):
+        for r, (own, params) in enumerate(zip(split(state), split(origins), strict=True)):
             if not alive[r]:
                 result.append({})
                 continue
@@ -125,10 +123,10 @@ class Measuring:
         return result
 
     def _compiled(
-        self, name: str, quantity: Measure, state: State, initial: PyTree, inputs: Any, whole: Any
+        self, name: str, quantity: Measure, state: State, origins: PyTree, inputs: Any, whole: Any
     ) -> Context:
         """The context of one replica whose `losses` and `gradient` are compiled programs of the group."""
-        seen = program.context(self.task, quantity, state, initial, inputs, whole)
+        seen = program.context(self.task, quantity, state, origins, inputs, whole)
         losses = functools.partial(program.losses_of, self.task, quantity.statistics)
         mean = lambda params, stats, batch: losses(stats, params, batch).mean()
         call = lambda what, fn, *args: self.group.call(f'measure/{name}/{what}', fn, args)

@@ -14,7 +14,7 @@ from bsresearch.models import layers
 from bsresearch.optim import Hyper
 from bsresearch.plan import Plan
 from bsresearch.train import step as stepping
-from bsresearch.train.state import Array, Average, Batch, Data, Info, Keys, State
+from bsresearch.train.state import Array, Average, Batch, Data, Info, Keys, Origins, State
 
 PyTree = Any
 
@@ -184,12 +184,12 @@ def measure(
     quantity: Measure,
     mstate: PyTree,
     state: State,
-    initial_params: PyTree,
+    origins: Origins,
     inputs: MeasureInputs,
     whole: Data | None,
 ) -> tuple[PyTree, dict[str, jax.Array]]:
     """One measurement at θ_t."""
-    return quantity.update(mstate, context(t, quantity, state, initial_params, inputs, whole))
+    return quantity.update(mstate, context(t, quantity, state, origins, inputs, whole))
 
 
 def losses_of(t: stepping.Task, statistics: str, stats: PyTree, params: PyTree, batch: Data) -> jax.Array:
@@ -203,7 +203,7 @@ def context(
     t: stepping.Task,
     quantity: Measure,
     state: State,
-    initial_params: PyTree,
+    origins: Origins,
     inputs: MeasureInputs,
     whole: Data | None,
 ) -> Context:
@@ -217,7 +217,8 @@ def context(
     return Context(
         step=state.step,
         params=state.params,
-        initial_params=initial_params,
+        initial_params=origins.initial,
+        branch_params=origins.branch,
         batch=inputs.batch,
         gradient=jax.value_and_grad(lambda params, batch: losses(params, batch).mean()),
         hyper=inputs.hyper,

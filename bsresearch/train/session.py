@@ -20,6 +20,7 @@ from bsresearch.train.evaluate import Evaluator
 from bsresearch.train.events import Events
 from bsresearch.train.measuring import Measuring
 from bsresearch.train.record import Clock, Recorder
+from bsresearch.train.state import Origins
 
 PyTree = Any
 
@@ -90,8 +91,8 @@ class Session:
 
     def start(self) -> tuple[int, bool]:
         """Loads the newest whole checkpoint, or makes the initial weights. Returns (t, whether t's events are done)."""
-        items, initial = branching.begin(self._fresh(), self.plans, self._run_directories)
-        self._keep_initial(initial)
+        items, origins = branching.begin(self._fresh(), self.plans, self._run_directories)
+        self._keep_origins(origins)
         found = self.checkpoints.restore_latest(items, self.report.say)
         self._place(found[0] if found else items)
         if found is None:
@@ -129,13 +130,13 @@ class Session:
         begin = self.plans[0].start
         updating = sum(max(0, s.stop - max(s.start, begin)) * pace for s, pace in segments) * len(self.plans)
         times = {name: len(self.events.measure[name]) for name in self.measuring.measures}
-        self.report.say(self.measuring.forecast(self.state, self.initial_params, times, updating))
+        self.report.say(self.measuring.forecast(self.state, self.origins, times, updating))
 
     def load(self, step: int) -> None:
         """The state at a checkpoint (at 0: the initial one), to be looked at and not trained on."""
-        items = self._fresh()
-        self._keep_initial(items['state'].params)
-        if step:
+        items, origins = branching.begin(self._fresh(), self.plans, self._run_directories)
+        self._keep_origins(origins)
+        if step != self.plans[0].start:
             items |= self.checkpoints.restore(step, {name: items[name] for name in ('state', 'ema')})[0]
         self._place(items)
 
@@ -153,14 +154,19 @@ class Session:
         self.ensemble.items = items['ensemble']
         self.measuring.states = {n: put(items[f'measure_{n}']) for n in self.measuring.measures}
 
-    def _keep_initial(self, params: PyTree) -> None:
-        """The initial weights, stored once, apart from the checkpoints that rotate."""
+    def _keep_origins(self, origins: Origins) -> None:
+        """The weights that distances are measured from, stored once, apart from the checkpoints that rotate."""
+        items = {'params': origins.initial} | ({'branch': origins.branch} if self.plans[0].parent is not None else {})
         with Checkpoints(self.directory / 'initial') as store:
             if not store.steps():
-                store.save(0, {'params': params}, {})
+                store.save(0, items, {})
                 store.wait()
-            items, _ = store.restore(0, {'params': params})
-        self.initial_params = self.group.put(parallel.unstack(items['params'], len(self.plans)))
+            items, _ = store.restore(0, items)
+        put = lambda name: self.group.put(parallel.unstack(items[name], len(self.plans)))
+        initial = put('params')
+        branch = put('branch') if 'branch' in items else initial
+        together = self.group.strategy == 'vmap'
+        self.origins = Origins(initial, branch) if together else list(map(Origins, initial, branch))
 
     # --- events at θ_t
 
@@ -179,7 +185,7 @@ class Session:
         with self.clock.phase('measure'):
             for name in self.measuring.measures:
                 if t in self.events.measure[name]:
-                    found = self.measuring(name, t, self.state, self.initial_params, alive)
+                    found = self.measuring(name, t, self.state, self.origins, alive)
                     for row, metrics in zip(rows, found, strict=True):
                         row |= metrics
         for r, row in enumerate(rows):

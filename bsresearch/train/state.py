@@ -21,6 +21,13 @@ class State(NamedTuple):
     opt_state: PyTree
 
 
+class Origins(NamedTuple):
+    """Weights that distances are measured from. initial: θ_0, of a branch's first ancestor. branch: where it began."""
+
+    initial: PyTree
+    branch: PyTree
+
+
 class Average(NamedTuple):
     """Moving averages of weights and model statistics; of θ_0 before the first update. None without averaging."""
 

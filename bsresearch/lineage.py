@@ -1,0 +1,46 @@
+"""The tree of parents and branches in a workdir, with what each branch changed."""
+
+import pathlib
+from typing import Any
+
+from bsresearch.store import paths, records
+
+
+def text(workdir: pathlib.Path) -> str:
+    """One line per run, a branch below its parent.
+
+    Raises:
+      FileNotFoundError: there are no runs.
+    """
+    found: dict[str, Any] = {}
+    for directory in records.run_dirs(workdir):
+        facts = paths.read_json(directory / 'lineage.json')
+        found[directory.name] = (facts, (paths.read_json(directory / 'meta.json') or {}).get('status', 'not started'))
+    below: dict[str | None, list[str]] = {}
+    for run, (facts, _) in found.items():
+        parent = facts['run'] if facts and facts['run'] in found else None
+        below.setdefault(parent, []).append(run)
+    lines: list[str] = []
+
+    def add(run: str, depth: int) -> None:
+        facts, status = found[run]
+        lines.append(f'{"  " * depth}{run}  {status}{_what(facts) if facts else ""}')
+        for child in sorted(below.get(run, []), key=lambda r: (found[r][0]['step'], r)):
+            add(child, depth + 1)
+
+    for run in below.get(None, []):
+        add(run, 0)
+    return '\n'.join(lines)
+
+
+def _what(facts: dict[str, Any]) -> str:
+    """Where it begins, what it changed, what became of the state."""
+    skipped = ('total_examples',)
+    changes = [f'{k} {_cell(a)} → {_cell(b)}' for k, (a, b) in facts['changes'].items() if k not in skipped]
+    other = [f'{part} {policy}' for part, policy in facts['state'].items() if policy != 'keep']
+    said = ', '.join(changes) or 'changes nothing (control)'
+    return f'  of {facts["run"]} at epoch {facts["epoch"]:g}: {said}' + (f'; {", ".join(other)}' if other else '')
+
+
+def _cell(value: Any) -> str:
+    return f'{value:g}' if isinstance(value, float) else str(value)

@@ -1,0 +1,49 @@
+"""Is a large-batch model stuck? Train, then branch at chosen points: one change each, and a control without any.
+
+Source: K. Shen, "Effect of batch size on training dynamics" (2018), the experiment with reloaded weights. At every
+point of `config.branch` each run gets a branch for each of `batch_sizes`, one for each of `learning_rates`, and the
+control; all train `more_epochs` longer. Past the end of the parent's schedule its last value holds.
+"""
+
+from collections.abc import Iterator
+
+from bsresearch import resolve_branch, resolve_recording
+from bsresearch.plan import Plan
+
+
+def check(plans: list[Plan]) -> None:
+    """Refuses what has no branches, before anything is trained.
+
+    Raises:
+      ValueError: no points, or no change; or a branch that cannot be.
+    """
+    for plan in plans:
+        section = plan.recording['branch']
+        if not section['at_epochs'] and not section['at_steps']:
+            raise ValueError('config.study=reload needs config.branch.at_epochs or at_steps, the points to branch from')
+        if not section['batch_sizes'] and not section['learning_rates']:
+            raise ValueError('config.study=reload needs config.branch.batch_sizes or learning_rates: what to change')
+    branches(plans)
+
+
+def branches(plans: list[Plan]) -> list[Plan]:
+    """All branches of the runs: by point, the control first."""
+    found = []
+    for plan in plans:
+        section = plan.recording['branch']
+        state = {part: section[part] for part in resolve_branch.PARTS if section[part] is not None}
+        changes: list[dict[str, object]] = [{}]
+        changes += [{'batch_size': size} for size in section['batch_sizes']]
+        changes += [{'learning_rate': rate} for rate in section['learning_rates']]
+        for step in resolve_recording.branch_points(section, plan.length):
+            until = plan.length.epoch_at(step) + section['more_epochs']
+            for change in changes:
+                own = {**change, 'total_epochs': until}
+                found.append(resolve_branch.branch(plan, f'{plan.study}/{plan.id}', step, own, state))
+    return found
+
+
+def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
+    """The parents, then all branches."""
+    yield plans
+    yield branches(plans)
