@@ -30,7 +30,8 @@ def parse_flags(argv: list[str]) -> list[str]:
     given = [arg.lstrip('-').split('=', 1)[0] for arg in argv]
     if 'branch_from' in given and 'config' not in given:
         # A branch's config is its parent's; the defaults stand in, so that --config.<field>=… can be given.
-        argv = [*argv, f'--config={schema.__file__}']
+        # ml_collections looks for them in sys.argv itself.
+        sys.argv = argv = [argv[0], f'--config={schema.__file__}', *argv[1:]]
     for i, arg in enumerate(argv):
         if arg.startswith(('--config=', '-config=')) and not pathlib.Path(arg.split('=', 1)[1].split(':')[0]).is_file():
             known = ', '.join(sorted(str(p) for p in pathlib.Path('configs').glob('*.py')))

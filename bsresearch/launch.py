@@ -17,7 +17,7 @@ from bsresearch.groups import Group
 from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
 from bsresearch.store import leases, paths
-from bsresearch.train import backfill, loop
+from bsresearch.train import backfill, branching, loop
 from bsresearch.train.session import Session
 
 
@@ -74,6 +74,8 @@ def _train_all(workdir: pathlib.Path, plans: Sequence[Plan], console: Console) -
         _measure_later(workdir, finished, console)
     if not todo:
         return
+    for plan in todo:
+        branching.check(workdir, plan)
     paths.claim_workdir(workdir)
     formed = groups.form(workdir, plans, console.say)
     with signals() as caught:

@@ -2,12 +2,14 @@
 
 import hashlib
 import pathlib
+import shutil
 from typing import Any
 
 import numpy as np
 import pytest
 import toy
 
+from bsresearch import lineage
 from bsresearch.plan import Plan
 from bsresearch.resolve_branch import branch
 from bsresearch.store import paths
@@ -91,3 +93,117 @@ def test_a_branch_of_a_branch_has_the_first_parents_initial_weights(tmp_path: pa
     own = {r['step']: r['distance'] for r in toy.rows(tmp_path, second) if 'distance' in r}
     theirs = {r['step']: r['distance'] for r in toy.rows(tmp_path, run) if 'distance' in r}
     assert own[40] == theirs[40]
+
+
+def test_the_distance_to_the_branch_point_starts_at_zero(tmp_path: pathlib.Path):
+    """While that from θ_0 goes on; a run without a parent measures both from θ_0."""
+    run = parent(tmp_path, measure__branch_distance__every_steps=10)
+    other = branched(tmp_path, run, batch_size=16, measure__branch_distance__every_steps=10)
+    own = {r['step']: r for r in toy.rows(tmp_path, other) if 'branch_distance' in r}
+    theirs = {r['step']: r for r in toy.rows(tmp_path, run) if 'branch_distance' in r}
+    assert own[20]['branch_distance'] == 0
+    assert own[20]['distance'] == toy.rows(tmp_path, other)[0]['distance'] > 0
+    moved = np.sqrt(sum(
+        ((a - b) ** 2).sum()
+        for a, b in zip(
+            (x for layer in toy.final(tmp_path, other).values() for x in layer.values()),
+            (x for layer in toy.checkpoint(tmp_path, run, 20).params.values() for x in layer.values()), strict=True)
+    ))  # fmt: skip
+    assert own[40]['branch_distance'] == pytest.approx(moved, rel=1e-5)
+    assert theirs[40]['branch_distance'] == theirs[40]['distance']
+
+
+def test_branches_of_several_seeds_share_a_group(tmp_path: pathlib.Path):
+    """Replicas of different parents: each begins with its own, under either strategy."""
+    runs = toy.plans(**DENSE, sweep__seed=(0, 1))
+    toy.train(tmp_path, runs)
+    for strategy in ('sequential', 'vmap'):
+        own = [
+            branch(r, f'{r.study}/{r.id}', 20, {'learning_rate': rate, 'strategy': strategy})
+            for r in runs
+            for rate in ((0.05,) if strategy == 'sequential' else (0.07,))
+        ]
+        toy.train(tmp_path, own)
+        metas = [paths.read_json(directory(tmp_path, p) / 'meta.json') for p in own]
+        assert metas[0]['group'] == metas[1]['group']
+        assert metas[0]['strategy'] == strategy
+        for run, null in zip(runs, own, strict=True):
+            if strategy == 'sequential':
+                toy.assert_equal(toy.final(tmp_path, null), toy.final(tmp_path, run))
+            first, whole = toy.rows(tmp_path, null)[0], toy.rows(tmp_path, run)
+            assert first['distance'] > 0
+            assert len({r['distance'] for r in whole if 'distance' in r}) > 1
+
+
+def test_lineage_says_what_changed_and_what_was_kept(tmp_path: pathlib.Path):
+    """Parent, point, the checkpoint's hash, the differing fields, the state's parts; the slots of another optimizer are
+    reset."""
+    run = parent(tmp_path)
+    other = branched(tmp_path, run, optimizer__name='momentum', momentum=0.9, learning_rate=0.01)
+    found = paths.read_json(directory(tmp_path, other) / 'lineage.json')
+    assert (found['run'], found['step'], found['examples']) == (run.id, 20, 160)
+    assert found['changes']['optimizer.name'] == ['sgd', 'momentum']
+    assert found['changes']['learning_rate'] == [0.05, 0.01]
+    assert found['state'] == {'optimizer': 'reset', 'schedule': 'keep', 'average': 'keep', 'initial': 'keep'}
+    assert len(found['checkpoint_sha256']['state']) == 64
+    assert run.id in lineage.text(tmp_path)
+    assert 'optimizer reset' in lineage.text(tmp_path)
+
+
+def test_a_kept_schedule_is_read_where_the_parent_had_seen_as_much(tmp_path: pathlib.Path):
+    """At another batch size by examples; past its end the last value holds; a rebased one begins anew."""
+    run = parent(tmp_path, schedule__name='cosine')
+    rates = toy.dense(tmp_path, run)['learning_rate_used']
+    twice = branch(run, 'x', 20, {'batch_size': 16, 'total_steps': 40})
+    found = twice.table(20, 40).learning_rate
+    assert found[:10].astype(np.float32) == pytest.approx(rates[20::2])
+    assert found[10:].astype(np.float32) == pytest.approx(rates[-1])
+    again = branch(run, 'x', 20, {'total_steps': 60}, {'schedule': 'rebase'})
+    assert again.table(20, 60).learning_rate.astype(np.float32) == pytest.approx(rates)
+
+
+def test_a_stopped_branch_goes_on_as_itself(tmp_path: pathlib.Path):
+    """Even if its parent is gone by then; the same as never stopped."""
+    run = parent(tmp_path / 'a')
+    other = branch(run, f'{run.study}/{run.id}', 20, {'learning_rate': 0.2})
+    toy.train(tmp_path / 'a', [other])
+    shutil.copytree(tmp_path / 'a', tmp_path / 'b')
+    folder = directory(tmp_path / 'b', other)
+    group = paths.group_dir(tmp_path / 'b', other.study, paths.read_json(folder / 'meta.json')['group'])
+    shutil.rmtree(group / 'checkpoints' / '40')
+    paths.write_json(folder / 'meta.json', paths.read_json(folder / 'meta.json') | {'status': 'running'})
+    toy.train(tmp_path / 'b', [other])
+    toy.assert_equal(toy.final(tmp_path / 'b', other), toy.final(tmp_path / 'a', other))
+    assert toy.rows(tmp_path / 'b', other) == toy.rows(tmp_path / 'a', other)
+
+
+@pytest.mark.parametrize(
+    ('step', 'changes', 'state', 'message'),
+    [
+        (99, {}, {}, 'has updates 0 to 40; there is no point at update 99'),
+        (20, {'total_steps': 20}, {}, 'would end where it begins'),
+        (20, {}, {'optimiser': 'keep'}, "did you mean 'optimizer'"),
+        (20, {}, {'schedule': 'reset'}, 'keep'),
+        (20, {'optimizer.name': 'adam'}, {'optimizer': 'keep'}, 'cannot keep the slots'),
+    ],
+)
+def test_what_is_no_branch_is_refused(step: int, changes: Any, state: Any, message: str):
+    """Before anything is written."""
+    (run,) = toy.plans(**DENSE)
+    with pytest.raises(ValueError, match=message):
+        branch(run, 'x', step, changes, state)
+
+
+def test_a_missing_point_or_another_network_writes_nothing(tmp_path: pathlib.Path):
+    """Points that are there are listed; arrays that differ are named."""
+    run = parent(tmp_path)
+    before = digests(tmp_path)
+    for step, changes, message in (
+        (13, {}, r'no checkpoint at update 13 .*there are: 0 .*20 .*40'),
+        (20, {'model.widths': (8,)}, r"\['dense_0'\]\['bias'\]: parent float32\[16\], branch float32\[8\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            toy.train(tmp_path, [branch(run, f'{run.study}/{run.id}', step, changes)])
+    with pytest.raises(ValueError, match='no run in'):
+        toy.train(tmp_path, [branch(run, 'train/nowhere', 20, {})])
+    assert digests(tmp_path) == before

@@ -17,6 +17,19 @@ from bsresearch.train.state import Origins
 PyTree = Any
 
 
+def check(workdir: pathlib.Path, plan: Plan) -> None:
+    """Raises ValueError for a branch that cannot begin: no parent, no such point, a network of other shapes.
+
+    Nothing is written, nothing of the checkpoint's content is read.
+    """
+    if plan.parent is None:
+        return
+    directory = workdir / plan.parent['directory']
+    parent = plan_of(directory)
+    restore.check(directory.parent.parent, parent, plan.parent['step'])
+    restore.check_fits(restore.shapes(plan), restore.shapes(parent), plan.id, parent.id)
+
+
 def begin(
     fresh: dict[str, PyTree], plans: Sequence[Plan], run_directories: Sequence[pathlib.Path]
 ) -> tuple[dict[str, PyTree], Origins]:

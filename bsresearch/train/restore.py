@@ -9,7 +9,7 @@ import numpy as np
 
 from bsresearch.plan import Plan
 from bsresearch.store import paths
-from bsresearch.store.checkpoints import Checkpoints, layout
+from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.train import parallel, program
 from bsresearch.train.state import State
 
@@ -41,6 +41,12 @@ def check(workdir: pathlib.Path, plan: Plan, step: int) -> None:
             f'run {plan.id} has no checkpoint at update {step} (epoch {plan.length.epoch_at(step):.4g}); there are: '
             f'{at}. Ask for one of these, or train it in another workdir with config.keep naming the point'
         )
+
+
+def shapes(plan: Plan) -> Any:
+    """The weights' shapes and dtypes."""
+    task = program.task(plan, 1.0, parallel.platform())
+    return jax.eval_shape(functools.partial(program.initial, task, plan)).params
 
 
 def items(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[dict[str, Any], dict[str, str]]:
@@ -82,9 +88,13 @@ def initial(workdir: pathlib.Path, plan: Plan) -> Any:
     return jax.tree.map(lambda x: x[meta['index']], found['params'])
 
 
+def _leaves(tree: Any) -> dict[str, Any]:
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
 def check_fits(wanted: Any, found: Any, branch: str, parent: str) -> None:
     """Raises ValueError unless two trees have the same arrays; those that differ are named."""
-    want, have = layout(wanted), layout(found)
+    want, have = ({k: f'{x.dtype}{list(x.shape)}' for k, x in _leaves(tree).items()} for tree in (wanted, found))
     differ = sorted(k for k in want.keys() | have.keys() if want.get(k) != have.get(k))
     if differ:
         shown = '; '.join(f'{k}: parent {have.get(k)}, branch {want.get(k)}' for k in differ[:4])
