@@ -251,7 +251,7 @@ def test_bad_settings_are_refused_before_anything_is_written(settings: dict[str,
         plan(probe=settings)
 
 
-def test_batch_norm_groups_must_fit():
+def test_batch_sizes_that_split_batch_norm_groups_are_refused():
     """A batch of the walk is a whole number of batch-norm groups."""
     model = {'name': 'mlp', 'widths': (8,), 'batch_norm': True}
     with pytest.raises(ValueError, match='1 is not a whole number of batch-norm groups of 8'):

@@ -115,7 +115,8 @@ def build(
     tolerance: float = 1e-3,
     stability_limit: str = 'momentum',
 ) -> Measure:
-    """The measurement.
+    """The measurement: `hessian_eigenvalue/<i>`, `hessian_residual` of them all relative to the largest eigenvalue,
+    `hessian_products` made, `stability_limit`.
 
     Args:
       number: of eigenvalues, the largest.
