@@ -102,7 +102,7 @@ def test_what_has_not_converged_says_so():
         ([3], 1, [3]),
     ],
 )
-def test_few_distinct_eigenvalues_are_found_and_stop_the_search(diagonal: list[float], number: int, expected: list[float]):
+def test_few_distinct_eigenvalues_are_found(diagonal: list[float], number: int, expected: list[float]):
     """Closed form, float32: few distinct eigenvalues leave nothing to divide by; the largest by value."""
     matrix = jnp.diag(jnp.array(diagonal, jnp.float32))
     rotation, _ = jnp.linalg.qr(jax.random.normal(jax.random.key(3), matrix.shape))

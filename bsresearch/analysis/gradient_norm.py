@@ -1,8 +1,9 @@
 """Gradient norm against batch size from probes (probes/gradient_norm.py): spread, laws, prediction, identities.
 
 Laws are fitted to the mean over trials of squared norms by least squares, every batch size counting the same:
-a + b/B (sampling noise: McCandlish et al. 2018), a + b·B and a + b·√B (said and read of Shen's walking norms). Their
-intervals are percentiles of a bootstrap over trials, which draws a trial with all its batch sizes.
+a + b/B (sampling noise; McCandlish et al. 2018, arXiv:1812.06162, appendix A.1), a + b·B and a + b·√B (readings of the
+walking norm in Shen 2018). Their intervals are percentiles of a bootstrap over trials, which draws a trial with all its
+batch sizes.
 """
 
 import math
@@ -21,10 +22,15 @@ RESAMPLES = 1000
 
 
 class Found(NamedTuple):
-    """One probe: norms of `statistic` are (trials, batch sizes).
+    """One probe.
 
-    gradient_square, trace: ‖∇L‖² and tr Σ (N in the denominator) of the training set of `population` examples, NaN
-    where they were not made. counts, edges: of the walking gradient's entries (probes/walk.py).
+    id: its own. run, step, epoch: the checkpoint it was made at. learning_rate: η of the walk. parameters: the patterns
+    of P. samples: n, examples per trial.
+    norms: statistic → (trials, batch sizes).
+    fourth, largest: (trials, batch sizes) Σ x⁴ and max |x| of the walking gradient's entries x; counts: (batch sizes,
+    2 × bins) over all trials; edges: (bins + 1,) of |x| (probes/walk.py).
+    gradient_square, trace: ‖∇L‖² and tr Σ over P (N in the denominator) of the training set of `population` examples,
+    NaN where they were not made.
     """
 
     id: str
@@ -114,6 +120,7 @@ def table(found: list[Found]) -> pd.DataFrame:
 
 
 def _spread(x: np.ndarray) -> dict[str, float]:
+    """Of one statistic at one batch size, (trials,); std with R − 1, sem = std/√R; all NaN if a norm is not finite."""
     names = [f'q{round(100 * q):02d}' for q in QUANTILES]
     if not np.isfinite(x).all():
         return dict.fromkeys(('mean', 'std', 'cv', 'sem', 'rms', *names), np.nan)

@@ -23,7 +23,12 @@ class Measuring:
     """The measurements that a group makes; `states` are theirs, as the group's strategy holds them.
 
     Args:
+      plans: of the group's replicas, in order.
       measures: those that are made, by name.
+      task: step.Task of the group. chunks: what its examples are gathered with. group: how it maps its replicas.
+
+    Raises:
+      ValueError: one reads the whole training set, which is not on the device.
     """
 
     def __init__(
