@@ -9,7 +9,7 @@
 
 Prints the laws fitted to the mean squares. `--linear`: batch sizes on a linear axis, as in Shen's figures. Reads
 records only. Writes .pdf, .png and .csv (the plotted numbers) into <workdir>/figures; the η of the walk is in the file
-names where there are several. Time: seconds.
+names where there are several, a number where other settings differ. Time: seconds.
 """
 
 import itertools
@@ -41,12 +41,11 @@ def define_flags() -> None:
 def notes(found: list[Found]) -> list[str]:
     """What holds for a whole figure."""
     f = found[0]
-    trials = sorted({len(x.norms['walking']) for x in found})
     return [
         f'parameters: {f.parameters}',
         f'η of the walk = {f.learning_rate:g}',
-        f'{"–".join(map(str, trials))} trials of {f.samples} examples {"with" if f.with_replacement else "without"} '
-        'replacement, the same for every B',
+        f'{len(f.norms["walking"])} trials of {f.samples} examples {"with" if f.with_replacement else "without"} '
+        f'replacement (seed {f.seed}), the same for every B',
         f'run {f.run}',
     ]
 
@@ -143,7 +142,7 @@ def draw(workdir: pathlib.Path, linear: bool, out: pathlib.Path) -> tuple[list[p
       FileNotFoundError: no finished probes.
     """
     found, files = gradient_norm.load(workdir), []
-    by = lambda f: (f.run, f.parameters, f.samples, f.with_replacement, len(f.norms['walking']), f.learning_rate)
+    by = lambda f: (f.run, f.settings, f.learning_rate)
     groups = [list(group) for _, group in itertools.groupby(sorted(found, key=by), key=by)]
     for number, group in enumerate(groups):
         rates = len({by(g[0])[-1] for g in groups}) == len(groups)

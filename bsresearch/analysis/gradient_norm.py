@@ -5,6 +5,7 @@ a + b/B (sampling noise: McCandlish et al. 2018), a + b·B and a + b·√B (said
 intervals are percentiles of a bootstrap over trials, which draws a trial with all its batch sizes.
 """
 
+import json
 import math
 import pathlib
 from typing import NamedTuple
@@ -23,6 +24,7 @@ RESAMPLES = 1000
 class Found(NamedTuple):
     """One probe: norms of `statistic` are (trials, batch sizes).
 
+    seed: of the draws. settings: all that probes of one comparison have in common, canonical.
     gradient_square, trace: ‖∇L‖² and tr Σ (N in the denominator) of the training set of `population` examples, NaN
     where they were not made. counts, edges: of the walking gradient's entries (probes/walk.py).
     """
@@ -34,6 +36,8 @@ class Found(NamedTuple):
     learning_rate: float
     parameters: str
     with_replacement: bool
+    seed: int
+    settings: str
     samples: int
     batch_sizes: np.ndarray
     norms: dict[str, np.ndarray]
@@ -72,6 +76,8 @@ def load(workdir: str | pathlib.Path) -> list[Found]:
                 learning_rate=probe['learning_rate'],
                 parameters=', '.join(own['parameters']),
                 with_replacement=own['with_replacement'],
+                seed=own['seed'],
+                settings=json.dumps(probe['meta']['identity']['probe'], sort_keys=True),
                 samples=int(arrays['samples']),
                 batch_sizes=arrays['batch_sizes'],
                 norms=norms,
@@ -236,7 +242,7 @@ def text(found: list[Found]) -> str:
             'predicted': rows['single_rms_predicted'], 'displacement': rows['displacement_mean'],
         }  # fmt: skip
         trials, bad = len(f.norms['walking']), int(rows['non_finite'].sum())
-        head = f'run {f.run}, {f.title}, {f.parameters}: {trials} trials of {f.samples} examples'
+        head = f'run {f.run}, {f.title}, {f.parameters}: {trials} trials of {f.samples} examples, drawn by seed {f.seed}'
         head += '; one trial: no spread, no interval' if trials == 1 else ''
         head += f'; {bad} norms are not finite: their means are not given' if bad else ''
         body = pd.DataFrame(columns).to_string(index=False, float_format='{:.4g}'.format, na_rep='–')
