@@ -154,8 +154,9 @@ def _make(
     _save(folder / 'arrays' / name, kind.finish(place, blocks))
     facts = {'status': 'done', 'seconds': net(), 'ended': time.time(), 'arrays': f'arrays/{name}'}
     meta.update(folder, facts)
-    for b in range(kind.blocks):
-        _block_file(folder, b).unlink()
+    # Also halves of blocks that a kill left behind.
+    for part in (folder / 'arrays').glob('*block-*'):
+        part.unlink()
     console.say(f'  finished after {clock(net())}')
 
 
