@@ -242,7 +242,7 @@ def text(found: list[Found]) -> str:
             'predicted': rows['single_rms_predicted'], 'displacement': rows['displacement_mean'],
         }  # fmt: skip
         trials, bad = len(f.norms['walking']), int(rows['non_finite'].sum())
-        head = f'run {f.run}, {f.title}, {f.parameters}: {trials} trials of {f.samples} examples, drawn by seed {f.seed}'
+        head = f'run {f.run}, {f.title}, {f.parameters}: {trials} trials of {f.samples} examples (seed {f.seed})'
         head += '; one trial: no spread, no interval' if trials == 1 else ''
         head += f'; {bad} norms are not finite: their means are not given' if bad else ''
         body = pd.DataFrame(columns).to_string(index=False, float_format='{:.4g}'.format, na_rep='–')
