@@ -47,7 +47,9 @@ def parse_flags(argv: list[str]) -> list[str]:
     except flags.Error as e:
         sys.exit(usage(str(e)))
     except (AttributeError, KeyError, TypeError, ValueError) as e:
-        sys.exit(usage(f'bad config file or --config override: {str(e).strip().splitlines()[-1]}'))
+        # A KeyError's own text is quoted, its line breaks too.
+        told = str(e.args[0] if isinstance(e, KeyError) and e.args else e)
+        sys.exit(usage(f'bad config file or --config override: {told.strip().splitlines()[-1]}'))
 
 
 def declared(flag: Any) -> tuple[dict[str, Any], dict[str, Any]]:

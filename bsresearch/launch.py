@@ -67,6 +67,7 @@ def launch(workdir: pathlib.Path, stage: Sequence[Plan] | Sequence[Probe], conso
 
 
 def _train_all(workdir: pathlib.Path, plans: Sequence[Plan], console: Console) -> None:
+    """The runs of a stage that are not finished, group by group."""
     todo = groups.unfinished(workdir, plans)
     finished = [p for p in plans if p not in todo]
     if finished:

@@ -52,16 +52,13 @@ def launch(workdir: pathlib.Path, probes: Sequence[Probe], console: Console, cau
     """Takes probes to their end, or until a signal is `caught`; the block in hand is finished first.
 
     Raises:
-      ValueError: a run has no checkpoint at a point, or it diverged before.
+      ValueError: a run has no checkpoint at a point. restore.Diverged: all the runs diverged before.
       leases.Owned: another live process makes one of the probes.
     """
     todo = [p for p in probes if (paths.read_json(directory(workdir, p) / 'meta.json') or {}).get('status') != 'done']
     if len(todo) < len(probes):
         console.say(f'{len(probes) - len(todo)} of {len(probes)} probes are finished already and are left alone')
-    # All points are looked for before the first block is made.
-    for probe in todo:
-        for plan, step in probe.points:
-            restore.check(workdir, plan, step)
+    todo = _with_weights(workdir, todo, console)
     benches: dict[str, Bench] = {}
     for number, probe in enumerate(todo, 1):
         if caught:
@@ -75,6 +72,23 @@ def launch(workdir: pathlib.Path, probes: Sequence[Probe], console: Console, cau
         folder.mkdir(parents=True, exist_ok=True)
         with leases.Lease(folder):
             _make(workdir, probe, benches[key], console, caught, f'probe {number}/{len(todo)}: {_title(probe)}')
+
+
+def _with_weights(workdir: pathlib.Path, probes: Sequence[Probe], console: Console) -> list[Probe]:
+    """The probes whose points are all there; those of diverged runs are told of and left out, unless all are."""
+    there, gone = [], []
+    for probe in probes:
+        try:
+            for plan, step in probe.points:
+                restore.check(workdir, plan, step)
+            there.append(probe)
+        except restore.Diverged as e:
+            gone.append(e)
+    if gone and not there:
+        raise gone[0]
+    for e in gone:
+        console.say(f'{e}; it is not probed there')
+    return there
 
 
 def _title(probe: Probe) -> str:
@@ -140,8 +154,9 @@ def _make(
     _save(folder / 'arrays' / name, kind.finish(place, blocks))
     facts = {'status': 'done', 'seconds': net(), 'ended': time.time(), 'arrays': f'arrays/{name}'}
     meta.update(folder, facts)
-    for b in range(kind.blocks):
-        _block_file(folder, b).unlink()
+    # Also halves of blocks that a kill left behind.
+    for part in (folder / 'arrays').glob('*block-*'):
+        part.unlink()
     console.say(f'  finished after {clock(net())}')
 
 

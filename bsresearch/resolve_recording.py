@@ -55,7 +55,16 @@ def resolve(
     ghost: int | None,
     params: Any,
 ) -> dict[str, Any]:
-    """The recording sections, checked against the run's length."""
+    """The recording sections, checked against the run.
+
+    Args:
+      c: the completed config.
+      optimizer: its name. ghost: examples of a batch-norm group, None without batch norm.
+      params: shapes of the weights.
+
+    Raises:
+      ValueError: an unknown field, points outside the run, or a measurement or a probe that this run cannot have.
+    """
     for field in ('record', 'norms', 'evaluate', 'checkpoint', 'keep'):
         when.points(c[field], length, f'config.{field}')
     c = {**c, 'measure': presets.apply(c['measure_preset'], c['measure'], bool(ghost))}

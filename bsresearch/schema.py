@@ -133,8 +133,8 @@ def defaults() -> Any:
     # --- what is recorded
     c.record = when(log_spaced=1000)  # loss and hyperparameters of an update
     c.record.dense = False  # every update's, as binary arrays
-    c.norms = when(log_spaced=50)  # gradient norm, before and after clipping, and update norm; they cost passes
-    c.norms.update = True  # without it, the gradient's norm is nearly free at B = 1 for dense nets
+    c.norms = when(log_spaced=50)  # gradient norm before and after clipping, ‖Δθ‖: a pass over the weights each
+    c.norms.update = True  # ‖Δθ‖ among them; without it norms are nearly free at B = 1 for dense nets
     c.norms.dense = False  # every update's, as binary arrays
     c.evaluate = when(every_epochs=1.0)  # the full training, validation and test sets
     c.evaluate.batch_size = config_dict.placeholder(int)  # examples per forward call; None: chosen by the engine
@@ -144,8 +144,9 @@ def defaults() -> Any:
     c.keep = when()  # checkpoints that are never removed; the last one always is
     # Every file of bsresearch/measure, off; its own fields (`per_layer`, `batch_size`, …) may stand beside the points.
     c.measure = ConfigDict({name: when() for name in lookup.members('bsresearch.measure', 'build')})
-    c.measure_preset = 'none'  # none | economy | standard | full: those of the set, every epoch (measure/presets.py)
-    # What is made at points of a run apart from its training (probes/); its own fields stand beside the points.
+    c.measure_preset = 'none'  # none | economy | standard | full: switches sets of them on, every epoch
+    # A file of bsresearch/probes, made at points of a run (its end if none are given) once it is trained; its own
+    # fields (`trials`, `batch_sizes`, …) stand beside the points.
     c.probe = ConfigDict(dict(name='none', at_steps=(), at_epochs=()))
     # Branches of every run at these points, for config.study=reload; None: the part's default (resolve_branch.py).
     c.branch = ConfigDict(

@@ -9,7 +9,7 @@
 
 Prints the laws fitted to the mean squares. `--linear`: batch sizes on a linear axis, as in Shen's figures. Reads
 records only. Writes .pdf, .png and .csv (the plotted numbers) into <workdir>/figures; the η of the walk is in the file
-names where there are several. Time: seconds.
+names where there are several, a number where other settings differ. Time: seconds.
 """
 
 import itertools
@@ -41,12 +41,11 @@ def define_flags() -> None:
 def notes(found: list[Found]) -> list[str]:
     """What holds for a whole figure."""
     f = found[0]
-    trials = sorted({len(x.norms['walking']) for x in found})
     return [
         f'parameters: {f.parameters}',
         f'η of the walk = {f.learning_rate:g}',
-        f'{"–".join(map(str, trials))} trials of {f.samples} examples {"with" if f.with_replacement else "without"} '
-        'replacement, the same for every B',
+        f'{len(f.norms["walking"])} trials of {f.samples} examples {"with" if f.with_replacement else "without"} '
+        f'replacement (seed {f.seed}), the same for every B',
         f'run {f.run}',
     ]
 
@@ -65,16 +64,15 @@ def means(found: list[Found], linear: bool, out: pathlib.Path, suffix: str) -> l
                 if name == 'single':
                     ax.plot(x, mine['single_rms_predicted'], color='0.2', linestyle='--', linewidth=0.8)
             if name in ('single', 'displacement'):
-                plotting.y_axis(ax, label, pd.DataFrame({'mean': table[f'{name}_mean']}), 'log', None)
+                limits = table[f'{name}_{"rms" if name == "single" else "mean"}']
+                plotting.y_axis(ax, label, pd.DataFrame({'mean': limits}), 'log', None)
             else:
                 ax.set_ylim(bottom=0)
             plotting.batch_axis(ax, table['batch_size'].to_numpy(), linear)
         axes[-1][0].set_xlabel('batch size B')
         fig.align_ylabels()
         names = dict(zip([f.title for f in found], colors, strict=True))
-        plotting.list_below(
-            fig, names | {'single-batch: root mean square; dashed: √(‖∇L‖² + tr Σ/B), not fitted': '0.2'}
-        )
+        plotting.list_below(fig, names | {'single-batch: r.m.s.; dashed: √(‖∇L‖² + tr Σ/B), no fit': '0.2'})
         return plotting.save(fig, table, out, f'fig_gradient_norm{suffix}')
 
 
@@ -143,7 +141,7 @@ def draw(workdir: pathlib.Path, linear: bool, out: pathlib.Path) -> tuple[list[p
       FileNotFoundError: no finished probes.
     """
     found, files = gradient_norm.load(workdir), []
-    by = lambda f: (f.run, f.parameters, f.samples, f.with_replacement, len(f.norms['walking']), f.learning_rate)
+    by = lambda f: (f.run, f.settings, f.learning_rate)
     groups = [list(group) for _, group in itertools.groupby(sorted(found, key=by), key=by)]
     for number, group in enumerate(groups):
         rates = len({by(g[0])[-1] for g in groups}) == len(groups)

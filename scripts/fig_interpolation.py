@@ -13,7 +13,7 @@ from absl import flags
 from bsresearch import plotting
 from bsresearch.analysis import command, interpolation
 
-PANELS = {'loss': 'loss', 'accuracy': 'accuracy'}
+PANELS = ('loss', 'accuracy')
 STYLES: dict[str, plotting.LineStyle] = {'train': '-', 'test': '--'}
 
 
@@ -36,9 +36,9 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], 
     n = int(table['n'].max())
     notes = ['α = 0: smaller batch, α = 1: larger', f'{n} pair{"s" * (n > 1)}' + ('; bands: 95 % interval' * (n > 1))]
     with plotting.figure(len(PANELS), len(paths), notes) as (fig, axes):
-        for (panel, label), row in zip(PANELS.items(), axes, strict=True):
+        for panel, row in zip(PANELS, axes, strict=True):
             mine = table[table['metric'].str.endswith(panel)]
-            plotting.y_axis(row[0], label, mine, 'log' if panel == 'loss' else 'linear', None)
+            plotting.y_axis(row[0], panel, mine, 'log' if panel == 'loss' else 'linear', None)
             for path, ax in zip(paths, row, strict=True):
                 for split, style in STYLES.items():
                     points = mine[(mine['path'] == path) & (mine['metric'] == f'{split}_{panel}')]

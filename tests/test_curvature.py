@@ -12,7 +12,7 @@ import toy
 from jax.flatten_util import ravel_pytree
 
 from bsresearch import models, resolve
-from bsresearch.measure import Context, hessian_eigenvalues, hessian_trace, hessian_vector
+from bsresearch.measure import Context, dot, hessian_eigenvalues, hessian_trace, hessian_vector
 from bsresearch.optim import Hyper, momentum, sgd
 from bsresearch.train import program
 
@@ -52,7 +52,7 @@ def test_products_are_the_dense_hessian_times_the_vector(size: int):
         found = jax.jit(lambda v: hessian_vector.product(context, context.batch, size)(v))(unravel(vector))
         expected = dense @ np.asarray(vector)
         assert np.linalg.norm(ravel_pytree(found)[0] - expected) < 1e-5 * np.linalg.norm(expected)
-        assert float(hessian_vector.dot(unravel(vector), found)) == pytest.approx(float(vector @ expected), rel=1e-9)
+        assert float(dot(unravel(vector), found)) == pytest.approx(float(vector @ expected), rel=1e-9)
 
 
 @pytest.mark.parametrize('batch_size', [COUNT, 0])
@@ -102,7 +102,7 @@ def test_what_has_not_converged_says_so():
         ([3], 1, [3]),
     ],
 )
-def test_spaces_that_are_exhausted(diagonal: list[float], number: int, expected: list[float]):
+def test_few_distinct_eigenvalues_are_found(diagonal: list[float], number: int, expected: list[float]):
     """Closed form, float32: few distinct eigenvalues leave nothing to divide by; the largest by value."""
     matrix = jnp.diag(jnp.array(diagonal, jnp.float32))
     rotation, _ = jnp.linalg.qr(jax.random.normal(jax.random.key(3), matrix.shape))

@@ -58,11 +58,11 @@ def draw(trials: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 def test_numerator_and_denominator_are_unbiased():
     """Monte Carlo: tr(HΣ) and GᵀHG within 3 computed standard errors over 60,000 trials; some are negative."""
     found = measured(*draw(60000))
-    for name, truth in (('trace', np.trace(HESSIAN @ COVARIANCE)), ('slope', MEAN @ HESSIAN @ MEAN)):
+    for name, truth in (('trace', np.trace(HESSIAN @ COVARIANCE)), ('gradient_curvature', MEAN @ HESSIAN @ MEAN)):
         x = found[f'curvature_noise_{name}']
         assert abs(x.mean() - truth) < 3 * x.std(ddof=1) / np.sqrt(len(x)), name
         assert x.std(ddof=1) / np.sqrt(len(x)) < 0.1 * abs(truth)
-    assert 0.05 < (found['curvature_noise_slope'] < 0).mean() < 0.95
+    assert 0.05 < (found['curvature_noise_gradient_curvature'] < 0).mean() < 0.95
 
 
 def test_a_measurement_is_its_brute_force():
@@ -73,7 +73,7 @@ def test_a_measurement_is_its_brute_force():
     for size in (1, 4, 100):
         found = measured(inputs, labels, micro_batch_size=size)
         assert found['curvature_noise_trace'][0] == pytest.approx(N / 2 * (a - b) @ h @ (a - b), rel=1e-9)
-        assert found['curvature_noise_slope'][0] == pytest.approx(a @ h @ b, rel=1e-9)
+        assert found['curvature_noise_gradient_curvature'][0] == pytest.approx(a @ h @ b, rel=1e-9)
 
 
 def test_averages_are_debiased_and_divided_last():
@@ -88,16 +88,16 @@ def test_averages_are_debiased_and_divided_last():
         for x, y in zip(*draw(12, seed=3), strict=True):
             state, row = update(state, jnp.asarray(x), jnp.asarray(y))
             rows.append({k: float(v) for k, v in row.items()})
-    slopes, traces = (np.array([r[f'curvature_noise_{q}'] for r in rows]) for q in ('slope', 'trace'))
+    curvatures, traces = (np.array([r[f'curvature_noise_{q}'] for r in rows]) for q in ('gradient_curvature', 'trace'))
     for n in range(1, 13):
         weights = 0.5 ** (np.arange(n)[::-1] / 3)
-        expected = (weights * traces[:n]).sum() / (weights * slopes[:n]).sum()
+        expected = (weights * traces[:n]).sum() / (weights * curvatures[:n]).sum()
         last = rows[n - 1]
         assert last['curvature_noise_scale'] == pytest.approx(expected, rel=1e-3)
-        for name, values in (('slope', slopes), ('trace', traces)):
+        for name, values in (('gradient_curvature', curvatures), ('trace', traces)):
             average = (weights * values[:n]).sum() / weights.sum()
             assert last[f'curvature_noise_{name}_average'] == pytest.approx(average, rel=1e-4)
-        assert last['curvature_noise_negative_fraction'] == pytest.approx((slopes[:n] < 0).mean())
+        assert last['curvature_noise_negative_fraction'] == pytest.approx((curvatures[:n] < 0).mean())
     assert 0 < rows[-1]['curvature_noise_negative_fraction'] < 1
 
 
@@ -105,7 +105,7 @@ def test_with_an_isotropic_hessian_it_is_the_simple_noise_scale(monkeypatch: pyt
     """Identity: H = hI cancels from the ratio of means, tr Σ/|G|² within 3 standard errors by the delta method."""
     monkeypatch.setitem(globals(), 'hessian', 3.0 * np.eye(DIMENSION))
     found = measured(*draw(20000))
-    top, bottom = found['curvature_noise_trace'], found['curvature_noise_slope']
+    top, bottom = found['curvature_noise_trace'], found['curvature_noise_gradient_curvature']
     ratio, truth = top.mean() / bottom.mean(), np.trace(COVARIANCE) / (MEAN @ MEAN)
     error = (top - ratio * bottom).std(ddof=1) / bottom.mean() / np.sqrt(len(top))
     assert abs(ratio - truth) < 3 * error < 0.3 * truth

@@ -94,7 +94,7 @@ def run_net(kind: str) -> Any:
     return losses, params, x
 
 
-def test_a_layer_without_a_bias():
+def test_a_layer_without_a_bias_has_no_ones():
     losses, params, x = run_net('bare')
     found = dense_norms.example_squares(dense_norms.of_losses(losses, params, x))
     np.testing.assert_allclose(found['dense'], moments.moments(losses, params, x).square_norms['dense'], rtol=1e-5)

@@ -54,6 +54,19 @@ def test_rates_have_figures_of_their_own(tmp_path: pathlib.Path):
     assert {f.stem for f in files} == {f'{n}_{rate}' for n in FIGURES for rate in ('0.01', '0.1')}
 
 
+def test_probes_that_differ_in_their_settings_are_drawn_apart(tmp_path: pathlib.Path):
+    """Other draws, other batch sizes: of one point there is one line in a figure."""
+    for other in ({}, {'seed': 1}, {'batch_sizes': (2, 8)}):
+        probed(tmp_path, **other)
+    files, text = fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
+    tables = [pd.read_csv(f) for f in files if f.suffix == '.csv' and f.stem[-1].isdigit()]
+    assert len(tables) == 9
+    for table in tables[::3]:
+        assert not table.duplicated(['epoch', 'batch_size']).any()
+    assert sorted(len(t) for t in tables[::3]) == [4, 6, 6]
+    assert text.count('seed 1') == 2
+
+
 def test_one_trial_is_drawn_without_bars(tmp_path: pathlib.Path):
     """And nothing warns."""
     probed(tmp_path, trials=1)

@@ -37,6 +37,14 @@ def test_a_ratio_without_a_sign_has_no_upper_bound():
     assert np.isnan(noise_scale.ratio(np.ones(7), np.ones(7)).low)
 
 
+def test_a_ratio_of_negative_denominators_has_no_bounds():
+    """Neither is infinite: every resample is."""
+    found = noise_scale.ratio(np.ones(30), np.full(30, -1.0))
+    assert found.value == -1
+    assert np.isnan(found.low)
+    assert np.isnan(found.high)
+
+
 def write(workdir: pathlib.Path) -> None:
     for size in (16, 32):
         values = {

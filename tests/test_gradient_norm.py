@@ -170,8 +170,9 @@ def test_a_stopped_probe_goes_on_and_gives_the_same(tmp_path: pathlib.Path):
     stored = list((folder / 'arrays').glob('block-*.npz'))
     assert len(stored) == 1
     first = dict(np.load(stored[0]))
+    (folder / 'arrays' / '.block-000001.npz.7.tmp').write_bytes(b'half')
     probing.launch(tmp_path / 'b', [probe], toy.Quiet(), [])
-    assert not list((folder / 'arrays').glob('block-*'))
+    assert [p.name for p in (folder / 'arrays').iterdir()] == ['gradient_norm-20.npz']
     (again,) = gradient_norm.load(tmp_path / 'b')
     toy.assert_equal(again.norms, whole.norms)
     toy.assert_equal(first['walking'], whole.norms['walking'][:10].astype(np.float32))
@@ -251,7 +252,7 @@ def test_bad_settings_are_refused_before_anything_is_written(settings: dict[str,
         plan(probe=settings)
 
 
-def test_batch_norm_groups_must_fit():
+def test_batch_sizes_that_split_batch_norm_groups_are_refused():
     """A batch of the walk is a whole number of batch-norm groups."""
     model = {'name': 'mlp', 'widths': (8,), 'batch_norm': True}
     with pytest.raises(ValueError, match='1 is not a whole number of batch-norm groups of 8'):
@@ -268,6 +269,30 @@ def test_a_checkpoint_that_is_not_there_is_named(tmp_path: pathlib.Path):
     with pytest.raises(ValueError, match=r'no checkpoint at update 13 .*there are: 0 .*40 '):
         launch.launch(tmp_path, study.probes(asked), toy.Quiet())
     assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_a_diverged_run_is_told_of_and_the_others_are_probed(tmp_path: pathlib.Path):
+    """Only where no run has weights is it an error."""
+    mlp = {'model': {'name': 'mlp', 'widths': (8,)}}
+    stable, lost = plan(), plan(learning_rate=1e25, **mlp)
+    for stage in ([stable, lost], study.probes(stable) + study.probes(lost)):
+        console = toy.Quiet()
+        launch.launch(tmp_path, stage, console)
+    assert any(f'run {lost.id} diverged at update' in line for line in console.lines)
+    assert [f.run for f in gradient_norm.load(tmp_path)] == [stable.id]
+    with pytest.raises(ValueError, match=rf'run {lost.id} diverged at update \d+: there are no weights at update 20'):
+        launch.launch(tmp_path, study.probes(lost), toy.Quiet())
+
+
+def test_a_probe_in_float64_keeps_the_identities_to_its_precision(tmp_path: pathlib.Path):
+    """The gradients of the training set too: at B = N without replacement the norm is ‖∇L‖."""
+    probe = {'samples': 64, 'batch_sizes': (1, 4, 64), 'with_replacement': False}
+    with jax.enable_x64(True):
+        (found,) = made(tmp_path, plan(dtype='float64', probe=probe, data__fraction=64 / 1437))
+    held = gradient_norm.identities(found)
+    assert held['displacement'] < 1e-11
+    assert held['frozen'] < 1e-12
+    assert found.norms['single'][:, 2] == pytest.approx(np.sqrt(found.gradient_square), rel=1e-12)
 
 
 def test_the_probe_changes_no_run():

@@ -80,7 +80,7 @@ def test_statistics_are_estimated_anew(tmp_path: pathlib.Path):
     assert (found.values['linear/train_loss'] != other.values['linear/train_loss']).all()
 
 
-def test_pairs_are_by_seed_and_drawn(tmp_path: pathlib.Path):
+def test_pairs_are_made_within_seeds_and_the_figure_is_of_all(tmp_path: pathlib.Path):
     """Two seeds: two probes, intervals, a figure with both paths; the smaller batch is α = 0."""
     found = made(tmp_path, plans(seeds=(0, 1), probe__num_points=3))
     assert len(found) == 2

@@ -394,3 +394,24 @@ def test_a_finished_run_gets_what_its_checkpoints_can_give(workdir: pathlib.Path
     rows = list(toy.rows(workdir / 'later', asked[0]))
     toy.train(workdir / 'later', asked)
     assert list(toy.rows(workdir / 'later', asked[0])) == rows
+
+
+def test_measurements_added_later_keep_the_settings_of_the_first(workdir: pathlib.Path):
+    """Asked again as before, nothing is said or made; with others it is refused, not mixed in."""
+    base = {'keep__at_steps': (10, 20), 'measure__distance__every_epochs': 0.0}
+    base |= {'measure__parameter_norm__every_epochs': 0.0}
+    toy.train(workdir, toy.plans(**base))
+    at = {'measure__gradient_norm__at_steps': (10,), 'measure__gradient_norm__batch_size': 16}
+    (asked,) = toy.plans(**base, **at)
+    toy.train(workdir, [asked])
+    rows = list(toy.rows(workdir, asked))
+    left_alone = '1 of 1 runs are finished already and are left alone'
+    assert toy.train(workdir, [asked]).lines == [left_alone]
+    said = toy.train(workdir, toy.plans(**base, measure__gradient_norm__at_steps=(10, 20))).lines
+    cure = "gradient_norm was measured with {'batch_size': 16}: other settings need another workdir"
+    assert said == [left_alone, f'  {cure}']
+    assert list(toy.rows(workdir, asked)) == rows
+    same = toy.plans(**base, measure__gradient_norm__at_steps=(10, 20), measure__gradient_norm__batch_size=16)
+    toy.train(workdir, same)
+    measured = {r['step'] for r in toy.rows(workdir, asked) if 'single_batch_gradient_norm' in r}
+    assert measured == {10, 20, 40}

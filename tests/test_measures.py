@@ -115,9 +115,9 @@ TWINS = {
     'hessian_trace': lambda c: {'hessian_trace': 2.0 * 18, 'hessian_trace_standard_error': 0.0},
     'curvature_noise_scale': lambda c: {
         'curvature_noise_scale': 0.0,
-        'curvature_noise_slope': 8 * (flat(c.params) ** 2).sum(),
+        'curvature_noise_gradient_curvature': 8 * (flat(c.params) ** 2).sum(),
         'curvature_noise_trace': 0.0,
-        'curvature_noise_slope_average': 8 * (flat(c.params) ** 2).sum(),
+        'curvature_noise_gradient_curvature_average': 8 * (flat(c.params) ** 2).sum(),
         'curvature_noise_trace_average': 0.0,
         'curvature_noise_negative_fraction': 0.0,
     },

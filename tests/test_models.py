@@ -172,3 +172,20 @@ def test_a_cnn_refuses_what_is_no_image():
     """The error says what would fit."""
     with pytest.raises(ValueError, match='needs images of at least 4×4'):
         models.init(build('cnn'), jax.random.key(0), (2,))
+
+
+@pytest.mark.parametrize('shape', [(784, 1024), (1024, 512), (1023, 512), (64, 10)])
+def test_one_example_by_a_large_kernel_is_the_plain_product(shape: tuple[int, int]):
+    """Value, both derivatives, forward and reverse, and the mapped product, against `lax.dot_general`."""
+    keys = jax.random.split(jax.random.key(0), 4)
+    row, kernel = jax.random.normal(keys[0], (1, shape[0])), jax.random.normal(keys[1], shape)
+    moves = jax.random.normal(keys[2], row.shape), jax.random.normal(keys[3], shape)
+    dimensions = (((1,), (0,)), ((), ()))
+    own = lambda x, k: jnp.sin(layers.product(x, k, dimensions)).sum()
+    plain = lambda x, k: jnp.sin(x @ k).sum()
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3)
+    close(layers.product(row, kernel, dimensions), row @ kernel)
+    jax.tree.map(close, jax.grad(own, (0, 1))(row, kernel), jax.grad(plain, (0, 1))(row, kernel))
+    close(jax.jvp(own, (row, kernel), moves)[1], jax.jvp(plain, (row, kernel), moves)[1])
+    rows = jnp.stack([row, 2 * row])
+    close(jax.vmap(lambda x: layers.product(x, kernel, dimensions))(rows), rows @ kernel)

@@ -158,4 +158,5 @@ def test_small_batches_are_drawn_at_random(tmp_path: Any, monkeypatch: pytest.Mo
     (plan,) = toy.plans(measure__noise_scale__at_steps=(0,), total_steps=2)
     toy.train(tmp_path, [plan])
     assert all((np.diff(rows) < 0).any() for rows in taken)
-    assert len(taken) == 2
+    # At the start and the end; the forecast of the cost draws as the start does.
+    assert len({rows.tobytes() for rows in taken}) == 2

@@ -74,7 +74,7 @@ def test_norms_before_and_after_clipping(tmp_path: pathlib.Path):
     assert not any('clipped_gradient_norm' in row for row in rows.values())
 
 
-def test_every_norm_as_an_array(tmp_path: pathlib.Path):
+def test_dense_norms_are_arrays_of_every_update(tmp_path: pathlib.Path):
     """All updates in the arrays, the asked-for ones in the rows, the same numbers; without the update's if so asked."""
     changes: dict[str, Any] = {'norms__dense': True, 'norms__every_steps': 5, 'norms__update': False}
     (plan,) = toy.plans(**(EVERY | changes))

@@ -40,7 +40,7 @@ def seconds(name: str, settings: dict[str, Any]) -> tuple[np.ndarray, float]:
     return (v if name == 'rmsprop' else v / weights.sum()), defaults['epsilon']
 
 
-def test_those_that_have_one():
+def test_adaptive_optimizers_and_no_others_have_one():
     assert lookup.members('bsresearch.optim', 'precondition') == HAVING
 
 
@@ -93,7 +93,7 @@ def test_noise_scale_is_that_of_scaled_gradients():
     assert float(found['noise_gradient_square']) == pytest.approx((48 * big - 8 * small) / 40, rel=1e-6)
 
 
-def test_a_run_from_its_start(tmp_path: pathlib.Path):
+def test_before_the_first_update_a_run_has_nothing_to_average(tmp_path: pathlib.Path):
     """Closed form: nothing to average at update 0; the first average is the first estimate after it."""
     settings = {'measure__noise_scale__preconditioned': True, 'measure__noise_scale__at_steps': (0, 2)}
     (plan,) = toy.plans(optimizer__name='adam', total_steps=2, **settings)

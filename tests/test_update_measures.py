@@ -40,7 +40,7 @@ def flat(tree: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize('batch_norm', [False, True])
-def test_cosine_with_the_full_gradient(tmp_path: pathlib.Path, batch_norm: bool):
+def test_gradient_cosine_is_that_of_the_batch_with_the_full_gradient(tmp_path: pathlib.Path, batch_norm: bool):
     """Brute force: the full gradient from one call on all 1,437 examples, measured from calls of 100 and one of 37."""
     model = {'name': 'mlp', 'widths': (16,), 'batch_norm': batch_norm}
     settings = {'batch_size': 32, 'full_batch_size': 100} | ({'statistics': 'running'} if batch_norm else {})

@@ -1,10 +1,12 @@
 """Gradient norm against batch size from probes (probes/gradient_norm.py): spread, laws, prediction, identities.
 
 Laws are fitted to the mean over trials of squared norms by least squares, every batch size counting the same:
-a + b/B (sampling noise: McCandlish et al. 2018), a + b·B and a + b·√B (said and read of Shen's walking norms). Their
-intervals are percentiles of a bootstrap over trials, which draws a trial with all its batch sizes.
+a + b/B (sampling noise; McCandlish et al. 2018, arXiv:1812.06162, appendix A.1), a + b·B and a + b·√B (readings of the
+walking norm in Shen 2018). Their intervals are percentiles of a bootstrap over trials, which draws a trial with all its
+batch sizes.
 """
 
+import json
 import math
 import pathlib
 from typing import NamedTuple
@@ -21,10 +23,16 @@ RESAMPLES = 1000
 
 
 class Found(NamedTuple):
-    """One probe: norms of `statistic` are (trials, batch sizes).
+    """One probe.
 
-    gradient_square, trace: ‖∇L‖² and tr Σ (N in the denominator) of the training set of `population` examples, NaN
-    where they were not made. counts, edges: of the walking gradient's entries (probes/walk.py).
+    id: its own. run, step, epoch: the checkpoint it was made at. learning_rate: η of the walk. parameters: the patterns
+    of P. samples: n, examples per trial. seed: of the draws. settings: all that probes of one comparison have in
+    common, canonical.
+    norms: statistic → (trials, batch sizes).
+    fourth, largest: (trials, batch sizes) Σ x⁴ and max |x| of the walking gradient's entries x; counts: (batch sizes,
+    2 × bins) over all trials; edges: (bins + 1,) of |x| (probes/walk.py).
+    gradient_square, trace: ‖∇L‖² and tr Σ over P (N in the denominator) of the training set of `population` examples,
+    NaN where they were not made.
     """
 
     id: str
@@ -34,6 +42,8 @@ class Found(NamedTuple):
     learning_rate: float
     parameters: str
     with_replacement: bool
+    seed: int
+    settings: str
     samples: int
     batch_sizes: np.ndarray
     norms: dict[str, np.ndarray]
@@ -72,6 +82,8 @@ def load(workdir: str | pathlib.Path) -> list[Found]:
                 learning_rate=probe['learning_rate'],
                 parameters=', '.join(own['parameters']),
                 with_replacement=own['with_replacement'],
+                seed=own['seed'],
+                settings=json.dumps(probe['meta']['identity']['probe'], sort_keys=True),
                 samples=int(arrays['samples']),
                 batch_sizes=arrays['batch_sizes'],
                 norms=norms,
@@ -114,6 +126,7 @@ def table(found: list[Found]) -> pd.DataFrame:
 
 
 def _spread(x: np.ndarray) -> dict[str, float]:
+    """Of one statistic at one batch size, (trials,); std with R − 1, sem = std/√R; all NaN if a norm is not finite."""
     names = [f'q{round(100 * q):02d}' for q in QUANTILES]
     if not np.isfinite(x).all():
         return dict.fromkeys(('mean', 'std', 'cv', 'sem', 'rms', *names), np.nan)
@@ -208,18 +221,20 @@ def fits(found: Found, statistic: str) -> pd.DataFrame:
 
 
 def identities(found: Found) -> dict[str, float]:
-    """Largest relative departures, over all trials: what must hold whatever the weights.
+    """Largest relative departures, over all finite trials: what must hold whatever the weights.
 
     displacement: ‖w_{K+1} − w*‖ over P against η·(n/B)·S_walk. frozen: its range over the batch sizes that divide n.
-    single: |z| of the mean square against `predicted`, in standard errors of the mean over trials (about 3 at most).
+    single: |z| of the mean square against `predicted`, in standard errors of the mean over trials: about 3 at most,
+    more with few trials, whose squares are skewed.
     """
     walked = found.norms['walking'] * found.learning_rate * found.samples / found.batch_sizes
     whole = found.norms['frozen'][:, found.samples % found.batch_sizes == 0]
     squares = found.norms['single'] ** 2
-    with np.errstate(invalid='ignore', divide='ignore'):
+    largest = lambda x: float(np.max(x[np.isfinite(x)], initial=0.0)) if np.isfinite(x).any() else np.nan
+    with np.errstate(invalid='ignore', divide='ignore', over='ignore'):
         sem = squares.std(axis=0, ddof=1) / np.sqrt(len(squares)) if len(squares) > 1 else np.full(1, np.nan)
         return {
-            'displacement': float(np.abs(found.norms['displacement_selected'] / walked - 1).max()),
+            'displacement': largest(np.abs(found.norms['displacement_selected'] / walked - 1)),
             'frozen': float((whole.max(axis=1) / whole.min(axis=1) - 1).max()) if whole.shape[1] else np.nan,
             'single': float(np.abs((squares.mean(axis=0) - predicted(found)) / sem).max()),
         }
@@ -236,7 +251,7 @@ def text(found: list[Found]) -> str:
             'predicted': rows['single_rms_predicted'], 'displacement': rows['displacement_mean'],
         }  # fmt: skip
         trials, bad = len(f.norms['walking']), int(rows['non_finite'].sum())
-        head = f'run {f.run}, {f.title}, {f.parameters}: {trials} trials of {f.samples} examples'
+        head = f'run {f.run}, {f.title}, {f.parameters}: {trials} trials of {f.samples} examples (seed {f.seed})'
         head += '; one trial: no spread, no interval' if trials == 1 else ''
         head += f'; {bad} norms are not finite: their means are not given' if bad else ''
         body = pd.DataFrame(columns).to_string(index=False, float_format='{:.4g}'.format, na_rep='–')

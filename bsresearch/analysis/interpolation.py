@@ -13,8 +13,9 @@ METRICS = ('train_loss', 'test_loss', 'train_accuracy', 'test_accuracy')
 
 
 class Found(NamedTuple):
-    """One pair. values: path/metric → (α,). small, large: ids of the runs at α = 0 and 1.
+    """One pair of runs.
 
+    small, large: their ids, at α = 0 and 1. alpha: (points,). values: '<path>/<metric>' → (points,).
     distance, cosine: of the two weight vectors. norms: (2,) theirs.
     """
 
@@ -78,12 +79,12 @@ def text(found: list[Found]) -> str:
     """The ends, the highest training loss between them, and how far apart they are; a line per pair."""
     lines = []
     for f in found:
-        loss = lambda f=f, alpha=0.0: float(np.interp(alpha, f.alpha, f.values[f'{f.paths[0]}/train_loss']))
+        ends = np.interp((0, 1), f.alpha, f.values[f'{f.paths[0]}/train_loss'])
         inside = (f.alpha >= 0) & (f.alpha <= 1)
         top = {p: float(f.values[f'{p}/train_loss'][inside].max()) for p in f.paths}
         between = ', '.join(f'{p} {v:.4g}' for p, v in top.items())
         lines.append(
-            f'  {f.small} (α = 0) and {f.large} (α = 1): training loss {loss():.4g} and {loss(alpha=1.0):.4g}, highest '
+            f'  {f.small} (α = 0) and {f.large} (α = 1): training loss {ends[0]:.4g} and {ends[1]:.4g}, highest '
             f'between: {between}; distance {f.distance:.4g}, norms {f.norms[0]:.4g} and {f.norms[1]:.4g}, '
             f'cosine {f.cosine:.4f}'
         )

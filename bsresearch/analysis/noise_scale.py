@@ -46,7 +46,8 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray, seed: int = 0) -> Rati
     # A vanishing denominator is an infinite ratio, not a negative one.
     drawn = np.where(below > 0, numerator[rows].mean(1) / np.where(below > 0, below, 1.0), np.inf)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method='higher')
-    return Ratio(value, float(low), float(high) if np.isfinite(high) else np.nan)
+    known = lambda bound: float(bound) if np.isfinite(bound) else np.nan
+    return Ratio(value, known(low), known(high))
 
 
 def _over(a: float, b: float) -> float:

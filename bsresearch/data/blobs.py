@@ -1,12 +1,11 @@
 """Gaussian blobs in the plane: the tiny task of Brownlee's tutorial on batch size and stability."""
 
-import math
 from typing import Any
 
 import numpy as np
 
 from bsresearch import lookup
-from bsresearch.data import prepared
+from bsresearch.data import numbers, prepared
 from bsresearch.data.splits import Split, Splits
 
 
@@ -33,12 +32,11 @@ def load(
 
     Reference: Brownlee, "How to Control the Stability of Training Neural Networks With the Batch Size" (2019).
     """
-    _check_integer('num_examples', num_examples, 2)
-    _check_integer('centers', centers, 2)
-    _check_integer('features', features, 1)
-    _check_integer('random_state', random_state, 0, 2**32 - 1)
-    if isinstance(cluster_std, bool) or not isinstance(cluster_std, int | float) or not 0 < cluster_std < math.inf:
-        raise ValueError(f'blobs: cluster_std={cluster_std!r}; allowed: a finite number above 0; the default is 2.0')
+    usual = lookup.keywords(load)
+    for field, value, low in (('num_examples', num_examples, 2), ('centers', centers, 2), ('features', features, 1)):
+        numbers.check_integer(f'blobs: {field}', value, usual[field], low)
+    numbers.check_integer('blobs: random_state', random_state, usual['random_state'], 0, 2**32 - 1)
+    numbers.check_number('blobs: cluster_std', cluster_std, usual['cluster_std'], 0, exclusive=True)
     if num_examples < centers:
         raise ValueError(
             f'blobs: num_examples={num_examples} with centers={centers} leaves classes empty; '
@@ -55,9 +53,3 @@ def load(
     half = num_examples // 2
     train, test = Split(inputs[:half], labels[:half]), Split(inputs[half:], labels[half:])
     return Splits(train, test, num_outputs=centers, scale=1.0, checksum=prepared.checksum(train, test))
-
-
-def _check_integer(field: str, value: object, low: int, high: int | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
-        allowed = f'an integer from {low}' + (f' to {high}' if high is not None else ' up')
-        raise ValueError(f'blobs: {field}={value!r}; allowed: {allowed}; the default is {lookup.keywords(load)[field]}')

@@ -23,9 +23,10 @@ def load(
     accuracy is 1 and means nothing.
 
     Args:
-      dimension: d. num_examples: of the training set.
-      noise: factor of the variances, not of the standard deviations.
-      noise_exponent: of their decay.
+      dimension: d.
+      num_examples: of the training set.
+      noise: factor of the variances c_k, not of the standard deviations.
+      noise_exponent: of the decay of c_k with k.
       random_state: seed of the set.
 
     Returns:

@@ -10,7 +10,13 @@ def check_integer(field: str, value: object, default: int, low: int, high: int |
         raise ValueError(f'{field}={value!r}; allowed: {allowed}; the default is {default}')
 
 
-def check_number(field: str, value: object, default: float, low: float) -> None:
-    """Raises ValueError unless `value` is a finite number of at least `low`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < math.inf:
-        raise ValueError(f'{field}={value!r}; allowed: a finite number of at least {low:g}; the default is {default}')
+def check_number(field: str, value: object, default: float, low: float, *, exclusive: bool = False) -> None:
+    """Raises ValueError unless `value` is a finite number of at least `low`, or above it if `exclusive`."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not low <= value < math.inf
+        or (exclusive and value == low)
+    ):
+        allowed = f'a finite number {"above" if exclusive else "of at least"} {low:g}'
+        raise ValueError(f'{field}={value!r}; allowed: {allowed}; the default is {default}')

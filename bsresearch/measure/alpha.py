@@ -41,7 +41,7 @@ def effective_step(
 
 
 def build(*, batch_size: int = 256, statistics: str = 'batch') -> Measure:
-    """The measurement.
+    """The measurement: `alpha`.
 
     Args:
       batch_size: examples in the batch.

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from bsresearch.measure import Context, Measure, PyTree
+from bsresearch.measure import Context, Measure, PyTree, wide
 
 
 def normalized(params: PyTree, path: str = '') -> dict[str, jax.Array]:
@@ -41,9 +41,8 @@ def kernels(params: PyTree, path: str = '') -> dict[str, jax.Array]:
 
 def angle(a: jax.Array, b: jax.Array) -> jax.Array:
     """() in [0, π]; NaN if either is zero."""
-    wide = lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)).ravel()
     unit = lambda x: x / jnp.linalg.norm(x)
-    u, v = unit(wide(a)), unit(wide(b))
+    u, v = unit(wide(a).ravel()), unit(wide(b).ravel())
     return 2 * jnp.atan2(jnp.linalg.norm(u - v), jnp.linalg.norm(u + v))
 
 

@@ -10,47 +10,11 @@ indefinite: either may be negative, and is recorded as it is. Training mode with
 formula is one of plain SGD.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from bsresearch.measure import Context, Measure, PyTree, hessian_vector, mean_gradient
-
-
-class Averages(NamedTuple):
-    """Exponential averages over the measurements so far, () each, their weights not yet divided out.
-
-    slope: of GᵀHG. trace: of tr(HΣ). weight: their sum. negative, count: estimates of GᵀHG below 0, and all.
-    """
-
-    slope: Float[Array, '']
-    trace: Float[Array, '']
-    weight: Float[Array, '']
-    negative: Float[Array, '']
-    count: Float[Array, '']
-
-
-def _take_in(old: Averages, keep: float, slope: jax.Array, trace: jax.Array) -> tuple[Averages, dict[str, jax.Array]]:
-    """The averages with new estimates of GᵀHG and tr(HΣ), and the metrics."""
-    averaged = lambda old, new: keep * old + (1 - keep) * new.astype(jnp.float32)
-    new = Averages(
-        averaged(old.slope, slope),
-        averaged(old.trace, trace),
-        averaged(old.weight, jnp.ones(())),
-        old.negative + (slope < 0),
-        old.count + 1,
-    )
-    return new, {
-        # The weights cancel in the ratio.
-        'curvature_noise_scale': new.trace / new.slope,
-        'curvature_noise_slope': slope,
-        'curvature_noise_trace': trace,
-        'curvature_noise_slope_average': new.slope / new.weight,
-        'curvature_noise_trace_average': new.trace / new.weight,
-        'curvature_noise_negative_fraction': new.negative / new.count,
-    }
+from bsresearch.measure import Context, Measure, averages, dot, hessian_vector, mean_gradient
+from bsresearch.measure.averages import Averages
 
 
 def build(
@@ -60,7 +24,7 @@ def build(
     micro_batch_size: int = 256,
     half_life: float = 10.0,
 ) -> Measure:
-    """The measurement.
+    """The measurement: `curvature_noise_scale`, the ratio of the averages, and what it is made of, `curvature_noise_…`.
 
     Args:
       batch_size: n, examples of each of the two batches. hessian_batch_size: examples of H. micro_batch_size: of either
@@ -73,14 +37,8 @@ def build(
             f'{field}: batch_size={batch_size}, hessian_batch_size={hessian_batch_size} and '
             f'micro_batch_size={micro_batch_size} must be at least 1'
         )
-    if not half_life > 0:
-        raise ValueError(f'{field}.half_life={half_life}: must be positive, in measurements')
     unit = min(batch_size, hessian_batch_size, micro_batch_size)
-    keep = 0.5 ** (1 / half_life)
-
-    def init(params: PyTree) -> Averages:
-        del params
-        return Averages(*(jnp.zeros((), jnp.float32) for _ in Averages._fields))
+    decay = averages.decay(half_life, f'{field}.half_life')
 
     def update(state: Averages, context: Context) -> tuple[Averages, dict[str, jax.Array]]:
         part = lambda start, stop: jax.tree.map(lambda x: x[start:stop], context.batch)
@@ -88,9 +46,15 @@ def build(
         a, b = gradient(part(0, batch_size)), gradient(part(batch_size, 2 * batch_size))
         product = hessian_vector.product(context, part(2 * batch_size, None), unit)
         apart = jax.tree.map(jnp.subtract, a, b)
-        slope = hessian_vector.dot(a, product(b))
-        trace = batch_size / 2 * hessian_vector.dot(apart, product(apart))
-        return _take_in(state, keep, slope, trace)
+        return averages.take_in(
+            state,
+            decay,
+            dot(a, product(b)),
+            batch_size / 2 * dot(apart, product(apart)),
+            ratio='curvature_noise_scale',
+            prefix='curvature_noise',
+            denominator='gradient_curvature',
+        )
 
     total = 2 * batch_size + hessian_batch_size
-    return Measure(init=init, update=update, stateless=False, batch_size=total, unit=unit)
+    return Measure(init=averages.start, update=update, stateless=False, batch_size=total, unit=unit)

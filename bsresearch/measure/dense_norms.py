@@ -35,6 +35,9 @@ def tapped(function: Callable[[], Any], offsets: dict[str, jax.Array]) -> tuple[
     """`function()` with `offsets` added to the outputs of its dense layers, and the layers' inputs; both by path.
 
     A layer without an offset is left as it is. Differentiated with respect to offsets of 0, it gives the δ.
+
+    Raises:
+      ValueError: a dense layer is used twice, or on inputs that are not (B, features).
     """
     inputs: dict[str, jax.Array] = {}
 

@@ -7,20 +7,19 @@ up to the square of the total. Reference: Hoffer et al. 2017 (arXiv:1705.08741),
 import jax
 import jax.numpy as jnp
 
-from bsresearch.measure import Context, Measure, PyTree, layers, squared_norm
+from bsresearch.measure import Context, Measure, PyTree, difference, layers, squared_norm
 
 
 def build(*, per_layer: bool = True) -> Measure:
-    """The measurement.
+    """The measurement: `distance`.
 
     Args:
       per_layer: also `distance/<layer>` for each top-level module.
     """
 
     def update(state: PyTree, context: Context) -> tuple[PyTree, dict[str, jax.Array]]:
-        wide = lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        moved = jax.tree.map(lambda a, b: wide(a) - wide(b), context.params, context.initial_params)
-        squares = {name: squared_norm(tree) for name, tree in layers(moved).items()}
+        moved = layers(difference(context.params, context.initial_params))
+        squares = {name: squared_norm(tree) for name, tree in moved.items()}
         metrics = {'distance': jnp.sqrt(sum(squares.values()))}
         if per_layer:
             metrics |= {f'distance/{name}': jnp.sqrt(square) for name, square in squares.items()}

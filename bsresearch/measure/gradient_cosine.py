@@ -11,11 +11,11 @@ import math
 import jax
 import jax.numpy as jnp
 
-from bsresearch.measure import Context, Measure, PyTree, check_statistics, mean_gradient, squared_norm
+from bsresearch.measure import Context, Measure, PyTree, check_statistics, dot, mean_gradient, squared_norm
 
 
 def build(*, batch_size: int = 256, full_batch_size: int = 256, statistics: str = 'batch') -> Measure:
-    """The measurement.
+    """The measurement: `gradient_cosine`, `full_gradient_norm`.
 
     Args:
       batch_size: B, examples in the batch.
@@ -31,9 +31,8 @@ def build(*, batch_size: int = 256, full_batch_size: int = 256, statistics: str 
     def update(state: PyTree, context: Context) -> tuple[PyTree, dict[str, jax.Array]]:
         _, gradient = context.gradient(context.params, context.batch)
         _, full = mean_gradient(context, context.params, context.whole, full_batch_size)
-        product = sum(jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(full), strict=True))
         norm = jnp.sqrt(squared_norm(full))
-        cosine = product / (jnp.sqrt(squared_norm(gradient)) * norm)
+        cosine = dot(gradient, full) / (jnp.sqrt(squared_norm(gradient)) * norm)
         return state, {'gradient_cosine': cosine, 'full_gradient_norm': norm}
 
     return Measure(

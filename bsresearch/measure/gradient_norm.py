@@ -11,7 +11,7 @@ from bsresearch.measure import Context, Measure, PyTree, squared_norm
 
 
 def build(*, batch_size: int = 256) -> Measure:
-    """The measurement.
+    """The measurement: `single_batch_gradient_norm`.
 
     Args:
       batch_size: B, examples in the batch.

@@ -47,6 +47,7 @@ class Lanczos(NamedTuple):
 
 
 def _orthogonal(basis: jax.Array, vector: jax.Array) -> jax.Array:
+    """What of a vector is orthogonal to all rows; once leaves rounding errors of the size of what was removed."""
     for _ in range(2):
         vector = vector - basis.T @ (basis @ vector)
     return vector
@@ -71,8 +72,12 @@ def lanczos(
     """Steps until the `number` largest have residuals of at most tolerance·|largest|, or `most` are made.
 
     Args:
-      product: v → H v. start: not zero. key: of the directions with which it goes on when H leaves the space of those
-        before invariant.
+      product: v → H v. start: (P,) not zero. key: of the directions with which it goes on when H leaves the space of
+        those before invariant.
+      number: k, eigenvalues asked for. most: m, products at most. tolerance: relative to the largest eigenvalue.
+
+    Raises:
+      ValueError: more eigenvalues than weights.
     """
     if number > len(start):
         raise ValueError(f'{number} eigenvalues of a Hessian of {len(start)} weights')
@@ -115,7 +120,8 @@ def build(
     tolerance: float = 1e-3,
     stability_limit: str = 'momentum',
 ) -> Measure:
-    """The measurement.
+    """The measurement: `hessian_eigenvalue/<i>`, `hessian_residual` of them all relative to the largest eigenvalue,
+    `hessian_products` made, `stability_limit`.
 
     Args:
       number: of eigenvalues, the largest.

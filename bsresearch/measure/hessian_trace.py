@@ -8,7 +8,7 @@ that of the probes, given the examples. Divided by the number of weights it is t
 import jax
 import jax.numpy as jnp
 
-from bsresearch.measure import Context, Measure, PyTree, hessian_vector
+from bsresearch.measure import Context, Measure, PyTree, dot, hessian_vector
 
 
 def signs(key: jax.Array, like: PyTree) -> PyTree:
@@ -19,7 +19,7 @@ def signs(key: jax.Array, like: PyTree) -> PyTree:
 
 
 def build(*, probes: int = 16, batch_size: int = 1024, micro_batch_size: int = 256) -> Measure:
-    """The measurement.
+    """The measurement: `hessian_trace`, `hessian_trace_standard_error`.
 
     Args:
       probes: m, random vectors; each costs a Hessian-vector product.
@@ -34,7 +34,7 @@ def build(*, probes: int = 16, batch_size: int = 1024, micro_batch_size: int = 2
 
         def quadratic(key: jax.Array) -> jax.Array:
             v = signs(key, context.params)
-            return hessian_vector.dot(v, product(v))
+            return dot(v, product(v))
 
         found = jax.lax.map(quadratic, jax.random.split(context.key, probes))
         error = found.std(ddof=1) / jnp.sqrt(probes).astype(found.dtype)

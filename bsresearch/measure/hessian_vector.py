@@ -8,7 +8,6 @@ that of the loss alone, without weight decay, which would add λ to every eigenv
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 
 from bsresearch.measure import Context, PyTree, mean_gradient
 
@@ -25,19 +24,15 @@ def product(context: Context, data: PyTree, size: int) -> Callable[[PyTree], PyT
     return lambda vector: jax.jvp(gradient, (context.params,), (vector,))[1]
 
 
-def dot(a: PyTree, b: PyTree) -> jax.Array:
-    """aᵀb over all leaves, () in float32 at least."""
-    wide = lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    parts = jax.tree.map(lambda x, y: jnp.vdot(wide(x), wide(y)), a, b)
-    return sum(jax.tree.leaves(parts), start=jnp.zeros((), jnp.float32))
-
-
 def unit(batch_size: int, micro_batch_size: int, field: str) -> int:
     """Examples of a gradient call.
 
     Args:
       batch_size: of the measurement; 0: the whole training set, whose last call takes what is left.
       field: the measurement's section, for the error.
+
+    Raises:
+      ValueError: a size out of range.
     """
     if batch_size < 0 or micro_batch_size < 1:
         raise ValueError(f'{field}: batch_size={batch_size} must be at least 0, micro_batch_size={micro_batch_size} 1')

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bsresearch.measure import Context, Measure, PyTree, check_statistics, layers, squared_norm
+from bsresearch.measure import Context, Measure, PyTree, averages, check_statistics, layers, squared_norm
+from bsresearch.measure.averages import Averages
 from bsresearch.measure.moments import Moments, moments, total
-from bsresearch.measure.noise_scale import Averages, keep_rate, start, take_in
 
 # Cockpit's, added to the variance of a coordinate.
 EPSILON = 1e-5
@@ -103,26 +103,27 @@ def diversity(m: Moments) -> Float[Array, '']:
 def build(
     *, batch_size: int = 256, half_life: float = 10.0, statistics: str = 'batch', per_layer: bool = False
 ) -> Measure:
-    """The measurement.
+    """The measurement: `individual_<quantity>`, one for each function above.
 
     Args:
       batch_size: B, examples per measurement.
-      half_life: of the averages behind `individual_noise_scale` (noise_scale.py), in measurements.
+      half_life: of the averages behind `individual_noise_scale` (averages.py), in measurements.
       statistics: what batch norm normalizes by: batch (refused where there is batch norm) | running.
       per_layer: also |G|² and tr Σ of each top-level module; they add up to the whole network's.
     """
     if batch_size < 2:
         raise ValueError(f'measure.individual_gradients.batch_size={batch_size}: a variance needs at least 2')
     check_statistics(statistics, 'measure.individual_gradients.statistics')
-    keep = keep_rate(half_life, 'measure.individual_gradients.half_life')
+    decay = averages.decay(half_life, 'measure.individual_gradients.half_life')
 
     def update(state: Averages, context: Context) -> tuple[Averages, dict[str, jax.Array]]:
         assert context.losses is not None
         m = moments(context.losses, context.params, context.batch)
-        state, noise = take_in(state, keep, gradient_square(m), trace(m))
-        metrics = {
-            'individual_noise_scale': noise.pop('noise_scale'),
-            **{f'individual_{name.removeprefix("noise_")}': value for name, value in noise.items()},
+        square, spread = gradient_square(m), trace(m)
+        state, metrics = averages.take_in(
+            state, decay, square, spread, ratio='individual_noise_scale', prefix='individual'
+        )
+        metrics |= {
             'individual_norm_test': norm_test(m),
             'individual_inner_product_test': inner_product_test(m),
             'individual_orthogonality_test': orthogonality_test(m),
@@ -134,8 +135,13 @@ def build(
         return state, metrics | (_by_layer(m) if per_layer else {})
 
     return Measure(
-        init=start, update=update, stateless=False, batch_size=batch_size, per_example=True, statistics=statistics
-    )  # fmt: skip
+        init=averages.start,
+        update=update,
+        stateless=False,
+        batch_size=batch_size,
+        per_example=True,
+        statistics=statistics,
+    )
 
 
 def _by_layer(m: Moments) -> dict[str, jax.Array]:

@@ -7,11 +7,11 @@ does. Undefined, NaN, where a norm is 0. Products are summed in float32 at least
 import jax
 import jax.numpy as jnp
 
-from bsresearch.measure import Context, Measure, PyTree, layers, squared_norm
+from bsresearch.measure import Context, Measure, PyTree, dot, layers, squared_norm
 
 
 def build(*, per_layer: bool = True) -> Measure:
-    """The measurement.
+    """The measurement: `initial_cosine`.
 
     Args:
       per_layer: also `initial_cosine/<layer>` for each top-level module.
@@ -22,7 +22,7 @@ def build(*, per_layer: bool = True) -> Measure:
         now, first = layers(context.params), layers(context.initial_params)
         for name in now:
             products[name] = jnp.stack(
-                [_inner(now[name], first[name]), squared_norm(now[name]), squared_norm(first[name])]
+                [dot(now[name], first[name]), squared_norm(now[name]), squared_norm(first[name])]
             )
         metrics = {'initial_cosine': _cosine(sum(products.values(), jnp.zeros(3, jnp.float32)))}
         if per_layer:
@@ -30,12 +30,6 @@ def build(*, per_layer: bool = True) -> Measure:
         return state, metrics
 
     return Measure(init=lambda params: (), update=update)
-
-
-def _inner(a: PyTree, b: PyTree) -> jax.Array:
-    wide = lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    products = jax.tree.map(lambda x, y: jnp.vdot(wide(x), wide(y)), a, b)
-    return sum(jax.tree.leaves(products), start=jnp.zeros((), jnp.float32))
 
 
 def _cosine(products: jax.Array) -> jax.Array:

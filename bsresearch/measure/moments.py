@@ -66,8 +66,3 @@ def moments(losses: Losses, params: PyTree, batch: Any) -> Moments:
 def total(tree: PyTree) -> Float[Array, '']:
     """Σ over all coordinates of all leaves."""
     return sum((x.sum() for x in jax.tree.leaves(tree)), start=jnp.zeros((), jnp.float32))
-
-
-def second_moment(m: Moments) -> PyTree:
-    """(1/n) Σ_i g_ik² per coordinate: a tree like the weights."""
-    return jax.tree.map(lambda d, g: d / m.count.astype(g.dtype) + g**2, m.deviations, m.mean)

@@ -12,27 +12,12 @@ Preconditioned, P·g stands for g, P the diagonal an optimizer's second moments 
 the estimates are 0, the ratio NaN, and the averages do without it.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bsresearch.measure import Context, Measure, PyTree, layers, squared_norm
-
-
-class Averages(NamedTuple):
-    """Debiased exponential averages over the measurements so far, () each.
-
-    gradient_square, trace: of |G|² and S, weights not yet divided out. weight: their sum. negative, count: estimates of
-    |G|² below 0, and all.
-    """
-
-    gradient_square: Float[Array, '']
-    trace: Float[Array, '']
-    weight: Float[Array, '']
-    negative: Float[Array, '']
-    count: Float[Array, '']
+from bsresearch.measure import Context, Measure, PyTree, averages, layers, squared_norm
+from bsresearch.measure.averages import Averages
 
 
 def estimates(
@@ -44,44 +29,6 @@ def estimates(
     return gradient_square, trace
 
 
-def start(params: PyTree) -> Averages:
-    """Before the first measurement."""
-    del params
-    return Averages(*(jnp.zeros((), jnp.float32) for _ in Averages._fields))
-
-
-def keep_rate(half_life: float, field: str) -> float:
-    """What an average keeps of itself at each measurement; raises ValueError, naming the field, for no half-life."""
-    if not half_life > 0:
-        raise ValueError(f'{field}={half_life}: must be positive, in measurements')
-    return 0.5 ** (1 / half_life)
-
-
-def take_in(
-    state: Averages, keep: float, square: jax.Array, trace: jax.Array, counted: bool | jax.Array = True
-) -> tuple[Averages, dict[str, jax.Array]]:
-    """The averages with new estimates of |G|² and S, and the metrics; what is not `counted` leaves them as they are."""
-    counted = jnp.asarray(counted, jnp.float32)
-    rest = jnp.where(counted > 0, keep, 1.0)
-    averaged = lambda old, new: rest * old + (1 - rest) * new.astype(jnp.float32)
-    state = Averages(
-        averaged(state.gradient_square, square),
-        averaged(state.trace, trace),
-        averaged(state.weight, jnp.ones(())),
-        state.negative + counted * (square < 0),
-        state.count + counted,
-    )
-    return state, {
-        # The weights cancel in the ratio.
-        'noise_scale': state.trace / state.gradient_square,
-        'noise_gradient_square': square,
-        'noise_trace': trace,
-        'noise_gradient_square_average': state.gradient_square / state.weight,
-        'noise_trace_average': state.trace / state.weight,
-        'noise_negative_fraction': state.negative / state.count,
-    }
-
-
 def build(
     *,
     batch_size: int = 1024,
@@ -90,7 +37,7 @@ def build(
     per_layer: bool = False,
     preconditioned: bool = False,
 ) -> Measure:
-    """The measurement.
+    """The measurement: `noise_scale`, the ratio of the averages, and what it is made of, `noise_…`.
 
     Args:
       batch_size: B_big, examples per measurement. small_batch_size: B_small, which divides it.
@@ -104,7 +51,7 @@ def build(
             f'measure.noise_scale.small_batch_size={small_batch_size}: must divide batch_size={batch_size} into at '
             'least two'
         )
-    keep = keep_rate(half_life, 'measure.noise_scale.half_life')
+    decay = averages.decay(half_life, 'measure.noise_scale.half_life')
 
     def squares(gradient: PyTree) -> jax.Array:
         return jnp.stack([squared_norm(tree) for tree in layers(gradient).values()])
@@ -125,7 +72,15 @@ def build(
         big = squares(jax.tree.map(lambda g: g / count, gradient))
         by_layer = estimates(small / count, big, small_batch_size, batch_size)
         square, trace = (x.sum() for x in by_layer)
-        state, metrics = take_in(state, keep, square, trace, small.sum() > 0 if preconditioned else True)
+        state, metrics = averages.take_in(
+            state,
+            decay,
+            square,
+            trace,
+            ratio='noise_scale',
+            prefix='noise',
+            counted=small.sum() > 0 if preconditioned else True,
+        )
         if per_layer:
             for i, name in enumerate(layers(context.params)):
                 metrics[f'noise_gradient_square/{name}'] = by_layer[0][i]
@@ -133,7 +88,7 @@ def build(
         return state, metrics
 
     return Measure(
-        init=start,
+        init=averages.start,
         update=update,
         stateless=False,
         batch_size=batch_size,

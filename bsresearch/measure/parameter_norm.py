@@ -7,7 +7,7 @@ from bsresearch.measure import Context, Measure, PyTree, layers, squared_norm
 
 
 def build(*, per_layer: bool = False) -> Measure:
-    """The measurement.
+    """The measurement: `parameter_norm`.
 
     Args:
       per_layer: also `parameter_norm/<layer>` for each top-level module.

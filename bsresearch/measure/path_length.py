@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bsresearch.measure import Context, Measure, PyTree, layers, squared_norm
+from bsresearch.measure import Context, Measure, PyTree, difference, layers, squared_norm
 
 
 class Path(NamedTuple):
@@ -30,13 +30,8 @@ def _norms(tree: PyTree) -> Float[Array, 'n']:
     return jnp.sqrt(jnp.concatenate([squares.sum(keepdims=True), squares]))
 
 
-def _minus(a: PyTree, b: PyTree) -> PyTree:
-    wide = lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    return jax.tree.map(lambda x, y: wide(x) - wide(y), a, b)
-
-
 def build(*, per_layer: bool = False) -> Measure:
-    """The measurement.
+    """The measurement: `path_length`, `path_straightness`.
 
     Args:
       per_layer: also `path_length/<layer>` and `path_straightness/<layer>` of each top-level module.
@@ -49,10 +44,10 @@ def build(*, per_layer: bool = False) -> Measure:
         return Path(copied(params), zeros, zeros)
 
     def update(state: Path, context: Context) -> tuple[Path, dict[str, jax.Array]]:
-        term = _norms(_minus(context.params, state.previous)) - state.lost
+        term = _norms(difference(context.params, state.previous)) - state.lost
         length = state.length + term
         state = Path(copied(context.params), length, (length - state.length) - term)
-        distance = _norms(_minus(context.params, context.initial_params))
+        distance = _norms(difference(context.params, context.initial_params))
         straight = jnp.where(length > 0, distance / length, jnp.nan)
         names = ['', *(f'/{name}' for name in layers(context.params))] if per_layer else ['']
         metrics = {f'path_length{name}': length[i] for i, name in enumerate(names)}

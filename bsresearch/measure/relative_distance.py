@@ -8,20 +8,19 @@ Reference: Hoffer et al. 2017 (arXiv:1705.08741), section 3, for the distance it
 import jax
 import jax.numpy as jnp
 
-from bsresearch.measure import Context, Measure, PyTree, layers, squared_norm
+from bsresearch.measure import Context, Measure, PyTree, difference, layers, squared_norm
 
 
 def build(*, per_layer: bool = True) -> Measure:
-    """The measurement.
+    """The measurement: `relative_distance`.
 
     Args:
       per_layer: also `relative_distance/<layer>` for each top-level module.
     """
 
     def update(state: PyTree, context: Context) -> tuple[PyTree, dict[str, jax.Array]]:
-        wide = lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        moved = jax.tree.map(lambda a, b: wide(a) - wide(b), context.params, context.initial_params)
-        squares = {name: squared_norm(tree) for name, tree in layers(moved).items()}
+        moved = layers(difference(context.params, context.initial_params))
+        squares = {name: squared_norm(tree) for name, tree in moved.items()}
         first = {name: squared_norm(tree) for name, tree in layers(context.initial_params).items()}
         ratio = lambda a, b: jnp.where(b > 0, jnp.sqrt(a / b), jnp.nan)
         metrics = {'relative_distance': ratio(sum(squares.values()), sum(first.values()))}

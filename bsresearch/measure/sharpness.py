@@ -124,7 +124,7 @@ def build(
     iterations: int = 10,
     first_step: float = 1.0,
 ) -> Measure:
-    """The measurement.
+    """The measurement: `sharpness` in percent; the losses f(x) and the largest, and how often f was evaluated.
 
     Args:
       epsilon: ε, the box's size.

@@ -12,7 +12,7 @@ from bsresearch.measure import Context, Measure, PyTree, check_statistics, layer
 
 
 def build(*, batch_size: int = 256, statistics: str = 'batch', per_layer: bool = True) -> Measure:
-    """The measurement.
+    """The measurement: `update_ratio`.
 
     Args:
       batch_size: examples in the batch; the run's own batch size gives the size of its updates.

@@ -171,4 +171,4 @@ def population(
         return jax.tree.map(lambda s, g: s + g.sum(0), sums[0], gradients), sums[1] + squared_norm(gradients)
 
     zero = jax.tree.map(jnp.zeros_like, pick(start, patterns))
-    return jax.lax.fori_loop(0, -(-number // CHUNK), add, (zero, jnp.zeros((), jnp.float32)))
+    return jax.lax.fori_loop(0, -(-number // CHUNK), add, (zero, jnp.zeros_like(squared_norm(zero))))

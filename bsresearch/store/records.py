@@ -121,7 +121,7 @@ def run_dirs(workdir: pathlib.Path) -> list[pathlib.Path]:
 
 
 def probes(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
-    """The finished probes of one name: their probe.json and meta, `directory`, and `arrays`, what they found.
+    """The finished probes of one name: their probe.json, `meta`, and `arrays`, what they found.
 
     Raises:
       FileNotFoundError: there are none.
@@ -131,7 +131,7 @@ def probes(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
         stated, meta = paths.read_json(file), paths.read_json(file.with_name('meta.json')) or {}
         if stated['probe']['name'] == name and meta.get('status') == 'done':
             arrays = dict(np.load(file.parent / meta['arrays']))
-            found.append(stated | {'meta': meta, 'directory': file.parent, 'arrays': arrays})
+            found.append(stated | {'meta': meta, 'arrays': arrays})
     if not found:
         raise FileNotFoundError(
             f'no finished {name} probes in {workdir}; main.py with config.probe.name={name} makes them'

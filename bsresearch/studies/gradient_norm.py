@@ -19,12 +19,18 @@ def check(plans: list[Plan]) -> None:
     """Refuses another probe, before anything is done.
 
     Raises:
-      ValueError: config.probe.name is another.
+      ValueError: config.probe.name is another; or the run's own rate is 0 at a point, where nothing walks.
     """
     for plan in plans:
         if plan.recording['probe']['name'] != NAME:
             raise ValueError(
                 f'config.study={NAME} needs config.probe.name={NAME}; it is {plan.recording["probe"]["name"]!r}'
+            )
+        still = [probe.points[0][1] for probe in probes(plan) if not probe.learning_rate]
+        if still:
+            raise ValueError(
+                f'the learning rate of run {plan.id} is 0 at update {still[0]}, where a probe with it would not move; '
+                'give config.probe.learning_rates, or another point'
             )
 
 

@@ -1,13 +1,16 @@
 """A finished run asked for measurements it lacks gets them from its checkpoints, or is told which cannot be had."""
 
 import dataclasses
+import json
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from bsresearch import lookup
 from bsresearch.measure import when
-from bsresearch.plan import Plan
+from bsresearch.plan import Plan, canonical
 from bsresearch.resolve import dataset
 from bsresearch.store import paths
 from bsresearch.store.checkpoints import Damaged
@@ -22,6 +25,12 @@ def points(plan: Plan) -> dict[str, set[int]]:
     """Every evaluation and measurement of a plan: name → updates at whose θ_t it is made."""
     events = Events(plan)
     return {EVALUATION: events.evaluate} | events.measure
+
+
+def settings(plan: Plan, name: str) -> dict[str, Any]:
+    """Of a measurement, defaults included, as JSON holds them."""
+    build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
+    return json.loads(canonical({**lookup.keywords(build), **when.rest(plan.recording['measure'][name])}))
 
 
 def missing(stored: Plan, asked: Plan, later: dict[str, list[int]]) -> dict[str, set[int]]:
@@ -48,11 +57,12 @@ def run(
     metas = [paths.read_json(d / 'meta.json') for d in run_directories]
     later: dict[str, list[int]] = metas[0].get('measured_later', {})
     wanted = missing(stored[0], asked, later)
-    for name, spec in asked.recording['measure'].items():
-        before = stored[0].recording['measure'].get(name, {})
-        had = points(stored[0]).get(name) or later.get(name)
-        if had and points(asked)[name] and when.rest(spec) != when.rest(before):
-            report.say(f'  {name} was measured with {when.rest(before)}: other settings need another workdir')
+    made_with: dict[str, dict[str, Any]] = metas[0].get('measured_with', {})
+    for name in [n for n in asked.recording['measure'] if points(asked)[n]]:
+        in_training = points(stored[0]).get(name)
+        before = settings(stored[0], name) if in_training else made_with.get(name) if later.get(name) else None
+        if before is not None and settings(asked, name) != before:
+            report.say(f'  {name} was measured with {before}: other settings need another workdir')
             wanted.pop(name, None)
     if not wanted:
         return
@@ -82,7 +92,8 @@ def run(
         session.close()
     for folder, meta in zip(run_directories, metas, strict=True):
         done = {name: sorted({*later.get(name, ()), *can.get(name, ())}) for name in {*later, *can}}
-        paths.write_json(folder / 'meta.json', meta | {'measured_later': done})
+        used = made_with | {name: settings(asked, name) for name, at in can.items() if at and name != EVALUATION}
+        paths.write_json(folder / 'meta.json', meta | {'measured_later': done, 'measured_with': used})
     _tell(wanted, can, report.say)
 
 

@@ -23,7 +23,12 @@ class Measuring:
     """The measurements that a group makes; `states` are theirs, as the group's strategy holds them.
 
     Args:
+      plans: of the group's replicas, in order.
       measures: those that are made, by name.
+      task: step.Task of the group. chunks: what its examples are gathered with. group: how it maps its replicas.
+
+    Raises:
+      ValueError: one reads the whole training set, which is not on the device.
     """
 
     def __init__(
@@ -78,7 +83,7 @@ class Measuring:
             parts.append(f'{name} {times[name]} × {1000 * each:.3g} ms')
         self.states = before
         self.spent = {name: {'count': 0, 'seconds': 0.0} for name in self.measures}
-        return f"  measuring: {', '.join(parts)}: about {100 * total / max(updating, 1e-9):.2g} % of the updates' time"
+        return f"  measuring: {', '.join(parts)}: about {_percent(total / max(updating, 1e-9))} of the updates' time"
 
     def _timed(self, name: str, state: Any, origins: Any) -> float:
         before = self.spent[name]['seconds']
@@ -111,7 +116,7 @@ class Measuring:
         """One replica after another, the context's functions compiled."""
         put = self.group.strategy == 'vmap'
         split = lambda tree: parallel.unstack(tree, len(self.plans)) if put else tree
-        states, result = split(self.states[name]), []
+        states, result = list(split(self.states[name])), []
         for r, (own, params) in enumerate(zip(split(state), split(origins), strict=True)):
             if not alive[r]:
                 result.append({})
@@ -134,3 +139,8 @@ class Measuring:
             losses=lambda params, batch: call('losses', losses, state.stats, params, batch),
             gradient=lambda params, batch: call('gradient', jax.value_and_grad(mean), params, state.stats, batch),
         )
+
+
+def _percent(share: float) -> str:
+    """0.0123 → '1.2 %'; without decimals from 10 % on."""
+    return f'{100 * share:.0f} %' if share >= 0.1 else f'{100 * share:.1f} %'

@@ -14,6 +14,10 @@ from bsresearch.train import parallel, program
 from bsresearch.train.state import State
 
 
+class Diverged(ValueError):
+    """A run has no weights at a point, for it diverged before."""
+
+
 def _facts(workdir: pathlib.Path, plan: Plan) -> dict[str, Any]:
     folder = paths.run_dir(workdir, plan.study, plan.id)
     found = paths.read_json(folder / 'meta.json')
@@ -29,11 +33,11 @@ def _store(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[pathlib.Path, 
 
 
 def check(workdir: pathlib.Path, plan: Plan, step: int) -> None:
-    """Raises ValueError unless the weights at θ_step can be had; those that can are listed."""
+    """Raises ValueError unless the weights at θ_step can be had (Diverged, or those that can are listed)."""
     folder, meta = _store(workdir, plan, step)
     diverged = meta.get('diverged_step')
     if diverged is not None and diverged <= step:
-        raise ValueError(f'run {plan.id} diverged at update {diverged}: there are no weights at update {step}')
+        raise Diverged(f'run {plan.id} diverged at update {diverged}: there are no weights at update {step}')
     there = sorted(int(p.name) for p in folder.glob('*') if p.name.isdigit())
     if step not in there:
         at = ', '.join(f'{s} (epoch {plan.length.epoch_at(s):.4g})' for s in sorted({0, *there})) or 'none'
