@@ -16,9 +16,9 @@ Cost: training 4 minutes on 2 CPU cores, then about 3.2 s a trial at all batch s
 - Walking, η = 0.01: 0.142 ± 0.003 at B = 1, 0.214 ± 0.009 at 16, 0.524 ± 0.109 at 1024 (epoch 2); 0.133 ± 0.003,
   0.185 ± 0.015, 0.685 ± 0.211 (epoch 30). It rises with B, its coefficient of variation from 2 % to 21 % and 31 %, and
   the kurtosis of the entries from 6 to 14 and 25, as Shen found. Epoch 2 lies above epoch 30 up to B = 512; at 1024,
-  where walking is frozen, below: this run's ‖∇L‖ over P happens to be 0.56 at epoch 30 and 0.35 at
-  epoch 2 (its batch gradient's norm swings between 0.9 and 2.4 in the last third of training). From B = 6 to 64 epoch 30 is nearly
-  flat (0.176 to 0.202), but does not fall.
+  where walking is frozen, below: ‖∇L‖ over P happens to be 0.56 at epoch 30 and 0.35 at epoch 2 (the norm of the
+  batch gradient swings between 0.9 and 2.4 in the last third of training). From B = 6 to 64 epoch 30 is nearly flat
+  (0.176 to 0.202), but does not fall.
 - Which law, R² (95 % interval) of the squared walking norm: η = 0.01: b·B 0.988 (0.978 to 0.992) and 0.939 (0.923 to
   0.955), b·√B 0.962 and 0.782, b/B 0.20 and 0.10; η = 0.001: b·√B 0.931 (0.921 to 0.939) and 0.969 (0.965 to 0.972),
   b·B 0.738 and 0.839. So the answer depends on η. At η = 0.1 no law: the norm has a maximum at B = 256, and of 100
