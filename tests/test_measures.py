@@ -33,6 +33,7 @@ def context(seed: int = 0) -> Context:
         losses=losses,
         whole=data(7),
         key=keys[0],
+        branch_params=tree(keys[3], keys[2]),
         propose=lambda gradient: jax.tree.map(lambda g: -g / 10, gradient),
         precondition=lambda gradient: jax.tree.map(lambda g: g / 4, gradient),
     )
@@ -69,6 +70,7 @@ TWINS = {
     'angular_distance': lambda c: {
         'angular_distance/dense': angle(c.params['dense']['kernel'], c.initial_params['dense']['kernel'])
     },
+    'branch_distance': lambda c: {'branch_distance': np.linalg.norm(flat(c.params) - flat(c.branch_params))},
     # One step from θ_0: a straight line; tests/test_weight_space.py has longer paths.
     'path_length': lambda c: {'path_length': moved(c), 'path_straightness': 1.0},
     'distance': lambda c: {
@@ -146,8 +148,9 @@ def test_every_measurement_has_a_naive_twin(name: str):
     quantity: Measure = importlib.import_module(f'bsresearch.measure.{name}').build(**SETTINGS.get(name, {}))
     c = context()
     state = quantity.init(c.initial_params)
-    array = lambda c: (c.step, c.params, c.initial_params, c.batch, c.key)
-    put = lambda a: c._replace(step=a[0], params=a[1], initial_params=a[2], batch=a[3], key=a[4])
+    array = lambda c: (c.step, c.params, c.initial_params, c.batch, c.key, c.branch_params)
+    names = ('step', 'params', 'initial_params', 'batch', 'key', 'branch_params')
+    put = lambda a: c._replace(**dict(zip(names, a, strict=True)))
     update = jax.jit(lambda s, a: quantity.update(s, put(a)))
     _, found = quantity.update(state, c) if quantity.host else update(state, array(c))
     expected = TWINS[name](c)

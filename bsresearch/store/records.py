@@ -167,10 +167,13 @@ def _cell(value: Any) -> Any:
 def varying(table: pd.DataFrame) -> list[str]:
     """Config columns of `runs` that differ between runs, and those always shown."""
     facts = {'run', 'study', 'status', 'diverged_step'}
-    outside = ('recording.', 'execution.')
+    outside = ('recording.', 'execution.', 'parent')
+    # Of a branch its point and what became of the state; who its parent was follows from these and the seed.
+    told = ('parent.epoch', 'parent.state.')
 
     def differs(column: str) -> bool:
-        if column in facts or column.startswith(outside) or table[column].nunique(dropna=False) == 1:
+        hidden = column.startswith(outside) and not column.startswith(told)
+        if column in facts or hidden or table[column].nunique(dropna=False) == 1:
             return False
         # A seed that only follows `seed` says nothing new.
         return not (column in SPLIT_SEEDS and (table[column] == table['seed']).all())
