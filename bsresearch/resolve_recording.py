@@ -67,7 +67,7 @@ def resolve(
     """
     for field in ('record', 'norms', 'evaluate', 'checkpoint', 'keep'):
         when.points(c[field], length, f'config.{field}')
-    c = {**c, 'measure': presets.apply(c['measure_preset'], c['measure'], bool(ghost))}
+    c = {**c, 'measure': presets.apply(c['measure_preset'], c['measure'], ghost)}
     for name, spec in c['measure'].items():
         build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
         own = when.rest(spec)

@@ -7,6 +7,12 @@ of a seed start from the same weights. Held fixed: epochs, learning rate.
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/interpolation.py --workdir=runs/interpolation
     python -m scripts.fig_interpolation --workdir=runs/interpolation
+
+Cost: 6 minutes on 2 busy CPU cores. Found, 3 pairs (mean ± half of the 95 % interval): training loss 0.082 ± 0.019 at
+the small-batch solution, 0.213 ± 0.006 at the large-batch one; between them it stays below 0.23 on the line and 0.28 on
+the curve: no barrier to speak of. Beyond the large-batch solution it rises steeply (3.0 at α = 1.25), beyond the
+small-batch one slowly (0.14 at −0.5): the large batch's is the sharper side, as Keskar et al. draw it. Test accuracy
+0.893 and 0.882, highest between, 0.895 at α = 0.25. The two are 41 apart, with norms of 65 and 47.
 """
 
 from ml_collections import ConfigDict

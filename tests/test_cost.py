@@ -45,6 +45,17 @@ def test_a_preset_on_batch_norm_takes_examples_apart_by_running_statistics():
     assert 'statistics' not in plan.recording['measure']['distance']
 
 
+def test_a_preset_suits_large_batch_norm_groups():
+    """Batches of whole groups, also where the default is smaller than one."""
+    (plan,) = toy.plans(
+        model={'name': 'mlp', 'widths': (8,), 'batch_norm': True}, batch_size=320, measure_preset='standard'
+    )
+    measure = plan.recording['measure']
+    assert measure['gradient_norm']['batch_size'] == 320
+    assert (measure['noise_scale']['small_batch_size'], measure['noise_scale']['batch_size']) == (320, 960)
+    assert measure['update_ratio']['batch_size'] % 320 == 0
+
+
 def test_an_unknown_preset_is_refused():
     """With the nearest one named."""
     with pytest.raises(ValueError, match=r"measure_preset='economic'; did you mean 'economy'"):

@@ -21,12 +21,11 @@ PRESETS: dict[str, tuple[str, ...]] = {'none': (), 'economy': ECONOMY, 'standard
 EVERY_EPOCHS = 1.0
 
 
-def apply(name: str, measure: Mapping[str, Mapping[str, Any]], coupled: bool) -> dict[str, Mapping[str, Any]]:
+def apply(name: str, measure: Mapping[str, Mapping[str, Any]], ghost: int | None) -> dict[str, Mapping[str, Any]]:
     """The `measure` section with the preset's measurements every epoch, where it gives no points of their own.
 
     Args:
-      coupled: whether batch norm couples the examples; measurements that take them apart, or all at once, then use
-        running statistics.
+      ghost: examples in a batch-norm group, None without batch norm. Defaults that do not suit it give way (`_suited`).
 
     Raises:
       ValueError: no such preset.
@@ -36,11 +35,19 @@ def apply(name: str, measure: Mapping[str, Mapping[str, Any]], coupled: bool) ->
     found = dict(measure)
     for member in PRESETS[name]:
         given = found[member]
-        if any(given[field] for field in when.FIELDS):
-            continue
-        found[member] = {**given, 'every_epochs': EVERY_EPOCHS}
-        build = lookup.module('bsresearch.measure', 'build', member, 'measurement').build
-        quantity = build(**when.rest(given))
-        if coupled and (quantity.per_example or quantity.whole) and 'statistics' in lookup.keywords(build):
-            found[member] = {'statistics': 'running', **found[member]}
+        if not any(given[field] for field in when.FIELDS):
+            found[member] = (_suited(member, given, ghost) if ghost else {}) | {**given, 'every_epochs': EVERY_EPOCHS}
     return found
+
+
+def _suited(member: str, given: Mapping[str, Any], ghost: int) -> dict[str, Any]:
+    """Settings for batch norm: examples apart, or all at once, by running statistics; batches of whole groups."""
+    build = lookup.module('bsresearch.measure', 'build', member, 'measurement').build
+    quantity, known = build(**when.rest(given)), lookup.keywords(build)
+    if (quantity.per_example or quantity.whole) and 'statistics' in known:
+        return {'statistics': 'running'}
+    up = lambda size: -(-size // ghost) * ghost
+    if 'small_batch_size' in known:
+        small = up(quantity.unit)
+        return {'small_batch_size': small, 'batch_size': max(2, quantity.batch_size // small) * small}
+    return {'batch_size': up(quantity.batch_size)} if quantity.batch_size and 'batch_size' in known else {}
