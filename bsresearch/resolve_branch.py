@@ -32,11 +32,13 @@ def plan_of(directory: pathlib.Path) -> Plan:
     """The plan of a run, from what was written down when its group was made.
 
     Raises:
-      ValueError: there is no such run.
+      ValueError: there is no such run (those beside it are listed), or it was written under another schema.
     """
     meta = paths.read_json(directory / 'meta.json')
     if meta is None or 'group' not in meta:
-        raise ValueError(f'no run in {directory}')
+        near = sorted(p.parent.name for p in directory.parent.glob('*/config.json'))
+        raise ValueError(f'no run in {directory}; {lookup.nearest(directory.name, near) if near else "nor beside it"}')
+    paths.check_schema(directory.parent.parent)
     stored = paths.read_json(
         paths.group_dir(directory.parent.parent, directory.parent.name, meta['group']) / 'group.json'
     )

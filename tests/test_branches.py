@@ -11,8 +11,9 @@ import toy
 
 from bsresearch import lineage
 from bsresearch.plan import Plan
-from bsresearch.resolve_branch import branch
-from bsresearch.store import paths
+from bsresearch.resolve_branch import branch, point
+from bsresearch.store import leases, paths
+from bsresearch.studies import reload as study
 
 OPTIMIZERS = {'sgd': None, 'momentum': 0.9, 'adam': 0.9}
 DENSE: dict[str, Any] = {'record__dense': True, 'keep__at_steps': (20,)}
@@ -207,3 +208,74 @@ def test_a_missing_point_or_another_network_writes_nothing(tmp_path: pathlib.Pat
     with pytest.raises(ValueError, match='no run in'):
         toy.train(tmp_path, [branch(run, 'train/nowhere', 20, {})])
     assert digests(tmp_path) == before
+
+
+def test_a_parent_in_training_is_refused(tmp_path: pathlib.Path):
+    """While a live process holds its group; nothing is written."""
+    run = parent(tmp_path)
+    group = paths.group_dir(tmp_path, run.study, paths.read_json(directory(tmp_path, run) / 'meta.json')['group'])
+    with leases.Lease(group):
+        before = sorted(tmp_path.rglob('*'))
+        with pytest.raises(leases.Owned, match='is being trained by process'):
+            toy.train(tmp_path, [branch(run, f'{run.study}/{run.id}', 20, {})])
+        assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_a_damaged_checkpoint_of_the_parent_is_refused(tmp_path: pathlib.Path):
+    """By its hash; the branch does not begin."""
+    run = parent(tmp_path)
+    group = paths.group_dir(tmp_path, run.study, paths.read_json(directory(tmp_path, run) / 'meta.json')['group'])
+    largest = max((group / 'checkpoints' / '20').rglob('*'), key=lambda p: p.stat().st_size if p.is_file() else 0)
+    raw = bytearray(largest.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    largest.write_bytes(raw)
+    with pytest.raises(ValueError, match=r'checkpoint .*20.*cannot begin there'):
+        toy.train(tmp_path, [branch(run, f'{run.study}/{run.id}', 20, {})])
+
+
+@pytest.mark.parametrize(
+    ('where', 'message'),
+    [
+        ('{run}', 'write <directory of a run>@epoch:2'),
+        ('{run}@epoch', 'write <directory of a run>@epoch:2'),
+        ('{run}@epochs:2', 'write <directory of a run>@epoch:2'),
+        ('{run}@epoch:99', 'ends at epoch'),
+        ('{run}x@epoch:0.1', 'no run in .*did you mean'),
+    ],
+)
+def test_a_point_is_given_by_directory_and_place(where: str, message: str, tmp_path: pathlib.Path):
+    """In updates, epochs or examples; what cannot be is refused by name."""
+    (run,) = toy.plans(total_steps=4)
+    toy.train(tmp_path, [run])
+    folder = directory(tmp_path, run)
+    assert point(f'{folder}@step:3')[1:] == (run, 3) or point(f'{folder}@step:3')[2] == 3
+    assert point(f'{folder}@examples:16')[2] == 2
+    with pytest.raises(ValueError, match=message):
+        point(where.format(run=folder))
+
+
+def test_the_reload_study_brings_a_control_at_every_point(tmp_path: pathlib.Path):
+    """One change each, trained equally long; the control is the parent as far as that goes and holds its last rate."""
+    changes: dict[str, Any] = {
+        'study': 'reload', 'total_steps': None, 'total_epochs': 1.0, 'batch_size': 128, 'schedule__name': 'cosine',
+        'branch__at_epochs': (0.5, 1.0), 'branch__batch_sizes': (32,), 'branch__learning_rates': (0.2,),
+        'branch__more_epochs': 0.5, 'record__dense': True,
+    }  # fmt: skip
+    (run,) = toy.plans(**changes)
+    study.check([run])
+    for stage in study.stages([run]):
+        toy.train(tmp_path, stage)
+    made = study.branches([run])
+    assert [(p.batch_size, p.learning_rate) for p in made] == [(128, 0.05), (32, 0.05), (128, 0.2)] * 2
+    control, late = made[0], made[3]
+    # The parent's last batch is short, the control goes on through it.
+    losses = toy.dense(tmp_path, run)['batch_loss']
+    assert (control.start, len(losses)) == (6, 12)
+    np.testing.assert_array_equal(toy.dense(tmp_path, control)['batch_loss'][:5], losses[6:11])
+    rates = toy.dense(tmp_path, late)['learning_rate_used']
+    assert set(rates.tolist()) == {float(toy.dense(tmp_path, run)['learning_rate_used'][-1])}
+    assert {p.total_examples - p.parent['examples'] for p in made if p.parent} == {719}  # half of 1437, rounded up
+    with pytest.raises(ValueError, match='what to change'):
+        study.check(toy.plans(**(changes | {'branch__batch_sizes': (), 'branch__learning_rates': ()})))
+    with pytest.raises(ValueError, match='the points to branch from'):
+        study.check(toy.plans(**(changes | {'branch__at_epochs': ()})))

@@ -28,7 +28,12 @@ def toy_runs(config: str) -> list[Plan]:
     namespace: dict[str, Any] = {}
     exec((ROOT / 'configs' / f'{config}.py').read_text(), namespace)
     declared = namespace['get_config']().to_dict()
-    overrides: dict[str, Any] = {'total_epochs': 4.0, 'keep.at_epochs': (), 'probe.at_epochs': ()}
+    overrides: dict[str, Any] = {
+        'total_epochs': 4.0,
+        'keep.at_epochs': (),
+        'probe.at_epochs': (),
+        'branch.at_epochs': (),
+    }
     if declared['data']['name'] not in ('digits', 'blobs'):
         overrides |= {'data.name': 'digits', 'data.mean': (0.0,), 'data.std': (1.0,)}
     for name, spec in declared['measure'].items():

@@ -45,6 +45,16 @@ def _alive(owner: dict[str, Any]) -> bool:
         return False
 
 
+def check_free(directory: pathlib.Path) -> None:
+    """Raises Owned if a live process holds the directory's lease; takes nothing."""
+    owner = _read(directory / 'lease.json')
+    if owner is not None and _alive(owner):
+        raise Owned(
+            f'{directory} is being trained by process {owner["pid"]} on {owner["host"]}; '
+            'wait for it, or stop it and give the command again'
+        )
+
+
 class Lease:
     """Context manager: holds `<directory>/lease.json` and beats until left.
 
@@ -96,12 +106,7 @@ class Lease:
         path.write_text(json.dumps(_me() | {'beat': time.time()}))
 
     def _clear_if_dead(self) -> None:
-        owner = _read(self.path)
-        if owner is not None and _alive(owner):
-            raise Owned(
-                f'{self.path.parent} is being trained by process {owner["pid"]} on {owner["host"]}; '
-                'wait for it, or stop it and give the command again'
-            )
+        check_free(self.path.parent)
         self.path.unlink(missing_ok=True)
 
     def _keep_beating(self) -> None:

@@ -36,9 +36,9 @@ def branches(plans: list[Plan]) -> list[Plan]:
         changes += [{'batch_size': size} for size in section['batch_sizes']]
         changes += [{'learning_rate': rate} for rate in section['learning_rates']]
         for step in resolve_recording.branch_points(section, plan.length):
-            until = plan.length.epoch_at(step) + section['more_epochs']
+            until = plan.length.examples_at(step) + plan.length.examples_of(epochs=section['more_epochs'])
             for change in changes:
-                own = {**change, 'total_epochs': until}
+                own = {**change, 'total_examples': until}
                 found.append(resolve_branch.branch(plan, f'{plan.study}/{plan.id}', step, own, state))
     return found
 

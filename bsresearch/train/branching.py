@@ -10,7 +10,8 @@ import numpy as np
 from bsresearch.flat import flatten
 from bsresearch.plan import Plan
 from bsresearch.resolve_branch import plan_of
-from bsresearch.store import paths
+from bsresearch.store import leases, paths
+from bsresearch.store.checkpoints import Damaged
 from bsresearch.train import parallel, restore
 from bsresearch.train.state import Origins
 
@@ -18,14 +19,17 @@ PyTree = Any
 
 
 def check(workdir: pathlib.Path, plan: Plan) -> None:
-    """Raises ValueError for a branch that cannot begin: no parent, no such point, a network of other shapes.
+    """Looks for what a branch begins with; nothing is written, nothing of the checkpoint's content is read.
 
-    Nothing is written, nothing of the checkpoint's content is read.
+    Raises:
+      ValueError: no parent, no such point, or a network of other shapes.
+      leases.Owned: a live process trains the parent.
     """
     if plan.parent is None:
         return
     directory = workdir / plan.parent['directory']
     parent = plan_of(directory)
+    leases.check_free(restore.group_directory(directory.parent.parent, parent))
     restore.check(directory.parent.parent, parent, plan.parent['step'])
     restore.check_fits(restore.shapes(plan), restore.shapes(parent), plan.id, parent.id)
 
@@ -57,7 +61,10 @@ def _one(fresh: dict[str, PyTree], plan: Plan, folder: pathlib.Path) -> tuple[Py
     workdir = directory.parent.parent
     if parent.id != given['run']:
         raise ValueError(f'{directory} holds run {parent.id}, not the parent {given["run"]} of branch {plan.id}')
-    items, digests = restore.items(workdir, parent, step)
+    try:
+        items, digests = restore.items(workdir, parent, step)
+    except Damaged as e:
+        raise ValueError(f'{e}; branch {plan.id} cannot begin there: restore it, or choose another point') from e
     state = fresh['state']._replace(
         step=np.asarray(step, np.int32), params=items['state'].params, stats=items['state'].stats
     )

@@ -26,10 +26,13 @@ def _facts(workdir: pathlib.Path, plan: Plan) -> dict[str, Any]:
     return found
 
 
+def group_directory(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
+    """Of the group that a run belongs to."""
+    return paths.group_dir(workdir, plan.study, _facts(workdir, plan)['group'])
+
+
 def _store(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[pathlib.Path, dict[str, Any]]:
-    meta = _facts(workdir, plan)
-    folder = paths.group_dir(workdir, plan.study, meta['group'])
-    return folder / ('checkpoints' if step else 'initial'), meta
+    return group_directory(workdir, plan) / ('checkpoints' if step else 'initial'), _facts(workdir, plan)
 
 
 def check(workdir: pathlib.Path, plan: Plan, step: int) -> None:
