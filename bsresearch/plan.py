@@ -101,7 +101,7 @@ class Plan:
             return policy.at(self.policy, length, t)
         if self.parent['state']['schedule'] == 'keep':
             read = units.Length(**self.parent['schedule_length'])
-            return policy.at(self.policy, read, read.updates_reading(length.examples_before(t)))
+            return policy.at(self.policy, read, policy.update_reading(read, length.examples_before(t)))
         own = units.Length(
             self.epoch_size, self.batch_size, self.total_examples - self.parent['examples'], self.epoch_boundary
         )

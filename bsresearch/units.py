@@ -169,17 +169,6 @@ class Length:
         """A length given in epochs or examples as a whole number of examples (rounded up)."""
         return math.ceil(exact(epochs) * self.epoch_examples if epochs is not None else exact(examples or 0))
 
-    def updates_reading(self, examples: np.ndarray) -> np.ndarray:
-        """The update that reads the example at each position of the stream, (n,); it goes on past the run's end."""
-        at = np.searchsorted([p.start_examples for p in self.pieces], examples, side='right') - 1
-        first, before, size = (np.array(column, np.int64)[at] for column in zip(*self.pieces, strict=True))
-        if self.boundary == 'through':
-            return first + (examples - before) // size
-        inside = before % self.epoch_examples
-        epochs, offset = np.divmod(examples - before + inside, self.epoch_examples)
-        made = epochs * -(-self.epoch_examples // size) + np.where(epochs > 0, offset, offset - inside) // size
-        return first + made
-
     def batches(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What updates start ≤ t < stop read from the stream.
 

@@ -38,7 +38,9 @@ def network() -> tuple[Context, np.ndarray]:
     state = state._replace(params=unravel(flat))
     hyper = Hyper(jnp.float64(0.1), jnp.float64(0.9), None)
     given = program.MeasureInputs(hyper, batch, jax.random.key(5))
-    context = program.context(task, hessian_trace.build(), state, state.params, given, batch)
+    context = program.context(
+        task, hessian_trace.build(), state, program.Origins(state.params, state.params), given, batch
+    )
     return context, np.asarray(jax.jit(jax.hessian(loss))(flat))
 
 

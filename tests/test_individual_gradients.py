@@ -76,7 +76,9 @@ def measured(request: Any) -> Any:
         quantity = individual_gradients.build(batch_size=SIZE, per_layer=True)
         given = program.MeasureInputs(Hyper(jnp.float64(RATE), None, None), batch, None)
         mstate = quantity.init(state.params)
-        _, found = program.measure(task, quantity, mstate, state, state.params, given, None)
+        _, found = program.measure(
+            task, quantity, mstate, state, program.Origins(state.params, state.params), given, None
+        )
         losses = lambda params, part: program.losses_of(task, 'batch', {}, params, part)
         taken = moments.moments(losses, state.params, batch)
         yield found, taken, *single_gradients(task, state.params, batch)

@@ -88,7 +88,9 @@ def test_noise_scale_is_that_of_scaled_gradients():
         quantity = noise_scale.build(batch_size=48, small_batch_size=8, preconditioned=True)
         given = program.MeasureInputs(hyper, rows(0, 48), jnp.zeros(()))
         at = state._replace(opt_state=slots)
-        _, found = program.measure(task, quantity, quantity.init(None), at, state.params, given, None)
+        _, found = program.measure(
+            task, quantity, quantity.init(None), at, program.Origins(state.params, state.params), given, None
+        )
     assert float(found['noise_trace']) == pytest.approx((small - big) / (1 / 8 - 1 / 48), rel=1e-6)
     assert float(found['noise_gradient_square']) == pytest.approx((48 * big - 8 * small) / 40, rel=1e-6)
 

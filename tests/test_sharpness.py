@@ -165,7 +165,7 @@ def test_it_is_not_far_from_the_best_of_many_iterations():
     state = program.initial(task, plan)
     rows = program.Data(jnp.asarray(data.train.inputs[:100]), jnp.asarray(data.train.labels[:100]))
     given = program.MeasureInputs(None, rows, jax.random.key(0))  # pyright: ignore[reportArgumentType]
-    c = program.context(task, sharpness.build(), state, state.params, given, rows)
+    c = program.context(task, sharpness.build(), state, program.Origins(state.params, state.params), given, rows)
     gradient = jax.jit(c.gradient)
     params = state.params
     for _ in range(3000):

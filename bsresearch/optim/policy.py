@@ -130,12 +130,16 @@ def _first_length(length: Length) -> Length:
     return Length(length.epoch_size, length.batch_size, length.total_examples, length.boundary)
 
 
-def _update_of(length: Length, examples: np.ndarray) -> np.ndarray:
-    """The update of a run with one batch size that reads the example at each position of the stream."""
+def update_reading(length: Length, examples: np.ndarray) -> np.ndarray:
+    """The update that reads the example at each position of the stream, (n,); it goes on past the run's end."""
+    at = np.searchsorted([p.start_examples for p in length.pieces], examples, side='right') - 1
+    first, before, size = (np.array(column, np.int64)[at] for column in zip(*length.pieces, strict=True))
     if length.boundary == 'through':
-        return examples // length.batch_size
-    epochs, inside = np.divmod(examples, length.epoch_examples)
-    return epochs * -(-length.epoch_examples // length.batch_size) + inside // length.batch_size
+        return first + (examples - before) // size
+    inside = before % length.epoch_examples  # a piece may start within an epoch
+    epochs, offset = np.divmod(examples - before + inside, length.epoch_examples)
+    made = epochs * -(-length.epoch_examples // size)
+    return first + made + np.where(epochs > 0, offset, offset - inside) // size
 
 
 def at(policy: Policy, length: Length, t: np.ndarray) -> Values:
@@ -151,7 +155,7 @@ def at(policy: Policy, length: Length, t: np.ndarray) -> Values:
     size = sizes[np.searchsorted(points, seen, side='right')]
     if policy.batch_schedule['name'] == 'instead_of_decay':
         base = _first_length(length)
-        rate, momentum, decay = _on(policy, base, _update_of(base, seen))
+        rate, momentum, decay = _on(policy, base, update_reading(base, seen))
         ratio = size / length.batch_size
     else:
         rate, momentum, decay = _on(policy, length, t)
