@@ -18,7 +18,6 @@ from bsresearch.measure import squared_norm
 PyTree = Any
 # Gradient entries are counted in bins even in log |x|: BINS_PER_OCTAVE from 2^LOWEST on, both signs.
 BINS_PER_OCTAVE, LOWEST, OCTAVES = 8, -40, 48
-CHUNK = 16  # examples whose gradients are held at once
 Loss = Callable[..., jax.Array]
 
 
@@ -154,9 +153,9 @@ def trials(
 
 
 def population(
-    loss: Loss, patterns: tuple[str, ...], start: PyTree, stats: PyTree, data: Any, number: jax.Array
+    loss: Loss, patterns: tuple[str, ...], chunk: int, start: PyTree, stats: PyTree, data: Any, number: jax.Array
 ) -> tuple[PyTree, jax.Array]:
-    """(Σ g_i, Σ |g_i|²) over the first `number` of `data`'s examples, restricted to P."""
+    """(Σ g_i, Σ |g_i|²) over the first `number` of `data`'s examples, restricted to P, `chunk` at once."""
 
     def one(example: Any) -> PyTree:
         single = jax.tree.map(lambda x: x[None], example)
@@ -164,11 +163,11 @@ def population(
         return jax.grad(value)(pick(start, patterns))
 
     def add(i: jax.Array, sums: tuple[PyTree, jax.Array]) -> tuple[PyTree, jax.Array]:
-        rows = i * CHUNK + jnp.arange(CHUNK)
+        rows = i * chunk + jnp.arange(chunk)
         gradients = jax.vmap(one)(jax.tree.map(lambda x: x[jnp.minimum(rows, len(data[1]) - 1)], data))
         real = rows < number
         gradients = jax.tree.map(lambda g: jnp.where(real.reshape(-1, *(1,) * (g.ndim - 1)), g, 0), gradients)
         return jax.tree.map(lambda s, g: s + g.sum(0), sums[0], gradients), sums[1] + squared_norm(gradients)
 
     zero = jax.tree.map(jnp.zeros_like, pick(start, patterns))
-    return jax.lax.fori_loop(0, -(-number // CHUNK), add, (zero, jnp.zeros_like(squared_norm(zero))))
+    return jax.lax.fori_loop(0, -(-number // chunk), add, (zero, jnp.zeros_like(squared_norm(zero))))
