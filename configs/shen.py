@@ -1,16 +1,16 @@
-"""Shen's experiments A and B: batch size at fixed learning rate, and ten times the learning rate, at equal epochs.
+"""Shen's article on batch size and training dynamics, whole: experiments A to F with seeds.
 
 Source: K. Shen, "Effect of batch size on training dynamics" (2018): MLP 784-1024-1024-10, Glorot normal, plain SGD, 30
 epochs, mean loss, last short batch of an epoch kept. There on MNIST; here on Fashion-MNIST unless
---config.data.name=mnist. Held fixed: epochs. Four arms, 3 seeds.
+--config.data.name=mnist. Held fixed: epochs. A: B = 64, 256, 1024 at lr 0.01. B: B = 1024 at lr 0.1. C: branches of
+B = 1024, lr 0.01 at epochs 2 and 30, 30 epochs more. D: gradient norm against batch size there. E: distance from the
+initial weights, also with Adam at the same B and at lr 0.01 and 0.001. F: loss between B = 64 and B = 1024.
 
     python -m scripts.prepare_data --name=fashion_mnist
-    python main.py --config=configs/shen.py --workdir=runs/shen
-    python -m scripts.fig_batch_size --workdir=runs/shen
+    make shen SEEDS=3 TRIALS=100
 
-Cost: about 45 minutes on 2 CPU cores. Found on Fashion-MNIST, B = 1024 after 30 epochs, mean ± standard deviation of 3
-seeds: lr 0.01 test 0.8537 ± 0.0023, train 0.8737 ± 0.0008, distance 2.33 ± 0.01, norm 44.08; lr 0.1 test 0.8838 ±
-0.0014, train 0.9261 ± 0.0023, distance 6.60 ± 0.05, norm 44.76. Not run here: B = 64 and 256.
+which is main.py --config=configs/shen.py --config.sweep.seed=0,1,2 --config.probe.trials=100, then the figures and the
+report.
 """
 
 from ml_collections import ConfigDict
@@ -19,8 +19,9 @@ from bsresearch import schema
 
 
 def get_config() -> ConfigDict:
-    """The four arms."""
+    """Six arms, their branches and probes."""
     c = schema.defaults()
+    c.study = 'shen'
     c.data.name = 'fashion_mnist'
     c.data.mean, c.data.std = (0.1307,), (0.3081,)  # MNIST's, as Shen used
     c.model.name = 'mlp'
@@ -31,6 +32,23 @@ def get_config() -> ConfigDict:
     c.epoch_boundary = 'partial'
     c.measure.distance.every_epochs = 1.0
     c.measure.parameter_norm.every_epochs = 1.0
-    c.sweep.zip = ConfigDict(dict(batch_size=(64, 256, 1024, 1024), learning_rate=(0.01, 0.01, 0.01, 0.1)))
+    c.measure.branch_distance.every_epochs = 1.0
+    c.branch.batch_sizes = (64,)
+    c.branch.learning_rates = (0.1,)
+    c.branch.more_epochs = 30.0
+    c.probe.name = 'gradient_norm'
+    c.probe.trials = 1000
+    c.probe.parameters = ('output/kernel',)
+    c.probe.learning_rates = (0.001, 0.1)  # beside the run's own, at the first seed
+    sgd, adam, at = {'name': 'sgd'}, {'name': 'adam'}, (2, 30)
+    c.sweep.zip = ConfigDict(
+        dict(
+            batch_size=(64, 256, 1024, 1024, 1024, 1024),
+            learning_rate=(0.01, 0.01, 0.01, 0.1, 0.01, 0.001),
+            optimizer=(sgd, sgd, sgd, sgd, adam, adam),
+            branch=ConfigDict(dict(at_epochs=((), (), at, (), (), ()))),
+            probe=ConfigDict(dict(at_epochs=((), (), at, (), (), ()))),
+        )
+    )
     c.sweep.seed = (0, 1, 2)
     return c

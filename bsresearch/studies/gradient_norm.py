@@ -34,13 +34,14 @@ def check(plans: list[Plan]) -> None:
             )
 
 
-def probes(plan: Plan) -> list[Probe]:
-    """Those of one run: every point and every learning rate."""
+def probes(plan: Plan, own_rate: bool = False) -> list[Probe]:
+    """Those of one run: every point and every learning rate, or the run's own alone."""
     section, found = plan.recording['probe'], []
     for step in resolve_recording.probe_points(section, plan.length):
         at = min(step, plan.length.total_steps - 1)
         own = float(policy.table(plan.policy, plan.length, at, at + 1).learning_rate[0])
-        found += [Probe(plan.study, section, ((plan, step),), rate) for rate in section['learning_rates'] or (own,)]
+        rates = (own,) if own_rate or not section['learning_rates'] else section['learning_rates']
+        found += [Probe(plan.study, section, ((plan, step),), rate) for rate in rates]
     return found
 
 

@@ -1,0 +1,67 @@
+"""Shen's article whole, in one workdir: the arms (A, B, E), their branches (C), the line between two (F), the probes (D).
+
+Source: K. Shen, "Effect of batch size on training dynamics" (2018). Runs with `config.branch.at_epochs` are the parents
+of C and, at `config.probe.at_epochs`, what D probes: with their own learning rate at every seed, with
+`config.probe.learning_rates` beside it at the first. F looks between each parent and the run of its seed and learning
+rate with the smallest batch.
+"""
+
+from collections.abc import Iterator
+
+from bsresearch import sections
+from bsresearch.plan import Plan
+from bsresearch.probe import Probe
+from bsresearch.studies import gradient_norm, reload
+
+
+def parents(plans: list[Plan]) -> list[Plan]:
+    """The runs with branches."""
+    return [p for p in plans if p.recording['branch']['at_epochs'] or p.recording['branch']['at_steps']]
+
+
+def check(plans: list[Plan]) -> None:
+    """Refuses a grid without parents, before anything is done.
+
+    Raises:
+      ValueError: that; or as the studies reload and gradient_norm.
+    """
+    if not parents(plans):
+        raise ValueError('config.study=shen needs runs with config.branch.at_epochs: those to branch from')
+    reload.check(parents(plans))
+    gradient_norm.check(parents(plans))
+    lines(plans)
+
+
+def lines(plans: list[Plan]) -> list[Probe]:
+    """One for each parent: from the smallest batch at its seed and learning rate to itself."""
+    section = {**sections.defaults('probe', 'interpolation'), 'name': 'interpolation'}
+    found = []
+    for parent in parents(plans):
+        alike = lambda p, own=parent: all(
+            getattr(p, field) == getattr(own, field) for field in ('seed', 'learning_rate', 'optimizer', 'model')
+        )
+        small = min(filter(alike, plans), key=lambda p: p.batch_size)
+        if small is parent:
+            raise ValueError(
+                f'config.study=shen: no run of seed {parent.seed} with learning_rate={parent.learning_rate:g} and a '
+                f'batch smaller than {parent.batch_size}, to compare with the large batch; add one to config.sweep'
+            )
+        found.append(Probe(parent.study, section, tuple((p, p.length.total_steps) for p in (small, parent)), 0.0))
+    return found
+
+
+def norms(plans: list[Plan]) -> list[Probe]:
+    """The probes of D: all seeds at their own rate, then the first seed at the others."""
+    own = lambda probe: probe.learning_rate == probe.points[0][0].learning_rate
+    every = [probe for plan in parents(plans) for probe in gradient_norm.probes(plan, own_rate=True)]
+    first = min(p.seed for p in parents(plans))
+    beside = [probe for p in parents(plans) if p.seed == first for probe in gradient_norm.probes(p) if not own(probe)]
+    return every + beside
+
+
+def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
+    """The runs; their branches; what lies between two; the gradient norms."""
+    yield plans
+    yield reload.branches(parents(plans))
+    yield lines(plans)
+    yield norms(plans)

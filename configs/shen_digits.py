@@ -1,0 +1,48 @@
+"""Shen's article at toy size, on embedded data: every experiment of configs/shen.py in about a minute.
+
+Source: K. Shen, "Effect of batch size on training dynamics" (2018); there on MNIST. Here on digits (1,437 training
+examples), MLP 64-64-64-10, B = 8, 32, 128, lr 0.02 and 0.2, 30 epochs, branches at epochs 2 and 30, 20 trials of 1024
+draws. Held fixed: epochs. What it shows is the machinery: the claims are tested on Fashion-MNIST (configs/shen.py).
+
+    make quickstart
+
+which is main.py --config=configs/shen_digits.py, then the figures and the report.
+"""
+
+from ml_collections import ConfigDict
+
+from bsresearch import schema
+
+
+def get_config() -> ConfigDict:
+    """Five arms, their branches and probes."""
+    c = schema.defaults()
+    c.study = 'shen'
+    c.data.name = 'digits'
+    c.data.mean, c.data.std = (0.3053,), (0.3760,)
+    c.model.name = 'mlp'
+    c.model.widths = (64, 64)
+    c.model.init = 'glorot_normal'
+    c.total_epochs = 30.0
+    c.epoch_boundary = 'partial'
+    c.measure.distance.every_epochs = 1.0
+    c.measure.parameter_norm.every_epochs = 1.0
+    c.measure.branch_distance.every_epochs = 1.0
+    c.branch.batch_sizes = (8,)
+    c.branch.learning_rates = (0.2,)
+    c.branch.more_epochs = 30.0
+    c.probe.name = 'gradient_norm'
+    c.probe.trials = 20
+    c.probe.parameters = ('output/kernel',)
+    sgd, adam, at = {'name': 'sgd'}, {'name': 'adam'}, (2, 30)
+    c.sweep.zip = ConfigDict(
+        dict(
+            batch_size=(8, 32, 128, 128, 128),
+            learning_rate=(0.02, 0.02, 0.02, 0.2, 0.02),
+            optimizer=(sgd, sgd, sgd, sgd, adam),
+            branch=ConfigDict(dict(at_epochs=((), (), at, (), ()))),
+            probe=ConfigDict(dict(at_epochs=((), (), at, (), ()))),
+        )
+    )
+    c.sweep.seed = (0, 1, 2)
+    return c
