@@ -1,4 +1,4 @@
-"""Shen's article whole, in one workdir: the arms (A, B, E), their branches (C), the line between two (F), the probes (D).
+"""Shen's article whole, in one workdir: arms (A, B, E), branches (C), the line between two (F), probes (D).
 
 Source: K. Shen, "Effect of batch size on training dynamics" (2018). Runs with `config.branch.at_epochs` are the parents
 of C and, at `config.probe.at_epochs`, what D probes: with their own learning rate at every seed, with
