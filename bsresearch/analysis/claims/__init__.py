@@ -1,4 +1,4 @@
-"""Claims of a source put to the test: `<study>.py: claims(workdir) -> list[Claim]`, a file for each study that has some.
+"""Claims of a source put to the test: `<study>.py: claims(workdir) -> list[Claim]`, a file per study that has some.
 
 A verdict follows from an interval, never from a mean alone: a claimed direction holds where the 95 % interval of the
 difference, paired by seed, lies on its side of 0, does not hold where it lies on the other, and is undecided between.
