@@ -65,9 +65,9 @@ def _one(fresh: dict[str, PyTree], plan: Plan, folder: pathlib.Path) -> tuple[Py
         items, digests = restore.items(workdir, parent, step)
     except Damaged as e:
         raise ValueError(f'{e}; branch {plan.id} cannot begin there: restore it, or choose another point') from e
-    state = fresh['state']._replace(
-        step=np.asarray(step, np.int32), params=items['state'].params, stats=items['state'].stats
-    )
+    state = fresh['state']._replace(step=np.asarray(step, np.int32), params=items['state'].params)
+    if how.get('stats', 'keep') == 'keep':
+        state = state._replace(stats=items['state'].stats)
     restore.check_fits(fresh['state'].params, state.params, plan.id, parent.id)
     if how['optimizer'] == 'keep':
         restore.check_fits(fresh['state'].opt_state, items['state'].opt_state, plan.id, parent.id)
