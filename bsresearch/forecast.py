@@ -1,7 +1,7 @@
 """How long a study will take on this machine: the rates of each kind of group and probe are measured, then added up.
 
 A group is timed as it will run: a second of its updates, one evaluation, one of each measurement, one checkpoint, in a
-directory of its own that is removed. What is finished already costs nothing. Compiling is counted once per kind.
+directory of its own that is removed. What is finished already costs nothing.
 """
 
 import dataclasses
@@ -26,13 +26,13 @@ FILE = 'estimates.jsonl'
 
 
 class Rates(NamedTuple):
-    """Seconds of a group at one batch size: of an update, an evaluation, each measurement, a checkpoint; of compiling."""
+    """Seconds of a group: of an update, an evaluation, each measurement, a checkpoint, its start (with compiling)."""
 
     update: float
     evaluate: float
     measures: dict[str, float]
     checkpoint: float
-    compile: float
+    start: float
 
 
 class _Quiet:
@@ -75,7 +75,7 @@ def _group(workdir: pathlib.Path, plans: list[Plan], known: dict[str, Any]) -> f
         key = canonical([alike[0].static_key(), len(alike)])
         if key not in known:
             known[key] = _rates(alike)
-            total += known[key].compile
+        total += known[key].start
         total += times * (stop - max(start, begin)) * known[key].update
         rates = known[key]
     if rates is None:
@@ -108,9 +108,11 @@ def _rates(plans: list[Plan]) -> Rates:
         root = pathlib.Path(folder)
         strategy = parallel.choose(plans[0].execution['strategy'], len(plans), parallel.platform())
         directories = [root / p.id for p in plans]
+        begun = time.perf_counter()
         session = Session(plans, resolve.dataset(plans[0].data), root / 'group', directories, strategy, _Quiet())
         try:
             t, _ = session.start()
+            start = time.perf_counter() - begun - session.clock.spent['compile']
             session.observe(t)
             measured, spent = {n: s['seconds'] for n, s in session.measuring.spent.items()}, dict(session.clock.spent)
             session.observe(t)
@@ -123,7 +125,7 @@ def _rates(plans: list[Plan]) -> Rates:
             update = (session.clock.spent['updates'] - before) / max(t - begin, 1)
             session.save(t, True)
             spent = session.clock.spent
-            return Rates(update, evaluation, measures, spent['checkpoint'], spent['compile'])
+            return Rates(update, evaluation, measures, spent['checkpoint'], start + spent['compile'])
         finally:
             session.close()
 

@@ -192,6 +192,8 @@ def continued(parent: Mapping[str, Any], size: int, own: tuple[tuple[int, int], 
     """The parent's changes of batch size up to the branch point, and the branch's from there on."""
     before, at = tuple(tuple(c) for c in parent['changes']), parent['examples']
     now = before[-1][1] if before else parent['batch_size']
+    # Its own batch schedule counts from the parent's beginning, so that without a change it goes on.
+    size = [size, *(b for since, b in own if since <= at)][-1]
     here = ((at, size),) if size != now and at else ()
     return before + here + tuple(c for c in own if c[0] > at)
 

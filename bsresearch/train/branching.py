@@ -1,12 +1,13 @@
 """Where a branch begins: its parent's state at the branch point, part by part kept or reset; a parent is only read."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from bsresearch import lineage
 from bsresearch.flat import flatten
 from bsresearch.plan import Plan
 from bsresearch.resolve_branch import plan_of
@@ -35,20 +36,29 @@ def check(workdir: pathlib.Path, plan: Plan) -> None:
 
 
 def begin(
-    fresh: dict[str, PyTree], plans: Sequence[Plan], run_directories: Sequence[pathlib.Path]
+    fresh: dict[str, PyTree],
+    plans: Sequence[Plan],
+    run_directories: Sequence[pathlib.Path],
+    say: Callable[[str], None],
 ) -> tuple[dict[str, PyTree], Origins]:
     """The items at a group's first update, and the weights that distances are measured from; replicas stacked.
 
-    `fresh` itself where the runs are no branches. For each branch lineage.json is written, once.
+    `fresh` itself where the runs are no branches. For each branch lineage.json is written, and said, once.
     """
     if plans[0].parent is None:
         return fresh, Origins(fresh['state'].params, fresh['state'].params)
-    states, averages, initials = [], [], []
+    states, averages, initials, told = [], [], [], {}
     for r, (plan, folder) in enumerate(zip(plans, run_directories, strict=True)):
+        new = not (folder / 'lineage.json').exists()
         state, average, initial = _one(jax.tree.map(lambda x, r=r: x[r], fresh), plan, folder)
+        if new:
+            told.setdefault(lineage.what(paths.read_json(folder / 'lineage.json')), []).append(plan)
         states.append(state)
         averages.append(average)
         initials.append(initial)
+    for text, alike in told.items():
+        kept = ', '.join(part for part, how in alike[0].parent['state'].items() if how == 'keep')
+        say(f'  {f"{len(alike)} branches" if len(alike) > 1 else "branch"} {text} (kept: {kept})')
     state = parallel.stack(states)
     return fresh | {'state': state, 'ema': parallel.stack(averages)}, Origins(parallel.stack(initials), state.params)
 
@@ -78,10 +88,17 @@ def _one(fresh: dict[str, PyTree], plan: Plan, folder: pathlib.Path) -> tuple[Py
         average = items['ema'] if kept else type(average)(state.params, state.stats)
     initial = restore.initial(workdir, parent) if how['initial'] == 'keep' else state.params
     if paths.read_json(folder / 'lineage.json') is None:
-        paths.write_json(
-            folder / 'lineage.json', given | {'checkpoint_sha256': digests, 'changes': _changes(parent, plan)}
-        )
+        facts = {'checkpoint_sha256': digests, 'changes': _changes(parent, plan), 'past_schedule': _past_schedule(plan)}
+        paths.write_json(folder / 'lineage.json', given | facts)
     return state, average, initial
+
+
+def _past_schedule(plan: Plan) -> bool:
+    """Whether a branch trains beyond the end of a schedule that it keeps and that is not constant."""
+    given: Any = plan.parent
+    kept = given['state']['schedule'] == 'keep' and plan.total_examples > given['schedule_length']['total_examples']
+    moving = ('schedule', 'momentum_schedule', 'weight_decay_schedule')
+    return kept and any(getattr(plan, s)['name'] != 'constant' for s in moving)
 
 
 def _changes(parent: Plan, plan: Plan) -> dict[str, list[Any]]:
