@@ -27,6 +27,7 @@ PARTS = {
     'optimizer': ('keep', 'reset'),  # its slots
     'schedule': ('keep', 'rebase'),
     'average': ('keep', 'reset'),  # of the weights
+    'measures': ('keep', 'reset'),  # what measurements remember: lengths of paths, moving averages
     'initial': ('keep', 'reset'),  # the weights that distances are measured from
 }
 

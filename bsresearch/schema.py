@@ -162,6 +162,7 @@ def defaults() -> Any:
             optimizer=config_dict.placeholder(str),  # its slots: keep | reset
             schedule=config_dict.placeholder(str),  # keep | rebase
             average=config_dict.placeholder(str),  # of the weights: keep | reset
+            measures=config_dict.placeholder(str),  # what measurements remember: keep | reset
             initial=config_dict.placeholder(str),  # weights that distances are measured from: keep | reset
         )
     )

@@ -85,8 +85,8 @@ def test_a_policy_that_is_not_the_default_makes_another_run():
 
 def test_a_batch_schedule_goes_on_in_the_branch(tmp_path: pathlib.Path):
     """Without a change bit for bit, past a growth and before one; with another batch size it grows from that."""
-    grows: dict[str, Any] = {'batch_schedule': {'name': 'steps', 'at_examples': (80, 240)}, 'keep__at_steps': (15,)}
-    (run,) = toy.plans(**grows, record__dense=True)
+    grows: dict[str, Any] = {'batch_schedule': {'name': 'growth', 'at_examples': (80, 240)}, 'keep__at_steps': (15,)}
+    (run,) = toy.plans(**grows, record__dense=True, total_steps=None, total_examples=624)
     toy.train(tmp_path, [run])
     assert [s.batch_size for s in run.length.segments] == [8, 16, 32]
     null = branch(run, f'{run.study}/{run.id}', 15, {})
@@ -120,3 +120,31 @@ def toy_null(workdir: pathlib.Path, run: Any) -> Any:
     null = branch(run, f'{run.study}/{run.id}', 20, {})
     toy.train(workdir, [null])
     return null
+
+
+@pytest.mark.parametrize('memory', ['keep', 'reset'])
+def test_the_length_of_the_path_goes_on(memory: str, tmp_path: pathlib.Path):
+    """As the parent's, to the bit; or from the branch point; also where the parent did not measure it: the chord."""
+    every: dict[str, Any] = {'measure__path_length__every_steps': 5}
+    run = toy.plans(keep__at_steps=(20,), **every)[0]
+    toy.train(tmp_path, [run])
+    null = branch(run, f'{run.study}/{run.id}', 20, {}, {'measures': memory})
+    toy.train(tmp_path, [null])
+    own, theirs = (
+        {r['step']: r['path_length'] for r in toy.rows(tmp_path, p) if 'path_length' in r} for p in (null, run)
+    )
+    if memory == 'keep':
+        assert own == {step: length for step, length in theirs.items() if step >= 20}
+    else:
+        assert own[20] == 0
+        assert own[40] == pytest.approx(theirs[40] - theirs[20], rel=1e-5)
+
+
+def test_a_path_that_the_parent_did_not_measure_begins_with_the_chord(tmp_path: pathlib.Path):
+    """From its θ_0 to the branch point, so that no distance exceeds it."""
+    run = toy.plans(keep__at_steps=(20,))[0]
+    toy.train(tmp_path, [run])
+    other = branch(run, f'{run.study}/{run.id}', 20, {'measure.path_length.every_steps': 5})
+    toy.train(tmp_path, [other])
+    first = toy.rows(tmp_path, other)[0]
+    assert first['path_length'] == pytest.approx(first['distance'], rel=1e-6)

@@ -5,15 +5,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from bsresearch import lineage
 from bsresearch.flat import flatten
+from bsresearch.measure import when
 from bsresearch.plan import Plan
 from bsresearch.resolve_branch import plan_of
 from bsresearch.store import leases, paths
 from bsresearch.store.checkpoints import Damaged
-from bsresearch.train import parallel, restore
+from bsresearch.train import parallel, program, restore
 from bsresearch.train.state import Origins
 
 PyTree = Any
@@ -47,24 +49,28 @@ def begin(
     """
     if plans[0].parent is None:
         return fresh, Origins(fresh['state'].params, fresh['state'].params)
-    states, averages, initials, told = [], [], [], {}
+    states, averages, initials, memories, told = [], [], [], [], {}
     for r, (plan, folder) in enumerate(zip(plans, run_directories, strict=True)):
         new = not (folder / 'lineage.json').exists()
-        state, average, initial = _one(jax.tree.map(lambda x, r=r: x[r], fresh), plan, folder)
+        state, average, initial, memory = _one(jax.tree.map(lambda x, r=r: x[r], fresh), plan, folder)
         if new:
             told.setdefault(lineage.what(paths.read_json(folder / 'lineage.json')), []).append(plan)
         states.append(state)
         averages.append(average)
         initials.append(initial)
+        memories.append(memory)
     for text, alike in told.items():
         kept = ', '.join(part for part, how in alike[0].parent['state'].items() if how == 'keep')
         say(f'  {f"{len(alike)} branches" if len(alike) > 1 else "branch"} {text} (kept: {kept})')
     state = parallel.stack(states)
-    return fresh | {'state': state, 'ema': parallel.stack(averages)}, Origins(parallel.stack(initials), state.params)
+    own = {'state': state, 'ema': parallel.stack(averages), **parallel.stack(memories)}
+    return fresh | own, Origins(parallel.stack(initials), state.params)
 
 
-def _one(fresh: dict[str, PyTree], plan: Plan, folder: pathlib.Path) -> tuple[PyTree, PyTree, PyTree]:
-    """State, average and initial weights of one branch."""
+def _one(
+    fresh: dict[str, PyTree], plan: Plan, folder: pathlib.Path
+) -> tuple[PyTree, PyTree, PyTree, dict[str, PyTree]]:
+    """State, average, initial weights and states of the measurements of one branch."""
     given: Any = plan.parent
     directory = folder.parent.parent / given['directory']  # relative to the workdir, or absolute
     parent, step, how = plan_of(directory), given['step'], given['state']
@@ -87,10 +93,26 @@ def _one(fresh: dict[str, PyTree], plan: Plan, folder: pathlib.Path) -> tuple[Py
         kept = how['average'] == 'keep' and items['ema'] is not None
         average = items['ema'] if kept else type(average)(state.params, state.stats)
     initial = restore.initial(workdir, parent) if how['initial'] == 'keep' else state.params
+    kept = how.get('measures', 'keep') == 'keep'
+    memory = _memory(fresh, plan, parent, initial if kept else state.params, workdir if kept else None)
     if paths.read_json(folder / 'lineage.json') is None:
         facts = {'checkpoint_sha256': digests, 'changes': _changes(parent, plan), 'past_schedule': _past_schedule(plan)}
         paths.write_json(folder / 'lineage.json', given | facts)
-    return state, average, initial
+    return state, average, initial, memory
+
+
+def _memory(
+    fresh: dict[str, PyTree], plan: Plan, parent: Plan, begin: PyTree, workdir: pathlib.Path | None
+) -> dict[str, PyTree]:
+    """States of the measurements: the parent's of equal settings, from its `workdir`; else new ones at `begin`."""
+    built, named = program.measures(plan), [item for item in fresh if item.startswith('measure_')]
+    begin = jax.tree.map(jnp.asarray, begin)
+    own = {item: jax.tree.map(np.asarray, built[item.removeprefix('measure_')].init(begin)) for item in named}
+    if workdir is None:
+        return own
+    settings = lambda p, item: when.rest(p.recording['measure'].get(item.removeprefix('measure_'), {}))
+    alike = {item: tree for item, tree in own.items() if settings(plan, item) == settings(parent, item)}
+    return own | restore.measures(workdir, parent, plan.start, alike)
 
 
 def _past_schedule(plan: Plan) -> bool:
