@@ -107,6 +107,6 @@ def png_size(png: bytes, name: str) -> tuple[int, int]:
     return struct.unpack('>II', png[16:24])
 
 
-def counted(number: int, noun: str) -> str:
-    """'1 run', '1,200 runs'."""
-    return f'{number:,} {noun}{"" if number == 1 else "s"}'
+def counted(number: int, noun: str, several: str = '') -> str:
+    """'1 run', '1,200 runs'; `several` where an s is not enough."""
+    return f'{number:,} {noun if number == 1 else several or f"{noun}s"}'

@@ -23,10 +23,11 @@ def table(runs: Sequence[Run], study: str) -> Table | Text:
     names = sorted({name for fields in declared for name in fields if name.split('.')[0] not in _SKIPPED})
     rows = []
     for name in names:
-        values = _distinct([fields.get(name) for fields in declared])
         default = _plain(defaults.get(name))
+        # A run older than a field was made as its default says.
+        values = _distinct([fields.get(name, default) for fields in declared])
         if values != [default]:
-            rows.append((name, _text(values), value(default) if name in defaults else 'none: of the named part'))
+            rows.append((name, _text(values), _one(default) if name in defaults else 'its part’s own'))
     caption = (
         f'{study}: declared fields that differ from the defaults in some of its runs, {len(rows)} of {len(names)}.'
     )

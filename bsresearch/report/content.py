@@ -12,7 +12,7 @@ from bsresearch.report.blocks import MARKS, NONE, Claims, Preformatted, Report, 
 from bsresearch.report.figures import Drawn
 from bsresearch.report.found import Found, Run
 
-NAMED = 6  # diverged runs named in the summary
+NAMED = 4  # diverged runs named in the summary
 LONG_TREE = 30  # lines
 
 
@@ -100,7 +100,7 @@ def _lineage(workdir: pathlib.Path, found: Found) -> list[Preformatted]:
     if not branches:
         return []
     text = lineage.text(workdir)
-    caption = f'{counted(branches, "branch").replace("branchs", "branches")}, each below the run it began from'
+    caption = f'{counted(branches, "branch", "branches")}, each below the run it began from'
     return [Preformatted(caption, text, text.count('\n') >= LONG_TREE)]
 
 
@@ -111,7 +111,7 @@ def _summary(found: Found) -> str:
         said.append('No run is finished.')
     diverged = [run for run in found.runs if run.status == 'diverged']
     if diverged:
-        named = [_diverged(run) for run in diverged[:NAMED]]
+        named = [_diverged(run, found) for run in diverged[:NAMED]]
         more = [f'{len(diverged) - NAMED} more in the table of runs'] if len(diverged) > NAMED else []
         said.append(f'Diverged: {"; ".join([*named, *more])}.')
     failed = [f'{run.id} ({run.meta.get("error")})' for run in found.runs if run.status == 'failed']
@@ -142,11 +142,13 @@ def _runs_sentence(found: Found) -> str:
     return f'{counted(len(found.runs), "run")} of {studies} ({ended}), {", ".join(tasks)}: {"; ".join(varied)}.'
 
 
-def _diverged(run: Run) -> str:
-    named = (('B', 'batch_size'), ('lr', 'learning_rate'), ('seed', 'seed'))
-    fields = ', '.join(f'{short} {grid.value(run.resolved.get(field))}' for short, field in named)
+def _diverged(run: Run, found: Found) -> str:
+    """Its id, where it diverged, and what tells it from the other runs of its study."""
+    telling = [f for f in ('batch_size', 'learning_rate', 'momentum', 'weight_decay', 'optimizer.name', 'schedule.name',
+                           'seed') if len(found.values(run.study, f)) > 1]  # fmt: skip
+    named = ', '.join(f'{f.removesuffix(".name").replace("_", " ")} {grid.value(run.resolved.get(f))}' for f in telling)
     step = run.meta.get('diverged_step')
-    return f'{run.id}{"" if step is None else f" at update {step:,}"} ({fields})'
+    return f'{run.id}{"" if step is None else f" at update {step:,}"}' + (f' ({named})' if named else '')
 
 
 def _counts(names: Sequence[str]) -> str:

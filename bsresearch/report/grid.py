@@ -97,7 +97,13 @@ def runs_table(found: Found, table: pd.DataFrame, by: Sequence[str], study: str)
     branches = any(run.parent for run in mine)
     shown = [c for c in by if not c.startswith('parent.')]
     rows = []
-    for run, (_, cells) in zip(mine, table.iterrows(), strict=True):
+    # In the order of the arms: an id says nothing.
+    comparable = lambda column: column if pd.api.types.is_numeric_dtype(column) else column.astype(str)
+    ordered = table.assign(place=range(len(table))).sort_values(
+        [*by, *seeds], key=comparable, na_position='first', kind='stable'
+    )
+    for _, cells in ordered.iterrows():
+        run = mine[int(cells['place'])]
         point = f'{run.parent["run"]} at epoch {run.parent["epoch"]:g}' if run.parent else NONE
         step = run.meta.get('diverged_step')
         status = run.status + (f' at update {step:,}' if run.status == 'diverged' and step is not None else '')

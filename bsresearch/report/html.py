@@ -25,6 +25,7 @@ FOOTER = 'Figures stand in this file; the plotted numbers, and the figures as PD
 # A figure at 300 pixels to the inch: 96 CSS pixels to the inch is its true size, text of 7.5 points.
 TRUE, SHOWN = 96 / 300, 0.52
 NUMBER = re.compile(r'[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?( ?(%|s|min|h))?( \([^()]* to [^()]*\))?')
+ID = re.compile('[0-9a-f]{12}')
 BAD = ('diverged', 'failed')
 
 
@@ -104,7 +105,8 @@ def _class(kind: str) -> str:
 
 
 def _cell(cell: str, kind: str) -> str:
-    return f'<td{_class("bad" if cell.startswith(BAD) else kind)}>{escape(cell)}</td>'
+    own = 'bad' if cell.startswith(BAD) else 'id' if ID.fullmatch(cell) else kind
+    return f'<td{_class(own)}>{escape(cell)}</td>'
 
 
 def _shares(shares: Shares) -> str:

@@ -5,7 +5,11 @@ CSS = """
 * { box-sizing: border-box; }
 body { margin: 0; background: #fff; color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 1280px; margin: 0 auto; padding: 26px 28px 60px; }
+main { max-width: 1280px; margin: 0 auto; padding: 26px 28px 60px; display: grid; gap: 0 44px;
+  grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
+main > * { grid-column: 1 / -1; min-width: 0; }
+#hardware { grid-column: 1; } #time { grid-column: 2; }
+@media (max-width: 900px) { #hardware, #time { grid-column: 1 / -1; } }
 h1 { font-size: 27px; line-height: 1.2; margin: 0 0 10px; letter-spacing: -0.01em; }
 h2 { font-size: 20px; margin: 40px 0 12px; padding-bottom: 5px; border-bottom: 2px solid var(--line); }
 h3 { font-size: 15.5px; margin: 24px 0 8px; }
@@ -46,7 +50,7 @@ figure div { overflow-x: auto; } figure img { display: block; height: auto; widt
 figcaption { font-size: 13px; color: var(--soft); border-top: 1px solid var(--line); margin-top: 8px;
   padding-top: 6px; }
 figcaption code { overflow-wrap: anywhere; }
-.bar { width: 260px; } .bar i { display: block; height: 11px; background: var(--accent); border-radius: 2px; }
+.bar { width: 200px; } .bar i { display: block; height: 11px; background: var(--accent); border-radius: 2px; }
 footer { margin-top: 44px; border-top: 1px solid var(--line); padding-top: 10px; font-size: 13px; color: var(--soft); }
 @media print {
   body { font-size: 10.5pt; } main { max-width: none; padding: 0; } nav { display: none; }
