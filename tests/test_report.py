@@ -96,7 +96,7 @@ def both(workdir: pathlib.Path, out: pathlib.Path, **options: Any) -> tuple[str,
 
 
 def test_summary_counts_by_hand(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """2 × (8 or 16 updates of the last row): 2 epochs of 64 at B = 16 are 8 updates; the diverged one ends at 3 of B = 32."""
+    """2 epochs of 64 examples at B = 16 are 8 updates, of two runs; the diverged one ends at update 3 of B = 32."""
     page, text = both(grid, tmp_path / 'out', drawing=False)
     said = Page(page).text
     for part in ('3 runs of study train (1 diverged, 2 done), mlp on digits: B 16, 32; learning rate 0.1; seed 0, 1.',
@@ -111,7 +111,7 @@ def test_arms_are_means_over_finished_seeds(grid: pathlib.Path, tmp_path: pathli
     """t_{0.975, 1} = tan(0.475 π); two values differ by 0.01, so half of the interval is t · 0.01/2."""
     text = both(grid, tmp_path / 'out', drawing=False)[1]
     half = np.tan(0.475 * np.pi) * 0.005
-    assert f'| 16 | 0.1 | 2 of 2 | 0.805 ({0.805 - half:.4g} to {0.805 + half:.4g}) |' in text
+    assert f'| 16 | 0.1 | 2 of 2 | 0.805 ± {half:.2g} |' in text
     assert '| 32 | 0.1 | 0 of 1; 1 diverged | – |' in text
 
 
@@ -127,7 +127,7 @@ def test_time_counts_each_group_once(grid: pathlib.Path) -> None:
     assert isinstance(said, blocks.Text)
     assert dict((name, share) for name, _, share in shares.rows)['updates'] == pytest.approx(8 / 14)
     assert f'{14 / 12:.3g} times as long' in said.text
-    assert '1 min passed, 5 times' in said.text
+    assert '60 s passed, 5 times' in said.text
 
 
 def test_hardware_is_counted_where_it_differs(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -138,8 +138,9 @@ def test_hardware_is_counted_where_it_differs(grid: pathlib.Path, tmp_path: path
 
 def test_config_tells_what_is_not_default(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Defaults stand in schema.py: learning_rate 0.1 is one, 0.2 and a momentum are not; widths are the model's own."""
-    for run, declared in (('b16-lr0.1-s0', {'learning_rate': 0.1, 'momentum': None, 'model': {'widths': [64]}}),
-                          ('b16-lr0.1-s1', {'learning_rate': 0.2, 'momentum': 0.9, 'record': {'log_spaced': 1000}})):  # fmt: skip
+    first = {'learning_rate': 0.1, 'momentum': None, 'model': {'widths': [64]}}
+    second = {'learning_rate': 0.2, 'momentum': 0.9, 'record': {'log_spaced': 1000}}
+    for run, declared in (('b16-lr0.1-s0', first), ('b16-lr0.1-s1', second)):
         file = grid / 'train' / run / 'config.json'
         paths.write_json(file, paths.read_json(file) | {'declared': declared})
     text = both(grid, tmp_path / 'out', drawing=False)[1]
@@ -152,9 +153,7 @@ def test_config_tells_what_is_not_default(grid: pathlib.Path, tmp_path: pathlib.
     ]
 
 
-def test_branches_count_their_own_updates_and_stand_below_their_parent(
-    grid: pathlib.Path, tmp_path: pathlib.Path
-) -> None:
+def test_branches_count_their_own_updates(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """A branch from update 4 that reached update 8 made 4 updates of 16."""
     branch = write_run(grid, learning_rate=0.2, values=VALUES, parent={'epoch': 1.0})
     facts = {'run': 'b16-lr0.1-s0', 'study': 'train', 'step': 4, 'examples': 64, 'epoch': 1.0, 'state': {},
@@ -190,9 +189,7 @@ def tested(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> pathlib.P
     return file
 
 
-def test_claims_are_found_by_the_study_and_stand_first(
-    tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path
-) -> None:
+def test_claims_are_found_by_the_study(tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     page, text = both(grid, tmp_path / 'out', drawing=False)
     sys.modules.pop('bsresearch.analysis.claims.train')
     said = Page(page)
@@ -201,8 +198,8 @@ def test_claims_are_found_by_the_study_and_stand_first(
     for shown in ('✓ holds', '✗ does not hold', '– not measured'):
         assert shown in said.text
         assert f'| {shown} |' in text
-    assert '✓ 1 holds ✗ 1 does not hold – 1 not measured' in said.text
-    assert '**✓ 1 holds** · **✗ 1 does not hold** · **– 1 not measured**' in text
+    assert '✓ holds: 1 ✗ does not hold: 1 – not measured: 1' in said.text
+    assert '**✓ holds: 1** · **✗ does not hold: 1** · **– not measured: 1**' in text
     for part in ('0.3 (0.1 to 0.5, n = 3)', 'where grid', 'Roe 2001'):
         assert part in said.text
         assert part in text
@@ -210,9 +207,7 @@ def test_claims_are_found_by_the_study_and_stand_first(
     assert NASTY not in page
 
 
-def test_claims_that_refuse_are_named_with_the_reason(
-    tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path
-) -> None:
+def test_claims_that_refuse_are_named(tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     tested.write_text("def claims(workdir):\n    raise ValueError('no runs of B = 1; add them')\n")
     page, text = both(grid, tmp_path / 'out', drawing=False)
     sys.modules.pop('bsresearch.analysis.claims.train')
@@ -273,7 +268,7 @@ def test_a_study_has_its_figures_from_the_script_of_its_name(
     import scripts
 
     monkeypatch.setattr(scripts, '__path__', [*scripts.__path__, str(folder)])
-    script = '"""Lines of a study.\n\n  fig_train_a  the first\n"""\n\ndef draw(workdir, out):\n    raise ValueError("too\\n few")\n'
+    script = '"""Lines of a study."""\n\ndef draw(workdir, out):\n    raise ValueError("too\\n few")\n'
     (folder / 'fig_train.py').write_text(script)
     page, text = both(grid, tmp_path / 'out')
     sys.modules.pop('scripts.fig_train')
@@ -285,10 +280,10 @@ def test_a_study_has_its_figures_from_the_script_of_its_name(
 def test_captions_come_from_the_docstring() -> None:
     doc = (ROOT / 'scripts' / 'fig_gradient_norm.py').read_text().split('"""')[1]
     assert figures.first_line(doc).startswith('Gradient norm against batch size')
-    assert figures.caption(doc, 'fig_gradient_norm_0.01').startswith('mean ± standard deviation over trials')
+    assert figures.caption(doc, 'fig_gradient_norm_0.01').startswith('Mean ± standard deviation over trials')
     # Its second line is part of it.
     assert figures.caption(doc, 'fig_gradient_norm').endswith('a colour per checkpoint')
-    assert figures.caption(doc, 'fig_gradient_norm_ridges_0.01').startswith('per batch size: histograms')
+    assert figures.caption(doc, 'fig_gradient_norm_ridges_0.01').startswith('Per batch size: histograms')
     assert figures.caption(doc, 'other') == ''
 
 

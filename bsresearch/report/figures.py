@@ -41,7 +41,8 @@ def caption(doc: str, name: str) -> str:
         own[found[1]] = ' '.join(found[2].split())
     # fig_norms_0.01 is a fig_norms, but a fig_norms_ridges is not.
     close = [n for n in own if name == n or name.startswith(f'{n}_')]
-    return own[max(close, key=len)] if close else ''
+    said = own[max(close, key=len)].rstrip('.') if close else ''
+    return said[:1].upper() + said[1:]
 
 
 def blocks(drawn: Sequence[Drawn], out: pathlib.Path) -> list[Figures | Text | Table | Preformatted]:

@@ -56,7 +56,9 @@ def fields(table: pd.DataFrame) -> list[str]:
     shown = [c for c in table if c.startswith('parent.') and _names_arm(c.removeprefix('parent.'))]
     seeded = table if 'seed' in table else table.assign(seed=0)
     varying = [c for c in [*records.varying(seeded), *shown] if c not in skipped]
-    order = lambda c: (not c.endswith('.name'), c != 'parent.epoch', c != 'total_examples', c)
+    # What a run is made of, where it branches, how long it is; a parent's fields only where these do not tell.
+    above = lambda c: c.startswith('parent.') and c != 'parent.epoch'
+    order = lambda c: (above(c), not c.endswith('.name'), c != 'parent.epoch', c != 'total_examples', c)
     for column in sorted(set(varying) - set(given), key=order):
         if not arms.follows(table, column, given):
             given.append(column)
@@ -76,9 +78,7 @@ def arms_table(table: pd.DataFrame, by: Sequence[str], study: str) -> list[Table
         count = f'{int(cells["n"].max())} of {int(first["runs"])}'
         gone = [f'{int(first[what])} {what}' for what in ('diverged', 'unfinished') if first[what]]
         rows.append((*(value(v) for v in arm), '; '.join([count, *gone]), *(_interval(cells.loc[m]) for m in metrics)))
-    caption = (
-        f'{study}: mean and 95 % interval over seeds (Student’s t) at the end of the finished runs; an arm is a row.'
-    )
+    caption = f'{study}: mean ± half of the 95 % interval over seeds (Student’s t), at the end of finished runs.'
     names = (*(_title(c) for c in by), 'runs', *(_title(m) for m in metrics))
     return [Table(caption, names, tuple(rows), len(rows) > LONG)]
 
@@ -86,7 +86,8 @@ def arms_table(table: pd.DataFrame, by: Sequence[str], study: str) -> list[Table
 def _interval(cell: Mapping[Hashable, Any] | pd.Series) -> str:
     if pd.isna(cell['mean']):
         return NONE
-    return f'{cell["mean"]:.4g}' + ('' if pd.isna(cell['low']) else f' ({cell["low"]:.4g} to {cell["high"]:.4g})')
+    half = (cell['high'] - cell['low']) / 2
+    return f'{cell["mean"]:.4g}' + ('' if pd.isna(half) else f' ± {half:.2g}')
 
 
 def runs_table(found: Found, table: pd.DataFrame, by: Sequence[str], study: str) -> Table:

@@ -22,9 +22,10 @@ from bsresearch.report.blocks import (
 from bsresearch.report.style import CSS
 
 FOOTER = 'Figures stand in this file; the plotted numbers, and the figures as PDF, lie beside it under the names given.'
-# A figure at 300 pixels to the inch: 96 CSS pixels to the inch is its true size, text of 7.5 points.
-TRUE, SHOWN = 96 / 300, 0.52
-NUMBER = re.compile(r'[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?( ?(%|s|min|h))?( \([^()]* to [^()]*\))?')
+# CSS pixels per pixel of a figure made at 300 to the inch: its true size (text of 7.5 points), the least and the most
+# it is shown at where there is room, and the height that a tall one is fitted to between these.
+TRUE, LEAST, MOST, HEIGHT = 96 / 300, 0.35, 0.52, 760
+NUMBER = re.compile(r'[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?( ?(%|s|min|h))?( ± [\d.e+-]+)?')
 ID = re.compile('[0-9a-f]{12}')
 BAD = ('diverged', 'failed')
 
@@ -34,7 +35,7 @@ def render(report: Report) -> str:
     title = escape(report.title)
     links = ''.join(f'<a href="#{s.key}">{escape(s.title)}</a>' for s in report.sections)
     facts = ''.join(f'<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>' for k, v in report.facts)
-    tally = ''.join(f'<li>{_badge(verdict, f"{count} ")}</li>' for verdict, count in report.tally)
+    tally = ''.join(f'<li>{_badge(verdict, f": {count}")}</li>' for verdict, count in report.tally)
     head = f'<h1>{title}</h1>\n<p>{escape(report.summary)}</p>\n'
     head += f'<ul class="tally" aria-label="verdicts on the claims">{tally}</ul>\n' if tally else ''
     head += f'<dl class="facts">{facts}</dl>\n<nav>{links}</nav>\n'
@@ -71,9 +72,9 @@ def _block(block: Any) -> str:
     raise TypeError(f'no HTML for a block of type {type(block).__name__}; add it to both writers')
 
 
-def _badge(verdict: str, before: str = '') -> str:
+def _badge(verdict: str, after: str = '') -> str:
     kind = verdict.replace(' ', '-')
-    return f'<span class="verdict {kind}">{MARKS[verdict]} {before}{escape(verdict)}</span>'  # pyright: ignore[reportArgumentType]
+    return f'<span class="verdict {kind}">{MARKS[verdict]} {escape(verdict)}{after}</span>'  # pyright: ignore[reportArgumentType]
 
 
 def _folded(caption: str, inside: str, folded: bool) -> str:
@@ -124,7 +125,7 @@ def _shares(shares: Shares) -> str:
 
 
 def _claims(block: Claims) -> str:
-    head = '<th>verdict</th><th>claim</th><th>measured</th>'
+    head = '<th>verdict</th><th class="claim">claim</th><th>measured</th>'
     rows = []
     for c in block.claims:
         remark = f'<span class="remark">{escape(c.remark)}</span>' if c.remark else ''
@@ -137,7 +138,8 @@ def _claims(block: Claims) -> str:
 
 
 def _figure(figure: Figure, title: str) -> str:
-    """At least at its true size (wider ones scroll), at most legible from a chair."""
+    """As large as there is room for, never below its true size: a wider one scrolls."""
+    width = figure.width * min(MOST, max(LEAST, HEIGHT / figure.height))
     data = base64.b64encode(figure.png).decode()
     alt = escape(f'{figure.name}: {figure.caption or title}')
     numbers = (
@@ -146,7 +148,7 @@ def _figure(figure: Figure, title: str) -> str:
     said = f' {escape(figure.caption)}.' if figure.caption else ''
     size = f'width="{figure.width}" height="{figure.height}" style="min-width:{figure.width * TRUE:.0f}px"'
     return (
-        f'<figure style="width:{figure.width * SHOWN + 26:.0f}px">'
+        f'<figure style="width:{width + 26:.0f}px">'
         f'<div><img src="data:image/png;base64,{data}" alt="{alt}" {size}></div>'
         f'<figcaption><b>{escape(figure.name)}</b>.{said}{numbers}</figcaption></figure>'
     )

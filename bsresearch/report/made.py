@@ -23,9 +23,8 @@ FACTS = {
     'machine': 'machine',
     'commit': 'commit of the code',
     'matmul_precision': 'precision of matrix products',
-    'strategy': 'strategy of replicas',
-    'replicas': 'runs in a group',
 }
+OF_RUNS = {'strategy': 'strategy of replicas', 'replicas': 'runs in a group'}
 
 
 def hardware(found: Found) -> Table | Text:
@@ -33,7 +32,9 @@ def hardware(found: Found) -> Table | Text:
     metas = [x.meta for x in (*found.runs, *found.probes) if x.meta]
     if not metas:
         return Text('Nothing was noted about hardware and versions.')
+    of_runs = [run.meta for run in found.runs if run.meta]
     rows = [(title, _spread(m.get(key) for m in metas)) for key, title in FACTS.items()]
+    rows += [(title, _spread(m.get(key) for m in of_runs)) for key, title in OF_RUNS.items() if of_runs]
     packages = sorted({name for m in metas for name in m.get('versions', {})})
     rows += [(name, _spread(m.get('versions', {}).get(name) for m in metas)) for name in packages]
     later = sum('versions_later' in m for m in metas)

@@ -15,7 +15,7 @@ def render(report: Report) -> str:
     """The whole file."""
     parts = [f'# {escape(report.title)}', escape(report.summary)]
     if report.tally:
-        parts.append(' · '.join(f'**{MARKS[verdict]} {count} {verdict}**' for verdict, count in report.tally))
+        parts.append(' · '.join(f'**{MARKS[verdict]} {verdict}: {count}**' for verdict, count in report.tally))
     parts.append(' · '.join(f'{escape(name)}: **{escape(value)}**' for name, value in report.facts))
     for section in report.sections:
         parts += [f'## {escape(section.title)}', *(_block(b) for b in section.blocks)]

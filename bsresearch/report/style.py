@@ -35,16 +35,17 @@ table { border-collapse: collapse; font-size: 13.5px; line-height: 1.4; }
 caption, summary, .caption { text-align: left; color: var(--soft); font-size: 13.5px; padding: 4px 0; }
 th { text-align: left; font-weight: 600; background: var(--tint); border-bottom: 1px solid #c3c9d1;
   vertical-align: bottom; }
-th, td { padding: 5px 12px 5px 8px; } td { border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { padding: 5px 12px 5px 8px; } td { white-space: nowrap; } td { border-bottom: 1px solid var(--line); vertical-align: top; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.bad { color: #98201a; font-weight: 600; }
+td.long, .claims td { white-space: normal; }
 td.long { min-width: 15em; max-width: 46em; overflow-wrap: anywhere; }
-table.claims { width: 100%; } table.claims td { padding-top: 9px; padding-bottom: 9px; }
+table.claims { width: 100%; } .claim { width: 46%; } table.claims td { padding-top: 9px; padding-bottom: 9px; }
 table.claims .source, table.claims .remark { display: block; color: var(--soft); font-size: 13px; margin-top: 2px; }
 summary { cursor: pointer; color: var(--accent); } details { margin: 8px 0; }
 pre { background: var(--tint); border: 1px solid var(--line); border-radius: 7px; padding: 10px 14px; overflow-x: auto;
   font-size: 12.5px; line-height: 1.45; }
-.figures { display: flex; flex-wrap: wrap; gap: 18px 22px; align-items: flex-start; }
+.figures { display: flex; flex-wrap: wrap; gap: 18px 20px; align-items: flex-start; }
 figure { margin: 0; border: 1px solid var(--line); border-radius: 8px; padding: 10px 12px; max-width: 100%; }
 figure div { overflow-x: auto; } figure img { display: block; height: auto; width: 100%; }
 figcaption { font-size: 13px; color: var(--soft); border-top: 1px solid var(--line); margin-top: 8px;
