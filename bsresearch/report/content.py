@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bsresearch import lineage
 from bsresearch.analysis import claims as claims_of
+from bsresearch.analysis.claims import Verdict
 from bsresearch.report import config, figures, grid, made
 from bsresearch.report.blocks import MARKS, NONE, Claims, Preformatted, Report, Section, Table, Text, counted
 from bsresearch.report.figures import Drawn
@@ -27,7 +28,7 @@ def collect(
     """
     tested = _claims(workdir, found)
     verdicts = [claim.verdict for block in tested if isinstance(block, Claims) for claim in block.claims]
-    tally = tuple((v, verdicts.count(v)) for v in MARKS if v in verdicts)
+    tally: list[tuple[Verdict, int]] = [(v, verdicts.count(v)) for v in MARKS if v in verdicts]
     sections = [
         Section('claims', 'Claims', tuple(tested)),
         Section('figures', 'Figures', tuple(_figures(drawn, out))),
@@ -38,7 +39,7 @@ def collect(
         Section('time', 'Time', made.times(found)),
     ]
     kept = tuple(s for s in sections if s.blocks)
-    return Report(title or _title(workdir, found), _summary(found), tally, _facts(found), kept)
+    return Report(title or _title(workdir, found), _summary(found), tuple(tally), _facts(found), kept)
 
 
 def _title(workdir: pathlib.Path, found: Found) -> str:

@@ -57,7 +57,7 @@ def blocks(drawn: Sequence[Drawn], out: pathlib.Path) -> list[Figures | Text | T
             continue
         shown = tuple(_figure(one, file, out) for file in one.files if file.suffix == '.png')
         found.append(Figures(one.script, first_line(one.doc), shown))
-        if isinstance(one.found, pd.DataFrame) and len(one.found):
+        if isinstance(one.found, pd.DataFrame) and not one.found.empty:
             found.append(_table(one.script, one.found))
         elif isinstance(one.found, str) and one.found.strip():
             found.append(Preformatted(f'What {one.script} reports', one.found.strip('\n'), folded=True))

@@ -35,7 +35,8 @@ table { border-collapse: collapse; font-size: 13.5px; line-height: 1.4; }
 caption, summary, .caption { text-align: left; color: var(--soft); font-size: 13.5px; padding: 4px 0; }
 th { text-align: left; font-weight: 600; background: var(--tint); border-bottom: 1px solid #c3c9d1;
   vertical-align: bottom; }
-th, td { padding: 5px 12px 5px 8px; } td { white-space: nowrap; } td { border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { padding: 5px 12px 5px 8px; }
+td { border-bottom: 1px solid var(--line); vertical-align: top; white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.bad { color: #98201a; font-weight: 600; }
 td.long, .claims td { white-space: normal; }
