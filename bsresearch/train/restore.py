@@ -79,6 +79,19 @@ def items(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[dict[str, Any],
     return {'state': fresh, 'ema': program.initial_average(plan, fresh)}, facts['sha256']
 
 
+def measures(workdir: pathlib.Path, plan: Plan, step: int, like: dict[str, Any]) -> dict[str, Any]:
+    """Of the measurement states asked for, those that a run's checkpoint at θ_step holds in that layout."""
+    folder, meta = _store(workdir, plan, step)
+    if not step:
+        return {}
+    wide = lambda tree: jax.tree.map(lambda x: np.zeros((meta['replicas'], *np.shape(x)), np.asarray(x).dtype), tree)
+    with Checkpoints(folder) as store:
+        wanted = {name: wide(tree) for name, tree in like.items()}
+        fitting = {name: tree for name, tree in wanted.items() if store.holds(step, name, tree)}
+        found, _ = store.restore(step, fitting) if fitting else ({}, {})
+    return {name: jax.tree.map(lambda x: x[meta['index']], tree) for name, tree in found.items()}
+
+
 def state(workdir: pathlib.Path, plan: Plan, step: int) -> State:
     """A run's state at θ_step; errors as in `items`."""
     return items(workdir, plan, step)[0]['state']
