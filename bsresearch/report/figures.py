@@ -57,10 +57,11 @@ def blocks(drawn: Sequence[Drawn], out: pathlib.Path) -> list[Figures | Text | T
             continue
         shown = tuple(_figure(one, file, out) for file in one.files if file.suffix == '.png')
         found.append(Figures(one.script, first_line(one.doc), shown))
-        if isinstance(one.found, pd.DataFrame) and not one.found.empty:
+        if isinstance(one.found, str):
+            text = one.found.strip('\n')
+            found += [Preformatted(f'What {one.script} reports', text, folded=True)] if text else []
+        elif one.found is not None:
             found.append(_table(one.script, one.found))
-        elif isinstance(one.found, str) and one.found.strip():
-            found.append(Preformatted(f'What {one.script} reports', one.found.strip('\n'), folded=True))
     found += [Text(f'{one.script} drew nothing: {" ".join(one.refused.split())}') for one in drawn if one.refused]
     return found
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from bsresearch.analysis import arms, held_fixed, summary
-from bsresearch.report.blocks import NONE, Table
+from bsresearch.report.blocks import NONE, Table, counted
 from bsresearch.report.found import Found, Run
 from bsresearch.store import records
 
@@ -78,9 +78,10 @@ def arms_table(table: pd.DataFrame, by: Sequence[str], study: str) -> list[Table
         count = f'{int(cells["n"].max())} of {int(first["runs"])}'
         gone = [f'{int(first[what])} {what}' for what in ('diverged', 'unfinished') if first[what]]
         rows.append((*(value(v) for v in arm), '; '.join([count, *gone]), *(_interval(cells.loc[m]) for m in metrics)))
-    caption = f'{study}: mean ± half of the 95 % interval over seeds (Student’s t), at the end of finished runs.'
+    said = 'mean ± half of the 95 % interval over seeds (Student’s t), at the end of finished runs'
+    caption = f'{study}: {counted(len(rows), "arm")}, {said}.'
     names = (*(_title(c) for c in by), 'runs', *(_title(m) for m in metrics))
-    return [Table(caption, names, tuple(rows), len(rows) > LONG)]
+    return [Table(caption, names, tuple(rows), len(rows) > 2 * LONG)]
 
 
 def _interval(cell: Mapping[Hashable, Any] | pd.Series) -> str:
@@ -112,7 +113,7 @@ def runs_table(found: Found, table: pd.DataFrame, by: Sequence[str], study: str)
         measured = [NONE if pd.isna(cells[m]) else f'{cells[m]:.4g}' for m in metrics]
         rows.append((*named, f'{run.made("step"):,}', *measured))
     names = ('run', 'status', *(['branch of'] if branches else []), *(_title(c) for c in (*shown, *seeds)))
-    caption = f'{study}: {len(rows):,} runs; metrics are the last recorded, updates those of the run itself.'
+    caption = f'{study}: {counted(len(rows), "run")}; metrics are the last recorded, updates those of the run itself.'
     return Table(caption, (*names, 'updates', *(_title(m) for m in metrics)), tuple(rows), len(rows) > LONG)
 
 
