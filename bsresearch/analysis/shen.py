@@ -128,7 +128,7 @@ def load(workdir: str | pathlib.Path) -> Study:
     parent = _parent(runs[~branched], workdir)
     rows = records.load(workdir)
     rows = rows[['run', *(c for c in rows if c not in runs)]].merge(runs[['run', 'status', *arms.SEEDS]], on='run')
-    rows = rows.assign(pair=_pair(rows))
+    rows = rows.assign(pair=pairs(rows))
     rows = rows.assign(gone=summary.diverged(rows))
     epoch = runs['parent.epoch'] if 'parent.epoch' in runs else pd.Series(float('nan'), index=runs.index)
     by = [runs['batch_size'], runs['learning_rate'], runs['optimizer.name'], epoch]
@@ -149,7 +149,7 @@ def load(workdir: str | pathlib.Path) -> Study:
     return study._replace(missing=_missing(study))
 
 
-def _pair(rows: pd.DataFrame) -> pd.Series:
+def pairs(rows: pd.DataFrame) -> pd.Series:
     """What runs of two arms have in common: '3', or '3/0/1' where the seeds of weights and data are set apart."""
     seeds = rows[list(arms.SEEDS)].astype(str)
     return seeds['seed'].where(seeds.nunique(axis=1) == 1, seeds.agg('/'.join, axis=1))

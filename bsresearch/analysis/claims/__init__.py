@@ -7,7 +7,7 @@ among the parts (Bonferroni), so that many parts do not refute it by chance.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy import special
@@ -118,12 +118,21 @@ def across(*verdicts: Verdict) -> Verdict:
     return 'depends' if {'holds', 'does not hold'} <= set(verdicts) else together(*verdicts)
 
 
-def text(found: Estimate, digits: int = 3, scale: float = 1.0, unit: str = '', decimals: int | None = None) -> str:
+def text(
+    found: Estimate,
+    digits: int = 3,
+    scale: float = 1.0,
+    unit: str = '',
+    decimals: int | None = None,
+    exp: bool = False,
+) -> str:
     """'0.0312 (0.0298 to 0.0326, n = 3)'; `scale` multiplies, e.g. 100 for per cent.
 
-    `digits` are significant ones; `decimals`, where given, those after the point instead.
+    `digits` are significant ones; `decimals`, where given, those after the point instead. `exp`: of a logarithm, so
+    that the geometric mean is shown.
     """
-    show = lambda v: f'{v * scale:.{digits}g}' if decimals is None else f'{v * scale:.{decimals}f}'
+    value = lambda v: (np.exp(v) if exp else v) * scale
+    show = lambda v: f'{value(v):.{digits}g}' if decimals is None else f'{value(v):.{decimals}f}'
     if not found.n:
         return 'none'
     if np.isnan(found.low):
@@ -131,11 +140,9 @@ def text(found: Estimate, digits: int = 3, scale: float = 1.0, unit: str = '', d
     return f'{show(found.mean)}{unit} ({show(found.low)} to {show(found.high)}, n = {found.n})'
 
 
-def listing(
-    parts: Sequence[Part], digits: int = 3, scale: float = 1.0, unit: str = '', decimals: int | None = None
-) -> str:
-    """'<label> 0.0312 (0.0298 to 0.0326, n = 3), …', each as `text`."""
-    shown = [text(estimate(p.values, error=p.error), digits, scale, unit, decimals) for p in parts]
+def listing(parts: Sequence[Part], **form: Any) -> str:
+    """'<label> 0.0312 (0.0298 to 0.0326, n = 3), …', each as `text` with its arguments."""
+    shown = [text(estimate(p.values, error=p.error), **form) for p in parts]
     return ', '.join(f'{p.label} {s}'.strip() for p, s in zip(parts, shown, strict=True)) or 'none'
 
 
