@@ -19,6 +19,7 @@ STUDY = 'shen'
 Role = Literal[
     'small', 'middle', 'large', 'higher rate', 'other optimizer', 'control', 'smaller batch', 'other'
 ]  # fmt: skip
+METRICS = ('train_accuracy', 'test_accuracy', 'train_loss', 'test_loss', 'distance', 'parameter_norm')
 # Columns that may differ between the runs; what else does would be mixed up with them.
 _KNOWN = ('optimizer.', 'parent', 'schedule.', 'momentum')
 _ALLOWED = {'batch_size', 'learning_rate', 'total_examples', *arms.SEEDS}
@@ -48,9 +49,9 @@ class Arm(NamedTuple):
         if self.branch_epoch is None:
             kind = '' if self.role != 'other optimizer' else f'{self.optimizer}, '
             return f'{kind}B = {self.batch_size:,}, lr {self.learning_rate:g}'
-        change = {'control': 'no change', 'smaller batch': f'B = {self.batch_size:,}'}
-        what = change.get(self.role, f'B = {self.batch_size:,}, lr {self.learning_rate:g}')
-        return f'epoch {self.branch_epoch:g}: {what if self.role != "higher rate" else f"lr {self.learning_rate:g}"}'
+        size, rate = f'B = {self.batch_size:,}', f'lr {self.learning_rate:g}'
+        change = {'control': 'no change', 'smaller batch': size, 'higher rate': rate}
+        return f'{change.get(self.role, f"{size}, {rate}")} from epoch {self.branch_epoch:g}'
 
     @property
     def diverged(self) -> int:
@@ -126,10 +127,7 @@ def load(workdir: str | pathlib.Path) -> Study:
         )
     branched = runs['parent.epoch'].notna() if 'parent.epoch' in runs else pd.Series(False, index=runs.index)
     parent = _parent(runs[~branched], workdir)
-    rows = records.load(workdir)
-    rows = rows[['run', *(c for c in rows if c not in runs)]].merge(runs[['run', 'status', *arms.SEEDS]], on='run')
-    rows = rows.assign(pair=pairs(rows))
-    rows = rows.assign(gone=summary.diverged(rows))
+    rows = _rows(workdir, runs)
     epoch = runs['parent.epoch'] if 'parent.epoch' in runs else pd.Series(float('nan'), index=runs.index)
     by = [runs['batch_size'], runs['learning_rate'], runs['optimizer.name'], epoch]
     found = []
@@ -149,9 +147,19 @@ def load(workdir: str | pathlib.Path) -> Study:
     return study._replace(missing=_missing(study))
 
 
-def pairs(rows: pd.DataFrame) -> pd.Series:
+def _rows(workdir: str | pathlib.Path, runs: pd.DataFrame) -> pd.DataFrame:
+    """What was evaluated in the runs, and the last row of each, where a divergence is told."""
+    rows = records.load(workdir)
+    rows = rows[['run', *(c for c in rows if c not in runs)]]
+    rows = rows.merge(runs[['run', 'status']].assign(pair=pairs(runs)), on='run')
+    rows = rows.assign(gone=summary.diverged(rows))
+    evaluated = rows[[m for m in METRICS if m in rows]].notna().any(axis=1)
+    return rows[evaluated | ~rows.duplicated('run', keep='last')]
+
+
+def pairs(runs: pd.DataFrame) -> pd.Series:
     """What runs of two arms have in common: '3', or '3/0/1' where the seeds of weights and data are set apart."""
-    seeds = rows[list(arms.SEEDS)].astype(str)
+    seeds = runs[list(arms.SEEDS)].astype(str)
     return seeds['seed'].where(seeds.nunique(axis=1) == 1, seeds.agg('/'.join, axis=1))
 
 

@@ -27,7 +27,7 @@ METRIC = 'distance'
 def ratio(a: Arm, b: Arm, label: str = '') -> Part:
     """Ln of the final distance of `a` over that of `b`, per seed."""
     both = pd.concat([a.final(METRIC), b.final(METRIC)], axis=1, join='inner')
-    return Part(label or f'{a.name} over {b.name}:', np.log(both.iloc[:, 0] / both.iloc[:, 1]).to_numpy())
+    return Part(label or f'{a.name} over {b.name}', np.log(both.iloc[:, 0] / both.iloc[:, 1]).to_numpy())
 
 
 def claims(study: Study) -> list[Claim]:
@@ -38,22 +38,23 @@ def claims(study: Study) -> list[Claim]:
 
 
 def _reach(own: Sequence[Arm]) -> list[Claim]:
-    far = [Part(f'{a.name}:', np.log(a.final(METRIC)).to_numpy()) for a in own]
+    far = [Part(a.name, np.log(a.final(METRIC)).to_numpy()) for a in own]
+    limits = np.log(UNITS).tolist()
     norm = lambda a: (a.final('parameter_norm') / a.start('parameter_norm') - 1).to_numpy()
-    change = [Part(f'{a.name}:', norm(a)) for a in own]
+    change = [Part(a.name, norm(a)) for a in own]
     return [
         Claim(
             'E1', SOURCE,
             f'Under SGD the weights end a few units from where they began: between {UNITS[0]:g} and {UNITS[1]:g} '
             '(Shen: ≈6.7 at epoch 30).',
-            listing(far, exp=True), capped(every(far, *np.log(UNITS).tolist()), *own), lost(*own),
+            listing(far, exp=True), capped(across(*(every([p], *limits) for p in far)), *own), lost(*own),
         ),
         Claim(
             'E2', SOURCE,
-            f'Under SGD the norm of the weights stays as it was, within {100 * CONSTANT:g} %: learning moves them along '
+            f'Under SGD the norm of the weights stays as it was, within {100 * CONSTANT:g} %: they move along '
             'the sphere of the initial radius (Shen: from 43.9 to ≈44).',
-            f'change of the norm {listing(change, scale=100, decimals=2)} %',
-            capped(every(change, -CONSTANT, CONSTANT), *own), lost(*own),
+            f'change of the norm: {listing(change, scale=100, decimals=2, unit=" %")}',
+            capped(across(*(every([p], -CONSTANT, CONSTANT) for p in change)), *own), lost(*own),
         ),
     ]  # fmt: skip
 
@@ -68,21 +69,21 @@ def _other(own: Sequence[Arm], others: Sequence[Arm]) -> list[Claim]:
     if accurate:
         best = max(accurate, key=mean('test_accuracy'))
         accuracy = lambda o: (best.final('test_accuracy') - o.final('test_accuracy')).dropna().to_numpy()
-        lower = [Part(f'{best.name} − {o.name}:', accuracy(o)) for o in others]
+        lower = [Part(f'{best.name} − {o.name}', accuracy(o)) for o in others]
     far: list[Verdict] = [every([p], low=float(np.log(FARTHER))) for p in farther]
     worse: list[Verdict] = [every([p], low=0.0) for p in lower]
-    levels = [Part(f'{o.name}:', np.log(o.final(METRIC)).to_numpy()) for o in others]
+    levels = [Part(o.name, np.log(o.final(METRIC)).to_numpy()) for o in others]
     return [
         Claim(
             'E3', SOURCE,
             f'Adam goes much farther than SGD ever does: by a factor of {FARTHER:g} at least (Shen: 254 against 6.7).',
-            f'{listing(levels, exp=True)}; ratios {listing(farther, exp=True)}', capped(across(*far), *others),
+            f'{listing(levels, exp=True)}. Ratios: {listing(farther, exp=True)}', capped(across(*far), *others),
             lost(*others),
         ),
         Claim(
             'E4', SOURCE,
             'Adam\'s test accuracy is lower than that of the best SGD arm, for which its large weights are a reason.',
-            f'{points(lower)} points', capped(across(*worse), *others), lost(*others),
+            points(lower), capped(across(*worse), *others), lost(*others),
         ),
     ]  # fmt: skip
 
@@ -97,29 +98,31 @@ def at_updates(arm: Arm, updates: Sequence[float]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(found, orient='index')
 
 
+def _updates(arm: Arm) -> pd.Series:
+    """Numbers of updates after which the distance was measured."""
+    rows = arm.done[arm.done[METRIC].notna() & (arm.done['step'] > 0)] if METRIC in arm.done else arm.done[:0]
+    return rows['step']
+
+
 def _collapse(sizes: Sequence[Arm]) -> Claim:
-    parts, places = [], []
-    for small, large in itertools.pairwise(sizes):
-        steps = [a.done.loc[a.done[METRIC].notna() & (a.done['step'] > 0), 'step'] for a in (small, large)
-                 if METRIC in a.done]  # fmt: skip
-        if len(steps) < 2 or any(not len(s) for s in steps):
-            continue
-        first, last = max(s.min() for s in steps), min(s.max() for s in steps)
+    parts, apart = [], []
+    for small, large in itertools.combinations([a for a in sizes if len(_updates(a))], 2):
+        first = max(_updates(small).min(), _updates(large).min())
+        last = min(_updates(small).max(), _updates(large).max())
+        names = f'{large.batch_size:,} over {small.batch_size:,}'
         if first > last:
+            apart.append(f'{names}: no equal updates')
             continue
         updates = sorted({int(first), int(last)})
-        places += [f'{small.batch_size:,} and {large.batch_size:,}: {" to ".join(f"{u:,}" for u in updates)} updates']
         difference = (at_updates(large, updates) - at_updates(small, updates)).dropna()
-        label = f'{large.batch_size:,} over {small.batch_size:,} at'
-        parts += [Part(f'{label} {u:,}:', difference[i].to_numpy()) for i, u in enumerate(updates)]
+        parts += [Part(f'{names} at {u:,} updates', difference[i].to_numpy()) for i, u in enumerate(updates)]
     margin = float(np.log(COINCIDE))
-    verdict = every(parts, -margin, margin) if len(places) == len(sizes) - 1 else 'not measured'
     return Claim(
         'E5', SOURCE,
         'Against updates the distances of different batch sizes at equal learning rate coincide, within a factor of '
         f'{COINCIDE:g}: reach is a matter of steps.',
         f'ratio of distances at the first and last equal updates: {listing(parts, exp=True)}',
-        capped(verdict, *sizes), joined(*places, lost(*sizes)),
+        capped(every(parts, -margin, margin), *sizes), joined(*apart, lost(*sizes)),
     )  # fmt: skip
 
 
@@ -133,7 +136,7 @@ def _law(own: Sequence[Arm]) -> Claim:
                 t, distance = mine['step'].to_numpy(float), mine[METRIC].to_numpy(float)
                 if len(t) >= growth.FEWEST:
                     fits.append((growth.logarithm(t, distance), growth.power(t, distance)))
-        label = f'{arm.name}:'
+        label = arm.name
         parts.append(Part(label, np.array([log.aic - power.aic for log, power in fits])))
         exponents.append(Part(label, np.array([power.second for _, power in fits])))
     verdicts = [every([p], low=0.0) for p in parts]
@@ -141,7 +144,7 @@ def _law(own: Sequence[Arm]) -> Claim:
         'E6', f'{SOURCE}; log: Hoffer et al. 2017',
         'Distance grows as a power of time and not as its logarithm: the power law has the lower AIC '
         '(Shen\'s curve: exponent ≈0.32).',
-        f'AIC of the logarithm minus that of the power law: {listing(parts)}; exponents {listing(exponents)}',
+        f'AIC of the logarithm minus that of the power law: {listing(parts)}. Exponents: {listing(exponents)}',
         capped(across(*verdicts), *own),
         joined('points of a run are not independent: the AIC tells which curve is nearer', lost(*own)),
     )  # fmt: skip
@@ -155,7 +158,7 @@ def _short(study: Study) -> Claim:
         'E7', SOURCE,
         'The large batch at the low rate stops short of where the small batch and the higher rate end '
         '(Shen: good solutions lie ≈6 away, out of its reach in 30 epochs).',
-        f'ratio of distances {listing(parts, exp=True)}', capped(every(parts, low=0.0), *farther, large),
+        f'ratio of distances: {listing(parts, exp=True)}', capped(every(parts, low=0.0), *farther, large),
         lost(*farther, large),
     )  # fmt: skip
 
@@ -176,20 +179,20 @@ def line_claims(found: Sequence[Found], seed_of: Mapping[str, str]) -> list[Clai
         sharper.append(curvature(1.0) - curvature(0.0) if beyond else np.nan)
         ends.append((curvature(0.0), curvature(1.0)) if beyond else (np.nan, np.nan))
     barrier, difference = Part('', np.array(rises)), Part('', np.array(sharper))
-    levels = [Part(f'{name}:', np.array([e[i] for e in ends])) for i, name in enumerate(('small', 'large'))]
+    levels = [Part(f'{name}', np.array([e[i] for e in ends])) for i, name in enumerate(('small', 'large'))]
     source = 'Keskar et al. 2017; in Shen 2018 unconfirmed'
     return [
         Claim(
             'F1', source,
             'On the line between the small- and the large-batch solution the training loss has no barrier: it rises '
             f'by less than {100 * BARRIER:g} % above its higher end.',
-            f'rise {listing([barrier], scale=100)} %', every([barrier], high=BARRIER),
+            f'rise: {listing([barrier], scale=100, unit=" %")}', every([barrier], high=BARRIER),
         ),
         Claim(
             'F2', source,
             'Along that line the large-batch solution is the sharper one: a larger second difference of the training '
             'loss.',
-            f'second difference over α {listing(levels)}; large minus small {listing([difference])}',
+            f'second difference over α: {listing(levels)}. Large minus small: {listing([difference])}',
             every([difference], low=0.0),
             'one direction of many; the ends have unequal losses, and the large-batch end is no minimum',
         ),

@@ -53,6 +53,10 @@ def _ends(sample: Sample, name: str, label: str = '', low: int = 0, high: int = 
     return sample.part(label, lambda x: np.log(x[..., high] / x[..., low]), name)
 
 
+def _percent(*parts: Part, exp: bool = False) -> str:
+    return listing(parts, scale=100, unit=' %', exp=exp)
+
+
 def _rises(early: Sample | None, found: Sequence[Sample]) -> Claim:
     statement = (
         'At the early checkpoint the mean walking norm rises with every batch size '
@@ -64,9 +68,9 @@ def _rises(early: Sample | None, found: Sequence[Sample]) -> Claim:
     smallest = min(steps, key=lambda p: p.values.mean())
     measured = (
         f'epoch {early.epoch:g}, factor from B = {early.sizes[0]} to {early.sizes[-1]:,}: '
-        f'{listing([_ends(early, "mean")], exp=True)}; least of {len(steps)} steps, {listing([smallest], scale=100)} %'
+        f'{listing([_ends(early, "mean")], exp=True)}. Least of {len(steps)} steps: {_percent(smallest)}'
     )
-    others = [_ends(s, 'mean', f'{s.learning_rate:g}:') for s in found
+    others = [_ends(s, 'mean', f'{s.learning_rate:g}') for s in found
               if s.epoch == early.epoch and s.learning_rate != early.learning_rate]  # fmt: skip
     finite = [p for p in others if np.isfinite(p.values).all()]
     remark = f'the same factor at η = {listing(finite, exp=True)}' if finite else ''
@@ -83,11 +87,11 @@ def _turns(late: Sample | None) -> Claim:
     turn = int(np.argmin(np.abs(np.log(late.sizes / TURN))))
     if turn in (0, len(late.sizes) - 1):
         return Claim('D2', SOURCE, statement, f'no batch size about {TURN}', 'not measured')
-    below = late.part(f'{late.sizes[0]} to {late.sizes[turn]}:', lambda x: x[..., turn] / x[..., 0] - 1, 'mean')
+    below = late.part(f'{late.sizes[0]} to {late.sizes[turn]}', lambda x: x[..., turn] / x[..., 0] - 1, 'mean')
     steps = _steps(late, 'mean', turn)
-    whole = late.part(f'{late.sizes[turn]} to {late.sizes[-1]:,}:', lambda x: x[..., -1] / x[..., turn] - 1, 'mean')
+    whole = late.part(f'{late.sizes[turn]} to {late.sizes[-1]:,}', lambda x: x[..., -1] / x[..., turn] - 1, 'mean')
     flat, rising = every([below], high=FLAT), every(steps, low=0.0)
-    measured = f'epoch {late.epoch:g}, rise of the mean from B = {listing([below, whole], scale=100)} %'
+    measured = f'epoch {late.epoch:g}, rise of the mean from B = {_percent(below, whole)}'
     return Claim(
         'D2', SOURCE, statement, measured, together(flat, rising), f'flat: {flat}; every step above rises: {rising}'
     )
@@ -101,9 +105,9 @@ def _falls_with_training(early: Sample | None, late: Sample | None) -> Claim:
     if early is None or late is None or [f.run for f in early.found] != [f.run for f in late.found]:
         return Claim('D3', SOURCE, statement, 'none', 'not measured', 'needs two checkpoints of the same runs')
     ratio = lambda i: lambda a, b: a[..., i] / b[..., i] - 1
-    parts = [early.part(f'B = {b:,}:', ratio(i), 'mean', other=late) for i, b in enumerate(early.sizes)]
+    parts = [early.part(f'B = {b:,}', ratio(i), 'mean', other=late) for i, b in enumerate(early.sizes)]
     ends = sorted(parts, key=lambda p: p.values.mean())
-    measured = f'epoch {early.epoch:g} over {late.epoch:g}, least and most: {listing([ends[0], ends[-1]], scale=100)} %'
+    measured = f'epoch {early.epoch:g} over {late.epoch:g}, least and most: {_percent(ends[0], ends[-1])}'
     return Claim('D3', SOURCE, statement, measured, every(parts, low=0.0))
 
 
@@ -117,7 +121,7 @@ def _growth(sizes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 def _spread(own: Sequence[Sample]) -> Claim:
     names = {'std': 'std', 'cv': 'CV'}
-    parts = [s.part(f'{what}, epoch {s.epoch:g}:', _growth(s.sizes), name) for s in own for name, what in names.items()]
+    parts = [s.part(f'{what}, epoch {s.epoch:g}', _growth(s.sizes), name) for s in own for name, what in names.items()]
     shown = '; '.join(
         f'CV at epoch {s.epoch:g} from {100 * s.values["cv"][:, 0].mean():.3g} % at B = {s.sizes[0]} to '
         f'{100 * s.values["cv"][:, -1].mean():.3g} % at {s.sizes[-1]:,}' for s in own
@@ -126,31 +130,31 @@ def _spread(own: Sequence[Sample]) -> Claim:
         'D4', SOURCE,
         'Standard deviation and coefficient of variation of the walking norm grow with B: an exponent above 0 '
         '(Shen: CV 2.4 % at 16, 4 % at 64, 15 % at 1024; 21 % at epoch 30).',
-        f'exponents in B: {listing(parts)}; {shown}' if own else 'none', every(parts, low=0.0),
+        f'exponents in B: {listing(parts)}. {shown}' if own else 'none', every(parts, low=0.0),
         'at small B a norm averages over the path, at the largest it is one draw: a part of the difference',
     )  # fmt: skip
 
 
 def _skewed(own: Sequence[Sample]) -> Claim:
-    parts = [s.part(f'epoch {s.epoch:g}, B = {s.sizes[-1]:,}:', lambda x: x[..., -1], 'skewness') for s in own]
-    small = [s.part(f'epoch {s.epoch:g}, B = {s.sizes[0]}:', lambda x: x[..., 0], 'skewness') for s in own]
+    parts = [s.part(f'epoch {s.epoch:g}, B = {s.sizes[-1]:,}', lambda x: x[..., -1], 'skewness') for s in own]
+    small = [s.part(f'epoch {s.epoch:g}, B = {s.sizes[0]}', lambda x: x[..., 0], 'skewness') for s in own]
     return Claim(
         'D5', SOURCE,
         'At the largest batch the norms of the trials are right-skewed: skewness above 0.',
-        f'skewness: {listing(parts)}; for comparison {listing(small)}' if own else 'none', every(parts, low=0.0),
+        f'skewness: {listing(parts)}. For comparison: {listing(small)}' if own else 'none', every(parts, low=0.0),
     )  # fmt: skip
 
 
 def _tails(own: Sequence[Sample]) -> Claim:
-    parts = [_ends(s, 'kurtosis', f'epoch {s.epoch:g}:') for s in own]
-    level = lambda s, i: s.part(f'epoch {s.epoch:g}, B = {s.sizes[i]:,}:', lambda x: x[..., i], 'kurtosis')
+    parts = [_ends(s, 'kurtosis', f'epoch {s.epoch:g}') for s in own]
+    level = lambda s, i: s.part(f'epoch {s.epoch:g}, B = {s.sizes[i]:,}', lambda x: x[..., i], 'kurtosis')
     levels = [level(s, i) for s in own for i in (0, -1)]
     largest = max((float(f.largest.max()) for s in own for f in s.found), default=np.nan)
     return Claim(
         'D6', SOURCE,
         'Single entries of the gradient have heavier tails at the largest batch than at the smallest: a higher '
         'kurtosis of the entries pooled over trials (Shen: entries up to ±.055 at 1024).',
-        f'kurtosis {listing(levels)}; factor {listing(parts, exp=True)}' if own else 'none', every(parts, low=0.0),
+        f'kurtosis: {listing(levels)}. Factor: {listing(parts, exp=True)}' if own else 'none', every(parts, low=0.0),
         f'largest entry at any batch size {largest:.3g}; kurtosis does not depend on scale' if own else '',
     )  # fmt: skip
 
@@ -174,20 +178,20 @@ def _single(own: Sequence[Sample]) -> Claim:
     for s in own:
         predicted = np.stack([gradient_norm.predicted(f)[f.samples % f.batch_sizes == 0] for f in s.found])
         error = lambda x, p=predicted: np.log((np.log(x / p) ** 2).mean(axis=-1)) / 2
-        parts.append(s.part(f'epoch {s.epoch:g}:', error, 'single'))
-    falls = [_ends(s, 'single', f'epoch {s.epoch:g}:', -1, 0) for s in own]
+        parts.append(s.part(f'epoch {s.epoch:g}', error, 'single'))
+    falls = [_ends(s, 'single', f'epoch {s.epoch:g}', -1, 0) for s in own]
     return Claim(
         'D8', 'McCandlish et al. 2018, appendix A.1',
         'The mean square norm of one batch at frozen weights falls as ‖∇L‖² + tr Σ/B, both measured on the whole '
         f'training set: typical departure below {100 * NEAR:g} %.',
-        f'root mean square of the relative departure over B: {listing(parts, scale=100, exp=True)} %; fall from the '
-        f'smallest to the largest batch by a factor {listing(falls, exp=True)}' if own else 'none',
+        f'root mean square of the relative departure over B: {_percent(*parts, exp=True)}. Fall from '
+        f'the smallest to the largest batch by a factor: {listing(falls, exp=True)}' if own else 'none',
         every(parts, high=np.log(NEAR)),
     )  # fmt: skip
 
 
 def _displacement(own: Sequence[Sample]) -> Claim:
-    parts = [_ends(s, 'displacement', f'epoch {s.epoch:g}:', -1, 0) for s in own]
+    parts = [_ends(s, 'displacement', f'epoch {s.epoch:g}', -1, 0) for s in own]
     return Claim(
         'D9', f'{SOURCE}, against its reading',
         'The weights themselves move far less with large batches for the same examples at equal learning rate: '

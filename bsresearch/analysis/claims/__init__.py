@@ -141,9 +141,9 @@ def text(
 
 
 def listing(parts: Sequence[Part], **form: Any) -> str:
-    """'<label> 0.0312 (0.0298 to 0.0326, n = 3), …', each as `text` with its arguments."""
+    """'<label>: 0.0312 (0.0298 to 0.0326, n = 3); …', each as `text` with its arguments."""
     shown = [text(estimate(p.values, error=p.error), **form) for p in parts]
-    return ', '.join(f'{p.label} {s}'.strip() for p, s in zip(parts, shown, strict=True)) or 'none'
+    return '; '.join(f'{p.label}: {s}' if p.label else s for p, s in zip(parts, shown, strict=True)) or 'none'
 
 
 def report(found: Sequence[Claim]) -> str:
