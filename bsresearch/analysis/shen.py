@@ -125,25 +125,25 @@ def load(workdir: str | pathlib.Path) -> Study:
         raise ValueError(
             f'the runs of study {STUDY!r} in {workdir} differ in {", ".join(others)} too; use a workdir for each value'
         )
-    branched = runs['parent.epoch'].notna() if 'parent.epoch' in runs else pd.Series(False, index=runs.index)
-    parent = _parent(runs[~branched], workdir)
+    if 'parent.epoch' not in runs:
+        runs = runs.assign(**{'parent.epoch': float('nan')})
+    mains = runs[runs['parent.epoch'].isna()]
+    parent = _parent(mains, workdir)
     rows = _rows(workdir, runs)
-    epoch = runs['parent.epoch'] if 'parent.epoch' in runs else pd.Series(float('nan'), index=runs.index)
-    by = [runs['batch_size'], runs['learning_rate'], runs['optimizer.name'], epoch]
     found = []
-    for key, mine in runs.groupby(by, dropna=False):
+    for key, mine in runs.groupby(['batch_size', 'learning_rate', 'optimizer.name', 'parent.epoch'], dropna=False):
         assert isinstance(key, tuple)
         size, rate, optimizer, at = key
         _check_alike(mine, workdir)
-        found.append(Arm('other', int(size), float(rate), str(optimizer), None if pd.isna(at) else float(at),
-                         mine, rows[rows['run'].isin(mine['run'])]))  # fmt: skip
+        at = None if pd.isna(at) else float(at)
+        own = rows[rows['run'].isin(mine['run'])]
+        found.append(Arm('other', int(size), float(rate), str(optimizer), at, mine, own))
     alike = lambda a: a.branch_epoch is None and (a.learning_rate, a.optimizer) == parent[1:]
     smallest = min(a.batch_size for a in found if alike(a))
     found = [a._replace(role=_role(a, parent, smallest)) for a in found]
-    mains = [a for a in found if a.branch_epoch is None]
     branches = [a for a in found if a.branch_epoch is not None]
     branches.sort(key=lambda a: (a.branch_epoch, a.role != 'control', a.learning_rate, a.batch_size))
-    study = Study(mains, branches, [], _facts(runs[~branched]))
+    study = Study([a for a in found if a.branch_epoch is None], branches, [], _facts(mains))
     return study._replace(missing=_missing(study))
 
 
@@ -217,14 +217,13 @@ def _facts(runs: pd.DataFrame) -> list[str]:
 
 def _missing(study: Study) -> list[str]:
     """In words: arms and branches that the article has and the workdir has not; runs without an end."""
-    large = study.role('large')[0]
-    found = [
-        f'no {what}' for role, what in (
-            ('small', f'arm with a batch below {large.batch_size:,} at lr {large.learning_rate:g}'),
-            ('higher rate', f'arm with B = {large.batch_size:,} and a rate above {large.learning_rate:g}'),
-            ('other optimizer', 'arm with another optimizer'),
-        ) if not study.role(role)
-    ]  # fmt: skip
+    (large,) = study.role('large')
+    needed: list[tuple[Role, str]] = [
+        ('small', f'arm with a batch below {large.batch_size:,} at lr {large.learning_rate:g}'),
+        ('higher rate', f'arm with B = {large.batch_size:,} and a rate above {large.learning_rate:g}'),
+        ('other optimizer', 'arm with another optimizer'),
+    ]
+    found = [f'no {what}' for role, what in needed if not study.role(role)]
     one = large.runs.iloc[0]
     epochs, sizes, rates = (ast.literal_eval(one[f'recording.branch.{k}']) for k in
                             ('at_epochs', 'batch_sizes', 'learning_rates'))  # fmt: skip

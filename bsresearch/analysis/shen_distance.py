@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import growth
-from bsresearch.analysis.claims import Claim, Part, Verdict, across, every, listing
+from bsresearch.analysis.claims import Claim, Part, each, every, listing
 from bsresearch.analysis.interpolation import Found
 from bsresearch.analysis.shen import Arm, Study
 from bsresearch.analysis.shen_accuracy import capped, joined, lost, points
@@ -47,14 +47,14 @@ def _reach(own: Sequence[Arm]) -> list[Claim]:
             'E1', SOURCE,
             f'Under SGD the weights end a few units from where they began: between {UNITS[0]:g} and {UNITS[1]:g} '
             '(Shen: ≈6.7 at epoch 30).',
-            listing(far, exp=True), capped(across(*(every([p], *limits) for p in far)), *own), lost(*own),
+            listing(far, exp=True), capped(each(far, *limits), *own), lost(*own),
         ),
         Claim(
             'E2', SOURCE,
             f'Under SGD the norm of the weights stays as it was, within {100 * CONSTANT:g} %: they move along '
             'the sphere of the initial radius (Shen: from 43.9 to ≈44).',
             f'change of the norm: {listing(change, scale=100, decimals=2, unit=" %")}',
-            capped(across(*(every([p], -CONSTANT, CONSTANT) for p in change)), *own), lost(*own),
+            capped(each(change, -CONSTANT, CONSTANT), *own), lost(*own),
         ),
     ]  # fmt: skip
 
@@ -70,20 +70,19 @@ def _other(own: Sequence[Arm], others: Sequence[Arm]) -> list[Claim]:
         best = max(accurate, key=mean('test_accuracy'))
         accuracy = lambda o: (best.final('test_accuracy') - o.final('test_accuracy')).dropna().to_numpy()
         lower = [Part(f'{best.name} − {o.name}', accuracy(o)) for o in others]
-    far: list[Verdict] = [every([p], low=float(np.log(FARTHER))) for p in farther]
-    worse: list[Verdict] = [every([p], low=0.0) for p in lower]
     levels = [Part(o.name, np.log(o.final(METRIC)).to_numpy()) for o in others]
     return [
         Claim(
             'E3', SOURCE,
             f'Adam goes much farther than SGD ever does: by a factor of {FARTHER:g} at least (Shen: 254 against 6.7).',
-            f'{listing(levels, exp=True)}. Ratios: {listing(farther, exp=True)}', capped(across(*far), *others),
+            f'{listing(levels, exp=True)}. Ratios: {listing(farther, exp=True)}',
+            capped(each(farther, low=float(np.log(FARTHER))), *others),
             lost(*others),
         ),
         Claim(
             'E4', SOURCE,
             'Adam\'s test accuracy is lower than that of the best SGD arm, for which its large weights are a reason.',
-            points(lower), capped(across(*worse), *others), lost(*others),
+            points(lower), capped(each(lower, low=0.0), *others), lost(*others),
         ),
     ]  # fmt: skip
 
@@ -139,13 +138,12 @@ def _law(own: Sequence[Arm]) -> Claim:
         label = arm.name
         parts.append(Part(label, np.array([log.aic - power.aic for log, power in fits])))
         exponents.append(Part(label, np.array([power.second for _, power in fits])))
-    verdicts = [every([p], low=0.0) for p in parts]
     return Claim(
         'E6', f'{SOURCE}; log: Hoffer et al. 2017',
         'Distance grows as a power of time and not as its logarithm: the power law has the lower AIC '
         '(Shen\'s curve: exponent ≈0.32).',
         f'AIC of the logarithm minus that of the power law: {listing(parts)}. Exponents: {listing(exponents)}',
-        capped(across(*verdicts), *own),
+        capped(each(parts, low=0.0), *own),
         joined('points of a run are not independent: the AIC tells which curve is nearer', lost(*own)),
     )  # fmt: skip
 

@@ -102,8 +102,10 @@ def _falls_with_training(early: Sample | None, late: Sample | None) -> Claim:
         'At every batch size the norm is larger at the early checkpoint than at the late one '
         '(Shen: .14 against .13 at B = 1, .364 against .240 at 1024).'
     )
-    if early is None or late is None or [f.run for f in early.found] != [f.run for f in late.found]:
-        return Claim('D3', SOURCE, statement, 'none', 'not measured', 'needs two checkpoints of the same runs')
+    both = {f.run for f in early.found} & {f.run for f in late.found} if early and late else set()
+    if early is None or late is None or not both:
+        return Claim('D3', SOURCE, statement, 'none', 'not measured', 'needs two checkpoints of one run')
+    early, late = early.of(both), late.of(both)
     ratio = lambda i: lambda a, b: a[..., i] / b[..., i] - 1
     parts = [early.part(f'B = {b:,}', ratio(i), 'mean', other=late) for i, b in enumerate(early.sizes)]
     ends = sorted(parts, key=lambda p: p.values.mean())

@@ -7,7 +7,7 @@ part alone is left: an interval of that run's mean, not of other seeds. Batch si
 a trial leave some of them out and are passed over.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +32,12 @@ class Sample(NamedTuple):
     sizes: np.ndarray
     values: dict[str, np.ndarray]
     draws: dict[str, np.ndarray]
+
+    def of(self, runs: Collection[str]) -> 'Sample':
+        """Of these runs alone."""
+        kept = [i for i, f in enumerate(self.found) if f.run in runs]
+        values, draws = ({k: v[..., kept, :] for k, v in each.items()} for each in (self.values, self.draws))
+        return self._replace(found=[self.found[i] for i in kept], values=values, draws=draws)
 
     def part(self, label: str, function: Callable[..., np.ndarray], *names: str, other: 'Sample | None' = None) -> Part:
         """What a function of (…, B) arrays makes of statistics, per seed; with `other`, of its first one too."""
@@ -75,7 +81,7 @@ def sample(found: list[Found]) -> Sample:
     return Sample(first.epoch, first.learning_rate, found, first.batch_sizes[whole], values, draws)
 
 
-def samples(found: list[Found], seed_of: Mapping[str, str]) -> tuple[list[Sample], str]:
+def samples(found: Sequence[Found], seed_of: Mapping[str, str]) -> tuple[list[Sample], str]:
     """By η and point; of several settings those with the most trials, and a remark if there were several."""
     mine = [f for f in found if f.run in seed_of]
     trials = lambda f: len(f.norms['walking'])

@@ -100,22 +100,32 @@ def every(parts: Sequence[Part], low: float = -np.inf, high: float = np.inf) -> 
     """
     if not parts:
         return 'not measured'
-    verdicts = [inside(estimate(p.values, error=p.error), low, high) for p in parts]
+    verdicts: list[Verdict] = [inside(estimate(p.values, error=p.error), low, high) for p in parts]
     stricter = 1 - (1 - summary.LEVEL) / len(parts)
     if any(inside(estimate(p.values, stricter, p.error), low, high) == 'does not hold' for p in parts):
         return 'does not hold'
-    return together(*('undecided' if v == 'does not hold' else v for v in verdicts))
+    open_: list[Verdict] = ['undecided' if v == 'does not hold' else v for v in verdicts]
+    return together(*open_)
 
 
 def together(*verdicts: Verdict) -> Verdict:
     """Of a claim with several parts: the worst of them. What fails in one part fails, measured or not elsewhere."""
     order: list[Verdict] = ['does not hold', 'not measured', 'undecided', 'depends', 'holds']
-    return min(verdicts, key=order.index, default='not measured')
+    for verdict in order:
+        if verdict in verdicts:
+            return verdict
+    return 'not measured'
 
 
 def across(*verdicts: Verdict) -> Verdict:
     """Of one claim under several conditions: 'depends' where it holds under some and does not under others."""
     return 'depends' if {'holds', 'does not hold'} <= set(verdicts) else together(*verdicts)
+
+
+def each(parts: Sequence[Part], low: float = -np.inf, high: float = np.inf) -> Verdict:
+    """As `every`, of parts that are conditions: 'depends' where some lie between the two and some outside."""
+    verdicts: list[Verdict] = [every([p], low, high) for p in parts]
+    return across(*verdicts)
 
 
 def text(
