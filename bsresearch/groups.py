@@ -69,8 +69,13 @@ def load(directory: pathlib.Path) -> Group:
     return Group(stored['id'], plans, stored['strategy'], directory)
 
 
-def form(workdir: pathlib.Path, plans: Sequence[Plan], say: Callable[[str], None]) -> list[Group]:
-    """The groups that hold the unfinished of `plans`: those on disk first, then new ones, written down."""
+def form(
+    workdir: pathlib.Path, plans: Sequence[Plan], say: Callable[[str], None], platform: str | None = None
+) -> list[Group]:
+    """The groups that hold the unfinished of `plans`: those on disk first, then new ones, written down.
+
+    `platform`: where they will be trained (cpu, gpu, tpu); None: in this process.
+    """
     todo, groups = unfinished(workdir, plans), []
     for study in sorted({p.study for p in todo}):
         with _study_lock(workdir / study):
@@ -84,16 +89,16 @@ def form(workdir: pathlib.Path, plans: Sequence[Plan], say: Callable[[str], None
                 groups.append(group)
                 members = {p.id for p in group.plans}
                 mine = [p for p in mine if p.id not in members]
-            groups += [_create(workdir, members) for members in sweep.groups(mine)]
+            groups += [_create(workdir, members, platform or parallel.platform()) for members in sweep.groups(mine)]
     return groups
 
 
-def _create(workdir: pathlib.Path, plans: list[Plan]) -> Group:
+def _create(workdir: pathlib.Path, plans: list[Plan], platform: str) -> Group:
     name = hashlib.sha256('\n'.join(p.id for p in plans).encode()).hexdigest()[:12]
     directory = paths.group_dir(workdir, plans[0].study, name)
-    strategy = parallel.choose(plans[0].execution['strategy'], len(plans), parallel.platform())
+    strategy = parallel.choose(plans[0].execution['strategy'], len(plans), platform)
     # The engine's own choices are written into the plans: a resume keeps them.
-    micro = program.micro_batch(plans[0], parallel.platform(), plans[0].length.largest_batch_size)
+    micro = program.micro_batch(plans[0], platform, plans[0].length.largest_batch_size)
     plans = [p.executed(micro_batch_size=micro, strategy=strategy) for p in plans]
     group = Group(name, plans, strategy, directory)
     paths.write_json(

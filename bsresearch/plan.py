@@ -133,7 +133,7 @@ class Plan:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> 'Plan':
         """The plan that `to_json` wrote (JSON's lists become tuples again); older ones get the fields they lack."""
-        return cls(**_completed(_tuples(stored)))
+        return cls(**_completed(tuples(stored)))
 
     def executed(self, **choices: Any) -> 'Plan':
         """The same run with choices of the engine written into `execution`."""
@@ -198,10 +198,11 @@ def continued(parent: Mapping[str, Any], size: int, own: tuple[tuple[int, int], 
     return before + here + tuple(c for c in own if c[0] > at)
 
 
-def _tuples(value: Any) -> Any:
+def tuples(value: Any) -> Any:
+    """JSON's lists as the tuples they were."""
     if isinstance(value, Mapping):
-        return {k: _tuples(v) for k, v in value.items()}
-    return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
+        return {k: tuples(v) for k, v in value.items()}
+    return tuple(tuples(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 def canonical(value: Any) -> str:

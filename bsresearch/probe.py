@@ -2,11 +2,12 @@
 
 import functools
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bsresearch import lookup
-from bsresearch.plan import Plan, canonical
+from bsresearch.plan import Plan, canonical, tuples
 from bsresearch.probes import POINTS, Kind
 
 
@@ -43,6 +44,17 @@ class Probe:
     def id(self) -> str:
         """As a run's."""
         return hashlib.sha256(canonical(self.identity()).encode()).hexdigest()[:12]
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, for `from_json`."""
+        points = [[plan.to_json(), step] for plan, step in self.points]
+        return {'study': self.study, 'section': self.section, 'points': points, 'learning_rate': self.learning_rate}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> 'Probe':
+        """The probe that `to_json` wrote."""
+        points = tuple((Plan.from_json(plan), step) for plan, step in stored['points'])
+        return cls(stored['study'], tuples(stored['section']), points, stored['learning_rate'])
 
     @property
     def kind(self) -> Kind:

@@ -45,6 +45,12 @@ def _alive(owner: dict[str, Any]) -> bool:
         return False
 
 
+def holder(directory: pathlib.Path) -> tuple[dict[str, Any], bool] | None:
+    """Whom the directory's lease names ({host, pid, process_start, beat}), and whether it lives; None without one."""
+    owner = _read(directory / 'lease.json')
+    return None if owner is None else (owner, _alive(owner))
+
+
 def check_free(directory: pathlib.Path) -> None:
     """Raises Owned if a live process holds the directory's lease; takes nothing."""
     owner = _read(directory / 'lease.json')

@@ -1,0 +1,181 @@
+"""Launches a grid: its groups and probes as jobs of an engine, stage after stage, in one workdir.
+
+All groups are formed, and all probes described, before anything is submitted; from then on the workdir alone says what
+is to do, and any number of launchers and jobs may work on it. A job that failed is left alone until --retry.
+"""
+
+import pathlib
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+
+from bsresearch import estimate, groups, jobs, launch, lookup, sweep, worker
+from bsresearch.engines import Job
+from bsresearch.groups import Group
+from bsresearch.plan import Plan
+from bsresearch.probe import Probe
+from bsresearch.store import leases, paths
+from bsresearch.train import restore
+
+PACKAGE = 'bsresearch.engines'
+# Between two looks at jobs that other launchers' processes are at.
+LOOK_SECONDS = 2.0
+
+Stage = Sequence[Plan] | Sequence[Probe]
+
+
+class Engine(NamedTuple):
+    """Where jobs run. options: its own; at_once: how many together at most, None as the engine sees fit."""
+
+    name: str
+    at_once: int | None
+    options: Mapping[str, Any]
+    module: ModuleType
+
+
+def prepared(name: str, at_once: int | None, given: Mapping[str, Any]) -> Engine:
+    """An engine with all its options, checked.
+
+    Raises:
+      ValueError: it is unknown, or cannot work here.
+    """
+    module = lookup.module(PACKAGE, 'run', name, 'engine')
+    options = lookup.check_keywords(module.run, given, f'engine {name}')
+    module.check(at_once, **options)
+    return Engine(name, at_once, options, module)
+
+
+def plan(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.Path) -> tuple[Any, list[Plan]]:
+    """The study and its runs, as main.py plans them; nothing is written.
+
+    Raises:
+      ValueError, OSError: what is wrong with the config or the workdir.
+    """
+    config['study'] = overrides.pop('study', config['study'])
+    plans = sweep.expand(config, overrides)
+    study = lookup.module('bsresearch.studies', 'stages', config['study'], 'study')
+    if hasattr(study, 'check'):
+        study.check(plans)
+    paths.check_schema(workdir)
+    if any(p.dtype == 'float64' for p in plans):
+        jax.config.update('jax_enable_x64', True)
+    return study, plans
+
+
+def declare(
+    workdir: pathlib.Path, stages: Sequence[Stage], engine: Engine, say: Callable[[str], None]
+) -> list[list[jobs.Item]]:
+    """Writes down the groups and probes of all stages; those already there stay as they are.
+
+    Runs that are finished are in no item.
+
+    Raises:
+      ValueError: a group needs more memory than this machine has, where it is the one.
+    """
+    platform, found = engine.module.platform(**engine.options), []
+    if getattr(engine.module, 'SAME_MACHINE', False) and platform == jax.default_backend():
+        for stage in stages:
+            estimate.check_memory(sweep.groups([p for p in stage if isinstance(p, Plan)]))
+    paths.claim_workdir(workdir)
+    for stage in stages:
+        runs = [p for p in stage if isinstance(p, Plan)]
+        formed = [jobs.of_group(workdir, g) for g in groups.form(workdir, runs, say, platform)] if runs else []
+        found.append(formed + [jobs.of_probe(workdir, p) for p in stage if isinstance(p, Probe)])
+    return found
+
+
+class Launcher:
+    """Takes the items of stages to their ends.
+
+    Args:
+      should_stop: whether a signal came. say: for one line.
+    """
+
+    def __init__(
+        self, workdir: pathlib.Path, engine: Engine, should_stop: Callable[[], bool], say: Callable[[str], None]
+    ):
+        self.workdir, self.engine, self.should_stop, self.say = workdir.absolute(), engine, should_stop, say
+        self._token = jobs.token(self.workdir)
+        # Those this launcher had a job for that came to no end; one more try is another command.
+        self._tried: set[str] = set()
+
+    def stage(self, title: str, items: Sequence[jobs.Item]) -> bool:
+        """Returns whether all are done, when none of them can be taken further now."""
+        states = {item.name: jobs.state(item) for item in items}
+        count = lambda name: sum(s.name == name for s in states.values())
+        told = ', '.join(f'{count(name)} {name}' for name in jobs.STATES if count(name))
+        self.say(f'{title}: {len(items)} jobs ({told or "nothing to do"}), engine {self.engine.name}')
+        for item in items:
+            if states[item.name].name == 'failed':
+                self.say(f'  {item.name} failed before: {states[item.name].reason} (--retry makes it to do again)')
+        while not self.should_stop():
+            states = {item.name: jobs.state(item) for item in items}
+            mine = [i for i in items if states[i.name].name in ('to do', 'stopped') and i.name not in self._tried]
+            mine = [item for item in mine if self._can_begin(item)]
+            if mine:
+                self._submit(mine)
+            elif any(s.name == 'running' for s in states.values()):
+                time.sleep(LOOK_SECONDS)  # another launcher's, or one of a job that was queued again
+            else:
+                break
+        ends = {jobs.state(item).name for item in items}
+        return ends <= {'done', jobs.LEFT_OUT} and ends != {jobs.LEFT_OUT}
+
+    def _can_begin(self, item: jobs.Item) -> bool:
+        """Whether what it begins with is there; if not, that is noted, and it is passed over."""
+        try:
+            worker.check(item)
+        except (ValueError, leases.Owned) as e:
+            never = isinstance(e, restore.Diverged)
+            # A probe of diverged weights is no failure; a branch from there leaves its group's others without a start.
+            name = 'waiting' if not never else 'failed' if isinstance(item.what, Group) else jobs.LEFT_OUT
+            jobs.note(item.directory, {'state': name, 'error': str(e)})
+            self.say(f'  {item.name} is {name}: {e}')
+            self._tried.add(item.name)
+            return False
+        return True
+
+    def _submit(self, items: Sequence[jobs.Item]) -> None:
+        known, engine = {item.name: item for item in items}, self.engine
+        ended = engine.module.run([self._job(i) for i in items], engine.at_once, self.should_stop, **engine.options)
+        for job, code, words in ended:
+            state = jobs.state(known[job.name])
+            if state.name != 'running':  # else another process is at it, and may need this launcher yet
+                self._tried.add(job.name)
+            reason = f': {state.reason}' if state.reason else ''
+            told = f' (exit code {code}{f"; {words}" if words else ""})' if code != 0 and state.name != 'done' else ''
+            self.say(f'  {job.name} {state.name}{reason}{told}')
+
+    def _job(self, item: jobs.Item) -> Job:
+        own = (f'--worker={item.name}', f'--workdir={self.workdir}', f'--token={self._token}')
+        return Job(item.name, (sys.executable, '-m', 'scripts.launch', *own))
+
+
+def run(workdir: pathlib.Path, study: Any, plans: list[Plan], engine: Engine, say: Callable[[str], None]) -> int:
+    """Launches a planned study and waits for its end; the exit code.
+
+    Raises:
+      ValueError, OSError: nothing could be submitted.
+      launch.Stopped: by a signal.
+    """
+    declared = declare(workdir, list(study.stages(plans)), engine, say)
+    complete = True
+    with launch.signals() as caught:
+        launcher = Launcher(workdir, engine, lambda: bool(caught), say)
+        for title, items in _titled(declared):
+            complete &= launcher.stage(title, items)
+            if caught:
+                raise launch.Stopped(caught[0])
+    if complete and hasattr(study, 'conclude'):
+        study.conclude(workdir, plans, say)
+    return 0 if complete else 1
+
+
+def _titled(declared: Sequence[Sequence[jobs.Item]]) -> Iterator[tuple[str, Sequence[jobs.Item]]]:
+    for number, items in enumerate(declared, 1):
+        yield f'stage {number} of {len(declared)} on {socket.gethostname()}', items

@@ -1,0 +1,131 @@
+"""One job: takes a group or a probe to its end, unless a live process is at it; says in the workdir what came of it."""
+
+import contextlib
+import pathlib
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from bsresearch import estimate, jobs, launch, probing
+from bsresearch.console import Console
+from bsresearch.engines import SIGNALLED
+from bsresearch.groups import FINISHED, Group
+from bsresearch.store import leases, paths
+from bsresearch.train import branching, restore
+
+FAILED, NOT_SHARED = 1, 3
+# Between two notes of how far it is.
+NOTE_SECONDS = 10.0
+
+
+class JobConsole(Console):
+    """Also notes in job.json how far the group is."""
+
+    def __init__(self, directory: pathlib.Path):
+        super().__init__()
+        self._directory, self._noted = directory, 0.0
+
+    def progress(self, step: int, updates_per_second: float, last: dict[str, Any]) -> None:
+        """As Console's."""
+        super().progress(step, updates_per_second, last)
+        if time.monotonic() - self._noted > NOTE_SECONDS:
+            self._noted = time.monotonic()
+            with contextlib.suppress(OSError):  # a full disk is told of by the records' own writes
+                jobs.note(self._directory, {'step': step})
+
+
+@contextlib.contextmanager
+def asked_to_stop() -> Iterator[list[int]]:
+    """SIGTERM, SIGINT and SIGUSR2, however many come: noted in the list, for the loop to leave cleanly.
+
+    A scheduler sends several, to every process of a job, some of them twice; none may kill while a checkpoint is saved.
+    """
+    caught: list[int] = []
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+    before = {n: signal.signal(n, lambda number, _: caught.append(number)) for n in numbers}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run(item: jobs.Item, caught: list[int]) -> int:
+    """Does the job; its exit code.
+
+    Args:
+      caught: signals that came; the first one stops it after a checkpoint.
+    """
+    if not _free(item.directory, caught):
+        print(f'{item.name}: another live process is at it, or was a moment ago; left alone')
+        return 0
+    try:
+        _make(item, caught)
+    except leases.Owned as e:
+        print(f'{item.name}: {e}; left alone')
+        return 0
+    except Exception as e:
+        # Whatever it is, the grid goes on without this one, and --status tells.
+        said = str(e) if isinstance(e, ValueError | OSError) else f'{type(e).__name__}: {e}'
+        jobs.note(item.directory, {'state': 'failed', 'error': said, 'ended': time.time()})
+        print(f'{item.name} failed: {said}')
+        if not isinstance(e, ValueError | OSError):
+            raise
+        return FAILED
+    if caught and jobs.state(item).name != 'done':
+        words = f'by {signal.Signals(caught[0]).name}, everything reached is saved'
+        jobs.note(item.directory, {'state': 'stopped', 'error': words, 'ended': time.time()})
+        return SIGNALLED + caught[0]
+    return 0
+
+
+def _make(item: jobs.Item, caught: list[int]) -> None:
+    paths.check_schema(item.workdir)
+    if item.plan.dtype == 'float64':
+        jax.config.update('jax_enable_x64', True)
+    console = JobConsole(item.directory)
+    if not isinstance(item.what, Group):
+        jobs.begin(item.directory)
+        probing.launch(item.workdir, [item.what], console, caught)
+        return
+    group = item.what
+    with leases.Lease(item.directory) as lease:
+        if group.ended:
+            return
+        jobs.begin(item.directory)
+        check(item)
+        estimate.check_memory([group.plans])
+        launch.train(group, console, caught, lease)
+
+
+def check(item: jobs.Item) -> None:
+    """Looks for what its unfinished runs, or the probe, begin with.
+
+    Raises:
+      ValueError: it is not there yet. restore.Diverged: it never will be.
+    """
+    if not isinstance(item.what, Group):
+        for plan, step in item.what.points:
+            restore.check(item.workdir, plan, step)
+        return
+    for plan in item.what.plans:
+        if item.what.meta(plan).get('status') not in FINISHED:
+            branching.check(item.workdir, plan)
+
+
+def _free(directory: pathlib.Path, caught: list[int]) -> bool:
+    """Whether nobody lives who holds it.
+
+    A job that was killed is queued again within seconds, maybe on another host, where its old lease looks alive until
+    it is stale. So another host's lease is watched until it beats, and only then left alone.
+    """
+    first = leases.holder(directory)
+    while (now := leases.holder(directory)) is not None and now[1] and first is not None:
+        if now[0]['host'] == socket.gethostname() or now[0]['beat'] != first[0]['beat'] or caught:
+            return False
+        time.sleep(1.0)
+    return now is None or not now[1]
