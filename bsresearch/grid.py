@@ -5,10 +5,10 @@ is to do, and any number of launchers and jobs may work on it. A job that failed
 """
 
 import pathlib
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -20,11 +20,13 @@ from bsresearch.groups import Group
 from bsresearch.plan import Plan
 from bsresearch.probe import Probe
 from bsresearch.store import leases, paths
-from bsresearch.train import restore
+from bsresearch.train import backfill, restore
 
 PACKAGE = 'bsresearch.engines'
 # Between two looks at jobs that other launchers' processes are at.
 LOOK_SECONDS = 2.0
+# A job killed on another host looks alive until its lease is stale, and is then given to the engine again: so often.
+TRIES = 3
 
 Stage = Sequence[Plan] | Sequence[Probe]
 
@@ -50,7 +52,7 @@ def prepared(name: str, at_once: int | None, given: Mapping[str, Any]) -> Engine
     return Engine(name, at_once, options, module)
 
 
-def plan(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.Path) -> tuple[Any, list[Plan]]:
+def planned(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.Path) -> tuple[Any, list[Plan]]:
     """The study and its runs, as main.py plans them; nothing is written.
 
     Raises:
@@ -89,6 +91,18 @@ def declare(
     return found
 
 
+def _lacking(workdir: pathlib.Path, plans: Sequence[Plan]) -> int:
+    """How many finished groups were recorded with less than is asked for now."""
+    asked: dict[pathlib.Path, Plan] = {}
+    for plan in plans:
+        meta = groups.status(workdir, plan)
+        if meta.get('status') in groups.FINISHED:
+            asked.setdefault(paths.group_dir(workdir, plan.study, meta['group']), plan)
+    loaded = [(groups.load(directory), plan) for directory, plan in asked.items()]
+    later = lambda group: group.meta(group.plans[0]).get('measured_later', {})
+    return sum(g.ended and bool(backfill.missing(g.plans[0], plan, later(g))) for g, plan in loaded)
+
+
 class Launcher:
     """Takes the items of stages to their ends.
 
@@ -101,8 +115,9 @@ class Launcher:
     ):
         self.workdir, self.engine, self.should_stop, self.say = workdir.absolute(), engine, should_stop, say
         self._token = jobs.token(self.workdir)
-        # Those this launcher had a job for that came to no end; one more try is another command.
+        # Jobs that came to no end here: one more try is another command. And how often each was given to the engine.
         self._tried: set[str] = set()
+        self._given: Counter[str] = Counter()
 
     def stage(self, title: str, items: Sequence[jobs.Item]) -> bool:
         """Returns whether all are done, when none of them can be taken further now."""
@@ -113,14 +128,19 @@ class Launcher:
         for item in items:
             if states[item.name].name == 'failed':
                 self.say(f'  {item.name} failed before: {states[item.name].reason} (--retry makes it to do again)')
+        waited = False
         while not self.should_stop():
             states = {item.name: jobs.state(item) for item in items}
             mine = [i for i in items if states[i.name].name in ('to do', 'stopped') and i.name not in self._tried]
-            mine = [item for item in mine if self._can_begin(item)]
+            mine = [item for item in mine if self._given[item.name] < TRIES and self._can_begin(item)]
+            others = sum(s.name == 'running' for s in states.values())
             if mine:
                 self._submit(mine)
-            elif any(s.name == 'running' for s in states.values()):
-                time.sleep(LOOK_SECONDS)  # another launcher's, or one of a job that was queued again
+            elif others:
+                if not waited:
+                    self.say(f'  waiting for {others} jobs that other processes are at')
+                waited = True
+                time.sleep(LOOK_SECONDS)
             else:
                 break
         ends = {jobs.state(item).name for item in items}
@@ -141,6 +161,7 @@ class Launcher:
         return True
 
     def _submit(self, items: Sequence[jobs.Item]) -> None:
+        self._given.update(item.name for item in items)
         known, engine = {item.name: item for item in items}, self.engine
         ended = engine.module.run([self._job(i) for i in items], engine.at_once, self.should_stop, **engine.options)
         for job, code, words in ended:
@@ -163,19 +184,20 @@ def run(workdir: pathlib.Path, study: Any, plans: list[Plan], engine: Engine, sa
       ValueError, OSError: nothing could be submitted.
       launch.Stopped: by a signal.
     """
-    declared = declare(workdir, list(study.stages(plans)), engine, say)
+    stages = list(study.stages(plans))
+    if lacking := _lacking(workdir, [p for stage in stages for p in stage if isinstance(p, Plan)]):
+        say(
+            f'{lacking} finished groups are asked for measurements that they lack: main.py with the same flags makes '
+            'those that can be had from their checkpoints'
+        )
+    declared = declare(workdir, stages, engine, say)
     complete = True
     with launch.signals() as caught:
         launcher = Launcher(workdir, engine, lambda: bool(caught), say)
-        for title, items in _titled(declared):
-            complete &= launcher.stage(title, items)
+        for number, items in enumerate(declared, 1):
+            complete &= launcher.stage(f'stage {number} of {len(declared)}', items)
             if caught:
                 raise launch.Stopped(caught[0])
     if complete and hasattr(study, 'conclude'):
         study.conclude(workdir, plans, say)
     return 0 if complete else 1
-
-
-def _titled(declared: Sequence[Sequence[jobs.Item]]) -> Iterator[tuple[str, Sequence[jobs.Item]]]:
-    for number, items in enumerate(declared, 1):
-        yield f'stage {number} of {len(declared)} on {socket.gethostname()}', items

@@ -150,7 +150,7 @@ def state(item: Item) -> State:
         return State('stopped', gone, step, total, None)
     if said.get('state') in ('stopped', 'waiting', LEFT_OUT):
         return State({'waiting': 'to do'}.get(said['state'], said['state']), said['error'], step, total, None)
-    return State('stopped', 'by its user', step, total, None) if step else State('to do', '', step, total, None)
+    return State('stopped', 'after a checkpoint', step, total, None) if step else State('to do', '', step, total, None)
 
 
 def _ends(item: Item) -> tuple[bool, list[str], int]:

@@ -5,6 +5,7 @@ import pathlib
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,43 +64,50 @@ def run(item: jobs.Item, caught: list[int]) -> int:
     if not _free(item.directory, caught):
         print(f'{item.name}: another live process is at it, or was a moment ago; left alone')
         return 0
+    # A probe's lease is taken where it is made.
+    held = leases.Lease(item.directory) if isinstance(item.what, Group) else contextlib.nullcontext()
     try:
-        _make(item, caught)
+        with held as lease:
+            return _do(item, lease, caught)
     except leases.Owned as e:
         print(f'{item.name}: {e}; left alone')
         return 0
+
+
+def _do(item: jobs.Item, lease: leases.Lease | None, caught: list[int]) -> int:
+    """What came of it is noted before the lease is left, so that nobody begins anew what failed."""
+    if jobs.state(item).name == 'done':
+        return 0
+    jobs.begin(item.directory)
+    try:
+        _make(item, lease, caught)
+    except leases.Owned:
+        raise
     except Exception as e:
         # Whatever it is, the grid goes on without this one, and --status tells.
-        said = str(e) if isinstance(e, ValueError | OSError) else f'{type(e).__name__}: {e}'
+        plain = isinstance(e, ValueError | OSError)
+        said = str(e) if plain else f'{type(e).__name__}: {e}'
         jobs.note(item.directory, {'state': 'failed', 'error': said, 'ended': time.time()})
-        print(f'{item.name} failed: {said}')
-        if not isinstance(e, ValueError | OSError):
-            raise
+        print(f'{item.name} failed: {said}' if plain else traceback.format_exc())
         return FAILED
     if caught and jobs.state(item).name != 'done':
-        words = f'by {signal.Signals(caught[0]).name}, everything reached is saved'
+        words = f'by {signal.Signals(caught[0]).name}; everything reached is saved'
         jobs.note(item.directory, {'state': 'stopped', 'error': words, 'ended': time.time()})
         return SIGNALLED + caught[0]
     return 0
 
 
-def _make(item: jobs.Item, caught: list[int]) -> None:
+def _make(item: jobs.Item, lease: leases.Lease | None, caught: list[int]) -> None:
     paths.check_schema(item.workdir)
     if item.plan.dtype == 'float64':
         jax.config.update('jax_enable_x64', True)
     console = JobConsole(item.directory)
-    if not isinstance(item.what, Group):
-        jobs.begin(item.directory)
+    if lease is None or not isinstance(item.what, Group):
         probing.launch(item.workdir, [item.what], console, caught)
         return
-    group = item.what
-    with leases.Lease(item.directory) as lease:
-        if group.ended:
-            return
-        jobs.begin(item.directory)
-        check(item)
-        estimate.check_memory([group.plans])
-        launch.train(group, console, caught, lease)
+    check(item)
+    estimate.check_memory([item.what.plans])
+    launch.train(item.what, console, caught, lease)
 
 
 def check(item: jobs.Item) -> None:

@@ -108,7 +108,7 @@ def start(f: Any) -> int:
     workdir, console = pathlib.Path(f.workdir), Console()
     try:
         chosen = engine(f)
-        study, plans = grid.plan(*command.declared(f['config']), workdir)
+        study, plans = grid.planned(*command.declared(f['config']), workdir)
         if f.retry and workdir.is_dir():
             again(workdir)
         code = grid.run(workdir, study, plans, chosen, console.say)
