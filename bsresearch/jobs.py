@@ -149,7 +149,7 @@ def state(item: Item) -> State:
         gone = f'process {owner["pid"]} on {owner["host"]} ended without a word: killed, or out of memory'
         return State('stopped', gone, step, total, None)
     if said.get('state') in ('stopped', 'waiting', LEFT_OUT):
-        return State({'waiting': 'to do'}.get(said['state'], said['state']), said['error'], step, total, None)
+        return State('to do' if said['state'] == 'waiting' else said['state'], said['error'], step, total, None)
     return State('stopped', 'after a checkpoint', step, total, None) if step else State('to do', '', step, total, None)
 
 
@@ -178,9 +178,10 @@ def retry(item: Item) -> bool:
     if state(item).name != 'failed':
         return False
     group = item.what
-    for plan in group.plans if isinstance(group, Group) else ():
-        folder, meta = group.run_directory(plan), group.meta(plan)
-        if meta.get('status') == 'failed':
-            paths.write_json(folder / 'meta.json', meta | {'status': 'running', 'error': None})
+    if isinstance(group, Group):
+        for plan in group.plans:
+            if group.meta(plan).get('status') == 'failed':
+                facts = group.meta(plan) | {'status': 'running', 'error': None}
+                paths.write_json(group.run_directory(plan) / 'meta.json', facts)
     (item.directory / 'job.json').unlink(missing_ok=True)
     return True

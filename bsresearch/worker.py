@@ -15,6 +15,7 @@ from bsresearch import estimate, jobs, launch, probing
 from bsresearch.console import Console
 from bsresearch.engines import SIGNALLED
 from bsresearch.groups import FINISHED, Group
+from bsresearch.probe import Probe
 from bsresearch.store import leases, paths
 from bsresearch.train import branching, restore
 
@@ -102,9 +103,10 @@ def _make(item: jobs.Item, lease: leases.Lease | None, caught: list[int]) -> Non
     if item.plan.dtype == 'float64':
         jax.config.update('jax_enable_x64', True)
     console = JobConsole(item.directory)
-    if lease is None or not isinstance(item.what, Group):
+    if isinstance(item.what, Probe):
         probing.launch(item.workdir, [item.what], console, caught)
         return
+    assert lease is not None, item.name
     check(item)
     estimate.check_memory([item.what.plans])
     launch.train(item.what, console, caught, lease)

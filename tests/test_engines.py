@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import jax
 import pytest
 import toy
 
@@ -71,11 +72,9 @@ def assert_each_trained_once(workdir: pathlib.Path, plans: list[Plan]) -> None:
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of job processes: this code, this machine's CPU, the tests' compilation cache."""
-    import jax
-
     monkeypatch.setenv('PYTHONPATH', str(ROOT))
     monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
-    monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', jax.config.jax_compilation_cache_dir)
+    monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', jax.config.values['jax_compilation_cache_dir'])
 
 
 @pytest.mark.usefixtures('environment')
@@ -104,9 +103,7 @@ def started(workdir: pathlib.Path, name: str) -> subprocess.Popen[bytes]:
     before, command = jobs.state(item).step, grid.Launcher(workdir, LOCAL, lambda: False, print)._job(item).command
     process = subprocess.Popen(command)
     deadline = time.monotonic() + 300
-    while (
-        max((int(p.parent.name) for p in item.directory.glob('checkpoints/*/commit_success.txt')), default=0) <= before
-    ):
+    while not any(int(p.parent.name) > before for p in item.directory.glob('checkpoints/*/commit_success.txt')):
         assert process.poll() is None, (item.directory / 'log.txt').read_text()
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -115,7 +112,7 @@ def started(workdir: pathlib.Path, name: str) -> subprocess.Popen[bytes]:
 
 @pytest.mark.usefixtures('environment')
 def test_a_job_is_preempted_then_killed_and_still_finishes(workdir: pathlib.Path):
-    """Several signals as a scheduler sends them: it saves and leaves. SIGKILL: the next launch goes on; rows are whole."""
+    """Several signals as a scheduler sends them: it saves and leaves. SIGKILL: the next launch goes on, rows whole."""
     plans = toy.plans(batch_size=1, total_steps=40_000, checkpoint__every_steps=400, keep__at_steps=(400,))
     grid.declare(workdir, [plans], LOCAL, print)
     (name,) = names(workdir, plans)
@@ -319,9 +316,8 @@ def test_slurm_stops_the_process_that_a_job_is(tmp_path: pathlib.Path):
     try:
         pid = os.getpid()
         waiting = f'import os, pathlib, time\nwhile not pathlib.Path({str(mark)!r}).exists(): time.sleep(0.05)\n'
-        asking = subprocess.Popen(
-            [sys.executable, '-c', f'{waiting}time.sleep(0.3); os.kill({pid}, {int(signal.SIGUSR1)})']
-        )
+        waiting += f'time.sleep(0.3); os.kill({pid}, {int(signal.SIGUSR1)})'
+        asking = subprocess.Popen([sys.executable, '-c', waiting])
         assert made() == 0
         asking.wait()
     finally:

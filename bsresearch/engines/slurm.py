@@ -127,6 +127,7 @@ def run(
       folder: submitit's files and the jobs' first words, on a disk that all hosts share; logs lie in the workdir.
     """
     import submitit
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     where = pathlib.Path(folder).expanduser() / '%j'
     executor = submitit.SlurmExecutor(folder=where, max_num_timeout=TIMEOUTS)
@@ -146,7 +147,7 @@ def run(
         try:
             with executor.batch():
                 made = [executor.submit(Worker(job.command)) for job in part]
-        except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as e:
+        except (FailedJobError, FailedSubmissionError) as e:
             raise ValueError(f'sbatch refused the jobs: {" ".join(str(e).split())}') from e
         queued |= dict(zip(part, made, strict=True))
     yield from _wait(queued, should_stop, poll_seconds)
