@@ -4,6 +4,7 @@ Before a job's time is up, and when it is preempted, Slurm signals it: its proce
 the job is queued again under its own number, as often as it takes. A launcher that stops leaves the jobs to Slurm.
 """
 
+import contextlib
 import getpass
 import os
 import pathlib
@@ -54,15 +55,12 @@ class Worker:
         return submitit.helpers.DelayedSubmission(Worker(self.command))
 
     def _stop(self, pid: int) -> None:
-        # Not by Popen's wait: its lock may be held by the very frame that the signal interrupted.
-        while True:
-            try:
-                if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-                    return
-                os.kill(pid, signal.SIGTERM)  # the first one counts, the others are passed over
-            except (ChildProcessError, ProcessLookupError):
-                return
-            time.sleep(0.5)
+        # Once: a second signal would find the process on its way out. And not by Popen's wait, whose lock may be held
+        # by the very frame that the signal interrupted.
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+            while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                time.sleep(0.2)
 
 
 def check(at_once: int | None, *, minutes: int, signal_seconds: int, poll_seconds: float, **sizes: Any) -> None:
