@@ -6,7 +6,7 @@ set -eu
 D=$(realpath -m "$1")
 mkdir -p "$D"/{debs,root,state,spool,log}
 cd "$D/debs"
-[ "$(id -u)" = 0 ] && command -v apt-get dpkg >/dev/null || { echo 'needs root, apt-get and dpkg'; exit 77; }
+[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && command -v dpkg >/dev/null || { echo 'needs root, apt-get and dpkg'; exit 77; }
 packages='slurm-wlm-basic-plugins slurmctld slurmd slurm-client libmunge2 libhwloc15 libnuma1 libltdl7 libxnvctrl0'
 # shellcheck disable=SC2086
 apt-get download -q $packages >"$D/log/apt.log" 2>&1 || { tail -3 "$D/log/apt.log"; exit 77; }

@@ -58,9 +58,9 @@ def running(workdir: pathlib.Path, process: subprocess.Popen[str], besides: set[
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline:
         for item in jobs.load(workdir) if workdir.is_dir() else []:
-            if item.name not in besides and list(item.directory.glob('checkpoints/*/commit_success.txt')):
-                if jobs.state(item).name == 'running':
-                    return item
+            saved = list(item.directory.glob('checkpoints/*/commit_success.txt'))
+            if item.name not in besides and saved and jobs.state(item).name == 'running':
+                return item
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.1)
     raise AssertionError('no group began to train')
