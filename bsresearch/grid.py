@@ -27,6 +27,8 @@ PACKAGE = 'bsresearch.engines'
 LOOK_SECONDS = 2.0
 # A job killed on another host looks alive until its lease is stale, and is then given to the engine again: so often.
 TRIES = 3
+# Exit code of a launch after which something is not done.
+INCOMPLETE = 1
 
 Stage = Sequence[Plan] | Sequence[Probe]
 
@@ -200,4 +202,4 @@ def run(workdir: pathlib.Path, study: Any, plans: list[Plan], engine: Engine, sa
                 raise launch.Stopped(caught[0])
     if complete and hasattr(study, 'conclude'):
         study.conclude(workdir, plans, say)
-    return 0 if complete else 1
+    return 0 if complete else INCOMPLETE

@@ -111,12 +111,16 @@ def start(f: Any) -> int:
         study, plans = grid.planned(*command.declared(f['config']), workdir)
         if f.retry and workdir.is_dir():
             again(workdir)
+    except (ValueError, OSError) as e:
+        return usage(str(e))
+    try:
         code = grid.run(workdir, study, plans, chosen, console.say)
     except launch.Stopped as e:
         console.say(f'stopped by {e}; the same command goes on from here, --status tells what is on its way')
         return SIGNALLED + e.number
     except (ValueError, OSError) as e:
-        return usage(str(e))
+        print(f'launch: {e}', file=sys.stderr)
+        return grid.INCOMPLETE
     rows = [records.last_row(paths.run_dir(workdir, p.study, p.id)) for p in plans]
     console.results(workdir, plans, rows)
     if code:

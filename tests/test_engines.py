@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -296,6 +297,27 @@ def test_a_bad_config_is_told_before_anything_is_written(workdir: pathlib.Path):
     assert 'batch_size=0' in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not workdir.exists()
+
+
+@pytest.mark.usefixtures('environment')
+def test_a_job_on_another_disk_says_so(workdir: pathlib.Path):
+    """Exit code 3 and a line that names the host and the cure; there it writes nothing."""
+    jobs.token(workdir)
+    before = sorted(workdir.rglob('*'))
+    given = ('--worker=train/0123', f'--workdir={workdir}', '--token=of-another-disk')
+    words = [sys.executable, '-m', 'scripts.launch', *given]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert done.returncode == worker.NOT_SHARED, done.stderr
+    assert f'on host {socket.gethostname()} {workdir} is not the directory that the launcher wrote into' in done.stderr
+    assert sorted(workdir.rglob('*')) == before
+
+
+def test_the_status_of_no_grid_is_an_error(tmp_path: pathlib.Path):
+    """It names the directory and what it would have to be."""
+    with pytest.raises(ValueError, match='no such directory; name what a launch was given'):
+        status.text(tmp_path / 'none')
+    with pytest.raises(ValueError, match='holds no groups and no probes'):
+        status.text(tmp_path)
 
 
 def test_slurm_stops_the_process_that_a_job_is(tmp_path: pathlib.Path):

@@ -41,10 +41,12 @@ class Worker:
         self._pid = process.pid
         while process.poll() is None:
             time.sleep(0.2)
-        if process.returncode > SIGNALLED and _slurm_state(os.environ['SLURM_JOB_ID']) in RUNNING:
+        code = process.returncode
+        asked = code > SIGNALLED or code in (-signal.SIGTERM, -signal.SIGUSR2)  # the latter before it could listen
+        if asked and _slurm_state(os.environ['SLURM_JOB_ID']) in RUNNING:
             # The process was asked to stop and this job was not: preempted with a grace time. submitit's way from here.
             os.kill(os.getpid(), signal.SIGUSR2)
-        return process.returncode
+        return code
 
     def checkpoint(self) -> Any:
         """Has the process save and leave; what is to be queued again."""
