@@ -1,10 +1,10 @@
-"""The branched critical batch size through training, beside B_simple: how large a batch costs no loss, and is it tr Σ/|G|²?
+"""How large a batch costs no loss, as training goes on, and is it the noise scale? B* by branches beside B_simple.
 
 Source: Merrill et al. 2025 (arXiv:2505.23971), who find B* near 0 at first, rising, then level, for language models,
 and the noise scale far below it. Here an MLP on Fashion-MNIST, plain SGD at a constant rate. At epochs 1/8 to 8 of a
 run at B = 32 branches with 1 to 64 times the batch and the learning rate (linear rule) see the next 32,768 examples,
 16 of the largest batches; a batch passes if its smoothed training loss is within 0.01 nats of the lowest of a smaller
-one. B_simple: 16 measurements within 0.025 epochs of each point. Held fixed: examples after the branch, and their order.
+one. B_simple: 16 measurements within 0.025 epochs of a point. Held fixed: examples after the branch, and their order.
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/critical_batch_size.py --workdir=runs/critical_batch_size

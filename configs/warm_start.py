@@ -10,8 +10,8 @@ ends. Held fixed: epochs after the branch, learning rate; Adam's moments are kep
     python main.py --config=configs/warm_start.py --workdir=runs/warm_start
     python -m scripts.export_records --workdir=runs/warm_start --out=warm_start.parquet
 
-Cost: about 15 minutes on 2 CPU cores, two thirds of them for φ, by what its updates and measurements took elsewhere. Not
-run yet. A branch's row at its last step has test_accuracy and sharpness; parent.epoch in the table is where it began.
+Cost: about 15 minutes on 2 CPU cores, two thirds of them for φ, by what its updates and measurements take elsewhere.
+Not run yet. A branch's row at its last step has test_accuracy and sharpness; its parent.epoch is where it began.
 """
 
 from ml_collections import ConfigDict

@@ -6,9 +6,9 @@ Of the k tried and the branches' smoothed losses s(k) (branch_losses.py),
 fail below a k* that does not (`gap`). A diverged branch has the loss ∞: it fails, and is no min for others.
 
 B* is known between two of the k tried. At the largest of them it is a lower bound (`at least`); at 1 there is no lower
-bound, as smaller batches were not tried, and the next k bounds it (`at most`). So over seeds there is no t interval: the
-values are few, censored and on a grid of factors. The median and the range take all of that; of n independent runs the
-range covers the population's median with probability 1 − 2^(1−n), 75 % for n = 3.
+bound, as smaller batches were not tried, and the next k bounds it (`at most`). So there is no t interval over seeds: few
+values, censored, on a grid of factors. The median and the range take all of that; of n independent runs the range
+covers the population's median with probability 1 − 2^(1−n), 75 % for n = 3.
 """
 
 import pathlib
@@ -134,7 +134,10 @@ def _noise(workdir: pathlib.Path, losses: pd.DataFrame) -> pd.DataFrame:
         if len(near):
             square, trace = near[noise_scale.SQUARE].to_numpy(float), near[noise_scale.TRACE].to_numpy(float)
             value, low, high = noise_scale.ratio(trace, square)
-            population = noise_scale.ratio(trace, square - trace / point['epoch_size']).value
+            below = square - trace / point['epoch_size']
+            # A |G|² estimated below 0 gives no batch size: larger than can be told.
+            population = trace.mean() / below.mean() if below.mean() > 0 else np.inf
+            value = value if square.mean() > 0 else np.inf
         found.append((run, step, value, low, high, population, len(near)))
     columns = ['run', 'step', 'noise_scale', 'low', 'high', 'population', 'measurements']
     return pd.DataFrame(found, columns=columns)
@@ -174,9 +177,7 @@ def _over_seeds(points: pd.DataFrame, by: list[str]) -> dict[str, Any]:
         found = median(*(known[f'{column}{end}'].to_numpy() for column in ('critical', 'bound', 'upper')))
         row |= {f'critical{end}': found.value, f'bound{end}': found.bound, f'upper{end}': found.upper}
     for column in ('noise_scale', 'population'):
-        # A negative estimate of |G|² gives no size of a batch; it counts as the largest.
         size = points[column].dropna()
-        size = size.where(size > 0, np.inf).sort_values()
         row |= {column: size.median(), f'{column}_lowest': size.min(), f'{column}_highest': size.max()}
     return row
 
