@@ -14,13 +14,13 @@ import pathlib
 import numpy as np
 import pandas as pd
 from absl import flags
-from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import EngFormatter, FixedLocator, NullLocator, StrMethodFormatter
 
 from bsresearch import plotting
 from bsresearch.analysis import command, held_fixed
 from bsresearch.analysis.critical_batch_size import FACTORS, TOLERANCE, Found, find, text
 
-BRANCHED, NOISE = 'B* (branches)', 'B_simple = tr Σ/|G|² (parent)'
+BRANCHED, NOISE = 'B* of the branches', 'B_simple = tr Σ/|G|² of their parent'
 COLORS = dict(zip((BRANCHED, NOISE), plotting.distinct(2), strict=True))
 COLUMNS = 2
 
@@ -57,7 +57,7 @@ def _notes(found: Found) -> list[str]:
     window = sorted(found.losses['window'].unique())
     return [
         f'tolerance {found.tolerance:g} nats',
-        f'window {"–".join(f"{w:,}" for w in window)} examples',
+        f'window {"–".join(f"{w:,.0f}" for w in window)} examples',
         f'k tried: {", ".join(f"{k:g}" for k in tried)}',
         f'median and range of n = {"–".join(map(str, seeds))} seeds',
     ]
@@ -65,7 +65,9 @@ def _notes(found: Found) -> list[str]:
 
 def _against_examples(found: Found, out: pathlib.Path) -> list[pathlib.Path]:
     parts = _arms(found.seeds, found.by)
-    with plotting.figure(1, len(parts), _notes(found), height=2.4) as (fig, [axes]):
+    dotted = ' and '.join(f'{factor * found.tolerance:g}' for factor in FACTORS.values())
+    notes = [*_notes(found), 'arrow: of some seeds only a bound', f'dotted: at a tolerance of {dotted} nats']
+    with plotting.figure(1, len(parts), notes, height=2.4) as (fig, [axes]):
         for (title, rows), ax in zip(parts, axes, strict=True):
             ax.set_title(title)
             ax.set_yscale('log', base=2)
@@ -84,14 +86,14 @@ def _against_examples(found: Found, out: pathlib.Path) -> list[pathlib.Path]:
                 names = ('noise_scale', 'noise_scale_lowest', 'noise_scale_highest')
                 _line(ax, shown.replace(np.inf, np.nan), *names, COLORS[NOISE], 's')
             plotting.log_x_axis(ax, 'examples seen at the branch point')
+            ax.xaxis.set_major_formatter(EngFormatter(sep=''))
             low, high = ax.get_ylim()
             ax.set_ylim(low / 1.6, high * 1.6)
             ax.yaxis.set_major_formatter(StrMethodFormatter('{x:,.0f}'))
         axes[0].set_ylabel('batch size (examples)')
         measured = found.seeds['noise_scale'].notna().any()
-        named = {f'{BRANCHED}; arrow: of some seeds only a bound; dotted: half and twice the tolerance': BRANCHED}
-        named |= {NOISE if measured else 'B_simple was not measured': NOISE}
-        plotting.list_below(fig, {name: COLORS[kind] for name, kind in named.items()})
+        names = (BRANCHED, NOISE if measured else 'B_simple was not measured')
+        plotting.list_below(fig, dict(zip(names, COLORS.values(), strict=True)))
         return plotting.save(fig, found.seeds, out, 'fig_critical_batch_size')
 
 
@@ -158,8 +160,9 @@ def _panel(ax: plotting.Axes, rows: pd.DataFrame, tolerance: float, limits: tupl
                 markerfacecolor='white', markeredgewidth=0.7)  # fmt: skip
         within = finite[finite['within']]
         ax.plot(within['tried'], within['excess'], color=color, marker='o', markersize=3, linestyle='none')
-        gone = mine[np.isinf(mine['loss'])]
-        ax.plot(gone['tried'], [limits[1]] * len(gone), color=color, marker='x', linestyle='none', clip_on=False)
+        gone = mine.loc[np.isinf(mine['loss']), 'tried']
+        if len(gone):  # an empty line that is not clipped has no extent to lay out
+            ax.plot(gone, [limits[1]] * len(gone), color=color, marker='x', linestyle='none', clip_on=False)
     plotting.batch_axis(ax, rows['tried'].to_numpy(), linear=False)
 
 

@@ -277,8 +277,13 @@ def test_the_figures_are_drawn_with_their_numbers(made: pathlib.Path):
 QUADRATIC: dict[str, Any] = {
     'study': branch_losses.STUDY, 'data__name': 'noisy_quadratic', 'data__dimension': 4, 'data__num_examples': 512,
     'data__noise': 0.0, 'model': {'name': 'quadratic'}, 'loss__name': 'sum_of_outputs', 'batch_size': 2,
-    'learning_rate': 0.3, 'total_steps': 12, 'branch__at_steps': (0, 5), 'branch__multiples': (2, 4, 8, 16),
+    'learning_rate': 0.3, 'total_steps': 20, 'branch__at_steps': (0, 8), 'branch__multiples': (2, 4, 8, 16),
     'branch__evaluations': 2, 'branch__more_epochs': 0.0, 'branch__more_examples': 128,
+}  # fmt: skip
+
+
+GROWING = {
+    'batch_schedule__name': 'growth', 'batch_schedule__at_examples': (8,), 'total_steps': None, 'total_examples': 40,
 }  # fmt: skip
 
 
@@ -292,7 +297,7 @@ def test_on_a_quadratic_b_is_what_the_closed_form_says(tmp_path: pathlib.Path):
 
     Also at update 0, where the branch has no parent's batches before its own; the control is its parent.
     """
-    run = plan(measure__noise_scale__at_steps=(0, 5), measure__noise_scale__batch_size=64)
+    run = plan(measure__noise_scale__at_steps=(0, 8), measure__noise_scale__batch_size=64)
     study.check([run])
     for stage in study.stages([run]):
         toy.train(tmp_path, stage)
@@ -312,7 +317,7 @@ def test_on_a_quadratic_b_is_what_the_closed_form_says(tmp_path: pathlib.Path):
     assert 'B_simple' in said[0]
     widest = toy.rows(tmp_path, study.branches([run])[-1])
     used = {r['step']: r['batch_size_used'] for r in widest if 'batch_size_used' in r}
-    assert used == dict.fromkeys((5, 6, 7, 8), 32)
+    assert used == dict.fromkeys((8, 9, 10, 11), 32)
     # What is measured is the parent's.
     assert not any('noise_trace' in r for r in widest)
     assert found.points['measurements'].tolist() == [1, 1]
@@ -350,7 +355,7 @@ def test_every_optimizer_has_a_rule():
     ('changes', 'message'),
     [
         ({'branch__at_steps': ()}, 'the points to branch at'),
-        ({'branch__at_steps': (13,)}, 'past the end of the run'),
+        ({'branch__at_steps': (21,)}, 'past the end of the run'),
         ({'branch__multiples': ()}, r'multiples=\(\): rising whole numbers of at least 1'),
         ({'branch__multiples': (1,)}, 'with one above 1'),
         ({'branch__multiples': (0, 2)}, r'multiples=\(0, 2\)'),
@@ -370,7 +375,7 @@ def test_every_optimizer_has_a_rule():
         ({'evaluate__train': False}, 'compares losses of the training set'),
         ({'epoch_boundary': 'partial'}, "epoch_boundary='partial' gives short or lost batches"),
         ({'scaling__name': 'linear', 'scaling__reference_batch_size': 2}, 'would change the branches a second time'),
-        ({'batch_schedule__name': 'growth', 'batch_schedule__at_examples': (8,)}, 'multiply one batch size'),
+        (GROWING, 'multiply one batch size'),
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_training(changes: dict[str, Any], message: str):

@@ -6,7 +6,7 @@ Of the k tried and the branches' smoothed losses s(k) (branch_losses.py),
 fail below a k* that does not (`gap`). A diverged branch has the loss ∞: it fails, and is no min for others.
 
 B* is known between two of the k tried. At the largest of them it is a lower bound (`at least`); at 1 there is no lower
-bound, as smaller batches were not tried, and the next k bounds it (`at most`). So there is no t interval over seeds: few
+bound, as smaller batches were not tried, and the next k bounds it (`at most`). Over seeds there is no t interval: few
 values, censored, on a grid of factors. The median and the range take all of that; of n independent runs the range
 covers the population's median with probability 1 − 2^(1−n), 75 % for n = 3.
 """
