@@ -2,8 +2,8 @@
 
 Source: Merrill et al. 2025 (arXiv:2505.23971), who find B* near 0 at first, rising, then level, for language models,
 and the noise scale far below it. Here an MLP on Fashion-MNIST, plain SGD at a constant rate. At epochs 1/8 to 8 of a
-run at B = 32 branches with 1 to 64 times the batch and the learning rate (linear rule) see the next 32,768 examples,
-16 of the largest batches; a batch passes if its smoothed training loss is within 0.01 nats of the lowest of a smaller
+run at B = 16 branches with 1 to 64 times the batch and the learning rate (linear rule) see the next 32,768 examples,
+32 of the largest batches; a batch passes if its smoothed training loss is within 0.01 nats of the lowest of a smaller
 one. B_simple: 16 measurements within 0.025 epochs of a point. Held fixed: examples after the branch, and their order.
 
     python -m scripts.prepare_data --name=fashion_mnist
@@ -29,8 +29,8 @@ def get_config() -> ConfigDict:
     c.model.name = 'mlp'
     c.model.widths = (256, 256)
     c.optimizer.name = 'sgd'
-    c.batch_size = 32
-    c.learning_rate = 0.02
+    c.batch_size = 16
+    c.learning_rate = 0.01
     c.total_epochs = 8.1  # the last point, and what is measured just after it
     c.branch.at_epochs = POINTS
     c.branch.multiples = (1, 2, 4, 8, 16, 32, 64)

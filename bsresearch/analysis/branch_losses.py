@@ -66,7 +66,7 @@ def load(workdir: pathlib.Path, chosen: Collection[str] | None = None) -> tuple[
             | {'rate': branch['learning_rate'], 'loss': loss, 'evaluated': at}
             | {'window': branch['total_examples'] - branch['parent.examples'], 'epoch_size': branch['epoch_size']}
         )
-    rows = pd.DataFrame(found).astype({f: int for f in ('step', 'examples')})
+    rows = pd.DataFrame(found).astype(dict.fromkeys(('step', 'examples', 'window'), int))
     _check(rows)
     return rows.drop(columns='evaluated').sort_values(['run', 'step', 'k'], ignore_index=True), by
 
