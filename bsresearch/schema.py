@@ -161,9 +161,13 @@ def defaults() -> Any:
             evaluations=4,  # critical_batch_size: evenly spaced over a branch, the last at its end
             more_epochs=1.0,  # how long a branch trains; 0 where it is given in examples
             more_examples=config_dict.placeholder(int),
+            stats=config_dict.placeholder(str),  # batch norm's running averages: keep | reset
+            data=config_dict.placeholder(str),  # the place in the example stream: keep | reset
+            random=config_dict.placeholder(str),  # the place in the streams of augmentation and dropout: keep | reset
             optimizer=config_dict.placeholder(str),  # its slots: keep | reset
             schedule=config_dict.placeholder(str),  # keep | rebase
             average=config_dict.placeholder(str),  # of the weights: keep | reset
+            measures=config_dict.placeholder(str),  # what measurements remember: keep | reset
             initial=config_dict.placeholder(str),  # weights that distances are measured from: keep | reset
         )
     )

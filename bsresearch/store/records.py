@@ -175,6 +175,8 @@ def varying(table: pd.DataFrame) -> list[str]:
         hidden = column.startswith(outside) and not column.startswith(told)
         if column in facts or hidden or table[column].nunique(dropna=False) == 1:
             return False
+        if column.startswith('parent.state.') and set(table[column].dropna()) <= {'keep'}:
+            return False  # the rule; only what was not kept is worth a word
         # A seed that only follows `seed` says nothing new.
         return not (column in SPLIT_SEEDS and (table[column] == table['seed']).all())
 
