@@ -6,8 +6,8 @@ First draws the figures that apply to what the workdir holds into <out>/figures 
 report.html, one file with the figures inside, and report.md, which links them. A figure script that refuses is named
 with its reason. Reads records only. Default of --out: the workdir. Time: seconds to a minute, for the figures.
 
-A study <name> with a scripts/fig_<name>.py that has `draw(workdir, out)` gets the figures of that script, and no
-others; claims come from bsresearch/analysis/claims/<name>.py. Both are found by their name.
+A study <name> with a scripts/fig_<name>.py that has `draw(workdir, out)` gets the figures of that script, and of its
+runs no others; claims come from bsresearch/analysis/claims/<name>.py. Both are found by their name.
 """
 
 import importlib
@@ -91,7 +91,7 @@ def applicable(records: Found) -> list[Script]:
     known = {script.name for script in SCRIPTS}
     named = {s: f'fig_{s}' for s in records.studies if f'fig_{s}' not in known}
     own = {s: name for s, name in named.items() if importlib.util.find_spec(f'scripts.{name}')}
-    rest = records.without(set(own))
+    rest = records.without_runs_of(set(own))
     return [*(Script(name, lambda _: True) for name in own.values()), *(s for s in SCRIPTS if s.applies(rest))]
 
 

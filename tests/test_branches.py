@@ -211,6 +211,27 @@ def test_a_missing_point_or_another_network_writes_nothing(tmp_path: pathlib.Pat
     assert digests(tmp_path) == before
 
 
+def test_a_parent_of_another_schema_is_refused(tmp_path: pathlib.Path):
+    """Wherever it lies; nothing is written."""
+    run = parent(tmp_path / 'a')
+    paths.write_json(tmp_path / 'a' / 'schema.json', {'schema': 99})
+    with pytest.raises(ValueError, match='holds runs of config schema 99'):
+        point(f'{directory(tmp_path / "a", run)}@step:20')
+    with pytest.raises(ValueError, match='holds runs of config schema 99'):
+        toy.train(tmp_path / 'b', [branch(run, str(directory(tmp_path / 'a', run)), 20, {})])
+    assert not (tmp_path / 'b').exists()
+
+
+def test_a_branch_has_no_points_before_its_own(tmp_path: pathlib.Path):
+    """Nor its beginning, which is its parent's; those it has are listed."""
+    run = parent(tmp_path)
+    other = branched(tmp_path, run, keep__at_steps=(30,))
+    with pytest.raises(ValueError, match='has updates 20 to 40; there is no point at update 0'):
+        branch(other, 'x', 0, {})
+    with pytest.raises(ValueError, match=r'no checkpoint at update 20 .*there are: 30 '):
+        toy.train(tmp_path, [branch(other, f'{other.study}/{other.id}', 20, {})])
+
+
 def test_a_parent_in_training_is_refused(tmp_path: pathlib.Path):
     """While a live process holds its group; nothing is written."""
     run = parent(tmp_path)

@@ -54,10 +54,11 @@ class Probe(NamedTuple):
 
 
 class Found(NamedTuple):
-    """All of a workdir."""
+    """All of a workdir. estimates: `records.estimates`."""
 
     runs: tuple[Run, ...]
     probes: tuple[Probe, ...]
+    estimates: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def studies(self) -> list[str]:
@@ -68,10 +69,9 @@ class Found(NamedTuple):
         """The runs of a study."""
         return [run for run in self.runs if run.study == study]
 
-    def without(self, studies: set[str]) -> 'Found':
-        """The other studies' alone."""
-        kept = lambda items: tuple(x for x in items if x.study not in studies)
-        return Found(kept(self.runs), kept(self.probes))
+    def without_runs_of(self, studies: set[str]) -> 'Found':
+        """The other studies' runs, and all probes."""
+        return self._replace(runs=tuple(run for run in self.runs if run.study not in studies))
 
     def columns(self, study: str) -> set[str]:
         """What at least one run of a study recorded."""
@@ -97,7 +97,7 @@ def load(workdir: pathlib.Path) -> Found:
         raise FileNotFoundError(
             f'--workdir={workdir} holds no runs and no probes; name what main.py was given as --workdir'
         )
-    return Found(tuple(runs), tuple(probes))
+    return Found(tuple(runs), tuple(probes), tuple(records.estimates(workdir)))
 
 
 def _meta(directory: pathlib.Path) -> dict[str, Any]:

@@ -126,6 +126,10 @@ def times(found: Found) -> tuple[Shares | Text, ...]:
             f'From the first start to the last end {duration(elapsed)} passed, {elapsed / useful:.3g} times as long: '
             'that counts pauses, start-up, and what probes compile and load.'
         )
+    for row in found.estimates:
+        ended = 'took' if row['ended'] else 'was stopped after'
+        taken = f'{duration(row["estimated_seconds"])}; it {ended} {duration(row["spent_seconds"])}'
+        said.append(f'A launch of study {row["study"]} was estimated at {taken}.')
     if without:
         said.append(f'{counted(without, "run")} noted no times and {"is" if without == 1 else "are"} not counted.')
     caption = f'Wall-clock seconds of {counted(len(_groups(found)), "group")} of runs and of the probes.'

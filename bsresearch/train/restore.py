@@ -43,7 +43,8 @@ def check(workdir: pathlib.Path, plan: Plan, step: int) -> None:
         raise Diverged(f'run {plan.id} diverged at update {diverged}: there are no weights at update {step}')
     there = sorted(int(p.name) for p in folder.glob('*') if p.name.isdigit())
     if step not in there:
-        at = ', '.join(f'{s} (epoch {plan.length.epoch_at(s):.4g})' for s in sorted({0, *there})) or 'none'
+        there = sorted({0, *there} if plan.parent is None else there)  # of a branch the beginning is its parent's
+        at = ', '.join(f'{s} (epoch {plan.length.epoch_at(s):.4g})' for s in there) or 'none'
         raise ValueError(
             f'run {plan.id} has no checkpoint at update {step} (epoch {plan.length.epoch_at(step):.4g}); there are: '
             f'{at}. Ask for one of these, or train it in another workdir with config.keep naming the point'
