@@ -1,0 +1,242 @@
+"""What Brownlee says of batch size and stability, and what the runs of config.study=brownlee came to.
+
+Source: J. Brownlee, "How to Control the Stability of Training Neural Networks With the Batch Size" (2019); his numbers
+are of one run each. Here differences are paired by seed. A diverged run is a result: its accuracy counts as chance, its
+volatility as larger than any, and it reaches no threshold. A run that reached a threshold in none of its epochs enters
+differences with its whole length, which makes them smaller than they are.
+"""
+
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bsresearch.analysis import brownlee, volatility
+from bsresearch.analysis.arms import SEEDS, Arms
+from bsresearch.analysis.brownlee import Arm, Roles
+from bsresearch.analysis.claims import Claim, Estimate, Verdict, estimate, positive, text, together, within
+
+SOURCE = 'Brownlee 2019, {}'
+BENGIO = 'Bengio 2012 (arXiv:1206.5533), section 3.1.1; Brownlee 2019'
+# What counts as equal to a number of his, of one run on 500 test examples: 2 points; to "about 60 %": 5.
+MARGIN, ABOUT = 0.02, 0.05
+SETTLED = 0.01
+# "Fails": this much below batch gradient descent (he: 20 points).
+FAILS = 0.1
+THRESHOLD = 0.8
+
+
+def _runs(table: pd.DataFrame, arm: Arm | None) -> pd.DataFrame:
+    """The rows of an arm; none of None."""
+    size, rate = arm or (None, None)
+    return table[(table['batch_size'] == size) & (table['learning_rate'] == rate)]
+
+
+class Found(NamedTuple):
+    """The runs, the parts they play, and what each came to on each split (`volatility.of_runs`)."""
+
+    loaded: Arms
+    roles: Roles
+    splits: dict[str, pd.DataFrame]
+
+    def of(self, arm: Arm | None, quantity: str, split: str = 'test') -> pd.Series:
+        """A quantity of an arm's runs by seed, those not ended left out; empty without an arm."""
+        mine = _runs(self.splits[split], arm).set_index([s for s in SEEDS if s in self.splits[split]])
+        gone = mine['outcome'] == 'diverged'
+        if quantity in ('final', 'level'):
+            return mine[quantity].mask(gone, 1 / self.loaded.runs['num_outputs'].iloc[0]).dropna()
+        return mine[quantity].mask(gone & (quantity != 'epochs_to'), np.inf).dropna()
+
+    def epochs(self, arm: Arm | None) -> pd.Series:
+        """Epochs to the threshold by seed; censored runs with their whole length."""
+        return self.of(arm, 'epochs_to').clip(upper=self.splits['test']['until'].max())
+
+    def remark(self, *shown: Arm | None) -> str:
+        """Which of the arms are missing, or have runs that diverged or have not ended."""
+        table, parts = self.splits['test'], []
+        if None in shown:
+            parts.append('an arm of the comparison was not trained')
+        for size, rate in (a for a in dict.fromkeys(shown) if a is not None):
+            mine = _runs(table, (size, rate))
+            for outcome in ('diverged', 'unfinished'):
+                if count := int((mine['outcome'] == outcome).sum()):
+                    parts.append(f'{count} of {len(mine)} runs of B = {size}, lr {rate:g} {outcome}')
+        return '; '.join(parts)
+
+
+def claims(workdir: pathlib.Path, last: float | None = None) -> list[Claim]:
+    """All of them, in the order of the source; `last`: epochs that volatility is of (None: a quarter of the run).
+
+    Raises:
+      FileNotFoundError: no runs of the study. ValueError: as `brownlee.load` and `volatility.of_runs`.
+    """
+    loaded = brownlee.load(workdir)
+    of = lambda split: volatility.of_runs(loaded, f'{split}_accuracy', THRESHOLD, last)
+    found = Found(loaded, brownlee.roles(loaded.runs), {split: of(split) for split in ('train', 'test')})
+    r = found.roles
+    same, smaller = f'B = 1 at the learning rate of the others ({r.rate:g})', 'B = 1 at a smaller learning rate'
+    smaller += f' ({r.slow[1]:g})' if r.slow else ' (0.001)'
+    return [
+        _level(found, 'batch', 'batch gradient descent', r.full, (0.816, 0.830), MARGIN),
+        _settled(found),
+        _fails(found, same),
+        _level(found, 'stochastic level', same, r.online, (0.612, 0.606), ABOUT),
+        _unstable(found, 'stochastic volatility', same, r.online),
+        _level(found, 'smaller rate', smaller, r.slow, (0.816, 0.824), MARGIN),
+        _fast(found, smaller),
+        _unstable(found, 'smaller rate volatility', smaller, r.slow),
+        _level(found, 'mini-batch', f'B = {brownlee.MINI_BATCH}', r.mini, (0.832, 0.812), MARGIN),
+        _steadier(found, smaller),
+        _trend(
+            found, 'panel volatility', 'The larger the batch, the steadier the accuracy at the end', 'volatility', -1
+        ),
+        _trend(found, 'panel speed', 'Small batches learn in few epochs, large ones more slowly', 'epochs_to', 1),
+        _default(found),
+    ]
+
+
+def _percent(found: Estimate) -> str:
+    return text(found, scale=100, unit=' %')
+
+
+def _points(found: Estimate) -> str:
+    return text(found, scale=100, unit=' points')
+
+
+def _level(found: Found, key: str, name: str, arm: Arm | None, his: tuple[float, float], margin: float) -> Claim:
+    """Accuracies at the end, of (train, test)."""
+    ends = {split: found.of(arm, 'final', split) for split in ('train', 'test')}
+    near = [within(estimate(v - h), margin) for v, h in zip(ends.values(), his, strict=True)]
+    said = ' and '.join(f'{100 * h:.1f} % {split}' for split, h in zip(ends, his, strict=True))
+    return Claim(
+        key,
+        SOURCE.format('printed accuracies'),
+        f'{name[0].upper()}{name[1:]} ends at {said} (here: equal within ± {100 * margin:g} points).',
+        '; '.join(f'{split} {_percent(estimate(v))}' for split, v in ends.items()),
+        together(*near),
+        found.remark(arm),
+    )
+
+
+def _settled(found: Found, epoch: float = 100.0) -> Claim:
+    """Change of batch gradient descent after epoch 100."""
+    arm, changes = found.roles.full, {}
+    for split, table in found.splits.items():
+        rows = found.loaded.rows
+        later = rows[(rows['epoch'] >= epoch) & rows[f'{split}_accuracy'].notna()].sort_values('epoch')
+        then = later.groupby('run')[f'{split}_accuracy'].first()
+        changes[split] = estimate((_runs(table, arm).set_index('run')['final'] - then).dropna())
+    return Claim(
+        'batch converged',
+        SOURCE.format('first figure'),
+        f'Batch gradient descent has converged by about epoch {epoch:g} (here: from then on it changes by less than '
+        f'{100 * SETTLED:g} point).',
+        '; '.join(f'{split} {_points(change)}' for split, change in changes.items()),
+        together(*(within(change, SETTLED) for change in changes.values())),
+        found.remark(arm),
+    )
+
+
+def _fails(found: Found, name: str) -> Claim:
+    """How far below batch gradient descent, on the test set over the last epochs."""
+    r = found.roles
+    below = estimate(found.of(r.full, 'level') - found.of(r.online, 'level'))
+    return Claim(
+        'stochastic fails',
+        SOURCE.format('stochastic gradient descent'),
+        f'{name} fails: about 20 points below batch gradient descent (here: at least {100 * FAILS:g}).',
+        f'{_points(below)} below, test accuracy over the last epochs',
+        positive(below, FAILS),
+        found.remark(r.full, r.online),
+    )
+
+
+def _larger(a: pd.Series, b: pd.Series) -> Verdict:
+    """Whether volatility a is larger than b, seed by seed; where every run of a diverged it is."""
+    if len(a) and np.isinf(a).all() and np.isfinite(b).any():
+        return 'holds'
+    return positive(estimate(a - b))
+
+
+def _unstable(found: Found, key: str, name: str, arm: Arm | None) -> Claim:
+    """Its volatility against that of batch gradient descent."""
+    full = found.roles.full
+    own, still = found.of(arm, 'volatility'), found.of(full, 'volatility')
+    return Claim(
+        key,
+        SOURCE.format('stochastic gradient descent'),
+        f'{name} is volatile to the end, which makes a final model hard to choose; batch gradient descent is steady.',
+        f'standard deviation over the last epochs {_points(estimate(own))} against {_points(estimate(still))}',
+        _larger(own, still),
+        found.remark(full, arm),
+    )
+
+
+def _fast(found: Found, name: str) -> Claim:
+    """Epochs to 80 % against 25, and against batch gradient descent."""
+    r = found.roles
+    own, full = found.epochs(r.slow), found.epochs(r.full)
+    updates = estimate(own * found.loaded.runs['epoch_size'].iloc[0])
+    return Claim(
+        'smaller rate fast',
+        SOURCE.format('stochastic gradient descent'),
+        f'{name} reaches about 80 % by about epoch 25 (12,500 updates), batch gradient descent by epoch 100 (100).',
+        f'{text(estimate(own))} epochs ({text(updates)} updates) against {text(estimate(full))}, to {THRESHOLD:.0%} test',
+        together(positive(estimate(25 - own)), positive(estimate(full - own))),
+        found.remark(r.full, r.slow),
+    )
+
+
+def _steadier(found: Found, name: str) -> Claim:
+    """Volatility of the mini-batch against both rates of B = 1."""
+    r = found.roles
+    mini, online, slow = (found.of(arm, 'volatility') for arm in (r.mini, r.online, r.slow))
+    values = '; '.join(_points(estimate(v)) for v in (mini, online, slow))
+    return Claim(
+        'mini-batch steadier',
+        SOURCE.format('mini-batch gradient descent'),
+        f'B = {brownlee.MINI_BATCH} learns fast and is steadier near the end than stochastic gradient descent.',
+        f'standard deviation over the last epochs {values} (B = {brownlee.MINI_BATCH}; B = 1 at the same rate; {name})',
+        together(_larger(online, mini), _larger(slow, mini)),
+        found.remark(r.mini, r.online, r.slow),
+    )
+
+
+def _trend(found: Found, key: str, statement: str, quantity: str, sign: int) -> Claim:
+    """Kendall's τ between batch size and a quantity of the test accuracy, seed by seed; ∞ ranks last."""
+    r = found.roles
+    table = pd.DataFrame({size: found.of((size, r.rate), quantity) for size in r.panel})
+    by_seed = [row.dropna() for _, row in table.iterrows()]
+    taus = np.array([stats.kendalltau(row.index, row).statistic for row in by_seed if len(row) > 2])
+    ends = sorted({r.panel[0], r.panel[-1]}) if r.panel else []
+    show = _points if quantity == 'volatility' else lambda e: text(e, unit=' epochs')
+    values = ', '.join(f'{show(estimate(table[size]))} at B = {size}' for size in ends)
+    return Claim(
+        key,
+        SOURCE.format('figure of eight batch sizes'),
+        f"{statement} (here: Kendall's τ between them is {'positive' if sign > 0 else 'negative'}).",
+        f'τ = {text(estimate(taus))} over {len(r.panel)} batch sizes; {values}',
+        positive(estimate(sign * taus)),
+        found.remark(*((size, r.rate) for size in r.panel)),
+    )
+
+
+def _default(found: Found) -> Claim:
+    """Where 32 lies among the batch sizes tried: all that one task and one learning rate can say."""
+    r = found.roles
+    levels = {size: found.of((size, r.rate), 'level') for size in r.panel}
+    best = max(levels, key=lambda size: levels[size].mean(), default=None)
+    mini = found.of(r.mini, 'level')
+    gap = estimate(levels[best] - mini) if best is not None else estimate([])
+    return Claim(
+        'default',
+        BENGIO,
+        'B between 1 and a few hundred; 32 is a good default.',
+        f'B = {brownlee.MINI_BATCH}: {_percent(estimate(mini))} test over the last epochs; highest mean at B = {best}, '
+        f'{_points(gap)} above',
+        'not measured',
+        'a default is for tasks and learning rates in general; here is one of each, and the best is picked by test '
+        'accuracy',
+    )
