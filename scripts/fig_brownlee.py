@@ -7,8 +7,8 @@
   fig_brownlee_volatility   standard deviation of the test accuracy over the last epochs, and epochs to the threshold,
                             against batch size
 
-Thin lines are single runs, of the smallest seed; a mean over seeds hides how a run jumps. Prints the claims. Reads
-records only. Writes .pdf, .png and .csv (the plotted numbers) into <workdir>/figures. Time: seconds.
+Thin lines are single runs, of the smallest seed; a mean over seeds hides how a run jumps. Reads records only. Writes
+.pdf, .png and .csv (the plotted numbers) into <workdir>/figures. Time: seconds.
 """
 
 import pathlib
@@ -51,7 +51,7 @@ def draw(
         raise ValueError(f'the runs in {workdir} were recorded without {", ".join(missing)}')
     roles = brownlee.roles(loaded.runs)
     files = _courses(loaded, roles.flavours(), out, 'fig_brownlee_flavours')
-    panel = {f'B = {size}': (size, roles.rate) for size in _mini_batches(roles)}
+    panel = {f'panel {place}': (size, roles.rate) for place, size in enumerate(_mini_batches(roles), 1)}
     files += _courses(loaded, panel, out, 'fig_brownlee_panel')
     return files + _volatility(loaded, runs, roles, (threshold, last), out)
 
@@ -72,7 +72,7 @@ def _courses(loaded: arms.Arms, shown: dict[str, Arm], out: pathlib.Path, slug: 
         for ax in panels[len(shown) :]:
             ax.set_visible(False)
         for (name, arm), ax in zip(shown.items(), panels[: len(shown)], strict=True):
-            ax.set_title(_title(name, arm))
+            ax.set_title(f'{name}: B = {arm[0]}, learning rate {arm[1]:g}')
             table.append(_course(ax, loaded, arm).assign(panel=name))
         points = pd.concat(table, ignore_index=True)
         singles = points[points['value'].notna()].assign(mean=points['value'])
@@ -84,11 +84,6 @@ def _courses(loaded: arms.Arms, shown: dict[str, Arm], out: pathlib.Path, slug: 
             plotting.x_axis(ax, 'epochs')
         plotting.list_below(fig, COLORS)
         return plotting.save(fig, points, out, slug)
-
-
-def _title(name: str, arm: Arm) -> str:
-    size = f'B = {arm[0]}'
-    return f'{name}: {size}, learning rate {arm[1]:g}' if name != size else size
 
 
 def _course(ax: plotting.Axes, loaded: arms.Arms, arm: Arm) -> pd.DataFrame:
@@ -125,7 +120,7 @@ def _volatility(
             left.set_yscale('log')
             left.set_ylim(0.7 * positive.min(), 1.4 * positive.max())
         left.set_ylabel('standard deviation of test accuracy')
-        right.set_ylabel(f'epochs to {threshold:.0%} test accuracy')
+        right.set_ylabel(f'epochs to a test accuracy of {threshold:g}')
         right.set_yscale('symlog', linthresh=1.0)
         until = float(runs['until'].max())
         right.set_ylim(0, 1.6 * until)

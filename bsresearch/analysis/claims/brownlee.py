@@ -97,6 +97,10 @@ def claims(workdir: pathlib.Path, last: float | None = None) -> list[Claim]:
     ]
 
 
+def _over(by_seed: pd.Series) -> Estimate:
+    return estimate(by_seed.to_numpy(float))
+
+
 def _percent(found: Estimate) -> str:
     return text(found, scale=100, unit=' %')
 
@@ -108,13 +112,13 @@ def _points(found: Estimate) -> str:
 def _level(found: Found, key: str, name: str, arm: Arm | None, his: tuple[float, float], margin: float) -> Claim:
     """Accuracies at the end, of (train, test)."""
     ends = {split: found.of(arm, 'final', split) for split in ('train', 'test')}
-    near = [within(estimate(v - h), margin) for v, h in zip(ends.values(), his, strict=True)]
+    near = [within(_over(v - h), margin) for v, h in zip(ends.values(), his, strict=True)]
     said = ' and '.join(f'{100 * h:.1f} % {split}' for split, h in zip(ends, his, strict=True))
     return Claim(
         key,
         SOURCE.format('printed accuracies'),
         f'{name[0].upper()}{name[1:]} ends at {said} (here: equal within ± {100 * margin:g} points).',
-        '; '.join(f'{split} {_percent(estimate(v))}' for split, v in ends.items()),
+        '; '.join(f'{split} {_percent(_over(v))}' for split, v in ends.items()),
         together(*near),
         found.remark(arm),
     )
@@ -127,7 +131,7 @@ def _settled(found: Found, epoch: float = 100.0) -> Claim:
         rows = found.loaded.rows
         later = rows[(rows['epoch'] >= epoch) & rows[f'{split}_accuracy'].notna()].sort_values('epoch')
         then = later.groupby('run')[f'{split}_accuracy'].first()
-        changes[split] = estimate((_runs(table, arm).set_index('run')['final'] - then).dropna())
+        changes[split] = _over((_runs(table, arm).set_index('run')['final'] - then).dropna())
     return Claim(
         'batch converged',
         SOURCE.format('first figure'),
@@ -142,7 +146,7 @@ def _settled(found: Found, epoch: float = 100.0) -> Claim:
 def _fails(found: Found, name: str) -> Claim:
     """How far below batch gradient descent, on the test set over the last epochs."""
     r = found.roles
-    below = estimate(found.of(r.full, 'level') - found.of(r.online, 'level'))
+    below = _over(found.of(r.full, 'level') - found.of(r.online, 'level'))
     return Claim(
         'stochastic fails',
         SOURCE.format('stochastic gradient descent'),
@@ -157,7 +161,7 @@ def _larger(a: pd.Series, b: pd.Series) -> Verdict:
     """Whether volatility a is larger than b, seed by seed; where every run of a diverged it is."""
     if len(a) and np.isinf(a).all() and np.isfinite(b).any():
         return 'holds'
-    return positive(estimate(a - b))
+    return positive(_over(a - b))
 
 
 def _unstable(found: Found, key: str, name: str, arm: Arm | None) -> Claim:
@@ -168,7 +172,7 @@ def _unstable(found: Found, key: str, name: str, arm: Arm | None) -> Claim:
         key,
         SOURCE.format('stochastic gradient descent'),
         f'{name} is volatile to the end, which makes a final model hard to choose; batch gradient descent is steady.',
-        f'standard deviation over the last epochs {_points(estimate(own))} against {_points(estimate(still))}',
+        f'standard deviation over the last epochs {_points(_over(own))} against {_points(_over(still))}',
         _larger(own, still),
         found.remark(full, arm),
     )
@@ -178,13 +182,14 @@ def _fast(found: Found, name: str) -> Claim:
     """Epochs to 80 % against 25, and against batch gradient descent."""
     r = found.roles
     own, full = found.epochs(r.slow), found.epochs(r.full)
-    updates = estimate(own * found.loaded.runs['epoch_size'].iloc[0])
+    updates = _over(own * found.loaded.runs['epoch_size'].iloc[0])
     return Claim(
         'smaller rate fast',
         SOURCE.format('stochastic gradient descent'),
         f'{name} reaches about 80 % by about epoch 25 (12,500 updates), batch gradient descent by epoch 100 (100).',
-        f'{text(estimate(own))} epochs ({text(updates)} updates) against {text(estimate(full))}, to {THRESHOLD:.0%} test',
-        together(positive(estimate(25 - own)), positive(estimate(full - own))),
+        f'{text(_over(own))} epochs ({text(updates)} updates) against {text(_over(full))}, '
+        f'to {100 * THRESHOLD:g} % test accuracy',
+        together(positive(_over(25 - own)), positive(_over(full - own))),
         found.remark(r.full, r.slow),
     )
 
@@ -193,7 +198,7 @@ def _steadier(found: Found, name: str) -> Claim:
     """Volatility of the mini-batch against both rates of B = 1."""
     r = found.roles
     mini, online, slow = (found.of(arm, 'volatility') for arm in (r.mini, r.online, r.slow))
-    values = '; '.join(_points(estimate(v)) for v in (mini, online, slow))
+    values = '; '.join(_points(_over(v)) for v in (mini, online, slow))
     return Claim(
         'mini-batch steadier',
         SOURCE.format('mini-batch gradient descent'),
@@ -212,7 +217,7 @@ def _trend(found: Found, key: str, statement: str, quantity: str, sign: int) -> 
     taus = np.array([stats.kendalltau(row.index, row).statistic for row in by_seed if len(row) > 2])
     ends = sorted({r.panel[0], r.panel[-1]}) if r.panel else []
     show = _points if quantity == 'volatility' else lambda e: text(e, unit=' epochs')
-    values = ', '.join(f'{show(estimate(table[size]))} at B = {size}' for size in ends)
+    values = ', '.join(f'{show(_over(table[size]))} at B = {size}' for size in ends)
     return Claim(
         key,
         SOURCE.format('figure of eight batch sizes'),
@@ -229,12 +234,12 @@ def _default(found: Found) -> Claim:
     levels = {size: found.of((size, r.rate), 'level') for size in r.panel}
     best = max(levels, key=lambda size: levels[size].mean(), default=None)
     mini = found.of(r.mini, 'level')
-    gap = estimate(levels[best] - mini) if best is not None else estimate([])
+    gap = _over(levels[best] - mini) if best is not None else estimate([])
     return Claim(
         'default',
         BENGIO,
         'B between 1 and a few hundred; 32 is a good default.',
-        f'B = {brownlee.MINI_BATCH}: {_percent(estimate(mini))} test over the last epochs; highest mean at B = {best}, '
+        f'B = {brownlee.MINI_BATCH}: {_percent(_over(mini))} test over the last epochs; highest mean at B = {best}, '
         f'{_points(gap)} above',
         'not measured',
         'a default is for tasks and learning rates in general; here is one of each, and the best is picked by test '
