@@ -23,26 +23,25 @@ from bsresearch.analysis.brownlee import Arm, Roles
 
 COLORS = dict(zip(('train', 'test'), plotting.distinct(2), strict=True))
 METRICS = {split: f'{split}_accuracy' for split in COLORS}
-THRESHOLD = 0.8
 
 
 def define_flags() -> None:
     """Called by this command alone, so that importing the module in a test defines no global flags."""
     flags.DEFINE_string('workdir', None, command.WORKDIR)
     flags.DEFINE_float('last', None, 'epochs at the end whose volatility is shown; default: a quarter of the run')
-    flags.DEFINE_float('threshold', THRESHOLD, 'test accuracy that epochs are counted to')
+    flags.DEFINE_float('threshold', brownlee.THRESHOLD, 'test accuracy that epochs are counted to')
     flags.DEFINE_string('out', None, 'directory of the figures; default: <workdir>/figures')
 
 
 def draw(
-    workdir: pathlib.Path, out: pathlib.Path, last: float | None = None, threshold: float = THRESHOLD
+    workdir: pathlib.Path, out: pathlib.Path, last: float | None = None, threshold: float = brownlee.THRESHOLD
 ) -> list[pathlib.Path]:
     """Draws the figures; returns their paths.
 
     Raises:
       FileNotFoundError: no runs of the study.
       ValueError: they vary in more than batch size, learning rate and seeds, or were not evaluated; as
-        `volatility.window`.
+        `volatility.of_runs`.
     """
     loaded = brownlee.load(workdir)
     runs = volatility.of_runs(loaded, METRICS['test'], threshold, last)
@@ -88,8 +87,7 @@ def _courses(loaded: arms.Arms, shown: dict[str, Arm], out: pathlib.Path, slug: 
 
 def _course(ax: plotting.Axes, loaded: arms.Arms, arm: Arm) -> pd.DataFrame:
     """One arm's lines; what was drawn: means of `summary.over_seeds`, and rows with `run` and its `value`."""
-    rows = loaded.rows[(loaded.rows['batch_size'] == arm[0]) & (loaded.rows['learning_rate'] == arm[1])]
-    mine = loaded.runs[loaded.runs['run'].isin(rows['run'].unique())]
+    rows, mine = (brownlee.of_arm(table, arm) for table in (loaded.rows, loaded.runs))
     single = mine.sort_values('seed')['run'].iloc[0]
     found = []
     for split, metric in METRICS.items():

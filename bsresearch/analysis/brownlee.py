@@ -6,11 +6,14 @@ Source: J. Brownlee, "How to Control the Stability of Training Neural Networks W
 import pathlib
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import arms
+from bsresearch.analysis import arms, volatility
+from bsresearch.store import records
 
 STUDY = 'brownlee'
+THRESHOLD = 0.8  # of the test accuracy, that epochs are counted to
 # His mini-batch, "a widely adopted default".
 MINI_BATCH = 32
 
@@ -48,7 +51,8 @@ def load(workdir: pathlib.Path) -> arms.Arms:
       FileNotFoundError: none. ValueError: more than batch size, learning rate and seeds varies.
     """
     loaded = arms.load(workdir, STUDY)
-    others = [c for c in loaded.panels if c != 'learning_rate']
+    told = {*records.ALWAYS, *records.SPLIT_SEEDS, 'base_learning_rate', 'total_updates'}
+    others = [c for c in records.varying(loaded.runs) if c not in told]
     if others:
         raise ValueError(
             f'the runs in {workdir} differ in {", ".join(others)} too; this study compares batch sizes and learning '
@@ -72,3 +76,56 @@ def roles(runs: pd.DataFrame) -> Roles:
         mini=(MINI_BATCH, rate) if MINI_BATCH in sizes else None,
         panel=[b for b in sizes if b > 1],
     )
+
+
+def of_arm(table: pd.DataFrame, arm: Arm | None) -> pd.DataFrame:
+    """The rows of an arm; none of None."""
+    size, rate = arm or (None, None)
+    return table[(table['batch_size'] == size) & (table['learning_rate'] == rate)]
+
+
+class Found(NamedTuple):
+    """The runs, the parts they play, and what each came to on each split (`volatility.of_runs`).
+
+    A diverged run is a result: its accuracy counts as chance, its volatility as larger than any, and it reaches no
+    threshold.
+    """
+
+    loaded: arms.Arms
+    roles: Roles
+    splits: dict[str, pd.DataFrame]
+
+    def of(self, arm: Arm | None, quantity: str, split: str = 'test') -> pd.Series:
+        """A quantity of an arm's runs by seed, those not ended left out; empty without an arm."""
+        mine = of_arm(self.splits[split], arm).set_index([s for s in arms.SEEDS if s in self.splits[split]])
+        gone = mine['outcome'] == 'diverged'
+        if quantity in ('final', 'level'):
+            return mine[quantity].mask(gone, 1 / self.loaded.runs['num_outputs'].iloc[0]).dropna()
+        return mine[quantity].mask(gone & (quantity != 'epochs_to'), np.inf).dropna()
+
+    def epochs(self, arm: Arm | None) -> pd.Series:
+        """Epochs to the threshold by seed; censored runs with their whole length, so that a difference is too small."""
+        return self.of(arm, 'epochs_to').clip(upper=self.splits['test']['until'].max())
+
+    def remark(self, *shown: Arm | None) -> str:
+        """Which of the arms are missing, or have runs that diverged or have not ended."""
+        table, parts = self.splits['test'], []
+        if None in shown:
+            parts.append('an arm of the comparison was not trained')
+        for size, rate in (a for a in dict.fromkeys(shown) if a is not None):
+            mine = of_arm(table, (size, rate))
+            for outcome in ('diverged', 'unfinished'):
+                if count := int((mine['outcome'] == outcome).sum()):
+                    parts.append(f'{count} of {len(mine)} runs of B = {size}, lr {rate:g} {outcome}')
+        return '; '.join(parts)
+
+
+def found(workdir: pathlib.Path, last: float | None = None) -> Found:
+    """What the claims and the figures are made of; `last`: as for `volatility.of_runs`.
+
+    Raises:
+      FileNotFoundError, ValueError: as `load` and `volatility.of_runs`.
+    """
+    loaded = load(workdir)
+    of = lambda split: volatility.of_runs(loaded, f'{split}_accuracy', THRESHOLD, last)
+    return Found(loaded, roles(loaded.runs), {split: of(split) for split in ('train', 'test')})

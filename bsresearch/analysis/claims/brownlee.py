@@ -7,63 +7,21 @@ differences with its whole length, which makes them smaller than they are.
 """
 
 import pathlib
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bsresearch.analysis import brownlee, volatility
-from bsresearch.analysis.arms import SEEDS, Arms
-from bsresearch.analysis.brownlee import Arm, Roles
+from bsresearch.analysis import brownlee, summary
+from bsresearch.analysis.brownlee import Arm, Found
 from bsresearch.analysis.claims import Claim, Estimate, Verdict, estimate, positive, text, together, within
 
 SOURCE = 'Brownlee 2019, {}'
 BENGIO = 'Bengio 2012 (arXiv:1206.5533), section 3.1.1; Brownlee 2019'
 # What counts as equal to a number of his, of one run on 500 test examples: 2 points; to "about 60 %": 5.
 MARGIN, ABOUT = 0.02, 0.05
-SETTLED = 0.01
 # "Fails": this much below batch gradient descent (he: 20 points).
 FAILS = 0.1
-THRESHOLD = 0.8
-
-
-def _runs(table: pd.DataFrame, arm: Arm | None) -> pd.DataFrame:
-    """The rows of an arm; none of None."""
-    size, rate = arm or (None, None)
-    return table[(table['batch_size'] == size) & (table['learning_rate'] == rate)]
-
-
-class Found(NamedTuple):
-    """The runs, the parts they play, and what each came to on each split (`volatility.of_runs`)."""
-
-    loaded: Arms
-    roles: Roles
-    splits: dict[str, pd.DataFrame]
-
-    def of(self, arm: Arm | None, quantity: str, split: str = 'test') -> pd.Series:
-        """A quantity of an arm's runs by seed, those not ended left out; empty without an arm."""
-        mine = _runs(self.splits[split], arm).set_index([s for s in SEEDS if s in self.splits[split]])
-        gone = mine['outcome'] == 'diverged'
-        if quantity in ('final', 'level'):
-            return mine[quantity].mask(gone, 1 / self.loaded.runs['num_outputs'].iloc[0]).dropna()
-        return mine[quantity].mask(gone & (quantity != 'epochs_to'), np.inf).dropna()
-
-    def epochs(self, arm: Arm | None) -> pd.Series:
-        """Epochs to the threshold by seed; censored runs with their whole length."""
-        return self.of(arm, 'epochs_to').clip(upper=self.splits['test']['until'].max())
-
-    def remark(self, *shown: Arm | None) -> str:
-        """Which of the arms are missing, or have runs that diverged or have not ended."""
-        table, parts = self.splits['test'], []
-        if None in shown:
-            parts.append('an arm of the comparison was not trained')
-        for size, rate in (a for a in dict.fromkeys(shown) if a is not None):
-            mine = _runs(table, (size, rate))
-            for outcome in ('diverged', 'unfinished'):
-                if count := int((mine['outcome'] == outcome).sum()):
-                    parts.append(f'{count} of {len(mine)} runs of B = {size}, lr {rate:g} {outcome}')
-        return '; '.join(parts)
 
 
 def claims(workdir: pathlib.Path, last: float | None = None) -> list[Claim]:
@@ -72,9 +30,7 @@ def claims(workdir: pathlib.Path, last: float | None = None) -> list[Claim]:
     Raises:
       FileNotFoundError: no runs of the study. ValueError: as `brownlee.load` and `volatility.of_runs`.
     """
-    loaded = brownlee.load(workdir)
-    of = lambda split: volatility.of_runs(loaded, f'{split}_accuracy', THRESHOLD, last)
-    found = Found(loaded, brownlee.roles(loaded.runs), {split: of(split) for split in ('train', 'test')})
+    found = brownlee.found(workdir, last)
     r = found.roles
     same, smaller = f'B = 1 at the learning rate of the others ({r.rate:g})', 'B = 1 at a smaller learning rate'
     smaller += f' ({r.slow[1]:g})' if r.slow else ' (0.001)'
@@ -109,16 +65,31 @@ def _points(found: Estimate) -> str:
     return text(found, scale=100, unit=' points')
 
 
+def one_run(values: np.ndarray) -> tuple[float, float]:
+    """Where a further run lies with 95 %: m ± t_{0.975, n−1}·s·√(1 + 1/n) of n values (n,), taken as normal."""
+    n = len(values)
+    if n < 2:
+        return float('nan'), float('nan')
+    half = stats.t.ppf((1 + summary.LEVEL) / 2, n - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / n)
+    return float(values.mean() - half), float(values.mean() + half)
+
+
 def _level(found: Found, key: str, name: str, arm: Arm | None, his: tuple[float, float], margin: float) -> Claim:
-    """Accuracies at the end, of (train, test)."""
-    ends = {split: found.of(arm, 'final', split) for split in ('train', 'test')}
-    near = [within(_over(v - h), margin) for v, h in zip(ends.values(), his, strict=True)]
-    said = ' and '.join(f'{100 * h:.1f} % {split}' for split, h in zip(ends, his, strict=True))
+    """Accuracies near the end, of (train, test), against his of one run at the end."""
+    said, near, measured = [], [], []
+    for split, number in zip(('train', 'test'), his, strict=True):
+        level, ends = found.of(arm, 'level', split), found.of(arm, 'final', split).to_numpy(float)
+        near.append(within(_over(level - number), margin))
+        said.append(f'{100 * number:.1f} % {split}')
+        low, high = one_run(ends)
+        range_ = f'; a single run ends between {100 * low:.1f} and {100 * high:.1f} %' if len(ends) > 1 else ''
+        measured.append(f'{split} {_percent(_over(level))}{range_}')
     return Claim(
         key,
         SOURCE.format('printed accuracies'),
-        f'{name[0].upper()}{name[1:]} ends at {said} (here: equal within ± {100 * margin:g} points).',
-        '; '.join(f'{split} {_percent(_over(v))}' for split, v in ends.items()),
+        f'{name[0].upper()}{name[1:]} ends at {" and ".join(said)} (here: the mean over the last epochs is equal '
+        f'within ± {100 * margin:g} points).',
+        '. '.join(measured),
         together(*near),
         found.remark(arm),
     )
@@ -131,14 +102,14 @@ def _settled(found: Found, epoch: float = 100.0) -> Claim:
         rows = found.loaded.rows
         later = rows[(rows['epoch'] >= epoch) & rows[f'{split}_accuracy'].notna()].sort_values('epoch')
         then = later.groupby('run')[f'{split}_accuracy'].first()
-        changes[split] = _over((_runs(table, arm).set_index('run')['final'] - then).dropna())
+        changes[split] = _over((brownlee.of_arm(table, arm).set_index('run')['final'] - then).dropna())
     return Claim(
         'batch converged',
         SOURCE.format('first figure'),
         f'Batch gradient descent has converged by about epoch {epoch:g} (here: from then on it changes by less than '
-        f'{100 * SETTLED:g} point).',
+        f'{100 * MARGIN:g} points).',
         '; '.join(f'{split} {_points(change)}' for split, change in changes.items()),
-        together(*(within(change, SETTLED) for change in changes.values())),
+        together(*(within(change, MARGIN) for change in changes.values())),
         found.remark(arm),
     )
 
@@ -188,7 +159,7 @@ def _fast(found: Found, name: str) -> Claim:
         SOURCE.format('stochastic gradient descent'),
         f'{name} reaches about 80 % by about epoch 25 (12,500 updates), batch gradient descent by epoch 100 (100).',
         f'{text(_over(own))} epochs ({text(updates)} updates) against {text(_over(full))}, '
-        f'to {100 * THRESHOLD:g} % test accuracy',
+        f'to {100 * brownlee.THRESHOLD:g} % test accuracy',
         together(positive(_over(25 - own)), positive(_over(full - own))),
         found.remark(r.full, r.slow),
     )
@@ -224,7 +195,21 @@ def _trend(found: Found, key: str, statement: str, quantity: str, sign: int) -> 
         f"{statement} (here: Kendall's τ between them is {'positive' if sign > 0 else 'negative'}).",
         f'τ = {text(estimate(taus))} over {len(r.panel)} batch sizes; {values}',
         positive(estimate(sign * taus)),
-        found.remark(*((size, r.rate) for size in r.panel)),
+        '; '.join(part for part in (_rest(found), found.remark(*((size, r.rate) for size in r.panel))) if part),
+    )
+
+
+def _rest(found: Found) -> str:
+    """The last batch of an epoch, where it is much shorter than the others: its noise is what is then evaluated."""
+    runs = found.loaded.runs
+    n, boundary = int(runs['epoch_size'].iloc[0]), runs['epoch_boundary'].iloc[0]
+    shares = {size: n % size / size for size in found.roles.panel if size < n and n % size}
+    if boundary != 'partial' or not shares:
+        return ''
+    size = min(shares, key=lambda b: shares[b])
+    return (
+        f'the last update of an epoch, before the accuracy is measured, is of the examples left: at B = {size} of '
+        f'{n % size}'
     )
 
 
