@@ -22,6 +22,7 @@ from bsresearch.analysis import arms, brownlee, command, held_fixed, summary, vo
 from bsresearch.analysis.brownlee import Arm, Roles
 
 COLORS = dict(zip(('train', 'test'), plotting.distinct(2), strict=True))
+BEGIN = 10.0  # epochs from which on all points are within the axes
 METRICS = {split: f'{split}_accuracy' for split in COLORS}
 
 
@@ -50,7 +51,7 @@ def draw(
         raise ValueError(f'the runs in {workdir} were recorded without {", ".join(missing)}')
     roles = brownlee.roles(loaded.runs)
     files = _courses(loaded, roles.flavours(), out, 'fig_brownlee_flavours')
-    panel = {f'panel {place}': (size, roles.rate) for place, size in enumerate(_mini_batches(roles), 1)}
+    panel = {f'B = {size}': (size, roles.rate) for size in _mini_batches(roles)}
     files += _courses(loaded, panel, out, 'fig_brownlee_panel')
     return files + _volatility(loaded, runs, roles, (threshold, last), out)
 
@@ -60,23 +61,34 @@ def _mini_batches(roles: Roles) -> list[int]:
     return [size for size in roles.panel if not roles.full or size < roles.full[0]]
 
 
+def _held(loaded: arms.Arms, shown: list[Arm]) -> list[str]:
+    """What was held fixed over some arms."""
+    runs, rows = (pd.concat([brownlee.of_arm(table, arm) for arm in shown]) for table in (loaded.runs, loaded.rows))
+    return held_fixed.describe(loaded._replace(runs=runs, rows=rows, panels=[]))
+
+
 def _courses(loaded: arms.Arms, shown: dict[str, Arm], out: pathlib.Path, slug: str) -> list[pathlib.Path]:
     """A panel per arm, two in a row: one run thin, the mean over seeds with its interval."""
     if not shown:
         return []
     table = []
-    notes = [*held_fixed.describe(loaded), 'thin: one run, of the smallest seed']
+    notes = [*_held(loaded, list(shown.values())), 'thin: one run, of the smallest seed']
     with plotting.figure(-(-len(shown) // 2), min(2, len(shown)), notes) as (fig, axes):
         panels = [ax for row in axes for ax in row]
         for ax in panels[len(shown) :]:
             ax.set_visible(False)
         for (name, arm), ax in zip(shown.items(), panels[: len(shown)], strict=True):
-            ax.set_title(f'{name}: B = {arm[0]}, learning rate {arm[1]:g}')
+            flavour = (
+                f': B = {arm[0]}, learning rate {arm[1]:g}' if len({rate for _, rate in shown.values()}) > 1 else ''
+            )
+            ax.set_title(name + flavour)
             table.append(_course(ax, loaded, arm).assign(panel=name))
         points = pd.concat(table, ignore_index=True)
-        singles = points[points['value'].notna()].assign(mean=points['value'])
+        # The start, at chance, would leave little room for what is compared.
+        drawn = points.assign(mean=points['mean'].fillna(points['value']))
+        late = drawn[drawn['epoch'] >= min(BEGIN, drawn['epoch'].max())]
         for ax, *rest in axes:
-            plotting.y_axis(ax, 'accuracy', pd.concat([points, singles]), 'linear', (0.0, 1.0))
+            plotting.y_axis(ax, 'accuracy', late, 'linear', (0.0, 1.0))
             for other in rest:
                 other.set_ylim(ax.get_ylim())
         for ax in axes[-1]:
@@ -111,17 +123,15 @@ def _volatility(
     rates = sorted(runs['learning_rate'].unique(), key=lambda rate: (rate != roles.rate, -rate))
     colors = dict(zip(rates, plotting.distinct(len(rates)), strict=True))
     window = volatility.window(float(loaded.runs['total_epochs'].max()), last)
-    notes = [*held_fixed.describe(loaded), f'volatility over the last {window:g} epochs', 'dots: single runs']
+    gone = int((runs['outcome'] == 'diverged').sum())
+    until = float(runs['until'].max())
+    notes = [*_held(loaded, [(b, r) for r, b in runs[by].drop_duplicates().itertuples(index=False)])]
+    notes += [f'volatility over the last {window:g} epochs', 'dots: single runs']
+    notes += [f'{gone} of {len(runs)} runs diverged (no volatility)'] if gone else []
+    notes += [f'triangle: not reached in {until:g} epochs'] if np.isinf(runs['epochs_to']).any() else []
     with plotting.figure(1, 2, notes, height=2.4) as (fig, [[left, right]]):
-        positive = runs['volatility'][runs['volatility'] > 0]
-        if len(positive):
-            left.set_yscale('log')
-            left.set_ylim(0.7 * positive.min(), 1.4 * positive.max())
-        left.set_ylabel('standard deviation of test accuracy')
-        right.set_ylabel(f'epochs to a test accuracy of {threshold:g}')
-        right.set_yscale('symlog', linthresh=1.0)
-        until = float(runs['until'].max())
-        right.set_ylim(0, 1.6 * until)
+        _score_axis(left, 'standard deviation of test accuracy', runs['volatility'])
+        _score_axis(right, f'epochs to a test accuracy of {threshold:g}', runs['epochs_to'].clip(upper=1.3 * until))
         for rate, color in colors.items():
             _scores(left, runs, table, 'volatility', rate, color, None)
             _scores(right, runs, table, 'epochs_to', rate, color, until)
@@ -132,6 +142,13 @@ def _volatility(
         plotting.list_below(fig, named)
         long = runs.melt([*by, 'run', 'outcome'], ['volatility', 'epochs_to'], 'quantity', 'value')
         return plotting.save(fig, pd.concat([table, long], ignore_index=True), out, 'fig_brownlee_volatility')
+
+
+def _score_axis(ax: plotting.Axes, label: str, values: pd.Series) -> None:
+    """Logarithmic where every value can be."""
+    known = values.dropna()
+    scale = 'log' if len(known) and (known > 0).all() else 'linear'
+    plotting.y_axis(ax, label, pd.DataFrame({'mean': known}), scale, None)
 
 
 def _scores(
@@ -151,8 +168,10 @@ def _scores(
     half = (mean['high'] - mean['mean']).fillna(0.0)
     ax.errorbar(mean['batch_size'], mean['mean'], half, color=color, marker='o', markersize=3, capsize=1.5)
     never = own[np.isinf(own[quantity])]
-    if until is not None:
-        ax.plot(never['batch_size'], np.full(len(never), until), color=color, marker='^', linestyle='none')
+    for size, count in never.groupby('batch_size').size().items() if until is not None else ():
+        ax.plot([size], [until], color=color, marker='^', linestyle='none')
+        of = f'{count} of {(own["batch_size"] == size).sum()}'
+        ax.annotate(of, (size, until), (5, 0), textcoords='offset points', va='center', fontsize=6.5)
 
 
 def main() -> None:

@@ -158,7 +158,7 @@ def _fast(found: Found, name: str) -> Claim:
         'smaller rate fast',
         SOURCE.format('stochastic gradient descent'),
         f'{name} reaches about 80 % by about epoch 25 (12,500 updates), batch gradient descent by epoch 100 (100).',
-        f'{text(_over(own))} epochs ({text(updates)} updates) against {text(_over(full))}, '
+        f'{text(_over(own))} epochs ({text(updates, digits=4)} updates) against {text(_over(full))}, '
         f'to {100 * brownlee.THRESHOLD:g} % test accuracy',
         together(positive(_over(25 - own)), positive(_over(full - own))),
         found.remark(r.full, r.slow),
@@ -195,7 +195,7 @@ def _trend(found: Found, key: str, statement: str, quantity: str, sign: int) -> 
         f"{statement} (here: Kendall's τ between them is {'positive' if sign > 0 else 'negative'}).",
         f'τ = {text(estimate(taus))} over {len(r.panel)} batch sizes; {values}',
         positive(estimate(sign * taus)),
-        '; '.join(part for part in (_rest(found), found.remark(*((size, r.rate) for size in r.panel))) if part),
+        '; '.join(filter(None, (_rest(found) if sign < 0 else '', found.remark(*((b, r.rate) for b in r.panel))))),
     )
 
 
