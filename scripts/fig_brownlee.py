@@ -21,7 +21,7 @@ from bsresearch import plotting
 from bsresearch.analysis import arms, brownlee, command, held_fixed, summary, volatility
 from bsresearch.analysis.brownlee import Arm, Roles
 
-COLORS = dict(zip(('train', 'test'), plotting.distinct(2), strict=True))
+COLORS: dict[str, plotting.Color] = dict(zip(('train', 'test'), plotting.distinct(2), strict=True))
 BEGIN = 10.0  # epochs from which on all points are within the axes
 METRICS = {split: f'{split}_accuracy' for split in COLORS}
 
@@ -168,7 +168,9 @@ def _scores(
     half = (mean['high'] - mean['mean']).fillna(0.0)
     ax.errorbar(mean['batch_size'], mean['mean'], half, color=color, marker='o', markersize=3, capsize=1.5)
     never = own[np.isinf(own[quantity])]
-    for size, count in never.groupby('batch_size').size().items() if until is not None else ():
+    if until is None:
+        return
+    for size, count in never.groupby('batch_size').size().items():
         ax.plot([size], [until], color=color, marker='^', linestyle='none')
         of = f'{count} of {(own["batch_size"] == size).sum()}'
         ax.annotate(of, (size, until), (5, 0), textcoords='offset points', va='center', fontsize=6.5)

@@ -7,7 +7,7 @@ plays which part is read from its batch size and learning rate (analysis/brownle
 import pathlib
 from collections.abc import Callable, Iterator
 
-from bsresearch.analysis.claims import brownlee
+from bsresearch.analysis.claims import brownlee, report
 from bsresearch.plan import Plan
 
 
@@ -32,9 +32,11 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
 
 
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
-    """Prints each claim with what was measured, over all runs of the study in the workdir."""
-    say('claims (scripts/fig_brownlee.py draws the runs):')
-    for claim in brownlee.claims(workdir):
-        say(f'{claim.verdict}: {claim.statement} [{claim.source}]\n    {claim.measured}')
-        if claim.remark:
-            say(f'    {claim.remark}')
+    """Prints the verdicts, over all runs of the study in the workdir."""
+    try:
+        found = brownlee.claims(workdir)
+    except ValueError as e:
+        # The runs are made, and of use without the table.
+        say(f'no table of claims: {e}')
+        return
+    say(f'claims of the source (scripts/report.py tells them in full):\n{report(found)}')

@@ -1,9 +1,7 @@
 """What Brownlee says of batch size and stability, and what the runs of config.study=brownlee came to.
 
 Source: J. Brownlee, "How to Control the Stability of Training Neural Networks With the Batch Size" (2019); his numbers
-are of one run each. Here differences are paired by seed. A diverged run is a result: its accuracy counts as chance, its
-volatility as larger than any, and it reaches no threshold. A run that reached a threshold in none of its epochs enters
-differences with its whole length, which makes them smaller than they are.
+are of one run each. Here differences are paired by seed; how diverged and censored runs enter them: `brownlee.Found`.
 """
 
 import pathlib
@@ -14,7 +12,7 @@ from scipy import stats
 
 from bsresearch.analysis import brownlee, summary
 from bsresearch.analysis.brownlee import Arm, Found
-from bsresearch.analysis.claims import Claim, Estimate, Verdict, estimate, positive, text, together, within
+from bsresearch.analysis.claims import Claim, Estimate, Part, Verdict, estimate, every, positive, text
 
 SOURCE = 'Brownlee 2019, {}'
 BENGIO = 'Bengio 2012 (arXiv:1206.5533), section 3.1.1; Brownlee 2019'
@@ -58,11 +56,11 @@ def _over(by_seed: pd.Series) -> Estimate:
 
 
 def _percent(found: Estimate) -> str:
-    return text(found, scale=100, unit=' %')
+    return text(found, scale=100, unit=' %', decimals=1)
 
 
 def _points(found: Estimate) -> str:
-    return text(found, scale=100, unit=' points')
+    return text(found, scale=100, unit=' points', decimals=2)
 
 
 def one_run(values: np.ndarray) -> tuple[float, float]:
@@ -79,7 +77,7 @@ def _level(found: Found, key: str, name: str, arm: Arm | None, his: tuple[float,
     said, near, measured = [], [], []
     for split, number in zip(('train', 'test'), his, strict=True):
         level, ends = found.of(arm, 'level', split), found.of(arm, 'final', split).to_numpy(float)
-        near.append(within(_over(level - number), margin))
+        near.append(Part(split, (level - number).to_numpy(float)))
         said.append(f'{100 * number:.1f} % {split}')
         low, high = one_run(ends)
         range_ = f'; a single run ends between {100 * low:.1f} and {100 * high:.1f} %' if len(ends) > 1 else ''
@@ -90,7 +88,7 @@ def _level(found: Found, key: str, name: str, arm: Arm | None, his: tuple[float,
         f'{name[0].upper()}{name[1:]} ends at {" and ".join(said)} (here: the mean over the last epochs is equal '
         f'within ± {100 * margin:g} points).',
         '. '.join(measured),
-        together(*near),
+        every(near, -margin, margin),
         found.remark(arm),
     )
 
@@ -102,14 +100,14 @@ def _settled(found: Found, epoch: float = 100.0) -> Claim:
         rows = found.loaded.rows
         later = rows[(rows['epoch'] >= epoch) & rows[f'{split}_accuracy'].notna()].sort_values('epoch')
         then = later.groupby('run')[f'{split}_accuracy'].first()
-        changes[split] = _over((brownlee.of_arm(table, arm).set_index('run')['final'] - then).dropna())
+        changes[split] = (brownlee.of_arm(table, arm).set_index('run')['final'] - then).dropna()
     return Claim(
         'batch converged',
         SOURCE.format('first figure'),
         f'Batch gradient descent has converged by about epoch {epoch:g} (here: from then on it changes by less than '
         f'{100 * MARGIN:g} points).',
-        '; '.join(f'{split} {_points(change)}' for split, change in changes.items()),
-        together(*(within(change, MARGIN) for change in changes.values())),
+        '; '.join(f'{split} {_points(_over(change))}' for split, change in changes.items()),
+        every([Part(split, change.to_numpy(float)) for split, change in changes.items()], -MARGIN, MARGIN),
         found.remark(arm),
     )
 
@@ -128,11 +126,11 @@ def _fails(found: Found, name: str) -> Claim:
     )
 
 
-def _larger(a: pd.Series, b: pd.Series) -> Verdict:
-    """Whether volatility a is larger than b, seed by seed; where every run of a diverged it is."""
-    if len(a) and np.isinf(a).all() and np.isfinite(b).any():
-        return 'holds'
-    return positive(_over(a - b))
+def _larger(*pairs: tuple[pd.Series, pd.Series]) -> Verdict:
+    """Whether volatility a is larger than b in every pair, seed by seed; where all runs of a diverged it is."""
+    gone = lambda a, b: len(a) > 0 and np.isinf(a).all() and np.isfinite(b).any()
+    parts = [Part('', (a - b).to_numpy(float)) for a, b in pairs if not gone(a, b)]
+    return every(parts, 0.0) if parts else 'holds'
 
 
 def _unstable(found: Found, key: str, name: str, arm: Arm | None) -> Claim:
@@ -144,7 +142,7 @@ def _unstable(found: Found, key: str, name: str, arm: Arm | None) -> Claim:
         SOURCE.format('stochastic gradient descent'),
         f'{name} is volatile to the end, which makes a final model hard to choose; batch gradient descent is steady.',
         f'standard deviation over the last epochs {_points(_over(own))} against {_points(_over(still))}',
-        _larger(own, still),
+        _larger((own, still)),
         found.remark(full, arm),
     )
 
@@ -160,7 +158,7 @@ def _fast(found: Found, name: str) -> Claim:
         f'{name} reaches about 80 % by about epoch 25 (12,500 updates), batch gradient descent by epoch 100 (100).',
         f'{text(_over(own))} epochs ({text(updates, digits=4)} updates) against {text(_over(full))}, '
         f'to {100 * brownlee.THRESHOLD:g} % test accuracy',
-        together(positive(_over(25 - own)), positive(_over(full - own))),
+        every([Part('', (other - own).to_numpy(float)) for other in (25.0, full)], 0.0),
         found.remark(r.full, r.slow),
     )
 
@@ -175,7 +173,7 @@ def _steadier(found: Found, name: str) -> Claim:
         SOURCE.format('mini-batch gradient descent'),
         f'B = {brownlee.MINI_BATCH} learns fast and is steadier near the end than stochastic gradient descent.',
         f'standard deviation over the last epochs {values} (B = {brownlee.MINI_BATCH}; B = 1 at the same rate; {name})',
-        together(_larger(online, mini), _larger(slow, mini)),
+        _larger((online, mini), (slow, mini)),
         found.remark(r.mini, r.online, r.slow),
     )
 
