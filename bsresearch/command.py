@@ -148,7 +148,7 @@ def run(
     begun = time.time()
     code = _execute(console, root, study, plans)
     if seconds is not None and code != USAGE:
-        forecast.note(root, config['study'], seconds, begun, code == 0)
+        records.note_estimate(root, config['study'], seconds, time.time() - begun, code == 0)
         console.say(f'estimated {clock(seconds)}, took {clock(time.time() - begun)}')
     return code
 

@@ -5,12 +5,11 @@ directory of its own that is removed. What is finished already costs nothing.
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from bsresearch import groups, probing, resolve, schema, sweep
@@ -22,7 +21,6 @@ from bsresearch.train.events import Events
 from bsresearch.train.session import Session
 
 UPDATING_SECONDS = 1.0
-FILE = 'estimates.jsonl'
 
 
 class Rates(NamedTuple):
@@ -140,17 +138,3 @@ def _probe(probe: Probe, benches: dict[str, probing.Bench], known: dict[str, Any
             benches[like] = probing.Bench(plan)
         known[key] = probing.seconds(probe, benches[like])
     return known[key]
-
-
-def rows(workdir: pathlib.Path) -> Iterator[dict[str, Any]]:
-    """What was estimated for each launch in a workdir, and what it took: made, estimated_seconds, spent_seconds."""
-    file = workdir / FILE
-    if file.exists():
-        yield from (json.loads(line) for line in file.read_text().splitlines())
-
-
-def note(workdir: pathlib.Path, study: str, estimated: float, begun: float, ended: bool) -> None:
-    """Writes down how long a launch took that was estimated."""
-    row = {'study': study, 'estimated_seconds': estimated, 'spent_seconds': time.time() - begun, 'ended': ended}
-    with open(workdir / FILE, 'a') as f:
-        f.write(json.dumps(row) + '\n')

@@ -149,16 +149,20 @@ def _entries(f: Found, i: int) -> dict[str, float]:
     share = np.cumsum(sizes) / sizes.sum()
     quantile = lambda q: float(np.sqrt(np.prod(f.edges[[(k := int(np.searchsorted(share, q))), k + 1]])))
     entries = counts.sum() / len(f.norms['walking'])
-    with np.errstate(invalid='ignore', divide='ignore'):
-        square = float((f.norms['walking'][:, i] ** 2).mean()) / entries
-        kurtosis = float(f.fourth[:, i].mean(dtype=np.float64)) / entries / square**2
+    square = (f.norms['walking'][:, i] ** 2).mean()
     return {
-        'entries_kurtosis': kurtosis,
+        'entries_kurtosis': float(kurtosis(f.fourth[:, i].mean(dtype=np.float64), square, entries)),
         'entries_q50': quantile(0.5),
         'entries_q999': quantile(0.999),
         'entries_tail_ratio': quantile(0.999) / quantile(0.5),
         'entries_largest': float(f.largest[:, i].max()),
     }
+
+
+def kurtosis(fourth: np.ndarray, square: np.ndarray, entries: np.ndarray) -> np.ndarray:
+    """E x⁴/(E x²)² of a gradient's entries from means over trials of Σ x⁴ and of Σ x²; NaN for a gradient of zeros."""
+    with np.errstate(invalid='ignore', divide='ignore', over='ignore'):
+        return np.asarray(fourth / entries / (square / entries) ** 2)
 
 
 def normalized(found: Found) -> np.ndarray:
@@ -184,7 +188,7 @@ def entry_densities(found: Found, bins: int = 121) -> tuple[np.ndarray, list[np.
     return grid, densities
 
 
-def _least_squares(basis: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def least_squares(basis: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """a, b and R² of a + b·basis; squares: (n, batch sizes), fitted row by row."""
     x = basis - basis.mean()
     centred = squares - squares.mean(axis=1, keepdims=True)
@@ -209,8 +213,8 @@ def fits(found: Found, statistic: str) -> pd.DataFrame:
     rows = []
     for law, basis in LAWS.items():
         x = basis(found.batch_sizes.astype(np.float64))
-        values = [float(v[0]) for v in _least_squares(x, squares.mean(axis=0, keepdims=True))]
-        again = _least_squares(x, shares @ squares)
+        values = [float(v[0]) for v in least_squares(x, squares.mean(axis=0, keepdims=True))]
+        again = least_squares(x, shares @ squares)
         row: dict[str, object] = {'statistic': statistic, 'law': f'a + {law}'}
         for name, value, sample in zip(('a', 'b', 'r2'), values, again, strict=True):
             known = n > 1 and np.isfinite(sample).all()

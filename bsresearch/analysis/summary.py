@@ -43,7 +43,7 @@ def over_seeds(table: pd.DataFrame, x: str, metric: str, by: Sequence[str]) -> p
       ValueError: a column is missing, or a run has two values at one x.
     """
     _check(table, [x, metric, *by])
-    table = table.assign(gone=_diverged(table))
+    table = table.assign(gone=diverged(table))
     arms = [_arm(rows, x, metric).assign(**dict(zip(by, arm, strict=True))) for arm, rows in _groups(table, by)]
     points = pd.concat(arms, ignore_index=True).assign(metric=metric)
     return points[[*by, 'metric', x, *COUNTS, *VALUES]]
@@ -66,7 +66,7 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
       ValueError: a column is missing.
     """
     _check(table, ['step', *metrics, *by])
-    table = table.assign(gone=_diverged(table))
+    table = table.assign(gone=diverged(table))
     found = []
     for arm, rows in _groups(table, by):
         names, of_run = dict(zip(by, arm, strict=True)), rows.groupby('run')
@@ -95,7 +95,7 @@ def _check(table: pd.DataFrame, columns: Sequence[str]) -> None:
             raise ValueError(f'the records have no column {column!r}; there are: {", ".join(table.columns)}')
 
 
-def _diverged(table: pd.DataFrame) -> pd.Series:
+def diverged(table: pd.DataFrame) -> pd.Series:
     """(rows,): whether the row's run diverged; while its group goes on, only its last row says so."""
     gone = table['status'] == 'diverged'
     if 'diverged' in table:

@@ -6,9 +6,12 @@ of C and, at `config.probe.at_epochs`, what D probes: with their own learning ra
 rate with the smallest batch.
 """
 
-from collections.abc import Iterator
+import pathlib
+from collections.abc import Callable, Iterator
 
 from bsresearch import sections
+from bsresearch.analysis import claims
+from bsresearch.analysis.claims import shen
 from bsresearch.plan import Plan
 from bsresearch.probe import Probe
 from bsresearch.studies import gradient_norm, reload
@@ -65,3 +68,14 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
     yield reload.branches(parents(plans))
     yield lines(plans)
     yield norms(plans)
+
+
+def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
+    """Prints what the runs say to the article's claims."""
+    try:
+        found = shen.claims(workdir)
+    except ValueError as e:
+        # The runs are made, and of use without the table.
+        say(f'no table of claims: {e}')
+        return
+    say(f'the claims of the article (scripts/fig_shen.py draws the figures):\n{claims.report(found)}')

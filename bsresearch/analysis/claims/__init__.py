@@ -2,12 +2,15 @@
 
 A verdict follows from an interval, never from a mean alone: a claimed direction holds where the 95 % interval of the
 difference, paired by seed, lies on its side of 0, does not hold where it lies on the other, and is undecided between.
+A claim of several parts holds where all 95 % intervals do; it does not hold where one fails with the level shared out
+among the parts (Bonferroni), so that many parts do not refute it by chance.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from scipy import special
 
 from bsresearch.analysis import summary
 
@@ -32,7 +35,7 @@ class Claim(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A mean over seeds with its 95 % interval (Student's t); NaN ends where n < 2."""
+    """A mean over seeds with its 95 % interval (Student's t); NaN ends where n < 2 and no error is known."""
 
     mean: float
     low: float
@@ -40,45 +43,120 @@ class Estimate(NamedTuple):
     n: int
 
 
-def estimate(values: Sequence[float] | np.ndarray) -> Estimate:
-    """Over independent values, one per seed; those that are not finite count as missing."""
+class Part(NamedTuple):
+    """What one interval is made of: a value for each seed, and the standard error of what all of them share.
+
+    Seeds whose probes draw the same examples differ less than the draws make the result uncertain; `error` is that
+    of their mean from resampling the draws, 0 where nothing is shared.
+    """
+
+    label: str
+    values: np.ndarray
+    error: float = 0.0
+
+
+def estimate(values: Sequence[float] | np.ndarray, level: float = summary.LEVEL, error: float = 0.0) -> Estimate:
+    """Over independent values, one per seed; those that are not finite count as missing.
+
+    The half width is √((t·s/√n)² + (z·error)²); of one value z·error alone, if there is one.
+    """
     found = np.asarray(values, float)
     found = found[np.isfinite(found)]
     n = len(found)
     if not n:
         return Estimate(np.nan, np.nan, np.nan, 0)
-    mean, std = found.mean(), found.std(ddof=1) if n > 1 else np.nan
-    low, high = summary.interval(*(np.array([v]) for v in (n, mean, std)))
-    return Estimate(float(mean), float(low[0]), float(high[0]), n)
+    mean = float(found.mean())
+    shared = float(special.ndtri((1 + level) / 2)) * error
+    if n == 1:
+        half = shared or np.nan
+    else:
+        half = float(np.hypot(special.stdtrit(n - 1, (1 + level) / 2) * found.std(ddof=1) / np.sqrt(n), shared))
+    return Estimate(mean, mean - half, mean + half, n)
+
+
+def inside(found: Estimate, low: float, high: float) -> Verdict:
+    """Whether a number lies between `low` and `high` (±inf for no bound), by its interval."""
+    if np.isnan(found.low):
+        return 'undecided' if found.n else 'not measured'
+    if low < found.low and found.high < high:
+        return 'holds'
+    return 'does not hold' if found.low > high or found.high < low else 'undecided'
 
 
 def positive(difference: Estimate, least: float = 0.0) -> Verdict:
     """Whether a difference lies above `least`, by its interval."""
-    if np.isnan(difference.low):
-        return 'undecided' if difference.n else 'not measured'
-    return 'holds' if difference.low > least else 'does not hold' if difference.high < least else 'undecided'
+    return inside(difference, least, np.inf)
 
 
 def within(difference: Estimate, margin: float) -> Verdict:
     """Whether two are equal up to ± `margin`, by the interval of their difference (two one-sided tests)."""
-    if np.isnan(difference.low):
-        return 'undecided' if difference.n else 'not measured'
-    if -margin < difference.low and difference.high < margin:
-        return 'holds'
-    return 'does not hold' if difference.low > margin or difference.high < -margin else 'undecided'
+    return inside(difference, -margin, margin)
+
+
+def every(parts: Sequence[Part], low: float = -np.inf, high: float = np.inf) -> Verdict:
+    """Whether the number of every part lies between `low` and `high`.
+
+    It holds where all 95 % intervals do, and does not where one, of level 1 − 0.05/parts, lies outside.
+    """
+    if not parts:
+        return 'not measured'
+    verdicts: list[Verdict] = [inside(estimate(p.values, error=p.error), low, high) for p in parts]
+    stricter = 1 - (1 - summary.LEVEL) / len(parts)
+    if any(inside(estimate(p.values, stricter, p.error), low, high) == 'does not hold' for p in parts):
+        return 'does not hold'
+    open_: list[Verdict] = ['undecided' if v == 'does not hold' else v for v in verdicts]
+    return together(*open_)
 
 
 def together(*verdicts: Verdict) -> Verdict:
-    """Of a claim with several parts: the worst of them."""
-    order: list[Verdict] = ['not measured', 'does not hold', 'undecided', 'depends', 'holds']
-    return min(verdicts, key=order.index)
+    """Of a claim with several parts: the worst of them. What fails in one part fails, measured or not elsewhere."""
+    order: list[Verdict] = ['does not hold', 'not measured', 'undecided', 'depends', 'holds']
+    for verdict in order:
+        if verdict in verdicts:
+            return verdict
+    return 'not measured'
 
 
-def text(found: Estimate, digits: int = 3, scale: float = 1.0, unit: str = '') -> str:
-    """'0.0312 (0.0298 to 0.0326, n = 3)'; `scale` multiplies, e.g. 100 for per cent."""
-    show = lambda v: f'{v * scale:.{digits}g}'
+def across(*verdicts: Verdict) -> Verdict:
+    """Of one claim under several conditions: 'depends' where it holds under some and does not under others."""
+    return 'depends' if {'holds', 'does not hold'} <= set(verdicts) else together(*verdicts)
+
+
+def each(parts: Sequence[Part], low: float = -np.inf, high: float = np.inf) -> Verdict:
+    """As `every`, of parts that are conditions: 'depends' where some lie between the two and some outside."""
+    verdicts: list[Verdict] = [every([p], low, high) for p in parts]
+    return across(*verdicts)
+
+
+def text(
+    found: Estimate,
+    digits: int = 3,
+    scale: float = 1.0,
+    unit: str = '',
+    decimals: int | None = None,
+    exp: bool = False,
+) -> str:
+    """'0.0312 (0.0298 to 0.0326, n = 3)'; `scale` multiplies, e.g. 100 for per cent.
+
+    `digits` are significant ones; `decimals`, where given, those after the point instead. `exp`: of a logarithm, so
+    that the geometric mean is shown.
+    """
+    value = lambda v: (np.exp(v) if exp else v) * scale
+    show = lambda v: f'{value(v):.{digits}g}' if decimals is None else f'{value(v):.{decimals}f}'
     if not found.n:
         return 'none'
     if np.isnan(found.low):
         return f'{show(found.mean)}{unit} (n = {found.n})'
     return f'{show(found.mean)}{unit} ({show(found.low)} to {show(found.high)}, n = {found.n})'
+
+
+def listing(parts: Sequence[Part], **form: Any) -> str:
+    """'<label>: 0.0312 (0.0298 to 0.0326, n = 3); …', each as `text` with its arguments."""
+    shown = [text(estimate(p.values, error=p.error), **form) for p in parts]
+    return '; '.join(f'{p.label}: {s}' if p.label else s for p, s in zip(parts, shown, strict=True)) or 'none'
+
+
+def report(found: Sequence[Claim]) -> str:
+    """Key, verdict and numbers of each claim, a line each, for a terminal."""
+    width = max((len(c.key) for c in found), default=0)
+    return '\n'.join(f'  {c.key:<{width}}  {c.verdict:<13}  {c.measured}' for c in found)

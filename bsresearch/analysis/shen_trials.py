@@ -1,0 +1,95 @@
+"""Probes of the gradient norm (probes/gradient_norm.py) over seeds: statistics of their trials, with what is uncertain.
+
+Probes of several seeds draw the same examples, so they differ less than the draws make their mean uncertain. Intervals
+therefore add two parts in quadrature: Student's over seeds, and the standard error of the seeds' mean when trials are
+drawn anew (bootstrap, a trial with all its batch sizes and the same trials for every seed). With one seed the second
+part alone is left: an interval of that run's mean, not of other seeds. Batch sizes that do not divide the examples of
+a trial leave some of them out and are passed over.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from bsresearch.analysis import gradient_norm
+from bsresearch.analysis.claims import Part
+from bsresearch.analysis.gradient_norm import Found
+
+RESAMPLES = 200
+
+
+class Sample(NamedTuple):
+    """Probes of several seeds at one point with one η.
+
+    found: one per seed. sizes: (B,) that divide the examples of a trial. values: statistic → (seeds, B);
+    draws: → (resamples, seeds, B), with trials drawn anew.
+    """
+
+    epoch: float
+    learning_rate: float
+    found: list[Found]
+    sizes: np.ndarray
+    values: dict[str, np.ndarray]
+    draws: dict[str, np.ndarray]
+
+    def of(self, runs: Collection[str]) -> 'Sample':
+        """Of these runs alone."""
+        kept = [i for i, f in enumerate(self.found) if f.run in runs]
+        values, draws = ({k: v[..., kept, :] for k, v in each.items()} for each in (self.values, self.draws))
+        return self._replace(found=[self.found[i] for i in kept], values=values, draws=draws)
+
+    def part(self, label: str, function: Callable[..., np.ndarray], *names: str, other: 'Sample | None' = None) -> Part:
+        """What a function of (…, B) arrays makes of statistics, per seed; with `other`, of its first one too."""
+        arguments = lambda kind: [
+            getattr(s, kind)[name] for s in (self, other) if s is not None for name in names
+        ]  # fmt: skip
+        own = function(*arguments('values'))
+        error = function(*arguments('draws')).mean(axis=1).std(ddof=1) if len(self.draws[names[0]]) else 0.0
+        return Part(label, own, float(error) if np.isfinite(error) else 0.0)
+
+
+def statistics(found: Found, whole: np.ndarray, trials: np.ndarray) -> dict[str, np.ndarray]:
+    """(B,) each, over the given trials of a probe, at the batch sizes `whole` (a mask)."""
+    walking, square = (found.norms[k][trials][:, whole] for k in ('walking', 'single'))
+    many = len(trials) > 1
+    mean = walking.mean(axis=0)
+    std = walking.std(axis=0, ddof=1) if many else np.full(len(mean), np.nan)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        skewness = ((walking - mean) ** 3).mean(axis=0) / walking.std(axis=0) ** 3
+        entries = found.counts[whole].sum(axis=1) / len(found.norms['walking'])
+        fourth = found.fourth[trials][:, whole].mean(axis=0, dtype=np.float64)
+        return {
+            'mean': mean, 'std': std, 'cv': std / mean, 'skewness': skewness if many else std,
+            'square': (walking**2).mean(axis=0), 'single': (square**2).mean(axis=0),
+            'displacement': found.norms['displacement'][trials][:, whole].mean(axis=0),
+            'kurtosis': gradient_norm.kurtosis(fourth, (walking**2).mean(axis=0), entries),
+        }  # fmt: skip
+
+
+def sample(found: list[Found]) -> Sample:
+    """Probes of one point and η with the same settings, one per seed."""
+    first = found[0]
+    whole = first.samples % first.batch_sizes == 0
+    trials = len(first.norms['walking'])
+    over = lambda rows: [statistics(f, whole, rows) for f in found]
+    stack = lambda several: {k: np.stack([s[k] for s in several]) for k in several[0]}
+    values = stack(over(np.arange(trials)))
+    rng = np.random.default_rng(0)
+    again = [stack(over(rng.integers(0, trials, trials))) for _ in range(RESAMPLES if trials > 1 else 0)]
+    draws = {k: np.stack([a[k] for a in again]) if again else np.empty((0, *v.shape)) for k, v in values.items()}
+    return Sample(first.epoch, first.learning_rate, found, first.batch_sizes[whole], values, draws)
+
+
+def samples(found: Sequence[Found], seed_of: Mapping[str, str]) -> tuple[list[Sample], str]:
+    """By η and point; of several settings those with the most trials, and a remark if there were several."""
+    mine = [f for f in found if f.run in seed_of]
+    trials = lambda f: len(f.norms['walking'])
+    settings = sorted({(trials(f), f.settings) for f in mine})
+    if not settings:
+        return [], ''
+    mine = [f for f in mine if (trials(f), f.settings) == settings[-1]]
+    keys = sorted({(f.learning_rate, f.epoch) for f in mine})
+    groups = [[f for f in mine if (f.learning_rate, f.epoch) == key] for key in keys]
+    other = f'of probes with {len(settings)} settings those with {settings[-1][0]} trials' if len(settings) > 1 else ''
+    return [sample(sorted(g, key=lambda f: seed_of[f.run])) for g in groups], other
