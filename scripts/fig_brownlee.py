@@ -3,7 +3,7 @@
     python -m scripts.fig_brownlee --workdir=runs/brownlee [--last=50] [--threshold=0.8] [--out=<directory>]
 
   fig_brownlee_flavours     accuracy against epochs of batch, stochastic (two learning rates) and mini-batch descent
-  fig_brownlee_panel        the same of every batch size at one learning rate
+  fig_brownlee_panel        accuracy against epochs of every mini-batch size at one learning rate
   fig_brownlee_volatility   standard deviation of the test accuracy over the last epochs, and epochs to the threshold,
                             against batch size
 
