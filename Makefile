@@ -3,8 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKDIR ?= runs/quickstart
+# Of `make shen`: how many seeds, trials of the gradient-norm probe per checkpoint, and where.
+SEEDS ?= 3
+TRIALS ?= 100
+SHEN ?= runs/shen
 
-.PHONY: quickstart test test-slow lint types lock clean
+.PHONY: quickstart shen test test-slow lint types lock clean
 
 $(VENV)/.ready: requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -17,9 +21,18 @@ $(VENV)/.dev-ready: requirements-dev.txt | $(VENV)/.ready
 
 quickstart: $(VENV)/.ready
 	$(BIN)/python main.py --config=configs/quickstart.py --workdir=$(WORKDIR)
-	$(BIN)/python -m scripts.fig_batch_size --workdir=$(WORKDIR)
+	$(BIN)/python main.py --config=configs/shen_digits.py --workdir=$(WORKDIR)
+	$(BIN)/python -m scripts.report --workdir=$(WORKDIR)
 	$(BIN)/python -m scripts.export_records --workdir=$(WORKDIR) --out=$(WORKDIR)/records.csv --overwrite
-	@echo "figure: $(WORKDIR)/figures/batch_size.png    table: $(WORKDIR)/records.csv"
+	@echo "report: $(WORKDIR)/report.html    figures: $(WORKDIR)/figures    table: $(WORKDIR)/records.csv"
+
+# Shen's article on Fashion-MNIST: all runs, figures and the report. Stop it when you like; the same command goes on.
+shen: $(VENV)/.ready
+	$(BIN)/python -m scripts.prepare_data --name=fashion_mnist
+	$(BIN)/python main.py --config=configs/shen.py --workdir=$(SHEN) --estimate \
+		--config.sweep.seed=$(shell seq -s, 0 $$(($(SEEDS)-1))), --config.probe.trials=$(TRIALS)
+	$(BIN)/python -m scripts.report --workdir=$(SHEN)
+	@echo "report: $(SHEN)/report.html"
 
 test: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest

@@ -13,6 +13,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Where runs are written, and found again.')
 _SCHEDULE_CSV = flags.DEFINE_string('schedule_csv', None, 'With --dry_run: also write what each update would use.')
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Print the runs that would be made; train nothing.')
+_ESTIMATE = flags.DEFINE_bool('estimate', False, 'First measure how fast this machine is, and print how long it takes.')
 _BRANCH_FROM = flags.DEFINE_string(
     'branch_from', None, '<directory of a run>@epoch:2, @step:100 or @examples:5000: one run that begins there.'
 )
@@ -25,7 +26,12 @@ def main(argv: list[str]) -> None:
         sys.exit(command.usage(f'unexpected argument {argv[1]!r}'))
     if _LINEAGE.value:
         sys.exit(command.show_lineage(_WORKDIR.value))
-    what = {'dry_run': _DRY_RUN.value, 'schedule_csv': _SCHEDULE_CSV.value, 'branch_from': _BRANCH_FROM.value}
+    what = {
+        'dry_run': _DRY_RUN.value,
+        'schedule_csv': _SCHEDULE_CSV.value,
+        'branch_from': _BRANCH_FROM.value,
+        'estimate_time': _ESTIMATE.value,
+    }
     sys.exit(command.run(flags.FLAGS['config'], _WORKDIR.value, **what))
 
 

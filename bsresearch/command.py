@@ -3,15 +3,16 @@
 import os
 import pathlib
 import sys
+import time
 from typing import Any
 
 import jax
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch import estimate, launch, lineage, lookup, resolve_branch, schema, sweep
+from bsresearch import estimate, forecast, launch, lineage, lookup, resolve_branch, schema, sweep
 from bsresearch import schedule_csv as schedule_csv_file
-from bsresearch.console import Console
+from bsresearch.console import Console, clock
 from bsresearch.plan import Plan
 from bsresearch.store import leases, paths, records
 
@@ -42,7 +43,9 @@ def parse_flags(argv: list[str]) -> list[str]:
         return flags.FLAGS(argv)
     except flags.UnrecognizedFlagError as e:
         head, *rest = e.flagname.split('.')
-        cure = lookup.nearest(head, ('config', 'workdir', 'dry_run', 'schedule_csv', 'branch_from', 'lineage'))
+        cure = lookup.nearest(
+            head, ('config', 'workdir', 'dry_run', 'schedule_csv', 'branch_from', 'estimate', 'lineage')
+        )
         sys.exit(usage(f'unknown flag --{".".join([head, *rest])}; {cure}'))
     except flags.Error as e:
         sys.exit(usage(str(e)))
@@ -94,11 +97,18 @@ def _branch(where: str, workdir: str | None, overrides: dict[str, Any]) -> Plan:
 
 
 def run(
-    flag: Any, workdir: str | None, *, dry_run: bool, schedule_csv: str | None = None, branch_from: str | None = None
+    flag: Any,
+    workdir: str | None,
+    *,
+    dry_run: bool,
+    schedule_csv: str | None = None,
+    branch_from: str | None = None,
+    estimate_time: bool = False,
 ) -> int:
     """Plans the runs of a config and, unless `dry_run`, trains them.
 
-    `schedule_csv`: also write their schedules. `branch_from`: instead of a config's runs, one branch.
+    `schedule_csv`: also write their schedules. `branch_from`: instead of a config's runs, one branch. `estimate_time`:
+    first measure how long it will take.
     """
     if flag.value is None:
         return usage('--config=<file> is needed, e.g. --config=configs/batch_size_sweep.py')
@@ -128,11 +138,28 @@ def run(
             console.say(f'{schedule_csv_file.write(pathlib.Path(schedule_csv), plans):,} updates → {schedule_csv}')
     except (ValueError, OSError) as e:
         return usage(str(e))
-    if dry_run:
+    if dry_run and not estimate_time:
         return 0
-    assert workdir is not None
     use_compilation_cache()
-    return _execute(console, pathlib.Path(workdir), study, plans)
+    root = pathlib.Path(workdir) if workdir is not None else None
+    seconds = _estimated(console, root, study, plans) if estimate_time else None
+    if dry_run or root is None:
+        return 0
+    begun = time.time()
+    code = _execute(console, root, study, plans)
+    if seconds is not None and code != USAGE:
+        records.note_estimate(root, config['study'], seconds, time.time() - begun, code == 0)
+        console.say(f'estimated {clock(seconds)}, took {clock(time.time() - begun)}')
+    return code
+
+
+def _estimated(console: Console, workdir: pathlib.Path | None, study: Any, plans: list[Plan]) -> float:
+    """Says how long the launch will take; seconds."""
+    console.say('measuring how fast this machine is …')
+    begun = time.time()
+    seconds = forecast.study(workdir, list(study.stages(plans)))
+    console.say(f'estimate: {clock(seconds)} for what is not done yet (measured in {clock(time.time() - begun)})')
+    return seconds
 
 
 def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Plan]) -> int:

@@ -49,10 +49,10 @@ class Console:
     def header(self, plans: Sequence[Plan], groups: Sequence[Sequence[Plan]], workdir: Any) -> None:
         """What will run."""
         device = jax.devices()[0]
-        updates = sum(p.length.total_steps for p in plans)
+        updates = sum(p.length.total_steps - p.start for p in plans)
         self.say(
             f'{len(plans)} runs in {len(groups)} replica groups, {updates:,} updates, '
-            f'{sum(p.total_examples for p in plans):,} examples, '
+            f'{sum(p.total_examples - p.length.examples_at(p.start) for p in plans):,} examples, '
             f'on {len(jax.devices())} × {device.device_kind} ({device.platform}) → {workdir}'
         )
 
@@ -66,10 +66,10 @@ class Console:
             self.say(self._title)
             columns = (BarColumn(bar_width=10), TextColumn('{task.fields[text]}'))
             self._progress = Progress(*columns, console=self.rich)
-            self._bar = self._progress.add_task('', total=plan.length.total_steps, text='compiling …')
+            self._bar = self._progress.add_task('', total=plan.length.total_steps - plan.start, text='compiling …')
             self._progress.start()
         else:
-            self.say(f'{self._title}: {plan.length.total_steps:,} updates')
+            self.say(f'{self._title}: {plan.length.total_steps - plan.start:,} updates')
 
     def progress(self, step: int, updates_per_second: float, last: dict[str, Any]) -> None:
         """All replicas stand at θ_step."""
@@ -86,7 +86,7 @@ class Console:
             + '  '.join(f'{k} {v:.4f}' for k, v in shown.items())
         )
         if self._progress is not None:
-            self._progress.update(self._bar, completed=step, text=text)
+            self._progress.update(self._bar, completed=step - plan.start, text=text)
         elif rate and now - self._line > PLAIN_SECONDS:
             self._line = now
             self.say(f'  {text}')

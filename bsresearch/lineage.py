@@ -24,7 +24,8 @@ def text(workdir: pathlib.Path) -> str:
 
     def add(run: str, depth: int) -> None:
         facts, status = found[run]
-        lines.append(f'{"  " * depth}{run}  {status}{_what(facts) if facts else ""}')
+        begun = f'  of {facts["run"]} {what(facts)}' if facts else ''
+        lines.append(f'{"  " * depth}{run}  {status}{begun}')
         for child in sorted(below.get(run, []), key=lambda r: (found[r][0]['step'], r)):
             add(child, depth + 1)
 
@@ -33,13 +34,14 @@ def text(workdir: pathlib.Path) -> str:
     return '\n'.join(lines)
 
 
-def _what(facts: dict[str, Any]) -> str:
-    """Where it begins, what it changed, what became of the state."""
+def what(facts: dict[str, Any]) -> str:
+    """Where a branch begins, what it changed, what became of the state; `facts`: its lineage.json."""
     skipped = ('total_examples',)
     changes = [f'{k} {_cell(a)} → {_cell(b)}' for k, (a, b) in facts['changes'].items() if k not in skipped]
     other = [f'{part} {policy}' for part, policy in facts['state'].items() if policy != 'keep']
     said = ', '.join(changes) or 'changes nothing (control)'
-    return f'  of {facts["run"]} at epoch {facts["epoch"]:g}: {said}' + (f'; {", ".join(other)}' if other else '')
+    said = f'at epoch {facts["epoch"]:g}: {said}' + (f'; {", ".join(other)}' if other else '')
+    return said + ('; past the schedule it keeps, the last value holds' if facts.get('past_schedule') else '')
 
 
 def _cell(value: Any) -> str:

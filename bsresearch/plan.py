@@ -90,6 +90,13 @@ class Plan:
         """The update it starts with: a branch's counter goes on from its parent's."""
         return 0 if self.parent is None else self.parent['step']
 
+    def origin(self, part: str) -> int:
+        """The position in the example stream where 'data' or 'random' counts from: that of a branch that resets it."""
+        if self.parent is None or self.parent['state'].get(part, 'keep') == 'keep':
+            return 0
+        epochs, offsets, _ = self.length.batches(self.start, self.start + 1)
+        return int(epochs[0]) * self.epoch_size + int(offsets[0])
+
     def table(self, start: int, stop: int) -> policy.Values:
         """The hyperparameters of updates start ≤ t < stop.
 
@@ -151,7 +158,8 @@ class Plan:
         if self.parent is None:
             del fields['parent']
         else:
-            fields['parent'] = {k: self.parent[k] for k in ('run', 'step', 'state')}
+            changed = {part: how for part, how in self.parent['state'].items() if how != 'keep'}
+            fields['parent'] = {k: self.parent[k] for k in ('run', 'step')} | ({'state': changed} if changed else {})
         return _without_defaults(fields, base)
 
     @functools.cached_property
@@ -184,6 +192,8 @@ def continued(parent: Mapping[str, Any], size: int, own: tuple[tuple[int, int], 
     """The parent's changes of batch size up to the branch point, and the branch's from there on."""
     before, at = tuple(tuple(c) for c in parent['changes']), parent['examples']
     now = before[-1][1] if before else parent['batch_size']
+    # Its own batch schedule counts from the parent's beginning, so that without a change it goes on.
+    size = [size, *(b for since, b in own if since <= at)][-1]
     here = ((at, size),) if size != now and at else ()
     return before + here + tuple(c for c in own if c[0] > at)
 

@@ -13,7 +13,7 @@ from bsresearch import meta, models, resolve
 from bsresearch.console import Console, clock
 from bsresearch.models import layers
 from bsresearch.plan import Plan, canonical
-from bsresearch.probe import Probe
+from bsresearch.probe import Probe, kind
 from bsresearch.probes import Arrays, Place
 from bsresearch.store import leases, paths
 from bsresearch.train import parallel, program, restore
@@ -96,8 +96,8 @@ def _title(probe: Probe) -> str:
     return f'{probe.section["name"]}, {at}' + (f', η = {probe.learning_rate:g}' if probe.learning_rate else '')
 
 
-def _place(workdir: pathlib.Path, probe: Probe, bench: Bench) -> Place:
-    states = [restore.state(workdir, plan, step) for plan, step in probe.points]
+def _place(probe: Probe, bench: Bench, states: Sequence[Any]) -> Place:
+    """Where a probe is made, from the state at each of its points."""
 
     def evaluate(params: Any, stats: Any) -> dict[str, float]:
         return bench.evaluator([states[0]._replace(params=params, stats=stats)], [True])[0]
@@ -124,34 +124,50 @@ def _place(workdir: pathlib.Path, probe: Probe, bench: Bench) -> Place:
     )
 
 
+def seconds(probe: Probe, bench: Bench) -> float:
+    """What a probe like this one takes, without compiling: a short one is timed, at initial weights."""
+    settings, times = probe.kind.brief
+    short = kind({**probe.section, **settings})
+    state = jax.tree.map(np.asarray, jax.jit(functools.partial(program.initial, bench.task, bench.plan))())
+    place = _place(probe, bench, [state] * len(probe.points))
+    found = short.run(place, probe.learning_rate, 0)  # compiles
+    start = time.perf_counter()
+    short.run(place, probe.learning_rate, 0)
+    block = time.perf_counter() - start
+    short.finish(place, [found] * short.blocks)
+    start = time.perf_counter()
+    short.finish(place, [found] * short.blocks)
+    return times * block + time.perf_counter() - start
+
+
 def _make(
     workdir: pathlib.Path, probe: Probe, bench: Bench, console: Console, caught: Sequence[int], title: str
 ) -> None:
     """One probe, from where it stands."""
-    folder, kind = directory(workdir, probe), probe.kind
+    folder, made = directory(workdir, probe), probe.kind
     _begin(folder, probe)
-    place = _place(workdir, probe, bench)
+    place = _place(probe, bench, [restore.state(workdir, plan, step) for plan, step in probe.points])
     spent = (paths.read_json(folder / 'meta.json') or {}).get('seconds', 0.0)
     console.say(title)
     start = shown = time.perf_counter()
     compiled = bench.group.compile_seconds
     net = lambda: spent + time.perf_counter() - start - (bench.group.compile_seconds - compiled)
-    for block in range(kind.blocks):
+    for block in range(made.blocks):
         file = _block_file(folder, block)
         if file.exists():
             continue
         if caught:
             meta.update(folder, {'seconds': net()})
             return
-        _save(file, kind.run(place, probe.learning_rate, block))
+        _save(file, made.run(place, probe.learning_rate, block))
         now = time.perf_counter()
         if now - shown > LINE_SECONDS or block == 0:
-            shown, left = now, (kind.blocks - block - 1) * net() / (block + 1)
-            console.say(f'  block {block + 1}/{kind.blocks}  ETA {clock(left)}')
-    blocks = [dict(np.load(_block_file(folder, b))) for b in range(kind.blocks)]
+            shown, left = now, (made.blocks - block - 1) * net() / (block + 1)
+            console.say(f'  block {block + 1}/{made.blocks}  ETA {clock(left)}')
+    blocks = [dict(np.load(_block_file(folder, b))) for b in range(made.blocks)]
     step = probe.points[0][1]
     name = f'{probe.section["name"]}-{step}.npz'
-    _save(folder / 'arrays' / name, kind.finish(place, blocks))
+    _save(folder / 'arrays' / name, made.finish(place, blocks))
     facts = {'status': 'done', 'seconds': net(), 'ended': time.time(), 'arrays': f'arrays/{name}'}
     meta.update(folder, facts)
     # Also halves of blocks that a kill left behind.

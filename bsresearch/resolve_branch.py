@@ -19,11 +19,15 @@ from bsresearch.store import paths
 UNITS = ('step', 'epoch', 'examples')
 # What a branch does not inherit: its parent's own probes and branches.
 OWN = ('probe.at_steps', 'probe.at_epochs', 'branch.at_steps', 'branch.at_epochs')
-# Parts of the state, and what may become of them; the first is the default.
+# Parts of the state, and what may become of them; the first is the default. Weights are always kept.
 PARTS = {
+    'stats': ('keep', 'reset'),  # the model's: batch norm's running averages
+    'data': ('keep', 'reset'),  # the place in the example stream
+    'random': ('keep', 'reset'),  # the place in the streams of augmentation and dropout
     'optimizer': ('keep', 'reset'),  # its slots
     'schedule': ('keep', 'rebase'),
     'average': ('keep', 'reset'),  # of the weights
+    'measures': ('keep', 'reset'),  # what measurements remember: lengths of paths, moving averages
     'initial': ('keep', 'reset'),  # the weights that distances are measured from
 }
 
@@ -119,6 +123,6 @@ def branch(
         'batch_size': length.batch_size,
         'changes': tuple(c for c in length.changes if c[0] < examples),
         'schedule_length': read,
-        'state': how,
+        'state': {'params': 'keep', **how},
     }
     return resolve.resolve(declared, info)

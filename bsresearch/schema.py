@@ -156,9 +156,13 @@ def defaults() -> Any:
             batch_sizes=(),  # a branch for each, with nothing else changed
             learning_rates=(),  # a branch for each, with nothing else changed
             more_epochs=1.0,  # how long a branch trains
+            stats=config_dict.placeholder(str),  # batch norm's running averages: keep | reset
+            data=config_dict.placeholder(str),  # the place in the example stream: keep | reset
+            random=config_dict.placeholder(str),  # the place in the streams of augmentation and dropout: keep | reset
             optimizer=config_dict.placeholder(str),  # its slots: keep | reset
             schedule=config_dict.placeholder(str),  # keep | rebase
             average=config_dict.placeholder(str),  # of the weights: keep | reset
+            measures=config_dict.placeholder(str),  # what measurements remember: keep | reset
             initial=config_dict.placeholder(str),  # weights that distances are measured from: keep | reset
         )
     )

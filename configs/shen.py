@@ -6,11 +6,13 @@ epochs, mean loss, last short batch of an epoch kept. There on MNIST; here on Fa
 B = 1024, lr 0.01 at epochs 2 and 30, 30 epochs more. D: gradient norm against batch size there. E: distance from the
 initial weights, also with Adam at the same B and at lr 0.01 and 0.001. F: loss between B = 64 and B = 1024.
 
-    python -m scripts.prepare_data --name=fashion_mnist
     make shen SEEDS=3 TRIALS=100
 
-which is main.py --config=configs/shen.py --config.sweep.seed=0,1,2 --config.probe.trials=100, then the figures and the
-report.
+which is, from prepared data, an estimate of the time first:
+
+    python -m scripts.prepare_data --name=fashion_mnist
+    python main.py --config=configs/shen.py --workdir=runs/shen --estimate --config.probe.trials=100
+    python -m scripts.report --workdir=runs/shen
 """
 
 from ml_collections import ConfigDict

@@ -4,9 +4,10 @@ Source: K. Shen, "Effect of batch size on training dynamics" (2018); there on MN
 examples), MLP 64-64-64-10, B = 8, 32, 128, lr 0.02 and 0.2, 30 epochs, branches at epochs 2 and 30, 20 trials of 1024
 draws. Held fixed: epochs. What it shows is the machinery: the claims are tested on Fashion-MNIST (configs/shen.py).
 
-    make quickstart
+    python main.py --config=configs/shen_digits.py --workdir=runs/quickstart
+    python -m scripts.report --workdir=runs/quickstart
 
-which is main.py --config=configs/shen_digits.py, then the figures and the report.
+`make quickstart` does so too.
 """
 
 from ml_collections import ConfigDict

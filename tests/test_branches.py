@@ -11,7 +11,7 @@ import toy
 
 from bsresearch import lineage
 from bsresearch.plan import Plan
-from bsresearch.resolve_branch import branch, point
+from bsresearch.resolve_branch import PARTS, branch, point
 from bsresearch.store import leases, paths
 from bsresearch.studies import reload as study
 
@@ -145,7 +145,8 @@ def test_lineage_says_what_changed_and_what_was_kept(tmp_path: pathlib.Path):
     assert (found['run'], found['step'], found['examples']) == (run.id, 20, 160)
     assert found['changes']['optimizer.name'] == ['sgd', 'momentum']
     assert found['changes']['learning_rate'] == [0.05, 0.01]
-    assert found['state'] == {'optimizer': 'reset', 'schedule': 'keep', 'average': 'keep', 'initial': 'keep'}
+    assert {part for part, how in found['state'].items() if how != 'keep'} == {'optimizer'}
+    assert set(found['state']) == {'params', *PARTS}
     assert len(found['checkpoint_sha256']['state']) == 64
     assert run.id in lineage.text(tmp_path)
     assert 'optimizer reset' in lineage.text(tmp_path)
@@ -208,6 +209,27 @@ def test_a_missing_point_or_another_network_writes_nothing(tmp_path: pathlib.Pat
     with pytest.raises(ValueError, match='no run in'):
         toy.train(tmp_path, [branch(run, 'train/nowhere', 20, {})])
     assert digests(tmp_path) == before
+
+
+def test_a_parent_of_another_schema_is_refused(tmp_path: pathlib.Path):
+    """Wherever it lies; nothing is written."""
+    run = parent(tmp_path / 'a')
+    paths.write_json(tmp_path / 'a' / 'schema.json', {'schema': 99})
+    with pytest.raises(ValueError, match='holds runs of config schema 99'):
+        point(f'{directory(tmp_path / "a", run)}@step:20')
+    with pytest.raises(ValueError, match='holds runs of config schema 99'):
+        toy.train(tmp_path / 'b', [branch(run, str(directory(tmp_path / 'a', run)), 20, {})])
+    assert not (tmp_path / 'b').exists()
+
+
+def test_a_branch_has_no_points_before_its_own(tmp_path: pathlib.Path):
+    """Nor its beginning, which is its parent's; those it has are listed."""
+    run = parent(tmp_path)
+    other = branched(tmp_path, run, keep__at_steps=(30,))
+    with pytest.raises(ValueError, match='has updates 20 to 40; there is no point at update 0'):
+        branch(other, 'x', 0, {})
+    with pytest.raises(ValueError, match=r'no checkpoint at update 20 .*there are: 30 '):
+        toy.train(tmp_path, [branch(other, f'{other.study}/{other.id}', 20, {})])
 
 
 def test_a_parent_in_training_is_refused(tmp_path: pathlib.Path):

@@ -35,14 +35,20 @@ def permutation(data_seed: int, num_examples: int, epoch: int) -> np.ndarray:
     return order
 
 
-def batches(data_seed: int, length: Length, start: int, stop: int) -> Batches:
-    """The batches of updates start ≤ t < stop."""
+def batches(data_seed: int, length: Length, start: int, stop: int, origin: int = 0, key_origin: int = 0) -> Batches:
+    """The batches of updates start ≤ t < stop.
+
+    `origin`: the stream position that reads the stream's first example, `key_origin`: the one whose randomness per
+    example is the first's; 0 but in branches that begin anew.
+    """
     epochs, offsets, counts = length.batches(start, stop)
     lane = np.arange(length.batch_size_at(start))
-    first = int(epochs[0])
-    position = ((epochs - first) * length.epoch_size + offsets)[:, None] + lane
+    place = epochs * length.epoch_size + offsets
+    first = int(place[0] - origin) // length.epoch_size
+    position = (place - origin - first * length.epoch_size)[:, None] + lane
     real = lane < counts[:, None]
     last = first + int(position[real].max()) // length.epoch_size
     stream = np.concatenate([permutation(data_seed, length.epoch_size, e) for e in range(first, last + 1)])
     ids = np.where(real, stream[np.where(real, position, 0)], 0)
+    epochs, offsets = np.divmod(place - key_origin, length.epoch_size)
     return Batches(ids.astype(np.int32), counts, epochs.astype(np.int32), offsets.astype(np.int32))

@@ -47,6 +47,7 @@ class Kind(NamedTuple):
     run: (place, learning rate, block) → its arrays.
     finish: (place, all blocks in order) → the arrays that are kept.
     points: of how many runs each probe holds the weights.
+    brief: settings of a short one, and how many times as long as its first block all blocks take; for estimates.
     """
 
     check: Callable[[PyTree, int, int | None], None]
@@ -54,3 +55,4 @@ class Kind(NamedTuple):
     run: Callable[[Place, float, int], Arrays]
     finish: Callable[[Place, Sequence[Arrays]], Arrays]
     points: int = 1
+    brief: tuple[Mapping[str, Any], float] = ({}, 1.0)

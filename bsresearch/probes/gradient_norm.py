@@ -96,7 +96,8 @@ def build(
         exact = population and not place.ghost_batch_size
         return joined | facts | (_population(place, patterns) if exact else {})
 
-    return Kind(check=check, blocks=-(-trials // BLOCK), run=run, finish=finish)
+    brief = ({'trials': 1}, float(trials))
+    return Kind(check=check, blocks=-(-trials // BLOCK), run=run, finish=finish, brief=brief)
 
 
 def _check_settings(

@@ -77,7 +77,8 @@ def build(
         found = {f'{path}/{name}': x for path, b in zip(paths, blocks, strict=True) for name, x in b.items()}
         return {'alpha': alphas} | found | _apart(*(_flat(p) for p in place.params))
 
-    return Kind(check=check, blocks=len(paths), run=run, finish=finish, points=2)
+    brief = ({'num_points': 2}, len(paths) * num_points / 2)
+    return Kind(check=check, blocks=len(paths), run=run, finish=finish, points=2, brief=brief)
 
 
 def mix(path: str, alpha: float, small: np.ndarray, large: np.ndarray) -> np.ndarray:

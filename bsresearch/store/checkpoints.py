@@ -114,6 +114,11 @@ class Checkpoints:
                 raise Damaged(f'checkpoint {self.directory / str(step)}, item {name}: its sha256 is not what was saved')
         return {name: found[name] if name in targets else tree for name, tree in like.items()}, meta
 
+    def holds(self, step: int, name: str, like: PyTree) -> bool:
+        """Whether the checkpoint at `step` has an item of that name, structure, shapes and dtypes."""
+        meta = self._read(step, {'meta': ocp.args.JsonRestore()})['meta']
+        return meta['layout'].get(name) == layout(like)
+
     def _read(self, step: int, args: dict[str, Any]) -> Any:
         if not args:
             return {}

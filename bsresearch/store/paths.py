@@ -17,13 +17,13 @@ import numpy as np
 from bsresearch.schema import SCHEMA_VERSION
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
+def write_text(path: pathlib.Path, text: str) -> None:
     """Writes beside, fsyncs, renames."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
     try:
-        with open(temporary, 'w') as f:
-            json.dump(value, f, indent=1, sort_keys=True, allow_nan=False)
+        with open(temporary, 'w', encoding='utf-8', newline='\n') as f:
+            f.write(text)
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, path)
@@ -32,8 +32,13 @@ def write_json(path: pathlib.Path, value: Any) -> None:
         raise
 
 
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """As `write_text`, for a value."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False))
+
+
 def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """As `write_json`, for arrays."""
+    """As `write_text`, for arrays."""
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     with open(temporary, 'wb') as f:
         np.savez(f, **arrays)  # pyright: ignore[reportArgumentType]

@@ -16,6 +16,7 @@ from bsresearch.store import paths
 # Config columns of the table that are there even if no run differs.
 SPLIT_SEEDS = ('init_seed', 'data_seed')
 ALWAYS = ('batch_size', 'learning_rate', 'seed')
+ESTIMATES = 'estimates.jsonl'
 POSITION = ('step', 'examples', 'epoch', 'seconds', 'wall_seconds')
 
 
@@ -175,6 +176,8 @@ def varying(table: pd.DataFrame) -> list[str]:
         hidden = column.startswith(outside) and not column.startswith(told)
         if column in facts or hidden or table[column].nunique(dropna=False) == 1:
             return False
+        if column.startswith('parent.state.') and set(table[column].dropna()) <= {'keep'}:
+            return False  # the rule; only what was not kept is worth a word
         # A seed that only follows `seed` says nothing new.
         return not (column in SPLIT_SEEDS and (table[column] == table['seed']).all())
 
@@ -202,6 +205,19 @@ def load(workdir: str | pathlib.Path) -> pd.DataFrame:
     everything = pd.concat(frames, ignore_index=True)
     metrics = sorted(set(everything.columns) - {*shown, *POSITION})
     return everything[[*shown, *(p for p in POSITION if p in everything), *metrics]]
+
+
+def note_estimate(workdir: pathlib.Path, study: str, estimated: float, spent: float, ended: bool) -> None:
+    """Writes down how long a launch was estimated to take, and took; in seconds. `ended`: it came to its end."""
+    row = {'study': study, 'estimated_seconds': estimated, 'spent_seconds': spent, 'ended': ended}
+    with open(workdir / ESTIMATES, 'a') as f:
+        f.write(json.dumps(row) + '\n')
+
+
+def estimates(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    """What `note_estimate` wrote, launch by launch."""
+    file = workdir / ESTIMATES
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def dense(directory: pathlib.Path) -> Mapping[str, np.ndarray]:

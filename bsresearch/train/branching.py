@@ -1,18 +1,21 @@
 """Where a branch begins: its parent's state at the branch point, part by part kept or reset; a parent is only read."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from bsresearch import lineage
 from bsresearch.flat import flatten
+from bsresearch.measure import when
 from bsresearch.plan import Plan
 from bsresearch.resolve_branch import plan_of
 from bsresearch.store import leases, paths
 from bsresearch.store.checkpoints import Damaged
-from bsresearch.train import parallel, restore
+from bsresearch.train import parallel, program, restore
 from bsresearch.train.state import Origins
 
 PyTree = Any
@@ -35,26 +38,39 @@ def check(workdir: pathlib.Path, plan: Plan) -> None:
 
 
 def begin(
-    fresh: dict[str, PyTree], plans: Sequence[Plan], run_directories: Sequence[pathlib.Path]
+    fresh: dict[str, PyTree],
+    plans: Sequence[Plan],
+    run_directories: Sequence[pathlib.Path],
+    say: Callable[[str], None],
 ) -> tuple[dict[str, PyTree], Origins]:
     """The items at a group's first update, and the weights that distances are measured from; replicas stacked.
 
-    `fresh` itself where the runs are no branches. For each branch lineage.json is written, once.
+    `fresh` itself where the runs are no branches. For each branch lineage.json is written, and said, once.
     """
     if plans[0].parent is None:
         return fresh, Origins(fresh['state'].params, fresh['state'].params)
-    states, averages, initials = [], [], []
+    states, averages, initials, memories, told = [], [], [], [], {}
     for r, (plan, folder) in enumerate(zip(plans, run_directories, strict=True)):
-        state, average, initial = _one(jax.tree.map(lambda x, r=r: x[r], fresh), plan, folder)
+        new = not (folder / 'lineage.json').exists()
+        state, average, initial, memory = _one(jax.tree.map(lambda x, r=r: x[r], fresh), plan, folder)
+        if new:
+            told.setdefault(lineage.what(paths.read_json(folder / 'lineage.json')), []).append(plan)
         states.append(state)
         averages.append(average)
         initials.append(initial)
+        memories.append(memory)
+    for text, alike in told.items():
+        kept = ', '.join(part for part, how in alike[0].parent['state'].items() if how == 'keep')
+        say(f'  {f"{len(alike)} branches" if len(alike) > 1 else "branch"} {text} (kept: {kept})')
     state = parallel.stack(states)
-    return fresh | {'state': state, 'ema': parallel.stack(averages)}, Origins(parallel.stack(initials), state.params)
+    own = {'state': state, 'ema': parallel.stack(averages), **parallel.stack(memories)}
+    return fresh | own, Origins(parallel.stack(initials), state.params)
 
 
-def _one(fresh: dict[str, PyTree], plan: Plan, folder: pathlib.Path) -> tuple[PyTree, PyTree, PyTree]:
-    """State, average and initial weights of one branch."""
+def _one(
+    fresh: dict[str, PyTree], plan: Plan, folder: pathlib.Path
+) -> tuple[PyTree, PyTree, PyTree, dict[str, PyTree]]:
+    """State, average, initial weights and states of the measurements of one branch."""
     given: Any = plan.parent
     directory = folder.parent.parent / given['directory']  # relative to the workdir, or absolute
     parent, step, how = plan_of(directory), given['step'], given['state']
@@ -65,9 +81,9 @@ def _one(fresh: dict[str, PyTree], plan: Plan, folder: pathlib.Path) -> tuple[Py
         items, digests = restore.items(workdir, parent, step)
     except Damaged as e:
         raise ValueError(f'{e}; branch {plan.id} cannot begin there: restore it, or choose another point') from e
-    state = fresh['state']._replace(
-        step=np.asarray(step, np.int32), params=items['state'].params, stats=items['state'].stats
-    )
+    state = fresh['state']._replace(step=np.asarray(step, np.int32), params=items['state'].params)
+    if how.get('stats', 'keep') == 'keep':
+        state = state._replace(stats=items['state'].stats)
     restore.check_fits(fresh['state'].params, state.params, plan.id, parent.id)
     if how['optimizer'] == 'keep':
         restore.check_fits(fresh['state'].opt_state, items['state'].opt_state, plan.id, parent.id)
@@ -77,11 +93,34 @@ def _one(fresh: dict[str, PyTree], plan: Plan, folder: pathlib.Path) -> tuple[Py
         kept = how['average'] == 'keep' and items['ema'] is not None
         average = items['ema'] if kept else type(average)(state.params, state.stats)
     initial = restore.initial(workdir, parent) if how['initial'] == 'keep' else state.params
+    kept = how.get('measures', 'keep') == 'keep'
+    memory = _memory(fresh, plan, parent, initial if kept else state.params, workdir if kept else None)
     if paths.read_json(folder / 'lineage.json') is None:
-        paths.write_json(
-            folder / 'lineage.json', given | {'checkpoint_sha256': digests, 'changes': _changes(parent, plan)}
-        )
-    return state, average, initial
+        facts = {'checkpoint_sha256': digests, 'changes': _changes(parent, plan), 'past_schedule': _past_schedule(plan)}
+        paths.write_json(folder / 'lineage.json', given | facts)
+    return state, average, initial, memory
+
+
+def _memory(
+    fresh: dict[str, PyTree], plan: Plan, parent: Plan, begin: PyTree, workdir: pathlib.Path | None
+) -> dict[str, PyTree]:
+    """States of the measurements: the parent's of equal settings, from its `workdir`; else new ones at `begin`."""
+    built, named = program.measures(plan), [item for item in fresh if item.startswith('measure_')]
+    begin = jax.tree.map(jnp.asarray, begin)
+    own = {item: jax.tree.map(np.asarray, built[item.removeprefix('measure_')].init(begin)) for item in named}
+    if workdir is None:
+        return own
+    settings = lambda p, item: when.rest(p.recording['measure'].get(item.removeprefix('measure_'), {}))
+    alike = {item: tree for item, tree in own.items() if settings(plan, item) == settings(parent, item)}
+    return own | restore.measures(workdir, parent, plan.start, alike)
+
+
+def _past_schedule(plan: Plan) -> bool:
+    """Whether a branch trains beyond the end of a schedule that it keeps and that is not constant."""
+    given: Any = plan.parent
+    kept = given['state']['schedule'] == 'keep' and plan.total_examples > given['schedule_length']['total_examples']
+    moving = ('schedule', 'momentum_schedule', 'weight_decay_schedule')
+    return kept and any(getattr(plan, s)['name'] != 'constant' for s in moving)
 
 
 def _changes(parent: Plan, plan: Plan) -> dict[str, list[Any]]:

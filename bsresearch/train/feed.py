@@ -79,7 +79,9 @@ class Feed:
         All of one batch size.
         """
         plan, size = self.plans[r], self.capacity(start)
-        batches = order.batches(plan.data_seed, plan.length, start, start + count)
+        batches = order.batches(
+            plan.data_seed, plan.length, start, start + count, plan.origin('data'), plan.origin('random')
+        )
         values = hyper(plan, start, start + count, self.dtype)
         rates = None
         if (half_life := plan.ema['half_life_examples']) is not None:

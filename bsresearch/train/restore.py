@@ -43,7 +43,8 @@ def check(workdir: pathlib.Path, plan: Plan, step: int) -> None:
         raise Diverged(f'run {plan.id} diverged at update {diverged}: there are no weights at update {step}')
     there = sorted(int(p.name) for p in folder.glob('*') if p.name.isdigit())
     if step not in there:
-        at = ', '.join(f'{s} (epoch {plan.length.epoch_at(s):.4g})' for s in sorted({0, *there})) or 'none'
+        there = sorted({0, *there} if plan.parent is None else there)  # of a branch the beginning is its parent's
+        at = ', '.join(f'{s} (epoch {plan.length.epoch_at(s):.4g})' for s in there) or 'none'
         raise ValueError(
             f'run {plan.id} has no checkpoint at update {step} (epoch {plan.length.epoch_at(step):.4g}); there are: '
             f'{at}. Ask for one of these, or train it in another workdir with config.keep naming the point'
@@ -77,6 +78,19 @@ def items(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[dict[str, Any],
     fresh = jax.tree.map(np.asarray, jax.jit(functools.partial(program.initial, task, plan))())
     fresh = fresh._replace(params=mine(found['params']))
     return {'state': fresh, 'ema': program.initial_average(plan, fresh)}, facts['sha256']
+
+
+def measures(workdir: pathlib.Path, plan: Plan, step: int, like: dict[str, Any]) -> dict[str, Any]:
+    """Of the measurement states asked for, those that a run's checkpoint at θ_step holds in that layout."""
+    folder, meta = _store(workdir, plan, step)
+    if not step:
+        return {}
+    wide = lambda tree: jax.tree.map(lambda x: np.zeros((meta['replicas'], *np.shape(x)), np.asarray(x).dtype), tree)
+    with Checkpoints(folder) as store:
+        wanted = {name: wide(tree) for name, tree in like.items()}
+        fitting = {name: tree for name, tree in wanted.items() if store.holds(step, name, tree)}
+        found, _ = store.restore(step, fitting) if fitting else ({}, {})
+    return {name: jax.tree.map(lambda x: x[meta['index']], tree) for name, tree in found.items()}
 
 
 def state(workdir: pathlib.Path, plan: Plan, step: int) -> State:

@@ -91,7 +91,7 @@ class Session:
 
     def start(self) -> tuple[int, bool]:
         """Loads the newest whole checkpoint, or makes the initial weights. Returns (t, whether t's events are done)."""
-        items, origins = branching.begin(self._fresh(), self.plans, self._run_directories)
+        items, origins = branching.begin(self._fresh(), self.plans, self._run_directories, self.report.say)
         self._keep_origins(origins)
         found = self.checkpoints.restore_latest(items, self.report.say)
         self._place(found[0] if found else items)
@@ -134,7 +134,7 @@ class Session:
 
     def load(self, step: int) -> None:
         """The state at a checkpoint (at 0: the initial one), to be looked at and not trained on."""
-        items, origins = branching.begin(self._fresh(), self.plans, self._run_directories)
+        items, origins = branching.begin(self._fresh(), self.plans, self._run_directories, self.report.say)
         self._keep_origins(origins)
         if step != self.plans[0].start:
             items |= self.checkpoints.restore(step, {name: items[name] for name in ('state', 'ema')})[0]

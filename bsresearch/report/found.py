@@ -1,0 +1,119 @@
+"""The runs and probes of a workdir as the report needs them: finished or not, of this version or an older one."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from bsresearch.flat import flatten
+from bsresearch.store import paths, records
+
+
+class Run(NamedTuple):
+    """A run.
+
+    declared, resolved: its config, dotted; declared is {} where none was stored. meta: of how and when it was made.
+    parent: its lineage.json, None if it is no branch. last: the newest value of each recorded column.
+    """
+
+    id: str
+    study: str
+    declared: Mapping[str, Any]
+    resolved: Mapping[str, Any]
+    meta: Mapping[str, Any]
+    parent: Mapping[str, Any] | None
+    last: Mapping[str, Any]
+
+    @property
+    def status(self) -> str:
+        """As in meta.json."""
+        return self.meta.get('status', 'not started')
+
+    def made(self, position: str) -> int:
+        """How many 'step's or 'examples' were made by this run itself: a branch's position counts its parent's too."""
+        start = (self.parent or {}).get(position, 0)
+        return max(int(self.last.get(position) or 0) - int(start), 0)
+
+
+class Probe(NamedTuple):
+    """A probe. stated: its probe.json."""
+
+    id: str
+    study: str
+    stated: Mapping[str, Any]
+    meta: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The file in bsresearch/probes."""
+        return self.stated.get('probe', {}).get('name', 'unnamed')
+
+    @property
+    def status(self) -> str:
+        """As in meta.json."""
+        return self.meta.get('status', 'not started')
+
+
+class Found(NamedTuple):
+    """All of a workdir. estimates: `records.estimates`."""
+
+    runs: tuple[Run, ...]
+    probes: tuple[Probe, ...]
+    estimates: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def studies(self) -> list[str]:
+        """Sorted."""
+        return sorted({x.study for x in (*self.runs, *self.probes)})
+
+    def of(self, study: str) -> list[Run]:
+        """The runs of a study."""
+        return [run for run in self.runs if run.study == study]
+
+    def without_runs_of(self, studies: set[str]) -> 'Found':
+        """The other studies' runs, and all probes."""
+        return self._replace(runs=tuple(run for run in self.runs if run.study not in studies))
+
+    def columns(self, study: str) -> set[str]:
+        """What at least one run of a study recorded."""
+        return {name for run in self.of(study) for name, value in run.last.items() if value is not None}
+
+    def values(self, study: str, field: str) -> set[str]:
+        """The distinct values of a resolved field, as `repr` has them: lists cannot stand in a set."""
+        return {repr(run.resolved.get(field)) for run in self.of(study)}
+
+
+def load(workdir: pathlib.Path) -> Found:
+    """Everything, sorted by study and id.
+
+    Raises:
+      FileNotFoundError: neither runs nor probes. ValueError: a damaged file.
+    """
+    runs = [_run(file.parent) for file in sorted(workdir.glob('*/*/config.json'))]
+    probes = [
+        Probe(file.parent.name, file.parent.parent.name, paths.read_json(file), _meta(file.parent))
+        for file in sorted(workdir.glob('*/*/probe.json'))
+    ]
+    if not runs and not probes:
+        raise FileNotFoundError(
+            f'--workdir={workdir} holds no runs and no probes; name what main.py was given as --workdir'
+        )
+    return Found(tuple(runs), tuple(probes), tuple(records.estimates(workdir)))
+
+
+def _meta(directory: pathlib.Path) -> dict[str, Any]:
+    return paths.read_json(directory / 'meta.json') or {}
+
+
+def _run(directory: pathlib.Path) -> Run:
+    config = paths.read_json(directory / 'config.json')
+    if 'resolved' not in config:
+        raise ValueError(f'{directory}/config.json has no resolved config; restore it or use another workdir')
+    return Run(
+        directory.name,
+        directory.parent.name,
+        flatten(config.get('declared', {})),
+        flatten(config['resolved']),
+        _meta(directory),
+        paths.read_json(directory / 'lineage.json'),
+        records.last_row(directory),
+    )

@@ -1,0 +1,407 @@
+"""The report: what it says of records made by hand, in both formats, complete, escaped, and equal for equal records."""
+
+import html
+import pathlib
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_records import write_run
+
+from bsresearch.analysis import claims
+from bsresearch.report import blocks, content, figures, found, made, markdown
+from bsresearch.report import html as writer
+from bsresearch.report.figures import Drawn
+from bsresearch.store import paths
+from scripts import report
+
+ROOT = pathlib.Path(__file__).parents[1]
+VALUES = {'test_accuracy': [0.1, 0.7, 0.8], 'test_loss': [2.0, 0.9, 0.5]}
+SECONDS = {'updates': 6.0, 'evaluate': 1.0, 'measure': 1.0, 'checkpoint': 0.5, 'compile': 1.0, 'calibrate': 0.25,
+           'overhead': 0.25, 'wall': 10.0}  # fmt: skip
+NASTY = '<b>&"\' | `x` *y* _z_'
+
+
+class Page(HTMLParser):
+    """What a browser would see: text, tags with attributes, and whether every tag is closed."""
+
+    EMPTY = ('meta', 'img')
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, tag
+
+    def handle_data(self, data: str) -> None:
+        if 'style' not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return ' '.join(' '.join(self.words).split())
+
+
+def note(directory: pathlib.Path, **facts: Any) -> None:
+    """Adds facts to a run's meta.json."""
+    file = directory / 'meta.json'
+    paths.write_json(file, paths.read_json(file) | facts)
+
+
+def write_probe(workdir: pathlib.Path, run: str, **facts: Any) -> None:
+    """A finished probe whose arrays are not there."""
+    directory = workdir / 'train' / 'aaaabbbbcccc'
+    point = {'run': run, 'study': 'train', 'step': 16, 'epoch': 4.0, 'examples': 256}
+    paths.write_json(directory / 'probe.json', {'probe': {'name': 'other'}, 'points': [point], 'learning_rate': 0.1})
+    paths.write_json(directory / 'meta.json', {'status': 'done', 'seconds': 2.0} | facts)
+
+
+@pytest.fixture
+def grid(tmp_path: pathlib.Path) -> pathlib.Path:
+    """B = 16 with two seeds, B = 32 with one that diverged; one group of two runs, one of one; a probe."""
+    workdir = tmp_path / 'grid'
+    for seed in (0, 1):
+        values = {k: [v + 0.01 * seed for v in vs] for k, vs in VALUES.items()}
+        directory = write_run(workdir, seed=seed, values=values)
+        note(directory, group='one', seconds=SECONDS, device='cpu', versions={'jax': '0.10.2'}, commit='abc123',
+             started=1.7e9, ended=1.7e9 + 60)  # fmt: skip
+    gone = write_run(workdir, batch_size=32, status='diverged', diverged_step=3, values={'test_accuracy': [0.1]})
+    note(gone, group='two', seconds=dict.fromkeys(SECONDS, 0.0) | {'wall': 2.0, 'updates': 2.0}, device='gpu')
+    write_probe(workdir, 'b16-lr0.1-s0')
+    return workdir
+
+
+def both(workdir: pathlib.Path, out: pathlib.Path, **options: Any) -> tuple[str, str]:
+    """The texts of report.html and report.md."""
+    page, text = report.write(workdir, out, **options)
+    return page.read_text(), text.read_text()
+
+
+# --- what it says
+
+
+def test_summary_counts_by_hand(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """2 epochs of 64 examples at B = 16 are 8 updates, of two runs; the diverged one ends at update 3 of B = 32."""
+    page, text = both(grid, tmp_path / 'out', drawing=False)
+    said = Page(page).text
+    for part in ('3 runs of study train (1 diverged, 2 done), mlp on digits: B 16, 32; learning rate 0.1; seed 0, 1.',
+                 'Diverged: b32-lr0.1-s0 at update 3 (batch size 32, seed 0).',
+                 'They made 19 updates over 352 examples.', 'Probes of trained runs: 1 other.',
+                 'Made 2023-11-14 22:13 to 22:14 UTC.'):  # fmt: skip
+        assert part in said
+        assert markdown.escape(part) in text
+
+
+def test_arms_are_means_over_finished_seeds(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """t_{0.975, 1} = tan(0.475 π); two values differ by 0.01, so half of the interval is t · 0.01/2."""
+    text = both(grid, tmp_path / 'out', drawing=False)[1]
+    half = np.tan(0.475 * np.pi) * 0.005
+    assert f'| 16 | 0.1 | 2 of 2 | 0.805 ± {half:.2g} |' in text
+    assert '| 32 | 0.1 | 0 of 1; 1 diverged | – |' in text
+
+
+def test_time_counts_each_group_once(grid: pathlib.Path) -> None:
+    """Groups of 10 s and 2 s and a probe of 2 s; useful: 8 + 2 + 2 of 14."""
+    records = found.load(grid)
+    total = made.spent(records)
+    assert {k: total[k] for k in ('wall', 'updates', 'compile', 'probes')} == {
+        'wall': 12.0, 'updates': 8.0, 'compile': 1.0, 'probes': 2.0,
+    }  # fmt: skip
+    shares, said = made.times(records)
+    assert isinstance(shares, blocks.Shares)
+    assert isinstance(said, blocks.Text)
+    assert dict((name, share) for name, _, share in shares.rows)['updates'] == pytest.approx(8 / 14)
+    assert f'{14 / 12:.3g} times as long' in said.text
+    assert '60 s passed, 5 times' in said.text
+
+
+def test_hardware_is_counted_where_it_differs(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    text = both(grid, tmp_path / 'out', drawing=False)[1]
+    assert '| device | cpu (2), gpu (1), not noted (1) |' in text
+    assert '| jax | 0.10.2 (2), not noted (2) |' in text
+
+
+def test_config_tells_what_is_not_default(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Defaults stand in schema.py: learning_rate 0.1 is one, 0.2 and a momentum are not; widths are the model's own."""
+    first = {'learning_rate': 0.1, 'momentum': None, 'model': {'widths': [64]}}
+    second = {'learning_rate': 0.2, 'momentum': 0.9, 'record': {'log_spaced': 1000}}
+    for run, declared in (('b16-lr0.1-s0', first), ('b16-lr0.1-s1', second)):
+        file = grid / 'train' / run / 'config.json'
+        paths.write_json(file, paths.read_json(file) | {'declared': declared})
+    text = both(grid, tmp_path / 'out', drawing=False)[1]
+    config = text[text.index('## Config') : text.index('## Hardware')]
+    rows = [line for line in config.splitlines() if line.startswith('| ') and '---' not in line][1:]
+    assert rows == [
+        '| learning\\_rate | 0.1; 0.2 | 0.1 |',
+        '| model.widths | 64; not given | its part’s own |',
+        '| momentum | 0.9; not given | not given |',
+    ]
+
+
+def test_branches_count_their_own_updates(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """A branch from update 4 that reached update 8 made 4 updates of 16."""
+    branch = write_run(grid, learning_rate=0.2, values=VALUES, parent={'epoch': 1.0})
+    facts = {'run': 'b16-lr0.1-s0', 'study': 'train', 'step': 4, 'examples': 64, 'epoch': 1.0, 'state': {},
+             'changes': {'learning_rate': [0.1, 0.2]}}  # fmt: skip
+    paths.write_json(branch / 'lineage.json', facts)
+    run = next(r for r in found.load(grid).runs if r.parent)
+    assert (run.made('step'), run.made('examples')) == (4, 64)
+    page, text = both(grid, tmp_path / 'out', drawing=False)
+    line = '\n  b16-lr0.2-s0  done  of b16-lr0.1-s0 at epoch 1: learning_rate 0.1 → 0.2'
+    assert line in text
+    assert line in html.unescape(page)
+    assert 'b16-lr0.1-s0 at epoch 1' in text
+
+
+# --- claims
+
+
+@pytest.fixture
+def tested(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> pathlib.Path:
+    """A file of claims of study train, found by its name alone."""
+    folder = tmp_path / 'claims'
+    folder.mkdir()
+    monkeypatch.setattr(claims, '__path__', [*claims.__path__, str(folder)])
+    monkeypatch.delitem(sys.modules, 'bsresearch.analysis.claims.train', raising=False)
+    file = folder / 'train.py'
+    file.write_text(
+        'from bsresearch.analysis.claims import Claim\n\n'
+        'def claims(workdir):\n'
+        f"    return [Claim('A1', 'Doe 1999', {NASTY!r}, '0.3 (0.1 to 0.5, n = 3)', 'holds'),\n"
+        "            Claim('A2', 'Doe 1999', 'Larger is slower.', '2 s', 'does not hold', 'where ' + workdir.name),\n"
+        "            Claim('B', 'Roe 2001', 'Nothing is known.', 'none', 'not measured')]\n"
+    )
+    return file
+
+
+def test_claims_are_found_by_the_study(tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    page, text = both(grid, tmp_path / 'out', drawing=False)
+    sys.modules.pop('bsresearch.analysis.claims.train')
+    said = Page(page)
+    assert said.text.index('A2 Larger is slower.') < said.text.index('3 runs; metrics are the last recorded')
+    # The verdict is a word and a mark, not a colour alone.
+    for shown in ('✓ holds', '✗ does not hold', '– not measured'):
+        assert shown in said.text
+        assert f'| {shown} |' in text
+    assert '✓ holds: 1 ✗ does not hold: 1 – not measured: 1' in said.text
+    assert '**✓ holds: 1** · **✗ does not hold: 1** · **– not measured: 1**' in text
+    for part in ('0.3 (0.1 to 0.5, n = 3)', 'where grid', 'Roe 2001'):
+        assert part in said.text
+        assert part in text
+    assert NASTY in said.text
+    assert NASTY not in page
+
+
+def test_claims_that_refuse_are_named(tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    tested.write_text("def claims(workdir):\n    raise ValueError('no runs of B = 1; add them')\n")
+    page, text = both(grid, tmp_path / 'out', drawing=False)
+    sys.modules.pop('bsresearch.analysis.claims.train')
+    reason = 'The claims of study train were not tested: no runs of B = 1; add them'
+    assert reason in Page(page).text
+    assert reason in text
+
+
+# --- figures
+
+
+def test_figures_that_apply_are_drawn_and_shown(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Those drawn now, inside the HTML as they are on disk, linked from the Markdown with their numbers; no others."""
+    out = tmp_path / 'out'
+    (out / 'figures').mkdir(parents=True)
+    (out / 'figures' / 'stray.png').write_bytes(b'not drawn now')
+    page, text = both(grid, out)
+    images = [a for tag, a in Page(page).tags if tag == 'img']
+    assert len(images) == 1
+    assert str(images[0]['src']).startswith('data:image/png;base64,')
+    assert 'Accuracy and loss in training' in str(images[0]['alt'])
+    links = re.findall(r'\]\(([^)]+)\)', text)
+    assert links == ['figures/batch_size.png', 'figures/batch_size.csv']
+    assert all((out / link).is_file() for link in links)
+    assert 'figures/batch_size.csv' in Page(page).text
+    assert 'stray' not in page + text
+
+
+@pytest.mark.parametrize(
+    ('study', 'columns', 'fields', 'probes', 'expected'),
+    [
+        ('train', {'test_loss': 1.0}, [{}], [], ['fig_batch_size']),
+        ('train', {'test_loss': 1.0, 'distance': 1.0}, [{}], [], ['fig_batch_size', 'fig_distance']),
+        ('train', {'test_loss': 1.0}, [{'schedule.name': 'step'}, {'schedule.name': 'cosine'}], [], ['fig_policies']),
+        ('train', {'noise_gradient_square': 1.0}, [{}], [], ['fig_noise_scale']),
+        ('train', {'sharpness': 1.0}, [{}], ['gradient_norm'], ['fig_sharpness', 'fig_gradient_norm']),
+        ('train', {'sharpness': None}, [{}], [], []),
+        ('lr_range', {}, [{}], [], ['fig_lr_range']),
+        ('gradient_norm', {'distance': 1.0}, [{}], ['gradient_norm'], ['fig_gradient_norm']),
+        ('interpolation', {}, [], ['interpolation'], ['fig_interpolation']),
+        ('train', {'test_loss': 1.0}, [{'model.name': 'quadratic'}], [], ['fig_batch_size', 'fig_noisy_quadratic']),
+    ],
+)
+def test_which_figures_apply(
+    study: str, columns: dict[str, Any], fields: list[dict[str, Any]], probes: list[str], expected: list[str]
+) -> None:
+    runs = tuple(found.Run(f'r{i}', study, {}, {'batch_size': 8} | f, {}, None, columns) for i, f in enumerate(fields))
+    made_of = tuple(found.Probe(n, study, {'probe': {'name': n}}, {'status': 'done'}) for n in probes)
+    assert [s.name for s in report.applicable(found.Found(runs, made_of))] == expected
+
+
+def test_a_study_has_its_figures_from_the_script_of_its_name(
+    grid: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no others; one that refuses is named."""
+    folder = tmp_path / 'scripts'
+    folder.mkdir()
+    import scripts
+
+    monkeypatch.setattr(scripts, '__path__', [*scripts.__path__, str(folder)])
+    script = '"""Lines of a study."""\n\ndef draw(workdir, out):\n    raise ValueError("too\\n few")\n'
+    (folder / 'fig_train.py').write_text(script)
+    page, text = both(grid, tmp_path / 'out')
+    sys.modules.pop('scripts.fig_train')
+    assert 'fig_train drew nothing: too few' in Page(page).text
+    assert markdown.escape('fig_train drew nothing: too few') in text
+    assert 'batch_size.png' not in text
+
+
+def test_captions_come_from_the_docstring() -> None:
+    doc = (ROOT / 'scripts' / 'fig_gradient_norm.py').read_text().split('"""')[1]
+    assert figures.first_line(doc).startswith('Gradient norm against batch size')
+    assert figures.caption(doc, 'fig_gradient_norm_0.01').startswith('Mean ± standard deviation over trials')
+    # Its second line is part of it.
+    assert figures.caption(doc, 'fig_gradient_norm').endswith('a colour per checkpoint')
+    assert figures.caption(doc, 'fig_gradient_norm_ridges_0.01').startswith('Per batch size: histograms')
+    assert figures.caption(doc, 'other') == ''
+
+
+def test_numbers_a_script_reports_are_kept(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    drawn = [
+        Drawn('fig_x', 'What it shows.', (), 'slope 0.25\n  and <more>'),
+        Drawn('fig_y', 'Y', refused='no <b> runs'),
+    ]
+    made_of = content.collect(grid, found.load(grid), tmp_path, '', drawn)
+    page, text = writer.render(made_of), markdown.render(made_of)
+    assert 'slope 0.25\n  and <more>' in text
+    assert 'slope 0.25\n  and &lt;more&gt;' in page
+    assert 'fig_y drew nothing: no <b> runs' in Page(page).text
+
+
+# --- the files
+
+
+def test_self_contained_and_whole(tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Every tag closed, no address outside the file, an alternative text for each image, an anchor for each link."""
+    page, _ = both(grid, tmp_path / 'out')
+    sys.modules.pop('bsresearch.analysis.claims.train')
+    seen = Page(page)
+    anchors = {a['id'] for _, a in seen.tags if 'id' in a}
+    for tag, attributes in seen.tags:
+        assert tag not in ('script', 'link', 'iframe', 'object')
+        for name in ('src', 'href', 'data', 'srcset'):
+            target = attributes.get(name)
+            assert target is None or target.startswith('data:image/png;base64,') or target.removeprefix('#') in anchors
+        assert tag != 'img' or attributes['alt']
+    assert not re.search(r'https?://|file:|@import|url\(', page)
+
+
+def test_escapes_everything(tmp_path: pathlib.Path) -> None:
+    """A title, a study, fields and a hand-made error with HTML and Markdown in them show as they were written."""
+    workdir = tmp_path / 'w'
+    directory = write_run(workdir, values=VALUES, status='failed', optimizer={'name': NASTY})
+    note(directory, error=NASTY, device=NASTY)
+    page, text = both(workdir, tmp_path / 'out', title=NASTY, drawing=False)
+    seen = Page(page)
+    assert seen.text.count(NASTY) >= 4
+    assert not any(tag == 'b' for tag, _ in seen.tags)
+    assert '# &lt;b&gt;&amp;"\' \\| \\`x\\` \\*y\\* \\_z\\_\n' in text
+    assert '<b>' not in text
+    rows = [line for line in text.splitlines() if line.startswith('| ') and '&lt;b&gt;' in line]
+    assert len({len(re.findall(r'(?<!\\)\|', row)) for row in rows}) == 1  # fact, value: no cell was split
+    assert rows
+
+
+def test_both_formats_name_every_run_and_probe(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    page, text = both(grid, tmp_path / 'out', drawing=False)
+    records = found.load(grid)
+    for thing in (*records.runs, *records.probes):
+        assert thing.id in Page(page).text
+        assert markdown.escape(thing.id) in text
+
+
+def test_equal_records_give_equal_bytes(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Also into another directory, and over a report that is there."""
+    first = both(grid, tmp_path / 'a')
+    assert both(grid, tmp_path / 'b') == first == both(grid, tmp_path / 'a')
+    assert not list((tmp_path / 'a').glob('*.tmp'))
+
+
+# --- what may be missing
+
+
+def test_an_empty_directory_is_an_error_with_the_cure(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(FileNotFoundError, match=rf'{tmp_path} holds no runs and no probes; name what main.py'):
+        report.write(tmp_path, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_only_probes(tmp_path: pathlib.Path) -> None:
+    write_probe(tmp_path, 'b16-lr0.1-s0')
+    page, text = both(tmp_path, tmp_path / 'out')
+    for part in ('No runs, only what was probed.', 'aaaabbbbcccc', 'No figure script applies'):
+        assert part in Page(page).text
+        assert part in text
+
+
+def test_nothing_is_finished(tmp_path: pathlib.Path) -> None:
+    """Runs that have not begun: a config and no more."""
+    for seed in range(2):
+        (write_run(tmp_path, seed=seed) / 'meta.json').unlink()
+    page, _ = both(tmp_path, tmp_path / 'out')
+    for part in ('2 runs of study train (2 not started)', 'No run is finished.', 'No times were noted.'):
+        assert part in Page(page).text
+
+
+def test_records_of_an_older_version(tmp_path: pathlib.Path) -> None:
+    """No declared config, no group, no versions, no times, no epoch size: what is known is told, the rest named."""
+    directory = write_run(tmp_path, values=VALUES)
+    config = paths.read_json(directory / 'config.json')
+    del config['declared'], config['resolved']['epoch_size']
+    paths.write_json(directory / 'config.json', config)
+    page, _ = both(tmp_path, tmp_path / 'out', drawing=False)
+    assert 'no run stored the config it was declared with' in Page(page).text
+
+
+def test_many_runs_fold(tmp_path: pathlib.Path) -> None:
+    for seed in range(40):
+        write_run(tmp_path, seed=seed, values={'test_loss': [1.0, 0.5]})
+    page, text = both(tmp_path, tmp_path / 'out', drawing=False)
+    assert '<summary>train: 40 runs;' in page
+    # Without the blank line GitHub shows a folded table as text.
+    assert re.search(r'<summary>train: 40 runs;[^\n]*</summary>\n\n\| run \|', text)
+
+
+def test_the_command(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Prints the files; without a workdir one line and exit code 2; no JAX."""
+    words = [sys.executable, '-W', 'error', '-m', 'scripts.report']
+    run = lambda *flags: subprocess.run([*words, *flags], capture_output=True, text=True, cwd=ROOT, check=False)
+    done = run(f'--workdir={grid}', f'--out={tmp_path / "out"}', '--title=T', '--draw=false')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout.split() == [str(tmp_path / 'out' / f'report.{s}') for s in ('html', 'md')]
+    refused = run(f'--workdir={tmp_path / "none"}')
+    assert refused.returncode == 2
+    assert 'no such directory' in refused.stderr
+    code = 'import scripts.report, sys; assert not {"jax", "flax", "optax"} & set(sys.modules)'
+    assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=False).returncode == 0
