@@ -52,7 +52,7 @@ def test_roles_follow_from_the_configs(loaded: shen.Study):
         (('no change', 'control'), ('B = 4', 'smaller batch'), ('lr 0.1', 'higher rate'))
     ]  # fmt: skip
     assert loaded.missing == []
-    assert loaded.facts[1:] == ['8 epochs', 'mean and 95 % interval over n = 3 seeds']
+    assert loaded.facts[1:] == ['8 epochs, branches 8 more', 'mean and 95 % interval over n = 3 seeds']
 
 
 def test_values_are_of_runs_that_ended(loaded: shen.Study):
@@ -115,7 +115,7 @@ def test_planted_claims_hold(whole: pathlib.Path):
 
 
 def replanted(study: shen.Study, role: str, **ends: float) -> shen.Study:
-    """With other final values of the arms and branches of a role: of the middle seed, the others keep their distance."""
+    """With other final values where a role is: those of the middle seed; the others keep their distance to it."""
 
     def change(arm: shen.Arm) -> shen.Arm:
         if arm.role != role:
