@@ -32,7 +32,7 @@ def define_flags() -> None:
     flags.DEFINE_string('out', None, 'directory of the figures; default: <workdir>/figures')
 
 
-def draw(workdir: pathlib.Path, tolerance: float, out: pathlib.Path) -> tuple[list[pathlib.Path], str]:
+def draw(workdir: pathlib.Path, out: pathlib.Path, tolerance: float = TOLERANCE) -> tuple[list[pathlib.Path], str]:
     """Draws both figures; returns their paths and a report.
 
     Raises:
@@ -169,7 +169,7 @@ def _panel(ax: plotting.Axes, rows: pd.DataFrame, tolerance: float, limits: tupl
 def main() -> None:
     """Flags to values."""
     workdir, out = command.workdir(), flags.FLAGS.out
-    files, report = draw(workdir, flags.FLAGS.tolerance, pathlib.Path(out) if out else workdir / 'figures')
+    files, report = draw(workdir, pathlib.Path(out) if out else workdir / 'figures', flags.FLAGS.tolerance)
     print(report)
     for file in files:
         print(file)

@@ -200,7 +200,7 @@ def test_a_missing_noise_scale_is_said(tmp_path: pathlib.Path):
     found = find(tmp_path)
     assert found.points['noise_scale'].isna().all()
     assert 'B_simple was not measured near 1 of 1 points of a run' in critical_batch_size.text(found)
-    assert len(fig_critical_batch_size.draw(tmp_path, 0.01, tmp_path / 'out')[0]) == 6
+    assert len(fig_critical_batch_size.draw(tmp_path, tmp_path / 'out')[0]) == 6
 
 
 def test_of_an_unfinished_point_nothing_is_concluded(tmp_path: pathlib.Path):
@@ -256,7 +256,7 @@ def test_nothing_to_read_is_refused(tmp_path: pathlib.Path):
 
 def test_the_figures_are_drawn_with_their_numbers(made: pathlib.Path):
     """The CSV files are the tables; the pictures are no empty pages; the band and all branches are in the losses."""
-    files, told = fig_critical_batch_size.draw(made, 0.01, made / 'figures')
+    files, told = fig_critical_batch_size.draw(made, made / 'figures')
     assert [f.name for f in files if f.suffix == '.csv'] == [
         'fig_critical_batch_size.csv', 'fig_critical_batch_size_losses.csv',
     ]  # fmt: skip
