@@ -28,6 +28,7 @@ quickstart: $(VENV)/.ready
 
 # Shen's article on Fashion-MNIST: all runs, figures and the report. Stop it when you like; the same command goes on.
 shen: $(VENV)/.ready
+	@[ "$(SEEDS)" -ge 1 ] 2>/dev/null || { echo "SEEDS=$(SEEDS): a whole number of at least 1 is needed"; exit 2; }
 	$(BIN)/python -m scripts.prepare_data --name=fashion_mnist
 	$(BIN)/python main.py --config=configs/shen.py --workdir=$(SHEN) --estimate \
 		--config.sweep.seed=$(shell seq -s, 0 $$(($(SEEDS)-1))), --config.probe.trials=$(TRIALS)

@@ -29,6 +29,8 @@ def parse_flags(argv: list[str]) -> list[str]:
     """For `app.run(flags_parser=…)`: absl's and ml_collections' errors as one line, exit code 2."""
     logging.set_verbosity(logging.WARNING)
     given = [arg.lstrip('-').split('=', 1)[0] for arg in argv]
+    if 'branch_from' in given and 'config' in given:
+        sys.exit(usage("--branch_from: a branch has its parent's config; leave --config out, give --config.<field>=…"))
     if 'branch_from' in given and 'config' not in given:
         # A branch's config is its parent's; the defaults stand in, so that --config.<field>=… can be given.
         # ml_collections looks for them in sys.argv itself.
@@ -89,6 +91,13 @@ def _branch(where: str, workdir: str | None, overrides: dict[str, Any]) -> Plan:
     axes = [name for name in overrides if name.startswith('sweep.')]
     if axes:
         raise ValueError(f'--branch_from makes one run; config.{axes[0]} is an axis: use config.study=reload')
+    taken = [f'branch.{part}' for part in resolve_branch.PARTS]
+    strange = [name for name in overrides if name.startswith('branch.') and name not in taken]
+    if strange:
+        raise ValueError(
+            f'--branch_from makes one branch; config.{strange[0]} is for config.study=reload. What it takes is what '
+            f'becomes of the state: {", ".join(taken)}'
+        )
     directory, parent, step = resolve_branch.point(where)
     inside = workdir is not None and directory.resolve().parent.parent == pathlib.Path(workdir).resolve()
     named = f'{parent.study}/{parent.id}' if inside else str(directory.resolve())
@@ -131,9 +140,10 @@ def run(
             paths.check_schema(pathlib.Path(workdir))
         if any(p.dtype == 'float64' for p in plans):
             jax.config.update('jax_enable_x64', True)
-        estimate.check_memory(sweep.groups(plans))
+        runs, probes = _stages(study, plans)
+        estimate.check_memory(sweep.groups(runs))
         if dry_run:
-            estimate.show(console, plans, sweep.groups(plans))
+            estimate.show(console, runs, sweep.groups(runs), probes)
         if schedule_csv is not None:
             console.say(f'{schedule_csv_file.write(pathlib.Path(schedule_csv), plans):,} updates → {schedule_csv}')
     except (ValueError, OSError) as e:
@@ -153,6 +163,13 @@ def run(
     return code
 
 
+def _stages(study: Any, plans: list[Plan]) -> tuple[list[Plan], int]:
+    """All runs that a study will make, and how many probes."""
+    made = [x for stage in study.stages(plans) for x in stage]
+    runs = [x for x in made if isinstance(x, Plan)]
+    return runs, len(made) - len(runs)
+
+
 def _estimated(console: Console, workdir: pathlib.Path | None, study: Any, plans: list[Plan]) -> float:
     """Says how long the launch will take; seconds."""
     console.say('measuring how fast this machine is …')
@@ -163,7 +180,8 @@ def _estimated(console: Console, workdir: pathlib.Path | None, study: Any, plans
 
 
 def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Plan]) -> int:
-    console.header(plans, sweep.groups(plans), workdir)
+    runs, probes = _stages(study, plans)
+    console.header(runs, sweep.groups(runs), workdir, probes)
     made = list(plans)
     try:
         for stage in study.stages(plans):

@@ -46,12 +46,13 @@ class Console:
         """One line."""
         self.rich.print(text, markup=False, soft_wrap=True)
 
-    def header(self, plans: Sequence[Plan], groups: Sequence[Sequence[Plan]], workdir: Any) -> None:
+    def header(self, plans: Sequence[Plan], groups: Sequence[Sequence[Plan]], workdir: Any, probes: int = 0) -> None:
         """What will run."""
         device = jax.devices()[0]
         updates = sum(p.length.total_steps - p.start for p in plans)
+        and_probes = f'{probes} probes, ' if probes else ''
         self.say(
-            f'{len(plans)} runs in {len(groups)} replica groups, {updates:,} updates, '
+            f'{len(plans)} runs in {len(groups)} replica groups, {and_probes}{updates:,} updates, '
             f'{sum(p.total_examples - p.length.examples_at(p.start) for p in plans):,} examples, '
             f'on {len(jax.devices())} × {device.device_kind} ({device.platform}) → {workdir}'
         )
@@ -81,7 +82,7 @@ class Console:
         left = (plan.length.total_steps - step) / rate if rate else 0.0
         shown = {k: last[k] for k in ('test_accuracy', 'test_loss', 'train_loss') if last.get(k) is not None}
         text = (
-            f'{step:,}/{plan.length.total_steps:,}  {updates_per_second:,.0f} updates/s  '
+            f'{step - plan.start:,}/{plan.length.total_steps - plan.start:,}  {updates_per_second:,.0f} updates/s  '
             f'{updates_per_second * plan.batch_size:,.0f} examples/s  ETA {clock(left) if rate else "…"}  '
             + '  '.join(f'{k} {v:.4f}' for k, v in shown.items())
         )

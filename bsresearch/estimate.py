@@ -76,7 +76,7 @@ def check_memory(groups: Sequence[Sequence[Plan]]) -> None:
             )
 
 
-def show(console: Console, plans: Sequence[Plan], groups: Sequence[Sequence[Plan]]) -> None:
+def show(console: Console, plans: Sequence[Plan], groups: Sequence[Sequence[Plan]], probes: int = 0) -> None:
     """Prints the table of runs and what they will take; writes nothing."""
     facts: dict[str, dict[str, Any]] = {}
     disk = 0
@@ -85,13 +85,15 @@ def show(console: Console, plans: Sequence[Plan], groups: Sequence[Sequence[Plan
         disk += on_disk
         for plan in group:
             facts[plan.id] = {
-                'updates': plan.length.total_steps,
-                'examples': plan.total_examples,
+                'updates': plan.length.total_steps - plan.start,
+                'examples': plan.total_examples - plan.length.examples_at(plan.start),
                 'group': number,
                 'group memory, MiB': round(memory / 2**20),
             }
     console.plans(plans, [facts[p.id] for p in plans], 'dry run: nothing is written')
-    updates = sum(p.length.total_steps for p in plans)
+    updates = sum(p.length.total_steps - p.start for p in plans)
+    and_probes = f'{probes} probes, ' if probes else ''
     console.say(
-        f'{len(plans)} runs in {len(groups)} groups, {updates:,} updates, about {disk / 2**20:,.0f} MiB on disk'
+        f'{len(plans)} runs in {len(groups)} groups, {and_probes}{updates:,} updates, '
+        f'about {disk / 2**20:,.0f} MiB on disk'
     )

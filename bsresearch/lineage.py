@@ -14,7 +14,7 @@ def text(workdir: pathlib.Path) -> str:
     """
     found: dict[str, Any] = {}
     for directory in records.run_dirs(workdir):
-        facts = paths.read_json(directory / 'lineage.json')
+        facts = records.lineage(directory)
         found[directory.name] = (facts, (paths.read_json(directory / 'meta.json') or {}).get('status', 'not started'))
     below: dict[str | None, list[str]] = {}
     for run, (facts, _) in found.items():
@@ -36,10 +36,14 @@ def text(workdir: pathlib.Path) -> str:
 
 def what(facts: dict[str, Any]) -> str:
     """Where a branch begins, what it changed, what became of the state; `facts`: its lineage.json."""
-    skipped = ('total_examples',)
-    changes = [f'{k} {_cell(a)} → {_cell(b)}' for k, (a, b) in facts['changes'].items() if k not in skipped]
+    if 'changes' not in facts:
+        return f'at epoch {facts["epoch"]:g}: not begun yet'
+    changed = [f'{k} {_cell(a)} → {_cell(b)}' for k, (a, b) in facts['changes'].items()]
+    # A control trains on: its length is told, and makes it no other thing.
+    changes = [text for text in changed if not text.startswith('total_examples ')]
+    longer = [text for text in changed if text.startswith('total_examples ')]
     other = [f'{part} {policy}' for part, policy in facts['state'].items() if policy != 'keep']
-    said = ', '.join(changes) or 'changes nothing (control)'
+    said = ', '.join([*(changes or ['changes nothing (control)']), *longer])
     said = f'at epoch {facts["epoch"]:g}: {said}' + (f'; {", ".join(other)}' if other else '')
     return said + ('; past the schedule it keeps, the last value holds' if facts.get('past_schedule') else '')
 

@@ -41,7 +41,8 @@ def plan_of(directory: pathlib.Path) -> Plan:
     meta = paths.read_json(directory / 'meta.json')
     if meta is None or 'group' not in meta:
         near = sorted(p.parent.name for p in directory.parent.glob('*/config.json'))
-        raise ValueError(f'no run in {directory}; {lookup.nearest(directory.name, near) if near else "nor beside it"}')
+        beside = lookup.nearest(directory.name, near) if near else 'nor beside it: give <workdir>/<study>/<run id>'
+        raise ValueError(f'no run in {directory}; {beside}')
     paths.check_schema(directory.parent.parent)
     stored = paths.read_json(
         paths.group_dir(directory.parent.parent, directory.parent.name, meta['group']) / 'group.json'
@@ -59,15 +60,16 @@ def point(where: str) -> tuple[pathlib.Path, Plan, int]:
     """
     text, _, at = where.rpartition('@')
     unit, _, number = at.partition(':')
-    if not text or unit not in UNITS or not number.replace('.', '', 1).isdigit():
+    digits = number.replace('.', '', 1) if unit == 'epoch' else number
+    if not text or unit not in UNITS or not digits.isdigit():
         raise ValueError(f'--branch_from={where}: write <directory of a run>@epoch:2, @step:100 or @examples:5000')
     directory = pathlib.Path(text)
     parent = plan_of(directory)
     length = parent.length
     if unit == 'step':
-        step = int(float(number))
+        step = int(number)
     else:
-        examples = length.examples_of(epochs=float(number)) if unit == 'epoch' else int(float(number))
+        examples = length.examples_of(epochs=float(number)) if unit == 'epoch' else int(number)
         if examples > length.total_examples:
             raise ValueError(
                 f'--branch_from={where}: run {parent.id} ends at epoch {length.epoch_at(length.total_steps):g}'

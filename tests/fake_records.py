@@ -45,16 +45,19 @@ def write_run(
     row_of_divergence: bool = True,
     seconds_per_update: float = 0.5,
     base_learning_rate: float | None = None,
+    name: str | None = None,
+    first_epoch: int = 0,
     **fields: Any,
 ) -> pathlib.Path:
     """Writes one run, as training does: its directory.
 
     Args:
-      values: metric → its value at each whole epoch from 0 on. fields: replace fields of the resolved config.
+      values: metric → its value at each whole epoch from `first_epoch` on. fields: replace fields of the resolved
+        config. name: the run's, where batch size, learning rate and seed do not tell it.
       base_learning_rate: the declared one, where a rule scaled it.
     """
     config = resolved(batch_size, learning_rate, seed) | fields
-    run = f'b{batch_size}-lr{learning_rate:g}-s{seed}'
+    run = name or f'b{batch_size}-lr{learning_rate:g}-s{seed}'
     directory = paths.run_dir(workdir, config['study'], run)
     declared = {'learning_rate': learning_rate if base_learning_rate is None else base_learning_rate}
     paths.write_json(directory / 'config.json', {'resolved': config, 'declared': declared})
@@ -69,7 +72,7 @@ def write_run(
 
     count = max((len(v) for v in (values or {}).values()), default=0)
     for epoch in range(count):
-        step = length.step_at(epoch * length.epoch_examples)
+        step = length.step_at((first_epoch + epoch) * length.epoch_examples)
         row(step, {metric: v[epoch] for metric, v in (values or {}).items() if epoch < len(v)})
         row(step, {'batch_loss': 1.0})  # an update's scalars stand on a line of their own
     if diverged_step is not None and row_of_divergence:

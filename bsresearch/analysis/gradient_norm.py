@@ -95,6 +95,14 @@ def load(workdir: str | pathlib.Path) -> list[Found]:
     return sorted(found, key=lambda f: (f.run, f.learning_rate, f.step))
 
 
+def arms(workdir: str | pathlib.Path) -> dict[str, tuple[int, int]]:
+    """Run → (number of its arm, seed): runs of one arm differ in their seeds alone."""
+    runs = records.runs(workdir)
+    by = [c for c in records.varying(runs) if c not in ('seed', *records.SPLIT_SEEDS)]
+    numbers = runs.groupby(by, dropna=False).ngroup()
+    return dict(zip(runs['run'], zip(numbers.astype(int), runs['seed'].astype(int), strict=True), strict=True))
+
+
 def predicted(found: Found) -> np.ndarray:
     """E S_single² for each batch size, without a fit: ‖∇L‖² + tr Σ/B, finite-population form without replacement.
 

@@ -8,7 +8,7 @@ diverged or has not ended is named in `missing`: the others still count.
 import ast
 import pathlib
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
@@ -75,6 +75,18 @@ class Arm(NamedTuple):
     def start(self, metric: str) -> pd.Series:
         """The first value of the same runs: at the branch point, or at the initial weights."""
         return self._values(metric, lambda rows: rows.groupby('pair').head(1))
+
+    def curve(self, metric: str, x: str = 'epoch', along: Callable[[pd.DataFrame], pd.DataFrame] | None = None) -> Any:
+        """Mean and interval over seeds (`summary.over_seeds`), with `arm`, its name; empty without the metric.
+
+        Args:
+          x: a position column, or 'since': epochs after the branch point. along: makes a column of the rows first.
+        """
+        rows = self.rows.assign(arm=self.name, since=(self.rows['epoch'] - (self.branch_epoch or 0.0)).round(9))
+        rows = along(rows) if along else rows
+        if metric not in rows or not rows[metric].notna().any():
+            return pd.DataFrame(columns=['arm', 'metric', x, *summary.COUNTS, *summary.VALUES])
+        return summary.over_seeds(rows, x, metric, ['arm'])
 
     def _values(self, metric: str, chosen: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.Series:
         if metric not in self.rows:
@@ -143,7 +155,7 @@ def load(workdir: str | pathlib.Path) -> Study:
     found = [a._replace(role=_role(a, parent, smallest)) for a in found]
     branches = [a for a in found if a.branch_epoch is not None]
     branches.sort(key=lambda a: (a.branch_epoch, a.role != 'control', a.learning_rate, a.batch_size))
-    study = Study([a for a in found if a.branch_epoch is None], branches, [], _facts(mains))
+    study = Study([a for a in found if a.branch_epoch is None], branches, [], _facts(runs))
     return study._replace(missing=_missing(study))
 
 
@@ -204,14 +216,17 @@ def _role(arm: Arm, parent: tuple[int, float, str], smallest: int) -> Role:
 
 
 def _facts(runs: pd.DataFrame) -> list[str]:
+    """Task, length and seeds in words; the seeds come last."""
     one = runs.iloc[0]
-    epochs = sorted((runs['total_examples'] / runs['epoch_size']).unique())
-    seeds = sorted(runs.groupby(['batch_size', 'learning_rate', 'optimizer.name']).size().unique())
-    several = f'mean and 95 % interval over n = {" to ".join(map(str, seeds[:: max(len(seeds) - 1, 1)]))} seeds'
+    epochs = (runs['total_examples'] / runs['epoch_size'] - runs['parent.epoch'].fillna(0)).round(2)
+    listed = lambda mine: ' or '.join(f'{e:g}' for e in sorted(epochs[mine].unique()))
+    mains = runs['parent.epoch'].isna()
+    seeds = sorted(runs.groupby(['batch_size', 'learning_rate', 'optimizer.name', 'parent.epoch'], dropna=False).size())
+    count = ' to '.join(str(n) for n in sorted({seeds[0], seeds[-1]}))
     return [
         f'{one["model.name"]} {one.get("model.widths", "")} on {one["data.name"]} ({one["epoch_size"]:,} examples)',
-        f'{" or ".join(f"{e:g}" for e in epochs)} epochs',
-        several if max(seeds) > 1 else 'n = 1 seed, no interval',
+        f'{listed(mains)} epochs{f", branches {listed(~mains)} more" if (~mains).any() else ""}',
+        f'mean and 95 % interval over n = {count} seeds' if seeds[-1] > 1 else 'n = 1 seed, no interval',
     ]
 
 

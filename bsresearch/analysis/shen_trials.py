@@ -44,8 +44,9 @@ class Sample(NamedTuple):
         arguments = lambda kind: [
             getattr(s, kind)[name] for s in (self, other) if s is not None for name in names
         ]  # fmt: skip
-        own = function(*arguments('values'))
-        error = function(*arguments('draws')).mean(axis=1).std(ddof=1) if len(self.draws[names[0]]) else 0.0
+        with np.errstate(invalid='ignore', divide='ignore'):
+            own = function(*arguments('values'))
+            error = function(*arguments('draws')).mean(axis=1).std(ddof=1) if len(self.draws[names[0]]) else 0.0
         return Part(label, own, float(error) if np.isfinite(error) else 0.0)
 
 
@@ -53,9 +54,10 @@ def statistics(found: Found, whole: np.ndarray, trials: np.ndarray) -> dict[str,
     """(B,) each, over the given trials of a probe, at the batch sizes `whole` (a mask)."""
     walking, square = (found.norms[k][trials][:, whole] for k in ('walking', 'single'))
     many = len(trials) > 1
-    mean = walking.mean(axis=0)
-    std = walking.std(axis=0, ddof=1) if many else np.full(len(mean), np.nan)
-    with np.errstate(invalid='ignore', divide='ignore'):
+    # A norm that is not finite makes its batch size's statistics NaN.
+    with np.errstate(invalid='ignore', divide='ignore', over='ignore'):
+        mean = walking.mean(axis=0)
+        std = walking.std(axis=0, ddof=1) if many else np.full(len(mean), np.nan)
         skewness = ((walking - mean) ** 3).mean(axis=0) / walking.std(axis=0) ** 3
         entries = found.counts[whole].sum(axis=1) / len(found.norms['walking'])
         fourth = found.fourth[trials][:, whole].mean(axis=0, dtype=np.float64)

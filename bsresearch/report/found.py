@@ -114,6 +114,6 @@ def _run(directory: pathlib.Path) -> Run:
         flatten(config.get('declared', {})),
         flatten(config['resolved']),
         _meta(directory),
-        paths.read_json(directory / 'lineage.json'),
+        records.lineage(directory),
         records.last_row(directory),
     )

@@ -207,6 +207,15 @@ def load(workdir: str | pathlib.Path) -> pd.DataFrame:
     return everything[[*shown, *(p for p in POSITION if p in everything), *metrics]]
 
 
+def lineage(directory: pathlib.Path) -> dict[str, Any] | None:
+    """A branch's lineage.json, or without `changes` what its config says of a parent it has not begun from.
+
+    None for a run that is no branch.
+    """
+    found = paths.read_json(directory / 'lineage.json')
+    return found or (paths.read_json(directory / 'config.json') or {}).get('resolved', {}).get('parent')
+
+
 def note_estimate(workdir: pathlib.Path, study: str, estimated: float, spent: float, ended: bool) -> None:
     """Writes down how long a launch was estimated to take, and took; in seconds. `ended`: it came to its end."""
     row = {'study': study, 'estimated_seconds': estimated, 'spent_seconds': spent, 'ended': ended}

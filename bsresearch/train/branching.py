@@ -60,7 +60,7 @@ def begin(
         initials.append(initial)
         memories.append(memory)
     for text, alike in told.items():
-        kept = ', '.join(part for part, how in alike[0].parent['state'].items() if how == 'keep')
+        kept = ', '.join(part for part, how in sorted(alike[0].parent['state'].items()) if how == 'keep')
         say(f'  {f"{len(alike)} branches" if len(alike) > 1 else "branch"} {text} (kept: {kept})')
     state = parallel.stack(states)
     own = {'state': state, 'ema': parallel.stack(averages), **parallel.stack(memories)}
