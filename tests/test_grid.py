@@ -1,0 +1,262 @@
+"""Grids as jobs: each run is trained once whoever launches and whatever dies; what does not go on says why."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import pytest
+import toy
+
+from bsresearch import grid, groups, jobs, launch, status, worker
+from bsresearch.engines import Ended, local
+from bsresearch.plan import Plan
+from bsresearch.probe import Probe
+from bsresearch.store import leases, paths, records
+from bsresearch.studies import gradient_norm, reload
+
+ROOT = pathlib.Path(__file__).parent.parent
+LOCAL = grid.Engine('local', 2, {}, local)
+
+
+class Here:
+    """An engine whose jobs are made in this process, one after another; `made`: their names in order."""
+
+    def __init__(self, workdir: pathlib.Path):
+        self.workdir, self.made = workdir, []
+
+    @property
+    def engine(self) -> grid.Engine:
+        module: Any = SimpleNamespace(run=self._run, platform=lambda: 'cpu')
+        return grid.Engine('here', None, {}, module)
+
+    def _run(self, given: Any, *_: Any) -> Iterator[Ended]:
+        for job in given:
+            self.made.append(job.name)
+            yield Ended(job, worker.run(jobs.find(self.workdir, job.name), []), '')
+
+
+def launched(workdir: pathlib.Path, study: Any, plans: list[Plan]) -> tuple[int, Here, list[str]]:
+    """Exit code, engine and lines of a launch in this process."""
+    here, lines = Here(workdir), []
+    return grid.run(workdir, study, plans, here.engine, lines.append), here, lines
+
+
+def train_study(plans: list[Plan]) -> Any:
+    return SimpleNamespace(stages=lambda _: [plans])
+
+
+def names(workdir: pathlib.Path, plans: list[Plan]) -> list[str]:
+    """Of the jobs that the plans' groups are."""
+    return [f'{p.study}/{groups.status(workdir, p)["group"]}' for p in plans]
+
+
+def assert_each_trained_once(workdir: pathlib.Path, plans: list[Plan]) -> None:
+    """Every run is done, its rows are one unbroken series, and its group was begun by one process."""
+    for plan, name in zip(plans, names(workdir, plans), strict=True):
+        assert groups.status(workdir, plan)['status'] == 'done'
+        steps = [r['step'] for r in records.rows(paths.run_dir(workdir, plan.study, plan.id)) if 'batch_loss' in r]
+        assert steps == sorted(set(steps))
+        log = (jobs.find(workdir, name).directory / 'log.txt').read_text()
+        assert log.count('group 1/1') == log.count('finished after') == 1, log
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of job processes: this code, this machine's CPU, the tests' compilation cache."""
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
+    monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', jax.config.values['jax_compilation_cache_dir'])
+
+
+@pytest.mark.usefixtures('environment')
+def test_two_launchers_at_once_train_each_run_once(workdir: pathlib.Path):
+    """Both declare the grid and give all of it to real processes; the second finds the groups taken or done."""
+    plans = toy.plans(sweep__batch_size=(8, 16, 32), total_steps=400)
+    results: dict[int, bool] = {}
+
+    def one(number: int) -> None:
+        (items,) = grid.declare(workdir, [plans], LOCAL, lambda _: None)
+        results[number] = grid.Launcher(workdir, LOCAL, lambda: False, lambda _: None).stage('', items)
+
+    threads = [threading.Thread(target=one, args=(n,)) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {0: True, 1: True}
+    assert_each_trained_once(workdir, plans)
+    assert len(list((workdir / 'train' / 'groups').iterdir())) == 3
+
+
+def started(workdir: pathlib.Path, name: str) -> subprocess.Popen[bytes]:
+    """A job's process, in the middle of its training."""
+    item = jobs.find(workdir, name)
+    before, command = jobs.state(item).step, grid.Launcher(workdir, LOCAL, lambda: False, print)._job(item).command
+    process = subprocess.Popen(command)
+    deadline = time.monotonic() + 300
+    while not any(int(p.parent.name) > before for p in item.directory.glob('checkpoints/*/commit_success.txt')):
+        assert process.poll() is None, (item.directory / 'log.txt').read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+@pytest.mark.usefixtures('environment')
+def test_a_job_is_preempted_then_killed_and_still_finishes(workdir: pathlib.Path):
+    """Several signals as a scheduler sends them: it saves and leaves. SIGKILL: the next launch goes on, rows whole."""
+    plans = toy.plans(batch_size=1, total_steps=12_000, checkpoint__every_steps=400, keep__at_steps=(400,))
+    grid.declare(workdir, [plans], LOCAL, print)
+    (name,) = names(workdir, plans)
+    process = started(workdir, name)
+    for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGTERM, signal.SIGUSR2):
+        process.send_signal(number)
+    assert process.wait(120) in (128 + signal.SIGUSR2, 128 + signal.SIGTERM)
+    stopped = jobs.state(jobs.find(workdir, name))
+    assert stopped.name == 'stopped'
+    assert 'everything reached is saved' in stopped.reason
+    process = started(workdir, name)
+    running = jobs.state(jobs.find(workdir, name))
+    assert running.owner is not None
+    assert (running.name, running.owner['pid']) == ('running', process.pid)
+    assert f'process {process.pid}' in status.text(workdir)
+    process.kill()
+    process.wait()
+    killed = jobs.state(jobs.find(workdir, name))
+    assert killed.name == 'stopped'
+    assert f'process {process.pid} ' in killed.reason
+    assert 'ended without a word' in killed.reason
+    assert stopped.step <= killed.step < 12_000
+    code, _, _ = launched(workdir, train_study(plans), plans)
+    assert code == 0
+    steps = [r['step'] for r in toy.rows(workdir, plans[0]) if 'batch_loss' in r]
+    assert steps == sorted(set(steps))
+    assert toy.rows(workdir, plans[0])[-1]['step'] == 12_000
+
+
+def break_training(monkeypatch: pytest.MonkeyPatch, batch_size: int) -> None:
+    """Groups of that batch size fail."""
+    real = launch.loop.run
+
+    def broken(session: Any, should_stop: Any) -> Any:
+        if session.plans[0].batch_size == batch_size:
+            raise RuntimeError('out of memory, say')
+        return real(session, should_stop)
+
+    monkeypatch.setattr(launch.loop, 'run', broken)
+
+
+def test_a_failed_group_stops_only_its_own_branches_and_is_retried(workdir: pathlib.Path, monkeypatch: Any):
+    """Parents before branches; who has no parent yet waits and says why; --retry finishes all, the rest left alone."""
+    changes: dict[str, Any] = {'study': 'reload', 'branch__at_steps': (20,), 'branch__learning_rates': (0.2,)}
+    plans = toy.plans(sweep__batch_size=(8, 16), branch__more_epochs=0.1, **changes)
+    with monkeypatch.context() as patched:
+        break_training(patched, 16)
+        code, here, _ = launched(workdir, reload, plans)
+    parents = names(workdir, plans)
+    branches = {size: {n for p, n in zip(made, names(workdir, made), strict=True) if p.batch_size == size}
+                for size in (8, 16) for made in [reload.branches(plans)]}  # fmt: skip
+    assert code == 1
+    assert here.made == [*sorted(parents, key=here.made.index), *sorted(branches[8], key=here.made.index)]
+    states = {item.name: jobs.state(item) for item in jobs.load(workdir)}
+    assert (states[parents[0]].name, states[parents[1]].name) == ('done', 'failed')
+    assert states[parents[1]].reason == 'RuntimeError: out of memory, say'
+    assert {states[n].name for n in branches[8]} == {'done'}
+    assert {states[n].name for n in branches[16]} == {'to do'}
+    assert all('has no checkpoint at update 20' in states[n].reason for n in branches[16])
+    told = status.text(workdir)
+    assert 'RuntimeError: out of memory, say' in told
+    assert f'{1 + len(branches[8])} done, 1 failed, {len(branches[16])} to do' in told
+    # Failed work is not repeated by itself.
+    code, here, lines = launched(workdir, reload, plans)
+    assert (code, here.made) == (1, [])
+    assert any('--retry' in line for line in lines)
+    assert status.retry(workdir) == [parents[1]]
+    code, here, _ = launched(workdir, reload, plans)
+    assert code == 0
+    assert here.made[0] == parents[1]
+    assert set(here.made[1:]) == branches[16]
+    assert {jobs.state(item).name for item in jobs.load(workdir)} == {'done'}
+
+
+def test_probes_are_jobs(workdir: pathlib.Path):
+    """Written down and read back with the same id; made once, after their run; the study's conclusion is printed."""
+    fields = {'trials': 12, 'samples': 16, 'batch_sizes': (1, 8), 'at_steps': (20,), 'learning_rates': (0.05, 0.1)}
+    named = {f'probe__{k}': v for k, v in fields.items()}
+    plans = toy.plans(study='gradient_norm', model={'name': 'linear'}, probe__name='gradient_norm', **named)
+    stages = list(gradient_norm.stages(plans))
+    for probe in stages[1]:
+        again = Probe.from_json(json.loads(json.dumps(probe.to_json())))
+        assert isinstance(probe, Probe)
+        assert (again.id, again) == (probe.id, probe)
+    code, here, lines = launched(workdir, gradient_norm, plans)
+    assert code == 0
+    assert here.made == [*names(workdir, plans), *(f'gradient_norm/{p.id}' for p in stages[1])]
+    assert any('gradient norm against batch size' in line for line in lines)
+    assert '3 jobs: 3 done' in status.text(workdir)
+    assert launched(workdir, gradient_norm, plans)[1].made == []
+
+
+def test_a_probe_of_a_diverged_run_is_left_out(workdir: pathlib.Path):
+    """As main.py has it: the others are made; none at all is no success."""
+    fields = {'trials': 12, 'samples': 16, 'batch_sizes': (1, 8), 'at_steps': (20,), 'learning_rates': (0.1,)}
+    named = {f'probe__{k}': v for k, v in fields.items()}
+    base = {'study': 'gradient_norm', 'probe__name': 'gradient_norm', 'divergence__loss_factor': 1.5} | named
+    plans = toy.plans(sweep__learning_rate=(0.05, 1e6), **base)
+    code, here, _ = launched(workdir, gradient_norm, plans)
+    assert (code, len(here.made)) == (0, 2)
+    assert '1 left out' in status.text(workdir)
+    assert launched(workdir / 'other', gradient_norm, plans[1:])[0] == 1
+
+
+def test_a_job_elsewhere_is_left_alone_while_it_beats(workdir: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    """Another host's lease: one that beats is alive, and the job ends well; one that does not is taken when stale."""
+    plans = toy.plans()
+    ((item,),) = grid.declare(workdir, [plans], LOCAL, print)
+    monkeypatch.setattr(leases, 'STALE_SECONDS', 2.0)
+    lease = item.directory / 'lease.json'
+    owner = {'host': 'elsewhere', 'pid': 1, 'process_start': 0.0}
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(0.2):
+            paths.write_json(lease, owner | {'beat': time.time()})
+
+    beating = threading.Thread(target=beat)
+    beating.start()
+    while not lease.exists():
+        time.sleep(0.01)
+    assert worker.run(item, []) == 0
+    assert jobs.state(item).name == 'running'
+    over.set()
+    beating.join()
+    assert worker.run(item, []) == 0
+    assert jobs.state(item).name == 'done'
+
+
+def test_groups_are_formed_for_where_the_jobs_run(workdir: pathlib.Path):
+    """Declared on a CPU for a GPU, replicas are mapped together, as a launch on the GPU itself would have it."""
+    plans = toy.plans(sweep__seed=(0, 1))
+    gpu: Any = SimpleNamespace(platform=lambda: 'gpu')
+    ((item,),) = grid.declare(workdir, [plans], grid.Engine('x', None, {}, gpu), print)
+    assert isinstance(item.what, groups.Group)
+    assert item.what.strategy == 'vmap'
+
+
+def test_a_workdir_of_another_host_is_told(workdir: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: Any):
+    """Same path, other disk: there the launcher's token is missing, or another's."""
+    monkeypatch.setattr(jobs, 'TOKEN_SECONDS', 0.0)
+    token = jobs.token(workdir)
+    assert jobs.token(workdir) == token
+    jobs.check_token(workdir, token)
+    with pytest.raises(jobs.NotShared, match=r'launch\.json is missing.*must lie on a disk that all hosts share'):
+        jobs.check_token(tmp_path / 'other', token)
+    jobs.token(tmp_path / 'own')
+    with pytest.raises(jobs.NotShared, match='of another launch'):
+        jobs.check_token(tmp_path / 'own', token)
