@@ -24,28 +24,42 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
 
 
+SPAN = """
+import pathlib, sys, time
+begin, here, own = time.time(), pathlib.Path(sys.argv[1]), sys.argv[2]
+(here / f'begun-{own}').touch()
+while own in '01' and not (here / f'begun-{1 - int(own)}').exists(): time.sleep(0.02)
+(here / f'span-{own}').write_text(f'{begin} {time.time()}')
+sys.exit(int(own))
+"""
+
+
 def test_local_runs_as_many_at_once_as_asked(tmp_path: pathlib.Path):
-    """Every job's process writes when it began and ended: never more than two overlap, and two do."""
-    code = 'import sys, time, pathlib\nt = time.time()\ntime.sleep(0.5)\n'
-    code += (
-        f'pathlib.Path({str(tmp_path)!r}, sys.argv[1]).write_text(f"{{t}} {{time.time()}}"); sys.exit(int(sys.argv[1]))'
-    )
-    jobs_given = [Job(f'train/{n}', (sys.executable, '-c', code, str(n))) for n in range(5)]
-    ended = list(local.run(jobs_given, 2, lambda: False))
+    """The first two wait for each other, so they were there together; by the times they wrote, never were three."""
+    given = [Job(f'train/{n}', (sys.executable, '-c', SPAN, str(tmp_path), str(n))) for n in range(5)]
+    ended = list(local.run(given, 2, lambda: False))
     assert {(e.job.name, e.code) for e in ended} == {(f'train/{n}', n) for n in range(5)}
-    spans = [tuple(map(float, p.read_text().split())) for p in tmp_path.iterdir()]
-    overlaps = [sum(a <= begin < b for a, b in spans) for begin, _ in spans]
-    assert max(overlaps) == 2
+    spans = [tuple(map(float, p.read_text().split())) for p in tmp_path.glob('span-*')]
+    assert max(sum(a <= begin < b for a, b in spans) for begin, _ in spans) == 2
+
+
+SAVING = """
+import pathlib, signal, sys, time
+mark = pathlib.Path(sys.argv[1])
+def save(*_):
+    time.sleep(0.5)
+    mark.write_text('yes')
+    sys.exit(0)
+signal.signal(signal.SIGTERM, save)
+mark.write_text('no')
+time.sleep(600)
+"""
 
 
 def test_local_asks_its_jobs_to_stop(tmp_path: pathlib.Path):
     """A launcher that was asked to stop waits until its job has saved, and begins no other."""
     mark = tmp_path / 'saved'
-    code = (
-        f'import pathlib, signal, sys, time\ndef save(*_): pathlib.Path({str(mark)!r}).write_text("yes"); sys.exit(0)\n'
-    )
-    code += f'signal.signal(signal.SIGTERM, save); pathlib.Path({str(mark)!r}).write_text("no"); time.sleep(60)'
-    given = [Job(f'train/{n}', (sys.executable, '-c', code)) for n in range(2)]
+    given = [Job(f'train/{n}', (sys.executable, '-c', SAVING, str(mark))) for n in range(2)]
     assert list(local.run(given, 1, mark.exists)) == []
     assert mark.read_text() == 'yes'
 
@@ -109,12 +123,7 @@ def test_slurm_stops_the_process_that_a_job_is(tmp_path: pathlib.Path):
     """submitit calls `checkpoint` in a signal's handler, in the middle of the call: the process ends first."""
     submitit = pytest.importorskip('submitit')
     mark = tmp_path / 'saved'
-    code = (
-        'import pathlib, signal, sys, time\n'
-        f'def save(*_): time.sleep(0.5); pathlib.Path({str(mark)!r}).write_text("yes"); sys.exit(0)\n'
-        f'signal.signal(signal.SIGTERM, save); pathlib.Path({str(mark)!r}).write_text("no"); time.sleep(60)\n'
-    )
-    made, found = slurm.Worker((sys.executable, '-c', code)), []
+    made, found = slurm.Worker((sys.executable, '-c', SAVING, str(mark))), []
 
     def handler(*_: Any) -> None:
         found.append((made.checkpoint(), mark.read_text()))
