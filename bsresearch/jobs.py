@@ -44,7 +44,7 @@ class Item(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where a job stands. reason: of what it does not go on, '' otherwise. step, total: of updates or blocks."""
+    """Where a job stands. reason: of what it does not go on, '' otherwise. step, total: own updates, or blocks."""
 
     name: str
     reason: str
@@ -137,7 +137,8 @@ def state(item: Item) -> State:
     """Where it stands, from what lies in the workdir."""
     said, lease = paths.read_json(item.directory / 'job.json') or {}, leases.holder(item.directory)
     done, errors, total = _ends(item)
-    step = total if done else max(_saved(item), said.get('step', 0))
+    begin = item.plan.start if isinstance(item.what, Group) else 0
+    step = total if done else max(_saved(item) - begin, said.get('step', begin) - begin, 0)
     if done:
         return State('done', '', step, total, None)
     if lease is not None and lease[1]:
@@ -157,7 +158,7 @@ def _ends(item: Item) -> tuple[bool, list[str], int]:
     """Whether it came to its end; errors in its metas; how long it is, in updates or blocks."""
     if isinstance(item.what, Group):
         metas = [item.what.meta(p) for p in item.what.plans]
-        total = item.plan.length.total_steps
+        total = item.plan.length.total_steps - item.plan.start
         done = all(m.get('status') in groups.FINISHED for m in metas)
     else:
         metas, total = [paths.read_json(item.directory / 'meta.json') or {}], item.what.kind.blocks

@@ -64,12 +64,16 @@ def _what(item: jobs.Item) -> str:
 def _where(item: jobs.Item, state: jobs.State) -> str:
     if state.owner is None:
         return ''
-    said = paths.read_json(item.directory / 'job.json') or {}
-    slurm = f', Slurm job {said["slurm"]}' if said.get('slurm') and said.get('pid') == state.owner['pid'] else ''
     age = max(0.0, time.time() - state.owner['beat'])
-    return f'  on {state.owner["host"]} (process {state.owner["pid"]}{slurm}, heartbeat {age:.0f} s ago)'
+    return f'  on {state.owner["host"]} (process {state.owner["pid"]}{_slurm(item)}, heartbeat {age:.0f} s ago)'
+
+
+def _slurm(item: jobs.Item) -> str:
+    """The Slurm job that was at it last."""
+    said = paths.read_json(item.directory / 'job.json') or {}
+    return f', Slurm job {said["slurm"]}' if said.get('slurm') else ''
 
 
 def _log(item: jobs.Item, state: jobs.State) -> str:
     log = item.directory / 'log.txt'
-    return f' (see {log})' if state.name in ('failed', 'stopped') and log.exists() else ''
+    return f'{_slurm(item)} (see {log})' if state.name in ('failed', 'stopped') and log.exists() else ''

@@ -170,6 +170,9 @@ def test_a_failed_group_stops_only_its_own_branches_and_is_retried(workdir: path
     assert {states[n].name for n in branches[8]} == {'done'}
     assert {states[n].name for n in branches[16]} == {'to do'}
     assert all('has no checkpoint at update 20' in states[n].reason for n in branches[16])
+    # A branch is counted from where it begins.
+    assert {(states[n].step, states[n].total) for n in branches[16]} == {(0, 9)}
+    assert {states[n].step for n in branches[8]} == {18}
     told = status.text(workdir)
     assert 'RuntimeError: out of memory, say' in told
     assert f'{1 + len(branches[8])} done, 1 failed, {len(branches[16])} to do' in told
