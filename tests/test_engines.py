@@ -142,3 +142,19 @@ def test_slurm_stops_the_process_that_a_job_is(tmp_path: pathlib.Path):
     assert said == 'yes'
     assert isinstance(again, submitit.helpers.DelayedSubmission)
     assert again.function.command == made.command
+
+
+def test_slurm_leaves_no_result_of_a_job_that_is_queued_again(monkeypatch: pytest.MonkeyPatch):
+    """Slurm signals all processes of a job that it requeues: a result would tell the launcher that the job is over."""
+    monkeypatch.setenv('SLURM_JOB_ID', '7')
+    monkeypatch.setattr(slurm, '_slurm_state', lambda _: 'COMPLETING')
+    stopped = f'import sys; sys.exit({128 + signal.SIGTERM})'
+    with pytest.raises(SystemExit):
+        slurm.Worker((sys.executable, '-c', stopped))()
+    assert slurm.Worker((sys.executable, '-c', 'import sys; sys.exit(3)'))() == 3
+    asked: list[int] = []
+    monkeypatch.setattr(slurm, '_slurm_state', lambda _: 'RUNNING')
+    monkeypatch.setattr(slurm.os, 'kill', lambda _, number: asked.append(number))
+    with pytest.raises(SystemExit):
+        slurm.Worker((sys.executable, '-c', stopped))()
+    assert asked == [signal.SIGUSR2]

@@ -11,6 +11,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -46,6 +47,9 @@ class Worker:
         if asked and _slurm_state(os.environ['SLURM_JOB_ID']) in RUNNING:
             # The process was asked to stop and this job was not: preempted with a grace time. submitit's way from here.
             os.kill(os.getpid(), signal.SIGUSR2)
+        if asked:
+            # No result, which would say that the job is over: Slurm is queueing it again, or was told to cancel it.
+            sys.exit(code)
         return code
 
     def checkpoint(self) -> Any:
