@@ -96,15 +96,21 @@ def test_two_launchers_at_once_train_each_run_once(workdir: pathlib.Path):
 
 
 def started(workdir: pathlib.Path, name: str) -> subprocess.Popen[bytes]:
-    """A job's process, in the middle of its training."""
+    """A job's process, in the middle of its training: it saved further than was reached before."""
     item = jobs.find(workdir, name)
     before, command = jobs.state(item).step, grid.Launcher(workdir, LOCAL, lambda: False, print)._job(item).command
+    saved = lambda: [int(p.name) for p in item.directory.glob('checkpoints/*') if p.name.isdigit()]
     process = subprocess.Popen(command)
     deadline = time.monotonic() + 300
-    while not any(int(p.parent.name) > before for p in item.directory.glob('checkpoints/*/commit_success.txt')):
-        assert process.poll() is None, (item.directory / 'log.txt').read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    try:
+        while max(saved(), default=0) <= before:
+            assert process.poll() is None, (item.directory / 'log.txt').read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
     return process
 
 

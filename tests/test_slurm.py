@@ -104,7 +104,7 @@ def test_a_grid_is_an_array_whose_jobs_are_preempted_and_finish(workdir: pathlib
         # The same job of the array, queued again by itself.
         assert paths.read_json(item.directory / 'job.json')['slurm'] == number
     array = one.split('_')[0]
-    assert {p.name for p in (workdir.parent / 'submitit').glob('*_*')} == {f'{array}_{n}' for n in range(3)}, told
+    assert {p.name for p in (workdir.parent / 'submitit').glob('[0-9]*_*')} == {f'{array}_{n}' for n in range(3)}, told
 
 
 def test_two_launchers_on_slurm_train_each_run_once(workdir: pathlib.Path, cluster: dict[str, str]):

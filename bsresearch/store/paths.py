@@ -9,6 +9,7 @@
 import json
 import os
 import pathlib
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,10 +18,15 @@ import numpy as np
 from bsresearch.schema import SCHEMA_VERSION
 
 
+def _own() -> str:
+    """Of this write alone: on a shared disk two hosts may have the same process number."""
+    return uuid.uuid4().hex[:16]
+
+
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes beside, fsyncs, renames."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
+    temporary = path.with_name(f'{path.name}.{_own()}.tmp')
     try:
         with open(temporary, 'w', encoding='utf-8', newline='\n') as f:
             f.write(text)
@@ -39,7 +45,7 @@ def write_json(path: pathlib.Path, value: Any) -> None:
 
 def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
     """As `write_text`, for arrays."""
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    temporary = path.with_name(f'.{path.name}.{_own()}.tmp')
     with open(temporary, 'wb') as f:
         np.savez(f, **arrays)  # pyright: ignore[reportArgumentType]
         f.flush()
