@@ -38,12 +38,13 @@ def load(workdir: pathlib.Path) -> tuple[pd.DataFrame, list[str]]:
       FileNotFoundError: no runs of the study. ValueError: no branches among them, or nothing evaluated.
     """
     loaded = arms.load(workdir, STUDY)
-    if POINT not in loaded.rows:
+    if POINT not in loaded.runs or loaded.runs[POINT].isna().all():
         raise ValueError(f'{workdir} holds no branches yet: let main.py come to its second stage')
-    rows, fields = loaded.rows, [c for c in loaded.by if not c.startswith('parent.') and c != 'total_epochs']
+    # Where the length tells the point, it is not among the fields that tell arms apart.
+    rows = loaded.rows.drop(columns=POINT, errors='ignore').merge(loaded.runs[['run', POINT]], on='run')
+    fields = [c for c in loaded.by if not c.startswith('parent.') and c != 'total_epochs']
     fields = [c for c in fields if c not in ('total_examples', 'total_updates')]
-    ends = rows.groupby('run')[['epoch', POINT]].max()
-    lengths = (ends['epoch'] - ends[POINT])[ends[POINT].notna()].round(2)
+    lengths = rows[rows[POINT].notna()].groupby('run')['epoch'].agg(lambda e: round(e.max() - e.min(), 2))
     parents = rows[rows[POINT].isna()][fields].drop_duplicates()
     rows = rows[rows[POINT].notna()]
     metrics = [m for m in METRICS if m in rows and rows[m].notna().any()]
@@ -57,7 +58,9 @@ def load(workdir: pathlib.Path) -> tuple[pd.DataFrame, list[str]]:
     differ = lengths[rows.groupby('run')['status'].first().reindex(lengths.index) == 'done'].nunique() > 1
     length = lambda row: f', {lengths[row["run"]]:g} epochs' if differ else ''
     named = rows.apply(lambda row: name(row) + length(row) + (' (no change)' if same(row) else ''), axis=1)
-    return rows.assign(arm=named, **{SINCE: (rows['epoch'] - rows[POINT]).round(6)}), metrics
+    return rows.assign(
+        arm=named, **{SINCE: (rows['epoch'] - rows.groupby('run')['epoch'].transform('min')).round(6)}
+    ), metrics
 
 
 def _look(table: pd.DataFrame) -> dict[str, plotting.Color]:
