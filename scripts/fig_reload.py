@@ -44,7 +44,8 @@ def load(workdir: pathlib.Path) -> tuple[pd.DataFrame, list[str]]:
     rows = loaded.rows.drop(columns=POINT, errors='ignore').merge(loaded.runs[['run', POINT]], on='run')
     fields = [c for c in loaded.by if not c.startswith('parent.') and c != 'total_epochs']
     fields = [c for c in fields if c not in ('total_examples', 'total_updates')]
-    lengths = rows[rows[POINT].notna()].groupby('run')['epoch'].agg(lambda e: round(e.max() - e.min(), 2))
+    made = loaded.runs[loaded.runs[POINT].notna()].set_index('run')
+    lengths = ((made['total_examples'] - made['parent.examples']) / made['epoch_size']).round(2)
     parents = rows[rows[POINT].isna()][fields].drop_duplicates()
     rows = rows[rows[POINT].notna()]
     metrics = [m for m in METRICS if m in rows and rows[m].notna().any()]
@@ -54,8 +55,7 @@ def load(workdir: pathlib.Path) -> tuple[pd.DataFrame, list[str]]:
     short = {'batch_size': 'B', 'learning_rate': 'lr'}
     name = lambda row: ', '.join(f'{short.get(f, f)} = {row[f]:g}' if isinstance(row[f], int | float | np.number)
                                  else f'{short.get(f, f)} = {row[f]}' for f in fields)  # fmt: skip
-    # A branch made by hand may be longer than the others; unfinished ones are shorter.
-    differ = lengths[rows.groupby('run')['status'].first().reindex(lengths.index) == 'done'].nunique() > 1
+    differ = lengths.nunique() > 1  # where one was made by hand
     length = lambda row: f', {lengths[row["run"]]:g} epochs' if differ else ''
     named = rows.apply(lambda row: name(row) + length(row) + (' (no change)' if same(row) else ''), axis=1)
     return rows.assign(
