@@ -74,7 +74,8 @@ def test_seeds_share_a_figure(tmp_path: pathlib.Path):
 
 def test_probes_that_differ_in_their_settings_are_drawn_apart(tmp_path: pathlib.Path):
     """Other draws, other batch sizes: of one point there is one line in a figure."""
-    for other in ({}, {'seed': 1}, {'batch_sizes': (2, 8)}):
+    others: list[dict[str, Any]] = [{}, {'seed': 1}, {'batch_sizes': (2, 8)}]
+    for other in others:
         probed(tmp_path, **other)
     files, text = fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
     tables = [pd.read_csv(f) for f in files if f.suffix == '.csv' and f.stem[-1].isdigit()]
