@@ -1,6 +1,7 @@
 """Facts about a run that are not its config: versions, device, commit."""
 
 import functools
+import os
 import pathlib
 import platform
 import subprocess
@@ -27,6 +28,18 @@ def _commit() -> str | None:
         return None
 
 
+@functools.cache
+def _processor() -> str:
+    """The CPU's name with its cores, as the system tells them."""
+    name, info = platform.processor(), pathlib.Path('/proc/cpuinfo')
+    if info.exists():
+        named = [
+            line.split(':', 1)[1].strip() for line in info.read_text().splitlines() if line.startswith('model name')
+        ]
+        name = named[0] if named else name
+    return f'{name or platform.machine()}, {os.cpu_count()} cores'
+
+
 def environment(plan: Plan) -> dict[str, Any]:
     """What a run was made with."""
     packages = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
@@ -36,6 +49,8 @@ def environment(plan: Plan) -> dict[str, Any]:
         | {name: metadata.version(name) for name in packages},
         'platform': device.platform,
         'device': device.device_kind,
+        'processor': _processor(),
+        'memory_gib': round(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30, 1),
         'machine': platform.node(),
         'commit': _commit(),
         'seeds': {'seed': plan.seed, 'init_seed': plan.init_seed, 'data_seed': plan.data_seed},

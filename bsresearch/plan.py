@@ -82,7 +82,7 @@ class Plan:
         changes = () if self.batch_schedule['as_learning_rate'] else self.batch_changes
         first = self.batch_size
         if self.parent is not None:
-            first, changes = self.parent['batch_size'], continued(self.parent, self.batch_size, changes)
+            first, changes = continued(self.parent, self.batch_size, changes)
         return units.Length(self.epoch_size, first, self.total_examples, self.epoch_boundary, changes)
 
     @property
@@ -185,17 +185,22 @@ def _completed(stored: dict[str, Any]) -> dict[str, Any]:
         found[section] = {**sections.defaults(section, found[section]['name']), **found[section]}
     found['warmup'] = {k: known['warmup'][k] for k in ('shape', 'delays_schedule')} | found['warmup']
     found['recording'] = {k: known[k] for k in schema.RECORDING} | found['recording']
+    found['recording']['branch'] = known['branch'] | found['recording']['branch']
     return found
 
 
-def continued(parent: Mapping[str, Any], size: int, own: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
-    """The parent's changes of batch size up to the branch point, and the branch's from there on."""
+def continued(
+    parent: Mapping[str, Any], size: int, own: tuple[tuple[int, int], ...]
+) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """A branch's first batch size and the changes after it: its parent's up to the branch point, then its own."""
     before, at = tuple(tuple(c) for c in parent['changes']), parent['examples']
+    if not at:  # nothing came before
+        return size, own
     now = before[-1][1] if before else parent['batch_size']
     # Its own batch schedule counts from the parent's beginning, so that without a change it goes on.
     size = [size, *(b for since, b in own if since <= at)][-1]
-    here = ((at, size),) if size != now and at else ()
-    return before + here + tuple(c for c in own if c[0] > at)
+    here = ((at, size),) if size != now else ()
+    return parent['batch_size'], before + here + tuple(c for c in own if c[0] > at)
 
 
 def _tuples(value: Any) -> Any:

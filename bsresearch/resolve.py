@@ -135,7 +135,7 @@ def _length(own: units.Length, parent: dict[str, Any] | None, c: Mapping[str, An
     if parent is None:
         return own
     changes = () if c['batch_schedule'].get('as_learning_rate') else own.changes
-    first, all_changes = parent['batch_size'], continued(parent, own.batch_size, changes)
+    first, all_changes = continued(parent, own.batch_size, changes)
     total = own.total_examples
     if c['total_steps'] is not None:  # updates, whatever they hold
         total = units.Length(own.epoch_size, first, 2**62, own.boundary, all_changes).examples_at(c['total_steps'])

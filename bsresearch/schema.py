@@ -148,14 +148,19 @@ def defaults() -> Any:
     # A file of bsresearch/probes, made at points of a run (its end if none are given) once it is trained; its own
     # fields (`trials`, `batch_sizes`, …) stand beside the points.
     c.probe = ConfigDict(dict(name='none', at_steps=(), at_epochs=()))
-    # Branches of every run at these points, for config.study=reload; None: the part's default (resolve_branch.py).
+    # Branches of every run at these points, for config.study=reload or critical_batch_size; None: the part's default
+    # (resolve_branch.py).
     c.branch = ConfigDict(
         dict(
             at_steps=(),
             at_epochs=(),
-            batch_sizes=(),  # a branch for each, with nothing else changed
-            learning_rates=(),  # a branch for each, with nothing else changed
-            more_epochs=1.0,  # how long a branch trains
+            batch_sizes=(),  # reload: a branch for each, with nothing else changed
+            learning_rates=(),  # reload: a branch for each, with nothing else changed
+            multiples=(),  # critical_batch_size: a branch for each k, with k·batch_size and a learning rate to suit
+            learning_rate_rule=config_dict.placeholder(str),  # linear | sqrt | none, in k; None: by the optimizer
+            evaluations=4,  # critical_batch_size: evenly spaced over a branch, the last at its end
+            more_epochs=1.0,  # how long a branch trains; 0 where it is given in examples
+            more_examples=config_dict.placeholder(int),
             stats=config_dict.placeholder(str),  # batch norm's running averages: keep | reset
             data=config_dict.placeholder(str),  # the place in the example stream: keep | reset
             random=config_dict.placeholder(str),  # the place in the streams of augmentation and dropout: keep | reset

@@ -301,3 +301,16 @@ def test_the_reload_study_brings_a_control_at_every_point(tmp_path: pathlib.Path
         study.check(toy.plans(**(changes | {'branch__batch_sizes': (), 'branch__learning_rates': ()})))
     with pytest.raises(ValueError, match='the points to branch from'):
         study.check(toy.plans(**(changes | {'branch__at_epochs': ()})))
+    with pytest.raises(ValueError, match=r'multiples=\(2,\) is for config.study=critical_batch_size'):
+        study.check(toy.plans(**(changes | {'branch__multiples': (2,)})))
+
+
+def test_a_branch_at_the_very_beginning_has_its_own_batch_size(tmp_path: pathlib.Path):
+    """Nothing of the parent's comes before: it is the run with that batch size, bit for bit."""
+    run = parent(tmp_path, keep__at_steps=(0,))
+    other = branched(tmp_path, run, 0, batch_size=16, total_steps=10)
+    (alone,) = toy.plans(**DENSE | {'batch_size': 16, 'total_steps': 10, 'keep__at_steps': ()})
+    toy.train(tmp_path, [alone])
+    assert [s.batch_size for s in other.length.segments] == [16]
+    assert other.total_examples == alone.total_examples == 160
+    toy.assert_equal(toy.final(tmp_path, other), toy.final(tmp_path, alone))

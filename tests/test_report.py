@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_records import write_run
+from matplotlib import image
 
 from bsresearch.analysis import claims
 from bsresearch.report import blocks, content, figures, found, made, markdown
@@ -285,6 +286,25 @@ def test_captions_come_from_the_docstring() -> None:
     assert figures.caption(doc, 'fig_gradient_norm').endswith('a colour per checkpoint')
     assert figures.caption(doc, 'fig_gradient_norm_ridges_0.01').startswith('Per batch size: histograms')
     assert figures.caption(doc, 'other') == ''
+
+
+def test_figures_of_a_kind_stand_side_by_side(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """a_0, b_0, a_1 come as a_0, a_1, b_0; a figure without a CSV says so, and what is no PNG is an error."""
+    report.write(grid, tmp_path / 'out')
+    png = (tmp_path / 'out' / 'figures' / 'batch_size.png').read_bytes()
+    files = tuple(tmp_path / f'{name}.png' for name in ('a_0', 'b_0', 'a_1'))
+    for file in files:
+        file.write_bytes(png)
+    drawn = Drawn('fig_x', 'Two kinds.\n\n  a  the first kind\n  b  the second\n', files)
+    (shown,) = figures.blocks([drawn], tmp_path)
+    assert isinstance(shown, blocks.Figures)
+    assert [f.name for f in shown.figures] == ['a_0', 'a_1', 'b_0']
+    assert [f.csv for f in shown.figures] == ['', '', '']
+    # As an independent reader has the size.
+    assert (shown.figures[0].height, shown.figures[0].width) == image.imread(files[0]).shape[:2]
+    files[0].write_bytes(b'text')
+    with pytest.raises(ValueError, match=r'a_0\.png is not a PNG'):
+        figures.blocks([drawn], tmp_path)
 
 
 def test_numbers_a_script_reports_are_kept(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -143,8 +143,8 @@ def _switched(study: Study) -> list[Claim]:
     switched = [a for a in study.branches if a.role in ('smaller batch', 'higher rate')]
     pairs = [(a, s, a.name) for a in switched for s in small]
     reached = [difference(a, s, 'test_accuracy', label) for a, s, label in pairs]
-    beside = [(a, c, a.name) for a in switched for c in controls if c.branch_epoch == a.branch_epoch]
-    above = [difference(a, c, 'test_accuracy', label) for a, c, label in beside]
+    against = [(a, c, a.name) for a in switched for c in controls if c.branch_epoch == a.branch_epoch]
+    above = [difference(a, c, 'test_accuracy', label) for a, c, label in against]
     last = controls[-1:]
     helped = [Part('', (c.final('test_accuracy') - c.start('test_accuracy')).to_numpy()) for c in last]
     absent = joined(*(m for m in study.missing if 'branch' in m))
@@ -166,7 +166,7 @@ def _switched(study: Study) -> list[Claim]:
             '(Shen: ≈96.3 % against ≈97.9 %).',
             f'{end(controls)}. Switched minus the control of its epoch: {points(above)}',
             whole(capped(every(above, low=0.0), *switched, *controls)),
-            joined(steadier(beside), absent, lost(*switched, *controls)),
+            joined(steadier(against), absent, lost(*switched, *controls)),
         ),
         Claim(
             'C3', f'{SOURCE}, figure recovery',

@@ -55,8 +55,11 @@ def blocks(drawn: Sequence[Drawn], out: pathlib.Path) -> list[Figures | Text | T
     for one in drawn:
         if one.refused:
             continue
-        shown = tuple(_figure(one, file, out) for file in one.files if file.suffix == '.png')
-        found.append(Figures(one.script, first_line(one.doc), shown))
+        shown = [_figure(one, file, out) for file in one.files if file.suffix == '.png']
+        # Figures of a kind side by side: they have a shape in common, and are to be compared.
+        kinds = [figure.caption for figure in shown]
+        shown.sort(key=lambda figure: kinds.index(figure.caption))
+        found.append(Figures(one.script, first_line(one.doc), tuple(shown)))
         if isinstance(one.found, str):
             text = one.found.strip('\n')
             found += [Preformatted(f'What {one.script} reports', text, folded=True)] if text else []

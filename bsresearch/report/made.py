@@ -20,6 +20,8 @@ USEFUL = ('updates', 'evaluate', 'measure')
 FACTS = {
     'device': 'device',
     'platform': 'platform',
+    'processor': 'processor',
+    'memory_gib': 'memory, GiB',
     'machine': 'machine',
     'commit': 'commit of the code',
     'matmul_precision': 'precision of matrix products',

@@ -2,7 +2,7 @@
 
 Source: K. Shen, "Effect of batch size on training dynamics" (2018), the experiment with reloaded weights. At every
 point of `config.branch` each run gets a branch for each of `batch_sizes`, one for each of `learning_rates`, and the
-control; all train `more_epochs` longer. Past the end of the parent's schedule its last value holds.
+control; all train `more_epochs` or `more_examples` longer. Past the end of the parent's schedule its last value holds.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,28 @@ def check(plans: list[Plan]) -> None:
             raise ValueError('config.study=reload needs config.branch.at_epochs or at_steps, the points to branch from')
         if not section['batch_sizes'] and not section['learning_rates']:
             raise ValueError('config.study=reload needs config.branch.batch_sizes or learning_rates: what to change')
+        if section['multiples']:
+            raise ValueError(
+                f'config.branch.multiples={section["multiples"]} is for config.study=critical_batch_size; here give '
+                'batch_sizes'
+            )
     branches(plans)
+
+
+def window(plan: Plan) -> int:
+    """Examples that each branch of a run trains on.
+
+    Raises:
+      ValueError: not exactly one of config.branch.more_epochs and more_examples, or one that is not positive.
+    """
+    epochs, examples = (plan.recording['branch'][field] for field in ('more_epochs', 'more_examples'))
+    given = f'config.branch.more_epochs={epochs}, more_examples={examples}'
+    if bool(epochs) == (examples is not None):
+        raise ValueError(f'{given}: a branch needs exactly one length; more_epochs=0 leaves it to more_examples')
+    found = plan.length.examples_of(epochs=epochs) if epochs else examples
+    if found < 1:
+        raise ValueError(f'{given}: the length of a branch must be positive')
+    return found
 
 
 def branches(plans: list[Plan]) -> list[Plan]:
@@ -36,7 +57,7 @@ def branches(plans: list[Plan]) -> list[Plan]:
         changes += [{'batch_size': size} for size in section['batch_sizes']]
         changes += [{'learning_rate': rate} for rate in section['learning_rates']]
         for step in resolve_recording.branch_points(section, plan.length):
-            until = plan.length.examples_at(step) + plan.length.examples_of(epochs=section['more_epochs'])
+            until = plan.length.examples_at(step) + window(plan)
             for change in changes:
                 own = {**change, 'total_examples': until}
                 found.append(resolve_branch.branch(plan, f'{plan.study}/{plan.id}', step, own, state))

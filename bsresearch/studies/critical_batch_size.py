@@ -1,0 +1,180 @@
+"""The branched critical batch size: at points of a run, how large a batch costs no loss over the same examples?
+
+Source: Merrill et al. 2025 (arXiv:2505.23971), as described at second hand. At every point of `config.branch` a run
+trained with (B, ε) gets a branch with (k·B, f(k)·ε) for each k of `multiples`, and the control, k = 1; all see the same
+examples for one window. f(k) = k where a step is the gradient (or its running sum) times ε, √k where an optimizer
+divides by the gradient's scale; or what `config.branch.learning_rate_rule` names. ε is the schedule's peak: with a
+constant schedule the rate itself. Momentum, weight decay, the batch-norm group and the optimizer's slots stay as they
+are. A large k may fail by its learning rate alone (stability, not noise): that is part of this definition.
+
+Every branch is evaluated after the same numbers of examples, and none ends in a short batch, taken at a rate meant for
+a whole one: so the window must be a whole number of the largest batches, for each evaluation.
+"""
+
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from bsresearch import resolve_branch, resolve_recording, schema
+from bsresearch.analysis import branch_losses, critical_batch_size
+from bsresearch.optim import scaling
+from bsresearch.plan import Plan
+from bsresearch.studies import reload
+
+STUDY = branch_losses.STUDY
+# What a step is proportional to, where the config names no rule: ε times gradients, or times gradients over their size.
+LINEAR = ('lars', 'momentum', 'sgd')
+SQRT = ('adadelta', 'adagrad', 'adam', 'adamw', 'lamb', 'lion', 'rmsprop')
+FEWEST = 4  # updates in a window
+
+
+def rule(plan: Plan) -> str:
+    """The rule f of scaling.POWERS by which a run's branches scale the learning rate.
+
+    Raises:
+      ValueError: an unknown one; or none is given and the optimizer suggests none.
+    """
+    given, name = plan.recording['branch']['learning_rate_rule'], plan.optimizer['name']
+    if given is not None:
+        if given not in scaling.POWERS:
+            raise ValueError(
+                f'config.branch.learning_rate_rule={given!r}: allowed are {", ".join(scaling.POWERS)}, or None to '
+                'choose by the optimizer'
+            )
+        return given
+    for members, found in ((LINEAR, 'linear'), (SQRT, 'sqrt')):
+        if name in members:
+            return found
+    raise ValueError(
+        f'no rule is known by which the learning rate of optimizer.name={name!r} follows the batch size; name one: '
+        f'config.branch.learning_rate_rule={"|".join(scaling.POWERS)}'
+    )
+
+
+def multiples(plan: Plan) -> tuple[int, ...]:
+    """The k of a run's branches, the control's 1 first.
+
+    Raises:
+      ValueError: they are no rising whole numbers of at least 1, or there is none but 1.
+    """
+    given = tuple(plan.recording['branch']['multiples'])
+    whole = all(isinstance(k, int) and not isinstance(k, bool) and k >= 1 for k in given)
+    if not whole or list(given) != sorted(set(given)) or given in ((), (1,)):
+        raise ValueError(
+            f'config.branch.multiples={given}: rising whole numbers of at least 1 are needed, with one above 1, such '
+            'as (1, 2, 4, 8)'
+        )
+    return given if given[0] == 1 else (1, *given)
+
+
+def check(plans: list[Plan]) -> None:
+    """Refuses what cannot be compared, before anything is trained.
+
+    Raises:
+      ValueError: no points or multiples; other changes beside them; a window too short for the largest batch.
+    """
+    for plan in plans:
+        section = plan.recording['branch']
+        if not section['at_epochs'] and not section['at_steps']:
+            raise ValueError(f'config.study={STUDY} needs config.branch.at_epochs or at_steps, the points to branch at')
+        for field in ('batch_sizes', 'learning_rates'):
+            if section[field]:
+                raise ValueError(
+                    f'config.branch.{field}={section[field]} is for config.study=reload; here give multiples'
+                )
+        rule(plan)
+        multiples(plan)
+        _check_run(plan)
+        _check_window(plan)
+    branches(plans)
+
+
+def _check_run(plan: Plan) -> None:
+    """Raises ValueError where something else than the study moves the batch, or the learning rate with it."""
+    rules = {k: v for k, v in plan.scaling.items() if v and (k, v) != ('name', 'none') and k != 'reference_batch_size'}
+    if rules:
+        raise ValueError(
+            f'config.scaling={rules} would change the branches a second time: config.study={STUDY} scales them itself '
+            '(config.branch.learning_rate_rule); use scaling.name=none'
+        )
+    if plan.batch_schedule['name'] != 'constant':
+        raise ValueError(
+            f'batch_schedule.name={plan.batch_schedule["name"]!r}: the branches of config.study={STUDY} multiply one '
+            'batch size; use constant'
+        )
+    if plan.epoch_boundary != 'through':
+        raise ValueError(
+            f'epoch_boundary={plan.epoch_boundary!r} gives short or lost batches at the ends of epochs, more so for '
+            'large ones; use through'
+        )
+    if not plan.recording['evaluate']['train']:
+        raise ValueError(f'config.evaluate.train=False: config.study={STUDY} compares losses of the training set')
+
+
+def _check_window(plan: Plan) -> None:
+    """Raises ValueError for a batch larger than an epoch, or a window that is not whole in it."""
+    section, window = plan.recording['branch'], reload.window(plan)
+    evaluations, ks = section['evaluations'], multiples(plan)
+    if evaluations < 1:
+        raise ValueError(f'config.branch.evaluations={evaluations}: at least 1 is needed, at the end of the window')
+    largest = ks[-1] * plan.batch_size
+    told = f'config.branch.multiples={ks}: the largest batch, {ks[-1]} × {plan.batch_size} = {largest},'
+    if largest > plan.epoch_size:
+        raise ValueError(f'{told} exceeds the epoch of {plan.epoch_size} examples; leave out the largest k')
+    if window < FEWEST * largest:
+        raise ValueError(
+            f'{told} fits {window // largest} times into the window of {window} examples, at least {FEWEST} updates '
+            'are needed; raise config.branch.more_examples, or leave out the largest k'
+        )
+    unit = evaluations * largest
+    if any(window % (evaluations * k * plan.batch_size) for k in ks):
+        fitting = -(-window // unit) * unit
+        common = all(largest % (k * plan.batch_size) == 0 for k in ks)
+        cure = f'such as config.branch.more_epochs=0, more_examples={fitting}' if common else 'use powers of 2 as k'
+        raise ValueError(
+            f'the window of {window} examples is not a whole number of batches of {plan.batch_size} times each of {ks} '
+            f'in each of its {evaluations} parts (config.branch.evaluations); take one that is, {cure}'
+        )
+
+
+def _evaluated(plan: Plan, start: int, window: int) -> dict[str, Any]:
+    """How a branch is recorded: evaluated at even places of its window; all that is measured is its parent's."""
+    off, count = schema.when().to_dict(), plan.recording['branch']['evaluations']
+    found: dict[str, Any] = {f'evaluate.{field}': value for field, value in off.items()}
+    found['evaluate.at_examples'] = tuple(start + window * i // count for i in range(1, count + 1))
+    found['measure_preset'] = 'none'
+    for name in plan.declared['measure']:
+        found |= {f'measure.{name}.{field}': value for field, value in off.items()}
+    # Points named one by one are the parent's, and may lie past a branch's end.
+    for section in ('record', 'norms', 'checkpoint', 'keep', 'snapshots'):
+        found |= {f'{section}.{field}': () for field in off if field.startswith('at_')}
+    return found
+
+
+def branches(plans: list[Plan]) -> list[Plan]:
+    """All branches of the runs: by point, the control first."""
+    found = []
+    for plan in plans:
+        section, window, scale = plan.recording['branch'], reload.window(plan), scaling.POWERS[rule(plan)]
+        state = {part: section[part] for part in resolve_branch.PARTS if section[part] is not None}
+        # A batch-norm group is not to grow with the batch.
+        ghost = {'ghost_batch_size': plan.ghost_batch_size} if plan.ghost_batch_size else {}
+        for step in resolve_recording.branch_points(section, plan.length):
+            start = plan.length.examples_at(step)
+            shared = {**ghost, 'total_examples': start + window, **_evaluated(plan, start, window)}
+            for k in multiples(plan):
+                own = {'batch_size': k * plan.batch_size, 'learning_rate': plan.learning_rate * scale(k)}
+                found.append(resolve_branch.branch(plan, f'{plan.study}/{plan.id}', step, {**own, **shared}, state))
+    return found
+
+
+def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
+    """The parents, then all branches."""
+    yield plans
+    yield branches(plans)
+
+
+def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
+    """Prints B* and B_simple at every point of these runs."""
+    found = critical_batch_size.find(workdir, runs=[p.id for p in plans])
+    say(f'critical batch size (scripts/fig_critical_batch_size.py draws it):\n{critical_batch_size.text(found)}')
