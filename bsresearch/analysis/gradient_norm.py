@@ -167,7 +167,7 @@ def _entries(f: Found, i: int) -> dict[str, float]:
     }
 
 
-def kurtosis(fourth: np.ndarray, square: np.ndarray, entries: np.ndarray) -> np.ndarray:
+def kurtosis(fourth: np.ndarray | float, square: np.ndarray | float, entries: np.ndarray | float) -> np.ndarray:
     """E x⁴/(E x²)² of a gradient's entries from means over trials of Σ x⁴ and of Σ x²; NaN for a gradient of zeros."""
     with np.errstate(invalid='ignore', divide='ignore', over='ignore'):
         return np.asarray(fourth / entries / (square / entries) ** 2)

@@ -185,6 +185,7 @@ def line_claims(found: Sequence[Found], seed_of: Mapping[str, str]) -> list[Clai
             'On the line between the small- and the large-batch solution the training loss has no barrier: it rises '
             f'by less than {100 * BARRIER:g} % above its higher end.',
             f'rise: {listing([barrier], scale=100, unit=" %")}', every([barrier], high=BARRIER),
+            'the ends have unequal losses: one that changes one way all along the line has no barrier',
         ),
         Claim(
             'F2', source,
