@@ -357,7 +357,7 @@ def line(large: str, loss: Any) -> Line:
 
 def test_a_line_without_a_barrier_and_its_sharper_end():
     """Loss 1 + α⁴: second differences of step h are 12 + 2h² at 1 and 2h² at 0."""
-    found = shen_distance.line_claims([line(r, lambda a: 1 + a**4) for r in RUNS], RUNS)
+    found = shen_distance.line_claims([line(r, lambda a: 1 + a**4) for r in RUNS], RUNS, {'small'})
     assert [c.verdict for c in found] == ['holds', 'holds']
     assert 'small: 0.0312' in found[1].measured
     assert 'large: 12' in found[1].measured
@@ -365,9 +365,17 @@ def test_a_line_without_a_barrier_and_its_sharper_end():
 
 def test_a_barrier_is_seen():
     """Ends at 1, a top of 1.25 between them."""
-    found = shen_distance.line_claims([line(r, lambda a: 1 + a * (1 - a)) for r in RUNS], RUNS)
+    found = shen_distance.line_claims([line(r, lambda a: 1 + a * (1 - a)) for r in RUNS], RUNS, {'small'})
     assert found[0].verdict == 'does not hold'
     assert 'rise: 25 %' in found[0].measured
+
+
+def test_each_seed_counts_once_in_the_line():
+    """Another setting of the probe, and a line from another run, are no further seeds."""
+    lines = [line(r, lambda a: 1 + a**4) for r in RUNS]
+    more = [*lines, *lines, *(f._replace(small='middle') for f in lines)]
+    found, same = (shen_distance.line_claims(x, RUNS, {'small'})[1].measured for x in (more, lines))
+    assert found == same
 
 
 # --- the study

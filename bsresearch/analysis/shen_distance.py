@@ -4,7 +4,7 @@ Ratios are taken seed by seed in logarithms, so that means are geometric and int
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -161,9 +161,13 @@ def _short(study: Study) -> Claim:
     )  # fmt: skip
 
 
-def line_claims(found: Sequence[Found], seed_of: Mapping[str, str]) -> list[Claim]:
-    """F1 and F2, from interpolation between the smallest batch (α = 0) and the large one (α = 1)."""
-    mine = [f for f in found if f.large in seed_of and 'linear' in f.paths]
+def line_claims(found: Sequence[Found], seed_of: Mapping[str, str], small: Collection[str]) -> list[Claim]:
+    """F1 and F2, from interpolation between the smallest batch (α = 0, the runs `small`) and the large one (α = 1).
+
+    Of several lines between the same two runs the one with the most points: each seed counts once.
+    """
+    between = [f for f in found if f.large in seed_of and f.small in small and 'linear' in f.paths]
+    mine = list({(f.small, f.large): f for f in sorted(between, key=lambda f: len(f.alpha))}.values())
     rises, sharper, ends = [], [], []
     for f in mine:
         loss = f.values['linear/train_loss']
