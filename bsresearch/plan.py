@@ -108,11 +108,13 @@ class Plan:
             return policy.at(self.policy, length, t)
         if self.parent['state']['schedule'] == 'keep':
             read = units.Length(**self.parent['schedule_length'])
-            return policy.at(self.policy, read, policy.update_reading(read, length.examples_before(t)))
-        own = units.Length(
-            self.epoch_size, self.batch_size, self.total_examples - self.parent['examples'], self.epoch_boundary
-        )
-        return policy.at(self.policy, own, t - self.start)
+            return policy.at(self.policy, read, policy.update_reading(read, length.examples_before(t)), self.batch_size)
+        since = self.parent['examples']
+        # The batch sizes go on, so that the schedule ends where the branch does.
+        changes = tuple((e - since, b) for e, b in length.changes if e > since)
+        first = length.batch_size_at(self.start)
+        own = units.Length(self.epoch_size, first, self.total_examples - since, self.epoch_boundary, changes)
+        return policy.at(self.policy._replace(changes=changes), own, t - self.start)
 
     @property
     def policy(self) -> Policy:

@@ -111,6 +111,13 @@ def branch(
             f'optimizer {declared["optimizer"]["name"]!r} cannot keep the slots of {parent.optimizer["name"]!r}; '
             'reset them'
         )
+    growing = declared['batch_schedule']
+    if how['schedule'] == 'rebase' and (growing['name'] == 'instead_of_decay' or growing.get('as_learning_rate')):
+        raise ValueError(
+            "branch.schedule='rebase' would move the learning rate's schedule away from the batch sizes that go with "
+            f'it (batch_schedule.name={growing["name"]!r}, as_learning_rate={bool(growing.get("as_learning_rate"))}); '
+            'keep it, or change batch_schedule to constant'
+        )
     examples = length.examples_at(step)
     # A schedule that the parent kept is its own parent's still.
     own = parent.parent

@@ -7,8 +7,11 @@ There on MNIST; here on Fashion-MNIST unless --config.data.name=mnist. Held fixe
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/reload.py --workdir=runs/reload
     python main.py --lineage --workdir=runs/reload
+    python -m scripts.fig_reload --workdir=runs/reload
 
-Cost: about 20 minutes on 2 CPU cores, by its updates' rates. Not run at full size yet.
+Cost: about 20 minutes on 2 CPU cores, by its updates' rates. Found by the same branches of configs/shen.py, 3 seeds,
+test accuracy after 30 more epochs (B = 64 from scratch: 88.8 %), from epoch 2 and 30: B = 64 88.8 and 88.8 %, lr 0.1
+87.9 and 87.8 %, no change 85.7 and 86.8 %. So a large-batch model is not stuck; docs/shen has intervals and curves.
 """
 
 from ml_collections import ConfigDict

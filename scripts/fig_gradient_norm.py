@@ -132,7 +132,7 @@ def normalized(found: list[Found], linear: bool, out: pathlib.Path, suffix: str)
 
 
 def ridges(found: list[Found], out: pathlib.Path, suffix: str) -> list[pathlib.Path]:
-    """Histograms of the first run: a column per checkpoint; norms, normalized norms, entries of the walking gradient."""
+    """Histograms of the first run, a column per checkpoint: norms, normalized norms, entries of the gradient."""
     rows, runs = [], len({f.run for f in found})
     found = [f for f in found if f.run == found[0].run]
     facts = [*notes(found), *([f'the first of {runs} seeds'] if runs > 1 else [])]

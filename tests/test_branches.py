@@ -164,6 +164,29 @@ def test_a_kept_schedule_is_read_where_the_parent_had_seen_as_much(tmp_path: pat
     assert again.table(20, 60).learning_rate.astype(np.float32) == pytest.approx(rates)
 
 
+def test_a_rebased_schedule_ends_with_a_branch_whose_batch_grows():
+    """A cosine over the branch's own updates, 1 at the first and 0 after the last, at the sizes really used."""
+    grows: dict[str, Any] = {'batch_schedule': {'name': 'growth', 'at_examples': (80, 240)}, 'schedule__name': 'cosine'}
+    (run,) = toy.plans(**grows, total_steps=None, total_examples=624)
+    other = branch(run, 'x', 15, {}, {'schedule': 'rebase'})
+    last, found = other.length.total_steps, other.table(15, other.length.total_steps)
+    t = np.arange(last - 15)
+    np.testing.assert_allclose(found.learning_rate, 0.05 * (1 + np.cos(np.pi * t / (last - 16))) / 2, atol=1e-9)
+    assert found.batch_size.tolist() == [other.length.batch_size_at(u) for u in range(15, last)]
+    with pytest.raises(ValueError, match='move the learning rate'):
+        branch(run, 'x', 15, {'batch_schedule.as_learning_rate': True}, {'schedule': 'rebase'})
+
+
+def test_instead_of_decay_counts_from_the_branchs_own_batch_size():
+    """A rate halved at 400 examples: the batch doubles, the learning rate stays; as at another size from the start."""
+    decays: dict[str, Any] = {'schedule': {'name': 'step', 'factor': 0.5, 'at_examples': (400,)}}
+    (run,) = toy.plans(**decays, batch_schedule={'name': 'instead_of_decay'}, total_steps=None, total_examples=1600)
+    for size in (4, 8, 16):
+        other = branch(run, 'x', 15, {'batch_size': size})
+        assert [s.batch_size for s in other.length.segments][-2:] == [size, 2 * size]
+        np.testing.assert_allclose(other.table(15, other.length.total_steps).learning_rate, 0.05)
+
+
 def test_a_stopped_branch_goes_on_as_itself(tmp_path: pathlib.Path):
     """Even if its parent is gone by then; the same as never stopped."""
     run = parent(tmp_path / 'a')

@@ -217,6 +217,10 @@ def test_divergence_is_failure(tmp_path: pathlib.Path):
     assert fails.measured.startswith('49.67 points')
     assert fails.remark == '3 of 3 runs of B = 1, lr 0.01 diverged'
     assert found['mini-batch steadier'].verdict == 'holds'
+    # A diverged run of the steadier side is no survivor to be left out.
+    write_run(tmp_path, batch_size=32, learning_rate=0.01, seed=0, values=values, **STUDY, **gone)
+    found = {c.key: c for c in claims.claims(tmp_path)}
+    assert found['mini-batch steadier'].verdict == 'undecided'
 
 
 def test_what_was_not_trained_is_not_measured(tmp_path: pathlib.Path):

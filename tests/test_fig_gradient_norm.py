@@ -16,11 +16,11 @@ from scripts import fig_gradient_norm
 FIGURES = ('fig_gradient_norm', 'fig_gradient_norm_normalized', 'fig_gradient_norm_ridges')
 
 
-def probed(workdir: pathlib.Path, **probe: Any) -> None:
+def probed(workdir: pathlib.Path, run_seed: int = 0, **probe: Any) -> None:
     """Two checkpoints of a small run, a few trials each."""
     own = {'trials': 6, 'samples': 16, 'batch_sizes': (1, 4, 16), 'at_steps': (0, 20)} | probe
     (run,) = toy.plans(
-        study='gradient_norm', model={'name': 'linear'}, total_steps=20, probe__name='gradient_norm',
+        study='gradient_norm', model={'name': 'linear'}, total_steps=20, seed=run_seed, probe__name='gradient_norm',
         **{f'probe__{k}': v for k, v in own.items()},
     )  # fmt: skip
     for stage in study.stages([run]):
@@ -54,9 +54,28 @@ def test_rates_have_figures_of_their_own(tmp_path: pathlib.Path):
     assert {f.stem for f in files} == {f'{n}_{rate}' for n in FIGURES for rate in ('0.01', '0.1')}
 
 
+def test_seeds_share_a_figure(tmp_path: pathlib.Path):
+    """Its line is the mean over them; the table has each seed, and what is drawn of all."""
+    for seed in range(3):
+        probed(tmp_path, run_seed=seed)
+    probed(tmp_path, learning_rates=(0.01,))
+    files, _ = fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
+    assert {f.stem for f in files} == {f'{n}_{rate}' for n in FIGURES for rate in ('0.01', '0.05')}
+    table = pd.read_csv(tmp_path / 'figures' / 'fig_gradient_norm_0.05.csv')
+    assert table['run'].nunique() == 4
+    each, drawn = table[table['run'] != 'all'], table[table['run'] == 'all'].set_index(['epoch', 'batch_size'])
+    each = each.assign(**{f'{c}_2': each[c] ** 2 for c in ('walking_std', 'single_rms')})
+    mine = each.groupby(['epoch', 'batch_size'])
+    np.testing.assert_allclose(drawn['walking_mean'], mine['walking_mean'].mean())
+    for column in ('walking_std', 'single_rms'):
+        np.testing.assert_allclose(drawn[column] ** 2, mine[f'{column}_2'].mean())
+    assert pd.read_csv(tmp_path / 'figures' / 'fig_gradient_norm_0.01.csv')['run'].nunique() == 1
+
+
 def test_probes_that_differ_in_their_settings_are_drawn_apart(tmp_path: pathlib.Path):
     """Other draws, other batch sizes: of one point there is one line in a figure."""
-    for other in ({}, {'seed': 1}, {'batch_sizes': (2, 8)}):
+    others: list[dict[str, Any]] = [{}, {'seed': 1}, {'batch_sizes': (2, 8)}]
+    for other in others:
         probed(tmp_path, **other)
     files, text = fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
     tables = [pd.read_csv(f) for f in files if f.suffix == '.csv' and f.stem[-1].isdigit()]

@@ -172,6 +172,6 @@ def _switched(study: Study) -> list[Claim]:
             'C3', f'{SOURCE}, figure recovery',
             'The control of the last branch point ends above its own start: longer training helps a little '
             '(Shen: from ≈95.3 to ≈96.3 %).',
-            f'{end(last)}. Above its start: {points(helped)}', every(helped, low=0.0), lost(*last),
+            f'{end(last)}. Above its start: {points(helped)}', capped(every(helped, low=0.0), *last), lost(*last),
         ),
     ]  # fmt: skip

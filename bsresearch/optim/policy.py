@@ -142,8 +142,10 @@ def update_reading(length: Length, examples: np.ndarray) -> np.ndarray:
     return first + made + np.where(epochs > 0, offset, offset - inside) // size
 
 
-def at(policy: Policy, length: Length, t: np.ndarray) -> Values:
+def at(policy: Policy, length: Length, t: np.ndarray, first: int | None = None) -> Values:
     """What updates t use; past the schedule's end its last value holds.
+
+    `first`: B_first where it is not the length's, in a branch that reads its parent's schedule at another batch size.
 
     `instead_of_decay` reads the schedules where a run at the first batch size would have seen as many examples, and
     multiplies the learning rate by B/B_first: equal noise temperature at equal examples. `as_learning_rate` keeps the
@@ -151,17 +153,18 @@ def at(policy: Policy, length: Length, t: np.ndarray) -> Values:
     """
     seen = length.examples_before(np.minimum(t, length.total_steps - 1))
     points = np.array([e for e, _ in policy.changes], np.int64)
-    sizes = np.array([length.batch_size, *(b for _, b in policy.changes)], np.int64)
+    first = first or length.batch_size
+    sizes = np.array([first, *(b for _, b in policy.changes)], np.int64)
     size = sizes[np.searchsorted(points, seen, side='right')]
     if policy.batch_schedule['name'] == 'instead_of_decay':
         base = _first_length(length)
         rate, momentum, decay = _on(policy, base, update_reading(base, seen))
-        ratio = size / length.batch_size
+        ratio = size / first
     else:
         rate, momentum, decay = _on(policy, length, t)
         ratio = np.ones(len(t))
     if policy.batch_schedule['as_learning_rate']:
-        return Values(rate * (ratio * length.batch_size / size), momentum, decay, np.full_like(size, length.batch_size))
+        return Values(rate * (ratio * first / size), momentum, decay, np.full_like(size, first))
     return Values(rate * ratio, momentum, decay, size)
 
 

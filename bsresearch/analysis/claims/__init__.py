@@ -98,14 +98,18 @@ def every(parts: Sequence[Part], low: float = -np.inf, high: float = np.inf) -> 
 
     It holds where all 95 % intervals do, and does not where one, of level 1 − 0.05/parts, lies outside.
     """
-    if not parts:
-        return 'not measured'
-    verdicts: list[Verdict] = [inside(estimate(p.values, error=p.error), low, high) for p in parts]
-    stricter = 1 - (1 - summary.LEVEL) / len(parts)
-    if any(inside(estimate(p.values, stricter, p.error), low, high) == 'does not hold' for p in parts):
-        return 'does not hold'
-    open_: list[Verdict] = ['undecided' if v == 'does not hold' else v for v in verdicts]
-    return together(*open_)
+    return together(*_verdicts(parts, low, high))
+
+
+def _verdicts(parts: Sequence[Part], low: float, high: float) -> list[Verdict]:
+    """Of each part: it holds by its 95 % interval, and does not hold only by that of level 1 − 0.05/parts."""
+    found: list[Verdict] = []
+    for part in parts:
+        plain = inside(estimate(part.values, error=part.error), low, high)
+        stricter = estimate(part.values, 1 - (1 - summary.LEVEL) / len(parts), part.error)
+        refuted = plain == 'does not hold' and inside(stricter, low, high) == plain
+        found.append('undecided' if plain == 'does not hold' and not refuted else plain)
+    return found
 
 
 def together(*verdicts: Verdict) -> Verdict:
@@ -124,8 +128,7 @@ def across(*verdicts: Verdict) -> Verdict:
 
 def each(parts: Sequence[Part], low: float = -np.inf, high: float = np.inf) -> Verdict:
     """As `every`, of parts that are conditions: 'depends' where some lie between the two and some outside."""
-    verdicts: list[Verdict] = [every([p], low, high) for p in parts]
-    return across(*verdicts)
+    return across(*_verdicts(parts, low, high))
 
 
 def text(

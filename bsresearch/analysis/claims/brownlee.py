@@ -127,10 +127,14 @@ def _fails(found: Found, name: str) -> Claim:
 
 
 def _larger(*pairs: tuple[pd.Series, pd.Series]) -> Verdict:
-    """Whether volatility a is larger than b in every pair, seed by seed; where all runs of a diverged it is."""
+    """Whether volatility a is larger than b in every pair, seed by seed; where all runs of a diverged it is.
+
+    Not where runs of b diverged: its survivors alone do not make it the steadier.
+    """
     gone = lambda a, b: len(a) > 0 and np.isinf(a).all() and np.isfinite(b).any()
     parts = [Part('', (a - b).to_numpy(float)) for a, b in pairs if not gone(a, b)]
-    return every(parts, 0.0) if parts else 'holds'
+    found = every(parts, 0.0) if parts else 'holds'
+    return 'undecided' if found == 'holds' and any(np.isinf(b).any() for _, b in pairs) else found
 
 
 def _unstable(found: Found, key: str, name: str, arm: Arm | None) -> Claim:

@@ -39,7 +39,7 @@ def claims(workdir: str | pathlib.Path) -> list[Claim]:
     over_seeds = [
         *shen_accuracy.claims(study),
         *shen_distance.claims(study),
-        *shen_distance.line_claims(lines, seed_of),
+        *shen_distance.line_claims(lines, seed_of, {r for a in study.role('small') for r in a.runs['run']}),
     ]
     if single:
         over_seeds = [_without_interval(c) for c in over_seeds]
