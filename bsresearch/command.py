@@ -140,7 +140,9 @@ def run(
             paths.check_schema(pathlib.Path(workdir))
         if any(p.dtype == 'float64' for p in plans):
             jax.config.update('jax_enable_x64', True)
-        runs, probes = _stages(study, plans)
+        stages = list(study.stages(plans))
+        runs = [p for stage in stages for p in stage if isinstance(p, Plan)]
+        probes = sum(map(len, stages)) - len(runs)
         estimate.check_memory(sweep.groups(runs))
         if dry_run:
             estimate.show(console, runs, sweep.groups(runs), probes)
@@ -152,10 +154,11 @@ def run(
         return 0
     use_compilation_cache()
     root = pathlib.Path(workdir) if workdir is not None else None
-    seconds = _estimated(console, root, study, plans) if estimate_time else None
+    seconds = _estimated(console, root, stages) if estimate_time else None
     if dry_run or root is None:
         return 0
     begun = time.time()
+    console.header(runs, sweep.groups(runs), root, probes)
     code = _execute(console, root, study, plans)
     if seconds is not None and code != USAGE:
         records.note_estimate(root, config['study'], seconds, time.time() - begun, code == 0)
@@ -163,25 +166,16 @@ def run(
     return code
 
 
-def _stages(study: Any, plans: list[Plan]) -> tuple[list[Plan], int]:
-    """All runs that a study will make, and how many probes."""
-    made = [x for stage in study.stages(plans) for x in stage]
-    runs = [x for x in made if isinstance(x, Plan)]
-    return runs, len(made) - len(runs)
-
-
-def _estimated(console: Console, workdir: pathlib.Path | None, study: Any, plans: list[Plan]) -> float:
+def _estimated(console: Console, workdir: pathlib.Path | None, stages: list[Any]) -> float:
     """Says how long the launch will take; seconds."""
     console.say('measuring how fast this machine is …')
     begun = time.time()
-    seconds = forecast.study(workdir, list(study.stages(plans)))
+    seconds = forecast.study(workdir, stages)
     console.say(f'estimate: {clock(seconds)} for what is not done yet (measured in {clock(time.time() - begun)})')
     return seconds
 
 
 def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Plan]) -> int:
-    runs, probes = _stages(study, plans)
-    console.header(runs, sweep.groups(runs), workdir, probes)
     made = list(plans)
     try:
         for stage in study.stages(plans):

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 from bsresearch import groups, probing, resolve, schema, sweep
 from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
-from bsresearch.store import paths
 from bsresearch.train import parallel
 from bsresearch.train.events import Events
 from bsresearch.train.session import Session
@@ -52,8 +51,7 @@ def study(workdir: pathlib.Path | None, stages: Sequence[Sequence[Plan] | Sequen
         plans = groups.unfinished(workdir, [p for p in stage if isinstance(p, Plan)])
         total += sum(_group(workdir, members, known) for members in sweep.groups(plans))
         for probe in (p for p in stage if isinstance(p, Probe)):
-            meta = paths.read_json(probing.directory(workdir, probe) / 'meta.json') or {}
-            if meta.get('status') != 'done':
+            if not probing.done(probing.directory(workdir, probe)):
                 total += _probe(probe, benches, known)
     return total
 
@@ -81,15 +79,16 @@ def _group(workdir: pathlib.Path, plans: list[Plan], known: dict[str, Any]) -> f
     total += times * after(events.evaluate) * rates.evaluate
     total += times * sum(after(points) * rates.measures.get(n, 0.0) for n, points in events.measure.items() if points)
     closest = plan.recording['checkpoint']['min_seconds']
-    saves = after(events.keep) + min(after(events.checkpoint - events.keep), total / closest if closest else 1e9)
+    passing = after(events.checkpoint - events.keep)
+    saves = after(events.keep) + (min(passing, total / closest) if closest else passing)
     return total + len(plans) * saves * rates.checkpoint / len(timed)
 
 
 def _alone(plan: Plan, size: int) -> Plan:
     """A run of that batch size from the start, with every event at update 0 that the plan has at some."""
     events, point = Events(plan), schema.when(at_steps=(0,)).to_dict()
-    off = {k: False for k in ('update', 'dense')}
-    recording = plan.recording | {name: point | off for name in ('record', 'norms')}
+    quiet = {'record': {**point, 'dense': False}, 'norms': {**point, 'dense': False, 'update': False}}
+    recording = plan.recording | quiet
     recording |= {name: schema.known()[name].to_dict() for name in ('keep', 'snapshots')}
     if events.evaluate:
         recording['evaluate'] = {**plan.recording['evaluate'], **point}

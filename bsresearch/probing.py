@@ -55,7 +55,7 @@ def launch(workdir: pathlib.Path, probes: Sequence[Probe], console: Console, cau
       ValueError: a run has no checkpoint at a point. restore.Diverged: all the runs diverged before.
       leases.Owned: another live process makes one of the probes.
     """
-    todo = [p for p in probes if not _done(directory(workdir, p))]
+    todo = [p for p in probes if not done(directory(workdir, p))]
     if len(todo) < len(probes):
         console.say(f'{len(probes) - len(todo)} of {len(probes)} probes are finished already and are left alone')
     todo = _with_weights(workdir, todo, console)
@@ -71,12 +71,13 @@ def launch(workdir: pathlib.Path, probes: Sequence[Probe], console: Console, cau
         paths.claim_workdir(workdir)
         folder.mkdir(parents=True, exist_ok=True)
         with leases.Lease(folder):
-            if _done(folder):  # by another process, since this one looked
+            if done(folder):  # by another process, since this one looked
                 continue
             _make(workdir, probe, benches[key], console, caught, f'probe {number}/{len(todo)}: {_title(probe)}')
 
 
-def _done(folder: pathlib.Path) -> bool:
+def done(folder: pathlib.Path) -> bool:
+    """Whether the probe in this directory is finished."""
     return (paths.read_json(folder / 'meta.json') or {}).get('status') == 'done'
 
 

@@ -63,16 +63,7 @@ def build(
         optim.check_groups(shapes, patterns, 'config.probe.parameters')
         if not any(jax.tree.leaves(optim.matches(shapes, patterns))):
             raise ValueError(f'config.probe.parameters={parameters}: the network has no such parameters')
-        if not with_replacement and samples > examples:
-            raise ValueError(
-                f'config.probe.samples={samples}: the training set has {examples} examples to draw without replacement'
-            )
-        coupled = [size for size in sizes if ghost and size % ghost]
-        if coupled:
-            raise ValueError(
-                f'config.probe.batch_sizes={sizes}: {coupled[0]} is not a whole number of batch-norm groups of '
-                f'{ghost}; use multiples of it, or a run with a smaller ghost_batch_size'
-            )
+        _check_examples(samples, sizes, examples if not with_replacement else None, ghost)
 
     def run(place: Place, learning_rate: float, block: int) -> Arrays:
         start = block * BLOCK
@@ -118,6 +109,20 @@ def _check_settings(
         raise ValueError(f'config.probe.learning_rates={learning_rates}: must be positive')
     if not 0 <= seed <= rng.MAX_SEED:
         raise ValueError(f'config.probe.seed={seed}: must lie in [0, {rng.MAX_SEED}]')
+
+
+def _check_examples(samples: int, sizes: tuple[int, ...], at_most: int | None, ghost: int | None) -> None:
+    """Raises ValueError for more samples than there are to draw, or batches that are no whole batch-norm groups."""
+    if at_most is not None and samples > at_most:
+        raise ValueError(
+            f'config.probe.samples={samples}: the training set has {at_most} examples to draw without replacement'
+        )
+    coupled = [size for size in sizes if ghost and size % ghost]
+    if coupled:
+        raise ValueError(
+            f'config.probe.batch_sizes={sizes}: {coupled[0]} is not a whole number of batch-norm groups of '
+            f'{ghost}; use multiples of it, or a run with a smaller ghost_batch_size'
+        )
 
 
 def _draw(seed: int, trial: int, examples: int, samples: int, with_replacement: bool) -> np.ndarray:
