@@ -10,11 +10,12 @@ import jax
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch import estimate, forecast, launch, lineage, lookup, resolve_branch, schema, sweep
+from bsresearch import estimate, forecast, launch, lineage, lookup, multihost, resolve_branch, schema, sweep
 from bsresearch import schedule_csv as schedule_csv_file
 from bsresearch.console import Console, clock
 from bsresearch.plan import Plan
 from bsresearch.store import leases, paths, records
+from bsresearch.train import processes
 
 USAGE = 2
 
@@ -46,7 +47,21 @@ def parse_flags(argv: list[str]) -> list[str]:
     except flags.UnrecognizedFlagError as e:
         head, *rest = e.flagname.split('.')
         cure = lookup.nearest(
-            head, ('config', 'workdir', 'dry_run', 'schedule_csv', 'branch_from', 'estimate', 'lineage')
+            head,
+            (
+                'config',
+                'workdir',
+                'dry_run',
+                'schedule_csv',
+                'branch_from',
+                'estimate',
+                'lineage',
+                'multihost',
+                'coordinator',
+                'processes',
+                'process',
+                'coordinator_seconds',
+            ),
         )
         sys.exit(usage(f'unknown flag --{".".join([head, *rest])}; {cure}'))
     except flags.Error as e:
@@ -113,19 +128,40 @@ def run(
     schedule_csv: str | None = None,
     branch_from: str | None = None,
     estimate_time: bool = False,
+    together: tuple[str | None, int | None, int | None, int] | None = None,
 ) -> int:
     """Plans the runs of a config and, unless `dry_run`, trains them.
 
     `schedule_csv`: also write their schedules. `branch_from`: instead of a config's runs, one branch. `estimate_time`:
-    first measure how long it will take.
+    first measure how long it will take. `together`: with other processes (multihost.run's arguments).
     """
+    asked = {
+        'dry_run': dry_run,
+        'schedule_csv': schedule_csv,
+        'branch_from': branch_from,
+        'estimate_time': estimate_time,
+    }
+    if together is None:
+        return _run(flag, workdir, **asked)
+    if dry_run or estimate_time:
+        return usage('--multihost trains: give --dry_run and --estimate without it')
+    try:
+        return multihost.run(lambda: _run(flag, workdir, **asked), *together)
+    except ValueError as e:
+        return usage(str(e))
+
+
+def _run(
+    flag: Any, workdir: str | None, *, dry_run: bool, schedule_csv: str | None, branch_from: str | None,
+    estimate_time: bool,
+) -> int:  # fmt: skip
     if flag.value is None:
         return usage('--config=<file> is needed, e.g. --config=configs/batch_size_sweep.py')
     if workdir is None and not dry_run:
         return usage('--workdir=<directory> is needed: where runs are written, and found again')
     if schedule_csv is not None and not dry_run:
         return usage(f'--schedule_csv={schedule_csv} needs --dry_run: it writes what would be used')
-    console = Console()
+    console = Console(quiet=not processes.leads())
     try:
         config, overrides = declared(flag)
         config['study'] = overrides.pop('study', config['study'])
@@ -143,7 +179,10 @@ def run(
         stages = list(study.stages(plans))
         runs = [p for stage in stages for p in stage if isinstance(p, Plan)]
         probes = sum(map(len, stages)) - len(runs)
+        multihost.check_alike([p for stage in stages for p in stage])
         estimate.check_memory(sweep.groups(runs))
+        if workdir is not None and not dry_run:
+            multihost.check_shared(pathlib.Path(workdir))
         if dry_run:
             estimate.show(console, runs, sweep.groups(runs), probes)
         if schedule_csv is not None:
@@ -182,7 +221,9 @@ def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Pl
             launch.launch(workdir, stage, console)
             made += [p for p in stage if isinstance(p, Plan) and p not in made]
         if hasattr(study, 'conclude'):
-            study.conclude(workdir, plans, console.say)
+            processes.share_here(lambda: study.conclude(workdir, plans, console.say))
+    except processes.Left:
+        raise
     except launch.Stopped as e:
         console.say(f'stopped by {e}; the same command goes on from here')
         return 128 + e.number
