@@ -38,6 +38,8 @@ def toy_runs(config: str) -> list[Plan]:
         overrides |= {'data.name': 'digits', 'data.mean': (0.0,), 'data.std': (1.0,)}
     for name, spec in declared['measure'].items():
         overrides[f'measure.{name}.at_epochs'] = tuple(e for e in spec['at_epochs'] if e <= 4)
+    if declared['warmup']['epochs']:
+        overrides['warmup.epochs'] = min(declared['warmup']['epochs'], 4.0)
     if declared['ghost_batch_size']:
         overrides['ghost_batch_size'] = 1  # which divides whatever a growing batch comes to
     return sweep.expand(declared, overrides)
