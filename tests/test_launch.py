@@ -24,12 +24,13 @@ CONFIGS = sorted(p.stem for p in (ROOT / 'configs').glob('*.py'))
 
 
 def toy_runs(config: str) -> list[Plan]:
-    """A config's runs at toy size: four epochs of embedded data, long enough for its schedules."""
+    """A config's runs at toy size: four epochs of embedded data, or ten updates at the largest batch."""
     namespace: dict[str, Any] = {}
     exec((ROOT / 'configs' / f'{config}.py').read_text(), namespace)
     declared = namespace['get_config']().to_dict()
+    largest = max(declared['sweep'].get('zip', {}).get('batch_size', (0,)))
     overrides: dict[str, Any] = {
-        'total_epochs': 4.0,
+        'total_epochs': max(4.0, 10 * largest // 1437),
         'keep.at_epochs': (),
         'probe.at_epochs': (),
         'branch.at_epochs': (),

@@ -204,7 +204,8 @@ def test_a_growing_batch():
     with pytest.raises(ValueError, match='workers=4 cannot share a batch of 18 equally'):
         toy.plans(**plain, **GROWN | {'batch_schedule__factor': 1.5}, workers=4)
     (cured,) = toy.plans(model=MLP, batch_size=64, ghost_batch_size=16, **GROWN)
-    assert [s.batch_size // cured.ghost_batch_size for s in cured.length.segments] == [4, 8]
+    assert cured.ghost_batch_size == 16
+    assert [s.batch_size // 16 for s in cured.length.segments] == [4, 8]
 
 
 def test_branches_of_a_run_with_workers():
