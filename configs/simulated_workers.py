@@ -15,7 +15,11 @@ A worker's gradient against that of all is the noise scale from two batch sizes,
 add --config.measure.noise_scale.every_epochs=1; B_simple/64 is about the number of workers beyond which more save
 little. The same sizes in all arms, so that they compare; for those of one, noise_scale.batch_size = 64·workers.
 
-COST
+Cost: about 1¼ hours on 2 idle CPU cores, estimated from 6,400 examples/s, which the batch size does not change. Not run
+in full yet. In short (--config.data.fraction=0.2 --config.total_epochs=4 --config.warmup.epochs=1: 12 updates by 64
+workers; 15 minutes on busy cores), test accuracy of 1, 4, 16 and 64 workers, 3 seeds: scaled 0.865, 0.850, 0.66, 0.11;
+unscaled 0.865, 0.834, 0.757, 0.52. Only 4 workers with the rate scaled are not told from one (−0.015, 95 % interval
+−0.033 to 0.002); beyond, so few updates at so high a rate are worse than at one worker's.
 """
 
 from ml_collections import ConfigDict

@@ -12,7 +12,7 @@ from scipy import stats
 from bsresearch.analysis import simulated_workers
 from scripts import fig_simulated_workers
 
-LINEAR, NONE = 'learning rate linear in B, warm-up of 2 epochs', 'learning rate as for one worker'
+LINEAR, NONE = 'learning rate linear in B, 2-epoch warm-up', 'learning rate as for one worker'
 NORMED: dict[str, Any] = {'ghost_batch_size': 8}
 
 

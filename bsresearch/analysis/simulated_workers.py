@@ -63,7 +63,7 @@ def _arm(runs: pd.DataFrame) -> pd.Series:
     start = runs.get('warmup.start', 0.0)
     warmed = (runs['warmup.examples'] > 0) & (start < 1)  # from 1 a warm-up is flat
     names = runs['scaling.name'].map(lambda rule: 'as for one worker' if rule == 'none' else f'{rule} in B')
-    epochs = (runs['warmup.examples'] / runs['epoch_size']).map(lambda e: f', warm-up of {e:.3g} epochs')
+    epochs = (runs['warmup.examples'] / runs['epoch_size']).map(lambda e: f', {e:.3g}-epoch warm-up')
     return 'learning rate ' + names + epochs.where(warmed, '')
 
 
