@@ -35,10 +35,10 @@ EIGHT, PMAP, TWO = {'devices': 8}, {'devices': 8, 'parallel': 'pmap'}, {'devices
 ORDERED = {'reduction': 'ordered', 'optimizer__name': 'adam'}
 
 
-def tasks(updates: int, dtype: str) -> dict[str, dict[str, Any]]:
+def tasks(count: int, dtype: str) -> dict[str, dict[str, Any]]:
     """Each model alone and on devices, at a batch that they cannot share evenly; one that they can."""
     cases = {}
-    common = {'updates': updates, 'dtype': dtype, 'total_steps': 200}
+    common = {'count': count, 'dtype': dtype, 'total_steps': 200}
     for name, model in MODELS.items():
         for where, place in {'alone': {'devices': 1}, 'eight': EIGHT, 'pmap': PMAP}.items():
             if (name, where) != ('ghosts', 'pmap'):
@@ -51,7 +51,7 @@ def tasks(updates: int, dtype: str) -> dict[str, dict[str, Any]]:
 def several() -> dict[str, dict[str, Any]]:
     """Groups of runs over rows of devices, and the reduction in a fixed order."""
     cases = {}
-    seeds = {'sweep.seed': (0, 1, 2, 3), 'updates': 5, 'total_steps': 10, 'batch_size': 12}
+    seeds = {'sweep.seed': (0, 1, 2, 3), 'count': 5, 'total_steps': 10, 'batch_size': 12}
     for name, place in {
         'alone': {'devices': 1}, 'rows': {'devices': 4}, 'mesh': EIGHT, 'turns': EIGHT | {'mesh__replica': 2},
         'together': EIGHT | {'strategy': 'vmap', 'mesh__replica': 2}, 'pmap': TWO | {'parallel': 'pmap'},
@@ -60,12 +60,12 @@ def several() -> dict[str, dict[str, Any]]:
         cases[f'group/{name}'] = seeds | place
     for name, model in {'mlp': {}, 'ghosts': MODELS['cnn'] | {'ghost_batch_size': 2}}.items():
         for where, place in {'alone': {'devices': 1}, 'two': TWO, 'eight': EIGHT, 'pmap': PMAP}.items():
-            cases[f'ordered/{name}/{where}'] = ORDERED | model | place | {'batch_size': 30, 'updates': 10}
+            cases[f'ordered/{name}/{where}'] = ORDERED | model | place | {'batch_size': 30, 'count': 10}
     return cases
 
 
 class Found(NamedTuple):
-    """Of each case: (replicas, n) movement and (replicas, updates) losses."""
+    """Of each case: (replicas, n) movement and (replicas, count) losses."""
 
     moved: dict[str, np.ndarray]
     loss: dict[str, np.ndarray]
@@ -77,7 +77,7 @@ def start(folder: pathlib.Path, cases: dict[str, Any], name: str, x64: bool) -> 
     env = os.environ | {
         'JAX_NUM_CPU_DEVICES': '8', 'JAX_PLATFORMS': 'cpu', 'JAX_ENABLE_X64': str(x64),
         'PYTHONPATH': f'{HERE}:{HERE.parent}',
-        'JAX_COMPILATION_CACHE_DIR': str(jax.config.jax_compilation_cache_dir),
+        'JAX_COMPILATION_CACHE_DIR': str(jax.config.read('jax_compilation_cache_dir')),
         'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
     }  # fmt: skip
     command = [sys.executable, str(HERE / 'on_devices.py'), str(folder / f'{name}.json'), str(folder / f'{name}.npz')]
@@ -256,8 +256,8 @@ def test_devices_make_no_new_run_and_are_chosen_at_each_launch(workdir: pathlib.
     (plan,) = toy.plans()
     (other,) = toy.plans(devices=1, parallel='pmap', uneven_batch='refuse', reduction='ordered')
     assert plan.id == other.id
-    (begun,) = groups.form(workdir, [other], str)
-    (found,) = groups.form(workdir, [plan], str)
+    (begun,) = groups.form(workdir, [other], print)
+    (found,) = groups.form(workdir, [plan], print)
     assert begun.plans[0].execution['parallel'] == 'pmap'
     assert found.plans[0].execution['parallel'] == 'jit'
     assert found.plans[0].execution['reduction'] == 'ordered'

@@ -32,7 +32,7 @@ RUN = (
 
 def environment() -> dict[str, str]:
     """Of a process on its own, with the tests' compilation cache."""
-    cache = str(jax.config.jax_compilation_cache_dir)
+    cache = str(jax.config.read('jax_compilation_cache_dir'))
     return os.environ | {'JAX_PLATFORMS': 'cpu', 'JAX_COMPILATION_CACHE_DIR': cache, 'PYTHONUNBUFFERED': '1'}
 
 

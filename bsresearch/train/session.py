@@ -12,7 +12,7 @@ import numpy as np
 
 from bsresearch.data.select import Dataset
 from bsresearch.plan import Plan
-from bsresearch.train import branching, calibrate, feed, parallel, processes, program
+from bsresearch.train import branching, calibrate, feed, parallel, processes, program, updates
 from bsresearch.train.divergence import Watch
 from bsresearch.train.ensemble import Ensemble
 from bsresearch.train.evaluate import Evaluator
@@ -232,11 +232,8 @@ class Session:
         with self.clock.phase('updates'):
             start, compiled = time.perf_counter(), self.group.compile_seconds
             task = self._tasks[self.plans[0].length.batch_size_at(t)]
-            fn = functools.partial(program.advance, task, norms)
-            args = (self.state, self.average, data, tables, self.keys, np.int32(count))
-            mapped = (True, True, streamed := self.feed.data is None, True, True, False)
-            split = (None, None, feed.SPLIT_DATA if streamed else None, feed.SPLIT_TABLES, None, None)
-            result = self.group.map(f'advance/{norms}', fn, args, mapped, donate=(0, 1), alive=alive, split=split)
+            carry = (self.state, self.average)
+            result = updates.run(self.group, task, carry, data, tables, self.keys, count, norms=norms, alive=alive)
             if t + count < self.events.total:
                 self._ahead = (t + count, n := self._span(t + count)[0]), self.feed.chunk(t + count, n)
             infos, finite = self._collect(result, count)
