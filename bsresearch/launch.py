@@ -18,6 +18,7 @@ from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
 from bsresearch.store import leases, paths
 from bsresearch.train import backfill, branching, loop
+from bsresearch.train.profile import Profiler
 from bsresearch.train.session import Session
 
 
@@ -48,8 +49,13 @@ def signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def launch(workdir: pathlib.Path, stage: Sequence[Plan] | Sequence[Probe], console: Console) -> None:
-    """Runs a stage to its end: plans or probes.
+def launch(
+    workdir: pathlib.Path,
+    stage: Sequence[Plan] | Sequence[Probe],
+    console: Console,
+    profiler: Profiler | None = None,
+) -> None:
+    """Runs a stage to its end: plans or probes. `profiler`: traces the first group it is given to.
 
     Raises:
       Stopped: by a signal, everything reached being saved.
@@ -63,10 +69,10 @@ def launch(workdir: pathlib.Path, stage: Sequence[Plan] | Sequence[Probe], conso
         if caught:
             raise Stopped(caught[0])
         return
-    _train_all(workdir, [p for p in stage if isinstance(p, Plan)], console)
+    _train_all(workdir, [p for p in stage if isinstance(p, Plan)], console, profiler)
 
 
-def _train_all(workdir: pathlib.Path, plans: Sequence[Plan], console: Console) -> None:
+def _train_all(workdir: pathlib.Path, plans: Sequence[Plan], console: Console, profiler: Profiler | None) -> None:
     """The runs of a stage that are not finished, group by group."""
     todo = groups.unfinished(workdir, plans)
     finished = [p for p in plans if p not in todo]
@@ -82,7 +88,7 @@ def _train_all(workdir: pathlib.Path, plans: Sequence[Plan], console: Console) -
     with signals() as caught:
         for number, group in enumerate(formed, 1):
             with leases.Lease(group.directory) as lease:
-                train(group, console, caught, lease, (number, len(formed)))
+                train(group, console, caught, lease, (number, len(formed)), profiler)
             if caught:
                 raise Stopped(caught[0])
 
@@ -107,13 +113,19 @@ def _measure_later(workdir: pathlib.Path, finished: Sequence[Plan], console: Con
 
 
 def train(
-    group: Group, console: Console, caught: Sequence[int], lease: leases.Lease, place: tuple[int, int] = (1, 1)
+    group: Group,
+    console: Console,
+    caught: Sequence[int],
+    lease: leases.Lease,
+    place: tuple[int, int] = (1, 1),
+    profiler: Profiler | None = None,
 ) -> None:
     """One group, from where it stands; its runs' metas say how it ended.
 
     Args:
       caught: signals that came; the first stops the training. lease: held by the caller.
       place: (number of the group, how many groups), for the console.
+      profiler: called before the first update.
     """
     if group.ended:
         return
@@ -134,7 +146,7 @@ def train(
     directories = [group.run_directory(p) for p in group.plans]
     session = Session(group.plans, dataset, group.directory, directories, group.strategy, console)
     try:
-        outcome = loop.run(session, should_stop)
+        outcome = loop.run(session, should_stop, profiler)
         _end(group, session, outcome)
         console.end_group(session.clock.summary(), outcome.finished)
     except (OSError, leases.Owned):

@@ -4,6 +4,7 @@ Resident: the whole training set lies on the device in its stored dtype, and a c
 chunk brings its examples, in the same order, and ids that count them; the compiled program is the same.
 """
 
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -94,6 +95,7 @@ class Feed:
         data = self.gather(table.ids)
         return data, table._replace(ids=np.arange(table.ids.size, dtype=np.int32).reshape(table.ids.shape))
 
+    @functools.partial(jax.profiler.annotate_function, name='data')
     def chunk(self, start: int, count: int) -> tuple[Any, Any, list[Hyper]]:
         """The same for all replicas, as the group's strategy holds it, and each one's (count,) hyperparameters."""
         data, tables = zip(*(self.one(r, start, count) for r in range(len(self.plans))), strict=True)

@@ -48,6 +48,7 @@ class Group:
         """`precision`: of matrix products, as jax.default_matmul_precision takes it."""
         self.count, self.strategy, self.precision = count, strategy, precision
         self.compile_seconds = 0.0
+        self.latest: Any = None  # the compiled program that was called last
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def put(self, values: Sequence[PyTree]) -> Any:
@@ -77,7 +78,8 @@ class Group:
                 lowered = jax.jit(fn, donate_argnums=donate).lower(*args)
             self._compiled[key] = lowered.compile(COMPILER_OPTIONS[platform()])
             self.compile_seconds += time.perf_counter() - start
-        return self._compiled[key](*args)
+        self.latest = self._compiled[key]
+        return self.latest(*args)
 
     def map(
         self,

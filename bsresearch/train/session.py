@@ -62,11 +62,11 @@ class Session:
         self.events = Events(plan)
         self.group = parallel.Group(len(plans), strategy, plan.matmul_precision)
         self.clock = Clock(lambda: self.group.compile_seconds)
-        self._tasks = {
+        self.tasks = {
             s.batch_size: program.task(plan, dataset.scale, parallel.platform(), s.batch_size)
             for s in plan.length.segments
         }
-        self.task = self._tasks[plan.length.batch_size_at(0)]
+        self.task = self.tasks[plan.length.batch_size_at(0)]
         self.feed = feed.Feed(plans, dataset, self.group, self.task.dtype)
         resident = {'train': self.feed.data} if self.feed.data is not None else {}
         self.evaluator = Evaluator(self.task, plan, dataset.named(), resident, self.group)
@@ -118,7 +118,7 @@ class Session:
                 timed.setdefault(segment.batch_size, 0.0)
             elif not timed.get(size := segment.batch_size):
                 segment = segment._replace(start=max(segment.start, self.plans[0].start))
-                args = (self._tasks[size], self.group, self.feed, state, program.keys(self.plans[0]), segment)
+                args = (self.tasks[size], self.group, self.feed, state, program.keys(self.plans[0]), segment)
                 timed[size] = calibrate.seconds_per_update(*args)
         return [timed[segment.batch_size] for segment in self.plans[0].length.segments]
 
@@ -239,7 +239,7 @@ class Session:
         data, tables, hyper = self._chunk(t, count)
         with self.clock.phase('updates'):
             start, compiled = time.perf_counter(), self.group.compile_seconds
-            task = self._tasks[self.plans[0].length.batch_size_at(t)]
+            task = self.tasks[self.plans[0].length.batch_size_at(t)]
             fn = functools.partial(program.advance, task, norms)
             args = (self.state, self.average, data, tables, self.keys, np.int32(count))
             mapped = (True, True, self.feed.data is None, True, True, False)
