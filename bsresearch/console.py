@@ -14,6 +14,7 @@ from bsresearch import schema, sections
 from bsresearch.plan import Plan
 from bsresearch.store import paths
 from bsresearch.store.records import flatten_varying
+from bsresearch.train.layout import Layout
 from bsresearch.train.record import PHASES
 
 # Seconds between lines where there is no terminal.
@@ -57,11 +58,12 @@ class Console:
             f'on {len(jax.devices())} × {device.device_kind} ({device.platform}) → {workdir}'
         )
 
-    def start_group(self, plans: Sequence[Plan], strategy: str, number: int, total: int) -> None:
+    def start_group(self, plans: Sequence[Plan], strategy: str, number: int, total: int, layout: Layout) -> None:
         """A group begins."""
         plan = plans[0]
         self._plans, self._first, self._group_start = plans, None, time.monotonic()
         how = f'{len(plans)} runs ({strategy})' if len(plans) > 1 else '1 run'
+        how += '' if layout.single else f', on {layout}'
         self._title = f'group {number}/{total}: {plan.data["name"]}, {plan.model["name"]}, B = {plan.batch_size}, {how}'
         if self.rich.is_terminal:
             self.say(self._title)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from bsresearch import groups, probing, resolve, schema, sweep
 from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
-from bsresearch.train import parallel
+from bsresearch.train import layout, parallel
 from bsresearch.train.events import Events
 from bsresearch.train.session import Session
 
@@ -106,7 +106,8 @@ def _rates(plans: list[Plan]) -> Rates:
         strategy = parallel.choose(plans[0].execution['strategy'], len(plans), parallel.platform())
         directories = [root / p.id for p in plans]
         begun = time.perf_counter()
-        session = Session(plans, resolve.dataset(plans[0].data), root / 'group', directories, strategy, _Quiet())
+        dataset, mesh = resolve.dataset(plans[0].data), layout.choose(plans)
+        session = Session(plans, dataset, root / 'group', directories, strategy, _Quiet(), mesh)
         try:
             t, _ = session.start()
             start = time.perf_counter() - begun - session.clock.spent['compile']

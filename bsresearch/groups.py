@@ -1,6 +1,7 @@
 """Replica groups on disk: who belongs together is decided once, written down, and kept by every later command."""
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import pathlib
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bsresearch import sweep
+from bsresearch import schema, sweep
 from bsresearch.plan import Plan, canonical
 from bsresearch.store import paths
 from bsresearch.train import parallel, program
@@ -28,6 +29,11 @@ class Group:
     def run_directory(self, plan: Plan) -> pathlib.Path:
         """Of one of its runs."""
         return self.directory.parent.parent / plan.id
+
+    def placed(self, asked: Plan) -> 'Group':
+        """With the devices that a command asks for, whatever it was begun on."""
+        placement = {name: asked.execution[name] for name in schema.PLACEMENT}
+        return dataclasses.replace(self, plans=[p.executed(**placement) for p in self.plans])
 
     def meta(self, plan: Plan) -> dict[str, Any]:
         """The meta of one of its runs; empty if it was never started."""
@@ -86,7 +92,7 @@ def form(
                     continue
                 _write_runs(group)
                 _tell_differences(group, started, say)
-                groups.append(group)
+                groups.append(group.placed(started[0]))
                 members = {p.id for p in group.plans}
                 mine = [p for p in mine if p.id not in members]
             groups += [_create(workdir, members, platform or parallel.platform()) for members in sweep.groups(mine)]

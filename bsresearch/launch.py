@@ -17,7 +17,7 @@ from bsresearch.groups import Group
 from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
 from bsresearch.store import leases, paths
-from bsresearch.train import backfill, branching, loop
+from bsresearch.train import backfill, branching, layout, loop
 from bsresearch.train.profile import Profiler
 from bsresearch.train.session import Session
 
@@ -101,7 +101,7 @@ def _measure_later(workdir: pathlib.Path, finished: Sequence[Plan], console: Con
         if name in seen:
             continue
         seen.add(name)
-        group = groups.load(paths.group_dir(workdir, plan.study, name))
+        group = groups.load(paths.group_dir(workdir, plan.study, name)).placed(plan)
         if group.ended and canonical(plan.recording) != canonical(group.plans[0].recording):
             later = ('measure', 'measure_preset', 'evaluate', 'probe')
             kept = {k: v for k, v in group.plans[0].recording.items() if k not in later}
@@ -129,8 +129,8 @@ def train(
     """
     if group.ended:
         return
-    console.start_group(group.plans, group.strategy, *place)
-    plan = group.plans[0]
+    plan, mesh = group.plans[0], layout.choose(group.plans)
+    console.start_group(group.plans, group.strategy, *place, mesh)
     dataset = resolve.dataset(plan.data)
     if dataset.checksum != plan.data_checksum:
         raise ValueError(f'data set {plan.data["name"]} changed since group {group.id} was started; restore it')
@@ -144,7 +144,7 @@ def train(
         return bool(caught)
 
     directories = [group.run_directory(p) for p in group.plans]
-    session = Session(group.plans, dataset, group.directory, directories, group.strategy, console)
+    session = Session(group.plans, dataset, group.directory, directories, group.strategy, console, mesh)
     try:
         outcome = loop.run(session, should_stop, profiler)
         _end(group, session, outcome)

@@ -187,6 +187,7 @@ def _completed(stored: dict[str, Any]) -> dict[str, Any]:
         found[section] = {**sections.defaults(section, found[section]['name']), **found[section]}
     found['warmup'] = {k: known['warmup'][k] for k in ('shape', 'delays_schedule')} | found['warmup']
     found['recording'] = {k: known[k] for k in schema.RECORDING} | found['recording']
+    found['execution'] = {k: known[k] for k in schema.EXECUTION} | found['execution']
     found['recording']['branch'] = known['branch'] | found['recording']['branch']
     return found
 

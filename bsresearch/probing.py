@@ -39,7 +39,7 @@ class Bench:
     def evaluator(self) -> Evaluator:
         """Of the training and the test set, on the device from its first use on."""
         named = {name: split for name, split in self.dataset.named().items() if name in ('train', 'test')}
-        resident = {name: to_device(split) for name, split in named.items()}
+        resident = {name: to_device(split, self.group) for name, split in named.items()}
         return Evaluator(self.task, self.plan, named, resident, self.group)
 
 

@@ -16,6 +16,9 @@ from bsresearch.plan import Plan, continued
 CHOICES = {
     'strategy': ('auto', 'vmap', 'sequential'),
     'data_residence': ('auto', 'device', 'host'),
+    'parallel': ('jit', 'pmap'),
+    'reduction': ('psum', 'ordered'),
+    'uneven_batch': ('pad', 'refuse'),
     'dtype': ('float32', 'bfloat16', 'float64'),
     'matmul_precision': ('default', 'high', 'highest'),
 }
@@ -50,6 +53,8 @@ def _at_least(section: Mapping[str, Any], path: str, **minimum: float) -> None:
 
 def _check_numbers(c: Mapping[str, Any]) -> None:
     _at_least(c, 'config', batch_size=1, ghost_batch_size=1, micro_batch_size=1, max_replicas=1, weight_decay=0)
+    _at_least(c, 'config', devices=1, reduction_chunks=1)
+    _at_least(c['mesh'], 'config.mesh', replica=1, batch=1)
     if not c['learning_rate'] > 0:
         raise ValueError(f'config.learning_rate={c["learning_rate"]}: must be positive')
     if c['momentum'] is not None and not 0 <= c['momentum'] < 1:
@@ -118,6 +123,11 @@ def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length)
         raise ValueError(
             f'micro_batch_size={micro} is not a whole number of batch-norm groups of ghost_batch_size={ghost}; '
             f'use a multiple of {ghost}, or set ghost_batch_size'
+        )
+    if c['reduction'] == 'ordered' and ghost == length.largest_batch_size > 1:
+        raise ValueError(
+            f'config.reduction=ordered cannot cut a batch that is one batch-norm group of {ghost}; set '
+            'ghost_batch_size to a part of it, or config.reduction=psum'
         )
     return ghost
 

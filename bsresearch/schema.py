@@ -20,7 +20,10 @@ NAMED = (
 # All sections with a `name`; that of a probe belongs to no run's identity.
 PARTS = (*NAMED, 'probe')
 # Outside a run's identity: how it is executed, what is recorded about it.
-EXECUTION = ('strategy', 'max_replicas', 'micro_batch_size', 'data_residence')
+PLACEMENT = ('parallel', 'devices', 'mesh', 'uneven_batch')  # what each launch decides anew
+EXECUTION = (
+    'strategy', 'max_replicas', 'micro_batch_size', 'data_residence', 'reduction', 'reduction_chunks', *PLACEMENT,
+)  # fmt: skip
 RECORDING = (
     'record', 'norms', 'evaluate', 'checkpoint', 'keep', 'measure', 'measure_preset', 'probe', 'branch', 'snapshots',
     'tensorboard',
@@ -130,6 +133,13 @@ def defaults() -> Any:
     c.max_replicas = 64  # runs per group at most
     c.micro_batch_size = config_dict.placeholder(int)  # examples per gradient call; None: chosen by the engine
     c.data_residence = 'auto'  # auto | device | host
+    c.parallel = 'jit'  # over several devices: jit | pmap
+    c.devices = config_dict.placeholder(int)  # how many; None: all there are, of all processes
+    # Its sides; None: replicas spread first, then the batch of each.
+    c.mesh = ConfigDict(dict(replica=config_dict.placeholder(int), batch=config_dict.placeholder(int)))
+    c.reduction = 'psum'  # of the devices' gradients: psum | ordered (the same bits on any number of devices)
+    c.reduction_chunks = 8  # of a batch, where they are added in order; the bits depend on it
+    c.uneven_batch = 'pad'  # a batch that devices cannot share evenly: pad (with weight zero) | refuse
     # --- what is recorded
     c.record = when(log_spaced=1000)  # loss and hyperparameters of an update
     c.record.dense = False  # every update's, as binary arrays

@@ -10,7 +10,7 @@ from bsresearch import lookup, losses, schema
 from bsresearch.optim import batch_schedules, scaling, schedules
 
 # Keyword arguments of a part that come from fields of their own.
-_FROM_ELSEWHERE = {'model': ('ghost_batch_size', 'dtype'), 'optimizer': ('no_decay',)}
+_FROM_ELSEWHERE = {'model': ('ghost_batch_size', 'dtype', 'batch_axis'), 'optimizer': ('no_decay',)}
 
 
 def part(section: str, name: str) -> Any:

@@ -88,15 +88,17 @@ def test_phases_of_a_program_written_by_hand():
         ('jit(advance)/while/body/jvp(vmap(forward))/Mlp/dense_0/dot_general', 'forward'),
         ('jit(advance)/while/body/transpose(jvp(forward))/Mlp/dense_0/transpose', 'backward'),
         ('jit(advance)/while/body/transpose(jvp())/div', 'backward'),
+        ('jit(local)/shard_map/while/body/backward/jvp(forward)/add', 'forward'),
+        ('jit(local)/shard_map/while/body/backward/psum', 'backward'),
         ('jit(advance)/while/body/jvp(forward)/Mlp/transpose', 'forward'),
-        ('jit(measure)/measure/transpose(jvp())/mul', 'measure'),
+        ('jit(measure)/measure/transpose(jvp(forward))/mul', 'measure'),
         ('jit(measure)/is_finite', None),
         ('', None),
         (None, None),
     ],
 )
 def test_a_scope_tells_the_phase(op_name: str | None, phase: str | None):
-    """The outermost scope, or that it was transposed; a compiled function's own name is no scope."""
+    """The innermost scope, or that it was transposed; a compiled function's own name is no scope."""
     assert phases.of_scope(op_name) == phase
 
 

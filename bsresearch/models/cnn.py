@@ -21,6 +21,7 @@ class Cnn(nn.Module):
     dropout: float
     ghost_batch_size: int | None
     dtype: str
+    batch_axis: str | None = None
 
     @nn.compact
     def __call__(
@@ -36,7 +37,7 @@ class Cnn(nn.Module):
         for i, width in enumerate(self.widths):
             x = layers.conv(width, self.kernel_size, self.kernel_init, self.dtype, f'conv_{i}')(x)
             if self.batch_norm:
-                norm = layers.BatchNorm(self.ghost_batch_size, self.dtype, name=f'norm_{i}')
+                norm = layers.BatchNorm(self.ghost_batch_size, self.dtype, self.batch_axis, name=f'norm_{i}')
                 x = norm(x, train=train, weights=weights)
             # The two commute; this order leaves ReLU a quarter of the work.
             x = nn.relu(layers.max_pool(x))
@@ -57,6 +58,7 @@ def build(
     dropout: float = 0.0,
     ghost_batch_size: int | None = None,
     dtype: str = 'float32',
+    batch_axis: str | None = None,
 ) -> nn.Module:
     """The model.
 
@@ -69,6 +71,7 @@ def build(
       dropout: probability of dropping a unit of the dense layer.
       ghost_batch_size: examples in a batch-norm group; None: the batch it is given.
       dtype: of the computation.
+      batch_axis: of a mesh, over which a batch-norm group lies spread; None: it lies on one device.
     """
     layers.initializer(init)
     layers.check_rate(dropout)
@@ -76,4 +79,5 @@ def build(
         raise ValueError(
             f'model.widths={widths}, kernel_size={kernel_size}, dense_width={dense_width}: each at least 1'
         )
-    return Cnn(num_outputs, tuple(widths), kernel_size, dense_width, init, batch_norm, dropout, ghost_batch_size, dtype)
+    own = (tuple(widths), kernel_size, dense_width, init, batch_norm, dropout)
+    return Cnn(num_outputs, *own, ghost_batch_size, dtype, batch_axis)

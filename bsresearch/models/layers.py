@@ -120,11 +120,13 @@ class BatchNorm(nn.Module):
 
     Each group is normalized by its own mean and biased variance over its real examples and all positions. One update
     of the running statistics per call, running ← m·running + (1 − m)·(mean of the groups', weighted by real examples);
-    `momentum` m weighs the old value. Evaluation uses the running statistics.
+    `momentum` m weighs the old value. Evaluation uses the running statistics. With `axis`, the name of a mesh's axis,
+    the group is what all its devices hold together: sums over it, then one division.
     """
 
     ghost: int | None
     dtype: str
+    axis: str | None = None
     momentum: float = 0.9
     epsilon: float = 1e-5
 
@@ -146,9 +148,10 @@ class BatchNorm(nn.Module):
         w = jnp.ones(x.shape[0], wide) if weights is None else weights.astype(wide)
         grouped = x.astype(wide).reshape(-1, group, x.size // x.shape[0] // features, features)
         w = w.reshape(-1, group, 1, 1)
-        count = jnp.maximum(w.sum(axis=(1, 2), keepdims=True) * grouped.shape[2], 1)
-        mean = (w * grouped).sum(axis=(1, 2), keepdims=True) / count
-        var = (w * (grouped - mean) ** 2).sum(axis=(1, 2), keepdims=True) / count
+        everywhere = lambda v: v if self.axis is None else lax.psum(v, self.axis)
+        count = jnp.maximum(everywhere(w.sum(axis=(1, 2), keepdims=True)) * grouped.shape[2], 1)
+        mean = everywhere((w * grouped).sum(axis=(1, 2), keepdims=True)) / count
+        var = everywhere((w * (grouped - mean) ** 2).sum(axis=(1, 2), keepdims=True)) / count
         share = w.sum(axis=1) / jnp.maximum(w.sum(), 1)  # (groups, 1, 1)
         for running, batch in ((running_mean, mean), (running_var, var)):
             average = (share * batch[:, 0]).sum(axis=(0, 1))

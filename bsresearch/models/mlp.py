@@ -16,6 +16,7 @@ class Mlp(nn.Module):
     dropout: float
     ghost_batch_size: int | None
     dtype: str
+    batch_axis: str | None = None
 
     @nn.compact
     def __call__(
@@ -26,7 +27,7 @@ class Mlp(nn.Module):
         for i, width in enumerate(self.widths):
             x = layers.dense(width, self.kernel_init, self.dtype, f'dense_{i}')(x)
             if self.batch_norm:
-                norm = layers.BatchNorm(self.ghost_batch_size, self.dtype, name=f'norm_{i}')
+                norm = layers.BatchNorm(self.ghost_batch_size, self.dtype, self.batch_axis, name=f'norm_{i}')
                 x = norm(x, train=train, weights=weights)
             x = layers.Dropout(self.dropout, name=f'dropout_{i}')(nn.relu(x), train=train, keys=keys)
         return layers.dense(self.num_outputs, self.kernel_init, self.dtype, 'output')(x)
@@ -41,6 +42,7 @@ def build(
     dropout: float = 0.0,
     ghost_batch_size: int | None = None,
     dtype: str = 'float32',
+    batch_axis: str | None = None,
 ) -> nn.Module:
     """The model.
 
@@ -51,9 +53,10 @@ def build(
       dropout: probability of dropping a hidden unit, after each ReLU.
       ghost_batch_size: examples in a batch-norm group; None: the batch it is given.
       dtype: of the computation.
+      batch_axis: of a mesh, over which a batch-norm group lies spread; None: it lies on one device.
     """
     layers.initializer(init)
     layers.check_rate(dropout)
     if any(w < 1 for w in widths):
         raise ValueError(f'model.widths={widths}: each width must be at least 1')
-    return Mlp(num_outputs, tuple(widths), init, batch_norm, dropout, ghost_batch_size, dtype)
+    return Mlp(num_outputs, tuple(widths), init, batch_norm, dropout, ghost_batch_size, dtype, batch_axis)

@@ -14,7 +14,7 @@ from bsresearch.plan import Plan, canonical
 from bsresearch.resolve import dataset
 from bsresearch.store import paths
 from bsresearch.store.checkpoints import Damaged
-from bsresearch.train import program
+from bsresearch.train import layout, program
 from bsresearch.train.events import Events
 from bsresearch.train.session import Report, Session
 
@@ -67,7 +67,8 @@ def run(
     if not wanted:
         return
     plans = [dataclasses.replace(p, recording=asked.recording) for p in stored]
-    session = Session(plans, dataset(asked.data), directory, run_directories, strategy, report)
+    mesh = layout.choose(plans)
+    session = Session(plans, dataset(asked.data), directory, run_directories, strategy, report, mesh)
     try:
         stateful = {n for n, m in program.measures(asked).items() if not m.stateless}
         at_hand = {stored[0].start, *session.checkpoints.steps()}

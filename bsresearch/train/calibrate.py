@@ -2,43 +2,73 @@
 
 import functools
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from bsresearch.train import program
-from bsresearch.train.feed import Feed
-from bsresearch.train.parallel import Group
+from bsresearch.train import processes, program
+from bsresearch.train.feed import SPLIT_DATA, SPLIT_TABLES, Feed
+from bsresearch.train.parallel import Group, unstack
 from bsresearch.train.step import Task
 from bsresearch.units import Segment
 
 TARGET_SECONDS = 0.3
 
 
-def seconds_per_update(task: Task, group: Group, feed: Feed, state: Any, keys: Any, segment: Segment) -> float:
-    """Measured on a copy of a state, without compiling, evaluating or saving.
+def pace(group: Group, feed: Feed, tasks: Mapping[int, Task], states: Any) -> list[float]:
+    """Seconds per update of each segment of the runs; equal batch sizes are timed once.
 
     Args:
-      task: of the segment's batch size. state, keys: of the feed's first replica.
-      segment: the updates to be timed.
+      tasks: by batch size. states: of all replicas, stacked on the host.
     """
+    plan, timed = feed.plans[0], dict[int, float]()
+    for segment in plan.length.segments:
+        if segment.stop <= plan.start:
+            timed.setdefault(segment.batch_size, 0.0)
+        elif not timed.get(size := segment.batch_size):
+            segment = segment._replace(start=max(segment.start, plan.start))
+            timed[size] = seconds_per_update(tasks[size], group, feed, states, segment)
+    return [timed[segment.batch_size] for segment in plan.length.segments]
+
+
+def seconds_per_update(task: Task, group: Group, feed: Feed, states: Any, segment: Segment) -> float:
+    """Measured on copies of the first states, one on each row of the mesh, without compiling, evaluating or saving.
+
+    Args:
+      task: of the segment's batch size. segment: the updates to be timed. Others as in `pace`.
+    """
+    alone = group if group.strategy == 'sequential' else group.alone()
+    own = feed if alone is group else feed.beside(alone)
     available = min(feed.capacity(segment.start), segment.stop - segment.start)
-    data, tables = feed.one(0, segment.start, available)
+    data, tables, _ = own.chunk(segment.start, available, alone.lanes)
+    first = unstack(states, alone.lanes)
+    held = [alone.put([each(r) for r in range(alone.lanes)])[0] for each in (
+        lambda r: first[r],
+        lambda r: program.initial_average(feed.plans[r], first[r]),
+        lambda r: program.keys(feed.plans[r]),
+    )]  # fmt: skip
+    streamed = feed.data is None
+    mapped = (True, True, streamed, True, True, False)
+    split = (None, None, SPLIT_DATA if streamed else None, SPLIT_TABLES, None, None)
     advance = functools.partial(program.advance, task, False)
-    average = program.initial_average(feed.plans[0], state)
 
-    def run(carry: Any, count: int) -> Any:
-        args = (*carry, data, tables, keys, np.int32(count))
-        return jax.block_until_ready(group.call('advance/False', advance, args, donate=(0, 1))[:2])
+    def run(carry: Sequence[Any], count: int) -> Any:
+        args = ([carry[0]], [carry[1]], data[:1] if streamed else data, tables[:1], held[2:], np.int32(count))
+        [result] = alone.map('advance/False', advance, args, mapped, donate=(0, 1), split=split, rounds=1)
+        return jax.block_until_ready(result[:2])
 
-    state = run(jax.tree.map(jnp.array, (state, average)), 1)
+    carry = run(held, 1)
     count = 1
     while True:
         start = time.perf_counter()
-        state = run(state, count)
-        seconds = time.perf_counter() - start
+        carry = run(carry, count)
+        seconds = processes.share(functools.partial(_since, start))
         if seconds > TARGET_SECONDS / 2 or count == available:
             return seconds / count
         count = min(available, max(2 * count, int(count * TARGET_SECONDS / max(seconds, 1e-6))))
+
+
+def _since(start: float) -> float:
+    return time.perf_counter() - start

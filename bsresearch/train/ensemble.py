@@ -30,7 +30,9 @@ class Ensemble:
         self.items: dict[str, np.ndarray] = {k: np.zeros(shape(v), np.float32) for k, v in self._labels.items()}
         if snapshots:
             self.items['size'] = np.zeros(group.count, np.int32)
-        self._fn = functools.partial(_probabilities, task, evaluate.batch_size(plan, parallel.platform()))
+        self._fn = functools.partial(
+            _probabilities, task, evaluate.batch_size(plan, parallel.platform()), group.layout.batch
+        )
 
     def add(self, states: Any, alive: list[bool]) -> list[dict[str, float]]:
         """Takes in a snapshot; the metrics of each living replica's ensemble.
@@ -41,7 +43,8 @@ class Ensemble:
         self.items = {k: v.copy() for k, v in self.items.items()}
         for split, labels in self._labels.items():
             parts = [
-                self._probabilities(states, block, alive) for block in evaluate.blocks(self._evaluator.splits[split])
+                self._probabilities(states, block, alive)
+                for block in evaluate.blocks(self._evaluator.splits[split], self.group)
             ]
             for r, row in enumerate(rows):
                 if alive[r]:
@@ -58,9 +61,10 @@ class Ensemble:
         return rows
 
     def _probabilities(self, states: Any, data: Data, alive: list[bool]) -> list[Any]:
-        found = self.group.map('probabilities', self._fn, (states, data), (True, False), alive=alive)
-        return [None if p is None else np.asarray(p) for p in found]
+        args, mapped = (states, data), (True, False)
+        found = self.group.map('probabilities', self._fn, args, mapped, alive=alive, split_result=True)
+        return [p if p is None else p[: len(data.labels)] for p in self.group.whole(found)]
 
 
-def _probabilities(task: Task, size: int, state: State, data: Data) -> Any:
-    return program.probabilities(task, size, state.params, state.stats, data)
+def _probabilities(task: Task, size: int, devices: int, state: State, data: Data) -> Any:
+    return program.probabilities(task, size, devices, state.params, state.stats, data)

@@ -40,8 +40,8 @@ class Evaluator:
         """`resident`: splits that are on the device already; the others follow it there if the training set is."""
         wanted = {k: v for k, v in splits.items() if k != 'train' or plan.recording['evaluate']['train']}
         self.group = group
-        self._fn = functools.partial(_evaluate, task, batch_size(plan, parallel.platform()))
-        move = feed.to_device if resident else lambda split: split
+        self._fn = functools.partial(_evaluate, task, batch_size(plan, parallel.platform()), group.layout.batch)
+        move = (lambda split: feed.to_device(split, group)) if resident else lambda split: split
         self.splits = {k: resident[k] if k in resident else move(v) for k, v in wanted.items()}
 
     def __call__(self, states: Any, alive: list[bool]) -> list[dict[str, float]]:
@@ -51,7 +51,7 @@ class Evaluator:
         """
         metrics: list[dict[str, float]] = [{} for _ in alive]
         for name, split in self.splits.items():
-            parts = [self._arrays(states, block, alive) for block in blocks(split)]
+            parts = [self._arrays(states, block, alive) for block in blocks(split, self.group)]
             for r, row in enumerate(metrics):
                 if alive[r]:
                     loss = np.concatenate([p[r][0] for p in parts]).astype(np.float64)
@@ -65,20 +65,19 @@ class Evaluator:
         return metrics
 
     def _arrays(self, states: Any, data: Data, alive: list[bool]) -> list[Any]:
-        result = self.group.map('evaluate', self._fn, (states, data), (True, False), alive=alive)
-        if self.group.strategy == 'vmap':
-            return list(zip(*(np.asarray(x) for x in result), strict=True))
-        return [None if x is None else tuple(np.asarray(a) for a in x) for x in result]
+        found = self.group.map('evaluate', self._fn, (states, data), (True, False), alive=alive, split_result=True)
+        return [x if x is None else [part[: len(data.labels)] for part in x] for x in self.group.whole(found)]
 
 
-def _evaluate(task: Task, size: int, state: State, data: Data) -> Any:
-    return program.evaluate(task, size, state.params, state.stats, data)
+def _evaluate(task: Task, size: int, devices: int, state: State, data: Data) -> Any:
+    return program.evaluate(task, size, devices, state.params, state.stats, data)
 
 
-def blocks(split: Data | Split) -> Iterator[Data]:
+def blocks(split: Data | Split, group: parallel.Group) -> Iterator[Data]:
     """A resident split whole; a streamed one in pieces."""
     if isinstance(split, Data):
         yield split
         return
     for start in range(0, len(split.labels), BLOCK_ROWS):
-        yield feed.to_device(Split(split.inputs[start : start + BLOCK_ROWS], split.labels[start : start + BLOCK_ROWS]))
+        rows = slice(start, start + BLOCK_ROWS)
+        yield feed.to_device(Split(split.inputs[rows], split.labels[rows]), group)

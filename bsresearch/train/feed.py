@@ -4,6 +4,7 @@ Resident: the whole training set lies on the device in its stored dtype, and a c
 chunk brings its examples, in the same order, and ids that count them; the compiled program is the same.
 """
 
+import copy
 import functools
 import os
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from bsresearch.data.select import Dataset
 from bsresearch.data.splits import Split
 from bsresearch.optim import Hyper, policy
 from bsresearch.plan import Plan
+from bsresearch.train import shards
 from bsresearch.train.parallel import Group
 from bsresearch.train.program import Tables
 from bsresearch.train.state import Data
@@ -61,23 +63,34 @@ def hyper(plan: Plan, start: int, stop: int, dtype: Any) -> Hyper:
     return Hyper(values.learning_rate.astype(dtype), values.momentum.astype(dtype), decay)
 
 
+# What lies over the devices that share a batch, and on which axis (parallel.Group.map).
+SPLIT_TABLES = Tables(1, None, None, None, None, None)  # pyright: ignore[reportArgumentType]
+SPLIT_DATA = Data(0, 0)
+
+
 class Feed:
-    """Chunks for the replicas of a group."""
+    """Chunks for the replicas of a group; on several processes each makes what its devices take."""
 
     def __init__(self, plans: Sequence[Plan], dataset: Dataset, group: Group, dtype: Any):
         self.plans, self.group, self.dtype = plans, group, dtype
         self.on_device = resident(plans[0].execution['data_residence'], dataset)
         self._host = dataset.train
-        self.data = to_device(dataset.train) if self.on_device else None
+        self.data = to_device(dataset.train, group) if self.on_device else None
+
+    def beside(self, group: Group) -> 'Feed':
+        """The same for another group on the same devices; resident data are shared."""
+        other = copy.copy(self)
+        other.group = group
+        return other
 
     def capacity(self, start: int) -> int:
         """K, updates per chunk at most, from update `start` on."""
         return capacity(self.plans[0], self.on_device, self.plans[0].length.batch_size_at(start))
 
-    def one(self, r: int, start: int, count: int) -> tuple[Data, Tables]:
-        """Data and padded Tables of replica r for updates start ≤ t < start + count ≤ start + capacity(start).
+    def tables(self, r: int, start: int, count: int) -> Tables:
+        """Padded Tables of replica r for updates start ≤ t < start + count ≤ start + capacity(start), NumPy leaves.
 
-        All of one batch size.
+        All of one batch size. Where devices share a batch the ids are (K, devices, lanes), else (K, lanes).
         """
         plan, size = self.plans[r], self.capacity(start)
         batches = order.batches(
@@ -88,29 +101,57 @@ class Feed:
         if (half_life := plan.ema['half_life_examples']) is not None:
             seen = plan.length.examples_before(np.arange(start, start + count))
             rates = policy.ema_rate(half_life, seen, batches.counts).astype(self.dtype)
-        table = Tables(batches.ids, batches.counts, batches.epochs, batches.offsets, values, rates)
-        table = jax.tree.map(lambda x: np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)]), table)
+        ids, devices = batches.ids, self.group.layout.batch
+        if cut := shards.of(plan, ids.shape[1], devices):
+            ids = np.pad(ids, ((0, 0), (0, devices * cut.lanes - ids.shape[1])))
+            ids = ids.reshape(len(ids), *([devices] if devices > 1 else []), cut.lanes)
+        table = Tables(ids, batches.counts, batches.epochs, batches.offsets, values, rates)
+        return jax.tree.map(lambda x: np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)]), table)
+
+    def one(self, r: int, start: int, count: int) -> tuple[Data, Tables]:
+        """Data and Tables of replica r on one device."""
+        table = self.tables(r, start, count)
         if self.data is not None:
             return self.data, table
-        data = self.gather(table.ids)
-        return data, table._replace(ids=np.arange(table.ids.size, dtype=np.int32).reshape(table.ids.shape))
+        return Data(*map(jnp.asarray, self.gather(table.ids.reshape(-1)))), _counting(table)
 
     @functools.partial(jax.profiler.annotate_function, name='data')
-    def chunk(self, start: int, count: int) -> tuple[Any, Any, list[Hyper]]:
-        """The same for all replicas, as the group's strategy holds it, and each one's (count,) hyperparameters."""
-        data, tables = zip(*(self.one(r, start, count) for r in range(len(self.plans))), strict=True)
-        values = [jax.tree.map(lambda x: x[:count], table.hyper) for table in tables]
-        if self.group.strategy == 'vmap':
-            tables = jax.tree.map(lambda *xs: np.stack(xs), *tables)
-            data = data if self.data is not None else jax.tree.map(lambda *xs: jnp.stack(xs), *data)
-        return self.data if self.data is not None else data, tables, values
+    def chunk(self, start: int, count: int, replicas: int | None = None) -> tuple[Any, list[Any], list[Hyper]]:
+        """Data and Tables of the first `replicas` (None: all), as the group holds them, and each one's (count,) hyper.
+
+        Data: the resident training set, or rounds of what the chunk reads.
+        """
+        own = [self.tables(r, start, count) for r in range(replicas or len(self.plans))]
+        values = [jax.tree.map(lambda x: x[:count], table.hyper) for table in own]
+        if self.data is None:
+            data = [self._streamed(part) for part in self.group.rounds([table.ids for table in own])]
+            own = [_counting(table) for table in own]
+        else:
+            data = self.data
+        return data, [self.group.spread(part, SPLIT_TABLES) for part in self.group.rounds(own)], values
+
+    def _streamed(self, ids: np.ndarray) -> Data:
+        """The examples of a round's ids: each device gets its own, update after update."""
+        group = self.group
+        lead = ids.shape[: group.stacked]
+        if group.layout.batch > 1:
+            ids = np.moveaxis(ids, -2, -3)  # devices before updates
+            lead = ids.shape[:-2]
+        rows = ids.reshape(*lead, -1)
+        return Data(*(group.spread_lazily(rows, array, 0) for array in (self._host.inputs, self._host.labels)))
 
     def gather(self, rows: np.ndarray) -> Data:
-        """Training examples by row, any shape of rows, flattened."""
-        rows = rows.reshape(-1)
-        return Data(jnp.asarray(self._host.inputs[rows]), jnp.asarray(self._host.labels[rows]))
+        """Training examples by row, (n,) rows; NumPy leaves."""
+        return Data(np.asarray(self._host.inputs[rows]), np.asarray(self._host.labels[rows]))
 
 
-def to_device(split: Split) -> Data:
-    """A whole split on the device, in its stored dtype."""
-    return Data(jnp.asarray(np.asarray(split.inputs)), jnp.asarray(np.asarray(split.labels)))
+def _counting(table: Tables) -> Tables:
+    """With ids that count the examples of a chunk as each device gets them."""
+    lanes, updates = table.ids.shape[-1], len(table.ids)
+    ids = np.arange(updates * lanes, dtype=np.int32).reshape(updates, *[1] * (table.ids.ndim - 2), lanes)
+    return table._replace(ids=np.ascontiguousarray(np.broadcast_to(ids, table.ids.shape)))
+
+
+def to_device(split: Split, group: Group) -> Data:
+    """A whole split on all the group's devices, in its stored dtype."""
+    return group.place(Data(np.asarray(split.inputs), np.asarray(split.labels)))

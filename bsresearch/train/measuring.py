@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from bsresearch import rng
 from bsresearch.measure import Context, Measure
@@ -59,7 +58,7 @@ class Measuring:
         if quantity.host:
             found = self._on_host(name, quantity, state, origins, inputs, whole, alive)
         else:
-            inputs = self.group.put(inputs) if self.group.strategy == 'vmap' else inputs
+            inputs = self.group.put(inputs)
             fn = functools.partial(program.measure, self.task, quantity)
             args = (self.states[name], state, origins, inputs, whole)
             mapped = (True, True, True, True, False)
@@ -103,20 +102,17 @@ class Measuring:
 
     def _taken(self, name: str, result: Any) -> list[dict[str, Any]]:
         """Keeps the new states; the metrics of each replica."""
-        if self.group.strategy == 'vmap':
-            self.states[name], metrics = result
-            return parallel.unstack(jax.tree.map(np.asarray, metrics), len(self.plans))
         before = self.states[name]
         self.states[name] = [old if new is None else new[0] for old, new in zip(before, result, strict=True)]
-        return [{} if x is None else jax.tree.map(np.asarray, x[1]) for x in result]
+        found = self.group.get([None if new is None else new[1] for new in result])
+        return [{} if metrics is None else metrics for metrics in found]
 
     def _on_host(
         self, name: str, quantity: Measure, state: Any, origins: Any, inputs: Any, whole: Any, alive: Sequence[bool]
     ) -> list[dict[str, Any]]:
         """One replica after another, the context's functions compiled."""
-        put = self.group.strategy == 'vmap'
-        split = lambda tree: parallel.unstack(tree, len(self.plans)) if put else tree
-        states, result = list(split(self.states[name])), []
+        split = self.group.get if self.group.stacked else list
+        states, result = split(self.states[name]), []
         for r, (own, params) in enumerate(zip(split(state), split(origins), strict=True)):
             if not alive[r]:
                 result.append({})
@@ -124,7 +120,7 @@ class Measuring:
             seen = self._compiled(name, quantity, own, params, inputs[r], whole)
             states[r], metrics = quantity.update(states[r], seen)
             result.append(metrics)
-        self.states[name] = self.group.put(states) if put else states
+        self.states[name] = self.group.put(states) if self.group.stacked else states
         return result
 
     def _compiled(

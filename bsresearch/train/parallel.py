@@ -1,7 +1,12 @@
-"""How a device maps the replicas of a group. One run is a group of one and is not mapped at all.
+"""How the replicas of a group are mapped onto devices. One run on one device is a group of one and is not mapped.
 
 sequential: one replica after another through the same compiled program, weights of one run in cache (CPU).
 vmap: all at once, in one program (accelerators, where a small batch leaves the machine idle).
+
+On several devices (train/layout.py) a program runs under `shard_map` or `pmap`: the very same function, which sums over
+the devices that share a batch itself (train/shards.py). `jax.pmap` has been in maintenance since JAX 0.8, where it
+became a wrapper of jit and shard_map: it is kept here for code and hardware that are used to it, spreads the batch
+alone, and reuses no buffers. New work should use jit.
 """
 
 import functools
@@ -11,7 +16,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import PartitionSpec
+
+from bsresearch.train import layout as layouts
+from bsresearch.train import shards
 
 PyTree = Any
 # XLA's usual copy insertion copies all weights twice an update inside a loop on a CPU: 30 % of the time at B = 1.
@@ -37,45 +48,116 @@ def unstack(tree: PyTree, count: int) -> list[PyTree]:
     return [jax.tree.map(lambda x, r=r: x[r], tree) for r in range(count)]
 
 
-class Group:
-    """The replicas of one group: their arrays on the device, and functions mapped over them.
+def host(tree: PyTree) -> PyTree:
+    """NumPy leaves; what lies on other processes' devices is fetched, so all of them must call this together."""
+    here = lambda x: x.is_fully_addressable or x.is_fully_replicated if isinstance(x, jax.Array) else True
+    fetch = lambda x: np.asarray(x if here(x) else multihost_utils.process_allgather(x, tiled=True))
+    return jax.tree.map(fetch, tree)
 
-    A per-replica value is held as a list (sequential) or as one stacked tree (vmap); `put` and `get` convert.
+
+class Group:
+    """The replicas of one group: their arrays on the devices, and functions mapped over them.
+
+    A per-replica value is held as a list of rounds, one after another: of one replica each, or of as many as are made
+    at once (`lanes`: all under vmap, one for each row of the mesh), stacked on a first axis. `put` and `get` convert.
     Compiled programs are kept by name; the seconds spent compiling are in `compile_seconds`.
     """
 
-    def __init__(self, count: int, strategy: str, precision: str = 'highest'):
+    def __init__(self, count: int, strategy: str, precision: str = 'highest', layout: layouts.Layout = layouts.ALONE):
         """`precision`: of matrix products, as jax.default_matmul_precision takes it."""
-        self.count, self.strategy, self.precision = count, strategy, precision
+        self.count, self.strategy, self.precision, self.layout = count, strategy, precision, layout
+        self.lanes = count if strategy == 'vmap' else layout.replicas
+        self.stacked = strategy == 'vmap' or layout.replicas > 1
         self.compile_seconds = 0.0
         self.latest: Any = None  # the compiled program that was called last
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
-    def put(self, values: Sequence[PyTree]) -> Any:
-        """Per-replica host trees → on the device."""
-        if self.strategy == 'vmap':
-            return jax.tree.map(lambda *xs: jax.numpy.stack(xs), *values)
-        # A copy: device_put may alias host memory, and the state is donated.
-        return [jax.tree.map(lambda x: jax.numpy.array(x), v) for v in values]
+    def alone(self) -> 'Group':
+        """As many replicas as the mesh has rows, each alone on its row."""
+        return Group(self.layout.replicas, 'sequential', self.precision, self.layout)
 
-    def get(self, values: Any) -> list[PyTree]:
-        """Back to one tree per replica, NumPy leaves."""
-        if self.strategy == 'vmap':
-            return unstack(jax.tree.map(np.asarray, values), self.count)
-        return [jax.tree.map(np.asarray, v) for v in values]
+    def rounds(self, values: Sequence[Any]) -> list[PyTree]:
+        """Per-replica host trees → rounds of host trees."""
+        if not self.stacked:
+            return list(values)
+        joined = lambda *xs: jnp.stack(xs) if isinstance(xs[0], jax.Array) else np.stack(xs)
+        parts = [values[i : i + self.lanes] for i in range(0, len(values), self.lanes)]
+        return [jax.tree.map(joined, *part) for part in parts]
+
+    def put(self, values: Sequence[PyTree]) -> list[PyTree]:
+        """Per-replica host trees → on the devices, in buffers of their own: the state is donated."""
+        return [self.place(tree, self._spec(None)) for tree in self.rounds(values)]
+
+    def get(self, held: Sequence[PyTree | None]) -> list[Any]:
+        """Back to one tree per replica, NumPy leaves; None for each replica of a round that is None."""
+        found = []
+        for tree in held:
+            if tree is None:
+                found += [None] * self.lanes
+            else:
+                found += unstack(host(tree), self.lanes) if self.stacked else [host(tree)]
+        return found
+
+    def whole(self, held: Sequence[PyTree | None]) -> list[Any]:
+        """As `get`, for results of which each device that shares a batch has a part: these are joined."""
+        if self.layout.batch == 1:
+            return self.get(held)
+        front = lambda x: np.moveaxis(x, 0, 1) if self.stacked else x
+        parts = self.get([t if t is None else jax.tree.map(front, host(t)) for t in held])
+        return [jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), t) for t in parts]
+
+    def place(self, tree: PyTree, spec: PartitionSpec | None = None) -> PyTree:
+        """Host arrays → copies of them on the devices; `spec` as jax.sharding has it, None: on all of them."""
+
+        def one(x: Any) -> jax.Array:
+            if self.layout.single:
+                return jnp.array(x)
+            if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+                return jax.random.wrap_key_data(one(np.asarray(jax.random.key_data(x))), impl=jax.random.key_impl(x))
+            return self._fetch(np.shape(x), lambda index: np.asarray(x)[index], spec)
+
+        return jax.tree.map(one, tree)
+
+    def spread(self, tree: PyTree, split: PyTree) -> PyTree:
+        """A round's NumPy tree → on the devices; `split` as in `map`. On one device a program takes it as it is."""
+        if self.layout.single:
+            return tree
+        one = lambda axis, part: self.place(part, self._spec(axis if self.layout.batch > 1 else None))
+        return jax.tree.map(one, split, tree, is_leaf=_none)
+
+    def spread_lazily(self, rows: np.ndarray, array: np.ndarray, split: int) -> jax.Array:
+        """`array`[rows] of a round's rows, axis `split` (of one replica's) over the devices that share a batch."""
+        if self.layout.single:
+            return jnp.asarray(array[rows])
+        spec = self._spec(split if self.layout.batch > 1 else None)
+        pick = lambda index: array[rows[index[: rows.ndim]]]
+        return self._fetch((*rows.shape, *array.shape[1:]), pick, spec)
+
+    def _fetch(self, shape: Sequence[int], part: Callable[[Any], np.ndarray], spec: PartitionSpec | None) -> jax.Array:
+        """An array of which every process makes only what its devices hold, by `part`(index)."""
+        sharding = self.layout.sharding(spec or PartitionSpec())
+        return jax.make_array_from_callback(tuple(shape), sharding, lambda index: np.array(part(index)))
+
+    def _spec(self, split: int | None, mapped: bool = True) -> PartitionSpec:
+        """Of an argument: `mapped` over replicas, with the axis `split` (of one replica's array) over the batch's."""
+        lead = [layouts.REPLICA if self.layout.how == 'jit' else None] if mapped and self.stacked else []
+        return PartitionSpec(*lead, *([None] * split + [shards.AXIS] if split is not None else []))
 
     def call(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], donate: tuple[int, ...] = ()) -> Any:
-        """`fn` for one replica, compiled once per name and shapes; compile time is kept apart.
+        """`fn` of one replica on one device, compiled once per name and shapes; compile time is kept apart.
 
         Args:
           name: of the compiled program; one name per function.
           donate: arguments whose buffers the result may take.
         """
+        return self._run(name, lambda: jax.jit(fn, donate_argnums=donate), args)
+
+    def _run(self, name: str, program: Callable[[], Any], args: tuple[Any, ...]) -> Any:
         key = (name, tuple(np.shape(x) for x in jax.tree.leaves(args)))
         if key not in self._compiled:
             start = time.perf_counter()
             with jax.default_matmul_precision(self.precision):
-                lowered = jax.jit(fn, donate_argnums=donate).lower(*args)
+                lowered = program().lower(*args)
             self._compiled[key] = lowered.compile(COMPILER_OPTIONS[platform()])
             self.compile_seconds += time.perf_counter() - start
         self.latest = self._compiled[key]
@@ -89,20 +171,85 @@ class Group:
         mapped: tuple[bool, ...],
         donate: tuple[int, ...] = (),
         alive: Sequence[bool] | None = None,
-    ) -> Any:
-        """`fn` over the replicas.
+        split: tuple[Any, ...] | None = None,
+        split_result: bool = False,
+        rounds: int | None = None,
+    ) -> list[Any]:
+        """`fn` over the replicas, round after round.
 
         Args:
           name, donate: as for `call`.
           args, mapped: arguments, and which of them are per replica.
-          alive: sequential replicas that are False are passed over: their result is None.
+          alive: a round of which no replica is alive is passed over: its result is None.
+          split: for each argument, which axis of its arrays lies over the devices that share a batch; a tree of these,
+            None for those that all of them have. `fn` gets its part, without that axis.
+          split_result: whether each of these devices has a part of the result: they are stacked on a first axis.
+          rounds: how many, from the first; None: all.
         """
+        split = split if split is not None and self.layout.batch > 1 else (None,) * len(args)
+        found: list[Any] = []
+        for k in range(rounds or self.count // self.lanes):
+            if alive is not None and not any(alive[k * self.lanes : (k + 1) * self.lanes]):
+                found.append(None)
+                continue
+            own = tuple(a[k] if m else a for a, m in zip(args, mapped, strict=True))
+            own = (np.arange(self.layout.batch), *own) if self.layout.how == 'pmap' and not self.layout.single else own
+            build = functools.partial(self._program, fn, mapped, donate, split, split_result and self.layout.batch > 1)
+            found.append(self._run(f'{name}/{self.strategy}' if self.stacked else name, build, own))
+        return found
+
+    def _program(
+        self,
+        fn: Callable[..., Any],
+        mapped: tuple[bool, ...],
+        donate: tuple[int, ...],
+        split: tuple[Any, ...],
+        split_result: bool,
+    ) -> Any:
+        """What compiles to `fn` over the lanes of a round, on the group's devices."""
+        lanes = tuple(0 if m else None for m in mapped)
         if self.strategy == 'vmap':
-            axes = tuple(0 if m else None for m in mapped)
-            return self.call(f'{name}/vmap', jax.vmap(fn, in_axes=axes), args, donate)
-        own = lambda r: tuple(a[r] if m else a for a, m in zip(args, mapped, strict=True))
-        runs = [alive is None or alive[r] for r in range(self.count)]
-        return [self.call(name, fn, own(r), donate) if runs[r] else None for r in range(self.count)]
+            fn = jax.vmap(fn, in_axes=lanes)
+        if self.layout.single:
+            return jax.jit(fn, donate_argnums=donate)
+        if self.layout.how == 'pmap':
+            shift = lambda a, m: a if a is None else a + (m and self.stacked)
+            axes = tuple(self._each(shift, s, m) for s, m in zip(split, mapped, strict=True))
+            out = 0 if split_result else None
+            # pmap wants an argument that is mapped, whatever the function needs.
+            numbered = lambda number, *args: fn(*args)
+            return jax.pmap(numbered, shards.AXIS, in_axes=(0, *axes), out_axes=out, devices=self.layout.devices)
+        one = self.stacked and self.strategy != 'vmap'  # one lane a row: not mapped
+        drop = lambda a, m, t: t if a is None else jax.tree.map(lambda x: jnp.squeeze(x, a + (m and self.stacked)), t)
+
+        def local(*args: Any) -> Any:
+            own = [
+                jax.tree.map(functools.partial(lambda m, a, t: drop(a, m, t), m), s, t, is_leaf=_none)
+                for s, m, t in zip(split, mapped, args, strict=True)
+            ]
+            if one:
+                own = [jax.tree.map(lambda x: x[0], t) if m else t for t, m in zip(own, mapped, strict=True)]
+            result = fn(*own)
+            for wanted in (one, split_result):
+                result = jax.tree.map(lambda x: x[None], result) if wanted else result
+            return result
+
+        specs = tuple(self._each(lambda a, m: self._spec(a, m), s, m) for s, m in zip(split, mapped, strict=True))
+        lead = (layouts.REPLICA,) if self.stacked else ()
+        out = PartitionSpec(shards.AXIS, *lead) if split_result else PartitionSpec(*lead)
+        mesh = self.layout.mesh
+        return jax.jit(
+            jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False), donate_argnums=donate
+        )
+
+    @staticmethod
+    def _each(what: Callable[..., Any], split: Any, mapped: bool) -> Any:
+        """`what`(axis or None, mapped) at each leaf of a tree of axes."""
+        return jax.tree.map(lambda a: what(a, mapped), split, is_leaf=_none)
+
+
+def _none(x: Any) -> bool:
+    return x is None
 
 
 @functools.cache

@@ -53,14 +53,19 @@ class Program(NamedTuple):
 
 
 def of_scope(op_name: str | None) -> str | None:
-    """`jit(advance)/while/body/transpose(jvp(forward))/…` → backward; None outside all scopes. The outermost counts."""
+    """`jit(advance)/while/body/transpose(jvp(forward))/…` → backward; None outside all scopes. The innermost counts.
+
+    But a measurement's gradients are a measurement.
+    """
+    names, transposed = [], False
     for part in (op_name or '').split('/'):
         *transforms, name = part.rstrip(')').split('(')
-        if 'transpose' in transforms:
-            return 'backward'
+        transposed |= 'transpose' in transforms
         if name in PHASES and transforms[-1:] != ['jit']:
-            return name
-    return None
+            names.append(name)
+    if 'measure' in names:
+        return 'measure'
+    return 'backward' if transposed else names[-1] if names else None
 
 
 def instructions(text: str) -> tuple[dict[str, Instruction], dict[str, str], str]:

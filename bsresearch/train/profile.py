@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bsresearch.store import paths
-from bsresearch.train import phases, program, trace
+from bsresearch.train import feed, phases, processes, program, trace
 from bsresearch.train.session import Session
 
 # How many updates: enough to be seen, few enough for a small trace (an MLP's take 30 events each, a CNN's 1,000).
@@ -55,7 +55,7 @@ class Profiler:
     def __call__(self, session: Session, t: int) -> None:
         """For `loop.run`: the session stands at θ_t."""
         if self.directory is None and t < session.events.total and any(session.alive):
-            self.directory = _numbered(session.directory / 'profile')
+            self.directory = processes.share(functools.partial(_numbered, session.directory / 'profile'))
             with session.clock.phase('calibrate'):
                 record(session, t, self.directory, self.say)
 
@@ -77,13 +77,14 @@ def _numbered(folder: pathlib.Path) -> pathlib.Path:
 def record(session: Session, t: int, directory: pathlib.Path, say: Callable[[str], None]) -> None:
     """Traces updates from θ_t on and one of each measurement, writes trace and phases.csv, prints the table.
 
-    Replicas that take turns do the same, so one of them is traced; those that run at once are traced together.
+    Replicas that take turns do the same, so those of one turn are traced. Several processes make the updates together,
+    and the first of them traces its own part.
 
     Raises:
       ValueError: the compiled program names no phases.
     """
-    count, together = _count(session, t), session.group.strategy == 'vmap'
-    one = [together or r == session.alive.index(True) for r in range(len(session.plans))]
+    count, lanes, first = _count(session, t), session.group.lanes, session.alive.index(True)
+    one = [r // lanes == first // lanes for r in range(len(session.plans))]
     _updates(session, t, count, one)  # compiles
     text = session.group.latest.as_text()
     known = phases.program(text)
@@ -97,10 +98,12 @@ def record(session: Session, t: int, directory: pathlib.Path, say: Callable[[str
     untraced = (time.perf_counter() - begun) / count
     with _measuring_again(session) as measure_all:
         measure_all(t, one)  # compiles
-        with _traced(directory):
+        with _traced(directory) if processes.leads() else contextlib.nullcontext():
             with jax.profiler.StepTraceAnnotation('updates', step_num=t):
                 _updates(session, t, count, one)
             spent = measure_all(t, one)
+    if not processes.leads():
+        return
     events = trace.read(directory)
     during = [(e['ts'], e['ts'] + e['dur']) for e in events if e.get('name', '').startswith(MEASURE)]
     found = trace.spans(events, known, during)
@@ -122,9 +125,10 @@ def _updates(session: Session, t: int, count: int, alive: Sequence[bool]) -> Non
     fn = functools.partial(program.advance, task, norms)
     data, tables, _ = session.feed.chunk(t, count)
     args = (*jax.tree.map(jnp.array, (session.state, session.average)), data, tables, session.keys, np.int32(count))
-    mapped = (True, True, session.feed.data is None, True, True, False)
+    mapped = (True, True, streamed := session.feed.data is None, True, True, False)
+    split = (None, None, feed.SPLIT_DATA if streamed else None, feed.SPLIT_TABLES, None, None)
     jax.block_until_ready(args)
-    result = session.group.map(f'advance/{norms}', fn, args, mapped, donate=(0, 1), alive=alive)
+    result = session.group.map(f'advance/{norms}', fn, args, mapped, donate=(0, 1), alive=alive, split=split)
     jax.block_until_ready(result)
 
 

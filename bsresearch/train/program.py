@@ -13,6 +13,7 @@ from bsresearch.measure import Context, Measure, when
 from bsresearch.models import layers
 from bsresearch.optim import Hyper
 from bsresearch.plan import Plan
+from bsresearch.train import shards
 from bsresearch.train import step as stepping
 from bsresearch.train.state import Array, Average, Batch, Data, Info, Keys, Origins, State
 
@@ -56,16 +57,23 @@ def micro_batch(plan: Plan, platform: str, batch_size: int) -> int:
     return hint if ghost is None else max(ghost, hint // ghost * ghost)
 
 
-def task(plan: Plan, scale: float, platform: str, batch_size: int | None = None) -> stepping.Task:
+def task(
+    plan: Plan, scale: float, platform: str, batch_size: int | None = None, devices: int | None = None
+) -> stepping.Task:
     """The static parts of a plan's training.
 
     Args:
       scale: what stored inputs are divided by.
       batch_size: of the updates to be made; None: of the first ones.
+      devices: that share a batch, where updates are made; None: not for updates.
     """
+    size = batch_size or plan.batch_size
+    cut = None if devices is None else shards.of(plan, size, devices)
     part = lambda section: {k: v for k, v in getattr(plan, section).items() if k != 'name'}
     build = lookup.module('bsresearch.models', 'build', plan.model['name'], 'model').build
     extra = {'ghost_batch_size': plan.ghost_batch_size} if 'ghost_batch_size' in lookup.keywords(build) else {}
+    if cut is not None and cut.axis is not None and shards.spans_batch(plan, size):
+        extra = {'ghost_batch_size': None, 'batch_axis': cut.axis}
     module = build(plan.num_outputs, dtype=plan.dtype, **part('model'), **extra)
     optimizer = lookup.module('bsresearch.optim', 'build', plan.optimizer['name'], 'optimizer')
     dtype = layers.weight_dtype(plan.dtype)
@@ -82,9 +90,10 @@ def task(plan: Plan, scale: float, platform: str, batch_size: int | None = None)
         dropout=bool(plan.model.get('dropout')),
         clip_norm=plan.clip['norm'],
         clip_value=plan.clip['value'],
-        micro_batch_size=micro_batch(plan, platform, batch_size or plan.batch_size),
+        micro_batch_size=micro_batch(plan, platform, size),
         update_norm=plan.recording['norms']['update'],
         precondition=precondition and functools.partial(precondition, **part('optimizer')),
+        shards=cut,
     )
 
 
@@ -144,31 +153,41 @@ def advance(
 
 
 def evaluate(
-    t: stepping.Task, batch_size: int, params: PyTree, stats: PyTree, data: Data
+    t: stepping.Task, batch_size: int, devices: int, params: PyTree, stats: PyTree, data: Data
 ) -> tuple[jax.Array, jax.Array]:
-    """Loss and correctness of every example, each computed once; (N,) each. The host sums them in float64."""
+    """Loss and correctness of every example, each computed once; (N,) each. The host sums them in float64.
+
+    On several devices each computes its part: (n,) each, whose concatenation has repetitions of the last example after
+    the first N.
+    """
     of = lambda outputs, labels: (t.loss(outputs, labels), outputs.argmax(-1) == labels)
-    return _over_examples(t, batch_size, params, stats, data, of)
+    return _over_examples(t, batch_size, devices, params, stats, data, of)
 
 
-def probabilities(t: stepping.Task, batch_size: int, params: PyTree, stats: PyTree, data: Data) -> jax.Array:
-    """(N, num_outputs) softmax of the outputs for every example."""
+def probabilities(
+    t: stepping.Task, batch_size: int, devices: int, params: PyTree, stats: PyTree, data: Data
+) -> jax.Array:
+    """(N, num_outputs) softmax of the outputs for every example; on several devices as for `evaluate`."""
     of = lambda outputs, labels: jax.nn.softmax(outputs)
-    return _over_examples(t, batch_size, params, stats, data, of)
+    return _over_examples(t, batch_size, devices, params, stats, data, of)
 
 
-def _over_examples(t: stepping.Task, batch_size: int, params: PyTree, stats: PyTree, data: Data, of: Any) -> Any:
+def _over_examples(
+    t: stepping.Task, batch_size: int, devices: int, params: PyTree, stats: PyTree, data: Data, of: Any
+) -> Any:
     """`of`(outputs, labels) for all examples, `batch_size` at a time; a tree of (N, …)."""
     total = len(data.labels)
-    calls = -(-total // batch_size)
+    calls = -(-total // (batch_size * devices))
+    begin = jax.lax.axis_index(shards.AXIS) * (calls * batch_size) if devices > 1 else 0
 
     def block(start: jax.Array) -> Any:
         rows = jnp.minimum(start + jnp.arange(batch_size, dtype=jnp.int32), total - 1)
         outputs, _ = models.apply(t.module, params, stats, t.normalize(data.inputs[rows]), train=False)
         return of(outputs, data.labels[rows])
 
-    found = jax.lax.map(block, jnp.arange(calls, dtype=jnp.int32) * batch_size)
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:total], found)
+    found = jax.lax.map(block, begin + jnp.arange(calls, dtype=jnp.int32) * batch_size)
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), found)
+    return flat if devices > 1 else jax.tree.map(lambda x: x[:total], flat)
 
 
 def measures(plan: Plan) -> dict[str, Measure]:

@@ -18,6 +18,7 @@ from bsresearch.train.divergence import Watch
 from bsresearch.train.ensemble import Ensemble
 from bsresearch.train.evaluate import Evaluator
 from bsresearch.train.events import Events
+from bsresearch.train.layout import ALONE, Layout
 from bsresearch.train.measuring import Measuring
 from bsresearch.train.record import Clock, Recorder
 from bsresearch.train.state import Origins
@@ -44,7 +45,7 @@ class Session:
 
     Args:
     plans: the group's runs. run_directories: theirs, in the same order. directory: the group's.
-    strategy: parallel.choose's.
+    strategy: parallel.choose's. layout: where they are trained.
     """
 
     def __init__(
@@ -55,18 +56,18 @@ class Session:
         run_directories: Sequence[pathlib.Path],
         strategy: str,
         report: Report,
+        layout: Layout = ALONE,
     ):
         plan = plans[0]
         self.plans, self.directory, self.report = plans, directory, report
         self._run_directories = run_directories
         self.events = Events(plan)
-        self.group = parallel.Group(len(plans), strategy, plan.matmul_precision)
+        self.group = parallel.Group(len(plans), strategy, plan.matmul_precision, layout)
         self.clock = Clock(lambda: self.group.compile_seconds)
-        self.tasks = {
-            s.batch_size: program.task(plan, dataset.scale, parallel.platform(), s.batch_size)
-            for s in plan.length.segments
-        }
-        self.task = self.tasks[plan.length.batch_size_at(0)]
+        make = functools.partial(program.task, plan, dataset.scale, parallel.platform())
+        # For updates at each batch size, and for all else.
+        self.tasks = {s.batch_size: make(s.batch_size, layout.batch) for s in plan.length.segments}
+        self.task = make(plan.length.batch_size_at(0))
         self.feed = feed.Feed(plans, dataset, self.group, self.task.dtype)
         resident = {'train': self.feed.data} if self.feed.data is not None else {}
         self.evaluator = Evaluator(self.task, plan, dataset.named(), resident, self.group)
@@ -98,7 +99,7 @@ class Session:
         if found is None:
             self.recorder.rewind([0] * len(self.plans), 0)
             with self.clock.phase('calibrate'):
-                self.recorder.pace = self._pace(jax.tree.map(lambda x: x[0], items['state']))
+                self.recorder.pace = calibrate.pace(self.group, self.feed, self.tasks, items['state'])
                 self._say_cost()
             return self.plans[0].start, False
         meta = found[1]
@@ -109,18 +110,6 @@ class Session:
         self.clock.resume(meta['seconds'])
         self.measuring.spent |= meta.get('measuring', {})
         return meta['step'], meta['events_done']
-
-    def _pace(self, state: PyTree) -> list[float]:
-        """Seconds per update of each segment; equal batch sizes are timed once."""
-        timed: dict[int, float] = {}
-        for segment in self.plans[0].length.segments:
-            if segment.stop <= self.plans[0].start:
-                timed.setdefault(segment.batch_size, 0.0)
-            elif not timed.get(size := segment.batch_size):
-                segment = segment._replace(start=max(segment.start, self.plans[0].start))
-                args = (self.tasks[size], self.group, self.feed, state, program.keys(self.plans[0]), segment)
-                timed[size] = calibrate.seconds_per_update(*args)
-        return [timed[segment.batch_size] for segment in self.plans[0].length.segments]
 
     def _say_cost(self) -> None:
         """What measuring will cost."""
@@ -165,8 +154,7 @@ class Session:
         put = lambda name: self.group.put(parallel.unstack(items[name], len(self.plans)))
         initial = put('params')
         branch = put('branch') if 'branch' in items else initial
-        together = self.group.strategy == 'vmap'
-        self.origins = Origins(initial, branch) if together else list(map(Origins, initial, branch))
+        self.origins = list(map(Origins, initial, branch))
 
     # --- events at θ_t
 
@@ -196,8 +184,7 @@ class Session:
         rows = self.evaluator(self.state, alive)
         if self.plans[0].ema['half_life_examples'] is not None:
             swap = lambda state, average: state._replace(params=average.params, stats=average.stats)
-            one = self.group.strategy == 'vmap'
-            averaged = swap(self.state, self.average) if one else list(map(swap, self.state, self.average))
+            averaged = list(map(swap, self.state, self.average))
             for row, found in zip(rows, self.evaluator(averaged, alive), strict=True):
                 row |= {f'ema_{k}': v for k, v in found.items()}
         return rows
@@ -242,8 +229,9 @@ class Session:
             task = self.tasks[self.plans[0].length.batch_size_at(t)]
             fn = functools.partial(program.advance, task, norms)
             args = (self.state, self.average, data, tables, self.keys, np.int32(count))
-            mapped = (True, True, self.feed.data is None, True, True, False)
-            result = self.group.map(f'advance/{norms}', fn, args, mapped, donate=(0, 1), alive=alive)
+            mapped = (True, True, streamed := self.feed.data is None, True, True, False)
+            split = (None, None, feed.SPLIT_DATA if streamed else None, feed.SPLIT_TABLES, None, None)
+            result = self.group.map(f'advance/{norms}', fn, args, mapped, donate=(0, 1), alive=alive, split=split)
             if t + count < self.events.total:
                 self._ahead = (t + count, n := self._span(t + count)[0]), self.feed.chunk(t + count, n)
             infos, finite = self._collect(result, count)
@@ -271,14 +259,11 @@ class Session:
 
     def _collect(self, result: Any, count: int) -> tuple[list[Any], list[bool]]:
         """Takes the new state; waits for the scalars of each replica (None for one that was passed over)."""
-        cut = lambda info: jax.tree.map(lambda x: np.asarray(x)[..., :count], info)
-        if self.group.strategy == 'vmap':
-            self.state, self.average, info, finite = result
-            return parallel.unstack(cut(info), len(self.plans)), [bool(f) for f in np.asarray(finite)]
         kept = lambda old, i: [o if new is None else new[i] for o, new in zip(old, result, strict=True)]
         self.state, self.average = kept(self.state, 0), kept(self.average, 1)
-        infos = [None if x is None else cut(x[2]) for x in result]
-        return infos, [x is None or bool(x[3]) for x in result]
+        found = self.group.get([None if new is None else new[2:] for new in result])
+        cut = lambda info: jax.tree.map(lambda x: x[:count], info)
+        return [None if x is None else cut(x[0]) for x in found], [x is None or bool(x[1]) for x in found]
 
     def _record(self, r: int, t: int, info: Any, norms: bool, hyper: Any, finite: bool) -> None:
         watch, count = self.watches[r], len(info.loss)

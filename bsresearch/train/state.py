@@ -43,12 +43,17 @@ class Data(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One update's batch. ids: (B,) int32 rows of Data; count, epoch, offset: () int32 (data/order.py)."""
+    """One update's batch, or a piece of it. ids: (B,) int32 rows of Data; count, epoch, offset: () int32
+    (data/order.py).
+
+    count is of the whole batch; epoch and offset are of the first id here, which is number `start` of the batch.
+    """
 
     ids: Array
     count: Array
     epoch: Array
     offset: Array
+    start: Any = 0
 
 
 class Keys(NamedTuple):

@@ -18,6 +18,7 @@ from bsresearch import losses, models
 from bsresearch.data import preprocess
 from bsresearch.measure import dense_norms
 from bsresearch.optim import Hyper, Transform
+from bsresearch.train.shards import Shards, piece, total
 from bsresearch.train.state import Batch, Data, Info, Keys, State
 
 PyTree = Any
@@ -38,6 +39,7 @@ class Task:
       dropout: whether the network draws per-example noise.
       clip_norm, clip_value: clipping of the whole batch's gradient, None for none.
       micro_batch_size: examples per gradient call; the batch size for a single call.
+      shards: how the batch lies over devices (train/shards.py); None where it is whole.
       update_norm: whether norms include that of the update, which costs a pass over the weights.
       precondition: (optimizer's slots, gradient) → gradient times the optimizer's diagonal; None where it has none.
     """
@@ -56,6 +58,7 @@ class Task:
     micro_batch_size: int
     update_norm: bool = True
     precondition: Callable[[PyTree, PyTree], PyTree] | None = None
+    shards: Shards | None = None
 
     @property
     def clips(self) -> bool:
@@ -97,6 +100,12 @@ def loss_sum(
         return losses.weighted_sum(task.loss(outputs, labels), weights), stats
 
 
+def _weights(task: Task, batch: Batch) -> jax.Array:
+    """(B,) 1 for a real example, 0 for padding."""
+    with jax.named_scope('data'):
+        return (batch.start + jnp.arange(len(batch.ids)) < batch.count).astype(task.dtype)
+
+
 def _whole(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> tuple[jax.Array, PyTree, PyTree]:
     """(mean loss, its gradient, new statistics) from one gradient call."""
     mean_loss = functools.partial(_mean_loss, task, state, data, batch, keys)
@@ -107,11 +116,9 @@ def _whole(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> tu
 def _mean_loss(
     task: Task, state: State, data: Data, batch: Batch, keys: Keys, params: PyTree
 ) -> tuple[jax.Array, PyTree]:
-    with jax.named_scope('data'):
-        weights = (jnp.arange(len(batch.ids)) < batch.count).astype(task.dtype)
-    total, stats = loss_sum(task, params, state.stats, data, batch, weights, keys)
+    summed, stats = loss_sum(task, params, state.stats, data, batch, _weights(task, batch), keys)
     with jax.named_scope('forward'):
-        return total / batch.count.astype(task.dtype), stats
+        return summed / batch.count.astype(task.dtype), stats
 
 
 def _with_norm(
@@ -144,25 +151,39 @@ def _accumulated(task: Task, state: State, data: Data, batch: Batch, keys: Keys)
     calls = -(-size // micro)
     ids = jnp.pad(batch.ids, (0, calls * micro - size)).reshape(calls, micro)
 
-    def add(total: PyTree, call: tuple[jax.Array, jax.Array]) -> tuple[PyTree, None]:
+    def add(sums: PyTree, call: tuple[jax.Array, jax.Array]) -> tuple[PyTree, None]:
         start, rows = call
-        with jax.named_scope('data'):
-            weights = (start + jnp.arange(micro) < batch.count).astype(task.dtype)
-        offset = batch.offset + start
-        part = Batch(rows, batch.count, batch.epoch + offset // task.epoch_size, offset % task.epoch_size)
+        part = piece(batch, start, rows, task.epoch_size)
+        # What pads the last call may be real examples of the next device.
+        weights = _weights(task, part) * (start + jnp.arange(micro) < size)
         value = lambda p: loss_sum(task, p, state.stats, data, part, weights, keys)
         (loss, stats), gradient = jax.value_and_grad(value, has_aux=True)(state.params)
         # Each micro-batch's statistics are one update from it: their mean by examples is one update from the batch.
         with jax.named_scope('backward'):
             stats = jax.tree.map(lambda s: s * weights.sum(), stats)
-            return jax.tree.map(jnp.add, total, (loss, gradient, stats)), None
+            return jax.tree.map(jnp.add, sums, (loss, gradient, stats)), None
 
     zero = jax.tree.map(jnp.zeros_like, (jnp.zeros((), task.dtype), state.params, state.stats))
     starts = jnp.arange(calls, dtype=jnp.int32) * micro
-    total, _ = jax.lax.scan(add, zero, (starts, ids))
+    sums, _ = jax.lax.scan(add, zero, (starts, ids))
     with jax.named_scope('backward'):
-        loss, gradient, stats = jax.tree.map(lambda x: x / batch.count.astype(task.dtype), total)
+        loss, gradient, stats = jax.tree.map(lambda x: x / batch.count.astype(task.dtype), sums)
     return loss, gradient, stats
+
+
+def _sharded(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> tuple[jax.Array, PyTree, PyTree]:
+    """The same from the shards of a batch, of which this device holds one."""
+    assert task.shards is not None
+
+    def share(part: Batch) -> tuple[jax.Array, PyTree, PyTree]:
+        if task.micro_batch_size < len(part.ids):
+            return _accumulated(task, state, data, part, keys)
+        loss, gradient, stats = _whole(task, state, data, part, keys)
+        portion = _weights(task, part).sum() / part.count.astype(task.dtype)
+        return loss, gradient, jax.tree.map(lambda s: s * portion, stats)
+
+    with jax.named_scope('backward'):  # what it adds up; the scopes within stand
+        return total(task.shards, share, batch, task.epoch_size)
 
 
 def clip(task: Task, gradient: PyTree) -> PyTree:
@@ -184,12 +205,13 @@ def step(
     Args:
       norms: whether Info carries the norms. They never change the update: bit for bit the same with and without.
     """
-    whole = task.micro_batch_size == len(batch.ids)
+    whole = task.micro_batch_size == len(batch.ids) and task.shards is None
     small = norms and whole and len(batch.ids) <= DENSE_NORM_BATCH
     if small and (found := _with_norm(task, state, data, batch, keys)):
         loss, gradient, stats, size = found
     else:
-        loss, gradient, stats = (_whole if whole else _accumulated)(task, state, data, batch, keys)
+        gradient_of = _sharded if task.shards is not None else _whole if whole else _accumulated
+        loss, gradient, stats = gradient_of(task, state, data, batch, keys)
         size = None
     # Where XLA heeds the barriers (not on a CPU), they keep the update's rounding free of what else reads its parts;
     # that recording changes no bit is tested.

@@ -47,7 +47,7 @@ def spans(events: Sequence[Event], known: Program, during: Sequence[tuple[float,
 
     Args:
       known: the program of the updates.
-      during: when measurements were made; the instructions of other programs within are theirs.
+      during: when measurements were made; the instructions within are theirs.
     """
     marked = [(i, e) for i, e in enumerate(events) if e.get('ph') == 'X' and 'hlo_op' in e.get('args', {})]
     begins = _times((e['args']['hlo_op'], e['ts']) for _, e in marked)
@@ -56,12 +56,10 @@ def spans(events: Sequence[Event], known: Program, during: Sequence[tuple[float,
     for number, event in marked:
         name, start = event['args']['hlo_op'], event['ts']
         place = None
-        if event['args'].get('hlo_module') == known.module:
-            place = known.places.get(name)
+        if not any(a <= start <= b for a, b in during):
+            place = known.places.get(name) if event['args'].get('hlo_module') == known.module else None
             if place is None or place.control:
                 continue
-        elif not any(a <= start <= b for a, b in during):
-            continue
         stop, own, done = start + event.get('dur', 0.0), begins[name], ends.get(name, [])
         again, at = bisect_left(own, start) + 1, bisect_left(done, start)
         if at < len(done) and (again == len(own) or done[at] <= own[again]):
