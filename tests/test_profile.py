@@ -18,6 +18,7 @@ from bsresearch.plan import Plan
 from bsresearch.store import leases, paths
 from bsresearch.train import phases, profile, trace
 
+LAUNCHES = ('profiled', 'plain')
 UPDATE = ('data', 'forward', 'backward', 'optimizer', 'measure', 'other', 'idle')
 
 HLO = """HloModule jit_advance, is_scheduled=true, entry_computation_layout={(f32[4]{0}, s32[])->f32[4]{0}}
@@ -153,6 +154,13 @@ def test_spans_of_a_trace_written_by_hand():
     assert rows['once'].seconds == pytest.approx(1e-6)
 
 
+def test_blocks_of_one_phase_do_not_overlap():
+    """A backward instruction that goes on past another phase's is one block with what follows in it."""
+    flights = [('backward', 0.0, 10.0), ('optimizer', 2.0, 3.0), ('backward', 5.0, 12.0), ('optimizer', 13.0, 14.0)]
+    found = [trace.Span(0, phase, None, start, stop) for phase, start, stop in flights]
+    assert trace.blocks(found) == [('backward', 0, 12), ('optimizer', 2, 3), ('optimizer', 13, 14)]
+
+
 @pytest.fixture
 def named() -> Iterator[None]:
     """As the command line has it: programs that were cached before scopes had names are not taken."""
@@ -176,12 +184,16 @@ def same(workdir: pathlib.Path, runs: list[Plan]) -> None:
     for plan in runs:
         assert toy.rows(workdir / 'profiled', plan) == toy.rows(workdir / 'plain', plan)
         toy.assert_equal(toy.final(workdir / 'profiled', plan), toy.final(workdir / 'plain', plan))
+        metas = [paths.read_json(paths.run_dir(workdir / w, 'train', plan.id) / 'meta.json') for w in LAUNCHES]
+        counts = [{name: spent['count'] for name, spent in meta['measuring'].items()} for meta in metas]
+        assert counts[0] == counts[1]
 
 
 @pytest.mark.usefixtures('named')
 def test_a_profiled_run_is_the_run_and_its_phases_add_up(workdir: pathlib.Path):
     """Files, table and tracks; records and weights as without; then nothing is left to profile."""
-    runs = toy.plans(sweep__batch_size=(8, 16), norms__dense=True, optimizer__name='momentum', momentum=0.9)
+    own = {'optimizer__name': 'momentum', 'momentum': 0.9, 'measure__noise_scale__every_steps': 10}
+    runs = toy.plans(sweep__batch_size=(8, 16), norms__dense=True, **own)
     profiler, said = profiled(workdir / 'profiled', runs)
     same(workdir, runs)
     directory = profiler.directory
@@ -197,7 +209,7 @@ def test_a_profiled_run_is_the_run_and_its_phases_add_up(workdir: pathlib.Path):
     assert all(seconds[phase] > 0 for phase in ('data', 'forward', 'backward', 'optimizer', 'measure'))
     assert sum(seconds[phase] for phase in UPDATE) == pytest.approx(seconds['total'], rel=1e-4)
     assert sum(float(rows[phase]['share']) for phase in UPDATE) == pytest.approx(1, rel=1e-4)
-    assert {'measure distance', 'measure parameter_norm'} <= set(rows)
+    assert {'measure distance', 'measure noise_scale'} <= set(rows)
 
     with gzip.open(directory / 'perfetto_trace.json.gz') as f:
         events = json.load(f)['traceEvents']

@@ -98,13 +98,15 @@ def blocks(found: Sequence[Span]) -> list[tuple[str, float, float]]:
     """(phase, start, stop): following instructions of one phase are one block. Those of one phase do not overlap."""
     result: list[list[Any]] = []
     newest: dict[str, list[Any]] = {}
+    before = None
     for span in found:
         last = newest.get(span.phase)
-        if last is not None and (last is result[-1] or last[2] >= span.start):
+        if last is not None and (span.phase == before or last[2] >= span.start):
             last[2] = max(last[2], span.stop)
         else:
             newest[span.phase] = [span.phase, span.start, span.stop]
             result.append(newest[span.phase])
+        before = span.phase
     return [(phase, start, stop) for phase, start, stop in result]
 
 
