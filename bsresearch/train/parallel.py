@@ -30,6 +30,10 @@ COMPILER_OPTIONS: dict[str, dict[str, Any]] = defaultdict(
     dict, cpu={'xla_cpu_copy_insertion_use_region_analysis': True}
 )
 
+# Fusing lets a CPU round a product and a sum at once, or not, as the program around them has it. Without it the same
+# arithmetic gives the same bits in programs for one device and for several.
+ORDERED_OPTIONS: dict[str, dict[str, Any]] = defaultdict(dict, cpu={'xla_disable_hlo_passes': 'fusion'})
+
 
 def choose(strategy: str, replicas: int, platform: str) -> str:
     """The strategy for a group: the config's, or by platform; a group of one is `sequential`."""
@@ -63,8 +67,16 @@ class Group:
     Compiled programs are kept by name; the seconds spent compiling are in `compile_seconds`.
     """
 
-    def __init__(self, count: int, strategy: str, precision: str = 'highest', layout: layouts.Layout = layouts.ALONE):
-        """`precision`: of matrix products, as jax.default_matmul_precision takes it."""
+    def __init__(
+        self,
+        count: int,
+        strategy: str,
+        precision: str = 'highest',
+        layout: layouts.Layout = layouts.ALONE,
+        ordered: bool = False,
+    ):
+        """`precision`: of matrix products, as jax.default_matmul_precision takes it. `ordered`: config.reduction is."""
+        self.ordered = ordered
         self.count, self.strategy, self.precision, self.layout = count, strategy, precision, layout
         self.lanes = count if strategy == 'vmap' else layout.replicas
         self.stacked = strategy == 'vmap' or layout.replicas > 1
@@ -74,7 +86,7 @@ class Group:
 
     def alone(self) -> 'Group':
         """As many replicas as the mesh has rows, each alone on its row."""
-        return Group(self.layout.replicas, 'sequential', self.precision, self.layout)
+        return Group(self.layout.replicas, 'sequential', self.precision, self.layout, self.ordered)
 
     def rounds(self, values: Sequence[Any]) -> list[PyTree]:
         """Per-replica host trees → rounds of host trees."""
@@ -158,7 +170,8 @@ class Group:
             start = time.perf_counter()
             with jax.default_matmul_precision(self.precision):
                 lowered = program().lower(*args)
-            self._compiled[key] = lowered.compile(COMPILER_OPTIONS[platform()])
+            options = COMPILER_OPTIONS[platform()] | (ORDERED_OPTIONS[platform()] if self.ordered else {})
+            self._compiled[key] = lowered.compile(options)
             self.compile_seconds += time.perf_counter() - start
         self.latest = self._compiled[key]
         return self.latest(*args)

@@ -62,7 +62,8 @@ class Session:
         self.plans, self.directory, self.report = plans, directory, report
         self._run_directories = run_directories
         self.events = Events(plan)
-        self.group = parallel.Group(len(plans), strategy, plan.matmul_precision, layout)
+        ordered = plan.execution['reduction'] == 'ordered'
+        self.group = parallel.Group(len(plans), strategy, plan.matmul_precision, layout, ordered)
         self.clock = Clock(lambda: self.group.compile_seconds)
         make = functools.partial(program.task, plan, dataset.scale, parallel.platform())
         # For updates at each batch size, and for all else.
