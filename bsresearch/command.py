@@ -109,6 +109,19 @@ def _branch(where: str, workdir: str | None, overrides: dict[str, Any]) -> Plan:
     return resolve_branch.branch(parent, named, step, overrides, state)
 
 
+def _wrong(flag: Any, workdir: str | None, dry_run: bool, schedule_csv: str | None, profile: bool) -> str | None:
+    """What is wrong with the flags together."""
+    if flag.value is None:
+        return '--config=<file> is needed, e.g. --config=configs/batch_size_sweep.py'
+    if workdir is None and not dry_run:
+        return '--workdir=<directory> is needed: where runs are written, and found again'
+    if schedule_csv is not None and not dry_run:
+        return f'--schedule_csv={schedule_csv} needs --dry_run: it writes what would be used'
+    if profile and dry_run:
+        return '--profile traces updates, --dry_run makes none; leave one of them out'
+    return None
+
+
 def run(
     flag: Any,
     workdir: str | None,
@@ -124,14 +137,8 @@ def run(
     `schedule_csv`: also write their schedules. `branch_from`: instead of a config's runs, one branch. `estimate_time`:
     first measure how long it will take. `profile`: also trace a few updates of the first group that is trained.
     """
-    if flag.value is None:
-        return usage('--config=<file> is needed, e.g. --config=configs/batch_size_sweep.py')
-    if workdir is None and not dry_run:
-        return usage('--workdir=<directory> is needed: where runs are written, and found again')
-    if schedule_csv is not None and not dry_run:
-        return usage(f'--schedule_csv={schedule_csv} needs --dry_run: it writes what would be used')
-    if profile and dry_run:
-        return usage('--profile traces updates, --dry_run makes none; leave one of them out')
+    if wrong := _wrong(flag, workdir, dry_run, schedule_csv, profile):
+        return usage(wrong)
     console = Console()
     try:
         config, overrides = declared(flag)
