@@ -18,6 +18,11 @@ _PROFILE = flags.DEFINE_bool('profile', False, 'Also trace a few updates of the 
 _BRANCH_FROM = flags.DEFINE_string(
     'branch_from', None, '<directory of a run>@epoch:2, @step:100 or @examples:5000: one run that begins there.'
 )
+_MULTIHOST = flags.DEFINE_bool('multihost', False, 'One of several processes that train together.')
+_COORDINATOR = flags.DEFINE_string('coordinator', None, 'host:port of process 0; on a cluster found by itself.')
+_PROCESSES = flags.DEFINE_integer('processes', None, 'How many there are; on a cluster found by itself.')
+_PROCESS = flags.DEFINE_integer('process', None, 'Which this is, from 0; on a cluster found by itself.')
+_COORDINATOR_SECONDS = flags.DEFINE_integer('coordinator_seconds', 60, 'How long to wait for the other processes.')
 _LINEAGE = flags.DEFINE_bool('lineage', False, 'Print the tree of parents and branches of --workdir.')
 
 
@@ -34,6 +39,10 @@ def main(argv: list[str]) -> None:
         'estimate_time': _ESTIMATE.value,
         'profile': _PROFILE.value,
     }
+    if _MULTIHOST.value:
+        what['together'] = (_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _COORDINATOR_SECONDS.value)
+    elif _COORDINATOR.value or _PROCESSES.value or _PROCESS.value is not None:
+        sys.exit(command.usage('--coordinator, --processes and --process need --multihost'))
     sys.exit(command.run(flags.FLAGS['config'], _WORKDIR.value, **what))
 
 

@@ -10,14 +10,19 @@ import jax
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch import estimate, forecast, launch, lineage, lookup, resolve_branch, schema, sweep
+from bsresearch import estimate, forecast, launch, lineage, lookup, multihost, resolve_branch, schema, sweep
 from bsresearch import schedule_csv as schedule_csv_file
 from bsresearch.console import Console, clock
 from bsresearch.plan import Plan
 from bsresearch.store import leases, paths, records
+from bsresearch.train import processes
 from bsresearch.train.profile import Profiler
 
 USAGE = 2
+FLAGS = (
+    *('config', 'workdir', 'dry_run', 'schedule_csv', 'branch_from', 'estimate', 'profile', 'lineage'),
+    *('multihost', 'coordinator', 'processes', 'process', 'coordinator_seconds'),
+)
 
 
 def usage(message: str) -> int:
@@ -46,8 +51,7 @@ def parse_flags(argv: list[str]) -> list[str]:
         return flags.FLAGS(argv)
     except flags.UnrecognizedFlagError as e:
         head, *rest = e.flagname.split('.')
-        names = ('config', 'workdir', 'dry_run', 'schedule_csv', 'branch_from', 'estimate', 'lineage', 'profile')
-        cure = lookup.nearest(head, names)
+        cure = lookup.nearest(head, FLAGS)
         sys.exit(usage(f'unknown flag --{".".join([head, *rest])}; {cure}'))
     except flags.Error as e:
         sys.exit(usage(str(e)))
@@ -131,15 +135,38 @@ def run(
     branch_from: str | None = None,
     estimate_time: bool = False,
     profile: bool = False,
+    together: tuple[str | None, int | None, int | None, int] | None = None,
 ) -> int:
     """Plans the runs of a config and, unless `dry_run`, trains them.
 
     `schedule_csv`: also write their schedules. `branch_from`: instead of a config's runs, one branch. `estimate_time`:
     first measure how long it will take. `profile`: also trace a few updates of the first group that is trained.
+    `together`: with other processes (multihost.run's arguments).
     """
+    asked = {
+        'dry_run': dry_run,
+        'schedule_csv': schedule_csv,
+        'branch_from': branch_from,
+        'estimate_time': estimate_time,
+        'profile': profile,
+    }
+    if together is None:
+        return _run(flag, workdir, **asked)
+    if dry_run or estimate_time:
+        return usage('--multihost trains: give --dry_run and --estimate without it')
+    try:
+        return multihost.run(lambda: _run(flag, workdir, **asked), *together)
+    except ValueError as e:
+        return usage(str(e))
+
+
+def _run(
+    flag: Any, workdir: str | None, *, dry_run: bool, schedule_csv: str | None, branch_from: str | None,
+    estimate_time: bool, profile: bool,
+) -> int:  # fmt: skip
     if wrong := _wrong(flag, workdir, dry_run, schedule_csv, profile):
         return usage(wrong)
-    console = Console()
+    console = Console(quiet=not processes.leads())
     try:
         config, overrides = declared(flag)
         config['study'] = overrides.pop('study', config['study'])
@@ -157,7 +184,10 @@ def run(
         stages = list(study.stages(plans))
         runs = [p for stage in stages for p in stage if isinstance(p, Plan)]
         probes = sum(map(len, stages)) - len(runs)
+        multihost.check_alike([p for stage in stages for p in stage])
         estimate.check_memory(sweep.groups(runs))
+        if workdir is not None and not dry_run:
+            multihost.check_shared(pathlib.Path(workdir))
         if dry_run:
             estimate.show(console, runs, sweep.groups(runs), probes)
         if schedule_csv is not None:
@@ -196,7 +226,9 @@ def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Pl
             launch.launch(workdir, stage, console, profiler)
             made += [p for p in stage if isinstance(p, Plan) and p not in made]
         if hasattr(study, 'conclude'):
-            study.conclude(workdir, plans, console.say)
+            processes.share_here(lambda: study.conclude(workdir, plans, console.say))
+    except processes.Left:
+        raise
     except launch.Stopped as e:
         console.say(f'stopped by {e}; the same command goes on from here')
         return 128 + e.number

@@ -31,8 +31,8 @@ def clock(seconds: float) -> str:
 class Console:
     """Prints; the Report that training gets (train/session.py)."""
 
-    def __init__(self) -> None:
-        self.rich = RichConsole(highlight=False)
+    def __init__(self, quiet: bool = False) -> None:
+        self.rich = RichConsole(highlight=False, quiet=quiet)
         if not self.rich.is_terminal:
             self.rich.width = 200  # a file or pipe has no edge to fold at
         self._progress: Progress | None = None

@@ -11,13 +11,15 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import jax
+
 from bsresearch import groups, meta, probing, resolve
 from bsresearch.console import Console
 from bsresearch.groups import Group
 from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
 from bsresearch.store import leases, paths
-from bsresearch.train import backfill, branching, layout, loop
+from bsresearch.train import backfill, branching, layout, loop, processes
 from bsresearch.train.profile import Profiler
 from bsresearch.train.session import Session
 
@@ -61,40 +63,71 @@ def launch(
       Stopped: by a signal, everything reached being saved.
       leases.Owned: another live process makes one of them.
     """
-    paths.check_schema(workdir)
+    processes.share(lambda: paths.check_schema(workdir))
+    _launch(workdir, stage, console)
+    # The next stage, in any process, reads what this one wrote.
+    processes.share(lambda: None)
+
+
+def _launch(workdir: pathlib.Path, stage: Sequence[Plan] | Sequence[Probe], console: Console) -> None:
     probes = [p for p in stage if isinstance(p, Probe)]
     if probes:
         with signals() as caught:
-            probing.launch(workdir, probes, console, caught)
-        if caught:
-            raise Stopped(caught[0])
+            # Each is a matter of one device.
+            processes.share(lambda: probing.launch(workdir, probes, console, caught))
+        _stop_if(caught)
         return
     _train_all(workdir, [p for p in stage if isinstance(p, Plan)], console, profiler)
 
 
 def _train_all(workdir: pathlib.Path, plans: Sequence[Plan], console: Console, profiler: Profiler | None) -> None:
     """The runs of a stage that are not finished, group by group."""
-    todo = groups.unfinished(workdir, plans)
-    finished = [p for p in plans if p not in todo]
+    todo = processes.share(lambda: groups.unfinished(workdir, plans))
+    unfinished = {p.id for p in todo}
+    finished = [p for p in plans if p.id not in unfinished]
     if finished:
         console.say(f'{len(finished)} of {len(plans)} runs are finished already and are left alone')
         _measure_later(workdir, finished, console)
     if not todo:
         return
+    formed = processes.share(lambda: _formed(workdir, plans, todo, console))
+    with signals() as caught:
+        for number, group in enumerate(formed, 1):
+            with _leased(group) as lease:
+                train(group, console, caught, lease, (number, len(formed)), profiler)
+            _stop_if(caught)
+
+
+def _formed(workdir: pathlib.Path, plans: Sequence[Plan], todo: Sequence[Plan], console: Console) -> list[Group]:
     for plan in todo:
         branching.check(workdir, plan)
     paths.claim_workdir(workdir)
-    formed = groups.form(workdir, plans, console.say)
-    with signals() as caught:
-        for number, group in enumerate(formed, 1):
-            with leases.Lease(group.directory) as lease:
-                train(group, console, caught, lease, (number, len(formed)), profiler)
-            if caught:
-                raise Stopped(caught[0])
+    return groups.form(workdir, plans, console.say)
+
+
+@contextlib.contextmanager
+def _leased(group: Group) -> Iterator[leases.Lease | None]:
+    """Process 0 holds the lease for all."""
+    lease = processes.share_here(lambda: leases.Lease(group.directory).__enter__())
+    try:
+        yield lease
+    finally:
+        if lease is not None:
+            lease.__exit__(None, None, None)
+
+
+def _stop_if(caught: Sequence[int]) -> None:
+    """Raises Stopped if a signal came to any process."""
+    numbers = [int(part) for part in processes.gather(str(caught[0] if caught else 0).encode())]
+    if any(numbers):
+        raise Stopped(max(numbers))
 
 
 def _measure_later(workdir: pathlib.Path, finished: Sequence[Plan], console: Console) -> None:
     """Measurements that finished runs are now asked for."""
+    if jax.process_count() > 1:
+        console.say('  measurements added to finished runs are made without --multihost')
+        return
     seen: set[str] = set()
     for plan in finished:
         name = groups.status(workdir, plan)['group']
@@ -116,43 +149,47 @@ def train(
     group: Group,
     console: Console,
     caught: Sequence[int],
-    lease: leases.Lease,
+    lease: leases.Lease | None,
     place: tuple[int, int] = (1, 1),
     profiler: Profiler | None = None,
 ) -> None:
     """One group, from where it stands; its runs' metas say how it ended.
 
     Args:
-      caught: signals that came; the first stops the training. lease: held by the caller.
+      caught: signals that came; the first stops the training. lease: held by the caller, in process 0.
       place: (number of the group, how many groups), for the console.
       profiler: called before the first update.
     """
-    if group.ended:
+    if processes.share(lambda: group.ended):
         return
     plan, mesh = group.plans[0], layout.choose(group.plans)
     console.start_group(group.plans, group.strategy, *place, mesh)
     dataset = resolve.dataset(plan.data)
     if dataset.checksum != plan.data_checksum:
         raise ValueError(f'data set {plan.data["name"]} changed since group {group.id} was started; restore it')
-    for member in group.plans:
-        meta.begin(group.run_directory(member), member, console.say)
+    if processes.leads():
+        for member in group.plans:
+            meta.begin(group.run_directory(member), member, console.say)
 
     def should_stop() -> bool:
-        if lease.lost:
+        if lease is not None and lease.lost:
             # No last checkpoint: the other host writes there now.
             raise leases.Owned(f'{group.directory} was taken over by another host while this one was silent')
-        return bool(caught)
+        return processes.anywhere(bool(caught))
 
     directories = [group.run_directory(p) for p in group.plans]
     session = Session(group.plans, dataset, group.directory, directories, group.strategy, console, mesh)
     try:
         outcome = loop.run(session, should_stop, profiler)
-        _end(group, session, outcome)
+        if processes.leads():
+            _end(group, session, outcome)
         console.end_group(session.clock.summary(), outcome.finished)
     except (OSError, leases.Owned):
         raise
     except Exception as e:
-        for member in group.plans:
+        if processes.left(e):
+            raise processes.Left(str(e)) from e
+        for member in group.plans if processes.leads() else ():
             meta.update(group.run_directory(member), {'status': 'failed', 'error': f'{type(e).__name__}: {e}'})
         raise
     finally:

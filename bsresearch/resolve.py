@@ -8,7 +8,18 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from bsresearch import lookup, models, optim, resolve_policy, resolve_recording, rng, schema, sections, units
+from bsresearch import (
+    lookup,
+    models,
+    optim,
+    resolve_policy,
+    resolve_recording,
+    resolve_workers,
+    rng,
+    schema,
+    sections,
+    units,
+)
 from bsresearch.data import preprocess, select, sources
 from bsresearch.measure import when
 from bsresearch.plan import Plan, continued
@@ -53,7 +64,7 @@ def _at_least(section: Mapping[str, Any], path: str, **minimum: float) -> None:
 
 def _check_numbers(c: Mapping[str, Any]) -> None:
     _at_least(c, 'config', batch_size=1, ghost_batch_size=1, micro_batch_size=1, max_replicas=1, weight_decay=0)
-    _at_least(c, 'config', devices=1, reduction_chunks=1)
+    _at_least(c, 'config', workers=1, devices=1, reduction_chunks=1)
     _at_least(c['mesh'], 'config.mesh', replica=1, batch=1)
     if not c['learning_rate'] > 0:
         raise ValueError(f'config.learning_rate={c["learning_rate"]}: must be positive')
@@ -80,11 +91,14 @@ def _check_numbers(c: Mapping[str, Any]) -> None:
 
 
 def _whole(declared: Mapping[str, Any]) -> dict[str, Any]:
-    """With the shared fields that a section lacks: the value of an axis may be a section given in part."""
+    """With what it lacks: fields added since a branch's parent was declared, and the shared ones of a section.
+
+    The value of an axis may be a section given in part.
+    """
     known = schema.known().to_dict()
     filled = {k: {**{f: v for f, v in known[k].items() if f != 'name'}, **value} for k, value in declared.items()
               if isinstance(value, Mapping) and k in known and k not in ('measure', 'sweep')}  # fmt: skip
-    return {**declared, **filled}
+    return {**known, **declared, **filled}
 
 
 def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> Any:
@@ -110,10 +124,12 @@ def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool)
 
 def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length) -> int | None:
     """The batch-norm group resolved, and every batch and the micro-batch checked against it."""
+    sizes = [segment.batch_size for segment in length.segments]
+    given, micro = resolve_workers.ghost_batch_size(c, sizes, bool(model.get('batch_norm'))), c['micro_batch_size']
     if not model.get('batch_norm'):
         return None
-    ghost, micro = c['ghost_batch_size'] or c['batch_size'], c['micro_batch_size']
-    for size in (segment.batch_size for segment in length.segments):
+    ghost = given or c['batch_size']
+    for size in sizes:
         if size % ghost:
             raise ValueError(
                 f'batch_size={size} is not a whole number of batch-norm groups of ghost_batch_size={ghost}; choose one '

@@ -61,7 +61,10 @@ def defaults() -> Any:
     c.init_seed = config_dict.placeholder(int)  # initial weights; None: seed
     c.data_seed = config_dict.placeholder(int)  # order, augmentation, dropout; None: seed
     c.batch_size = 32  # examples per update, over all devices
-    c.ghost_batch_size = config_dict.placeholder(int)  # examples in a batch-norm group; None: batch_size
+    c.ghost_batch_size = config_dict.placeholder(int)  # examples in a batch-norm group; None: batch_size, or by workers
+    # Simulated data parallelism: workers that share each batch equally, each with batch norm over its own shard, of
+    # batch_size / workers examples (resolve_workers.py); None or 1: none.
+    c.workers = config_dict.placeholder(int)
     c.total_epochs = config_dict.placeholder(float)  # exactly one of these three
     c.total_examples = config_dict.placeholder(int)
     c.total_steps = config_dict.placeholder(int)

@@ -64,11 +64,18 @@ def _quadratic(records: Found) -> bool:
     return records.values(TRAIN, 'model.name') == {"'quadratic'"}
 
 
+def _workers(records: Found) -> bool:
+    """One batch-norm group at several batch sizes: workers that join while each keeps its batch."""
+    groups = records.values(TRAIN, 'ghost_batch_size')
+    return len(groups) == 1 and groups != {repr(None)} and len(records.values(TRAIN, 'batch_size')) > 1
+
+
 # scripts/fig_schedule.py is not among them: it draws what runs would use, from a table that main.py writes.
 SCRIPTS = (
     Script('fig_batch_size', _trained, ('epoch',)),
     Script('fig_policies', _schedules),
     Script('fig_noisy_quadratic', _quadratic),
+    Script('fig_simulated_workers', _workers),
     Script('fig_distance', _recorded('distance'), ('epoch',)),
     Script('fig_noise_scale', _recorded(noise_scale.SQUARE), ('epoch', 10)),
     Script('fig_sharpness', _recorded(sharpness.SHARPNESS)),

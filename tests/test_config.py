@@ -161,6 +161,7 @@ def changed_values() -> dict[str, Any]:
         'divergence.loss_factor': {'divergence.loss_factor': 10.0},
         'divergence.patience': {'divergence.patience': 3},
         'ghost_batch_size': {'model.batch_norm': True, 'ghost_batch_size': 8},
+        'workers': {'model.batch_norm': True, 'workers': 2},
         'model.batch_norm': {'model.batch_norm': True},
     }
 

@@ -24,12 +24,13 @@ CONFIGS = sorted(p.stem for p in (ROOT / 'configs').glob('*.py'))
 
 
 def toy_runs(config: str) -> list[Plan]:
-    """A config's runs at toy size: four epochs of embedded data, long enough for its schedules."""
+    """A config's runs at toy size: four epochs of embedded data, or ten updates at the largest batch."""
     namespace: dict[str, Any] = {}
     exec((ROOT / 'configs' / f'{config}.py').read_text(), namespace)
     declared = namespace['get_config']().to_dict()
+    largest = max(declared['sweep'].get('zip', {}).get('batch_size', (0,)))
     overrides: dict[str, Any] = {
-        'total_epochs': 4.0,
+        'total_epochs': max(4.0, 10 * largest // 1437),
         'keep.at_epochs': (),
         'probe.at_epochs': (),
         'branch.at_epochs': (),
@@ -38,6 +39,8 @@ def toy_runs(config: str) -> list[Plan]:
         overrides |= {'data.name': 'digits', 'data.mean': (0.0,), 'data.std': (1.0,)}
     for name, spec in declared['measure'].items():
         overrides[f'measure.{name}.at_epochs'] = tuple(e for e in spec['at_epochs'] if e <= 4)
+    if declared['warmup']['epochs']:
+        overrides['warmup.epochs'] = min(declared['warmup']['epochs'], 4.0)
     if declared['ghost_batch_size']:
         overrides['ghost_batch_size'] = 1  # which divides whatever a growing batch comes to
     return sweep.expand(declared, overrides)

@@ -244,6 +244,10 @@ def test_figures_that_apply_are_drawn_and_shown(grid: pathlib.Path, tmp_path: pa
         ('train', {'test_loss': 1.0, 'distance': 1.0}, [{}], [], ['fig_batch_size', 'fig_distance']),
         ('train', {'test_loss': 1.0}, [{'schedule.name': 'step'}, {'schedule.name': 'cosine'}], [], ['fig_policies']),
         ('train', {'noise_gradient_square': 1.0}, [{}], [], ['fig_noise_scale']),
+        (
+            'train', {'test_loss': 1.0}, [{'ghost_batch_size': 8}, {'ghost_batch_size': 8, 'batch_size': 32}], [],
+            ['fig_batch_size', 'fig_simulated_workers'],
+        ),
         ('train', {'sharpness': 1.0}, [{}], ['gradient_norm'], ['fig_sharpness', 'fig_gradient_norm']),
         ('train', {'sharpness': None}, [{}], [], []),
         ('lr_range', {}, [{}], [], ['fig_lr_range']),
@@ -251,7 +255,7 @@ def test_figures_that_apply_are_drawn_and_shown(grid: pathlib.Path, tmp_path: pa
         ('interpolation', {}, [], ['interpolation'], ['fig_interpolation']),
         ('train', {'test_loss': 1.0}, [{'model.name': 'quadratic'}], [], ['fig_batch_size', 'fig_noisy_quadratic']),
     ],
-)
+)  # fmt: skip
 def test_which_figures_apply(
     study: str, columns: dict[str, Any], fields: list[dict[str, Any]], probes: list[str], expected: list[str]
 ) -> None:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax
@@ -23,8 +22,7 @@ from bsresearch.store import checkpoints, leases, paths, records
 from bsresearch.store.checkpoints import Checkpoints, Damaged
 from bsresearch.store.leases import Lease, Owned
 from bsresearch.store.records import Writer
-from bsresearch.train.session import Session
-from bsresearch.train.state import Origins
+from bsresearch.train.saved import keep_once
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -562,19 +560,14 @@ def test_a_refused_save_is_an_error(tmp_path: pathlib.Path):
 
 def test_initial_weights_are_stored_once_and_apart(tmp_path: pathlib.Path):
     """What a resumed session gets are those of the first one; rotating checkpoints never touches them."""
-    run = SimpleNamespace(parent=None)
-    group = SimpleNamespace(put=list, strategy='sequential')
-    session: Any = SimpleNamespace(directory=tmp_path, plans=[run] * 3, group=group)
     first, later = stacked(1)['state'].params, stacked(2)['state'].params
     for params in (first, later):
-        Session._keep_origins(session, Origins(params, params))
+        kept = keep_once(tmp_path / 'initial', {'params': params})
         with Checkpoints(tmp_path / 'checkpoints') as c:
             for step in (1, 2, 3):
                 if step not in c.steps() and (not c.steps() or step > c.steps()[-1]):
                     c.save(step, {'x': np.zeros(1)}, {})
-        assert len(session.origins) == 3
-        for r, found in enumerate(o.initial for o in session.origins):
-            assert_same(found, jax.tree.map(lambda x, r=r: x[r], first))
+        assert_same(kept['params'], first)
 
 
 # Orbax's own files, whose content does not come back with the items.

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from bsresearch.analysis import held_fixed, summary
 from bsresearch.store import records
@@ -105,13 +104,6 @@ def _at_whole_epochs(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values('epoch').drop_duplicates(['run', 'whole'])
 
 
-def _welch(a: pd.Series, b: pd.Series) -> float:
-    """Half of the 95 % interval of mean(a) − mean(b), with Welch's degrees of freedom."""
-    parts = np.array([a.var() / len(a), b.var() / len(b)])
-    freedom = parts.sum() ** 2 / (parts**2 / (np.array([len(a), len(b)]) - 1)).sum()
-    return float(special.stdtrit(freedom, (1 + summary.LEVEL) / 2) * np.sqrt(parts.sum()))
-
-
 def differences(rows: pd.DataFrame, metric: str, arms: Sequence[str]) -> pd.DataFrame:
     """Welch's 95 % interval of each arm's mean minus the first arm's, at every epoch that both were evaluated at.
 
@@ -130,6 +122,6 @@ def differences(rows: pd.DataFrame, metric: str, arms: Sequence[str]) -> pd.Data
             a, b = (v.loc[v['whole'] == epoch, metric].astype(float) for v in (value[arm], value[arms[0]]))
             if min(len(a), len(b)) < 2 or a.var() + b.var() == 0:
                 continue
-            difference, half = a.mean() - b.mean(), _welch(a, b)
+            difference, half = a.mean() - b.mean(), summary.welch(a, b)
             found.append((arm, epoch, difference, difference - half, difference + half, abs(difference) <= half))
     return pd.DataFrame(found, columns=['policy', 'epoch', 'difference', 'low', 'high', 'covers'])

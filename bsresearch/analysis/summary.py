@@ -25,6 +25,13 @@ def interval(n: np.ndarray, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarr
     return mean - width, mean + width
 
 
+def welch(a: pd.Series, b: pd.Series) -> float:
+    """Half of the 95 % interval of mean(a) − mean(b), with Welch's degrees of freedom."""
+    parts = np.array([a.var() / len(a), b.var() / len(b)])
+    freedom = parts.sum() ** 2 / (parts**2 / (np.array([len(a), len(b)]) - 1)).sum()
+    return float(special.stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt(parts.sum()))
+
+
 def over_seeds(table: pd.DataFrame, x: str, metric: str, by: Sequence[str]) -> pd.DataFrame:
     """Mean and interval of `metric` over the runs of each arm at each x.
 

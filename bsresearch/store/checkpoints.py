@@ -41,6 +41,14 @@ def layout(tree: PyTree) -> dict[str, str]:
     }
 
 
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Where several processes train, one of them reads and writes, and waits for none."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    own = jax.process_index()
+    return ocp.options.MultiprocessingOptions(own, {own}, barrier_sync_key_prefix=f'{own}')
+
+
 def _text_digest(meta: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
@@ -61,12 +69,15 @@ class Checkpoints:
         logging.set_verbosity(logging.ERROR)
         self.directory = directory
         latest, named = policies.LatestN(2), policies.CustomSteps(list(keep))
+        directory.mkdir(parents=True, exist_ok=True)
         self._manager = ocp.CheckpointManager(
             directory.absolute(),
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=policies.AnyPreservationPolicy([latest, named]),
                 save_decision_policy=policies.FixedIntervalPolicy(1),
                 cleanup_tmp_directories=True,
+                multiprocessing_options=_alone(),
+                create=False,  # made above: Orbax would ask all processes
             ),
         )
 

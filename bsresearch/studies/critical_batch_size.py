@@ -157,8 +157,8 @@ def branches(plans: list[Plan]) -> list[Plan]:
     for plan in plans:
         section, window, scale = plan.recording['branch'], reload.window(plan), scaling.POWERS[rule(plan)]
         state = {part: section[part] for part in resolve_branch.PARTS if section[part] is not None}
-        # A batch-norm group is not to grow with the batch.
-        ghost = {'ghost_batch_size': plan.ghost_batch_size} if plan.ghost_batch_size else {}
+        # A batch-norm group is not to grow with the batch: k times as many workers, where there are some.
+        ghost = {'ghost_batch_size': plan.ghost_batch_size, 'workers': None} if plan.ghost_batch_size else {}
         for step in resolve_recording.branch_points(section, plan.length):
             start = plan.length.examples_at(step)
             shared = {**ghost, 'total_examples': start + window, **_evaluated(plan, start, window)}

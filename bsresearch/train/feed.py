@@ -19,7 +19,7 @@ from bsresearch.data.select import Dataset
 from bsresearch.data.splits import Split
 from bsresearch.optim import Hyper, policy
 from bsresearch.plan import Plan
-from bsresearch.train import shards
+from bsresearch.train import processes, shards
 from bsresearch.train.parallel import Group
 from bsresearch.train.program import Tables
 from bsresearch.train.state import Data
@@ -31,7 +31,7 @@ BYTES_PER_CHUNK = 2**26
 
 def device_memory() -> int:
     """Bytes of memory that the device has."""
-    stats = jax.devices()[0].memory_stats() or {}
+    stats = jax.local_devices()[0].memory_stats() or {}
     return stats.get('bytes_limit') or os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
 
 
@@ -73,7 +73,7 @@ class Feed:
 
     def __init__(self, plans: Sequence[Plan], dataset: Dataset, group: Group, dtype: Any):
         self.plans, self.group, self.dtype = plans, group, dtype
-        self.on_device = resident(plans[0].execution['data_residence'], dataset)
+        self.on_device = processes.share(lambda: resident(plans[0].execution['data_residence'], dataset))
         self._host = dataset.train
         self.data = to_device(dataset.train, group) if self.on_device else None
 

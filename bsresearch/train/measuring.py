@@ -10,7 +10,7 @@ import jax
 from bsresearch import rng
 from bsresearch.measure import Context, Measure
 from bsresearch.plan import Plan
-from bsresearch.train import feed, parallel, program
+from bsresearch.train import feed, parallel, processes, program
 from bsresearch.train.state import State
 
 PyTree = Any
@@ -87,7 +87,7 @@ class Measuring:
     def _timed(self, name: str, state: Any, origins: Any) -> float:
         before = self.spent[name]['seconds']
         self(name, 0, state, origins, [True] * len(self.plans))
-        return self.spent[name]['seconds'] - before
+        return processes.share(lambda: self.spent[name]['seconds'] - before)
 
     def _inputs(self, name: str, quantity: Measure, plan: Plan, t: int) -> program.MeasureInputs:
         """The hyperparameters of update t, examples and a key from the measurement's own streams."""

@@ -209,6 +209,9 @@ class Group:
             own = (np.arange(self.layout.batch), *own) if self.layout.how == 'pmap' and not self.layout.single else own
             build = functools.partial(self._program, fn, mapped, donate, split, split_result and self.layout.batch > 1)
             found.append(self._run(f'{name}/{self.strategy}' if self.stacked else name, build, own))
+            if not self.layout.single and platform() == 'cpu':
+                # Programs of several host devices that wait for each other's threads may wait for ever.
+                jax.block_until_ready(found[-1])
         return found
 
     def _program(

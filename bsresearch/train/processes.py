@@ -16,6 +16,16 @@ from jax.experimental import multihost_utils
 T = TypeVar('T')
 
 
+class Left(RuntimeError):
+    """Another process died, or cannot be reached."""
+
+
+def left(error: BaseException) -> bool:
+    """Whether an error says that another process died: collectives and JAX's coordination service tell in words."""
+    words = ('Gloo', 'gloo', 'coordination', 'Connection closed', 'Barrier', 'heartbeat')
+    return isinstance(error, Left) or (jax.process_count() > 1 and any(word in str(error) for word in words))
+
+
 def leads() -> bool:
     """Whether this is the process that reads and writes."""
     return jax.process_index() == 0
@@ -38,6 +48,13 @@ def share(make: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return value
+
+
+def share_here(make: Callable[[], T]) -> T | None:
+    """`make`'s value in process 0, None in the others; an exception is raised in all of them."""
+    found: list[T] = []
+    share(lambda: found.append(make()))
+    return found[0] if found else None
 
 
 def _broadcast(data: bytes) -> bytes:

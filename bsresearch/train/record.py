@@ -59,11 +59,13 @@ class Clock:
 
 
 class Recorder:
-    """Writes the rows of a group's runs."""
+    """Writes the rows of a group's runs, unless another process does (`writes`)."""
 
-    def __init__(self, plans: Sequence[Plan], directories: Sequence[pathlib.Path], clock: Clock):
+    def __init__(
+        self, plans: Sequence[Plan], directories: Sequence[pathlib.Path], clock: Clock, *, writes: bool = True
+    ):
         self.plans, self.clock = plans, clock
-        self.writers = [Writer(d) for d in directories]
+        self.writers = [Writer(d) for d in directories] if writes else []
         self.pace: list[float] = [0.0]  # seconds per update, for each segment of the run
         self.timed = True  # rows made after the run carry no wall-clock time
         self.last: list[dict[str, Any]] = [{} for _ in plans]
@@ -88,6 +90,8 @@ class Recorder:
         """One row of replica r at θ_step."""
         row = self._at(r, step) | dict(metrics)
         self.last[r] |= row
+        if not self.writers:
+            return
         self.writers[r].rows([row])
         if self.plans[r].recording['tensorboard']:
             if not self._boards:
@@ -125,7 +129,7 @@ class Recorder:
             dense |= {'batch_loss': info.loss, **used}
         if self.plans[r].recording['norms']['dense']:
             dense |= norms
-        if dense:
+        if dense and self.writers:
             self.writers[r].dense(start, {k: v[:count] for k, v in dense.items()})
 
     def flush(self) -> list[int]:
@@ -136,7 +140,7 @@ class Recorder:
 
     def rewind(self, positions: Sequence[int], step: int) -> None:
         """Forgets what came after the checkpoint at `step`."""
-        for writer, position in zip(self.writers, positions, strict=True):
+        for writer, position in zip(self.writers, positions, strict=bool(self.writers)):
             writer.rewind(position, step)
 
     def close(self) -> None:

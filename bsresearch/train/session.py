@@ -12,8 +12,7 @@ import numpy as np
 
 from bsresearch.data.select import Dataset
 from bsresearch.plan import Plan
-from bsresearch.store.checkpoints import Checkpoints
-from bsresearch.train import branching, calibrate, feed, parallel, program
+from bsresearch.train import branching, calibrate, feed, parallel, processes, program
 from bsresearch.train.divergence import Watch
 from bsresearch.train.ensemble import Ensemble
 from bsresearch.train.evaluate import Evaluator
@@ -21,6 +20,7 @@ from bsresearch.train.events import Events
 from bsresearch.train.layout import ALONE, Layout
 from bsresearch.train.measuring import Measuring
 from bsresearch.train.record import Clock, Recorder
+from bsresearch.train.saved import Saved, keep_once
 from bsresearch.train.state import Origins
 
 PyTree = Any
@@ -78,8 +78,8 @@ class Session:
         self.measuring = Measuring(plans, due, self.task, self.feed, self.group)
         self.keys = self.group.put([program.keys(p) for p in plans])
         self.watches = [Watch(p.divergence['loss_factor'], p.divergence['patience']) for p in plans]
-        self.recorder = Recorder(plans, run_directories, self.clock)
-        self.checkpoints = Checkpoints(directory / 'checkpoints', sorted(self.events.keep))
+        self.recorder = Recorder(plans, run_directories, self.clock, writes=processes.leads())
+        self.checkpoints = Saved(directory / 'checkpoints', sorted(self.events.keep))
         self._last_save = time.monotonic()
         self._updates_made, self._updating_seconds = 0, 0.0
         self._ahead: tuple[tuple[int, int], Any] | None = None
@@ -93,8 +93,7 @@ class Session:
 
     def start(self) -> tuple[int, bool]:
         """Loads the newest whole checkpoint, or makes the initial weights. Returns (t, whether t's events are done)."""
-        items, origins = branching.begin(self._fresh(), self.plans, self._run_directories, self.report.say)
-        self._keep_origins(origins)
+        items = self._begin()
         found = self.checkpoints.restore_latest(items, self.report.say)
         self._place(found[0] if found else items)
         if found is None:
@@ -124,8 +123,7 @@ class Session:
 
     def load(self, step: int) -> None:
         """The state at a checkpoint (at 0: the initial one), to be looked at and not trained on."""
-        items, origins = branching.begin(self._fresh(), self.plans, self._run_directories, self.report.say)
-        self._keep_origins(origins)
+        items = self._begin()
         if step != self.plans[0].start:
             items |= self.checkpoints.restore(step, {name: items[name] for name in ('state', 'ema')})[0]
         self._place(items)
@@ -144,18 +142,22 @@ class Session:
         self.ensemble.items = items['ensemble']
         self.measuring.states = {n: put(items[f'measure_{n}']) for n in self.measuring.measures}
 
-    def _keep_origins(self, origins: Origins) -> None:
-        """The weights that distances are measured from, stored once, apart from the checkpoints that rotate."""
+    def _begin(self) -> dict[str, PyTree]:
+        """The items at the runs' first update.
+
+        The weights that distances are measured from are stored once, apart from the checkpoints that rotate.
+        """
+        fresh = self._fresh()
+        found, origins = processes.share(
+            lambda: branching.begin(fresh, self.plans, self._run_directories, self.report.say)
+        )
         items = {'params': origins.initial} | ({'branch': origins.branch} if self.plans[0].parent is not None else {})
-        with Checkpoints(self.directory / 'initial') as store:
-            if not store.steps():
-                store.save(0, items, {})
-                store.wait()
-            items, _ = store.restore(0, items)
+        items = keep_once(self.directory / 'initial', items)
         put = lambda name: self.group.put(parallel.unstack(items[name], len(self.plans)))
         initial = put('params')
         branch = put('branch') if 'branch' in items else initial
         self.origins = list(map(Origins, initial, branch))
+        return found
 
     # --- events at θ_t
 
@@ -192,8 +194,10 @@ class Session:
 
     def save_due(self, t: int) -> bool:
         """Whether a checkpoint is to be made at θ_t."""
-        recent = time.monotonic() - self._last_save < self.plans[0].recording['checkpoint']['min_seconds']
-        return t in self.events.keep or (t in self.events.checkpoint and not recent)
+        if t in self.events.keep or t not in self.events.checkpoint:
+            return t in self.events.keep
+        closest = self.plans[0].recording['checkpoint']['min_seconds']
+        return processes.share(lambda: time.monotonic() - self._last_save >= closest)
 
     def save(self, t: int, events_done: bool) -> None:
         """Records first, then the checkpoint that knows where they end."""
@@ -249,7 +253,7 @@ class Session:
 
     def _span(self, t: int) -> tuple[int, bool]:
         starts = [segment.start for segment in self.plans[0].length.segments]
-        group_seconds = self.recorder.pace[bisect_right(starts, t) - 1] * len(self.plans)
+        group_seconds = self.recorder.pace[bisect_right(starts, t) - 1] * len(self.plans) / self.group.layout.replicas
         limit = max(1, int(CHUNK_SECONDS / max(group_seconds, 1e-9)))
         return self.events.span(t, min(self.feed.capacity(t), limit))
 
