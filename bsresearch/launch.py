@@ -64,12 +64,14 @@ def launch(
       leases.Owned: another live process makes one of them.
     """
     processes.share(lambda: paths.check_schema(workdir))
-    _launch(workdir, stage, console)
+    _launch(workdir, stage, console, profiler)
     # The next stage, in any process, reads what this one wrote.
     processes.share(lambda: None)
 
 
-def _launch(workdir: pathlib.Path, stage: Sequence[Plan] | Sequence[Probe], console: Console) -> None:
+def _launch(
+    workdir: pathlib.Path, stage: Sequence[Plan] | Sequence[Probe], console: Console, profiler: Profiler | None
+) -> None:
     probes = [p for p in stage if isinstance(p, Probe)]
     if probes:
         with signals() as caught:
