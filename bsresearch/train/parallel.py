@@ -81,6 +81,7 @@ class Group:
         self.lanes = count if strategy == 'vmap' else layout.replicas
         self.stacked = strategy == 'vmap' or layout.replicas > 1
         self.compile_seconds = 0.0
+        self.latest: Any = None  # the compiled program that was called last
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def alone(self) -> 'Group':
@@ -172,7 +173,8 @@ class Group:
             options = COMPILER_OPTIONS[platform()] | (ORDERED_OPTIONS[platform()] if self.ordered else {})
             self._compiled[key] = lowered.compile(options)
             self.compile_seconds += time.perf_counter() - start
-        return self._compiled[key](*args)
+        self.latest = self._compiled[key]
+        return self.latest(*args)
 
     def map(
         self,

@@ -67,7 +67,7 @@ class Session:
         self.clock = Clock(lambda: self.group.compile_seconds)
         make = functools.partial(program.task, plan, dataset.scale, parallel.platform())
         # For updates at each batch size, and for all else.
-        self._tasks = {s.batch_size: make(s.batch_size, layout.batch) for s in plan.length.segments}
+        self.tasks = {s.batch_size: make(s.batch_size, layout.batch) for s in plan.length.segments}
         self.task = make(plan.length.batch_size_at(0))
         self.feed = feed.Feed(plans, dataset, self.group, self.task.dtype)
         resident = {'train': self.feed.data} if self.feed.data is not None else {}
@@ -99,7 +99,7 @@ class Session:
         if found is None:
             self.recorder.rewind([0] * len(self.plans), 0)
             with self.clock.phase('calibrate'):
-                self.recorder.pace = calibrate.pace(self.group, self.feed, self._tasks, items['state'])
+                self.recorder.pace = calibrate.pace(self.group, self.feed, self.tasks, items['state'])
                 self._say_cost()
             return self.plans[0].start, False
         meta = found[1]
@@ -231,7 +231,7 @@ class Session:
         data, tables, hyper = self._chunk(t, count)
         with self.clock.phase('updates'):
             start, compiled = time.perf_counter(), self.group.compile_seconds
-            task = self._tasks[self.plans[0].length.batch_size_at(t)]
+            task = self.tasks[self.plans[0].length.batch_size_at(t)]
             carry = (self.state, self.average)
             result = updates.run(self.group, task, carry, data, tables, self.keys, count, norms=norms, alive=alive)
             if t + count < self.events.total:
