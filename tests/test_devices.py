@@ -77,7 +77,7 @@ def start(folder: pathlib.Path, cases: dict[str, Any], name: str, x64: bool) -> 
     env = os.environ | {
         'JAX_NUM_CPU_DEVICES': '8', 'JAX_PLATFORMS': 'cpu', 'JAX_ENABLE_X64': str(x64),
         'PYTHONPATH': f'{HERE}:{HERE.parent}',
-        'JAX_COMPILATION_CACHE_DIR': str(jax.config.read('jax_compilation_cache_dir')),
+        'JAX_COMPILATION_CACHE_DIR': jax.config.values['jax_compilation_cache_dir'],
         'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
     }  # fmt: skip
     command = [sys.executable, str(HERE / 'on_devices.py'), str(folder / f'{name}.json'), str(folder / f'{name}.npz')]

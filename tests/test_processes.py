@@ -32,7 +32,7 @@ RUN = (
 
 def environment() -> dict[str, str]:
     """Of a process on its own, with the tests' compilation cache."""
-    cache = str(jax.config.read('jax_compilation_cache_dir'))
+    cache = jax.config.values['jax_compilation_cache_dir']
     return os.environ | {'JAX_PLATFORMS': 'cpu', 'JAX_COMPILATION_CACHE_DIR': cache, 'PYTHONUNBUFFERED': '1'}
 
 
@@ -46,12 +46,12 @@ def free_port() -> int:
 class Command:
     """main.py, running."""
 
-    def __init__(self, workdir: pathlib.Path, log: pathlib.Path, *arguments: str):
+    def __init__(self, workdir: pathlib.Path, log: pathlib.Path, *arguments: str, **variables: str):
         self.log = log
         with open(log, 'w') as out:
             self.process = subprocess.Popen(
                 [sys.executable, 'main.py', *arguments, f'--workdir={workdir}'],
-                cwd=HERE.parent, env=environment(), stdout=out, stderr=subprocess.STDOUT,
+                cwd=HERE.parent, env=environment() | variables, stdout=out, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
     def ended(self, seconds: float = 240) -> tuple[int, str]:
@@ -101,7 +101,7 @@ def wait_for(pattern: str, workdir: pathlib.Path, running: Sequence[Command]) ->
         time.sleep(0.05)
 
 
-def test_two_processes_give_the_bits_of_one_and_one_goes_on(
+def test_two_processes_give_the_bits_of_one_and_one_goes_on_with_four_devices(
     tmp_path: pathlib.Path, workdir: pathlib.Path, alone: tuple[Any, Any]
 ):
     """Each feeds its part of streamed batches; a signal to one stops both, saved; then one process ends the run."""
@@ -112,8 +112,9 @@ def test_two_processes_give_the_bits_of_one_and_one_goes_on(
         code, said = command.ended()
         assert code == 128 + signal.SIGTERM, said
     assert 'on 1 × 2 devices (replica × batch, jit)' in both[0].log.read_text()
-    code, said = Command(workdir, tmp_path / 'log', *RUN).ended()
+    code, said = Command(workdir, tmp_path / 'log', *RUN, JAX_NUM_CPU_DEVICES='4').ended()
     assert code == 0, said
+    assert 'on 1 × 4 devices' in said
     assert result(workdir) == alone
 
 
@@ -134,10 +135,18 @@ def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
     assert result(workdir) == alone
 
 
-def test_groups_lie_over_processes(tmp_path: pathlib.Path, workdir: pathlib.Path):
+def srun(folder: pathlib.Path, workdir: pathlib.Path, *arguments: str) -> list[Command]:
+    """Two processes with what Slurm's srun puts into the environment of each, and no flag that says who they are."""
+    job = str(free_port())  # the coordinator's port follows the job's number
+    shared = {'SLURM_JOB_ID': job, 'SLURM_STEP_NODELIST': 'localhost', 'SLURM_NTASKS': '2'}
+    own = lambda i: shared | {'SLURM_PROCID': str(i), 'SLURM_LOCALID': str(i)}
+    return [Command(workdir, folder / f'srun-{i}.log', *arguments, '--multihost', **own(i)) for i in range(2)]
+
+
+def test_slurm_starts_them_and_groups_lie_over_processes(tmp_path: pathlib.Path, workdir: pathlib.Path):
     """Two runs on a row each: what the other process holds is fetched for records and checkpoints."""
     grid = (*[a for a in RUN if 'epochs' not in a], '--config.sweep.seed=(3,4)', '--config.total_epochs=2')
-    both = together(tmp_path, workdir, *grid)
+    both = srun(tmp_path, workdir, *grid)
     assert [c.ended()[0] for c in both] == [0, 0], both[0].log.read_text()
     assert 'on 2 × 1 devices' in both[0].log.read_text()
     assert Command(tmp_path / 'one', tmp_path / 'log', *grid).ended()[0] == 0
