@@ -171,7 +171,7 @@ def train(
         raise ValueError(f'data set {plan.data["name"]} changed since group {group.id} was started; restore it')
     if processes.leads():
         for member in group.plans:
-            meta.begin(group.run_directory(member), member, console.say)
+            meta.begin(group.run_directory(member), member, console.say, str(mesh))
 
     def should_stop() -> bool:
         if lease is not None and lease.lost:
