@@ -15,7 +15,7 @@ from bsresearch import schedule_csv as schedule_csv_file
 from bsresearch.console import Console, clock
 from bsresearch.plan import Plan
 from bsresearch.store import leases, paths, records
-from bsresearch.train import processes
+from bsresearch.train import layout, processes
 from bsresearch.train.profile import Profiler
 
 USAGE = 2
@@ -186,6 +186,7 @@ def _run(
         probes = sum(map(len, stages)) - len(runs)
         multihost.check_alike([p for stage in stages for p in stage])
         estimate.check_memory(sweep.groups(runs))
+        layout.check(sweep.groups(runs))
         if workdir is not None and not dry_run:
             multihost.check_shared(pathlib.Path(workdir))
         if dry_run:

@@ -25,8 +25,8 @@ MODELS: dict[str, dict[str, Any]] = {
     'mlp': {'optimizer__name': 'momentum', 'momentum': 0.9},
     # Its one batch-norm group is the whole batch, so it lies over all devices.
     'cnn': CNN,
-    # Whole groups on each device, and micro-batches in each.
-    'ghosts': CNN | {'ghost_batch_size': 5, 'micro_batch_size': 10},
+    # Whole groups on each device.
+    'ghosts': CNN | {'ghost_batch_size': 5},
     # Keys follow the example, wherever it lies; the stream's epoch ends inside batches.
     'noisy': {'data__augment': ('flip', 'crop'), 'data__crop_padding': 1, 'data__fraction': 0.03,
               'model': {'name': 'mlp', 'widths': (16,), 'dropout': 0.3}, 'data_residence': 'host'},
@@ -45,6 +45,9 @@ def tasks(count: int, dtype: str) -> dict[str, dict[str, Any]]:
                 cases[f'{name}/{where}'] = common | model | place | {'batch_size': 30}
     for where, place in {'alone': {'devices': 1}, 'eight': EIGHT}.items():
         cases[f'even/{where}'] = common | MODELS['cnn'] | place | {'batch_size': 32}
+    # What pads the last micro-batch of one device's 15 examples is real on the next device.
+    for where, place in {'alone': {'devices': 1, 'micro_batch_size': 30}, 'two': TWO | {'micro_batch_size': 8}}.items():
+        cases[f'micro/{where}'] = common | MODELS['mlp'] | place | {'batch_size': 30}
     return cases
 
 

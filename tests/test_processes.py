@@ -193,6 +193,15 @@ def test_a_coordinator_that_does_not_answer_is_named(tmp_path: pathlib.Path, wor
     assert f'the coordinator localhost:{port} did not answer within 2 s' in said
 
 
+def test_processes_that_do_not_come_are_told(tmp_path: pathlib.Path, workdir: pathlib.Path):
+    """Process 0 waits for them as long as it was given."""
+    address = f'localhost:{free_port()}'
+    mesh = ('--multihost', f'--coordinator={address}', '--processes=2', '--process=0', '--coordinator_seconds=2')
+    code, said = Command(workdir, tmp_path / 'log', *RUN, *mesh).ended(60)
+    assert code == 1, said
+    assert f'not all of the 2 processes came to {address} within 2 s' in said.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ('given', 'message'),
     [
