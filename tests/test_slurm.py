@@ -116,3 +116,23 @@ def test_two_launchers_on_slurm_train_each_run_once(workdir: pathlib.Path, clust
     for item in jobs.load(workdir):
         assert said(item).count('group 1/1') == 1, said(item)
     assert os.listdir(workdir.parent / 'submitit')
+
+
+def test_srun_starts_processes_that_train_together(cluster: dict[str, str], tmp_path: pathlib.Path):
+    """Two tasks of one step find each other by what Slurm tells them, and give the bits of one process."""
+    own = (
+        '--config=configs/quickstart.py', '--config.seed=0', '--config.batch_size=30', '--config.learning_rate=0.1',
+        '--config.total_epochs=2', '--config.reduction=ordered',
+    )  # fmt: skip
+    main = lambda *more: [sys.executable, str(ROOT / 'main.py'), *own, *more]
+    srun = ['srun', '--ntasks=2', '--overcommit', '--partition=debug', '--time=10']
+    said = subprocess.run(
+        [*srun, *main(f'--workdir={tmp_path}/two', '--multihost')],
+        env=cluster, cwd=ROOT, text=True, capture_output=True, check=False, timeout=DEADLINE_SECONDS,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert 'on 1 × 2 devices (replica × batch, jit)' in said.stdout
+    subprocess.run(main(f'--workdir={tmp_path}/one'), env=cluster, cwd=ROOT, check=True, capture_output=True)
+    (two,), (one,) = (sorted((tmp_path / name).glob('*/*/meta.json')) for name in ('two', 'one'))
+    plain = lambda folder: [{k: v for k, v in row.items() if 'seconds' not in k} for row in records.rows(folder.parent)]
+    assert plain(two) == plain(one)
