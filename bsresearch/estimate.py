@@ -54,7 +54,7 @@ class Flops:
 def _of_group(group: Sequence[Plan], flops: Flops) -> dict[str, Any]:
     """A row of the table of groups."""
     strategy, mesh = fitting.placed(group)
-    memory, size = fitting.analysed(group, strategy, mesh), group[0].length.largest_batch_size
+    memory, size = fitting.analysed(group, strategy, mesh), held.largest(group[0]).batch_size
     update = flops.update(group[0], size)
     return {
         'runs': len(group),

@@ -139,7 +139,7 @@ def check(plans: Sequence[Plan], strategy: str | None = None) -> None:
     needed, there = needs(plans, strategy or chosen, mesh), room(mesh)
     if needed <= there:
         return
-    batch, runs = plans[0].length.largest_batch_size, 'a run' if len(plans) == 1 else f'a group of {len(plans)} runs'
+    batch, runs = held.largest(plans[0]).batch_size, 'a run' if len(plans) == 1 else f'a group of {len(plans)} runs'
     cure = '' if len(plans) == 1 else 'train it on a larger device, or its runs in another workdir; else '
     raise ValueError(
         f'{runs} at batch_size={batch} needs {needed:,} bytes ({words(needed)}) on each device, which has {there:,} '

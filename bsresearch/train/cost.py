@@ -138,7 +138,7 @@ def update_flops(plan: Plan, dataset: Dataset, batch_size: int) -> float:
     def update(state: PyTree, average: PyTree, data: PyTree, row: program.Tables, keys: PyTree) -> PyTree:
         batch = Batch(row.ids, row.counts, row.epochs, row.offsets)
         state, _ = stepping.step(task, state, data, batch, Hyper(*row.hyper), keys, norms=False)
-        return state, None if average is None else program.averaged(average, state, row.ema_rate)
+        return state, program.averaged(average, state, row.ema_rate) if row.ema_rate is not None else None
 
     data = held.stored(dataset.train, len(dataset.train.labels))
     keys = jax.eval_shape(lambda: program.keys(plan))

@@ -19,6 +19,7 @@ from bsresearch.train import evaluate, feed, parallel, program
 from bsresearch.train.events import Events
 from bsresearch.train.layout import Layout
 from bsresearch.train.state import Data
+from bsresearch.units import Segment
 
 PyTree = Any
 
@@ -53,6 +54,11 @@ def stored(split: Split, *rows: int) -> Data:
     return Data(shape(split.inputs), shape(split.labels))
 
 
+def largest(plan: Plan) -> Segment:
+    """The updates of the largest batches that a run has before it."""
+    return max((s for s in plan.length.segments if s.stop > plan.start), key=lambda s: s.batch_size)
+
+
 class Held:
     """Shapes of what a Session of these runs holds; arguments as its own.
 
@@ -70,8 +76,8 @@ class Held:
         ordered = plan.execution['reduction'] == 'ordered'
         self.group = parallel.Group(len(plans), strategy, plan.matmul_precision, layout, ordered)
         make = functools.partial(program.task, plan, dataset.scale, parallel.platform(), devices=layout.batch)
-        largest = max((s for s in plan.length.segments if s.stop > plan.start), key=lambda s: s.batch_size)
-        self.task, self.advancing = make(plan.length.batch_size_at(0)), make(largest.batch_size)
+        most = largest(plan)
+        self.task, self.advancing = make(plan.length.batch_size_at(0)), make(most.batch_size)
         self.state = jax.eval_shape(functools.partial(program.initial, self.task, plan))
         self.average = jax.eval_shape(functools.partial(program.initial_average, plan), self.state)
         self.keys = jax.eval_shape(lambda: program.keys(plan))
@@ -79,7 +85,7 @@ class Held:
         self.quantities = {n: built[n] for n, points in self.events.measure.items() if points}
         self.measures = {n: jax.eval_shape(m.init, self.state.params) for n, m in self.quantities.items()}
         self.resident = feed.resident(plan.execution['data_residence'], dataset)
-        start, updates = max(largest.start, plan.start), feed.capacity(plan, self.resident, largest.batch_size)
+        start, updates = max(most.start, plan.start), feed.capacity(plan, self.resident, most.batch_size)
         self.tables = feed.tables(plan, start, 1, updates, layout.batch, self.task.dtype)
         lanes, devices = self.tables.ids.shape[-1], [layout.batch] if layout.batch > 1 else []
         train = dataset.train
