@@ -14,6 +14,7 @@ _WORKDIR = flags.DEFINE_string('workdir', None, 'Where runs are written, and fou
 _SCHEDULE_CSV = flags.DEFINE_string('schedule_csv', None, 'With --dry_run: also write what each update would use.')
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Print the runs that would be made; train nothing.')
 _ESTIMATE = flags.DEFINE_bool('estimate', False, 'First measure how fast this machine is, and print how long it takes.')
+_PROFILE = flags.DEFINE_bool('profile', False, 'Also trace a few updates of the first group, told by phases.')
 _BRANCH_FROM = flags.DEFINE_string(
     'branch_from', None, '<directory of a run>@epoch:2, @step:100 or @examples:5000: one run that begins there.'
 )
@@ -36,6 +37,7 @@ def main(argv: list[str]) -> None:
         'schedule_csv': _SCHEDULE_CSV.value,
         'branch_from': _BRANCH_FROM.value,
         'estimate_time': _ESTIMATE.value,
+        'profile': _PROFILE.value,
     }
     if _MULTIHOST.value:
         what['together'] = (_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _COORDINATOR_SECONDS.value)

@@ -16,8 +16,13 @@ from bsresearch.console import Console, clock
 from bsresearch.plan import Plan
 from bsresearch.store import leases, paths, records
 from bsresearch.train import processes
+from bsresearch.train.profile import Profiler
 
 USAGE = 2
+FLAGS = (
+    *('config', 'workdir', 'dry_run', 'schedule_csv', 'branch_from', 'estimate', 'profile', 'lineage'),
+    *('multihost', 'coordinator', 'processes', 'process', 'coordinator_seconds'),
+)
 
 
 def usage(message: str) -> int:
@@ -46,23 +51,7 @@ def parse_flags(argv: list[str]) -> list[str]:
         return flags.FLAGS(argv)
     except flags.UnrecognizedFlagError as e:
         head, *rest = e.flagname.split('.')
-        cure = lookup.nearest(
-            head,
-            (
-                'config',
-                'workdir',
-                'dry_run',
-                'schedule_csv',
-                'branch_from',
-                'estimate',
-                'lineage',
-                'multihost',
-                'coordinator',
-                'processes',
-                'process',
-                'coordinator_seconds',
-            ),
-        )
+        cure = lookup.nearest(head, FLAGS)
         sys.exit(usage(f'unknown flag --{".".join([head, *rest])}; {cure}'))
     except flags.Error as e:
         sys.exit(usage(str(e)))
@@ -82,8 +71,12 @@ def declared(flag: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return plain(config), {k: plain(v) for k, v in overrides.items()}
 
 
-def use_compilation_cache() -> None:
-    """Compiled programs persist: a second launch compiles nothing anew."""
+def use_compilation_cache(named: bool = False) -> None:
+    """Compiled programs persist: a second launch compiles nothing anew.
+
+    `named`: for a profile; one is found only if its instructions bear the names of this version's scopes.
+    """
+    jax.config.update('jax_compilation_cache_include_metadata_in_key', named)
     if getattr(jax.config, 'jax_compilation_cache_dir', None) is None:
         jax.config.update('jax_compilation_cache_dir', os.path.expanduser('~/.cache/bsresearch/xla'))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
@@ -120,6 +113,19 @@ def _branch(where: str, workdir: str | None, overrides: dict[str, Any]) -> Plan:
     return resolve_branch.branch(parent, named, step, overrides, state)
 
 
+def _wrong(flag: Any, workdir: str | None, dry_run: bool, schedule_csv: str | None, profile: bool) -> str | None:
+    """What is wrong with the flags together."""
+    if flag.value is None:
+        return '--config=<file> is needed, e.g. --config=configs/batch_size_sweep.py'
+    if workdir is None and not dry_run:
+        return '--workdir=<directory> is needed: where runs are written, and found again'
+    if schedule_csv is not None and not dry_run:
+        return f'--schedule_csv={schedule_csv} needs --dry_run: it writes what would be used'
+    if profile and dry_run:
+        return '--profile traces updates, --dry_run makes none; leave one of them out'
+    return None
+
+
 def run(
     flag: Any,
     workdir: str | None,
@@ -128,18 +134,21 @@ def run(
     schedule_csv: str | None = None,
     branch_from: str | None = None,
     estimate_time: bool = False,
+    profile: bool = False,
     together: tuple[str | None, int | None, int | None, int] | None = None,
 ) -> int:
     """Plans the runs of a config and, unless `dry_run`, trains them.
 
     `schedule_csv`: also write their schedules. `branch_from`: instead of a config's runs, one branch. `estimate_time`:
-    first measure how long it will take. `together`: with other processes (multihost.run's arguments).
+    first measure how long it will take. `profile`: also trace a few updates of the first group that is trained.
+    `together`: with other processes (multihost.run's arguments).
     """
     asked = {
         'dry_run': dry_run,
         'schedule_csv': schedule_csv,
         'branch_from': branch_from,
         'estimate_time': estimate_time,
+        'profile': profile,
     }
     if together is None:
         return _run(flag, workdir, **asked)
@@ -153,14 +162,10 @@ def run(
 
 def _run(
     flag: Any, workdir: str | None, *, dry_run: bool, schedule_csv: str | None, branch_from: str | None,
-    estimate_time: bool,
+    estimate_time: bool, profile: bool,
 ) -> int:  # fmt: skip
-    if flag.value is None:
-        return usage('--config=<file> is needed, e.g. --config=configs/batch_size_sweep.py')
-    if workdir is None and not dry_run:
-        return usage('--workdir=<directory> is needed: where runs are written, and found again')
-    if schedule_csv is not None and not dry_run:
-        return usage(f'--schedule_csv={schedule_csv} needs --dry_run: it writes what would be used')
+    if wrong := _wrong(flag, workdir, dry_run, schedule_csv, profile):
+        return usage(wrong)
     console = Console(quiet=not processes.leads())
     try:
         config, overrides = declared(flag)
@@ -181,7 +186,7 @@ def _run(
         probes = sum(map(len, stages)) - len(runs)
         multihost.check_alike([p for stage in stages for p in stage])
         if not dry_run or estimate_time:
-            use_compilation_cache()  # before programs are compiled to see what they take
+            use_compilation_cache(named=profile)  # before programs are compiled to see what they take
         grouped = processes.share(lambda: fitting.groups(runs, console.say if dry_run else lambda _: None))
         if workdir is not None and not dry_run:
             multihost.check_shared(pathlib.Path(workdir))
@@ -199,7 +204,7 @@ def _run(
         return 0
     begun = time.time()
     console.header(runs, grouped, root, probes)
-    code = _execute(console, root, study, plans)
+    code = _execute(console, root, study, plans, Profiler(console.say) if profile else None)
     if seconds is not None and code != USAGE:
         records.note_estimate(root, config['study'], seconds, time.time() - begun, code == 0)
         console.say(f'estimated {clock(seconds)}, took {clock(time.time() - begun)}')
@@ -215,11 +220,11 @@ def _estimated(console: Console, workdir: pathlib.Path | None, stages: list[Any]
     return seconds
 
 
-def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Plan]) -> int:
+def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Plan], profiler: Profiler | None) -> int:
     made = list(plans)
     try:
         for stage in study.stages(plans):
-            launch.launch(workdir, stage, console)
+            launch.launch(workdir, stage, console, profiler)
             made += [p for p in stage if isinstance(p, Plan) and p not in made]
         if hasattr(study, 'conclude'):
             processes.share_here(lambda: study.conclude(workdir, plans, console.say))
@@ -234,6 +239,8 @@ def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Pl
     except OSError as e:
         print(f'main.py: {e}; what was written is valid: cure that and give the same command again', file=sys.stderr)
         return 1
+    if profiler is not None:
+        profiler.conclude()
     rows = [records.last_row(paths.run_dir(workdir, p.study, p.id)) for p in made]
     console.results(workdir, made, rows)
     return 0

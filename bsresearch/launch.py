@@ -20,6 +20,7 @@ from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
 from bsresearch.store import leases, paths
 from bsresearch.train import backfill, branching, layout, loop, processes
+from bsresearch.train.profile import Profiler
 from bsresearch.train.session import Session
 
 
@@ -50,20 +51,27 @@ def signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def launch(workdir: pathlib.Path, stage: Sequence[Plan] | Sequence[Probe], console: Console) -> None:
-    """Runs a stage to its end: plans or probes.
+def launch(
+    workdir: pathlib.Path,
+    stage: Sequence[Plan] | Sequence[Probe],
+    console: Console,
+    profiler: Profiler | None = None,
+) -> None:
+    """Runs a stage to its end: plans or probes. `profiler`: traces the first group it is given to.
 
     Raises:
       Stopped: by a signal, everything reached being saved.
       leases.Owned: another live process makes one of them.
     """
     processes.share(lambda: paths.check_schema(workdir))
-    _launch(workdir, stage, console)
+    _launch(workdir, stage, console, profiler)
     # The next stage, in any process, reads what this one wrote.
     processes.share(lambda: None)
 
 
-def _launch(workdir: pathlib.Path, stage: Sequence[Plan] | Sequence[Probe], console: Console) -> None:
+def _launch(
+    workdir: pathlib.Path, stage: Sequence[Plan] | Sequence[Probe], console: Console, profiler: Profiler | None
+) -> None:
     probes = [p for p in stage if isinstance(p, Probe)]
     if probes:
         with signals() as caught:
@@ -71,10 +79,10 @@ def _launch(workdir: pathlib.Path, stage: Sequence[Plan] | Sequence[Probe], cons
             processes.share(lambda: probing.launch(workdir, probes, console, caught))
         _stop_if(caught)
         return
-    _train_all(workdir, [p for p in stage if isinstance(p, Plan)], console)
+    _train_all(workdir, [p for p in stage if isinstance(p, Plan)], console, profiler)
 
 
-def _train_all(workdir: pathlib.Path, plans: Sequence[Plan], console: Console) -> None:
+def _train_all(workdir: pathlib.Path, plans: Sequence[Plan], console: Console, profiler: Profiler | None) -> None:
     """The runs of a stage that are not finished, group by group."""
     todo = processes.share(lambda: groups.unfinished(workdir, plans))
     unfinished = {p.id for p in todo}
@@ -88,7 +96,7 @@ def _train_all(workdir: pathlib.Path, plans: Sequence[Plan], console: Console) -
     with signals() as caught:
         for number, group in enumerate(formed, 1):
             with _leased(group) as lease:
-                train(group, console, caught, lease, (number, len(formed)))
+                train(group, console, caught, lease, (number, len(formed)), profiler)
             _stop_if(caught)
 
 
@@ -140,13 +148,19 @@ def _measure_later(workdir: pathlib.Path, finished: Sequence[Plan], console: Con
 
 
 def train(
-    group: Group, console: Console, caught: Sequence[int], lease: leases.Lease | None, place: tuple[int, int] = (1, 1)
+    group: Group,
+    console: Console,
+    caught: Sequence[int],
+    lease: leases.Lease | None,
+    place: tuple[int, int] = (1, 1),
+    profiler: Profiler | None = None,
 ) -> None:
     """One group, from where it stands; its runs' metas say how it ended.
 
     Args:
       caught: signals that came; the first stops the training. lease: held by the caller, in process 0.
       place: (number of the group, how many groups), for the console.
+      profiler: called before the first update.
     """
     if processes.share(lambda: group.ended):
         return
@@ -157,7 +171,7 @@ def train(
         raise ValueError(f'data set {plan.data["name"]} changed since group {group.id} was started; restore it')
     if processes.leads():
         for member in group.plans:
-            meta.begin(group.run_directory(member), member, console.say)
+            meta.begin(group.run_directory(member), member, console.say, str(mesh))
 
     def should_stop() -> bool:
         if lease is not None and lease.lost:
@@ -168,7 +182,7 @@ def train(
     directories = [group.run_directory(p) for p in group.plans]
     session = Session(group.plans, dataset, group.directory, directories, group.strategy, console, mesh)
     try:
-        outcome = loop.run(session, should_stop)
+        outcome = loop.run(session, should_stop, profiler)
         if processes.leads():
             _end(group, session, outcome)
         console.end_group(session.clock.summary(), outcome.finished)

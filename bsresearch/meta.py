@@ -58,13 +58,20 @@ def environment(plan: Plan) -> dict[str, Any]:
     }
 
 
-def begin(directory: pathlib.Path, plan: Plan, say: Callable[[str], None]) -> None:
-    """Notes what a run is made with; on a resume, tells where that differs from what it was started with."""
+def begin(directory: pathlib.Path, plan: Plan, say: Callable[[str], None], layout: str = '1 device') -> None:
+    """Notes what a run is made with, and where; on a resume, tells where versions differ from what it started with.
+
+    `layout`: the devices that share it. A resume on others is noted in `layouts_later`.
+    """
     now = environment(plan)
-    before = (paths.read_json(directory / 'meta.json') or {}).get('versions')
+    stored = paths.read_json(directory / 'meta.json') or {}
+    before, place = stored.get('versions'), {'layout': layout, 'processes': jax.process_count()}
     if before is None:
-        update(directory, now | {'started': time.time()})
+        order = {'reduction': plan.execution['reduction']}
+        update(directory, now | place | order | {'started': time.time()})
         return
+    if place != {name: stored.get(name, place[name]) for name in place}:
+        update(directory, {'layouts_later': [*stored.get('layouts_later', ()), place]})
     changed = [f'{k} {v} → {now["versions"].get(k)}' for k, v in before.items() if now['versions'].get(k) != v]
     if changed:
         say(f'run {plan.id} goes on with other versions than it was started with: {", ".join(changed)}')

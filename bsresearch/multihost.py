@@ -75,7 +75,11 @@ def run(body: Callable[[], int], coordinator: str | None, count: int | None, ind
 
 def _initialize(coordinator: str | None, count: int | None, index: int | None, seconds: int) -> None:
     jax.config.update('jax_cpu_collectives_implementation', 'gloo')
-    _leave_on_abort()
+    awaited, where = count or 'awaited', coordinator or 'their coordinator'
+    _leave_on_abort(
+        f'main.py: --multihost: not all of the {awaited} processes came to {where} within {seconds} s; start all of '
+        'them, or wait longer with --coordinator_seconds\n'
+    )
     try:
         jax.distributed.initialize(
             coordinator, count, index, initialization_timeout=seconds, heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
@@ -87,6 +91,7 @@ def _initialize(coordinator: str | None, count: int | None, index: int | None, s
             f'--multihost: the processes did not come together {where} within {seconds} s: {str(e).splitlines()[0]}; '
             'start all of them, or give --coordinator=host:port --processes=N --process=i'
         ) from e
+    _leave_on_abort(LEFT)
 
 
 def _check_address(coordinator: str, count: int, index: int) -> None:
@@ -114,12 +119,12 @@ def _await(coordinator: str, seconds: int) -> None:
             time.sleep(0.5)
 
 
-def _leave_on_abort() -> None:
+def _leave_on_abort(message: str) -> None:
     """When a peer dies, JAX's runtime aborts this process from C++: then say so, and leave without a core dump."""
 
     @ctypes.CFUNCTYPE(None, ctypes.c_int)
     def leave(_: int) -> None:
-        os.write(2, LEFT.encode())
+        os.write(2, message.encode())
         os._exit(1)
 
     global _handler

@@ -150,10 +150,10 @@ def break_training(monkeypatch: pytest.MonkeyPatch, batch_size: int) -> None:
     """Groups of that batch size fail."""
     real = launch.loop.run
 
-    def broken(session: Any, should_stop: Any) -> Any:
+    def broken(session: Any, *others: Any) -> Any:
         if session.plans[0].batch_size == batch_size:
             raise RuntimeError('out of memory, say')
-        return real(session, should_stop)
+        return real(session, *others)
 
     monkeypatch.setattr(launch.loop, 'run', broken)
 

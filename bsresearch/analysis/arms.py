@@ -98,7 +98,8 @@ def _with_lengths(runs: pd.DataFrame) -> pd.DataFrame:
         changes = changes.where(~runs['batch_schedule.as_learning_rate'].eq(True), '()')
     rows = runs[fields].assign(changes=changes.map(ast.literal_eval)).itertuples(index=False, name=None)
     lengths = [units.Length(*row) for row in rows]
-    return runs.assign(
+    # A copy first: its columns of one type lie together, which pandas asks for above a hundred of them.
+    return runs.copy().assign(
         total_epochs=[length.total_examples / length.epoch_examples for length in lengths],
         total_updates=[length.total_steps for length in lengths],
     )

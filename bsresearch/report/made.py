@@ -26,7 +26,7 @@ FACTS = {
     'commit': 'commit of the code',
     'matmul_precision': 'precision of matrix products',
 }
-OF_RUNS = {'strategy': 'strategy of replicas', 'replicas': 'runs in a group'}
+OF_RUNS = {'strategy': 'strategy of replicas', 'replicas': 'runs in a group', 'layout': 'devices of a group'}
 
 
 def hardware(found: Found) -> Table | Text:
@@ -39,8 +39,9 @@ def hardware(found: Found) -> Table | Text:
     rows += [(title, _spread(m.get(key) for m in of_runs)) for key, title in OF_RUNS.items() if of_runs]
     packages = sorted({name for m in metas for name in m.get('versions', {})})
     rows += [(name, _spread(m.get('versions', {}).get(name) for m in metas)) for name in packages]
-    later = sum('versions_later' in m for m in metas)
+    later, moved = (sum(name in m for m in metas) for name in ('versions_later', 'layouts_later'))
     rows += [('went on with other versions', counted(later, 'run'))] if later else []
+    rows += [('went on on other devices', counted(moved, 'run'))] if moved else []
     caption = f'As noted when each of {len(metas):,} runs and probes began; a number in brackets is how many of them.'
     return Table(caption, ('fact', 'value'), tuple(rows))
 

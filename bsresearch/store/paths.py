@@ -3,7 +3,7 @@
 <workdir>/schema.json
 <workdir>/<study>/<run id>/{config.json, meta.json, metrics.jsonl, arrays/}
 <workdir>/<study>/<probe id>/{probe.json, meta.json, arrays/}
-<workdir>/<study>/groups/<group id>/{group.json, lease.json, initial/, checkpoints/}
+<workdir>/<study>/groups/<group id>/{group.json, lease.json, initial/, checkpoints/, profile/}
 """
 
 import json

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
-from bsresearch.train import processes, program
-from bsresearch.train.feed import SPLIT_DATA, SPLIT_TABLES, Feed
+from bsresearch.train import processes, program, updates
+from bsresearch.train.feed import Feed
 from bsresearch.train.parallel import Group, unstack
 from bsresearch.train.step import Task
 from bsresearch.units import Segment
@@ -49,14 +48,10 @@ def seconds_per_update(task: Task, group: Group, feed: Feed, states: Any, segmen
         lambda r: program.initial_average(feed.plans[r], first[r]),
         lambda r: program.keys(feed.plans[r]),
     )]  # fmt: skip
-    streamed = feed.data is None
-    mapped = (True, True, streamed, True, True, False)
-    split = (None, None, SPLIT_DATA if streamed else None, SPLIT_TABLES, None, None)
-    advance = functools.partial(program.advance, task, False)
 
     def run(carry: Sequence[Any], count: int) -> Any:
-        args = ([carry[0]], [carry[1]], data[:1] if streamed else data, tables[:1], held[2:], np.int32(count))
-        [result] = alone.map('advance/False', advance, args, mapped, donate=(0, 1), split=split, rounds=1)
+        first_round = ([carry[0]], [carry[1]])
+        [result] = updates.run(alone, task, first_round, data, tables, held[2:], count, rounds=1)
         return jax.block_until_ready(result[:2])
 
     carry = run(held, 1)

@@ -15,13 +15,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from bsresearch.data.select import Dataset
 from bsresearch.measure import Measure
 from bsresearch.optim import Hyper
 from bsresearch.plan import Plan
-from bsresearch.train import evaluate, feed, held, parallel, program
+from bsresearch.train import evaluate, feed, held, parallel, program, updates
 from bsresearch.train import step as stepping
 from bsresearch.train.events import Events
 from bsresearch.train.layout import Layout
@@ -68,21 +67,12 @@ def programs(what: held.Held) -> Iterator[Program]:
 
 
 def _updates(what: held.Held) -> Program:
-    group, streamed = what.group, not what.resident
-    advance = functools.partial(program.advance, what.advancing, what.events.all_norms or bool(what.events.norms))
-    args = (
-        group.like(what.state),
-        group.like(what.average),
-        group.like(what.data, streamed, feed.SPLIT_DATA if streamed else None),
-        group.like(what.tables, True, feed.SPLIT_TABLES),
-        group.like(what.keys),
-        np.int32(0),
+    carry, norms = (what.state, what.average), what.events.all_norms or bool(what.events.norms)
+    made = updates.compiled(
+        what.group, what.advancing, carry, what.data, what.tables, what.keys, streamed=not what.resident, norms=norms
     )
-    mapped = (True, True, streamed, True, True, False)
-    split = (None, None, feed.SPLIT_DATA if streamed else None, feed.SPLIT_TABLES, None, None)
     # Before the first update copies of one state on each row are timed.
-    copies = held.size((what.state, what.average)) if group.strategy == 'sequential' else 0
-    return Program('updates', group.compiled(advance, args, mapped, donate=(0, 1), split=split), copies)
+    return Program('updates', made, held.size(carry) if what.group.strategy == 'sequential' else 0)
 
 
 def _evaluation(what: held.Held) -> Program:

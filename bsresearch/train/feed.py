@@ -5,6 +5,7 @@ chunk brings its examples, in the same order, and ids that count them; the compi
 """
 
 import copy
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -118,6 +119,7 @@ class Feed:
             return self.data, table
         return Data(*map(jnp.asarray, self.gather(table.ids.reshape(-1)))), _counting(table)
 
+    @functools.partial(jax.profiler.annotate_function, name='data')
     def chunk(self, start: int, count: int, replicas: int | None = None) -> tuple[Any, list[Any], list[Hyper]]:
         """Data and Tables of the first `replicas` (None: all), as the group holds them, and each one's (count,) hyper.
 

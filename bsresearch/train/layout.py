@@ -66,6 +66,8 @@ def choose(plans: Sequence[Plan]) -> Layout:
         )
     rows, columns = placement['mesh']['replica'], placement['mesh']['batch']
     if placement['parallel'] == 'pmap':
+        if jax.process_count() > 1:
+            raise ValueError('config.parallel=pmap is for one process; use config.parallel=jit with --multihost')
         if (rows or 1) > 1:
             raise ValueError(f'config.mesh.replica={rows}: pmap spreads the batch alone; use config.parallel=jit')
         rows = 1

@@ -81,6 +81,7 @@ class Group:
         self.lanes = count if strategy == 'vmap' else layout.replicas
         self.stacked = strategy == 'vmap' or layout.replicas > 1
         self.compile_seconds = 0.0
+        self.latest: Any = None  # the compiled program that was called last
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def alone(self) -> 'Group':
@@ -169,7 +170,8 @@ class Group:
             start = time.perf_counter()
             self._compiled[key] = self._compile(program, args)
             self.compile_seconds += time.perf_counter() - start
-        return self._compiled[key](*args)
+        self.latest = self._compiled[key]
+        return self.latest(*args)
 
     def _compile(self, program: Callable[[], Any], args: tuple[Any, ...]) -> Any:
         with jax.default_matmul_precision(self.precision):

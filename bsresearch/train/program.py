@@ -143,7 +143,8 @@ def advance(
         ids, batch_count, epoch, offset, hyper, rate = jax.tree.map(lambda x: x[i], tuple(tables))
         batch = Batch(ids, batch_count, epoch, offset)
         state, info = stepping.step(t, state, data, batch, Hyper(*hyper), key, norms=norms)
-        average = None if average is None else averaged(average, state, rate)
+        with jax.named_scope('optimizer'):
+            average = None if average is None else averaged(average, state, rate)
         keep = lambda buffer, value: buffer.at[i].set(value) if buffer.size else buffer
         return state, average, Info(*map(keep, out, info))
 
@@ -209,7 +210,8 @@ def measure(
     whole: Data | None,
 ) -> tuple[PyTree, dict[str, jax.Array]]:
     """One measurement at θ_t."""
-    return quantity.update(mstate, context(t, quantity, state, origins, inputs, whole))
+    with jax.named_scope('measure'):
+        return quantity.update(mstate, context(t, quantity, state, origins, inputs, whole))
 
 
 def losses_of(t: stepping.Task, statistics: str, stats: PyTree, params: PyTree, batch: Data) -> jax.Array:

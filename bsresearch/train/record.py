@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
+
 from bsresearch.optim import Hyper
 from bsresearch.plan import Plan
 from bsresearch.store.records import Writer
@@ -35,10 +37,11 @@ class Clock:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Adds the time inside to a phase."""
+        """Adds the time inside to a phase; a profiler's trace shows it."""
         start, compiled = time.perf_counter(), self._compiling()
         try:
-            yield
+            with jax.profiler.TraceAnnotation(name):
+                yield
         finally:
             compiled = self._compiling() - compiled
             self.spent['compile'] += compiled

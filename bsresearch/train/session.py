@@ -12,7 +12,7 @@ import numpy as np
 
 from bsresearch.data.select import Dataset
 from bsresearch.plan import Plan
-from bsresearch.train import branching, calibrate, feed, parallel, processes, program
+from bsresearch.train import branching, calibrate, feed, parallel, processes, program, updates
 from bsresearch.train.divergence import Watch
 from bsresearch.train.ensemble import Ensemble
 from bsresearch.train.evaluate import Evaluator
@@ -67,7 +67,7 @@ class Session:
         self.clock = Clock(lambda: self.group.compile_seconds)
         make = functools.partial(program.task, plan, dataset.scale, parallel.platform())
         # For updates at each batch size, and for all else.
-        self._tasks = {s.batch_size: make(s.batch_size, layout.batch) for s in plan.length.segments}
+        self.tasks = {s.batch_size: make(s.batch_size, layout.batch) for s in plan.length.segments}
         self.task = make(plan.length.batch_size_at(0))
         self.feed = feed.Feed(plans, dataset, self.group, self.task.dtype)
         resident = {'train': self.feed.data} if self.feed.data is not None else {}
@@ -99,7 +99,7 @@ class Session:
         if found is None:
             self.recorder.rewind([0] * len(self.plans), 0)
             with self.clock.phase('calibrate'):
-                self.recorder.pace = calibrate.pace(self.group, self.feed, self._tasks, items['state'])
+                self.recorder.pace = calibrate.pace(self.group, self.feed, self.tasks, items['state'])
                 self._say_cost()
             return self.plans[0].start, False
         meta = found[1]
@@ -233,12 +233,9 @@ class Session:
         data, tables, hyper = self._chunk(t, count)
         with self.clock.phase('updates'):
             start, compiled = time.perf_counter(), self.group.compile_seconds
-            task = self._tasks[self.plans[0].length.batch_size_at(t)]
-            fn = functools.partial(program.advance, task, norms)
-            args = (self.state, self.average, data, tables, self.keys, np.int32(count))
-            mapped = (True, True, streamed := self.feed.data is None, True, True, False)
-            split = (None, None, feed.SPLIT_DATA if streamed else None, feed.SPLIT_TABLES, None, None)
-            result = self.group.map(f'advance/{norms}', fn, args, mapped, donate=(0, 1), alive=alive, split=split)
+            task = self.tasks[self.plans[0].length.batch_size_at(t)]
+            carry = (self.state, self.average)
+            result = updates.run(self.group, task, carry, data, tables, self.keys, count, norms=norms, alive=alive)
             if t + count < self.events.total:
                 self._ahead = (t + count, n := self._span(t + count)[0]), self.feed.chunk(t + count, n)
             infos, finite = self._collect(result, count)

@@ -1,4 +1,7 @@
-"""One update of one replica: a pure function. Micro-batches sum gradients and weights and divide once."""
+"""One update of one replica: a pure function. Micro-batches sum gradients and weights and divide once.
+
+The named scopes change no number: they are what a profile tells an update's phases by (phases.py).
+"""
 
 import functools
 from collections.abc import Callable
@@ -80,22 +83,27 @@ def loss_sum(
     task: Task, params: PyTree, stats: PyTree, data: Data, batch: Batch, weights: jax.Array, keys: Keys
 ) -> tuple[jax.Array, PyTree]:
     """Σ w_i l_i over the batch's examples in training mode, and the new model statistics."""
-    inputs = data.inputs[batch.ids]
     place = (batch.epoch, batch.offset, len(batch.ids), task.epoch_size)
-    if task.augment:
-        inputs = preprocess.augment(
-            preprocess.example_keys(keys.augment, *place), inputs, task.augment, task.crop_padding
-        )  # fmt: skip
-    dropout = preprocess.example_keys(keys.dropout, *place) if task.dropout else None
-    outputs, stats = models.apply(
-        task.module, params, stats, task.normalize(inputs), train=True, weights=weights, keys=dropout
-    )
-    return losses.weighted_sum(task.loss(outputs, data.labels[batch.ids]), weights), stats
+    with jax.named_scope('data'):
+        inputs = data.inputs[batch.ids]
+        if task.augment:
+            inputs = preprocess.augment(
+                preprocess.example_keys(keys.augment, *place), inputs, task.augment, task.crop_padding
+            )  # fmt: skip
+        dropout = preprocess.example_keys(keys.dropout, *place) if task.dropout else None
+        inputs = task.normalize(inputs)
+    with jax.named_scope('forward'):
+        outputs, stats = models.apply(task.module, params, stats, inputs, train=True, weights=weights, keys=dropout)
+    with jax.named_scope('data'):
+        labels = data.labels[batch.ids]
+    with jax.named_scope('forward'):
+        return losses.weighted_sum(task.loss(outputs, labels), weights), stats
 
 
 def _weights(task: Task, batch: Batch) -> jax.Array:
     """(B,) 1 for a real example, 0 for padding."""
-    return (batch.start + jnp.arange(len(batch.ids)) < batch.count).astype(task.dtype)
+    with jax.named_scope('data'):
+        return (batch.start + jnp.arange(len(batch.ids)) < batch.count).astype(task.dtype)
 
 
 def _whole(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> tuple[jax.Array, PyTree, PyTree]:
@@ -109,7 +117,8 @@ def _mean_loss(
     task: Task, state: State, data: Data, batch: Batch, keys: Keys, params: PyTree
 ) -> tuple[jax.Array, PyTree]:
     summed, stats = loss_sum(task, params, state.stats, data, batch, _weights(task, batch), keys)
-    return summed / batch.count.astype(task.dtype), stats
+    with jax.named_scope('forward'):
+        return summed / batch.count.astype(task.dtype), stats
 
 
 def _with_norm(
@@ -131,8 +140,9 @@ def _with_norm(
 
     (loss, (stats, inputs)), found = jax.value_and_grad(seen, argnums=(0, 1), has_aux=True)(state.params, offsets)
     gradient, errors = found
-    square = dense_norms.batch_square(dense_norms.layers(state.params, inputs, errors))
-    return loss, gradient, stats, jnp.sqrt(square)
+    with jax.named_scope('measure'):
+        square = dense_norms.batch_square(dense_norms.layers(state.params, inputs, errors))
+        return loss, gradient, stats, jnp.sqrt(square)
 
 
 def _accumulated(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> tuple[jax.Array, PyTree, PyTree]:
@@ -149,13 +159,15 @@ def _accumulated(task: Task, state: State, data: Data, batch: Batch, keys: Keys)
         value = lambda p: loss_sum(task, p, state.stats, data, part, weights, keys)
         (loss, stats), gradient = jax.value_and_grad(value, has_aux=True)(state.params)
         # Each micro-batch's statistics are one update from it: their mean by examples is one update from the batch.
-        stats = jax.tree.map(lambda s: s * weights.sum(), stats)
-        return jax.tree.map(jnp.add, sums, (loss, gradient, stats)), None
+        with jax.named_scope('backward'):
+            stats = jax.tree.map(lambda s: s * weights.sum(), stats)
+            return jax.tree.map(jnp.add, sums, (loss, gradient, stats)), None
 
     zero = jax.tree.map(jnp.zeros_like, (jnp.zeros((), task.dtype), state.params, state.stats))
     starts = jnp.arange(calls, dtype=jnp.int32) * micro
     sums, _ = jax.lax.scan(add, zero, (starts, ids))
-    loss, gradient, stats = jax.tree.map(lambda x: x / batch.count.astype(task.dtype), sums)
+    with jax.named_scope('backward'):
+        loss, gradient, stats = jax.tree.map(lambda x: x / batch.count.astype(task.dtype), sums)
     return loss, gradient, stats
 
 
@@ -170,7 +182,8 @@ def _sharded(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> 
         portion = _weights(task, part).sum() / part.count.astype(task.dtype)
         return loss, gradient, jax.tree.map(lambda s: s * portion, stats)
 
-    return total(task.shards, share, batch, task.epoch_size)
+    with jax.named_scope('backward'):  # what it adds up; the scopes within stand
+        return total(task.shards, share, batch, task.epoch_size)
 
 
 def clip(task: Task, gradient: PyTree) -> PyTree:
@@ -204,14 +217,18 @@ def step(
     # that recording changes no bit is tested.
     gradient = jax.lax.optimization_barrier(gradient)
     none = jnp.zeros((0,), task.dtype)
-    clipped = clip(task, gradient)
+    with jax.named_scope('optimizer'):
+        clipped = clip(task, gradient)
     info = Info(loss, none, none, none)
     if norms:
-        info = info._replace(gradient_norm=norm(gradient) if size is None else size)
-        info = info._replace(clipped_gradient_norm=norm(clipped) if task.clips else none)
-    updates, opt_state = task.transform(hyper).update(clipped, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+        with jax.named_scope('measure'):
+            info = info._replace(gradient_norm=norm(gradient) if size is None else size)
+            info = info._replace(clipped_gradient_norm=norm(clipped) if task.clips else none)
+    with jax.named_scope('optimizer'):
+        updates, opt_state = task.transform(hyper).update(clipped, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
     if norms and task.update_norm:
-        before, after = jax.lax.optimization_barrier((state.params, params))
-        info = info._replace(update_norm=norm(jax.tree.map(jnp.subtract, after, before)))
+        with jax.named_scope('measure'):
+            before, after = jax.lax.optimization_barrier((state.params, params))
+            info = info._replace(update_norm=norm(jax.tree.map(jnp.subtract, after, before)))
     return State(state.step + 1, params, stats, opt_state), info

@@ -1,0 +1,124 @@
+"""What grouping brings: updates per second, summed over 16 runs, by strategy, against 16 runs on their own.
+
+    python -m scripts.benchmark_replicas [--replicas=16] [--rounds=5] [--seconds=1]
+
+On Fashion-MNIST with SGD and momentum. Turns alternate, each round in another order; ratios are medians of those within
+a round. `alone`: a group of one, trained again and again. `of 4`: groups of 4. The strategy that a group would choose
+by itself is marked, with its ratio to the fastest. On an accelerator try --replicas=1,8,64,256 for the knee.
+"""
+
+import functools
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from absl import app, flags
+
+from bsresearch import resolve, schema, sweep
+from bsresearch.plan import Plan
+from bsresearch.train import layout, parallel, program, updates
+from bsresearch.train.feed import Feed
+
+_REPLICAS = flags.DEFINE_list('replicas', ['16'], 'Runs in a group.')
+_ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each strategy.')
+_SECONDS = flags.DEFINE_float('seconds', 1.0, 'Length of a turn.')
+
+MLP, CNN = {'name': 'mlp'}, {'name': 'cnn'}
+CASES: dict[str, tuple[dict[str, Any], int]] = {
+    'MLP 1024-1024, B=1': (MLP | {'widths': (1024, 1024)}, 1),
+    'MLP 1024-1024, B=32': (MLP | {'widths': (1024, 1024)}, 32),
+    'MLP 256, B=1': (MLP | {'widths': (256,)}, 1),
+    'MLP 256, B=32': (MLP | {'widths': (256,)}, 32),
+    'MLP 64, B=1': (MLP | {'widths': (64,)}, 1),
+    'MLP 64, B=32': (MLP | {'widths': (64,)}, 32),
+    'MLP 64, B=256': (MLP | {'widths': (64,)}, 256),
+    'MLP 16, B=1': (MLP | {'widths': (16,)}, 1),
+    'MLP 16, B=32': (MLP | {'widths': (16,)}, 32),
+    'CNN, B=32': (CNN, 32),
+    'CNN 4-8, B=8': (CNN | {'widths': (4, 8), 'dense_width': 16}, 8),
+}
+
+
+def plans(model: dict[str, Any], batch_size: int, replicas: int) -> list[Plan]:
+    """Runs that differ in seed and learning rate."""
+    c = schema.defaults()
+    c.data.name, c.batch_size, c.total_epochs = 'fashion_mnist', batch_size, 100.0
+    c.optimizer.name = 'momentum'
+    seeds = tuple(range(replicas))
+    changes = {'sweep': {'zip': {'seed': seeds, 'learning_rate': tuple(0.01 + 0.0001 * s for s in seeds)}}}
+    return sweep.expand(sweep.assign(c.to_dict(), {'model': model}) | changes)
+
+
+def side(runs: list[Plan], strategy: str) -> Callable[[int], float]:
+    """Turns of n updates of each run → seconds, by the very program the loop runs."""
+    dataset = resolve.dataset(runs[0].data)
+    group = parallel.Group(len(runs), strategy, runs[0].matmul_precision, layout.ALONE)
+    task = program.task(runs[0], dataset.scale, parallel.platform(), runs[0].batch_size, 1)
+    feed = Feed(runs, dataset, group, task.dtype)
+    states = [jax.tree.map(np.asarray, jax.jit(functools.partial(program.initial, task, p))()) for p in runs]
+    held = [(group.put(states), group.put([None] * len(runs)))]
+    keys = group.put([program.keys(p) for p in runs])
+
+    def turn(count: int) -> float:
+        data, tables, _ = feed.chunk(0, min(count, feed.capacity(0)))
+        start, left = time.perf_counter(), count
+        while left:
+            now = min(left, feed.capacity(0))
+            found = updates.run(group, task, held[0], data, tables, keys, now)
+            held[0] = ([f[0] for f in found], [f[1] for f in found])
+            left -= now
+        jax.block_until_ready(held[0])
+        return time.perf_counter() - start
+
+    turn(1)
+    return turn
+
+
+def memory() -> str:
+    """Peak bytes of the device, where it tells."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return f', peak memory {stats["peak_bytes_in_use"] / 2**20:,.0f} MiB' if 'peak_bytes_in_use' in stats else ''
+
+
+def compare(name: str, model: dict[str, Any], batch_size: int, replicas: int) -> None:
+    """Prints the strategies of one case."""
+    runs = plans(model, batch_size, replicas)
+    sides: dict[str, tuple[Callable[[int], float], int]] = {'alone': (side(runs[:1], 'sequential'), 1)}
+    if replicas > 1:
+        sides['sequential'] = (side(runs, 'sequential'), replicas)
+        sides['vmap'] = (side(runs, 'vmap'), replicas)
+    if replicas > 4:
+        sides['vmap of 4'] = (side(runs[:4], 'vmap'), 4)
+    each = sides['alone'][0](20) / 20
+    rates: dict[str, list[float]] = {key: [] for key in sides}
+    names = list(sides)
+    for r in range(_ROUNDS.value):
+        for key in names[r % len(names) :] + names[: r % len(names)]:
+            turn, runs_at_once = sides[key]
+            count = max(1, int(_SECONDS.value / each / runs_at_once))
+            rates[key].append(count * runs_at_once / turn(count))
+    middle = {key: statistics.median(found) for key, found in rates.items()}
+    strategy = parallel.choose('auto', len(runs), parallel.platform())
+    fastest = max(middle[key] for key in ('sequential', 'vmap') if key in middle) if replicas > 1 else middle['alone']
+    for key, found in rates.items():
+        ratios = [a / b for a, b in zip(found, rates['alone'], strict=True)]
+        own = f'   ← chosen by itself, {middle[key] / fastest:.2f} of the fastest' if key == strategy else ''
+        ratio = f'{statistics.median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})'
+        print(f'{name:20} {replicas:4} × {key:10} {middle[key]:10,.0f}/s   ratio to alone {ratio}{own}', flush=True)
+
+
+def main(argv: list[str]) -> None:
+    """Prints each case at each number of replicas."""
+    del argv
+    print(f'{jax.devices()[0].device_kind}, jax {jax.__version__}; n = {_ROUNDS.value} turns; ranges are min to max')
+    for replicas in map(int, _REPLICAS.value):
+        for name, (model, batch_size) in CASES.items():
+            compare(name, model, batch_size, replicas)
+        print(f'{replicas} replicas{memory()}', flush=True)
+
+
+if __name__ == '__main__':
+    app.run(main)

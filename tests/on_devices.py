@@ -1,0 +1,53 @@
+"""`python on_devices.py CASES OUT`: updates of small runs on many host devices, as fresh as the flags of JAX need it.
+
+CASES: JSON, name → {count, strategy, changes as toy.plans takes them}. OUT: npz, name → (replicas, n) float64, what
+weights and statistics moved, and name/loss → (replicas, count).
+"""
+
+import functools
+import json
+import sys
+from typing import Any
+
+import jax
+import numpy as np
+import toy
+from jaxtyping import install_import_hook
+
+with install_import_hook('bsresearch', 'typecheck.check'):
+    from bsresearch import resolve
+    from bsresearch.train import feed, layout, parallel, program, updates
+
+jax.config.update('jax_numpy_rank_promotion', 'raise')
+
+
+def flat(tree: Any) -> np.ndarray:
+    """All leaves in one vector, float64."""
+    return np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in jax.tree.leaves(tree)])
+
+
+def train(count: int, strategy: str = 'sequential', **changes: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(replicas, n) movement of weights and statistics, (replicas, count) losses."""
+    plans = toy.plans(**{k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()})
+    plan, dataset, mesh = plans[0], resolve.dataset(plans[0].data), layout.choose(plans)
+    group = parallel.Group(len(plans), strategy, layout=mesh, ordered=plan.execution['reduction'] == 'ordered')
+    task = program.task(plan, dataset.scale, 'cpu', plan.batch_size, mesh.batch)
+    own = feed.Feed(plans, dataset, group, task.dtype)
+    first = [jax.tree.map(np.asarray, jax.jit(functools.partial(program.initial, task, p))()) for p in plans]
+    data, tables, _ = own.chunk(0, count)
+    keys = group.put([program.keys(p) for p in plans])
+    carry = (group.put(first), group.put([None] * len(plans)))
+    found = updates.run(group, task, carry, data, tables, keys, count)
+    ends = group.get([state for state, *_ in found])
+    losses = [info.loss[:count] for info in group.get([info for _, _, info, _ in found])]
+    moved = [flat((e.params, e.stats)) - flat((f.params, f.stats)) for e, f in zip(ends, first, strict=True)]
+    return np.stack(moved), np.stack(losses)
+
+
+if __name__ == '__main__':
+    results = {}
+    with open(sys.argv[1]) as f:
+        cases = json.load(f)
+    for name, case in cases.items():
+        results[name], results[f'{name}/loss'] = train(**case)
+    np.savez(sys.argv[2], **results)

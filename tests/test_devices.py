@@ -1,0 +1,275 @@
+"""A batch and a group over several devices: the numbers of one device. Eight host devices in processes of their own."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pytest
+import toy
+
+from bsresearch import groups, resolve
+from bsresearch.train import layout, shards
+from bsresearch.train.layout import Layout
+
+HERE = pathlib.Path(__file__).parent
+pytestmark = pytest.mark.xdist_group('devices')
+
+CNN = {'model': {'name': 'cnn', 'widths': (4, 8), 'dense_width': 16, 'batch_norm': True}}
+MODELS: dict[str, dict[str, Any]] = {
+    'mlp': {'optimizer__name': 'momentum', 'momentum': 0.9},
+    # Its one batch-norm group is the whole batch, so it lies over all devices.
+    'cnn': CNN,
+    # Whole groups on each device.
+    'ghosts': CNN | {'ghost_batch_size': 5},
+    # Keys follow the example, wherever it lies; the stream's epoch ends inside batches.
+    'noisy': {'data__augment': ('flip', 'crop'), 'data__crop_padding': 1, 'data__fraction': 0.03,
+              'model': {'name': 'mlp', 'widths': (16,), 'dropout': 0.3}, 'data_residence': 'host'},
+}  # fmt: skip
+EIGHT, PMAP, TWO = {'devices': 8}, {'devices': 8, 'parallel': 'pmap'}, {'devices': 2}
+ORDERED = {'reduction': 'ordered', 'optimizer__name': 'adam'}
+
+
+def tasks(count: int, dtype: str) -> dict[str, dict[str, Any]]:
+    """Each model alone and on devices, at a batch that they cannot share evenly; one that they can."""
+    cases = {}
+    common = {'count': count, 'dtype': dtype, 'total_steps': 200}
+    for name, model in MODELS.items():
+        for where, place in {'alone': {'devices': 1}, 'eight': EIGHT, 'pmap': PMAP}.items():
+            if (name, where) != ('ghosts', 'pmap'):
+                cases[f'{name}/{where}'] = common | model | place | {'batch_size': 30}
+    for where, place in {'alone': {'devices': 1}, 'eight': EIGHT}.items():
+        cases[f'even/{where}'] = common | MODELS['cnn'] | place | {'batch_size': 32}
+    # What pads the last micro-batch of one device's 15 examples is real on the next device.
+    for where, place in {'alone': {'devices': 1, 'micro_batch_size': 30}, 'two': TWO | {'micro_batch_size': 8}}.items():
+        cases[f'micro/{where}'] = common | MODELS['mlp'] | place | {'batch_size': 30}
+    return cases
+
+
+def several() -> dict[str, dict[str, Any]]:
+    """Groups of runs over rows of devices, and the reduction in a fixed order."""
+    cases = {}
+    seeds = {'sweep.seed': (0, 1, 2, 3), 'count': 5, 'total_steps': 10, 'batch_size': 12}
+    for name, place in {
+        'alone': {'devices': 1}, 'rows': {'devices': 4}, 'mesh': EIGHT, 'turns': EIGHT | {'mesh__replica': 2},
+        'together': EIGHT | {'strategy': 'vmap', 'mesh__replica': 2}, 'pmap': TWO | {'parallel': 'pmap'},
+        'streamed': EIGHT | {'data_residence': 'host'},
+    }.items():  # fmt: skip
+        cases[f'group/{name}'] = seeds | place
+    for name, model in {'mlp': {}, 'ghosts': MODELS['cnn'] | {'ghost_batch_size': 2}}.items():
+        for where, place in {'alone': {'devices': 1}, 'two': TWO, 'eight': EIGHT, 'pmap': PMAP}.items():
+            cases[f'ordered/{name}/{where}'] = ORDERED | model | place | {'batch_size': 30, 'count': 10}
+    return cases
+
+
+class Found(NamedTuple):
+    """Of each case: (replicas, n) movement and (replicas, count) losses."""
+
+    moved: dict[str, np.ndarray]
+    loss: dict[str, np.ndarray]
+
+
+def start(folder: pathlib.Path, cases: dict[str, Any], name: str, x64: bool) -> Any:
+    """A process that makes the cases."""
+    (folder / f'{name}.json').write_text(json.dumps(cases))
+    env = os.environ | {
+        'JAX_NUM_CPU_DEVICES': '8', 'JAX_PLATFORMS': 'cpu', 'JAX_ENABLE_X64': str(x64),
+        'PYTHONPATH': f'{HERE}:{HERE.parent}',
+        'JAX_COMPILATION_CACHE_DIR': jax.config.values['jax_compilation_cache_dir'],
+        'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+    }  # fmt: skip
+    command = [sys.executable, str(HERE / 'on_devices.py'), str(folder / f'{name}.json'), str(folder / f'{name}.npz')]
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.fixture(scope='module')
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
+    """What one update does in float32, what 100 do in float64, and the groups."""
+    folder = tmp_path_factory.mktemp('devices')
+    wanted = {'float32': (tasks(1, 'float32'), False), 'float64': (tasks(100, 'float64'), True)}
+    wanted['several'] = (several(), False)
+    running = {name: start(folder, *given[:1], name, given[1]) for name, given in wanted.items()}
+    result = {}
+    for name, process in running.items():
+        said, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, said
+        arrays = dict(np.load(folder / f'{name}.npz'))
+        loss = {k.removesuffix('/loss'): v for k, v in arrays.items() if k.endswith('/loss')}
+        result[name] = Found({k: arrays[k] for k in loss}, loss)
+    return result
+
+
+def relative(a: np.ndarray, b: np.ndarray) -> float:
+    """‖a − b‖/‖b‖."""
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+@pytest.mark.parametrize('case', [k for k in tasks(1, '') if not k.endswith('alone')])
+def test_invariant_3_devices_change_nothing_after_one_update(found: dict[str, Found], case: str):
+    """1e-6 of the movement in float32: jit and pmap, B divisible by the devices and not."""
+    moved = found['float32'].moved
+    assert relative(moved[case], moved[f'{case.split("/")[0]}/alone']) < 1e-6
+
+
+@pytest.mark.parametrize('case', [k for k in tasks(1, '') if not k.endswith('alone')])
+def test_invariant_3_devices_change_nothing_after_100_updates(found: dict[str, Found], case: str):
+    """1e-10 in float64, the losses of all updates too."""
+    moved, loss = found['float64']
+    alone = f'{case.split("/")[0]}/alone'
+    assert relative(moved[case], moved[alone]) < 1e-10
+    assert relative(loss[case], loss[alone]) < 1e-10
+
+
+@pytest.mark.parametrize('case', [k for k in several() if k.startswith('group/') and not k.endswith('alone')])
+def test_invariant_3_rows_of_devices_train_each_run_as_alone(found: dict[str, Found], case: str):
+    """Four runs on rows of devices, in turns, together or with a part of the batch each."""
+    moved = found['several'].moved
+    for own, alone in zip(moved[case], moved['group/alone'], strict=True):
+        assert relative(own, alone) < 2e-6
+    assert relative(moved[case][0], moved['group/alone'][1]) > 1e-2  # runs are not mixed up
+
+
+@pytest.mark.parametrize('case', [k for k in several() if k.startswith('ordered/') and not k.endswith('alone')])
+def test_invariant_3_ordered_reduction_gives_the_same_bits(found: dict[str, Found], case: str):
+    """Ten updates of Adam, whose trajectories part from any rounding: bit for bit on any number of devices."""
+    moved, loss = found['several']
+    alone = f'{case.rsplit("/", 1)[0]}/alone'
+    np.testing.assert_array_equal(moved[case], moved[alone])
+    np.testing.assert_array_equal(loss[case], loss[alone])
+
+
+def test_ordered_reduction_cuts_the_batch_on_one_device_too():
+    """So the bits above are not equal because nothing was cut: padded chunks on one device too."""
+    (plan,) = toy.plans(batch_size=30, total_steps=40, **ORDERED)
+    assert shards.of(plan, 30, 1) == shards.Shards(devices=1, lanes=32, chunks=8)
+    assert shards.of(plan, 30, 2) == shards.Shards(devices=2, lanes=16, chunks=8)
+
+
+@pytest.mark.parametrize(
+    ('batch_size', 'ghost', 'devices', 'lanes'),
+    [
+        (32, None, 8, 4),
+        (30, None, 8, 4),
+        (1, None, 8, 1),
+        (30, 30, 8, 4),
+        (30, 5, 8, 5),
+        (32, 4, 2, 16),
+        (36, 4, 2, 20),
+    ],
+)
+def test_lanes_hold_whole_batch_norm_groups(batch_size: int, ghost: int | None, devices: int, lanes: int):
+    """Invariant 9: no group straddles devices, but for the one that is the whole batch."""
+    model = CNN | {'ghost_batch_size': ghost} if ghost else {}
+    (plan,) = toy.plans(batch_size=batch_size, **model)
+    cut = shards.of(plan, batch_size, devices)
+    assert cut is not None
+    assert cut.lanes == lanes
+    assert shards.spans_batch(plan, batch_size) == (ghost == batch_size)
+
+
+class Device(NamedTuple):
+    """As much of a device as a layout looks at."""
+
+    id: int
+    platform: str = 'gpu'
+
+
+@pytest.fixture
+def eight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight devices."""
+    monkeypatch.setattr(jax, 'devices', lambda: [Device(i) for i in range(8)])
+
+
+@pytest.mark.parametrize(
+    ('runs', 'changes', 'sides'),
+    [
+        (1, {'batch_size': 32}, (1, 8)),
+        (8, {}, (8, 1)),
+        (4, {}, (4, 2)),
+        (3, {}, (3, 2)),  # 6 of 8 devices: rows that the runs fill evenly
+        (16, {}, (8, 1)),
+        (1, {'batch_size': 3}, (1, 3)),  # more devices would have nothing to do
+        (1, CNN | {'batch_size': 12, 'ghost_batch_size': 4}, (1, 3)),
+        (1, {'batch_size': 32, 'devices': 6, 'reduction': 'ordered'}, (1, 4)),  # divides the 8 chunks
+        (4, {'mesh__replica': 2}, (2, 4)),
+        (4, {'mesh__batch': 4}, (2, 4)),
+        (4, {'mesh__replica': 2, 'mesh__batch': 1}, (2, 1)),
+        (4, {'parallel': 'pmap'}, (1, 8)),
+        (4, {'devices': 1}, (1, 1)),
+    ],
+)
+@pytest.mark.usefixtures('eight')
+def test_layout_spreads_replicas_first(runs: int, changes: dict[str, Any], sides: tuple[int, int]):
+    """By itself rows that divide the runs, then as many columns as a batch has pieces for; else as asked."""
+    seeds = {'sweep.seed': tuple(range(runs))} if runs > 1 else {}
+    chosen = layout.choose(toy.plans(**seeds, **changes))
+    assert (chosen.replicas, chosen.batch) == sides
+    assert len(chosen.devices) == sides[0] * sides[1]
+    assert str(chosen) == '1 device' if chosen.single else f'{sides[0]} × {sides[1]} devices' in str(chosen)
+
+
+BAD = {
+    'more than there are': ({'devices': 16}, 'config.devices=16: there are 8 (gpu, in 1 processes); ask for at most 8'),
+    'does not divide': ({'mesh__batch': 3}, 'config.mesh.batch=3 does not divide 8 devices; choose a divisor'),
+    'too large': ({'mesh__replica': 4, 'mesh__batch': 4},
+                  'config.mesh.replica=4 × config.mesh.batch=4 makes 16, which does not fit the 8 devices there are'),
+    'not the devices': ({'devices': 8, 'mesh__replica': 2, 'mesh__batch': 3},
+                        'makes 6, which does not fit config.devices=8; choose sides that multiply'),
+    'not the runs': ({'mesh__replica': 8}, 'config.mesh.replica=8 does not divide the 4 runs of a group'),
+    'pmap rows': ({'mesh__replica': 2, 'parallel': 'pmap'}, 'config.mesh.replica=2: pmap spreads the batch alone'),
+    'uneven': ({'mesh__batch': 8, 'mesh__replica': 1, 'batch_size': 30, 'uneven_batch': 'refuse'},
+               'batch_size=30 does not divide evenly into 8 pieces, and config.uneven_batch=refuse'),
+    'chunks': ({'devices': 6, 'mesh__batch': 6, 'reduction': 'ordered', 'batch_size': 32},
+               'config.reduction=ordered adds 8 chunks, which 6 devices cannot share'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('case', BAD)
+@pytest.mark.usefixtures('eight')
+def test_bad_layouts_are_refused(case: str):
+    """What is wrong, what is there, and the cure."""
+    changes, message = BAD[case]
+    with pytest.raises(ValueError, match=re.escape(message)):
+        layout.choose(toy.plans(**{'sweep.seed': (0, 1, 2, 3)}, **changes))
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'parallel': 'pmpa'}, "did you mean 'pmap'?"),
+        ({'reduction': 'tree'}, "config.reduction='tree'"),
+        ({'devices': 0}, 'config.devices=0: must be at least 1'),
+        ({'mesh__batch': 0}, 'config.mesh.batch=0: must be at least 1'),
+        (CNN | {'reduction': 'ordered', 'batch_size': 16}, 'cannot cut a batch that is one batch-norm group of 16'),
+    ],
+)
+def test_bad_fields_are_refused_when_planned(changes: dict[str, Any], message: str):
+    """Before anything is compiled."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        toy.plans(**changes)
+
+
+def test_devices_make_no_new_run_and_are_chosen_at_each_launch(workdir: pathlib.Path):
+    """They are outside the id, and a resume takes what its own command says; the order of sums stays as begun."""
+    (plan,) = toy.plans()
+    (other,) = toy.plans(devices=1, parallel='pmap', uneven_batch='refuse', reduction='ordered')
+    assert plan.id == other.id
+    (begun,) = groups.form(workdir, [other], print)
+    (found,) = groups.form(workdir, [plan], print)
+    assert begun.plans[0].execution['parallel'] == 'pmap'
+    assert found.plans[0].execution['parallel'] == 'jit'
+    assert found.plans[0].execution['reduction'] == 'ordered'
+
+
+def test_one_device_is_not_mapped():
+    """The plain program, as ever."""
+    (plan,) = toy.plans()
+    assert layout.choose([plan]).single
+    assert shards.of(plan, plan.batch_size, 1) is None
+    assert Layout(()).single
+    assert resolve.dataset(plan.data).train is not None

@@ -1,0 +1,238 @@
+"""Several real processes that train together, as a user starts them: the same numbers, kills, and bad input."""
+
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from bsresearch import multihost
+from bsresearch.store import records
+from bsresearch.train import processes
+
+HERE = pathlib.Path(__file__).parent
+pytestmark = pytest.mark.xdist_group('processes')
+
+# One run whose batches lie over the processes, added in a fixed order, so that any number of them gives the same bits.
+RUN = (
+    '--config=configs/quickstart.py', '--config.seed=3', '--config.batch_size=30', '--config.learning_rate=0.02',
+    '--config.total_epochs=24', '--config.reduction=ordered', '--config.checkpoint.min_seconds=0.3',
+    '--config.evaluate.every_epochs=8', '--config.measure.distance.every_epochs=8', '--config.keep.at_epochs=(8,)',
+)  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    """Of a process on its own, with the tests' compilation cache."""
+    cache = jax.config.values['jax_compilation_cache_dir']
+    return os.environ | {'JAX_PLATFORMS': 'cpu', 'JAX_COMPILATION_CACHE_DIR': cache, 'PYTHONUNBUFFERED': '1'}
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+class Command:
+    """main.py, running."""
+
+    def __init__(self, workdir: pathlib.Path, log: pathlib.Path, *arguments: str, **variables: str):
+        self.log = log
+        with open(log, 'w') as out:
+            self.process = subprocess.Popen(
+                [sys.executable, 'main.py', *arguments, f'--workdir={workdir}'],
+                cwd=HERE.parent, env=environment() | variables, stdout=out, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    def ended(self, seconds: float = 240) -> tuple[int, str]:
+        """Exit code and all it said."""
+        try:
+            code = self.process.wait(seconds)
+        finally:
+            self.process.kill()
+            self.process.wait()
+        return code, self.log.read_text()
+
+
+def together(folder: pathlib.Path, workdir: pathlib.Path, *arguments: str, count: int = 2) -> list[Command]:
+    """That many processes of one command, on this machine."""
+    port = free_port()
+    start = lambda i: Command(
+        workdir, folder / f'{time.monotonic_ns()}-{i}.log', *arguments, '--multihost',
+        f'--coordinator=localhost:{port}', f'--processes={count}', f'--process={i}',
+    )  # fmt: skip
+    return [start(i) for i in range(count)]
+
+
+def result(workdir: pathlib.Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows of the one run, without times; its checkpoint files by item, digested by the store at the end."""
+    (folder,) = [p.parent for p in workdir.glob('*/*/meta.json')]
+    rows = [{k: v for k, v in row.items() if 'seconds' not in k} for row in records.rows(folder)]
+    last = max(int(p.name) for p in workdir.glob('*/groups/*/checkpoints/*') if p.name.isdigit())
+    (meta,) = workdir.glob(f'*/groups/*/checkpoints/{last}/meta/metadata')
+    return rows, dict(re.findall(r'"(state|ensemble|measure_\w+)": ?"([0-9a-f]{64})"', meta.read_text()))
+
+
+@pytest.fixture(scope='module')
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+    """The run by one process, never stopped."""
+    folder = tmp_path_factory.mktemp('alone')
+    code, said = Command(folder / 'runs', folder / 'log', *RUN).ended()
+    assert code == 0, said
+    return result(folder / 'runs')
+
+
+def wait_for(pattern: str, workdir: pathlib.Path, running: Sequence[Command]) -> None:
+    """Until such a path is there."""
+    end = time.monotonic() + 120
+    while not any(workdir.glob(pattern)):
+        assert time.monotonic() < end, running[0].log.read_text()
+        assert all(c.process.poll() is None for c in running), running[0].log.read_text()
+        time.sleep(0.05)
+
+
+def test_two_processes_give_the_bits_of_one_and_one_goes_on_with_four_devices(
+    tmp_path: pathlib.Path, workdir: pathlib.Path, alone: tuple[Any, Any]
+):
+    """Each feeds its part of streamed batches; a signal to one stops both, saved; then one process ends the run."""
+    both = together(tmp_path, workdir, *RUN, '--config.data_residence=host', '--config.mesh.batch=2')
+    wait_for('*/groups/*/checkpoints/[1-9]*', workdir, both)
+    both[1].process.send_signal(signal.SIGTERM)
+    for command in both:
+        code, said = command.ended()
+        assert code == 128 + signal.SIGTERM, said
+    assert 'on 1 × 2 devices (replica × batch, jit)' in both[0].log.read_text()
+    code, said = Command(workdir, tmp_path / 'log', *RUN, JAX_NUM_CPU_DEVICES='4').ended()
+    assert code == 0, said
+    assert 'on 1 × 4 devices' in said
+    assert result(workdir) == alone
+
+
+@pytest.mark.parametrize('victim', [0, 1])
+def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
+    tmp_path: pathlib.Path, workdir: pathlib.Path, alone: tuple[Any, Any], victim: int
+):
+    """Inside a minute, with a clear last line; kill −9 of the one that writes, and of the other."""
+    both = together(tmp_path, workdir, *RUN)
+    wait_for('*/groups/*/checkpoints/[1-9]*', workdir, both)
+    both[victim].process.kill()
+    both[victim].process.wait()
+    code, said = both[1 - victim].ended(60)
+    assert code == 1
+    assert said.strip().splitlines()[-1] == multihost.LEFT.strip()
+    again = together(tmp_path, workdir, *RUN)
+    assert [c.ended()[0] for c in again] == [0, 0], again[0].log.read_text()
+    assert result(workdir) == alone
+
+
+def srun(folder: pathlib.Path, workdir: pathlib.Path, *arguments: str) -> list[Command]:
+    """Two processes with what Slurm's srun puts into the environment of each, and no flag that says who they are."""
+    job = str(free_port())  # the coordinator's port follows the job's number
+    shared = {'SLURM_JOB_ID': job, 'SLURM_STEP_NODELIST': 'localhost', 'SLURM_NTASKS': '2'}
+    own = lambda i: shared | {'SLURM_PROCID': str(i), 'SLURM_LOCALID': str(i)}
+    return [Command(workdir, folder / f'srun-{i}.log', *arguments, '--multihost', **own(i)) for i in range(2)]
+
+
+def test_slurm_starts_them_and_groups_lie_over_processes(tmp_path: pathlib.Path, workdir: pathlib.Path):
+    """Two runs on a row each: what the other process holds is fetched for records and checkpoints."""
+    grid = (*[a for a in RUN if 'epochs' not in a], '--config.sweep.seed=(3,4)', '--config.total_epochs=2')
+    both = srun(tmp_path, workdir, *grid)
+    assert [c.ended()[0] for c in both] == [0, 0], both[0].log.read_text()
+    assert 'on 2 × 1 devices' in both[0].log.read_text()
+    assert Command(tmp_path / 'one', tmp_path / 'log', *grid).ended()[0] == 0
+    for folder in workdir.glob('*/*/meta.json'):
+        other = tmp_path / 'one' / folder.relative_to(workdir).parent
+        for own, alone in zip(records.rows(folder.parent), records.rows(other), strict=True):
+            assert own['step'] == alone['step']
+            for name in {'batch_loss', 'test_loss', 'distance'} & alone.keys():
+                assert own[name] == pytest.approx(alone[name], rel=1e-5)
+
+
+def test_other_configs_are_refused_before_training(tmp_path: pathlib.Path, workdir: pathlib.Path):
+    """Both say which, and nothing is written."""
+    port = free_port()
+    mesh = ('--multihost', f'--coordinator=localhost:{port}', '--processes=2')
+    first = Command(workdir, tmp_path / 'a', *RUN, *mesh, '--process=0')
+    other = Command(workdir, tmp_path / 'b', *RUN, '--config.learning_rate=0.5', *mesh, '--process=1')
+    for command in (first, other):
+        code, said = command.ended()
+        assert code == 2, said
+        assert re.search(r'not started alike: config \w+ in process 0, \w+ in process 1; give all the same', said)
+    assert not workdir.exists()
+
+
+def test_a_workdir_that_is_not_shared_is_refused(tmp_path: pathlib.Path, workdir: pathlib.Path):
+    """Each of two hosts has a directory of that name: here two directories."""
+    port = free_port()
+    mesh = ('--multihost', f'--coordinator=localhost:{port}', '--processes=2')
+    first = Command(workdir, tmp_path / 'a', *RUN, *mesh, '--process=0')
+    other = Command(tmp_path / 'elsewhere', tmp_path / 'b', *RUN, *mesh, '--process=1')
+    for command in (first, other):
+        code, said = command.ended()
+        assert code == 2, said
+        assert f'is not shared: {socket.gethostname()} cannot see what process 0 writes there' in said
+    assert not list(workdir.glob('*'))
+
+
+def test_a_coordinator_that_does_not_answer_is_named(tmp_path: pathlib.Path, workdir: pathlib.Path):
+    """In the time that was given."""
+    port = free_port()
+    mesh = ('--multihost', f'--coordinator=localhost:{port}', '--processes=2', '--coordinator_seconds=2')
+    code, said = Command(workdir, tmp_path / 'log', *RUN, *mesh, '--process=1').ended(60)
+    assert code == 2, said
+    assert f'the coordinator localhost:{port} did not answer within 2 s' in said
+
+
+def test_processes_that_do_not_come_are_told(tmp_path: pathlib.Path, workdir: pathlib.Path):
+    """Process 0 waits for them as long as it was given."""
+    address = f'localhost:{free_port()}'
+    mesh = ('--multihost', f'--coordinator={address}', '--processes=2', '--process=0', '--coordinator_seconds=2')
+    code, said = Command(workdir, tmp_path / 'log', *RUN, *mesh).ended(60)
+    assert code == 1, said
+    assert f'not all of the 2 processes came to {address} within 2 s' in said.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ('given', 'message'),
+    [
+        (('localhost:1', None, None), '--processes, --process missing: give all of'),
+        (('localhost', 2, 0), '--coordinator=localhost: host:port of process 0 is needed'),
+        (('localhost:1', 2, 2), '--process=2 with --processes=2: must lie in [0, 1]'),
+        ((None, None, None), '--multihost: the processes did not come together by this environment'),
+    ],
+)
+def test_bad_flags_are_refused(given: tuple[Any, Any, Any], message: str):
+    """Before anything is connected."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        multihost.run(lambda: 0, *given, 1)
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """This as process 1 of 2; what process 0 broadcast is taken from the list."""
+    told: list[Any] = []
+    monkeypatch.setattr(jax, 'process_count', lambda: 2)
+    monkeypatch.setattr(jax, 'process_index', lambda: 1)
+    monkeypatch.setattr(processes, '_broadcast', lambda data: told.pop())
+    return told
+
+
+def test_an_error_in_process_0_is_raised_in_all(two: list[bytes]):
+    """None of them goes on alone."""
+    import pickle
+
+    two.append(pickle.dumps((None, ValueError('no such run'))))
+    with pytest.raises(ValueError, match='no such run'):
+        processes.share(lambda: pytest.fail('only process 0 reads'))
+    two.append(pickle.dumps((np.arange(3), None)))
+    np.testing.assert_array_equal(processes.share(lambda: None), np.arange(3))
