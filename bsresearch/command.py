@@ -10,12 +10,12 @@ import jax
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch import estimate, forecast, launch, lineage, lookup, multihost, resolve_branch, schema, sweep
+from bsresearch import estimate, fitting, forecast, launch, lineage, lookup, multihost, resolve_branch, schema, sweep
 from bsresearch import schedule_csv as schedule_csv_file
 from bsresearch.console import Console, clock
 from bsresearch.plan import Plan
 from bsresearch.store import leases, paths, records
-from bsresearch.train import layout, processes
+from bsresearch.train import processes
 from bsresearch.train.profile import Profiler
 
 USAGE = 2
@@ -185,25 +185,25 @@ def _run(
         runs = [p for stage in stages for p in stage if isinstance(p, Plan)]
         probes = sum(map(len, stages)) - len(runs)
         multihost.check_alike([p for stage in stages for p in stage])
-        estimate.check_memory(sweep.groups(runs))
-        layout.check(sweep.groups(runs))
+        if not dry_run or estimate_time:
+            use_compilation_cache(named=profile)  # before programs are compiled to see what they take
+        grouped = processes.share(lambda: fitting.groups(runs, console.say if dry_run else lambda _: None))
         if workdir is not None and not dry_run:
             multihost.check_shared(pathlib.Path(workdir))
         if dry_run:
-            estimate.show(console, runs, sweep.groups(runs), probes)
+            estimate.show(console, runs, grouped, probes)
         if schedule_csv is not None:
             console.say(f'{schedule_csv_file.write(pathlib.Path(schedule_csv), plans):,} updates → {schedule_csv}')
     except (ValueError, OSError) as e:
         return usage(str(e))
     if dry_run and not estimate_time:
         return 0
-    use_compilation_cache(named=profile)
     root = pathlib.Path(workdir) if workdir is not None else None
     seconds = _estimated(console, root, stages) if estimate_time else None
     if dry_run or root is None:
         return 0
     begun = time.time()
-    console.header(runs, sweep.groups(runs), root, probes)
+    console.header(runs, grouped, root, probes)
     code = _execute(console, root, study, plans, Profiler(console.say) if profile else None)
     if seconds is not None and code != USAGE:
         records.note_estimate(root, config['study'], seconds, time.time() - begun, code == 0)

@@ -107,8 +107,11 @@ class Console:
         """A table of runs: their ids, what differs between them, and the given facts."""
         fields = flatten_varying([_brief(p) for p in plans])
         # Headings break at their words, cells never: a run's id stays whole on 80 columns.
+        self.table([{'run': p.id} | own | fact for p, own, fact in zip(plans, fields, facts, strict=True)], title)
+
+    def table(self, rows: Sequence[dict[str, Any]], title: str) -> None:
+        """Rows of the same fields."""
         table = Table(title=title, title_justify='left', box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        rows = [{'run': p.id} | own | fact for p, own, fact in zip(plans, fields, facts, strict=True)]
         cells = [[_cell(v) for v in row.values()] for row in rows]
         for number, name in enumerate(rows[0] if rows else []):
             widest = max(len(row[number]) for row in cells)

@@ -1,99 +1,94 @@
-"""What a launch will take, before it does anything: memory, disk, updates."""
+"""What a launch will take, before it does anything: memory, disk, updates, floating-point operations."""
 
 import functools
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 
-from bsresearch import resolve
+from bsresearch import fitting, resolve
 from bsresearch.console import Console
 from bsresearch.plan import Plan, canonical
-from bsresearch.train import evaluate, events, feed, parallel, program
-from bsresearch.train.state import State
-from bsresearch.train.step import Task
+from bsresearch.train import cost, events, held, parallel, program
 
 # A row of metrics.jsonl, as measured.
 ROW_BYTES = 350
 
 
-def _bytes(tree: Any) -> int:
-    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
-
-
-def _activation_bytes(task: Task, state: State, plan: Plan, batch: int) -> int:
-    """Outputs of all layers for a batch, and as much again for their gradients; nothing is computed."""
-    variables = {'params': state.params} | ({'stats': state.stats} if state.stats else {})
-    inputs = jax.ShapeDtypeStruct((batch, *plan.example_shape), task.dtype)
-    module = functools.partial(task.module.apply, train=False, capture_intermediates=True, mutable=['intermediates'])
-    _, outputs = jax.eval_shape(module, variables, inputs)
-    return 2 * _bytes((inputs, outputs))
-
-
-def group_bytes(plans: Sequence[Plan]) -> tuple[int, int]:
-    """(memory, disk) of a replica group, from shapes alone.
-
-    Memory: the data if resident; per replica the state and initial weights; where replicas run, gradients and the
-    activations of the largest call: what its layers put out, and the gradients of that.
-    Disk: two rotating checkpoints, the kept ones, the initial weights and the rows.
-    """
+def disk_bytes(plans: Sequence[Plan]) -> int:
+    """What a group leaves: two rotating checkpoints, the kept ones, the initial weights and the rows."""
     plan = plans[0]
-    data = resolve.dataset(plan.data)
-    task = program.task(plan, data.scale, parallel.platform(), plan.length.largest_batch_size)
+    task = program.task(plan, resolve.dataset(plan.data).scale, parallel.platform())
     state = jax.eval_shape(functools.partial(program.initial, task, plan))
-    at_once = (
-        len(plans) if parallel.choose(plan.execution['strategy'], len(plans), parallel.platform()) == 'vmap' else 1
-    )
-    resident = feed.resident(plan.execution['data_residence'], data)
-    examples = (
-        sum(s.inputs.nbytes + s.labels.nbytes for s in data.named().values()) if resident else feed.BYTES_PER_CHUNK
-    )
-    batch = max(task.micro_batch_size, evaluate.batch_size(plan, parallel.platform()))
-    activations = _activation_bytes(task, state, plan, batch)
-    memory = (
-        examples + len(plans) * (_bytes(state) + _bytes(state.params)) + at_once * (_bytes(state.params) + activations)
-    )
     when = events.Events(plan)
     rows = len(when.record) + len(when.norms) + len(when.evaluate)
     dense = (16 * plan.recording['record']['dense'] + 12 * plan.recording['norms']['dense']) * when.total
-    disk = len(plans) * (_bytes(state) * (2 + len(when.keep)) + _bytes(state.params) + rows * ROW_BYTES + dense)
-    return memory, disk
+    kept = held.size(state) * (2 + len(when.keep)) + held.size(state.params)
+    return len(plans) * (kept + rows * ROW_BYTES + dense)
 
 
-def check_memory(groups: Sequence[Sequence[Plan]]) -> None:
-    """Raises ValueError for a group that the device cannot hold."""
-    batch = lambda group: group[0].length.largest_batch_size
-    facts = lambda p: [p.model, p.data, p.dtype, p.optimizer, p.execution, p.ema['half_life_examples'] is None]
-    distinct = {canonical([facts(group[0]), batch(group), len(group)]): group for group in groups}
-    for group in distinct.values():
-        needed, there = group_bytes(group)[0], feed.device_memory()
-        if needed > there:
-            raise ValueError(
-                f'batch_size={batch(group)} with {len(group)} runs in a group needs about {needed / 2**30:,.1f} GiB, '
-                f'the device has {there / 2**30:,.1f}; set config.micro_batch_size, which changes no result, lower '
-                'config.max_replicas, or cap a growing batch with config.batch_schedule.max_batch_size'
-            )
+class Flops:
+    """Floating-point operations of runs; like updates are analysed once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, float] = {}
+
+    def update(self, plan: Plan, batch_size: int) -> float:
+        """Of one update of one run."""
+        return self._once(cost.update_flops, plan, batch_size)
+
+    def run(self, plan: Plan) -> tuple[float, float]:
+        """Of all updates of one run that are its own; of its evaluations."""
+        own = [(s.stop - max(s.start, plan.start), s.batch_size) for s in plan.length.segments]
+        updates = sum(count * self.update(plan, size) for count, size in own if count > 0)
+        looked_at = cost.evaluated(plan, resolve.dataset(plan.data))
+        return updates, looked_at * self._once(cost.evaluation_flops, plan) if looked_at else 0.0
+
+    def _once(self, analysis: Any, plan: Plan, *of: int) -> float:
+        key = canonical([analysis.__name__, fitting.facts(plan), of])
+        if key not in self._known:
+            self._known[key] = analysis(plan, resolve.dataset(plan.data), *of)
+        return self._known[key]
+
+
+def _of_group(group: Sequence[Plan], flops: Flops) -> dict[str, Any]:
+    """A row of the table of groups."""
+    strategy, mesh = fitting.placed(group)
+    memory, size = fitting.analysed(group, strategy, mesh), held.largest(group[0]).batch_size
+    update = flops.update(group[0], size)
+    return {
+        'runs': len(group),
+        'batch size': size,
+        'strategy': strategy,
+        'layout': str(mesh),
+        'MiB per device': round(memory.total / 2**20, 1),
+        'of it programs': round(memory.programs / 2**20, 1),
+        'a device has': round(fitting.room(mesh) / 2**20),
+        'FLOPs per update': update,
+        'of the group': len(group) * update,
+    }
 
 
 def show(console: Console, plans: Sequence[Plan], groups: Sequence[Sequence[Plan]], probes: int = 0) -> None:
-    """Prints the table of runs and what they will take; writes nothing."""
+    """Prints the tables of runs and groups and what they will take; programs are compiled, nothing is written."""
     facts: dict[str, dict[str, Any]] = {}
-    disk = 0
+    flops, of_groups, updating, evaluating = Flops(), [], 0.0, 0.0
     for number, group in enumerate(groups, 1):
-        memory, on_disk = group_bytes(group)
-        disk += on_disk
+        of_groups.append({'group': number} | _of_group(group, flops))
         for plan in group:
             facts[plan.id] = {
                 'updates': plan.length.total_steps - plan.start,
                 'examples': plan.total_examples - plan.length.examples_at(plan.start),
                 'group': number,
-                'group memory, MiB': round(memory / 2**20),
             }
+            updates, evaluations = flops.run(plan)
+            updating, evaluating = updating + updates, evaluating + evaluations
     console.plans(plans, [facts[p.id] for p in plans], 'dry run: nothing is written')
+    console.table(of_groups, 'groups; FLOPs of an update of one run, and of all runs of the group')
     updates = sum(p.length.total_steps - p.start for p in plans)
     and_probes = f'{probes} probes, ' if probes else ''
     console.say(
         f'{len(plans)} runs in {len(groups)} groups, {and_probes}{updates:,} updates, '
-        f'about {disk / 2**20:,.0f} MiB on disk'
+        f'about {sum(map(disk_bytes, groups)) / 2**20:,.0f} MiB on disk'
     )
+    console.say(f'{updating:.3g} FLOPs in updates and {evaluating:.3g} in evaluations, measurements and probes apart')

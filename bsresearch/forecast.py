@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from bsresearch import groups, probing, resolve, schema, sweep
+from bsresearch import fitting, groups, probing, resolve, schema
 from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
 from bsresearch.train import layout, parallel
@@ -49,7 +49,7 @@ def study(workdir: pathlib.Path | None, stages: Sequence[Sequence[Plan] | Sequen
     benches: dict[str, probing.Bench] = {}
     for stage in stages:
         plans = groups.unfinished(workdir, [p for p in stage if isinstance(p, Plan)])
-        total += sum(_group(workdir, members, known) for members in sweep.groups(plans))
+        total += sum(_group(workdir, members, known) for members in fitting.groups(plans))
         for probe in (p for p in stage if isinstance(p, Probe)):
             if not probing.done(probing.directory(workdir, probe)):
                 total += _probe(probe, benches, known)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from bsresearch import estimate, groups, jobs, launch, lookup, sweep, worker
+from bsresearch import fitting, groups, jobs, launch, lookup, sweep, worker
 from bsresearch.engines import Job
 from bsresearch.groups import Group
 from bsresearch.plan import Plan
@@ -79,12 +79,14 @@ def declare(
     Runs that are finished are in no item.
 
     Raises:
-      ValueError: a group needs more memory than this machine has, where it is the one.
+      ValueError: a run needs more memory than this machine has, where it is the one.
     """
-    platform, found = engine.module.platform(**engine.options), []
+    found, platform = [], engine.module.platform(**engine.options)
+    # Elsewhere nothing is known of the memory: groups are formed as the config has them, and each job checks its own.
     if getattr(engine.module, 'SAME_MACHINE', False) and platform == jax.default_backend():
+        platform = None
         for stage in stages:
-            estimate.check_memory(sweep.groups([p for p in stage if isinstance(p, Plan)]))
+            fitting.groups([p for p in stage if isinstance(p, Plan)])
     paths.claim_workdir(workdir)
     for stage in stages:
         runs = [p for p in stage if isinstance(p, Plan)]

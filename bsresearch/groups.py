@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bsresearch import schema, sweep
+from bsresearch import fitting, schema, sweep
 from bsresearch.plan import Plan, canonical
 from bsresearch.store import paths
 from bsresearch.train import parallel, program
@@ -80,9 +80,15 @@ def form(
 ) -> list[Group]:
     """The groups that hold the unfinished of `plans`: those on disk first, then new ones, written down.
 
-    `platform`: where they will be trained (cpu, gpu, tpu); None: in this process.
+    `platform`: where they will be trained (cpu, gpu, tpu), of whose memory nothing is known; None: in this process,
+    whose devices must hold them: a new group is split if it takes that, one on disk stays as it is.
+
+    Raises:
+      ValueError: the devices cannot hold a single run, or a group on disk; no new group was written then.
     """
     todo, groups = unfinished(workdir, plans), []
+    if platform is None:
+        fitting.groups([p for p in todo if not status(workdir, p)])
     for study in sorted({p.study for p in todo}):
         with _study_lock(workdir / study):
             mine = [p for p in todo if p.study == study]
@@ -90,12 +96,15 @@ def form(
                 group = load(paths.group_dir(workdir, study, status(workdir, started[0])['group']))
                 if _dissolved(group):
                     continue
+                if platform is None:
+                    fitting.check(group.placed(started[0]).plans, group.strategy)
                 _write_runs(group)
                 _tell_differences(group, started, say)
                 groups.append(group.placed(started[0]))
                 members = {p.id for p in group.plans}
                 mine = [p for p in mine if p.id not in members]
-            groups += [_create(workdir, members, platform or parallel.platform()) for members in sweep.groups(mine)]
+            parts = fitting.groups(mine, say) if platform is None else sweep.groups(mine)
+            groups += [_create(workdir, members, platform or parallel.platform()) for members in parts]
     return groups
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from bsresearch import estimate, jobs, launch, probing
+from bsresearch import fitting, jobs, launch, probing
 from bsresearch.console import Console
 from bsresearch.engines import SIGNALLED
 from bsresearch.groups import FINISHED, Group
@@ -108,7 +108,8 @@ def _make(item: jobs.Item, lease: leases.Lease | None, caught: list[int]) -> Non
         return
     assert lease is not None, item.name
     check(item)
-    estimate.check_memory([item.what.plans])
+    # Its group was formed where this memory was not known.
+    fitting.check(item.what.plans, item.what.strategy)
     launch.train(item.what, console, caught, lease)
 
 

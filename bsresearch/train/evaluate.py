@@ -2,7 +2,7 @@
 
 import functools
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ class Evaluator:
         """`resident`: splits that are on the device already; the others follow it there if the training set is."""
         wanted = {k: v for k, v in splits.items() if k != 'train' or plan.recording['evaluate']['train']}
         self.group = group
-        self._fn = functools.partial(_evaluate, task, batch_size(plan, parallel.platform()), group.layout.batch)
+        self._fn = of_one(task, plan, group)
         move = (lambda split: feed.to_device(split, group)) if resident else lambda split: split
         self.splits = {k: resident[k] if k in resident else move(v) for k, v in wanted.items()}
 
@@ -67,6 +67,11 @@ class Evaluator:
     def _arrays(self, states: Any, data: Data, alive: list[bool]) -> list[Any]:
         found = self.group.map('evaluate', self._fn, (states, data), (True, False), alive=alive, split_result=True)
         return [x if x is None else [part[: len(data.labels)] for part in x] for x in self.group.whole(found)]
+
+
+def of_one(task: Task, plan: Plan, group: parallel.Group) -> Callable[[State, Data], Any]:
+    """What is mapped over the replicas of a group."""
+    return functools.partial(_evaluate, task, batch_size(plan, parallel.platform()), group.layout.batch)
 
 
 def _evaluate(task: Task, size: int, devices: int, state: State, data: Data) -> Any:

@@ -63,6 +63,27 @@ def hyper(plan: Plan, start: int, stop: int, dtype: Any) -> Hyper:
     return Hyper(values.learning_rate.astype(dtype), values.momentum.astype(dtype), decay)
 
 
+def tables(plan: Plan, start: int, count: int, size: int, devices: int, dtype: Any) -> Tables:
+    """Tables of a run for updates start ≤ t < start + count, padded to `size`, NumPy leaves.
+
+    All of one batch size. Where devices share a batch the ids are (K, devices, lanes), else (K, lanes).
+    """
+    batches = order.batches(
+        plan.data_seed, plan.length, start, start + count, plan.origin('data'), plan.origin('random')
+    )
+    values = hyper(plan, start, start + count, dtype)
+    rates = None
+    if (half_life := plan.ema['half_life_examples']) is not None:
+        seen = plan.length.examples_before(np.arange(start, start + count))
+        rates = policy.ema_rate(half_life, seen, batches.counts).astype(dtype)
+    ids = batches.ids
+    if cut := shards.of(plan, ids.shape[1], devices):
+        ids = np.pad(ids, ((0, 0), (0, devices * cut.lanes - ids.shape[1])))
+        ids = ids.reshape(len(ids), *([devices] if devices > 1 else []), cut.lanes)
+    table = Tables(ids, batches.counts, batches.epochs, batches.offsets, values, rates)
+    return jax.tree.map(lambda x: np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)]), table)
+
+
 # What lies over the devices that share a batch, and on which axis (parallel.Group.map).
 SPLIT_TABLES = Tables(1, None, None, None, None, None)  # pyright: ignore[reportArgumentType]
 SPLIT_DATA = Data(0, 0)
@@ -88,25 +109,8 @@ class Feed:
         return capacity(self.plans[0], self.on_device, self.plans[0].length.batch_size_at(start))
 
     def tables(self, r: int, start: int, count: int) -> Tables:
-        """Padded Tables of replica r for updates start ≤ t < start + count ≤ start + capacity(start), NumPy leaves.
-
-        All of one batch size. Where devices share a batch the ids are (K, devices, lanes), else (K, lanes).
-        """
-        plan, size = self.plans[r], self.capacity(start)
-        batches = order.batches(
-            plan.data_seed, plan.length, start, start + count, plan.origin('data'), plan.origin('random')
-        )
-        values = hyper(plan, start, start + count, self.dtype)
-        rates = None
-        if (half_life := plan.ema['half_life_examples']) is not None:
-            seen = plan.length.examples_before(np.arange(start, start + count))
-            rates = policy.ema_rate(half_life, seen, batches.counts).astype(self.dtype)
-        ids, devices = batches.ids, self.group.layout.batch
-        if cut := shards.of(plan, ids.shape[1], devices):
-            ids = np.pad(ids, ((0, 0), (0, devices * cut.lanes - ids.shape[1])))
-            ids = ids.reshape(len(ids), *([devices] if devices > 1 else []), cut.lanes)
-        table = Tables(ids, batches.counts, batches.epochs, batches.offsets, values, rates)
-        return jax.tree.map(lambda x: np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)]), table)
+        """Padded Tables of replica r for updates start ≤ t < start + count ≤ start + capacity(start), NumPy leaves."""
+        return tables(self.plans[r], start, count, self.capacity(start), self.group.layout.batch, self.dtype)
 
     def one(self, r: int, start: int, count: int) -> tuple[Data, Tables]:
         """Data and Tables of replica r on one device."""

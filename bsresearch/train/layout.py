@@ -93,12 +93,6 @@ def choose(plans: Sequence[Plan]) -> Layout:
     return layout
 
 
-def check(groups: Sequence[Sequence[Plan]]) -> None:
-    """Raises ValueError, as `choose`, for a group that does not lie on the devices as asked."""
-    for group in groups:
-        choose(group)
-
-
 def _given(rows: int | None, columns: int | None, asked: int | None, there: int) -> tuple[int, int]:
     """A mesh of which at least one side is given."""
     have = asked or there

@@ -168,13 +168,31 @@ class Group:
         key = (name, tuple(np.shape(x) for x in jax.tree.leaves(args)))
         if key not in self._compiled:
             start = time.perf_counter()
-            with jax.default_matmul_precision(self.precision):
-                lowered = program().lower(*args)
-            options = COMPILER_OPTIONS[platform()] | (ORDERED_OPTIONS[platform()] if self.ordered else {})
-            self._compiled[key] = lowered.compile(options)
+            self._compiled[key] = self._compile(program, args)
             self.compile_seconds += time.perf_counter() - start
         self.latest = self._compiled[key]
         return self.latest(*args)
+
+    def _compile(self, program: Callable[[], Any], args: tuple[Any, ...]) -> Any:
+        with jax.default_matmul_precision(self.precision):
+            lowered = program().lower(*args)
+        return lowered.compile(COMPILER_OPTIONS[platform()] | (ORDERED_OPTIONS[platform()] if self.ordered else {}))
+
+    def like(self, tree: PyTree, mapped: bool = True, split: Any = None) -> PyTree:
+        """Shapes of a round of one of `map`'s arguments, and where they lie, from the shapes of one replica's."""
+        lead = (self.lanes,) if mapped and self.stacked else ()
+
+        def one(axis: int | None, part: PyTree) -> PyTree:
+            spec = self._spec(axis if self.layout.batch > 1 else None, mapped)
+            sharding = None if self.layout.single else self.layout.sharding(spec)
+            shape = lambda x: jax.ShapeDtypeStruct((*lead, *x.shape), x.dtype, sharding=sharding)
+            return jax.tree.map(shape, part)
+
+        return jax.tree.map(one, split, tree, is_leaf=_none)
+
+    def compiled(self, fn: Callable[..., Any], args: tuple[Any, ...], mapped: tuple[bool, ...], **how: Any) -> Any:
+        """What `map` runs in each round, compiled from shapes alone (`like`) and not kept; `how`: its keywords."""
+        return self._compile(lambda: self._program(fn, mapped, **how), self._numbered(args))
 
     def map(
         self,
@@ -199,30 +217,34 @@ class Group:
           split_result: whether each of these devices has a part of the result: they are stacked on a first axis.
           rounds: how many, from the first; None: all.
         """
-        split = split if split is not None and self.layout.batch > 1 else (None,) * len(args)
+        build = functools.partial(self._program, fn, mapped, donate, split, split_result)
         found: list[Any] = []
         for k in range(rounds or self.count // self.lanes):
             if alive is not None and not any(alive[k * self.lanes : (k + 1) * self.lanes]):
                 found.append(None)
                 continue
-            own = tuple(a[k] if m else a for a, m in zip(args, mapped, strict=True))
-            own = (np.arange(self.layout.batch), *own) if self.layout.how == 'pmap' and not self.layout.single else own
-            build = functools.partial(self._program, fn, mapped, donate, split, split_result and self.layout.batch > 1)
+            own = self._numbered(tuple(a[k] if m else a for a, m in zip(args, mapped, strict=True)))
             found.append(self._run(f'{name}/{self.strategy}' if self.stacked else name, build, own))
             if not self.layout.single and platform() == 'cpu':
                 # Programs of several host devices that wait for each other's threads may wait for ever.
                 jax.block_until_ready(found[-1])
         return found
 
+    def _numbered(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """With what pmap wants: an argument that is mapped, whatever the function needs."""
+        return (np.arange(self.layout.batch), *args) if self.layout.how == 'pmap' and not self.layout.single else args
+
     def _program(
         self,
         fn: Callable[..., Any],
         mapped: tuple[bool, ...],
-        donate: tuple[int, ...],
-        split: tuple[Any, ...],
-        split_result: bool,
+        donate: tuple[int, ...] = (),
+        split: tuple[Any, ...] | None = None,
+        split_result: bool = False,
     ) -> Any:
         """What compiles to `fn` over the lanes of a round, on the group's devices."""
+        split = split if split is not None and self.layout.batch > 1 else (None,) * len(mapped)
+        split_result &= self.layout.batch > 1
         lanes = tuple(0 if m else None for m in mapped)
         if self.strategy == 'vmap':
             fn = jax.vmap(fn, in_axes=lanes)
@@ -232,7 +254,6 @@ class Group:
             shift = lambda a, m: a if a is None else a + (m and self.stacked)
             axes = tuple(self._each(shift, s, m) for s, m in zip(split, mapped, strict=True))
             out = 0 if split_result else None
-            # pmap wants an argument that is mapped, whatever the function needs.
             numbered = lambda number, *args: fn(*args)
             return jax.pmap(numbered, shards.AXIS, in_axes=(0, *axes), out_axes=out, devices=self.layout.devices)
         one = self.stacked and self.strategy != 'vmap'  # one lane a row: not mapped

@@ -113,7 +113,8 @@ def initial_average(plan: Plan, state: State) -> Average | None:
     return Average(state.params, state.stats) if on else None
 
 
-def _averaged(average: Average, state: State, rate: jax.Array) -> Average:
+def averaged(average: Average, state: State, rate: jax.Array) -> Average:
+    """The average after an update that led to `state`; `rate` as in Tables.ema_rate."""
     toward = lambda a, x: a + rate.astype(a.dtype) * (x - a)
     return jax.tree.map(toward, average, Average(state.params, state.stats))
 
@@ -143,7 +144,7 @@ def advance(
         batch = Batch(ids, batch_count, epoch, offset)
         state, info = stepping.step(t, state, data, batch, Hyper(*hyper), key, norms=norms)
         with jax.named_scope('optimizer'):
-            average = None if average is None else _averaged(average, state, rate)
+            average = None if average is None else averaged(average, state, rate)
         keep = lambda buffer, value: buffer.at[i].set(value) if buffer.size else buffer
         return state, average, Info(*map(keep, out, info))
 

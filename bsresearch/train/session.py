@@ -130,8 +130,10 @@ class Session:
 
     def _fresh(self) -> dict[str, PyTree]:
         """The checkpoint's items at update 0, replicas stacked."""
-        states = [jax.jit(functools.partial(program.initial, self.task, p))() for p in self.plans]
-        measures = {n: parallel.stack([m.init(s.params) for s in states]) for n, m in self.measuring.measures.items()}
+        # One run after another leaves the device, which never holds more of them than training does.
+        states = [parallel.host(jax.jit(functools.partial(program.initial, self.task, p))()) for p in self.plans]
+        begin = lambda m: parallel.stack([parallel.host(m.init(s.params)) for s in states])
+        measures = {n: begin(m) for n, m in self.measuring.measures.items()}
         averages = parallel.stack([program.initial_average(p, s) for p, s in zip(self.plans, states, strict=True)])
         own = {'state': parallel.stack(states), 'ema': averages, 'ensemble': self.ensemble.items}
         return own | {f'measure_{n}': m for n, m in measures.items()}

@@ -1,0 +1,141 @@
+"""What a group in training holds on each device, from shapes alone: it mirrors Session, and a test holds them together.
+
+The programs it runs take memory beside: XLA tells how much (train/cost.py), `estimate` here roughly, without compiling.
+On a CPU the host's own copies of the weights (initial ones, checkpoints on their way) share the memory; not counted.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from bsresearch.data.select import Dataset
+from bsresearch.data.splits import Split
+from bsresearch.plan import Plan
+from bsresearch.train import evaluate, feed, parallel, program
+from bsresearch.train.events import Events
+from bsresearch.train.layout import Layout
+from bsresearch.train.state import Data
+from bsresearch.units import Segment
+
+PyTree = Any
+
+
+class Memory(NamedTuple):
+    """Bytes on each device.
+
+    data: resident splits. runs: states, keys, moving averages, initial weights, what measurements remember.
+    chunk: what updates read, with that of the next chunk where it is on the device already.
+    programs: what the program that takes most of it needs beside: temporaries, and results that take no other's place.
+    """
+
+    data: int
+    runs: int
+    chunk: int
+    programs: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return sum(self)
+
+
+def size(tree: PyTree) -> int:
+    """Bytes of a tree of arrays or shapes."""
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+
+def stored(split: Split, *rows: int) -> Data:
+    """Shapes of so many examples as the device stores them."""
+    shape = lambda x: jax.ShapeDtypeStruct((*rows, *x.shape[1:]), jax.dtypes.canonicalize_dtype(x.dtype))
+    return Data(shape(split.inputs), shape(split.labels))
+
+
+def largest(plan: Plan) -> Segment:
+    """The updates of the largest batches that a run has before it."""
+    return max((s for s in plan.length.segments if s.stop > plan.start), key=lambda s: s.batch_size)
+
+
+class Held:
+    """Shapes of what a Session of these runs holds; arguments as its own.
+
+    Attributes:
+      group, events, task: as a Session has them. advancing: the task of the largest batches to come.
+      resident: whether the examples are on the device.
+      state, average, keys, tables, measures: of one replica; measures' states by name.
+      data: the resident training set, or the examples of a chunk of one replica.
+      quantities: the measurements that are made.
+    """
+
+    def __init__(self, plans: Sequence[Plan], dataset: Dataset, strategy: str, layout: Layout):
+        plan = self.plan = plans[0]
+        self.dataset, self.layout, self.events = dataset, layout, Events(plan)
+        ordered = plan.execution['reduction'] == 'ordered'
+        self.group = parallel.Group(len(plans), strategy, plan.matmul_precision, layout, ordered)
+        make = functools.partial(program.task, plan, dataset.scale, parallel.platform(), devices=layout.batch)
+        most = largest(plan)
+        self.task, self.advancing = make(plan.length.batch_size_at(0)), make(most.batch_size)
+        self.state = jax.eval_shape(functools.partial(program.initial, self.task, plan))
+        self.average = jax.eval_shape(functools.partial(program.initial_average, plan), self.state)
+        self.keys = jax.eval_shape(lambda: program.keys(plan))
+        built = program.measures(plan)
+        self.quantities = {n: built[n] for n, points in self.events.measure.items() if points}
+        self.measures = {n: jax.eval_shape(m.init, self.state.params) for n, m in self.quantities.items()}
+        self.resident = feed.resident(plan.execution['data_residence'], dataset)
+        start, updates = max(most.start, plan.start), feed.capacity(plan, self.resident, most.batch_size)
+        self.tables = feed.tables(plan, start, 1, updates, layout.batch, self.task.dtype)
+        lanes, devices = self.tables.ids.shape[-1], [layout.batch] if layout.batch > 1 else []
+        train = dataset.train
+        self.data = stored(train, len(train.labels)) if self.resident else stored(train, *devices, updates * lanes)
+
+    @property
+    def each(self) -> int:
+        """Replicas whose arrays lie on one device."""
+        return self.group.count // self.layout.replicas
+
+    @property
+    def at_once(self) -> int:
+        """Of these, how many a program works on."""
+        return self.group.lanes // self.layout.replicas
+
+    def memory(self, programs: int) -> Memory:
+        """With what programs take beside."""
+        splits = [stored(s, len(s.labels)) for s in self.dataset.named().values()] if self.resident else []
+        weights = (1 if self.plan.parent is None else 2) * size(self.state.params)
+        run = size((self.state, self.average, self.keys, self.measures)) + weights
+        ids = np.prod(self.tables.ids.shape) * self.tables.ids.itemsize
+        tables = size(self.tables) - ids + ids // self.layout.batch
+        streamed = 0 if self.resident else 2 * size(self.data) // self.layout.batch
+        # On one device tables come from the host with the call that reads them; else the next ones are there already.
+        chunk = tables * (1 if self.layout.single else 2) + streamed
+        return Memory(size(splits), self.each * run, int(self.each * chunk), programs)
+
+
+def _outputs(held: Held, batch: int) -> int:
+    """Bytes of a batch and of what all layers make of it."""
+    state, task = held.state, held.task
+    variables = {'params': state.params} | ({'stats': state.stats} if state.stats else {})
+    inputs = jax.ShapeDtypeStruct((batch, *held.plan.example_shape), task.dtype)
+    module = functools.partial(task.module.apply, train=False, capture_intermediates=True, mutable=['intermediates'])
+    _, outputs = jax.eval_shape(module, variables, inputs)
+    return size((inputs, outputs))
+
+
+def estimate(plans: Sequence[Plan], dataset: Dataset, strategy: str, layout: Layout) -> Memory:
+    """What a Session of these runs takes, nothing being compiled: arguments as its own.
+
+    Programs are taken to need the gradient, what layers put out for the largest gradient call and as much again for
+    the gradients of that, or what they put out for a call of the evaluation.
+    """
+    held = Held(plans, dataset, strategy, layout)
+    task, gradients = held.advancing, 1
+    call = task.micro_batch_size
+    if (cut := task.shards) is not None:
+        call = min(call, cut.lanes * cut.devices // (cut.chunks or cut.devices))
+        gradients += cut.chunks + cut.chunks // cut.devices if cut.chunks else 0
+    evaluated = evaluate.batch_size(held.plan, parallel.platform())
+    activations = max(2 * _outputs(held, call), _outputs(held, evaluated))
+    return held.memory(held.at_once * (gradients * size(held.state.params) + activations))
