@@ -22,7 +22,9 @@ _MULTIHOST = flags.DEFINE_bool('multihost', False, 'One of several processes tha
 _COORDINATOR = flags.DEFINE_string('coordinator', None, 'host:port of process 0; on a cluster found by itself.')
 _PROCESSES = flags.DEFINE_integer('processes', None, 'How many there are; on a cluster found by itself.')
 _PROCESS = flags.DEFINE_integer('process', None, 'Which this is, from 0; on a cluster found by itself.')
-_COORDINATOR_SECONDS = flags.DEFINE_integer('coordinator_seconds', 60, 'How long to wait for the other processes.')
+_COORDINATOR_SECONDS = flags.DEFINE_integer(
+    'coordinator_seconds', 60, 'How long to wait for the other processes.', lower_bound=1
+)
 _LINEAGE = flags.DEFINE_bool('lineage', False, 'Print the tree of parents and branches of --workdir.')
 
 

@@ -168,20 +168,7 @@ def _run(
         return usage(wrong)
     console = Console(quiet=not processes.leads())
     try:
-        config, overrides = declared(flag)
-        config['study'] = overrides.pop('study', config['study'])
-        if branch_from is not None:
-            config['study'], plans = 'train', [_branch(branch_from, workdir, overrides)]
-        else:
-            plans = sweep.expand(config, overrides)
-        study = lookup.module('bsresearch.studies', 'stages', config['study'], 'study')
-        if hasattr(study, 'check'):
-            study.check(plans)
-        if workdir is not None:
-            paths.check_schema(pathlib.Path(workdir))
-        if any(p.dtype == 'float64' for p in plans):
-            jax.config.update('jax_enable_x64', True)
-        stages = list(study.stages(plans))
+        name, study, plans, stages = multihost.agreed(lambda: _planned(flag, workdir, branch_from))
         runs = [p for stage in stages for p in stage if isinstance(p, Plan)]
         probes = sum(map(len, stages)) - len(runs)
         multihost.check_alike([p for stage in stages for p in stage])
@@ -206,9 +193,27 @@ def _run(
     console.header(runs, grouped, root, probes)
     code = _execute(console, root, study, plans, Profiler(console.say) if profile else None)
     if seconds is not None and code != USAGE:
-        records.note_estimate(root, config['study'], seconds, time.time() - begun, code == 0)
+        records.note_estimate(root, name, seconds, time.time() - begun, code == 0)
         console.say(f'estimated {clock(seconds)}, took {clock(time.time() - begun)}')
     return code
+
+
+def _planned(flag: Any, workdir: str | None, branch_from: str | None) -> tuple[str, Any, list[Plan], list[Any]]:
+    """The study's name and module, its plans, and its stages as far as they can be told before anything is made."""
+    config, overrides = declared(flag)
+    config['study'] = overrides.pop('study', config['study'])
+    if branch_from is not None:
+        config['study'], plans = 'train', [_branch(branch_from, workdir, overrides)]
+    else:
+        plans = sweep.expand(config, overrides)
+    study = lookup.module('bsresearch.studies', 'stages', config['study'], 'study')
+    if hasattr(study, 'check'):
+        study.check(plans)
+    if workdir is not None:
+        paths.check_schema(pathlib.Path(workdir))
+    if any(p.dtype == 'float64' for p in plans):
+        jax.config.update('jax_enable_x64', True)
+    return config['study'], study, plans, list(study.stages(plans))
 
 
 def _estimated(console: Console, workdir: pathlib.Path | None, stages: list[Any]) -> float:

@@ -17,7 +17,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
@@ -26,6 +26,7 @@ from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
 from bsresearch.train import processes
 
+T = TypeVar('T')
 # A process that is silent for so long is given up by the others.
 HEARTBEAT_SECONDS = 30
 # At the end, for the others to come to theirs.
@@ -135,6 +136,21 @@ def _leave_on_abort(message: str) -> None:
 _handler: Any = None
 
 
+def agreed(make: Callable[[], T]) -> T:
+    """Each process's own value of `make`; where it fails in any of them, all raise ValueError and say why."""
+    try:
+        value, error = make(), ''
+    except (ValueError, OSError) as e:
+        value, error = None, str(e) or type(e).__name__
+    found = [part.decode() for part in processes.gather(error.encode())]
+    if error:
+        raise ValueError(error)
+    for index, text in enumerate(found):
+        if text:
+            raise ValueError(f'process {index} was given something else, and refused it: {text}')
+    return value  # pyright: ignore[reportReturnType]
+
+
 def check_alike(plans: Sequence[Plan | Probe]) -> None:
     """Raises ValueError, in all processes, unless they were given the same config and run the same versions."""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
@@ -171,6 +187,8 @@ def check_shared(workdir: pathlib.Path) -> None:
     blind = [host for host, sees in map(json.loads, processes.gather(seen)) if not sees]
     processes.share_here(lambda: mark.unlink())
     if blind:
+        # Of what was made to find out, nothing stays.
+        processes.share_here(lambda: workdir.rmdir() if not any(workdir.iterdir()) else None)
         raise ValueError(
             f'--workdir={workdir} is not shared: {", ".join(sorted(set(blind)))} cannot see what process 0 writes '
             'there; name a directory on a disk that all hosts mount'

@@ -140,7 +140,7 @@ def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length)
             f'micro_batch_size={micro} is not a whole number of batch-norm groups of ghost_batch_size={ghost}; '
             f'use a multiple of {ghost}, or set ghost_batch_size'
         )
-    if c['reduction'] == 'ordered' and ghost == length.largest_batch_size > 1:
+    if c['reduction'] == 'ordered' and ghost > 1 and any(s.batch_size == ghost for s in length.segments):
         raise ValueError(
             f'config.reduction=ordered cannot cut a batch that is one batch-norm group of {ghost}; set '
             'ghost_batch_size to a part of it, or config.reduction=psum'

@@ -198,6 +198,7 @@ def eight(monkeypatch: pytest.MonkeyPatch) -> None:
         (1, {'batch_size': 32, 'devices': 6, 'reduction': 'ordered'}, (1, 4)),  # divides the 8 chunks
         (4, {'mesh__replica': 2}, (2, 4)),
         (4, {'mesh__batch': 4}, (2, 4)),
+        (1, {'mesh__batch': 4}, (1, 4)),
         (4, {'mesh__replica': 2, 'mesh__batch': 1}, (2, 1)),
         (4, {'parallel': 'pmap'}, (1, 8)),
         (4, {'devices': 1}, (1, 1)),
@@ -246,6 +247,12 @@ def test_bad_layouts_are_refused(case: str):
         ({'devices': 0}, 'config.devices=0: must be at least 1'),
         ({'mesh__batch': 0}, 'config.mesh.batch=0: must be at least 1'),
         (CNN | {'reduction': 'ordered', 'batch_size': 16}, 'cannot cut a batch that is one batch-norm group of 16'),
+        (
+            CNN
+            | {'reduction': 'ordered', 'total_epochs': 1.0}
+            | {'batch_schedule__name': 'growth', 'batch_schedule__at_fractions': (0.5,)},
+            'cannot cut a batch that is one batch-norm group of 8',  # of the first segment alone
+        ),
     ],
 )
 def test_bad_fields_are_refused_when_planned(changes: dict[str, Any], message: str):

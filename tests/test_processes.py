@@ -171,6 +171,19 @@ def test_other_configs_are_refused_before_training(tmp_path: pathlib.Path, workd
     assert not workdir.exists()
 
 
+def test_what_one_process_refuses_all_refuse(tmp_path: pathlib.Path, workdir: pathlib.Path):
+    """With its reason, at once."""
+    port = free_port()
+    mesh = ('--multihost', f'--coordinator=localhost:{port}', '--processes=2')
+    first = Command(workdir, tmp_path / 'a', *RUN, *mesh, '--process=0')
+    other = Command(workdir, tmp_path / 'b', *RUN, '--config.micro_batch_size=-3', *mesh, '--process=1')
+    reason = 'config.micro_batch_size=-3: must be at least 1'
+    for command, text in ((first, f'process 1 was given something else, and refused it: {reason}'), (other, reason)):
+        code, said = command.ended(60)
+        assert code == 2, said
+        assert text in said
+
+
 def test_a_workdir_that_is_not_shared_is_refused(tmp_path: pathlib.Path, workdir: pathlib.Path):
     """Each of two hosts has a directory of that name: here two directories."""
     port = free_port()

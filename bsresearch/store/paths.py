@@ -57,7 +57,7 @@ def read_json(path: pathlib.Path) -> Any:
     """The file's value; None if there is no such file."""
     try:
         return json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as e:
         raise ValueError(f'{path} is not what was written there: {e}; restore it or use another workdir') from e

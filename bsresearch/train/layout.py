@@ -74,7 +74,7 @@ def choose(plans: Sequence[Plan]) -> Layout:
     if rows is None and columns is None:
         rows, columns = _by_itself(plans, asked or len(there))
     else:
-        rows, columns = _given(rows, columns, asked, len(there))
+        rows, columns = _given(len(plans), rows, columns, asked, len(there))
     if len(plans) % rows:
         raise ValueError(
             f'config.mesh.replica={rows} does not divide the {len(plans)} runs of a group; choose a divisor of it, or '
@@ -93,7 +93,7 @@ def choose(plans: Sequence[Plan]) -> Layout:
     return layout
 
 
-def _given(rows: int | None, columns: int | None, asked: int | None, there: int) -> tuple[int, int]:
+def _given(runs: int, rows: int | None, columns: int | None, asked: int | None, there: int) -> tuple[int, int]:
     """A mesh of which at least one side is given."""
     have = asked or there
     named = f'config.mesh.replica={rows}' if rows else f'config.mesh.batch={columns}'
@@ -101,7 +101,11 @@ def _given(rows: int | None, columns: int | None, asked: int | None, there: int)
         side = rows or columns or 1
         if have % side:
             raise ValueError(f'{named} does not divide {have} devices; choose a divisor, or give both sides')
-        return (side, have // side) if columns is None else (have // side, side)
+        if columns is None:
+            return side, have // side
+        # As many rows as the runs fill evenly; several processes must all take part.
+        most = have // side
+        return (most if jax.process_count() > 1 else max(r for r in range(1, most + 1) if runs % r == 0)), side
     if rows * columns > there or (asked is not None and rows * columns != asked):
         meant = f'config.devices={asked}' if asked is not None else f'the {there} devices there are'
         raise ValueError(

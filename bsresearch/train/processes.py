@@ -69,7 +69,7 @@ def gather(data: bytes) -> list[bytes]:
     if jax.process_count() == 1:
         return [data]
     sizes = np.asarray(multihost_utils.process_allgather(np.int32(len(data)))).reshape(-1)
-    buffer = np.zeros(max(sizes), np.uint8)
+    buffer = np.zeros(max(*sizes, 1), np.uint8)
     buffer[: len(data)] = np.frombuffer(data, np.uint8)
     rows = np.asarray(multihost_utils.process_allgather(buffer)).reshape(len(sizes), -1)
     return [row[:size].tobytes() for row, size in zip(rows, sizes, strict=True)]
