@@ -61,6 +61,7 @@ class Measure(NamedTuple):
     preconditioned: whether it needs `Context.precondition`, which some optimizers lack.
     host: whether `update` calls SciPy or the like: it is then not compiled itself, gets arrays, and calls the context's
       functions, which are.
+    vectors: of the size of the weights that it keeps while it works, where there are many.
     """
 
     init: Callable[[PyTree], PyTree]
@@ -73,6 +74,7 @@ class Measure(NamedTuple):
     statistics: str = 'batch'
     preconditioned: bool = False
     host: bool = False
+    vectors: int = 0
 
 
 STATISTICS = ('batch', 'running')
@@ -93,7 +95,8 @@ def mean_gradient(context: Context, params: PyTree, data: Any, size: int) -> tup
     def add(sums: PyTree, part: Any) -> tuple[PyTree, None]:
         return jax.tree.map(lambda s, x: s + size * x, sums, context.gradient(params, part)), None
 
-    shapes = jax.eval_shape(context.gradient, params, jax.tree.map(lambda x: x[:1], data))
+    # Of a whole call: batch norm takes no part of a group.
+    shapes = jax.eval_shape(context.gradient, params, jax.tree.map(lambda x: x[:size], data))
     sums = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     if whole:
         sums, _ = jax.lax.scan(add, sums, jax.tree.map(cut, data))

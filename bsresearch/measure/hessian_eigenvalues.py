@@ -156,4 +156,6 @@ def build(
             metrics['stability_limit'] = LIMITS[stability_limit](momentum) / rate
         return state, metrics
 
-    return Measure(lambda params: (), update, batch_size=batch_size, unit=unit, whole=not batch_size)
+    return Measure(
+        lambda params: (), update, batch_size=batch_size, unit=unit, whole=not batch_size, vectors=max_products
+    )

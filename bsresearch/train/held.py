@@ -22,6 +22,8 @@ from bsresearch.train.state import Data
 from bsresearch.units import Segment
 
 PyTree = Any
+# Of the size of the weights, that a measurement works with.
+VECTORS = 4
 
 
 class Memory(NamedTuple):
@@ -127,15 +129,23 @@ def _outputs(held: Held, batch: int) -> int:
 def estimate(plans: Sequence[Plan], dataset: Dataset, strategy: str, layout: Layout) -> Memory:
     """What a Session of these runs takes, nothing being compiled: arguments as its own.
 
-    Programs are taken to need the gradient, what layers put out for the largest gradient call and as much again for
-    the gradients of that, or what they put out for a call of the evaluation.
+    An update is taken to need the gradient, what layers put out for the largest gradient call, and as much again for
+    the gradients of that; an evaluation what they put out; a measurement twice as much as an update's calls, for some
+    differentiate twice, and vectors.
     """
     held = Held(plans, dataset, strategy, layout)
     task, gradients = held.advancing, 1
-    call = task.micro_batch_size
+    call, weights = task.micro_batch_size, size(held.state.params)
     if (cut := task.shards) is not None:
         call = min(call, cut.lanes * cut.devices // (cut.chunks or cut.devices))
         gradients += cut.chunks + cut.chunks // cut.devices if cut.chunks else 0
-    evaluated = evaluate.batch_size(held.plan, parallel.platform())
-    activations = max(2 * _outputs(held, call), _outputs(held, evaluated))
-    return held.memory(held.at_once * (gradients * size(held.state.params) + activations))
+    needed = [
+        held.at_once * (gradients * weights + 2 * _outputs(held, call)),
+        held.at_once * _outputs(held, evaluate.batch_size(held.plan, parallel.platform())),
+    ]
+    for quantity in held.quantities.values():
+        examples = quantity.unit or quantity.batch_size or quantity.whole * len(dataset.train.labels)
+        activations = 4 * _outputs(held, examples) if examples else 0
+        lanes = 1 if quantity.host else held.at_once
+        needed.append(lanes * ((VECTORS + quantity.vectors) * weights + activations))
+    return held.memory(max(needed))
