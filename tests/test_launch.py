@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import estimate, groups, launch, resolve, sweep
+from bsresearch import estimate, fitting, groups, launch, resolve, sweep
 from bsresearch.console import Console
 from bsresearch.plan import Plan
 from bsresearch.store import leases, paths, records
 from bsresearch.store.checkpoints import Checkpoints
-from bsresearch.train import parallel
+from bsresearch.train import layout, parallel
 
 ROOT = pathlib.Path(__file__).parent.parent
 CONFIGS = sorted(p.stem for p in (ROOT / 'configs').glob('*.py'))
@@ -242,7 +242,8 @@ def test_strategy_follows_the_platform():
 def test_memory_estimate_counts_what_shapes_tell(workdir: pathlib.Path):
     """16 replicas of Shen's network: state and initial weights alone are 16 × 2 × 7.5 MB."""
     plans = toy.plans(sweep__seed=tuple(range(16)), model={'name': 'mlp', 'widths': (1024, 1024)})
-    memory, disk = estimate.group_bytes(plans)
+    memory = fitting.needs(plans, 'sequential', layout.ALONE)
+    disk = estimate.disk_bytes(plans)
     weights = 4 * (64 * 1024 + 1024 + 1024 * 1024 + 1024 + 10240 + 10)
     assert 16 * 2 * weights < memory < 16 * 2 * weights + 2**28
     assert disk > 16 * 3 * weights

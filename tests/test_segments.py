@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import estimate, resolve, schedule_csv
+from bsresearch import fitting, resolve, schedule_csv
 from bsresearch.optim import policy
 from bsresearch.plan import Plan
 from bsresearch.store import paths, records
@@ -233,7 +233,7 @@ def test_a_batch_beyond_memory_is_refused_before_anything_is_written(
     workdir: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
     runs = toy.plans(**GROWING)
-    estimate.check_memory([runs])
+    assert fitting.groups(runs) == [runs]
     monkeypatch.setattr(feed, 'device_memory', lambda: 10**5)
-    with pytest.raises(ValueError, match=r'batch_size=125 with 1 runs in a group needs about .* GiB'):
-        estimate.check_memory([runs])
+    with pytest.raises(ValueError, match=r'a run at batch_size=125 needs [\d,]+ bytes .* which has 100,000'):
+        fitting.groups(runs)
