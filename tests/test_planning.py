@@ -34,15 +34,15 @@ def test_a_group_is_split_into_the_fewest_even_ones_that_fit(runs: int, parts: l
     assert [p.id for part in found for p in part] == [p.id for p in plans]
     assert len(said) == (len(parts) > 1)
     if said:
-        assert re.fullmatch(
-            rf'group of {runs} runs needs .* per device, there are .*: split into {len(parts)} of .*', said[0]
-        )
+        wanted = rf'group of {runs} runs needs .* per device, there are .*: split into {len(parts)} of .*'
+        assert re.fullmatch(wanted, said[0])
 
 
 @pytest.mark.usefixtures('room')
 def test_split_groups_train_every_run_once_and_are_found_again(workdir: pathlib.Path):
     """The first command splits, a later one on a larger device goes on with what was formed."""
     plans = toy.plans(sweep__seed=(0, 1, 2, 3), model=WIDE, strategy='vmap', total_steps=3)
+    paths.claim_workdir(workdir)
     formed = groups.form(workdir, plans, print)
     assert sorted(len(group.plans) for group in formed) == [2, 2]
     with pytest.MonkeyPatch.context() as larger:
@@ -61,8 +61,7 @@ def test_a_run_that_does_not_fit_is_refused_before_anything_is_written(
     """Named: what it needs, what there is, and what would help."""
     plans = toy.plans(sweep__seed=(0, 1), model=WIDE, strategy='vmap')
     monkeypatch.setattr(feed, 'device_memory', lambda: 10**5)
-    with pytest.raises(
-        ValueError, match=r'a run at batch_size=8 needs [\d,]+ bytes .* which has 100,000 .*micro_batch_size'
-    ):
+    wanted = r'a run at batch_size=8 needs [\d,]+ bytes .* which has 100,000 .*micro_batch_size'
+    with pytest.raises(ValueError, match=wanted):
         toy.train(workdir, plans)
     assert not list(workdir.glob('*/*/meta.json'))
