@@ -130,10 +130,15 @@ class Session:
 
     def _fresh(self) -> dict[str, PyTree]:
         """The checkpoint's items at update 0, replicas stacked."""
-        # One run after another leaves the device, which never holds more of them than training does.
-        states = [parallel.host(jax.jit(functools.partial(program.initial, self.task, p))()) for p in self.plans]
-        begin = lambda m: parallel.stack([parallel.host(m.init(s.params)) for s in states])
-        measures = {n: begin(m) for n, m in self.measuring.measures.items()}
+        own_measures = self.measuring.measures
+
+        def first(plan: Plan) -> tuple[PyTree, dict[str, PyTree]]:
+            state = jax.jit(functools.partial(program.initial, self.task, plan))()
+            # It leaves the device before the next run's is made: all of them might not fit on one.
+            return parallel.host(state), parallel.host({n: m.init(state.params) for n, m in own_measures.items()})
+
+        states, begun = zip(*map(first, self.plans), strict=True)
+        measures = {n: parallel.stack([own[n] for own in begun]) for n in own_measures}
         averages = parallel.stack([program.initial_average(p, s) for p, s in zip(self.plans, states, strict=True)])
         own = {'state': parallel.stack(states), 'ema': averages, 'ensemble': self.ensemble.items}
         return own | {f'measure_{n}': m for n, m in measures.items()}
