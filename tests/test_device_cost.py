@@ -166,6 +166,7 @@ def assert_as_foretold(found: dict[str, Any], *, waiting: float) -> None:
     assert memory['programs'] >= max(p[3] for p in found['programs'].values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('case', 'strategy'),
     [('plain', 'vmap'), ('plain', 'sequential'), ('streamed', 'vmap'), ('much', 'sequential'), ('growing', 'vmap')],
@@ -180,6 +181,7 @@ def test_memory_is_that_of_a_session(case: str, strategy: str):
     assert len(runs) * 4 * copies * state <= found['memory']['runs'] < 4 * copies * state * 1.01
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_session_on_two_devices():
     """In a process that has two: replicas on one each, batches shared by jit and pmap, both strategies."""
     code = 'import json, test_device_cost as t; print("found", json.dumps(t.of_meshes()))'
@@ -203,6 +205,7 @@ def of_meshes() -> dict[str, Any]:
     return {name: trained(**off, **mesh) for name, mesh in MESHES.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('model', [MLP, CNN, CNN | {'batch_norm': True}], ids=['mlp', 'cnn', 'cnn with norm'])
 def test_the_estimate_is_near_what_xla_says(model: dict[str, Any]):
     """The whole within three times, for either strategy; small and large gradient calls."""
