@@ -30,7 +30,7 @@ class Quiet(Console):
     def start_group(self, *args: Any) -> None:
         """Nothing."""
 
-    def progress(self, *args: Any) -> None:
+    def progress(self, *args: Any, **kwargs: Any) -> None:
         """Nothing."""
 
     def end_group(self, *args: Any) -> None:
