@@ -28,6 +28,7 @@ RUN = (
     '--config.total_epochs=24', '--config.reduction=ordered', '--config.checkpoint.min_seconds=0.3',
     '--config.evaluate.every_epochs=8', '--config.measure.distance.every_epochs=8', '--config.keep.at_epochs=(8,)',
 )  # fmt: skip
+STREAMED = ('--config.data_residence=host',)
 
 
 def environment() -> dict[str, str]:
@@ -104,14 +105,14 @@ def wait_for(pattern: str, workdir: pathlib.Path, running: Sequence[Command]) ->
 def test_two_processes_give_the_bits_of_one_and_one_goes_on_with_four_devices(
     tmp_path: pathlib.Path, workdir: pathlib.Path, alone: tuple[Any, Any]
 ):
-    """Each feeds its part of streamed batches; a signal to one stops both, saved; then one process ends the run."""
-    both = together(tmp_path, workdir, *RUN, '--config.data_residence=host', '--config.mesh.batch=2')
+    """pmap, each feeding its part of streamed batches; a signal to one stops both, saved; then one ends the run."""
+    both = together(tmp_path, workdir, *RUN, *STREAMED, '--config.mesh.batch=2', '--config.parallel=pmap')
     wait_for('*/groups/*/checkpoints/[1-9]*', workdir, both)
     both[1].process.send_signal(signal.SIGTERM)
     for command in both:
         code, said = command.ended()
         assert code == 128 + signal.SIGTERM, said
-    assert 'on 1 × 2 devices (replica × batch, jit)' in both[0].log.read_text()
+    assert 'on 1 × 2 devices (replica × batch, pmap)' in both[0].log.read_text()
     code, said = Command(workdir, tmp_path / 'log', *RUN, JAX_NUM_CPU_DEVICES='4').ended()
     assert code == 0, said
     assert 'on 1 × 4 devices' in said
@@ -123,7 +124,7 @@ def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
     tmp_path: pathlib.Path, workdir: pathlib.Path, alone: tuple[Any, Any], victim: int
 ):
     """Inside a minute, with a clear last line; kill −9 of the one that writes, and of the other."""
-    both = together(tmp_path, workdir, *RUN)
+    both = together(tmp_path, workdir, *RUN, *STREAMED)
     wait_for('*/groups/*/checkpoints/[1-9]*', workdir, both)
     both[victim].process.kill()
     both[victim].process.wait()

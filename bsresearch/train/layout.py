@@ -66,8 +66,6 @@ def choose(plans: Sequence[Plan]) -> Layout:
         )
     rows, columns = placement['mesh']['replica'], placement['mesh']['batch']
     if placement['parallel'] == 'pmap':
-        if jax.process_count() > 1:
-            raise ValueError('config.parallel=pmap is for one process; use config.parallel=jit with --multihost')
         if (rows or 1) > 1:
             raise ValueError(f'config.mesh.replica={rows}: pmap spreads the batch alone; use config.parallel=jit')
         rows = 1
@@ -91,6 +89,18 @@ def choose(plans: Sequence[Plan]) -> Layout:
         shards.of(plans[0], segment.batch_size, layout.batch)
     _check_chunks(plans[0], layout)
     return layout
+
+
+def local_zeros(x: Any) -> Any:
+    """Zeros in the shape of what this process holds of an array on a mesh; anything else as it is."""
+    if not isinstance(x, jax.Array) or not isinstance(x.sharding, NamedSharding):
+        return x
+    spec = (*x.sharding.spec, *[None] * (x.ndim - len(x.sharding.spec)))
+    local = len(x.sharding.addressable_devices)
+    shape = tuple(n if axis is None else local for n, axis in zip(x.shape, spec, strict=True))
+    if jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return jax.numpy.broadcast_to(jax.random.key(0, impl=jax.random.key_impl(x)), shape)
+    return np.zeros(shape, x.dtype)
 
 
 def _given(runs: int, rows: int | None, columns: int | None, asked: int | None, there: int) -> tuple[int, int]:

@@ -174,6 +174,8 @@ class Group:
         return self.latest(*args)
 
     def _compile(self, program: Callable[[], Any], args: tuple[Any, ...]) -> Any:
+        if self.layout.how == 'pmap' and jax.process_count() > 1:
+            args = jax.tree.map(layouts.local_zeros, args)  # what pmap lowers; it compiles for whole arrays
         with jax.default_matmul_precision(self.precision):
             lowered = program().lower(*args)
         return lowered.compile(COMPILER_OPTIONS[platform()] | (ORDERED_OPTIONS[platform()] if self.ordered else {}))
@@ -232,7 +234,9 @@ class Group:
 
     def _numbered(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """With what pmap wants: an argument that is mapped, whatever the function needs."""
-        return (np.arange(self.layout.batch), *args) if self.layout.how == 'pmap' and not self.layout.single else args
+        if self.layout.how != 'pmap' or self.layout.single:
+            return args
+        return (self.place(np.arange(self.layout.batch), PartitionSpec(shards.AXIS)), *args)
 
     def _program(
         self,
