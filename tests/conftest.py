@@ -11,8 +11,10 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 
-# Shapes written in annotations are checked on every call, in tests alone.
-_hook = install_import_hook('bsresearch', 'typecheck.check')
+# Shapes written in annotations are checked on every call, in tests alone, in the modules that have some.
+_sources = pathlib.Path(__file__).parent.parent
+_annotated = [p.relative_to(_sources) for p in _sources.glob('bsresearch/**/*.py') if 'jaxtyping' in p.read_text()]
+_hook = install_import_hook(['.'.join(p.with_suffix('').parts) for p in _annotated], 'typecheck.check')
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 # Tests share most of their programs; the cache outlives the session, and XLA keys it by program and version.
