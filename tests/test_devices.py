@@ -18,7 +18,6 @@ from bsresearch.train import layout, shards
 from bsresearch.train.layout import Layout
 
 HERE = pathlib.Path(__file__).parent
-pytestmark = pytest.mark.xdist_group('devices')
 
 CNN = {'model': {'name': 'cnn', 'widths': (4, 8), 'dense_width': 16, 'batch_norm': True}}
 MODELS: dict[str, dict[str, Any]] = {

@@ -20,7 +20,6 @@ from bsresearch.store import records
 from bsresearch.train import processes
 
 HERE = pathlib.Path(__file__).parent
-pytestmark = pytest.mark.xdist_group('processes')
 
 # One run whose batches lie over the processes, added in a fixed order, so that any number of them gives the same bits.
 RUN = (

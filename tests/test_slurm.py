@@ -22,7 +22,7 @@ GRID = (
     '--config.measure.distance.every_epochs=0.0', '--config.measure.parameter_norm.every_epochs=0.0',
 )  # fmt: skip
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group('slurm')]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope='module')
