@@ -79,9 +79,26 @@ def needs(plans: Sequence[Plan], strategy: str, mesh: layout.Layout) -> int:
     return analysed(plans, strategy, mesh).total
 
 
+def strategy(plans: Sequence[Plan], platform: str | None = None) -> str:
+    """How a new group's runs are mapped onto a device: the config's, or what is faster there.
+
+    `platform`: as groups.form takes it.
+    """
+    there, asked = platform or parallel.platform(), plans[0].execution['strategy']
+    if (asked, there) != ('auto', 'cpu') or len(plans) == 1 or not (platform or layout.choose(plans).single):
+        return parallel.choose(asked, len(plans), there)
+    key = canonical([facts(plans[0]), len(plans)])
+    if key not in _TOGETHER:
+        _TOGETHER[key] = held.pays_together(plans, resolve.dataset(plans[0].data))
+    return 'vmap' if _TOGETHER[key] else 'sequential'
+
+
+_TOGETHER: dict[str, bool] = {}
+
+
 def placed(plans: Sequence[Plan]) -> tuple[str, layout.Layout]:
     """The strategy and the devices of a new group."""
-    return parallel.choose(plans[0].execution['strategy'], len(plans), parallel.platform()), layout.choose(plans)
+    return strategy(plans), layout.choose(plans)
 
 
 def groups(plans: Sequence[Plan], say: Callable[[str], None] = lambda _: None) -> list[list[Plan]]:

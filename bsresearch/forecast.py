@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from bsresearch import fitting, groups, probing, resolve, schema
 from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
-from bsresearch.train import layout, parallel
+from bsresearch.train import layout
 from bsresearch.train.events import Events
 from bsresearch.train.session import Session
 
@@ -60,7 +60,7 @@ def _group(workdir: pathlib.Path, plans: list[Plan], known: dict[str, Any]) -> f
     """Of one group, from where it stands."""
     plan, events = plans[0], Events(plans[0])
     begin = max(plan.start, *(int(groups.status(workdir, p).get('step') or 0) for p in plans))
-    together = parallel.choose(plan.execution['strategy'], len(plans), parallel.platform()) == 'vmap'
+    together = fitting.strategy(plans) == 'vmap'
     timed, times = (plans, 1) if together else (plans[:1], len(plans))
     after = lambda points: sum(t >= begin for t in points)
     total, rates = 0.0, None
@@ -103,7 +103,7 @@ def _rates(plans: list[Plan]) -> Rates:
     """Measured: a second of updates, two evaluations, of which the first compiles, and so on."""
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
-        strategy = parallel.choose(plans[0].execution['strategy'], len(plans), parallel.platform())
+        strategy = fitting.strategy(plans)
         directories = [root / p.id for p in plans]
         begun = time.perf_counter()
         dataset, mesh = resolve.dataset(plans[0].data), layout.choose(plans)

@@ -104,16 +104,16 @@ def form(
                 members = {p.id for p in group.plans}
                 mine = [p for p in mine if p.id not in members]
             parts = fitting.groups(mine, say) if platform is None else sweep.groups(mine)
-            groups += [_create(workdir, members, platform or parallel.platform()) for members in parts]
+            groups += [_create(workdir, members, platform) for members in parts]
     return groups
 
 
-def _create(workdir: pathlib.Path, plans: list[Plan], platform: str) -> Group:
+def _create(workdir: pathlib.Path, plans: list[Plan], platform: str | None) -> Group:
     name = hashlib.sha256('\n'.join(p.id for p in plans).encode()).hexdigest()[:12]
     directory = paths.group_dir(workdir, plans[0].study, name)
-    strategy = parallel.choose(plans[0].execution['strategy'], len(plans), platform)
+    strategy = fitting.strategy(plans, platform)
     # The engine's own choices are written into the plans: a resume keeps them.
-    micro = program.micro_batch(plans[0], platform, plans[0].length.largest_batch_size)
+    micro = program.micro_batch(plans[0], platform or parallel.platform(), plans[0].length.largest_batch_size)
     plans = [p.executed(micro_batch_size=micro, strategy=strategy) for p in plans]
     group = Group(name, plans, strategy, directory)
     paths.write_json(

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from bsresearch import resolve, schema, sweep
+from bsresearch import fitting, resolve, schema, sweep
 from bsresearch.plan import Plan
 from bsresearch.train import layout, parallel, program, updates
 from bsresearch.train.feed import Feed
@@ -101,7 +101,7 @@ def compare(name: str, model: dict[str, Any], batch_size: int, replicas: int) ->
             count = max(1, int(_SECONDS.value / each / runs_at_once))
             rates[key].append(count * runs_at_once / turn(count))
     middle = {key: statistics.median(found) for key, found in rates.items()}
-    strategy = parallel.choose('auto', len(runs), parallel.platform())
+    strategy = fitting.strategy(runs)
     fastest = max(middle[key] for key in ('sequential', 'vmap') if key in middle) if replicas > 1 else middle['alone']
     for key, found in rates.items():
         ratios = [a / b for a, b in zip(found, rates['alone'], strict=True)]

@@ -43,6 +43,7 @@ def declared(**changes: Any) -> dict[str, Any]:
     config['model'] = {'name': 'mlp', 'widths': (16,)}
     config['total_steps'], config['batch_size'], config['learning_rate'] = 40, 8, 0.05
     config['checkpoint']['min_seconds'] = 0.0
+    config['strategy'] = 'sequential'  # each run has the bits it has alone
     for name in ('distance', 'parameter_norm'):
         config['measure'][name]['every_epochs'] = 1.0
     config |= {'model': changes.pop('model')} if 'model' in changes else {}

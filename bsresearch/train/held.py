@@ -17,7 +17,7 @@ from bsresearch.data.splits import Split
 from bsresearch.plan import Plan
 from bsresearch.train import evaluate, feed, parallel, program
 from bsresearch.train.events import Events
-from bsresearch.train.layout import Layout
+from bsresearch.train.layout import ALONE, Layout
 from bsresearch.train.state import Data
 from bsresearch.units import Segment
 
@@ -124,6 +124,21 @@ def _outputs(held: Held, batch: int) -> int:
     module = functools.partial(task.module.apply, train=False, capture_intermediates=True, mutable=['intermediates'])
     _, outputs = jax.eval_shape(module, variables, inputs)
     return size((inputs, outputs))
+
+
+def pays_together(plans: Sequence[Plan], dataset: Dataset) -> bool:
+    """Whether `vmap` is faster than one after another for these runs on a CPU: while the weights of all, and what their
+    layers put out for a batch, stay in its caches, and the operations are worth starting.
+
+    The numbers are those of scripts/benchmark_replicas.py and its like with 2 to 64 runs, on 2 cores of a Xeon (0.7 to
+    1.9 times as fast): near them either way is off by some 10 %. They are no measurement at the start of a group, for
+    then the same command would not give the same bits twice.
+    """
+    held = Held(plans[:1], dataset, 'sequential', ALONE)
+    batch, each = held.advancing.micro_batch_size, size(held.state.params)
+    work = 6 * batch * sum(int(np.prod(x.shape)) for x in jax.tree.leaves(held.state.params))
+    worthwhile = batch >= 8 or (work >= 2e5 and len(plans) * work >= 2e6)
+    return worthwhile and len(plans) * each <= 28e6 and len(plans) * _outputs(held, batch) <= 8e6
 
 
 def estimate(plans: Sequence[Plan], dataset: Dataset, strategy: str, layout: Layout) -> Memory:

@@ -1,7 +1,8 @@
 """How the replicas of a group are mapped onto devices. One run on one device is a group of one and is not mapped.
 
-sequential: one replica after another through the same compiled program, weights of one run in cache (CPU).
-vmap: all at once, in one program (accelerators, where a small batch leaves the machine idle).
+sequential: one replica after another through the same compiled program, weights of one run in cache; on a CPU each
+has the bits it has alone.
+vmap: all at once, in one program (accelerators, where a small batch leaves the machine idle; small runs on a CPU).
 
 On several devices (train/layout.py) a program runs under `shard_map` or `pmap`: the very same function, which sums over
 the devices that share a batch itself (train/shards.py). `jax.pmap` has been in maintenance since JAX 0.8, where it
@@ -36,7 +37,7 @@ ORDERED_OPTIONS: dict[str, dict[str, Any]] = defaultdict(dict, cpu={'xla_disable
 
 
 def choose(strategy: str, replicas: int, platform: str) -> str:
-    """The strategy for a group: the config's, or by platform; a group of one is `sequential`."""
+    """The strategy for a group: the config's, or by platform (fitting.strategy knows more); of one: `sequential`."""
     if replicas == 1:
         return 'sequential'
     return strategy if strategy != 'auto' else 'sequential' if platform == 'cpu' else 'vmap'
