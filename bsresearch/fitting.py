@@ -79,13 +79,18 @@ def needs(plans: Sequence[Plan], strategy: str, mesh: layout.Layout) -> int:
     return analysed(plans, strategy, mesh).total
 
 
-def strategy(plans: Sequence[Plan], platform: str | None = None) -> str:
+_TOGETHER: dict[str, bool] = {}
+
+
+def strategy_of(plans: Sequence[Plan], platform: str | None = None) -> str:
     """How a new group's runs are mapped onto a device: the config's, or what is faster there.
 
     `platform`: as groups.form takes it.
     """
-    there, asked = platform or parallel.platform(), plans[0].execution['strategy']
-    if (asked, there) != ('auto', 'cpu') or len(plans) == 1 or not (platform or layout.choose(plans).single):
+    there, execution = platform or parallel.platform(), plans[0].execution
+    asked, ordered = execution['strategy'], execution['reduction'] == 'ordered'
+    # Several devices share the work as they are; ordered sums promise the bits of one run on one of them.
+    if (asked, there) != ('auto', 'cpu') or len(plans) == 1 or ordered or not _single(plans, platform):
         return parallel.choose(asked, len(plans), there)
     key = canonical([facts(plans[0]), len(plans)])
     if key not in _TOGETHER:
@@ -93,12 +98,17 @@ def strategy(plans: Sequence[Plan], platform: str | None = None) -> str:
     return 'vmap' if _TOGETHER[key] else 'sequential'
 
 
-_TOGETHER: dict[str, bool] = {}
+def _single(plans: Sequence[Plan], platform: str | None) -> bool:
+    """Whether one device takes them; of those of a job elsewhere only what is asked for is known."""
+    if platform is None:
+        return layout.choose(plans).single
+    execution = plans[0].execution
+    return all((n or 1) == 1 for n in (execution['devices'], *execution['mesh'].values()))
 
 
 def placed(plans: Sequence[Plan]) -> tuple[str, layout.Layout]:
     """The strategy and the devices of a new group."""
-    return strategy(plans), layout.choose(plans)
+    return strategy_of(plans), layout.choose(plans)
 
 
 def groups(plans: Sequence[Plan], say: Callable[[str], None] = lambda _: None) -> list[list[Plan]]:

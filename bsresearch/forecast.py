@@ -60,17 +60,17 @@ def _group(workdir: pathlib.Path, plans: list[Plan], known: dict[str, Any]) -> f
     """Of one group, from where it stands."""
     plan, events = plans[0], Events(plans[0])
     begin = max(plan.start, *(int(groups.status(workdir, p).get('step') or 0) for p in plans))
-    together = fitting.strategy(plans) == 'vmap'
-    timed, times = (plans, 1) if together else (plans[:1], len(plans))
+    strategy = groups.status(workdir, plan).get('strategy') or fitting.strategy_of(plans)
+    timed, times = (plans, 1) if strategy == 'vmap' else (plans[:1], len(plans))
     after = lambda points: sum(t >= begin for t in points)
     total, rates = 0.0, None
     for start, stop, size in plan.length.segments:
         if stop <= begin:
             continue
         alike = [_alone(p, size) for p in timed]
-        key = canonical([alike[0].static_key(), len(alike)])
+        key = canonical([alike[0].static_key(), len(alike), strategy])
         if key not in known:
-            known[key] = _rates(alike)
+            known[key] = _rates(alike, strategy)
         total += known[key].start
         total += times * (stop - max(start, begin)) * known[key].update
         rates = known[key]
@@ -99,11 +99,10 @@ def _alone(plan: Plan, size: int) -> Plan:
     return dataclasses.replace(plan, **changes, total_examples=max(plan.total_examples, 1000 * size))
 
 
-def _rates(plans: list[Plan]) -> Rates:
+def _rates(plans: list[Plan], strategy: str) -> Rates:
     """Measured: a second of updates, two evaluations, of which the first compiles, and so on."""
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
-        strategy = fitting.strategy(plans)
         directories = [root / p.id for p in plans]
         begun = time.perf_counter()
         dataset, mesh = resolve.dataset(plans[0].data), layout.choose(plans)

@@ -111,7 +111,7 @@ def form(
 def _create(workdir: pathlib.Path, plans: list[Plan], platform: str | None) -> Group:
     name = hashlib.sha256('\n'.join(p.id for p in plans).encode()).hexdigest()[:12]
     directory = paths.group_dir(workdir, plans[0].study, name)
-    strategy = fitting.strategy(plans, platform)
+    strategy = fitting.strategy_of(plans, platform)
     # The engine's own choices are written into the plans: a resume keeps them.
     micro = program.micro_batch(plans[0], platform or parallel.platform(), plans[0].length.largest_batch_size)
     plans = [p.executed(micro_batch_size=micro, strategy=strategy) for p in plans]

@@ -132,7 +132,7 @@ def defaults() -> Any:
         )
     )
     # --- how it is executed: changes no result (strategy and micro-batch within rounding), recorded
-    c.strategy = 'auto'  # replicas of a group: auto | vmap | sequential (on a CPU, the bits of each run alone)
+    c.strategy = 'auto'  # replicas of a group: auto | vmap | sequential (on a CPU: each has the bits it has alone)
     c.max_replicas = 64  # runs per group at most
     c.micro_batch_size = config_dict.placeholder(int)  # examples per gradient call; None: chosen by the engine
     c.data_residence = 'auto'  # auto | device | host

@@ -101,7 +101,7 @@ def compare(name: str, model: dict[str, Any], batch_size: int, replicas: int) ->
             count = max(1, int(_SECONDS.value / each / runs_at_once))
             rates[key].append(count * runs_at_once / turn(count))
     middle = {key: statistics.median(found) for key, found in rates.items()}
-    strategy = fitting.strategy(runs)
+    strategy = fitting.strategy_of(runs)
     fastest = max(middle[key] for key in ('sequential', 'vmap') if key in middle) if replicas > 1 else middle['alone']
     for key, found in rates.items():
         ratios = [a / b for a, b in zip(found, rates['alone'], strict=True)]

@@ -20,7 +20,8 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Known rates instead of measured ones; (batch size, runs) of each kind that was timed."""
     timed: list[tuple[int, int]] = []
 
-    def known(plans: list[forecast.Plan]) -> forecast.Rates:
+    def known(plans: list[forecast.Plan], strategy: str) -> forecast.Rates:
+        assert strategy == 'vmap' or len(plans) == 1
         timed.append((plans[0].batch_size, len(plans)))
         return RATES
 

@@ -251,7 +251,7 @@ def test_a_job_elsewhere_is_left_alone_while_it_beats(workdir: pathlib.Path, mon
 
 def test_groups_are_formed_for_where_the_jobs_run(workdir: pathlib.Path):
     """Declared on a CPU for a GPU, replicas are mapped together, as a launch on the GPU itself would have it."""
-    plans = toy.plans(sweep__seed=(0, 1), strategy='auto')
+    plans = toy.plans(sweep__seed=(0, 1), strategy='auto', batch_size=1)
     gpu: Any = SimpleNamespace(platform=lambda: 'gpu')
     ((item,),) = grid.declare(workdir, [plans], grid.Engine('x', None, {}, gpu), print)
     assert isinstance(item.what, groups.Group)

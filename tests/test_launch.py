@@ -247,15 +247,17 @@ def test_strategy_follows_the_platform():
         ({'batch_size': 1}, 'sequential'),  # too little to do
         ({'batch_size': 1, 'model': {'name': 'mlp', 'widths': (512,)}}, 'vmap'),
         ({'batch_size': 256, 'model': {'name': 'mlp', 'widths': (1024,)}}, 'sequential'),  # what its layers put out
-        ({'batch_size': 32, 'devices': 1, 'strategy': 'sequential'}, 'sequential'),
+        ({'batch_size': 32, 'strategy': 'sequential'}, 'sequential'),
+        ({'batch_size': 32, 'reduction': 'ordered'}, 'sequential'),  # the bits of a run on any number of devices
     ],
 )
 def test_small_runs_are_made_together_on_a_cpu(changes: dict[str, Any], chosen: str):
     """As measured: within caches, where there is enough to do; elsewhere as the platform has it."""
     plans = toy.plans(**{'sweep__seed': tuple(range(16)), 'strategy': 'auto'} | changes)
-    assert fitting.strategy(plans) == chosen
-    assert fitting.strategy(plans[:1]) == 'sequential'
-    assert fitting.strategy(plans, 'gpu') == ('vmap' if 'strategy' not in changes else chosen)
+    assert fitting.strategy_of(plans) == chosen
+    assert fitting.strategy_of(plans[:1]) == 'sequential'
+    assert fitting.strategy_of(plans, 'cpu') == chosen
+    assert fitting.strategy_of(plans, 'gpu') == ('vmap' if 'strategy' not in changes else chosen)
 
 
 def test_memory_estimate_counts_what_shapes_tell(workdir: pathlib.Path):

@@ -118,6 +118,18 @@ def test_two_processes_give_the_bits_of_one_and_one_goes_on_with_four_devices(
     assert result(workdir) == alone
 
 
+def test_pmap_over_processes_measures_on_the_host(tmp_path: pathlib.Path, workdir: pathlib.Path):
+    """Programs that one device runs are called beside those of pmap, with the same arrays."""
+    few = ('--config.total_epochs=0.2', '--config.keep.at_epochs=()', '--config.measure.sharpness.at_steps=(4,)')
+    own = [a for a in RUN if 'total_epochs' not in a and 'keep' not in a]
+    both = together(tmp_path, workdir, *own, *few, '--config.parallel=pmap')
+    assert [c.ended()[0] for c in both] == [0, 0], both[0].log.read_text()
+    assert Command(tmp_path / 'one', tmp_path / 'log', *own, *few).ended()[0] == 0
+    found, wanted = ([r['sharpness'] for r in result(w)[0] if 'sharpness' in r] for w in (workdir, tmp_path / 'one'))
+    assert found
+    assert found == pytest.approx(wanted, rel=1e-4)
+
+
 @pytest.mark.parametrize('victim', [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
     tmp_path: pathlib.Path, workdir: pathlib.Path, alone: tuple[Any, Any], victim: int

@@ -26,6 +26,21 @@ PyTree = Any
 VECTORS = 4
 
 
+class Together(NamedTuple):
+    """Bounds of `pays_together`. weights, outputs: bytes of all runs. batch: examples. work_each, work: FLOPs of an
+    update of one run, of all.
+    """
+
+    weights: float = 28e6
+    outputs: float = 8e6
+    batch: int = 8
+    work_each: float = 2e5
+    work: float = 2e6
+
+
+TOGETHER = Together()
+
+
 class Memory(NamedTuple):
     """Bytes on each device.
 
@@ -130,15 +145,15 @@ def pays_together(plans: Sequence[Plan], dataset: Dataset) -> bool:
     """Whether `vmap` is faster than one after another for these runs on a CPU: while the weights of all, and what their
     layers put out for a batch, stay in its caches, and the operations are worth starting.
 
-    The numbers are those of scripts/benchmark_replicas.py and its like with 2 to 64 runs, on 2 cores of a Xeon (0.7 to
-    1.9 times as fast): near them either way is off by some 10 %. They are no measurement at the start of a group, for
-    then the same command would not give the same bits twice.
+    Work counts each weight once for an example, so a convolution's is more. The bounds are those of
+    scripts/benchmark_replicas.py and its like with 2 to 64 runs on 2 cores of a Xeon (0.7 to 1.9 times as fast): near
+    them either way is off by some 10 %. Timing at the start of a group would give other bits at every launch.
     """
-    held = Held(plans[:1], dataset, 'sequential', ALONE)
-    batch, each = held.advancing.micro_batch_size, size(held.state.params)
-    work = 6 * batch * sum(int(np.prod(x.shape)) for x in jax.tree.leaves(held.state.params))
-    worthwhile = batch >= 8 or (work >= 2e5 and len(plans) * work >= 2e6)
-    return worthwhile and len(plans) * each <= 28e6 and len(plans) * _outputs(held, batch) <= 8e6
+    runs, held = len(plans), Held(plans[:1], dataset, 'sequential', ALONE)
+    batch, weights = program.micro_batch(held.plan, 'cpu', largest(held.plan).batch_size), held.state.params
+    work = 6 * batch * sum(math.prod(x.shape) for x in jax.tree.leaves(weights))
+    worthwhile = batch >= TOGETHER.batch or (work >= TOGETHER.work_each and runs * work >= TOGETHER.work)
+    return worthwhile and runs * size(weights) <= TOGETHER.weights and runs * _outputs(held, batch) <= TOGETHER.outputs
 
 
 def estimate(plans: Sequence[Plan], dataset: Dataset, strategy: str, layout: Layout) -> Memory:

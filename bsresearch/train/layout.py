@@ -91,6 +91,19 @@ def choose(plans: Sequence[Plan]) -> Layout:
     return layout
 
 
+@dataclass(frozen=True)
+class Across:
+    """A function of jax.pmap over several processes, lowered by whole arrays, which its program takes; pmap itself is
+    lowered by what a process holds of them.
+    """
+
+    mapped: Any
+
+    def lower(self, *args: Any) -> Any:
+        """As jit's."""
+        return self.mapped.lower(*jax.tree.map(local_zeros, args))
+
+
 def local_zeros(x: Any) -> Any:
     """Zeros in the shape of what this process holds of an array on a mesh; anything else as it is."""
     if not isinstance(x, jax.Array) or not isinstance(x.sharding, NamedSharding):

@@ -37,7 +37,7 @@ ORDERED_OPTIONS: dict[str, dict[str, Any]] = defaultdict(dict, cpu={'xla_disable
 
 
 def choose(strategy: str, replicas: int, platform: str) -> str:
-    """The strategy for a group: the config's, or by platform (fitting.strategy knows more); of one: `sequential`."""
+    """The strategy for a group: the config's, or by platform (fitting.strategy_of knows more); of one: `sequential`."""
     if replicas == 1:
         return 'sequential'
     return strategy if strategy != 'auto' else 'sequential' if platform == 'cpu' else 'vmap'
@@ -175,8 +175,6 @@ class Group:
         return self.latest(*args)
 
     def _compile(self, program: Callable[[], Any], args: tuple[Any, ...]) -> Any:
-        if self.layout.how == 'pmap' and jax.process_count() > 1:
-            args = jax.tree.map(layouts.local_zeros, args)  # what pmap lowers; it compiles for whole arrays
         with jax.default_matmul_precision(self.precision):
             lowered = program().lower(*args)
         return lowered.compile(COMPILER_OPTIONS[platform()] | (ORDERED_OPTIONS[platform()] if self.ordered else {}))
@@ -260,7 +258,8 @@ class Group:
             axes = tuple(self._each(shift, s, m) for s, m in zip(split, mapped, strict=True))
             out = 0 if split_result else None
             numbered = lambda number, *args: fn(*args)
-            return jax.pmap(numbered, shards.AXIS, in_axes=(0, *axes), out_axes=out, devices=self.layout.devices)
+            made = jax.pmap(numbered, shards.AXIS, in_axes=(0, *axes), out_axes=out, devices=self.layout.devices)
+            return layouts.Across(made) if jax.process_count() > 1 else made
         one = self.stacked and self.strategy != 'vmap'  # one lane a row: not mapped
         drop = lambda a, m, t: t if a is None else jax.tree.map(lambda x: jnp.squeeze(x, a + (m and self.stacked)), t)
 

@@ -45,7 +45,7 @@ class Session:
 
     Args:
     plans: the group's runs. run_directories: theirs, in the same order. directory: the group's.
-    strategy: parallel.choose's. layout: where they are trained.
+    strategy: fitting.strategy_of's. layout: where they are trained.
     """
 
     def __init__(
