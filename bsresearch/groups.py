@@ -5,13 +5,14 @@ import dataclasses
 import fcntl
 import hashlib
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bsresearch import fitting, schema, sweep
 from bsresearch.plan import Plan, canonical
-from bsresearch.store import paths
+from bsresearch.store import paths, records
+from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.train import parallel, program
 
 FINISHED = ('done', 'diverged')
@@ -37,7 +38,7 @@ class Group:
 
     def meta(self, plan: Plan) -> dict[str, Any]:
         """The meta of one of its runs; empty if it was never started."""
-        return paths.read_json(self.run_directory(plan) / 'meta.json') or {}
+        return records.status(self.run_directory(plan))
 
     @property
     def ended(self) -> bool:
@@ -56,7 +57,7 @@ def _study_lock(folder: pathlib.Path) -> Iterator[None]:
 
 def status(workdir: pathlib.Path, plan: Plan) -> dict[str, Any]:
     """A run's meta; empty if it was never started."""
-    return paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json') or {}
+    return records.status(paths.run_dir(workdir, plan.study, plan.id))
 
 
 def unfinished(workdir: pathlib.Path, plans: Sequence[Plan]) -> list[Plan]:
@@ -64,15 +65,60 @@ def unfinished(workdir: pathlib.Path, plans: Sequence[Plan]) -> list[Plan]:
     return [p for p in plans if status(workdir, p).get('status') not in FINISHED]
 
 
-def load(directory: pathlib.Path) -> Group:
-    """A group as it was written down."""
-    stored = paths.read_json(directory / 'group.json')
+def load(directory: pathlib.Path, member: str | None = None) -> Group:
+    """A group as it was written down.
+
+    Args:
+      directory: its own. member: the id of a run that points to it.
+
+    Raises:
+      Damaged: there is none, or it is not what was written: its runs have other ids, or other numbers, than they had.
+    """
+    file = directory / 'group.json'
+    stored = paths.read_json(file)
     if stored is None:
-        raise ValueError(
-            f'{directory}/group.json is missing, which its runs point to; restore it or use another workdir'
-        )
-    plans = [Plan.from_json(p) for p in stored['plans']]
-    return Group(stored['id'], plans, stored['strategy'], directory)
+        raise Damaged(f'{file} is missing, which its runs point to; {RESTORE}')
+    try:
+        plans = [Plan.from_json(p) for p in stored['plans']]
+        group = Group(stored['id'], plans, stored['strategy'], directory)
+        held = _name(plans)
+    except (KeyError, TypeError, ValueError) as e:
+        raise Damaged(f'{file} is damaged ({type(e).__name__}: {e}); {RESTORE}') from e
+    if held != directory.name or group.id != directory.name:
+        raise Damaged(f'{file} is damaged (it describes other runs than it was made for); {RESTORE}')
+    if member is not None and member not in {p.id for p in plans}:
+        raise Damaged(f'{file} does not hold run {member}, which points to it; {RESTORE}')
+    if not paths.is_sealed(file):
+        _compare(group, stored['plans'])
+    return group
+
+
+def _compare(group: Group, stored: Sequence[Mapping[str, Any]]) -> None:
+    """Of a description without a seal: each run's config.json was written with the same numbers.
+
+    Raises:
+      Damaged: one of the two is not what was written.
+    """
+    for plan, numbers in zip(group.plans, stored, strict=True):
+        file = group.run_directory(plan) / 'config.json'
+        config = paths.read_json(file)
+        described = {k: v for k, v in numbers.items() if k != 'declared'}
+        if config is not None and canonical(config['resolved']) != canonical(described):
+            raise Damaged(f'{group.directory}/group.json and {file} tell other numbers of one run; {RESTORE}')
+
+
+def _name(plans: Sequence[Plan]) -> str:
+    """A group's id: of its runs' ids in their order."""
+    return hashlib.sha256('\n'.join(p.id for p in plans).encode()).hexdigest()[:12]
+
+
+def of(workdir: pathlib.Path, plan: Plan) -> Group:
+    """The group that a started run belongs to; errors as in `load`."""
+    meta = status(workdir, plan)
+    if 'group' not in meta:
+        folder = paths.run_dir(workdir, plan.study, plan.id)
+        raise Damaged(f'{folder}/meta.json is damaged (it names no group); {RESTORE}')
+    return load(paths.group_dir(workdir, plan.study, meta['group']), plan.id)
 
 
 def form(
@@ -93,7 +139,7 @@ def form(
         with _study_lock(workdir / study):
             mine = [p for p in todo if p.study == study]
             while started := [p for p in mine if status(workdir, p)]:
-                group = load(paths.group_dir(workdir, study, status(workdir, started[0])['group']))
+                group = of(workdir, started[0])
                 if _dissolved(group):
                     continue
                 if platform is None:
@@ -109,7 +155,7 @@ def form(
 
 
 def _create(workdir: pathlib.Path, plans: list[Plan], platform: str | None) -> Group:
-    name = hashlib.sha256('\n'.join(p.id for p in plans).encode()).hexdigest()[:12]
+    name = _name(plans)
     directory = paths.group_dir(workdir, plans[0].study, name)
     strategy = fitting.strategy_of(plans, platform)
     # The engine's own choices are written into the plans: a resume keeps them.

@@ -18,7 +18,7 @@ from bsresearch.console import Console
 from bsresearch.groups import Group
 from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
-from bsresearch.store import leases, paths
+from bsresearch.store import leases, paths, verify
 from bsresearch.train import backfill, branching, layout, loop, processes
 from bsresearch.train.profile import Profiler
 from bsresearch.train.session import Session
@@ -132,11 +132,10 @@ def _measure_later(workdir: pathlib.Path, finished: Sequence[Plan], console: Con
         return
     seen: set[str] = set()
     for plan in finished:
-        name = groups.status(workdir, plan)['group']
-        if name in seen:
+        group = groups.of(workdir, plan).placed(plan)
+        if group.id in seen:
             continue
-        seen.add(name)
-        group = groups.load(paths.group_dir(workdir, plan.study, name)).placed(plan)
+        seen.add(group.id)
         if group.ended and canonical(plan.recording) != canonical(group.plans[0].recording):
             later = ('measure', 'measure_preset', 'evaluate', 'probe')
             kept = {k: v for k, v in group.plans[0].recording.items() if k not in later}
@@ -171,7 +170,7 @@ def train(
         raise ValueError(f'data set {plan.data["name"]} changed since group {group.id} was started; restore it')
     if processes.leads():
         for member in group.plans:
-            meta.begin(group.run_directory(member), member, console.say, str(mesh))
+            meta.begin(group.run_directory(member), member, str(mesh))
 
     def should_stop() -> bool:
         if lease is not None and lease.lost:
@@ -181,8 +180,15 @@ def train(
 
     directories = [group.run_directory(p) for p in group.plans]
     session = Session(group.plans, dataset, group.directory, directories, group.strategy, console, mesh)
+
+    def begun(session: Session, step: int) -> None:
+        if processes.leads():
+            meta.note_code(directories, 'step', step, console.say)
+        if profiler is not None:
+            profiler(session, step)
+
     try:
-        outcome = loop.run(session, should_stop, profiler)
+        outcome = loop.run(session, should_stop, begun)
         if processes.leads():
             _end(group, session, outcome)
         console.end_group(session.clock.summary(), outcome.finished)
@@ -207,7 +213,7 @@ def _end(group: Group, session: Session, outcome: loop.Outcome) -> None:
         'step': outcome.step,
         'ended': time.time(),
     }
-    for plan, watch in zip(group.plans, session.watches, strict=True):
+    for plan, watch, writer in zip(group.plans, session.watches, session.recorder.writers, strict=True):
         status = ('done' if watch.alive else 'diverged') if outcome.finished else 'running'
         own = {
             'status': status,
@@ -217,4 +223,6 @@ def _end(group: Group, session: Session, outcome: loop.Outcome) -> None:
         }
         if not watch.alive:
             own['step'] = watch.state['step']
+        if outcome.finished:
+            own[verify.KEY] = writer.contents()
         meta.update(group.run_directory(plan), facts | own)

@@ -15,7 +15,8 @@ from bsresearch.models import layers
 from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe, kind
 from bsresearch.probes import Arrays, Place
-from bsresearch.store import leases, paths
+from bsresearch.store import leases, paths, verify
+from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.train import parallel, program, restore
 from bsresearch.train.evaluate import Evaluator
 from bsresearch.train.feed import to_device
@@ -157,12 +158,15 @@ def _make(
     spent = (paths.read_json(folder / 'meta.json') or {}).get('seconds', 0.0)
     console.say(title)
     start = shown = time.perf_counter()
-    compiled = bench.group.compile_seconds
+    compiled, noted = bench.group.compile_seconds, False
     net = lambda: spent + time.perf_counter() - start - (bench.group.compile_seconds - compiled)
     for block in range(made.blocks):
         file = _block_file(folder, block)
-        if file.exists():
+        if file.exists() and _is_whole(file, console):
             continue
+        if not noted:
+            meta.note_code([folder], 'block', block, console.say)
+            noted = True
         if caught:
             meta.update(folder, {'seconds': net()})
             return
@@ -171,12 +175,12 @@ def _make(
         if now - shown > LINE_SECONDS or block == 0:
             shown, left = now, (made.blocks - block - 1) * net() / (block + 1)
             console.say(f'  block {block + 1}/{made.blocks}  ETA {clock(left)}')
-    blocks = [dict(np.load(_block_file(folder, b))) for b in range(made.blocks)]
+    blocks = [paths.read_npz(_block_file(folder, b)) for b in range(made.blocks)]
     step = probe.points[0][1]
-    name = f'{probe.section["name"]}-{step}.npz'
-    _save(folder / 'arrays' / name, made.finish(place, blocks))
-    facts = {'status': 'done', 'seconds': net(), 'ended': time.time(), 'arrays': f'arrays/{name}'}
-    meta.update(folder, facts)
+    file = folder / 'arrays' / f'{probe.section["name"]}-{step}.npz'
+    _save(file, made.finish(place, blocks))
+    facts = {'status': 'done', 'seconds': net(), 'ended': time.time(), 'arrays': f'arrays/{file.name}'}
+    meta.update(folder, facts | {verify.KEY: {'arrays': {file.name: verify.of_file(file)}}})
     # Also halves of blocks that a kill left behind.
     for part in (folder / 'arrays').glob('*block-*'):
         part.unlink()
@@ -204,6 +208,16 @@ def _begin(folder: pathlib.Path, probe: Probe) -> None:
 
 def _block_file(folder: pathlib.Path, block: int) -> pathlib.Path:
     return folder / 'arrays' / f'block-{block:06d}.npz'
+
+
+def _is_whole(file: pathlib.Path, console: Console) -> bool:
+    """Whether a stored block can be read; one that cannot is made anew."""
+    try:
+        paths.read_npz(file)
+    except Damaged as e:
+        console.say(f'  {e}'.replace(RESTORE, 'it is made anew'))
+        return False
+    return True
 
 
 def _save(file: pathlib.Path, arrays: Arrays) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from bsresearch import lookup, resolve, sweep
 from bsresearch.plan import Plan
 from bsresearch.store import paths
+from bsresearch.store.paths import RESTORE, Damaged
 
 UNITS = ('step', 'epoch', 'examples')
 # What a branch does not inherit: its parent's own probes and branches.
@@ -37,6 +38,7 @@ def plan_of(directory: pathlib.Path) -> Plan:
 
     Raises:
       ValueError: there is no such run (those beside it are listed), or it was written under another schema.
+      Damaged: what was written is not what is there.
     """
     meta = paths.read_json(directory / 'meta.json')
     if meta is None or 'group' not in meta:
@@ -44,12 +46,18 @@ def plan_of(directory: pathlib.Path) -> Plan:
         beside = lookup.nearest(directory.name, near) if near else 'nor beside it: give <workdir>/<study>/<run id>'
         raise ValueError(f'no run in {directory}; {beside}')
     paths.check_schema(directory.parent.parent)
-    stored = paths.read_json(
-        paths.group_dir(directory.parent.parent, directory.parent.name, meta['group']) / 'group.json'
-    )
+    group = paths.group_dir(directory.parent.parent, directory.parent.name, meta['group']) / 'group.json'
+    stored = paths.read_json(group)
     if stored is None:
-        raise ValueError(f'{directory} belongs to group {meta["group"]}, whose group.json is missing; restore it')
-    return Plan.from_json(stored['plans'][meta['index']])
+        raise Damaged(f'{directory} belongs to group {meta["group"]}, whose group.json is missing; {RESTORE}')
+    try:
+        plan = Plan.from_json(stored['plans'][meta['index']])
+        held = plan.id
+    except (KeyError, IndexError, TypeError, ValueError) as e:
+        raise Damaged(f'{group} is damaged ({type(e).__name__}: {e}); {RESTORE}') from e
+    if held != directory.name:
+        raise Damaged(f'{group} has run {held} where {directory}/meta.json places {directory.name}; {RESTORE}')
+    return plan
 
 
 def point(where: str) -> tuple[pathlib.Path, Plan, int]:

@@ -1,6 +1,8 @@
 """Small runs for tests: configs on embedded data, and training them in this process."""
 
+import os
 import pathlib
+import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,6 +37,19 @@ class Quiet(Console):
 
     def end_group(self, *args: Any) -> None:
         """Nothing."""
+
+
+class StopsAt(Quiet):
+    """Sends this process SIGINT once update `step` is reached: the launch ends with launch.Stopped."""
+
+    def __init__(self, step: int):
+        super().__init__()
+        self._step: int | None = step
+
+    def progress(self, step: int, *args: Any, **kwargs: Any) -> None:
+        if self._step is not None and step >= self._step:
+            self._step = None
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def declared(**changes: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from bsresearch.report.blocks import NONE, Shares, Table, Text, counted
 from bsresearch.report.found import Found
+from bsresearch.store import verify
 
 PHASES = {
     'updates': 'updates',
@@ -16,6 +17,7 @@ PHASES = {
     'calibrate': 'calibration of the pace',
     'overhead': 'overhead',
 }
+FINISHED = ('done', 'diverged')
 USEFUL = ('updates', 'evaluate', 'measure')
 FACTS = {
     'device': 'device',
@@ -24,6 +26,7 @@ FACTS = {
     'memory_gib': 'memory, GiB',
     'machine': 'machine',
     'commit': 'commit of the code',
+    'source_sha256': 'sha256 of the source',
     'matmul_precision': 'precision of matrix products',
 }
 OF_RUNS = {'strategy': 'strategy of replicas', 'replicas': 'runs in a group', 'layout': 'devices of a group'}
@@ -39,8 +42,11 @@ def hardware(found: Found) -> Table | Text:
     rows += [(title, _spread(m.get(key) for m in of_runs)) for key, title in OF_RUNS.items() if of_runs]
     packages = sorted({name for m in metas for name in m.get('versions', {})})
     rows += [(name, _spread(m.get('versions', {}).get(name) for m in metas)) for name in packages]
-    later, moved = (sum(name in m for m in metas) for name in ('versions_later', 'layouts_later'))
-    rows += [('went on with other versions', counted(later, 'run'))] if later else []
+    later = sum('versions_later' in m or len(m.get('code', ())) > 1 for m in metas)
+    moved = sum('layouts_later' in m for m in metas)
+    unverified = sum(run.status in FINISHED and verify.KEY not in run.meta for run in found.runs)
+    rows += [('went on with other code or versions', counted(later, 'run'))] if later else []
+    rows += [('records without a checksum, of an older version', counted(unverified, 'run'))] if unverified else []
     rows += [('went on on other devices', counted(moved, 'run'))] if moved else []
     caption = f'As noted when each of {len(metas):,} runs and probes began; a number in brackets is how many of them.'
     return Table(caption, ('fact', 'value'), tuple(rows))

@@ -17,6 +17,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
+from bsresearch.store.paths import Damaged
+
 PyTree = Any
 # Errors of the machine, not of the checkpoint.
 PASSING = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM, errno.ESTALE, errno.EACCES, errno.EPERM)
@@ -51,10 +53,6 @@ def _alone() -> ocp.options.MultiprocessingOptions:
 
 def _text_digest(meta: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
-
-
-class Damaged(Exception):
-    """A checkpoint whose content is not what was saved."""
 
 
 class Checkpoints:

@@ -1,21 +1,35 @@
 """Where things lie in a workdir, and how a file is replaced so that a kill leaves the old or the new one, whole.
 
+A JSON file carries the sha256 of the rest of its content and is checked when it is read. Files of older versions carry
+none and are read as they are.
+
 <workdir>/schema.json
 <workdir>/<study>/<run id>/{config.json, meta.json, metrics.jsonl, arrays/}
 <workdir>/<study>/<probe id>/{probe.json, meta.json, arrays/}
 <workdir>/<study>/groups/<group id>/{group.json, lease.json, initial/, checkpoints/, profile/}
 """
 
+import hashlib
 import json
 import os
 import pathlib
 import uuid
+import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from bsresearch.schema import SCHEMA_VERSION
+
+SEAL = 'sha256'
+# What cures damage.
+RESTORE = 'restore it from a copy, or use another workdir'
+
+
+class Damaged(ValueError):
+    """A file whose content is not what was written there."""
 
 
 def _own() -> str:
@@ -38,9 +52,21 @@ def write_text(path: pathlib.Path, text: str) -> None:
         raise
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
-    """As `write_text`, for a value."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False))
+def digest(value: Any) -> str:
+    """sha256 of a value that is as JSON holds it: text keys, no tuples."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(path: pathlib.Path) -> str:
+    """sha256 of a file's content."""
+    with open(path, 'rb') as f:
+        return hashlib.file_digest(f, 'sha256').hexdigest()
+
+
+def write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
+    """As `write_text`, for a value, sealed with its sha256."""
+    content = json.loads(json.dumps(value, allow_nan=False))
+    write_text(path, json.dumps(content | {SEAL: digest(content)}, indent=1, sort_keys=True))
 
 
 def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -53,14 +79,44 @@ def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
     os.replace(temporary, path)
 
 
-def read_json(path: pathlib.Path) -> Any:
-    """The file's value; None if there is no such file."""
+def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """The arrays of a file.
+
+    Raises:
+      Damaged: it is missing, cut, or not what was written there.
+    """
     try:
-        return json.loads(path.read_text())
+        with open(path, 'rb') as f, np.load(f) as arrays:  # NumPy leaves open what it cannot read
+            return dict(arrays)
+    except FileNotFoundError as e:
+        raise Damaged(f'{path} is missing; {RESTORE}') from e
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as e:
+        raise Damaged(f'{path} is damaged ({e}); {RESTORE}') from e
+
+
+def read_json(path: pathlib.Path) -> Any:
+    """The file's value without its seal; None if there is no such file.
+
+    Raises:
+      Damaged: it cannot be read, or is not what was written there.
+    """
+    try:
+        content = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as e:
-        raise ValueError(f'{path} is not what was written there: {e}; restore it or use another workdir') from e
+        raise Damaged(f'{path} is damaged ({e}); {RESTORE}') from e
+    if not isinstance(content, dict):
+        raise Damaged(f'{path} is damaged (it holds no object); {RESTORE}')
+    seal = content.pop(SEAL, None)
+    if seal is not None and seal != digest(content):
+        raise Damaged(f'{path} is damaged (its content has another sha256 than was written); {RESTORE}')
+    return content
+
+
+def is_sealed(path: pathlib.Path) -> bool:
+    """Whether a JSON file carries a sha256: those of older versions do not."""
+    return path.is_file() and SEAL in json.loads(path.read_bytes())
 
 
 def run_dir(workdir: pathlib.Path, study: str, run_id: str) -> pathlib.Path:
@@ -78,8 +134,6 @@ def check_schema(workdir: pathlib.Path) -> None:
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f'--workdir={workdir} is a file; name a directory')
     found = read_json(workdir / 'schema.json')
-    if found is not None and not isinstance(found, dict):
-        raise ValueError(f'{workdir}/schema.json is not what was written there; use another workdir')
     if found is not None and found.get('schema') != SCHEMA_VERSION:
         raise ValueError(
             f'--workdir={workdir} holds runs of config schema {found.get("schema")}, this version writes schema '

@@ -1,5 +1,6 @@
 """A run's records on disk: config, meta, metrics (JSONL, append-only) and dense arrays; and one table of all runs."""
 
+import hashlib
 import json
 import math
 import os
@@ -11,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.flat import flatten
-from bsresearch.store import paths
+from bsresearch.store import paths, verify
+from bsresearch.store.paths import RESTORE, Damaged
 
 # Config columns of the table that are there even if no run differs.
 SPLIT_SEEDS = ('init_seed', 'data_seed')
@@ -23,21 +25,45 @@ POSITION = ('step', 'examples', 'epoch', 'seconds', 'wall_seconds')
 class Writer:
     """Appends rows to a run's metrics.jsonl and dense scalars to its arrays/.
 
-    Rows reach the disk at `flush`. A checkpoint notes `position()`; `rewind` returns there on resume.
+    Rows reach the disk at `flush`. A checkpoint notes `position()` and the digest of `contents()`; `rewind` returns
+    there on resume. A run's end seals it with its contents (verify.py); what was added to a sealed run, and not sealed
+    anew, is dropped.
     """
 
     def __init__(self, directory: pathlib.Path):
         self.directory = directory
-        self.path = directory / 'metrics.jsonl'
+        self.path = directory / verify.ROWS
         directory.mkdir(parents=True, exist_ok=True)
+        sealed = verify.check(directory)
         _drop_torn_line(self.path)
         self._file = open(self.path, 'ab')  # noqa: SIM115 (closed by close)
+        if sealed is not None:
+            self._file.truncate(sealed['bytes'])
+        self._read()
         self._dense: list[tuple[int, dict[str, np.ndarray]]] = []
+
+    def _read(self) -> None:
+        """Takes in what is on disk: the digest goes on from there."""
+        raw = self.path.read_bytes()
+        self._digest, self._count = hashlib.sha256(raw), raw.count(b'\n')
+        self._arrays = {file.name: verify.of_file(file) for file in _array_files(self.directory)}
 
     def rows(self, rows: list[dict[str, Any]]) -> None:
         """Appends rows; a number that is not finite becomes null."""
         for row in rows:
-            self._file.write((json.dumps({k: _plain(v) for k, v in row.items()}, allow_nan=False) + '\n').encode())
+            line = (json.dumps({k: _plain(v) for k, v in row.items()}, allow_nan=False) + '\n').encode()
+            self._file.write(line)
+            self._digest.update(line)
+            self._count += 1
+
+    def contents(self) -> dict[str, Any]:
+        """What was written, as verify.py has it."""
+        return {
+            'rows': self._count,
+            'bytes': self.position(),
+            'sha256': self._digest.hexdigest(),
+            'arrays': dict(self._arrays),
+        }
 
     def dense(self, start: int, values: dict[str, np.ndarray]) -> None:
         """Keeps scalars of the updates from `start` on, (n,) each, for the next flush."""
@@ -50,7 +76,9 @@ class Writer:
             folder = self.directory / 'arrays'
             folder.mkdir(exist_ok=True)
             merged = {k: np.concatenate([v[k] for _, v in self._dense]) for k in self._dense[0][1]}
-            paths.write_npz(folder / f'updates-{start:012d}.npz', merged)
+            file = folder / f'updates-{start:012d}.npz'
+            paths.write_npz(file, merged)
+            self._arrays[file.name] = verify.of_file(file)
             self._dense = []
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -59,19 +87,44 @@ class Writer:
         """Bytes of metrics.jsonl written."""
         return self._file.tell()
 
-    def rewind(self, position: int, step: int) -> None:
-        """Forgets what came after a checkpoint at update `step` whose records ended at `position`."""
+    def rewind(self, position: int, step: int, digest: str | None = None) -> None:
+        """Forgets what came after a checkpoint at update `step`.
+
+        Args:
+          position, digest: of the records when it was made; None: it was made by an older version, and has no digest.
+
+        Raises:
+          Damaged: the records up to there are not what they were.
+        """
         size = self.path.stat().st_size
+        cure = 'restore the file or start the run in another workdir'
         if size < position:
-            raise ValueError(
+            raise Damaged(
                 f'{self.path} has {size} bytes, its checkpoint at update {step} was made after {position}: '
-                'records were removed; restore the file or start the run in another workdir'
+                f'records were removed; {cure}'
+            )
+        if digest is not None and digest != paths.digest(self._contents_at(position, step)):
+            raise Damaged(
+                f'{self.path}, or a file of arrays/ beside it, is not what was written before the checkpoint at '
+                f'update {step}; {cure}'
             )
         self._file.truncate(position)
         self._file.seek(position)
-        for file in (self.directory / 'arrays').glob('updates-*.npz'):
-            if int(file.stem.split('-')[1]) >= step:
+        for file in _array_files(self.directory):
+            if _first_update(file) >= step:
                 file.unlink()
+        self._read()
+
+    def _contents_at(self, position: int, step: int) -> dict[str, Any]:
+        """What the contents were at a checkpoint, by what is on disk."""
+        raw = self.path.read_bytes()[:position]
+        files = [file for file in _array_files(self.directory) if _first_update(file) < step]
+        return {
+            'rows': raw.count(b'\n'),
+            'bytes': position,
+            'sha256': hashlib.sha256(raw).hexdigest(),
+            'arrays': {file.name: verify.of_file(file) for file in files},
+        }
 
     def close(self) -> None:
         """Closes the file; what was not flushed may be lost."""
@@ -96,17 +149,35 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _array_files(directory: pathlib.Path) -> list[pathlib.Path]:
+    """The files of dense scalars, sorted."""
+    return sorted((directory / 'arrays').glob('updates-*.npz'))
+
+
+def _first_update(file: pathlib.Path) -> int:
+    """The first update whose scalars a file of dense scalars holds."""
+    return int(file.stem.split('-')[1])
+
+
 def rows(directory: pathlib.Path) -> Iterator[dict[str, Any]]:
-    """The rows of a run; a last line torn by a kill is left out."""
-    path = directory / 'metrics.jsonl'
+    """The rows of a run; a last line torn by a kill is left out.
+
+    Raises:
+      Damaged: of a sealed run any record is not what was written; of another one a line cannot be read.
+    """
+    path, sealed = directory / verify.ROWS, verify.check(directory)
     if not path.exists():
         return
-    lines = path.read_bytes().split(b'\n')
+    raw = path.read_bytes()
+    lines = raw[: sealed['bytes'] if sealed else len(raw)].split(b'\n')
     for number, line in enumerate(lines[:-1], 1):
         try:
-            yield json.loads(line)
+            row = json.loads(line)
         except ValueError as e:
-            raise ValueError(f'{path}, line {number} is damaged: {e}') from e
+            raise Damaged(f'{path}, line {number} is damaged ({e}); {RESTORE}') from e
+        if not isinstance(row, dict):
+            raise Damaged(f'{path}, line {number} is damaged (it holds no row); {RESTORE}')
+        yield row
 
 
 def run_dirs(workdir: pathlib.Path) -> list[pathlib.Path]:
@@ -115,10 +186,26 @@ def run_dirs(workdir: pathlib.Path) -> list[pathlib.Path]:
     Raises:
       FileNotFoundError: there are none.
     """
-    found = sorted(p.parent for p in pathlib.Path(workdir).glob('*/*/config.json'))
-    if not found:
+    described = {p.parent for p in pathlib.Path(workdir).glob('*/*/config.json')}
+    # A file beside it that only runs have: the description is lost.
+    for file in sorted(pathlib.Path(workdir).glob(f'*/*/{verify.ROWS}')):
+        if file.parent not in described and verify.has_rows(file.parent):
+            raise Damaged(f'{file.parent}/config.json is missing, though the run has records; {RESTORE}')
+    if not described:
         raise FileNotFoundError(f'no runs in {workdir}; a workdir is what main.py was given as --workdir')
-    return found
+    return sorted(described)
+
+
+def status(directory: pathlib.Path) -> dict[str, Any]:
+    """A run's meta; empty if it was never started.
+
+    Raises:
+      Damaged: there is none, though the run has records.
+    """
+    meta = paths.read_json(directory / 'meta.json')
+    if meta is None and verify.has_rows(directory):
+        raise Damaged(f'{directory}/meta.json is missing, though the run has records; {RESTORE}')
+    return meta or {}
 
 
 def probes(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
@@ -131,7 +218,8 @@ def probes(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
     for file in sorted(pathlib.Path(workdir).glob('*/*/probe.json')):
         stated, meta = paths.read_json(file), paths.read_json(file.with_name('meta.json')) or {}
         if stated['probe']['name'] == name and meta.get('status') == 'done':
-            arrays = dict(np.load(file.parent / meta['arrays']))
+            verify.check(file.parent, meta.get(verify.KEY))
+            arrays = paths.read_npz(file.parent / meta['arrays'])
             found.append(stated | {'meta': meta, 'arrays': arrays})
     if not found:
         raise FileNotFoundError(
@@ -144,6 +232,8 @@ def _merged(directory: pathlib.Path) -> list[dict[str, Any]]:
     """One row per recorded step: what was evaluated at θ_t and the scalars of update t stand on lines of their own."""
     by_step: dict[int, dict[str, Any]] = {}
     for row in rows(directory):
+        if 'step' not in row:
+            raise Damaged(f'{directory / verify.ROWS} is damaged (a row has no step); {RESTORE}')
         by_step.setdefault(row['step'], {}).update(row)
     return [by_step[step] for step in sorted(by_step)]
 
@@ -153,7 +243,7 @@ def runs(workdir: str | pathlib.Path) -> pd.DataFrame:
     table = []
     for directory in run_dirs(pathlib.Path(workdir)):
         config = paths.read_json(directory / 'config.json')
-        meta = paths.read_json(directory / 'meta.json') or {}
+        meta = status(directory)
         fields = {k: _cell(v) for k, v in flatten(config['resolved']).items()}
         row = {'run': directory.name, 'study': fields.pop('study'), 'status': meta.get('status', 'not started')}
         table.append(row | {'diverged_step': meta.get('diverged_step')} | fields)
@@ -231,9 +321,10 @@ def estimates(workdir: pathlib.Path) -> list[dict[str, Any]]:
 
 def dense(directory: pathlib.Path) -> Mapping[str, np.ndarray]:
     """Every update's scalars of a run recorded with `record.dense`, (T,) each; empty without."""
-    files = sorted((pathlib.Path(directory) / 'arrays').glob('updates-*.npz'))
-    parts = [np.load(f) for f in files]
-    return {k: np.concatenate([p[k] for p in parts]) for k in parts[0].files} if parts else {}
+    sealed = verify.check(directory)
+    files = [f for f in _array_files(directory) if sealed is None or f.name in sealed['arrays']]
+    parts = [paths.read_npz(f) for f in files]
+    return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]} if parts else {}
 
 
 def last_row(directory: pathlib.Path) -> dict[str, Any]:

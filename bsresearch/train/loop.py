@@ -21,16 +21,13 @@ class Outcome(NamedTuple):
     finished: bool
 
 
-def run(
-    session: Session, should_stop: Callable[[], bool], begun: Callable[[Session, int], None] | None = None
-) -> Outcome:
+def run(session: Session, should_stop: Callable[[], bool], begun: Callable[[Session, int], None]) -> Outcome:
     """Trains a group from where it stands to its end, or until `should_stop`; what was reached is saved.
 
     `begun`: called with the session and t once it stands at its first θ_t.
     """
     t, events_done = session.start()
-    if begun is not None:
-        begun(session, t)
+    begun(session, t)
     while True:
         finished = t == session.events.total or not any(session.alive)
         if should_stop() and not finished:

@@ -10,6 +10,7 @@ import jax
 
 from bsresearch.optim import Hyper
 from bsresearch.plan import Plan
+from bsresearch.store import paths
 from bsresearch.store.records import Writer
 from bsresearch.train.state import Info
 from bsresearch.units import Length
@@ -138,10 +139,15 @@ class Recorder:
             writer.flush()
         return [writer.position() for writer in self.writers]
 
-    def rewind(self, positions: Sequence[int], step: int) -> None:
-        """Forgets what came after the checkpoint at `step`."""
-        for writer, position in zip(self.writers, positions, strict=bool(self.writers)):
-            writer.rewind(position, step)
+    def digests(self) -> list[str]:
+        """sha256 of what each run's records hold."""
+        return [paths.digest(writer.contents()) for writer in self.writers]
+
+    def rewind(self, positions: Sequence[int], step: int, digests: Sequence[str] | None = None) -> None:
+        """Forgets what came after the checkpoint at `step`; `digests`: of the records there, None if unknown."""
+        expected = digests or [None] * len(positions)
+        for writer, position, digest in zip(self.writers, positions, expected, strict=bool(self.writers)):
+            writer.rewind(position, step, digest)
 
     def close(self) -> None:
         """Closes all files."""

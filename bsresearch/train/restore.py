@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from bsresearch.plan import Plan
+from bsresearch.resolve_branch import plan_of
 from bsresearch.store import paths
 from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.train import parallel, program
@@ -23,6 +24,8 @@ def _facts(workdir: pathlib.Path, plan: Plan) -> dict[str, Any]:
     found = paths.read_json(folder / 'meta.json')
     if found is None:
         raise ValueError(f'no run {plan.id} in {folder.parent}; train it first')
+    if not paths.is_sealed(folder / 'meta.json'):
+        plan_of(folder)  # which finds out whether the place in the group that it tells is the run's
     return found
 
 

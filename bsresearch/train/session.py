@@ -103,7 +103,7 @@ class Session:
                 self._say_cost()
             return self.plans[0].start, False
         meta = found[1]
-        self.recorder.rewind(meta['positions'], meta['step'])
+        self.recorder.rewind(meta['positions'], meta['step'], meta.get('records_sha256'))
         self.recorder.pace = np.atleast_1d(meta['seconds_per_update']).tolist()  # older ones hold one number
         for watch, state in zip(self.watches, meta['divergence'], strict=True):
             watch.state = state
@@ -220,6 +220,7 @@ class Session:
                 'examples': self.plans[0].length.examples_at(t),
                 'events_done': events_done,
                 'positions': positions,
+                'records_sha256': self.recorder.digests(),
                 'seconds_per_update': self.recorder.pace,
                 'divergence': [w.state for w in self.watches],
                 'seconds': self.clock.summary(),

@@ -1,0 +1,224 @@
+"""What is read from disk is what was written: a byte flipped, a file cut, emptied or deleted is told with its file."""
+
+import pathlib
+import re
+import shutil
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import toy
+from workdirs_of_old import unpack
+
+from bsresearch import groups, launch, resolve_branch
+from bsresearch.plan import Plan
+from bsresearch.store import paths, records, verify
+from bsresearch.store.paths import Damaged
+from bsresearch.train import restore
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A user's cache of its own, so that nothing is remembered from another test."""
+    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+    verify._remembered.cache_clear()
+    return tmp_path / 'home'
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[Plan]]:
+    """Two finished runs of one group, with dense records."""
+    workdir = tmp_path_factory.mktemp('trained') / 'runs'
+    plans = toy.plans(record__dense=True, sweep__seed=(0, 1))
+    toy.train(workdir, plans)
+    return workdir, plans
+
+
+@pytest.fixture
+def copied(trained: tuple[pathlib.Path, list[Plan]], tmp_path: pathlib.Path) -> tuple[pathlib.Path, list[Plan]]:
+    """The same, to be damaged."""
+    workdir, plans = trained
+    return shutil.copytree(workdir, tmp_path / 'runs'), plans
+
+
+def flip(path: pathlib.Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+
+
+def another_digit(path: pathlib.Path) -> None:
+    """A number of a middle line is another one; the file stays as long, and JSON."""
+    lines = path.read_text().splitlines(keepends=True)
+    middle = len(lines) // 2
+    lines[middle] = re.sub(r'(batch_loss": \d\.)(\d)', lambda m: f'{m[1]}{9 - int(m[2])}', lines[middle])
+    changed = ''.join(lines)
+    assert changed != path.read_text()
+    path.write_text(changed)
+
+
+def a_line_less(path: pathlib.Path) -> None:
+    path.write_text(''.join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
+DAMAGES: dict[str, Callable[[pathlib.Path], object]] = {
+    'flipped': flip,
+    'halved': lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    'emptied': lambda path: path.write_bytes(b''),
+    'deleted': pathlib.Path.unlink,
+}
+OF_ROWS = DAMAGES | {'another digit': another_digit, 'a line less': a_line_less}
+
+
+@pytest.mark.parametrize('how', OF_ROWS)
+def test_damaged_rows_of_a_finished_run_are_refused(how: str, copied: tuple[pathlib.Path, list[Plan]]):
+    workdir, plans = copied
+    path = paths.run_dir(workdir, 'train', plans[0].id) / 'metrics.jsonl'
+    OF_ROWS[how](path)
+    for read in (records.load, lambda w: records.last_row(path.parent)):
+        with pytest.raises(Damaged, match=re.escape(str(path))):
+            read(workdir)
+
+
+@pytest.mark.parametrize('how', DAMAGES)
+def test_damaged_arrays_of_a_finished_run_are_refused(how: str, copied: tuple[pathlib.Path, list[Plan]]):
+    """Also by who reads the rows alone: the run is not what it was."""
+    workdir, plans = copied
+    directory = paths.run_dir(workdir, 'train', plans[0].id)
+    path = sorted((directory / 'arrays').glob('*.npz'))[-1]
+    DAMAGES[how](path)
+    for read in (lambda: records.dense(directory), lambda: records.load(workdir)):
+        with pytest.raises(Damaged, match=re.escape(str(path))):
+            read()
+
+
+@pytest.mark.parametrize('how', DAMAGES)
+@pytest.mark.parametrize('name', ['config.json', 'meta.json'])
+def test_damaged_descriptions_of_a_run_are_refused(name: str, how: str, copied: tuple[pathlib.Path, list[Plan]]):
+    workdir, plans = copied
+    path = paths.run_dir(workdir, 'train', plans[0].id) / name
+    DAMAGES[how](path)
+    with pytest.raises(Damaged, match=re.escape(str(path))):
+        records.load(workdir)
+    if name == 'meta.json':
+        with pytest.raises(Damaged, match=re.escape(str(path))):
+            toy.train(workdir, plans)
+
+
+def test_what_was_written_is_read(copied: tuple[pathlib.Path, list[Plan]], monkeypatch: pytest.MonkeyPatch):
+    """Each file is hashed once, then remembered in the user's cache and not in the workdir, until it changes."""
+    workdir, plans = copied
+    before = sorted(workdir.rglob('*'))
+    directory = paths.run_dir(workdir, 'train', plans[0].id)
+    hashed: list[str] = []
+    digest = verify._digest
+    monkeypatch.setattr(verify, '_digest', lambda path, size: hashed.append(path.name) or digest(path, size))
+    for _ in range(2):
+        records.load(workdir)
+        verify._remembered.cache_clear()  # another process reads the cache
+    files = len(list((workdir / 'train').glob('*/arrays/*'))) + len(plans)
+    assert len(hashed) == files
+    assert sorted(workdir.rglob('*')) == before
+    contents = groups.status(workdir, plans[0])[verify.KEY]
+    assert contents['rows'] == len(list(records.rows(directory)))
+    assert contents['bytes'] == (directory / 'metrics.jsonl').stat().st_size
+    another_digit(directory / 'metrics.jsonl')
+    with pytest.raises(Damaged):
+        records.load(workdir)
+
+
+def replaced(path: pathlib.Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+NUMBERS = {
+    'learning_rate': ('"learning_rate": 0.05', '"learning_rate": 0.03'),
+    'epoch_size': ('"epoch_size": 1437', '"epoch_size": 1436'),
+    'micro_batch_size': ('"micro_batch_size": 8', '"micro_batch_size": 4'),
+    'seed': ('"seed": 1', '"seed": 2'),
+}
+
+
+@pytest.mark.parametrize('field', NUMBERS)
+def test_another_number_in_a_group_is_refused(field: str, copied: tuple[pathlib.Path, list[Plan]]):
+    """Before, `learning_rate` made the launch go round for ever, and `epoch_size` trained on other data."""
+    workdir, plans = copied
+    group = groups.of(workdir, plans[0])
+    for plan in plans:  # as if they were stopped
+        file = group.run_directory(plan) / 'meta.json'
+        paths.write_json(file, paths.read_json(file) | {'status': 'running'})
+    replaced(group.directory / 'group.json', *NUMBERS[field])
+    with pytest.raises(Damaged, match=r'group\.json'):
+        toy.train(workdir, plans)
+    with pytest.raises(Damaged, match=r'group\.json'):
+        resolve_branch.plan_of(group.run_directory(plans[0]))
+
+
+@pytest.mark.parametrize('field', ['learning_rate', 'epoch_size', 'seed'])
+def test_another_number_in_an_old_group_is_refused(field: str, tmp_path: pathlib.Path):
+    """Without a seal: the group's name is made of its runs' ids, and each config.json tells the same numbers."""
+    workdir = unpack('stopped', tmp_path)
+    (file,) = workdir.glob('train/groups/*/group.json')
+    numbers = NUMBERS | {'learning_rate': ('"learning_rate": 0.1', '"learning_rate": 0.3')}
+    text = file.read_text()
+    # The resolved number, not the declared one.
+    head, tail = text.rsplit(numbers[field][0], 1)
+    file.write_text(f'{head}{numbers[field][1]}{tail}')
+    with pytest.raises(Damaged, match=r'group\.json'):
+        groups.load(file.parent)
+
+
+def test_a_group_that_does_not_hold_a_run_is_refused(copied: tuple[pathlib.Path, list[Plan]]):
+    """Two whole groups, and a meta that points to the wrong one."""
+    workdir, plans = copied
+    (other,) = toy.plans(record__dense=True, seed=7, total_steps=20)
+    toy.train(workdir, [other])
+    file = paths.run_dir(workdir, 'train', plans[0].id) / 'meta.json'
+    wrong = {'group': groups.status(workdir, other)['group'], 'status': 'running'}
+    paths.write_json(file, paths.read_json(file) | wrong)
+    with pytest.raises(Damaged, match=plans[0].id):
+        toy.train(workdir, plans[:1])
+
+
+def test_a_neighbours_place_in_the_group_is_refused(tmp_path: pathlib.Path):
+    """An old meta's `index` 1 → 0: its weights would be the neighbour's."""
+    workdir = unpack('finished', tmp_path)
+    (file,) = workdir.glob('train/groups/*/group.json')
+    plan = groups.load(file.parent).plans[1]
+    meta = paths.run_dir(workdir, 'train', plan.id) / 'meta.json'
+    replaced(meta, '"index": 1', '"index": 0')
+    for read in (lambda: restore.state(workdir, plan, 100), lambda: resolve_branch.plan_of(meta.parent)):
+        with pytest.raises(Damaged, match=plan.id):
+            read()
+
+
+def test_records_that_changed_while_a_run_stood_still_are_refused_before_it_goes_on(tmp_path: pathlib.Path):
+    """The checkpoint knows what the records were; no update is made before they are compared."""
+    (plan,) = toy.plans(record__dense=True, checkpoint__every_steps=10)
+    with pytest.raises(launch.Stopped):
+        toy.train(tmp_path / 'runs', [plan], toy.StopsAt(20))
+    directory = paths.run_dir(tmp_path / 'runs', 'train', plan.id)
+    for name, damage in (('metrics.jsonl', another_digit), ('arrays/updates-000000000000.npz', flip)):
+        workdir = shutil.copytree(tmp_path / 'runs', tmp_path / damage.__name__)
+        damage(paths.run_dir(workdir, 'train', plan.id) / name)
+        with pytest.raises(Damaged, match=r'metrics\.jsonl'):
+            toy.train(workdir, [plan])
+    toy.train(tmp_path / 'runs', [plan])
+    (whole,) = toy.plans(record__dense=True, checkpoint__every_steps=10)
+    toy.train(tmp_path / 'whole', [whole])
+    assert toy.rows(tmp_path / 'runs', plan) == toy.rows(tmp_path / 'whole', whole)
+    for name, values in records.dense(directory).items():
+        np.testing.assert_array_equal(values, toy.dense(tmp_path / 'whole', whole)[name])
+
+
+@pytest.mark.parametrize('how', DAMAGES)
+def test_a_damaged_array_of_a_probe_names_its_file(how: str, tmp_path: pathlib.Path):
+    """Also of an old workdir, whose probes have no hash: a flipped byte is told by the archive's own sum."""
+    workdir = unpack('probes', tmp_path)
+    assert records.probes(workdir, 'gradient_norm')
+    path = sorted(workdir.glob('gradient_norm/*/arrays/gradient_norm-*.npz'))[0]
+    DAMAGES[how](path)
+    with pytest.raises(Damaged, match=re.escape(str(path))):
+        records.probes(workdir, 'gradient_norm')
