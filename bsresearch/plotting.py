@@ -7,7 +7,7 @@ import contextlib
 import os
 import pathlib
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import matplotlib
@@ -123,6 +123,35 @@ def thin(x: np.ndarray, y: np.ndarray, columns: int = 1500) -> np.ndarray:
     return np.unique(np.concatenate([first, last, order[first], order[first + known]]))
 
 
+class FiguresFailed(ValueError):
+    """Some figures of a script could not be drawn. files: what the others wrote."""
+
+    def __init__(self, message: str, files: list[pathlib.Path]):
+        super().__init__(message)
+        self.files = files
+
+
+def each(*figures: Callable[[], list[pathlib.Path]]) -> list[pathlib.Path]:
+    """Draws figures one after another; one that cannot be drawn costs itself alone.
+
+    Args:
+      figures: functions that draw one and return the files they wrote.
+
+    Raises:
+      FiguresFailed: some could not be; the first error is its cause.
+    """
+    files: list[pathlib.Path] = []
+    errors: list[Exception] = []
+    for figure in figures:
+        try:
+            files += figure()
+        except Exception as e:  # whatever it is, it must not cost the others
+            errors.append(e)
+    if errors:
+        raise FiguresFailed(f'{len(errors)} of {len(figures)} figures could not be drawn', files) from errors[0]
+    return files
+
+
 def line(ax: Axes, points: pd.DataFrame, x: str, color: Color, style: LineStyle = '-') -> None:
     """A mean with its interval as a band, from a table of `summary.over_seeds`; no band where there is no interval.
 
@@ -130,9 +159,11 @@ def line(ax: Axes, points: pd.DataFrame, x: str, color: Color, style: LineStyle 
     has no place for x = 0.
     """
     points = _visible(ax, points, x)
-    low = points['low'].clip(lower=ax.get_ylim()[0]) if ax.get_yscale() == 'log' else points['low']
-    ax.plot(points[x], points['mean'], color=color, linestyle=style)
-    ax.fill_between(points[x], low, points['high'], color=color, alpha=0.16, linewidth=0)
+    # A curve without a point has columns of objects.
+    place, mean, low, high = (points[column].to_numpy(float) for column in (x, 'mean', 'low', 'high'))
+    low = np.maximum(low, ax.get_ylim()[0]) if ax.get_yscale() == 'log' else low
+    ax.plot(place, mean, color=color, linestyle=style)
+    ax.fill_between(place, low, high, color=color, alpha=0.16, linewidth=0)
 
 
 def _visible(ax: Axes, points: pd.DataFrame, x: str) -> pd.DataFrame:

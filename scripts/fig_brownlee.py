@@ -50,10 +50,12 @@ def draw(
     if missing:
         raise ValueError(f'the runs in {workdir} were recorded without {", ".join(missing)}')
     roles = brownlee.roles(loaded.runs)
-    files = _courses(loaded, roles.flavours(), out, 'fig_brownlee_flavours')
     panel = {f'B = {size}': (size, roles.rate) for size in _mini_batches(roles)}
-    files += _courses(loaded, panel, out, 'fig_brownlee_panel')
-    return files + _volatility(loaded, runs, roles, (threshold, last), out)
+    return plotting.each(
+        lambda: _courses(loaded, roles.flavours(), out, 'fig_brownlee_flavours'),
+        lambda: _courses(loaded, panel, out, 'fig_brownlee_panel'),
+        lambda: _volatility(loaded, runs, roles, (threshold, last), out),
+    )
 
 
 def _mini_batches(roles: Roles) -> list[int]:

@@ -39,7 +39,7 @@ def draw(workdir: pathlib.Path, out: pathlib.Path, tolerance: float = TOLERANCE)
       FileNotFoundError: no runs. ValueError: no branches, or a bad tolerance.
     """
     found = find(workdir, tolerance)
-    return _against_examples(found, out) + _losses(found, out), text(found)
+    return plotting.each(lambda: _against_examples(found, out), lambda: _losses(found, out)), text(found)
 
 
 def _arms(table: pd.DataFrame, by: list[str]) -> list[tuple[str, pd.DataFrame]]:

@@ -13,6 +13,7 @@ Reads records only. Writes .pdf, .png and .csv (the plotted numbers) into <workd
 file names where there are several, a number where other settings differ. Time: seconds.
 """
 
+import functools
 import itertools
 import pathlib
 
@@ -179,7 +180,7 @@ def draw(workdir: pathlib.Path, linear: bool, out: pathlib.Path) -> tuple[list[p
     Raises:
       FileNotFoundError: no finished probes.
     """
-    found, files = gradient_norm.load(workdir), []
+    found, figures = gradient_norm.load(workdir), []
     arms = gradient_norm.arms(workdir)
     by = lambda f: (arms[f.run][0], f.settings, f.learning_rate)
     ordered = sorted(found, key=lambda f: (*by(f), arms[f.run][1], f.run, f.step))
@@ -187,8 +188,12 @@ def draw(workdir: pathlib.Path, linear: bool, out: pathlib.Path) -> tuple[list[p
     for number, group in enumerate(groups):
         rates = len({by(g[0])[-1] for g in groups}) == len(groups)
         suffix = '' if len(groups) == 1 else f'_{group[0].learning_rate:g}' if rates else f'_{number}'
-        files += means(group, linear, out, suffix) + normalized(group, linear, out, suffix) + ridges(group, out, suffix)
-    return files, gradient_norm.text(found)
+        figures += [
+            functools.partial(means, group, linear, out, suffix),
+            functools.partial(normalized, group, linear, out, suffix),
+            functools.partial(ridges, group, out, suffix),
+        ]
+    return plotting.each(*figures), gradient_norm.text(found)
 
 
 def main() -> None:

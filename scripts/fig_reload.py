@@ -129,8 +129,11 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> list[pathlib.Path]:
       FileNotFoundError, ValueError: as `load`.
     """
     rows, metrics = load(workdir)
-    shown = curves(rows, metrics, out) if rows[POINT].nunique() <= MOST else []
-    return shown + ends(rows, metrics, out)
+    few = rows[POINT].nunique() <= MOST
+    return plotting.each(
+        lambda: curves(rows, metrics, out) if few else [],
+        lambda: ends(rows, metrics, out),
+    )
 
 
 def main() -> None:

@@ -234,15 +234,17 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], 
     of = lambda *roles: [c for c in mains if c.arm.role in roles]
     sizes = sorted(of('small', 'middle', 'large'), key=lambda c: c.arm.batch_size)
     (large,) = study.role('large')
-    files = grid(study, sizes, 'epoch', 'epochs', out, 'fig_shen_compare_batch_size')
     rates = [*of('small'), *of('large'), *of('higher rate')]
-    files += grid(study, rates, 'epoch', 'epochs', out, 'fig_shen_compare_learning_rate')
-    if branches:
-        again = [*of('small'), *branches]
-        files += grid(study, again, 'since', 'epochs after resume', out, 'fig_shen_recovery', large)
-    files += distance(study, [*sizes, *of('higher rate', 'other optimizer')], out)
-    files += against_distance(study, [*sizes, *of('higher rate', 'other optimizer'), *branches], out)
-    files += hypothesis(out)
+    again = [*of('small'), *branches] if branches else []
+    arms = [*sizes, *of('higher rate', 'other optimizer')]
+    files = plotting.each(
+        lambda: grid(study, sizes, 'epoch', 'epochs', out, 'fig_shen_compare_batch_size'),
+        lambda: grid(study, rates, 'epoch', 'epochs', out, 'fig_shen_compare_learning_rate'),
+        lambda: grid(study, again, 'since', 'epochs after resume', out, 'fig_shen_recovery', large) if again else [],
+        lambda: distance(study, arms, out),
+        lambda: against_distance(study, [*arms, *branches], out),
+        lambda: hypothesis(out),
+    )
     return files, '\n'.join(f'missing: {m}' for m in study.missing)
 
 

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
+from bsresearch import plotting
 from bsresearch.analysis import command, lr_range, noise_scale, sharpness
 from bsresearch.report import content, found, html, markdown
-from bsresearch.report.figures import Drawn
+from bsresearch.report.figures import Drawn, fault, refusal
 from bsresearch.report.found import Found
 from bsresearch.store import paths
 
@@ -110,8 +111,12 @@ def draw(workdir: pathlib.Path, records: Found, out: pathlib.Path) -> list[Drawn
         doc = module.__doc__ or script.name
         try:
             made = module.draw(workdir, *script.options, out)
+        except plotting.FiguresFailed as e:
+            drawn.append(Drawn(script.name, doc, tuple(e.files), refused=fault(e), failed=True))
         except (ValueError, FileNotFoundError) as e:
             drawn.append(Drawn(script.name, doc, refused=str(e)))
+        except Exception as e:  # a fault of its code must not cost the rest of the report
+            drawn.append(Drawn(script.name, doc, refused=fault(e), failed=True))
         else:
             files, told = made if isinstance(made, tuple) else (made, None)
             drawn.append(Drawn(script.name, doc, tuple(map(pathlib.Path, files)), told))
@@ -133,7 +138,7 @@ def write(workdir: pathlib.Path, out: pathlib.Path, title: str = '', *, drawing:
         files.append(out / name)
     for one in drawn or []:
         if one.refused:
-            print(f'{one.script} drew nothing: {" ".join(one.refused.split())}')
+            print(refusal(one))
     return files
 
 

@@ -1,6 +1,7 @@
 """The report: what it says of records made by hand, in both formats, complete, escaped, and equal for equal records."""
 
 import html
+import json
 import pathlib
 import re
 import subprocess
@@ -12,13 +13,15 @@ import numpy as np
 import pytest
 from fake_records import write_run
 from matplotlib import image
+from workdirs_of_old import unpack
 
+from bsresearch import plotting
 from bsresearch.analysis import claims
 from bsresearch.report import blocks, content, figures, found, made, markdown
 from bsresearch.report import html as writer
 from bsresearch.report.figures import Drawn
-from bsresearch.store import paths
-from scripts import report
+from bsresearch.store import paths, records
+from scripts import fig_batch_size, fig_shen, report
 
 ROOT = pathlib.Path(__file__).parents[1]
 VALUES = {'test_accuracy': [0.1, 0.7, 0.8], 'test_loss': [2.0, 0.9, 0.5]}
@@ -429,3 +432,46 @@ def test_the_command(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert 'no such directory' in refused.stderr
     code = 'import scripts.report, sys; assert not {"jax", "flax", "optax"} & set(sys.modules)'
     assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_figure_that_fails_costs_itself_alone(
+    grid: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault in a figure's code: the report is written, has the other figure, and says so at its top."""
+    draw = fig_batch_size.draw
+
+    def fail() -> list[pathlib.Path]:
+        raise TypeError('an empty curve')
+
+    def one_of_two(*options: Any) -> list[pathlib.Path]:
+        return plotting.each(fail, lambda: draw(*options)[0])
+
+    monkeypatch.setattr(fig_batch_size, 'draw', one_of_two)
+    for shown in both(grid, tmp_path / 'out'):
+        head, _, body = shown.partition('runs of study')
+        assert 'Incomplete: fig_batch_size failed.' in head.replace('\\', '')
+        assert 'TypeError: an empty curve' in body
+        assert 'figures/batch_size.csv' in body
+
+
+def test_what_is_not_finished_stands_at_the_top(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    for shown in both(grid, tmp_path / 'out', drawing=False):
+        assert 'Incomplete' not in shown
+    note(grid / 'train' / 'aaaabbbbcccc', status='running')
+    for shown in both(grid, tmp_path / 'out', drawing=False):
+        assert 'Incomplete: 1 probe running.' in shown.partition('runs of study')[0]
+
+
+def test_an_empty_curve_is_no_error(tmp_path: pathlib.Path) -> None:
+    """One batch size without a single evaluation: its rows hold nulls alone, the table's columns numbers."""
+    workdir = unpack('shen_digits', tmp_path)
+    for file in workdir.glob('shen/*/metrics.jsonl'):
+        if paths.read_json(file.with_name('config.json'))['resolved']['batch_size'] == 32:
+            rows = [json.loads(line) for line in file.read_text().splitlines()]
+            empty = lambda name: name.startswith(('train_', 'test_', 'distance'))
+            rows = [{k: None if empty(k) else v for k, v in row.items()} for row in rows]
+            file.write_text(''.join(f'{json.dumps(row)}\n' for row in rows))
+    table = records.load(workdir)
+    assert all(table[c].dtype == float for c in ('test_accuracy', 'train_loss', 'distance'))
+    files, _ = fig_shen.draw(workdir, tmp_path / 'figures')
+    assert {f.stem for f in files} >= {'fig_shen_compare_batch_size', 'fig_shen_distance', 'fig_shen_hypothesis'}

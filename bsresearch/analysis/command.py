@@ -29,7 +29,9 @@ def run(program: str, body: Callable[[], None]) -> None:
     """Parses the flags, calls `body` and leaves the process; its ValueError or OSError is the user's error."""
 
     def fail(message: object) -> NoReturn:
-        print(f'{program}: {" ".join(str(message).split())}', file=sys.stderr)
+        cause = getattr(message, '__cause__', None) if isinstance(message, ValueError) else None
+        text = f'{message}: {type(cause).__name__}: {cause}' if cause is not None else str(message)
+        print(f'{program}: {" ".join(text.split())}', file=sys.stderr)
         sys.exit(USAGE)
 
     def parse(argv: list[str]) -> list[str]:

@@ -87,9 +87,13 @@ class Section(NamedTuple):
 
 
 class Report(NamedTuple):
-    """summary: one paragraph. tally: verdicts and how many. facts: short (name, value) pairs, shown at the top."""
+    """incomplete: what is not finished or failed, '' for nothing. summary: one paragraph.
+
+    tally: verdicts and how many. facts: short (name, value) pairs, shown at the top.
+    """
 
     title: str
+    incomplete: str
     summary: str
     tally: tuple[tuple[Verdict, int], ...]
     facts: tuple[tuple[str, str], ...]

@@ -39,7 +39,24 @@ def collect(
         Section('time', 'Time', made.times(found)),
     ]
     kept = tuple(s for s in sections if s.blocks)
-    return Report(title or _title(workdir, found), _summary(found), tuple(tally), _facts(found), kept)
+    return Report(
+        title or _title(workdir, found),
+        _incomplete(found, drawn or ()),
+        _summary(found),
+        tuple(tally),
+        _facts(found),
+        kept,
+    )
+
+
+def _incomplete(found: Found, drawn: Sequence[Drawn]) -> str:
+    """What is not finished, and which figures failed; '' where all is well."""
+    parts = []
+    for noun, statuses in (('run', [r.status for r in found.runs]), ('probe', [p.status for p in found.probes])):
+        pending = [s for s in statuses if s not in made.FINISHED]
+        parts += [f'{counted(pending.count(s), noun)} {s}' for s in sorted(set(pending))]
+    parts += [f'{one.script} failed' for one in drawn if one.failed]
+    return f'Incomplete: {", ".join(parts)}.' if parts else ''
 
 
 def _title(workdir: pathlib.Path, found: Found) -> str:
@@ -58,6 +75,8 @@ def _claims(workdir: pathlib.Path, found: Found) -> list[Claims | Text]:
             tested = importlib.import_module(name).claims(workdir)
         except (ValueError, FileNotFoundError) as e:
             blocks.append(Text(f'The claims of study {study} were not tested: {" ".join(str(e).split())}'))
+        except Exception as e:  # a fault of its code must not cost the rest of the report
+            blocks.append(Text(f'The claims of study {study} failed: {figures.fault(e)}'))
         else:
             blocks.append(Claims(study, tuple(tested)))
     return blocks

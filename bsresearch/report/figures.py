@@ -6,6 +6,7 @@ lines `<file name>  <what it shows>` tell them apart, and an ending that only nu
 
 import pathlib
 import re
+import traceback
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ class Drawn(NamedTuple):
     """What one figure script made of a workdir.
 
     doc: its docstring. files: what it wrote, in order. found: the numbers it reports, if it does.
-    refused: why it drew nothing, in its own words; '' where it drew.
+    refused: why it drew nothing, in its own words; '' where it drew. failed: that was a fault of its code.
     """
 
     script: str
@@ -27,6 +28,16 @@ class Drawn(NamedTuple):
     files: tuple[pathlib.Path, ...] = ()
     found: pd.DataFrame | str | None = None
     refused: str = ''
+    failed: bool = False
+
+
+def fault(error: BaseException) -> str:
+    """An error that is a fault of the code, in one line, with the place it came from."""
+    if error.__cause__ is not None:
+        return f'{error}: {fault(error.__cause__)}'
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    said = ' '.join(str(error).split())
+    return f'{type(error).__name__}: {said} ({pathlib.Path(place.filename).name}, line {place.lineno})'
 
 
 def first_line(doc: str) -> str:
@@ -53,7 +64,7 @@ def blocks(drawn: Sequence[Drawn], out: pathlib.Path) -> list[Figures | Text | T
     """
     found: list[Figures | Text | Table | Preformatted] = []
     for one in drawn:
-        if one.refused:
+        if one.refused and not one.files:
             continue
         shown = [_figure(one, file, out) for file in one.files if file.suffix == '.png']
         # Figures of a kind side by side: they have a shape in common, and are to be compared.
@@ -65,8 +76,13 @@ def blocks(drawn: Sequence[Drawn], out: pathlib.Path) -> list[Figures | Text | T
             found += [Preformatted(f'What {one.script} reports', text, folded=True)] if text else []
         elif one.found is not None:
             found.append(_table(one.script, one.found))
-    found += [Text(f'{one.script} drew nothing: {" ".join(one.refused.split())}') for one in drawn if one.refused]
-    return found
+    return [*found, *(Text(refusal(one)) for one in drawn if one.refused)]
+
+
+def refusal(drawn: Drawn) -> str:
+    """Why a script drew nothing, in one line."""
+    how = 'failed' if drawn.failed else 'drew nothing'
+    return f'{drawn.script} {how}: {" ".join(drawn.refused.split())}'
 
 
 def _figure(drawn: Drawn, file: pathlib.Path, out: pathlib.Path) -> Figure:

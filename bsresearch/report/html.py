@@ -36,7 +36,9 @@ def render(report: Report) -> str:
     links = ''.join(f'<a href="#{s.key}">{escape(s.title)}</a>' for s in report.sections)
     facts = ''.join(f'<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>' for k, v in report.facts)
     tally = ''.join(f'<li>{_badge(verdict, f": {count}")}</li>' for verdict, count in report.tally)
-    head = f'<h1>{title}</h1>\n<p>{escape(report.summary)}</p>\n'
+    head = f'<h1>{title}</h1>\n'
+    head += f'<p class="incomplete">{escape(report.incomplete)}</p>\n' if report.incomplete else ''
+    head += f'<p>{escape(report.summary)}</p>\n'
     head += f'<ul class="tally" aria-label="verdicts on the claims">{tally}</ul>\n' if tally else ''
     head += f'<dl class="facts">{facts}</dl>\n<nav>{links}</nav>\n'
     body = '\n'.join(_section(s) for s in report.sections)

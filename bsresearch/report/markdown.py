@@ -13,7 +13,9 @@ _SPECIAL = re.compile(r'([\\`*_\[\]|~#$])')
 
 def render(report: Report) -> str:
     """The whole file."""
-    parts = [f'# {escape(report.title)}', escape(report.summary)]
+    parts = [f'# {escape(report.title)}']
+    parts += [f'**{escape(report.incomplete)}**'] if report.incomplete else []
+    parts.append(escape(report.summary))
     if report.tally:
         parts.append(' · '.join(f'**{MARKS[verdict]} {verdict}: {count}**' for verdict, count in report.tally))
     parts.append(' · '.join(f'{escape(name)}: **{escape(value)}**' for name, value in report.facts))

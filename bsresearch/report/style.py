@@ -14,6 +14,7 @@ h1 { font-size: 27px; line-height: 1.2; margin: 0 0 10px; letter-spacing: -0.01e
 h2 { font-size: 20px; margin: 40px 0 12px; padding-bottom: 5px; border-bottom: 2px solid var(--line); }
 h3 { font-size: 15.5px; margin: 24px 0 8px; }
 p { margin: 8px 0; max-width: 95ch; }
+.incomplete { font-weight: 600; color: #98201a; background: #fcebe9; border-left: 4px solid; padding: 6px 12px; }
 nav { margin: 14px 0 0; font-size: 14px; } nav a { color: var(--accent); margin-right: 16px; text-decoration: none; }
 nav a:hover { text-decoration: underline; }
 code, pre, .id { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }

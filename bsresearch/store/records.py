@@ -19,6 +19,7 @@ from bsresearch.store.paths import RESTORE, Damaged
 SPLIT_SEEDS = ('init_seed', 'data_seed')
 ALWAYS = ('batch_size', 'learning_rate', 'seed')
 ESTIMATES = 'estimates.jsonl'
+NUMERIC = ('integer', 'floating', 'mixed-integer-float', 'empty')
 POSITION = ('step', 'examples', 'epoch', 'seconds', 'wall_seconds')
 
 
@@ -294,6 +295,10 @@ def load(workdir: str | pathlib.Path) -> pd.DataFrame:
         return pd.DataFrame(columns=[*shown, *POSITION])
     everything = pd.concat(frames, ignore_index=True)
     metrics = sorted(set(everything.columns) - {*shown, *POSITION})
+    for column in metrics:
+        # Nulls alone in one run would make it a column of objects, which nothing can be computed with.
+        if pd.api.types.infer_dtype(everything[column], skipna=True) in NUMERIC:
+            everything[column] = everything[column].astype(float)
     return everything[[*shown, *(p for p in POSITION if p in everything), *metrics]]
 
 
