@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from bsresearch import (
@@ -122,6 +123,18 @@ def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool)
         )
 
 
+def _check_spread(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> None:
+    """Raises ValueError where batch norm over single examples would have one value of each feature."""
+    own = {k: v for k, v in model.items() if k != 'name'}
+    module = sections.part('model', model['name'])(num_outputs, **own)
+
+    def train(key: jax.Array) -> Any:
+        params, stats = models.init(module, key, shape)
+        return models.apply(module, params, stats, jnp.zeros((1, *shape)), train=True, keys=key[None])
+
+    jax.eval_shape(train, rng.key(0, 'init'))
+
+
 def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length) -> int | None:
     """The batch-norm group resolved, and every batch and the micro-batch checked against it."""
     sizes = [segment.batch_size for segment in length.segments]
@@ -203,6 +216,8 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     length, policy = _length(found.length, parent, c), found.policy
     _check_loss(parts, data, bool(when.points(c['snapshots'], length)) or c['snapshots']['cycle_ends'])
     ghost = _ghost(c, parts['model'], length)
+    if ghost == 1:
+        _check_spread(parts['model'], data.num_outputs, shape)
     parts |= {'optimizer': found.optimizer}
     return Plan(
         study=c['study'],

@@ -662,6 +662,15 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'width 0': ({'model.widths': (8, 0)}, 'model.widths=(8, 0)'),
     'broken width': ({'model.widths': (8.5,)}, 'config.model.widths=(8.5,)'),
     'ragged batch-norm groups': ({'model.batch_norm': True, 'ghost_batch_size': 5}, 'ghost_batch_size=5'),
+    'batch norm over one example': ({'model.batch_norm': True, 'batch_size': 1}, 'groups of 1 example: one value'),
+    'batch-norm groups of one': (
+        {'model.batch_norm': True, 'model.dropout': 0.5, 'ghost_batch_size': 1},
+        'use a batch_size and a ghost_batch_size of at least 2',
+    ),
+    'batch norm in a batch that grows from one': (
+        {'model.batch_norm': True, 'batch_size': 1, 'batch_schedule.name': 'growth', 'batch_schedule.at_epochs': (1.0,)},
+        'groups of 1 example',
+    ),
     'a value for a section': ({'model': 'mlp'}, "config field model='mlp': a section is needed"),
     'a section for a value': ({'batch_size': {'a': 1}}, 'a value is needed'),
     'no name': ({'model.name': None}, 'config.model.name=None'),

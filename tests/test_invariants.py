@@ -85,6 +85,20 @@ def test_invariant_3_micro_batches_change_nothing_after_100_updates(model: str):
         assert relative((a.params, a.stats), (b.params, b.stats)) < 1e-10
 
 
+@pytest.mark.parametrize('seen', [13, 9])
+def test_invariant_9_a_last_group_of_one_moves_no_statistics_however_the_batch_is_cut(seen: int):
+    """Groups of 4, the run's last batch 4 + 1 or 1 alone: micro-batches and whole agree, and its variance of 0 is out."""
+    model = {'name': 'mlp', 'widths': (8,), 'batch_norm': True}
+    common = {'model': model, 'batch_size': 8, 'ghost_batch_size': 4, 'total_steps': None, 'total_examples': seen}
+    (whole,), (parts,) = toy.plans(**common), toy.plans(**common, micro_batch_size=4)
+    before, a, b = updates(whole, 1), updates(whole, 2), updates(parts, 2)
+    assert relative(a.stats, b.stats) < 1e-6
+    if seen == 9:
+        toy.assert_equal(a.stats, before.stats)
+    else:
+        assert relative(a.stats, before.stats) > 1e-3
+
+
 @pytest.mark.parametrize('model', [{}, CNN])
 def test_invariant_3_replicas_one_after_another_are_single_runs(workdir: pathlib.Path, model: Any):
     """Bit for bit on a CPU: weights and rows of a group's members against the same runs alone."""
