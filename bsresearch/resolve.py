@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from bsresearch import (
     lookup,
     models,
     optim,
+    resolve_batch_norm,
     resolve_policy,
     resolve_recording,
-    resolve_workers,
     rng,
     schema,
     sections,
@@ -123,44 +122,6 @@ def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool)
         )
 
 
-def _check_spread(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> None:
-    """Raises ValueError where batch norm over single examples would have one value of each feature."""
-    own = {k: v for k, v in model.items() if k != 'name'}
-    module = sections.part('model', model['name'])(num_outputs, **own)
-
-    def train(key: jax.Array) -> Any:
-        params, stats = models.init(module, key, shape)
-        return models.apply(module, params, stats, jnp.zeros((1, *shape)), train=True, keys=key[None])
-
-    jax.eval_shape(train, rng.key(0, 'init'))
-
-
-def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length) -> int | None:
-    """The batch-norm group resolved, and every batch and the micro-batch checked against it."""
-    sizes = [segment.batch_size for segment in length.segments]
-    given, micro = resolve_workers.ghost_batch_size(c, sizes, bool(model.get('batch_norm'))), c['micro_batch_size']
-    if not model.get('batch_norm'):
-        return None
-    ghost = given or c['batch_size']
-    for size in sizes:
-        if size % ghost:
-            raise ValueError(
-                f'batch_size={size} is not a whole number of batch-norm groups of ghost_batch_size={ghost}; choose one '
-                'that divides it (a growing batch: cap it with max_batch_size at a multiple)'
-            )
-    if micro is not None and micro % ghost:
-        raise ValueError(
-            f'micro_batch_size={micro} is not a whole number of batch-norm groups of ghost_batch_size={ghost}; '
-            f'use a multiple of {ghost}, or set ghost_batch_size'
-        )
-    if c['reduction'] == 'ordered' and ghost > 1 and any(s.batch_size == ghost for s in length.segments):
-        raise ValueError(
-            f'config.reduction=ordered cannot cut a batch that is one batch-norm group of {ghost}; set '
-            'ghost_batch_size to a part of it, or config.reduction=psum'
-        )
-    return ghost
-
-
 def dataset(data: Mapping[str, Any]) -> select.Dataset:
     """The examples a resolved `data` section names (read-only; cached by the source)."""
     shared = schema.known().data
@@ -187,6 +148,20 @@ def _length(own: units.Length, parent: dict[str, Any] | None, c: Mapping[str, An
     return units.Length(own.epoch_size, first, total, own.boundary, all_changes)
 
 
+def _check_batches(length: units.Length, start: int) -> None:
+    """Raises ValueError where a batch from update `start` on would hold more than the training set.
+
+    With `through` it may: its batches go on into the next permutation.
+    """
+    for segment in length.segments:
+        if length.boundary == 'partial' and segment.stop > start and segment.batch_size > length.epoch_size:
+            raise ValueError(
+                f'batch_size={segment.batch_size} with epoch_boundary=partial is never filled: a batch ends with its '
+                f'epoch of {length.epoch_size} examples, while rules and figures would count {segment.batch_size}; use '
+                f'batch_size={length.epoch_size}, or epoch_boundary=through'
+            )
+
+
 def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -> Plan:
     """A declared config without axes → a Plan; `parent` as in Plan, for a branch.
 
@@ -211,13 +186,14 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     # Optimizers are built here, before and after the scaling rules, for their errors alone.
     build = lambda own: sections.part('optimizer', own['name'])(**{k: v for k, v in own.items() if k != 'name'})
     build(parts['optimizer'])
-    found = resolve_policy.resolve(c, parts, len(data.train.labels))
+    keeps = parent is not None and parent['state']['schedule'] == 'keep'
+    read_at = parent['schedule_length']['batch_size'] if keeps else None
+    found = resolve_policy.resolve(c, parts, len(data.train.labels), read_at)
     build(found.optimizer)
     length, policy = _length(found.length, parent, c), found.policy
+    _check_batches(length, 0 if parent is None else parent['step'])
     _check_loss(parts, data, bool(when.points(c['snapshots'], length)) or c['snapshots']['cycle_ends'])
-    ghost = _ghost(c, parts['model'], length)
-    if ghost == 1:
-        _check_spread(parts['model'], data.num_outputs, shape)
+    ghost = resolve_batch_norm.ghost_batch_size(c, parts['model'], length, data.num_outputs, shape)
     parts |= {'optimizer': found.optimizer}
     return Plan(
         study=c['study'],

@@ -69,9 +69,15 @@ def _table(frame: pd.DataFrame) -> str:
     return frame.to_string(index=False, float_format='{:.4g}'.format)
 
 
+def _is_scheduled(rows: pd.DataFrame, name: str) -> bool:
+    """Whether some run's value changes by its schedule; a batch that is short because an epoch ends is no change."""
+    rows = rows[rows['grows']] if name == 'batch_size_used' else rows
+    return rows[name].dropna().nunique() > 1
+
+
 def _courses(rows: pd.DataFrame, colors: Colors, out: pathlib.Path) -> list[pathlib.Path]:
     """The columns of panels, a row each for what was used and what was measured."""
-    used = [u for u in USED if u in rows and (u == 'learning_rate_used' or rows[u].dropna().nunique() > 1)]
+    used = [u for u in USED if u in rows and (u == 'learning_rate_used' or _is_scheduled(rows, u))]
     updates = rows.groupby('policy')['step'].max()
     positions = list(X) if updates.nunique() > 1 else ['epoch']
     table = []

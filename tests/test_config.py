@@ -639,6 +639,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'micro-batch 0': ({'micro_batch_size': 0}, 'config.micro_batch_size=0: must be at least 1'),
     'evaluation batch 0': ({'evaluate.batch_size': 0}, 'config.evaluate.batch_size=0'),
     'batch larger than a dropped epoch': ({'batch_size': 1438, 'epoch_boundary': 'drop'}, 'leaves no batch'),
+    'batch larger than an epoch that ends it': (
+        {'batch_size': 1438, 'epoch_boundary': 'partial'},
+        'batch_size=1438 with epoch_boundary=partial is never filled: a batch ends with its epoch of 1437 examples',
+    ),
     'learning rate 0': ({'learning_rate': 0.0}, 'config.learning_rate=0.0: must be positive'),
     'negative learning rate': ({'learning_rate': -0.1}, 'config.learning_rate=-0.1: must be positive'),
     'no number': ({'learning_rate': float('nan')}, 'config.learning_rate=nan'),

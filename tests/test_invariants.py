@@ -316,6 +316,14 @@ def test_invariant_11_loss_above_a_factor_for_k_updates(workdir: pathlib.Path, s
     assert paths.read_json(workdir / 'limited' / 'train' / runs[0].id / 'meta.json')['status'] == 'done'
 
 
+def test_the_batch_size_used_is_what_the_update_used(workdir: pathlib.Path):
+    """Epochs of 14 examples at B = 8: every second update uses 6, and is recorded so."""
+    epochs = {'epoch_boundary': 'partial', 'total_steps': None, 'total_epochs': 2.0, 'data__fraction': 0.01}
+    (plan,) = toy.plans(**epochs, record__every_steps=1)
+    toy.train(workdir, [plan])
+    assert [r['batch_size_used'] for r in toy.rows(workdir, plan) if 'batch_loss' in r] == [8, 6, 8, 6]
+
+
 def test_streamed_examples_give_the_resident_run(workdir: pathlib.Path):
     """A set that does not fit the device: the same weights and rows, bit for bit."""
     common = {'data__augment': ('crop',), 'measure__gradient_norm__every_steps': 7, 'sweep__seed': (0, 1)}

@@ -188,7 +188,8 @@ def load(workdir: str | pathlib.Path) -> pd.DataFrame:
     """One row per run and recorded event: run, study, status, config fields that vary, position, metrics.
 
     Config columns carry their config names (`batch_size`, `data.name`, …); per-update values used at step t are
-    `batch_loss`, `learning_rate_used`, `momentum_used`, `weight_decay_used`.  `seconds` is training time alone
+    `batch_loss`, `learning_rate_used`, `momentum_used`, `weight_decay_used`, `batch_size_used` (the examples that the
+    batch held).  `seconds` is training time alone
     (updates × calibrated seconds per update); `wall_seconds` is the group's.
     """
     table = runs(workdir)
