@@ -672,7 +672,12 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         'use a batch_size and a ghost_batch_size of at least 2',
     ),
     'batch norm in a batch that grows from one': (
-        {'model.batch_norm': True, 'batch_size': 1, 'batch_schedule.name': 'growth', 'batch_schedule.at_epochs': (1.0,)},
+        {
+            'model.batch_norm': True,
+            'batch_size': 1,
+            'batch_schedule.name': 'growth',
+            'batch_schedule.at_epochs': (1.0,),
+        },
         'groups of 1 example',
     ),
     'a value for a section': ({'model': 'mlp'}, "config field model='mlp': a section is needed"),

@@ -87,7 +87,7 @@ def test_invariant_3_micro_batches_change_nothing_after_100_updates(model: str):
 
 @pytest.mark.parametrize('seen', [13, 9])
 def test_invariant_9_a_last_group_of_one_moves_no_statistics_however_the_batch_is_cut(seen: int):
-    """Groups of 4, the run's last batch 4 + 1 or 1 alone: micro-batches and whole agree, and its variance of 0 is out."""
+    """Groups of 4, the last batch 4 + 1 or 1 alone: micro-batches and whole agree, its variance of 0 is out."""
     model = {'name': 'mlp', 'widths': (8,), 'batch_norm': True}
     common = {'model': model, 'batch_size': 8, 'ghost_batch_size': 4, 'total_steps': None, 'total_examples': seen}
     (whole,), (parts,) = toy.plans(**common), toy.plans(**common, micro_batch_size=4)

@@ -137,7 +137,7 @@ def test_batch_norm_refuses_groups_of_one_value():
         if spread:
             assert float(jnp.std(train()[0])) > 0.5
         else:
-            with pytest.raises(ValueError, match='groups of 1 example.* at least 2'):
+            with pytest.raises(ValueError, match=r'groups of 1 example.* at least 2'):
                 train()
 
 
