@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from bsresearch import (
     lookup,
+    losses,
     models,
     optim,
     resolve_batch_norm,
@@ -115,7 +116,7 @@ def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool)
     loss = functools.partial(sections.part('loss', parts['loss']['name']), **own)
     like = jax.ShapeDtypeStruct((1, data.num_outputs), 'float32'), jax.ShapeDtypeStruct((1,), labels.dtype)
     jax.eval_shape(loss, *like)
-    if snapshots and labels.dtype.kind == 'f':
+    if snapshots and parts['loss']['name'] in losses.WITHOUT_CLASSES:
         raise ValueError(
             f'config.snapshots average class probabilities, which data.name={parts["data"]["name"]!r} has none of; '
             'leave them out'

@@ -39,9 +39,8 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], 
       ValueError: nothing was evaluated, several peaks without a validation set, or more than schedules varies.
     """
     rows = policies.load(workdir)
-    missing = [m for m in MEASURED if m not in rows or not rows[m].notna().any()]
-    if missing:
-        raise ValueError(f'the runs in {workdir} were recorded without {", ".join(missing)}')
+    if not _measured(rows):
+        raise ValueError(f'the runs in {workdir} were recorded without evaluation: none has {", ".join(MEASURED)}')
     # The arm with the most updates first: the others are compared with it.
     order = rows.groupby('policy')['step'].max().sort_index().sort_values(ascending=False, kind='stable').index
     colors = dict(zip(order, plotting.distinct(len(order)), strict=True))
@@ -58,7 +57,8 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], 
         files += _peaks(rows, best, colors, out)
         text.append(f'peak learning rates, by validation accuracy:\n{_table(best)}')
     drawn = _courses(chosen, colors, out)
-    final = summary.final(chosen, ['test_accuracy', 'test_loss', 'train_loss'], ['policy', 'learning_rate'])
+    metrics = [m for m in ('test_accuracy', 'test_loss', 'train_loss') if m in chosen]
+    final = summary.final(chosen, metrics, ['policy', 'learning_rate'])
     columns = ['policy', 'learning_rate', 'metric', *summary.COUNTS, 'mean', 'std', 'low', 'high']
     text.append(f'at the end:\n{_table(final[columns])}')
     text.append(_overlap(chosen, list(colors)))
@@ -67,6 +67,11 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], 
 
 def _table(frame: pd.DataFrame) -> str:
     return frame.to_string(index=False, float_format='{:.4g}'.format)
+
+
+def _measured(rows: pd.DataFrame) -> list[str]:
+    """What of MEASURED was: a regression has no accuracy."""
+    return [m for m in MEASURED if m in rows and rows[m].notna().any()]
 
 
 def _is_scheduled(rows: pd.DataFrame, name: str) -> bool:
@@ -81,8 +86,9 @@ def _courses(rows: pd.DataFrame, colors: Colors, out: pathlib.Path) -> list[path
     updates = rows.groupby('policy')['step'].max()
     positions = list(X) if updates.nunique() > 1 else ['epoch']
     table = []
-    with plotting.figure(len(used) + len(MEASURED), len(positions), _notes(rows)) as (fig, axes):
-        for name, panels in zip([*used, *MEASURED], axes, strict=True):
+    measured = _measured(rows)
+    with plotting.figure(len(used) + len(measured), len(positions), _notes(rows)) as (fig, axes):
+        for name, panels in zip([*used, *measured], axes, strict=True):
             panels[0].set_ylabel((USED | MEASURED)[name])
             for position, ax in zip(positions, panels, strict=True):
                 if name in used:

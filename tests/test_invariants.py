@@ -437,3 +437,33 @@ def test_measurements_added_later_keep_the_settings_of_the_first(workdir: pathli
     toy.train(workdir, same)
     measured = {r['step'] for r in toy.rows(workdir, asked) if 'single_batch_gradient_norm' in r}
     assert measured == {10, 20, 40}
+
+
+@pytest.mark.parametrize(
+    ('changes', 'step', 'reason'),
+    [
+        ({'clip__norm': 1.0}, 0, 'norm of the gradient to be clipped is not finite'),
+        ({'clip__norm': 1.0, 'clip__value': 1e30}, 0, 'norm of the gradient to be clipped is not finite'),
+        ({'optimizer__name': 'adam'}, 8, 'state of the optimizer is not finite'),
+        ({'optimizer__name': 'lars'}, 1, 'loss is not finite'),
+        ({'optimizer__name': 'lamb'}, None, None),
+        ({'clip__value': 1.0}, None, None),
+    ],
+)
+def test_invariant_11_a_norm_that_overflows_is_a_divergence(
+    workdir: pathlib.Path, changes: dict[str, Any], step: int | None, reason: str | None
+):
+    """Finite gradients of 1e20: their square is not, and updates of zero would look like a run. Clipped entries do."""
+    (plan,) = toy.plans(**changes, data__std=(1e-20,), norms__log_spaced=0, total_steps=8, evaluate__every_epochs=0.0)
+    toy.train(workdir, [plan])
+    meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json')
+    if step is None:
+        moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), toy.final(workdir, plan), initial(plan))
+        assert meta['status'] == 'diverged' or min(jax.tree.leaves(moved)) > 0
+    else:
+        assert (meta['status'], meta['diverged_step'], meta['diverged_reason']) == ('diverged', step, reason)
+
+
+def initial(plan: Plan) -> Any:
+    """θ_0."""
+    return program.initial(program.task(plan, 16.0, 'cpu'), plan).params

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.flat import flatten
-from bsresearch.store import paths
+from bsresearch.store import older, paths
 
 # Config columns of the table that are there even if no run differs.
 SPLIT_SEEDS = ('init_seed', 'data_seed')
@@ -97,7 +97,18 @@ def _plain(value: Any) -> Any:
 
 
 def rows(directory: pathlib.Path) -> Iterator[dict[str, Any]]:
-    """The rows of a run; a last line torn by a kill is left out."""
+    """The rows of a run, under today's names (store/older.py); a last line torn by a kill is left out."""
+    objectives = older.smoothed(directory)
+    for row in _stored(directory):
+        yield older.renamed(row, objectives)
+
+
+def holds_older_losses(directory: pathlib.Path) -> bool:
+    """Whether a run with label smoothing has rows whose losses an older version wrote (store/older.py)."""
+    return older.smoothed(directory) and any(map(older.misnamed, _stored(directory)))
+
+
+def _stored(directory: pathlib.Path) -> Iterator[dict[str, Any]]:
     path = directory / 'metrics.jsonl'
     if not path.exists():
         return
@@ -131,7 +142,8 @@ def probes(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
     for file in sorted(pathlib.Path(workdir).glob('*/*/probe.json')):
         stated, meta = paths.read_json(file), paths.read_json(file.with_name('meta.json')) or {}
         if stated['probe']['name'] == name and meta.get('status') == 'done':
-            arrays = dict(np.load(file.parent / meta['arrays']))
+            runs = [paths.run_dir(pathlib.Path(workdir), p['study'], p['run']) for p in stated['points']]
+            arrays = older.renamed(np.load(file.parent / meta['arrays']), any(map(older.smoothed, runs)))
             found.append(stated | {'meta': meta, 'arrays': arrays})
     if not found:
         raise FileNotFoundError(
@@ -189,7 +201,8 @@ def load(workdir: str | pathlib.Path) -> pd.DataFrame:
 
     Config columns carry their config names (`batch_size`, `data.name`, …); per-update values used at step t are
     `batch_loss`, `learning_rate_used`, `momentum_used`, `weight_decay_used`, `batch_size_used` (the examples that the
-    batch held).  `seconds` is training time alone
+    batch held).  `<split>_loss` is the plain loss, `<split>_objective` with label smoothing, `batch_loss` the training
+    objective.  `seconds` is training time alone
     (updates × calibrated seconds per update); `wall_seconds` is the group's.
     """
     table = runs(workdir)

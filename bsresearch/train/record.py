@@ -110,7 +110,7 @@ class Recorder:
           steps, normed: updates to record, and those to record with norms, all among them.
           info: (n,) each, of the chunk. hyper: (n,) each, as used.
         """
-        norms = {k: v for k, v in info._asdict().items() if k != 'loss' and len(v)}
+        norms = {k: v for k, v in info._asdict().items() if k.endswith('_norm') and len(v)}
         counts = self.plans[r].length.batches(start, start + count)[2]
         for step in sorted(steps | normed):
             i = step - start
