@@ -12,6 +12,7 @@ from fake_records import write_run
 
 from bsresearch import resolve
 from bsresearch.analysis import arms, branch_losses, interpolation, summary
+from bsresearch.data import order
 from bsresearch.report import found, grid
 from bsresearch.store import older, paths, records
 from bsresearch.train import program
@@ -31,14 +32,17 @@ def both(logits: np.ndarray, labels: np.ndarray, smoothing: float) -> tuple[floa
 
 
 def as_older(directory: pathlib.Path, until: int) -> None:
-    """Rewrites the rows of updates before `until` as they were when `<split>_loss` held the objective."""
+    """Rewrites the rows before update `until` as an older version had them: `<split>_loss` was the objective.
+
+    They stay as long as they were, for checkpoints know how long.
+    """
     lines = []
     for line in (directory / 'metrics.jsonl').read_text().splitlines():
         row = json.loads(line)
         if row['step'] < until:
             objectives = {k.replace('_objective', '_loss'): v for k, v in row.items() if k.endswith('_objective')}
             row = {k: v for k, v in row.items() if not k.endswith('_objective')} | objectives
-        lines.append(json.dumps(row) + '\n')
+        lines.append(json.dumps(row).ljust(len(line)) + '\n')
     (directory / 'metrics.jsonl').write_text(''.join(lines))
 
 
@@ -74,8 +78,6 @@ def test_updates_record_the_objective(trained: tuple[pathlib.Path, Any]):
     """The loss of the first update is that of its batch at θ_0, label smoothing in."""
     workdir, plan = trained
     task, data = program.task(plan, 16.0, 'cpu'), resolve.dataset(plan.data).train
-    from bsresearch.data import order
-
     ids = order.batches(plan.data_seed, plan.length, 0, 1).ids[0]
     state = jax.jit(lambda: program.initial(task, plan))()
     logits = task.module.apply({'params': state.params}, data.inputs[ids] / np.float32(16), train=False)
@@ -95,7 +97,7 @@ def test_without_label_smoothing_there_is_one_loss():
     ('row', 'now'),
     [
         (('test_loss', 'batch_loss', 'test_accuracy'), ('test_objective', 'batch_loss', 'test_accuracy')),
-        (('ema_validation_loss', 'generalization_gap_loss'), ('ema_validation_objective', 'generalization_gap_objective')),
+        (('ema_test_loss', 'generalization_gap_loss'), ('ema_test_objective', 'generalization_gap_objective')),
         (('linear/train_loss', 'sharpness_loss'), ('linear/train_objective', 'sharpness_loss')),
         (('test_loss', 'test_objective'), ('test_loss', 'test_objective')),
     ],
@@ -117,14 +119,7 @@ def test_a_resumed_run_tells_its_older_rows_apart(trained: tuple[pathlib.Path, A
         toy.train(tmp_path, [plan], Stopped())
     directory = paths.run_dir(tmp_path, plan.study, plan.id)
     before = records.holds_older_losses(directory)
-    # The checkpoint knows how long the rows were; names of equal length keep its place.
-    text = (directory / 'metrics.jsonl').read_text()
-    head, tail = text.split('\n', 1)
-    assert '"test_objective"' in head
-    row = json.loads(head)
-    old = {k: v for k, v in row.items() if not k.endswith('_objective')}
-    old |= {k.replace('_objective', '_loss'): v for k, v in row.items() if k.endswith('_objective')}
-    (directory / 'metrics.jsonl').write_text(json.dumps(old).ljust(len(head)) + '\n' + tail)
+    as_older(directory, 8)
     assert (before, records.holds_older_losses(directory)) == (False, True)
     console = toy.train(tmp_path, [plan])
     assert sum(plan.id in line and '_objective' in line for line in console.lines) == 1
@@ -161,7 +156,7 @@ def test_tables_and_figures_refuse_the_mix(tmp_path: pathlib.Path):
     frame = grid.frame(everything, 'train')
     (shown,) = grid.arms_table(frame, grid.fields(frame), 'train')
     assert old in shown.caption
-    assert not any('loss' in str(name) for name in shown.names)
+    assert not any('loss' in str(name) for name in shown.columns)
 
 
 def test_branches_with_older_losses_are_refused(tmp_path: pathlib.Path):

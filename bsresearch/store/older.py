@@ -1,8 +1,8 @@
 """Records that older versions wrote, under the names that their values have now.
 
-Until the losses of whole splits were reported without label smoothing, `<split>_loss` held the training objective. A row
-is told from a newer one by itself: a newer one of a run with label smoothing has both. A run begun before and resumed
-after has rows of both kinds.
+Until the losses of whole splits were reported without label smoothing, `<split>_loss` held the training objective. A
+row is told from a newer one by itself: a newer one of a run with label smoothing has both. A run begun before and
+resumed after has rows of both kinds.
 """
 
 import pathlib

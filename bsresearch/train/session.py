@@ -118,8 +118,8 @@ class Session:
         runs = [p.id for p, d in zip(self.plans, self._run_directories, strict=True) if records.holds_older_losses(d)]
         if runs:
             self.report.say(
-                f'  run {", ".join(runs)}: losses recorded so far hold label smoothing (an older version wrote them) and '
-                'are read as <split>_objective; from here on <split>_loss is without it, and both are recorded'
+                f'  run {", ".join(runs)}: losses recorded so far hold label smoothing (an older version wrote them), '
+                'and are read as <split>_objective; from here on <split>_loss is without it, and both are recorded'
             )
 
     def _say_cost(self) -> None:
