@@ -58,6 +58,19 @@ def test_shens_network_is_the_one_of_the_source():
     assert all((np.asarray(layer['bias']) == 0).all() for layer in params.values())
 
 
+@pytest.mark.parametrize(
+    ('kind', 'variance'), [('glorot_normal', 2 / 700), ('he_normal', 2 / 300), ('lecun_normal', 1 / 300)]
+)
+def test_normal_initializers_are_truncated_unless_said(kind: str, variance: float):
+    """Equal variances; cut at 2 and rescaled to 2.27 standard deviations, or a whole normal with its kurtosis of 3."""
+    for name, moment in ((kind, 2.37), (f'{kind}_untruncated', 3.0)):
+        w = np.asarray(layers.initializer(name)(jax.random.key(0), (300, 400)), np.float64) / np.sqrt(variance)
+        # Of 120,000 weights: the standard errors of the two moments are 0.004 and 0.03 at most.
+        assert (w**2).mean() == pytest.approx(1, abs=0.015)
+        assert (w**4).mean() == pytest.approx(moment, abs=0.1)
+        assert (np.abs(w).max() < 2.28) == (name == kind)
+
+
 @pytest.mark.parametrize('size', [1, 3, 4, 5])
 def test_patches_convolution_is_xlas(size: int):
     """Values and both gradients against XLA's own convolution, odd and even kernels."""

@@ -1,5 +1,6 @@
 """Layers that flax lacks: convolution and pooling for loops on a CPU, ghost batch norm, dropout by example."""
 
+import functools
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,17 +15,23 @@ Dtype = Any
 # Weights from which on two cores are faster than one.
 LARGE_KERNEL = 2**18
 
+_untruncated = functools.partial(nn.initializers.variance_scaling, distribution='normal')
+# Normal ones are truncated, as flax's and Keras's are: cut at 2 standard deviations and rescaled to the variance that
+# the formula says, so that no weight lies beyond 2.27. torch's and most papers' are not: `_untruncated`.
 INITIALIZERS = {
     'glorot_normal': nn.initializers.glorot_normal,
+    'glorot_normal_untruncated': functools.partial(_untruncated, 1.0, 'fan_avg'),
     'glorot_uniform': nn.initializers.glorot_uniform,
     'he_normal': nn.initializers.he_normal,
+    'he_normal_untruncated': functools.partial(_untruncated, 2.0, 'fan_in'),
     'he_uniform': nn.initializers.he_uniform,
     'lecun_normal': nn.initializers.lecun_normal,
+    'lecun_normal_untruncated': functools.partial(_untruncated, 1.0, 'fan_in'),
 }
 
 
 def initializer(name: str) -> Callable[..., jax.Array]:
-    """A weight initializer by name."""
+    """A weight initializer by name; `…_normal` is truncated, `…_normal_untruncated` is not."""
     if name not in INITIALIZERS:
         raise ValueError(f'unknown initializer {name!r}; allowed: {", ".join(sorted(INITIALIZERS))}')
     return INITIALIZERS[name]()
