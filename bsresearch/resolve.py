@@ -187,9 +187,8 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     # Optimizers are built here, before and after the scaling rules, for their errors alone.
     build = lambda own: sections.part('optimizer', own['name'])(**{k: v for k, v in own.items() if k != 'name'})
     build(parts['optimizer'])
-    keeps = parent is not None and parent['state']['schedule'] == 'keep'
-    read_at = parent['schedule_length']['batch_size'] if keeps else None
-    found = resolve_policy.resolve(c, parts, len(data.train.labels), read_at)
+    kept = parent['schedule_length'] if parent is not None and parent['state']['schedule'] == 'keep' else None
+    found = resolve_policy.resolve(c, parts, len(data.train.labels), kept and kept['batch_size'])
     build(found.optimizer)
     length, policy = _length(found.length, parent, c), found.policy
     _check_batches(length, 0 if parent is None else parent['step'])

@@ -132,6 +132,7 @@ def test_a_group_of_one_value_moves_no_running_statistics(real: int):
     layer, before = layers.BatchNorm(4, 'float32'), {'mean': jnp.full(3, 0.5), 'var': jnp.full(3, 2.0)}
     variables = {'params': {'scale': jnp.ones(3), 'bias': jnp.full(3, 0.25)}, 'stats': before}
     weights = jnp.asarray(np.arange(12) < real, jnp.float32)
+    updated: Any
     out, updated = layer.apply(variables, jnp.asarray(x, jnp.float32), train=True, weights=weights, mutable=['stats'])
     np.testing.assert_array_equal(jnp.asarray(out)[real - 1], 0.25)
     whole = [x[4 * g : 4 * g + 4] for g in range(real // 4)]
