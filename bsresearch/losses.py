@@ -1,9 +1,22 @@
 """Per-example losses and their weighted sum. Who divides does so once, by the examples counted, after all sums."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Num
+
+# Losses of real targets, or of none: no output is a class, and there is no accuracy.
+WITHOUT_CLASSES = ('squared_error', 'sum_of_outputs')
+# What the training objective has beside the plain loss, and the value that leaves it out.
+OBJECTIVE_ALONE = {'label_smoothing': 0.0}
+
+
+def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a loss's settings, those of the loss that evaluations report: without what only the training objective has."""
+    return {k: OBJECTIVE_ALONE.get(k, v) for k, v in settings.items()}
 
 
 def cross_entropy(
@@ -14,7 +27,8 @@ def cross_entropy(
     Args:
       outputs: (B, C) logits.
       labels: (B,) integers.
-      label_smoothing: ε of the targets (1 − ε)·onehot + ε/C.
+      label_smoothing: ε of the targets (1 − ε)·onehot + ε/C: of the training objective alone. Losses of whole splits
+        are reported without it (train/evaluate.py), losses of updates and measurements with it.
 
     Returns:
       (B,), not averaged.

@@ -10,11 +10,12 @@ from ml_collections import ConfigDict
 
 from bsresearch import (
     lookup,
+    losses,
     models,
     optim,
+    resolve_batch_norm,
     resolve_policy,
     resolve_recording,
-    resolve_workers,
     rng,
     schema,
     sections,
@@ -115,37 +116,11 @@ def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool)
     loss = functools.partial(sections.part('loss', parts['loss']['name']), **own)
     like = jax.ShapeDtypeStruct((1, data.num_outputs), 'float32'), jax.ShapeDtypeStruct((1,), labels.dtype)
     jax.eval_shape(loss, *like)
-    if snapshots and labels.dtype.kind == 'f':
+    if snapshots and parts['loss']['name'] in losses.WITHOUT_CLASSES:
         raise ValueError(
             f'config.snapshots average class probabilities, which data.name={parts["data"]["name"]!r} has none of; '
             'leave them out'
         )
-
-
-def _ghost(c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length) -> int | None:
-    """The batch-norm group resolved, and every batch and the micro-batch checked against it."""
-    sizes = [segment.batch_size for segment in length.segments]
-    given, micro = resolve_workers.ghost_batch_size(c, sizes, bool(model.get('batch_norm'))), c['micro_batch_size']
-    if not model.get('batch_norm'):
-        return None
-    ghost = given or c['batch_size']
-    for size in sizes:
-        if size % ghost:
-            raise ValueError(
-                f'batch_size={size} is not a whole number of batch-norm groups of ghost_batch_size={ghost}; choose one '
-                'that divides it (a growing batch: cap it with max_batch_size at a multiple)'
-            )
-    if micro is not None and micro % ghost:
-        raise ValueError(
-            f'micro_batch_size={micro} is not a whole number of batch-norm groups of ghost_batch_size={ghost}; '
-            f'use a multiple of {ghost}, or set ghost_batch_size'
-        )
-    if c['reduction'] == 'ordered' and ghost > 1 and any(s.batch_size == ghost for s in length.segments):
-        raise ValueError(
-            f'config.reduction=ordered cannot cut a batch that is one batch-norm group of {ghost}; set '
-            'ghost_batch_size to a part of it, or config.reduction=psum'
-        )
-    return ghost
 
 
 def dataset(data: Mapping[str, Any]) -> select.Dataset:
@@ -174,6 +149,20 @@ def _length(own: units.Length, parent: dict[str, Any] | None, c: Mapping[str, An
     return units.Length(own.epoch_size, first, total, own.boundary, all_changes)
 
 
+def _check_batches(length: units.Length, start: int) -> None:
+    """Raises ValueError where a batch from update `start` on would hold more than the training set.
+
+    With `through` it may: its batches go on into the next permutation.
+    """
+    for segment in length.segments:
+        if length.boundary == 'partial' and segment.stop > start and segment.batch_size > length.epoch_size:
+            raise ValueError(
+                f'batch_size={segment.batch_size} with epoch_boundary=partial is never filled: a batch ends with its '
+                f'epoch of {length.epoch_size} examples, while rules and figures would count {segment.batch_size}; use '
+                f'batch_size={length.epoch_size}, or epoch_boundary=through'
+            )
+
+
 def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -> Plan:
     """A declared config without axes → a Plan; `parent` as in Plan, for a branch.
 
@@ -198,11 +187,13 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     # Optimizers are built here, before and after the scaling rules, for their errors alone.
     build = lambda own: sections.part('optimizer', own['name'])(**{k: v for k, v in own.items() if k != 'name'})
     build(parts['optimizer'])
-    found = resolve_policy.resolve(c, parts, len(data.train.labels))
+    kept = parent['schedule_length'] if parent is not None and parent['state']['schedule'] == 'keep' else None
+    found = resolve_policy.resolve(c, parts, len(data.train.labels), kept and kept['batch_size'])
     build(found.optimizer)
     length, policy = _length(found.length, parent, c), found.policy
+    _check_batches(length, 0 if parent is None else parent['step'])
     _check_loss(parts, data, bool(when.points(c['snapshots'], length)) or c['snapshots']['cycle_ends'])
-    ghost = _ghost(c, parts['model'], length)
+    ghost = resolve_batch_norm.ghost_batch_size(c, parts['model'], length, data.num_outputs, shape)
     parts |= {'optimizer': found.optimizer}
     return Plan(
         study=c['study'],

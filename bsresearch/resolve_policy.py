@@ -62,8 +62,8 @@ def _length(c: Config, epoch_size: int, longer: Fraction) -> units.Length:
     return units.length(epoch_size, c['batch_size'], c['epoch_boundary'], **given)
 
 
-def _warmup(c: Config, length: units.Length, factor: float, longer: Fraction) -> dict[str, Any]:
-    """The warm-up's length in examples, times `factor` of the scaling rule."""
+def _warmup(c: Config, length: units.Length, factor: float, longer: Fraction, counted_at: int) -> dict[str, Any]:
+    """The warm-up's length in examples, times `factor` of the scaling rule; `counted_at` as in `resolve`."""
     w = c['warmup']
     given = {k: w[k] for k in ('epochs', 'examples', 'steps') if w[k]}
     if len(given) > 1:
@@ -81,6 +81,12 @@ def _warmup(c: Config, length: units.Length, factor: float, longer: Fraction) ->
     if 'steps' in given:
         # Updates are declared at the reference batch size where a rule makes more of them.
         size = length.batch_size if factor == 1 else c['scaling']['reference_batch_size']
+        if factor == 1 and size != counted_at:
+            raise ValueError(
+                f'config.warmup.steps={given["steps"]} in a branch at batch_size={size} that keeps a schedule counted '
+                f'at {counted_at}; give warmup.steps=0 and warmup.examples={given["steps"] * counted_at}, or set '
+                'branch.schedule=rebase'
+            )
         declared = replace(length, batch_size=size, total_examples=2**62).examples_at(given['steps'])
     else:
         epochs, examples = units.exact(given.get('epochs', 0)), given.get('examples', 0)
@@ -188,11 +194,12 @@ def _changes(parts: Config, length: units.Length, own: Policy) -> batch_schedule
     return changes
 
 
-def resolve(c: Config, parts: Config, epoch_size: int) -> Resolved:
+def resolve(c: Config, parts: Config, epoch_size: int, counted_at: int | None = None) -> Resolved:
     """Length and policy of a declared config.
 
     Args:
       c: the config. parts: its named sections, completed. epoch_size: training examples.
+      counted_at: of the updates that a kept schedule counts, in a branch: its parent's; None: the config's.
 
     Raises:
       ValueError: a schedule, rule or length that cannot be; names the field and the cure.
@@ -207,18 +214,19 @@ def resolve(c: Config, parts: Config, epoch_size: int) -> Resolved:
         values.momentum,
         values.weight_decay,
         *(parts[s] for s in ('schedule', 'momentum_schedule', 'weight_decay_schedule')),
-        warmup=_warmup(c, length, values.warmup, longer),
+        warmup=_warmup(c, length, values.warmup, longer, counted_at or c['batch_size']),
         batch_schedule=parts['batch_schedule'],
         stretch=longer,
     )
     _check_used(parts, own)
     changes = _changes(parts, length, own)
     if changes and not parts['batch_schedule']['as_learning_rate']:
-        if c['total_steps'] is not None:
-            raise ValueError(
-                f'total_steps={c["total_steps"]} with a batch size that changes: how many examples that is would '
-                'depend on the schedule; give total_epochs or total_examples'
-            )
+        for unit, value in (('total_', c['total_steps']), ('warmup.', c['warmup']['steps'])):
+            if value:
+                raise ValueError(
+                    f'config.{unit}steps={value} with a batch size that changes: how many examples that is would '
+                    f'depend on the schedule; give {unit}epochs or {unit}examples'
+                )
         length = units.Length(epoch_size, c['batch_size'], length.total_examples, c['epoch_boundary'], changes)
     own = own._replace(changes=changes)
     policy.check(own, length)

@@ -44,7 +44,8 @@ def _rows(plan: Plan, start: int, stop: int) -> Iterator[tuple[Any, ...]]:
 def write(path: pathlib.Path, plans: Sequence[Plan]) -> int:
     """One row per run and update; the number of rows. An older table is replaced, whole; no other file is.
 
-    Columns: COLUMNS. epoch: epochs seen before the update. effective_lr: lr/(1 − momentum). noise_temperature:
+    Columns: COLUMNS. epoch: epochs seen before the update. batch_size: as scheduled; a short last batch holds what is
+    left of the epoch or run, which records have as batch_size_used. effective_lr: lr/(1 − momentum). noise_temperature:
     lr·N/(B(1 − momentum)).
 
     Raises:

@@ -105,7 +105,7 @@ def defaults() -> Any:
         dict(
             epochs=config_dict.placeholder(float),  # at most one of these three
             examples=config_dict.placeholder(int),
-            steps=config_dict.placeholder(int),
+            steps=config_dict.placeholder(int),  # at a batch size that does not change
             start=0.0,  # learning rate at the start, as a fraction of the schedule's
             convention='zero_based',  # zero_based: t/W, first update at `start`; one_based: (t+1)/W
             shape='gradual',  # gradual: a straight line from `start`; constant: `start` throughout (Goyal et al.)

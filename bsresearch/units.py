@@ -260,7 +260,8 @@ class Span:
             longer = f' (times {float(self.stretch):g}, by regime adaptation)' if self.stretch != 1 else ''
             raise ValueError(
                 f'{name}={value}{longer} lies outside the {self.steps} updates '
-                f'({self.examples / self.length.epoch_examples:g} epochs) that the schedule has'
+                f'({self.examples / self.length.epoch_examples:g} epochs) that the schedule has; shorten it, or train '
+                'longer'
             )
         if steps is not None:
             return steps

@@ -32,11 +32,12 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], 
     found = interpolation.load(workdir)
     table = interpolation.table(found)
     paths = table['path'].unique().tolist()
-    colors = dict(zip(PANELS, plotting.distinct(len(PANELS)), strict=True))
+    panels: list[str] = [p for p in PANELS if table['metric'].str.endswith(p).any()]
+    colors: dict[str, plotting.Color] = dict(zip(PANELS, plotting.distinct(len(PANELS)), strict=True))
     n = int(table['n'].max())
     notes = ['α = 0: smaller batch, α = 1: larger', f'{n} pair{"s" * (n > 1)}' + ('; bands: 95 % interval' * (n > 1))]
-    with plotting.figure(len(PANELS), len(paths), notes) as (fig, axes):
-        for panel, row in zip(PANELS, axes, strict=True):
+    with plotting.figure(len(panels), len(paths), notes) as (fig, axes):
+        for panel, row in zip(panels, axes, strict=True):
             mine = table[table['metric'].str.endswith(panel)]
             plotting.y_axis(row[0], panel, mine, 'log' if panel == 'loss' else 'linear', None)
             for path, ax in zip(paths, row, strict=True):

@@ -39,9 +39,8 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], 
       ValueError: nothing was evaluated, several peaks without a validation set, or more than schedules varies.
     """
     rows = policies.load(workdir)
-    missing = [m for m in MEASURED if m not in rows or not rows[m].notna().any()]
-    if missing:
-        raise ValueError(f'the runs in {workdir} were recorded without {", ".join(missing)}')
+    if 'train_loss' not in _measured(rows):
+        raise ValueError(f'the runs in {workdir} were recorded without train_loss')
     # The arm with the most updates first: the others are compared with it.
     order = rows.groupby('policy')['step'].max().sort_index().sort_values(ascending=False, kind='stable').index
     colors = dict(zip(order, plotting.distinct(len(order)), strict=True))
@@ -58,7 +57,8 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], 
         files += _peaks(rows, best, colors, out)
         text.append(f'peak learning rates, by validation accuracy:\n{_table(best)}')
     drawn = _courses(chosen, colors, out)
-    final = summary.final(chosen, ['test_accuracy', 'test_loss', 'train_loss'], ['policy', 'learning_rate'])
+    metrics = [m for m in ('test_accuracy', 'test_loss', 'train_loss') if m in chosen]
+    final = summary.final(chosen, metrics, ['policy', 'learning_rate'])
     columns = ['policy', 'learning_rate', 'metric', *summary.COUNTS, 'mean', 'std', 'low', 'high']
     text.append(f'at the end:\n{_table(final[columns])}')
     text.append(_overlap(chosen, list(colors)))
@@ -69,14 +69,26 @@ def _table(frame: pd.DataFrame) -> str:
     return frame.to_string(index=False, float_format='{:.4g}'.format)
 
 
+def _measured(rows: pd.DataFrame) -> list[str]:
+    """What of MEASURED was: a regression has no accuracy."""
+    return [m for m in MEASURED if m in rows and rows[m].notna().any()]
+
+
+def _is_scheduled(rows: pd.DataFrame, name: str) -> bool:
+    """Whether some run's value changes by its schedule; a batch that is short because an epoch ends is no change."""
+    rows = rows[rows['grows']] if name == 'batch_size_used' else rows
+    return rows[name].dropna().nunique() > 1
+
+
 def _courses(rows: pd.DataFrame, colors: Colors, out: pathlib.Path) -> list[pathlib.Path]:
     """The columns of panels, a row each for what was used and what was measured."""
-    used = [u for u in USED if u in rows and (u == 'learning_rate_used' or rows[u].dropna().nunique() > 1)]
+    used = [u for u in USED if u in rows and (u == 'learning_rate_used' or _is_scheduled(rows, u))]
     updates = rows.groupby('policy')['step'].max()
     positions = list(X) if updates.nunique() > 1 else ['epoch']
     table = []
-    with plotting.figure(len(used) + len(MEASURED), len(positions), _notes(rows)) as (fig, axes):
-        for name, panels in zip([*used, *MEASURED], axes, strict=True):
+    measured = _measured(rows)
+    with plotting.figure(len(used) + len(measured), len(positions), _notes(rows)) as (fig, axes):
+        for name, panels in zip([*used, *measured], axes, strict=True):
             panels[0].set_ylabel((USED | MEASURED)[name])
             for position, ax in zip(positions, panels, strict=True):
                 if name in used:
@@ -140,7 +152,7 @@ def _peaks(rows: pd.DataFrame, best: pd.DataFrame, colors: Colors, out: pathlib.
 def _overlap(rows: pd.DataFrame, arms: list[str]) -> str:
     """How often the arms' curves against epochs cannot be told apart."""
     lines = []
-    for metric in MEASURED:
+    for metric in _measured(rows):
         found = policies.differences(rows, metric, arms)
         for arm, mine in found.groupby('policy', sort=False):
             largest = mine.loc[mine['difference'].abs().idxmax()]

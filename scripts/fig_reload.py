@@ -63,6 +63,11 @@ def load(workdir: pathlib.Path) -> tuple[pd.DataFrame, list[str]]:
     ), metrics
 
 
+def _quantities(metrics: list[str]) -> dict[str, str]:
+    """Of QUANTITIES what was recorded: a regression has no accuracy."""
+    return {q: scale for q, scale in QUANTITIES.items() if any(m.endswith(q) for m in metrics)}
+
+
 def _look(table: pd.DataFrame) -> dict[str, plotting.Color]:
     names = sorted(table['arm'].unique(), key=lambda n: ('no change' not in n, n))
     return dict(zip(names, plotting.distinct(len(names)), strict=True))
@@ -93,8 +98,9 @@ def curves(rows: pd.DataFrame, metrics: list[str], out: pathlib.Path) -> list[pa
     """A column per branch point."""
     colors, at = _look(rows), sorted(rows[POINT].unique())
     table = pd.concat([summary.over_seeds(rows, SINCE, m, ['arm', POINT]) for m in metrics], ignore_index=True)
-    with plotting.figure(len(QUANTITIES), len(at), _notes(rows)) as (fig, axes):
-        for (quantity, scale), row in zip(QUANTITIES.items(), axes, strict=True):
+    quantities = _quantities(metrics)
+    with plotting.figure(len(quantities), len(at), _notes(rows)) as (fig, axes):
+        for (quantity, scale), row in zip(quantities.items(), axes, strict=True):
             mine = table[table['metric'].str.endswith(quantity)]
             plotting.y_axis(row[0], quantity, mine, 'log' if scale == 'log' else 'linear', None)
             for point, ax in zip(at, row, strict=True):
@@ -110,8 +116,9 @@ def ends(rows: pd.DataFrame, metrics: list[str], out: pathlib.Path) -> list[path
     """Against the branch point."""
     colors = _look(rows)
     table = summary.final(rows, metrics, ['arm', POINT])
-    with plotting.figure(len(QUANTITIES), 1, _notes(rows)) as (fig, axes):
-        for (quantity, scale), (ax,) in zip(QUANTITIES.items(), axes, strict=True):
+    quantities = _quantities(metrics)
+    with plotting.figure(len(quantities), 1, _notes(rows)) as (fig, axes):
+        for (quantity, scale), (ax,) in zip(quantities.items(), axes, strict=True):
             mine = table[table['metric'].str.endswith(quantity)]
             plotting.y_axis(ax, f'{quantity} at the end', mine, 'log' if scale == 'log' else 'linear', None)
             _panels(ax, mine, quantity, POINT, colors)

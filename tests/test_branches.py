@@ -60,6 +60,34 @@ def test_the_null_branch_is_its_parent_bit_for_bit(optimizer: str, schedule: str
     assert min(own) == 20
 
 
+def test_a_warm_up_in_updates_is_the_parents_or_refused_where_the_batch_size_changes():
+    """10 updates of 8 are 80 examples; at B = 16 a kept schedule would go on warming up for twice as many."""
+    changed = {'batch_size': 16}
+    (run,), (same,) = toy.plans(warmup__steps=10), toy.plans(warmup__examples=80)
+    assert run.id == same.id
+    at = lambda plan, changes, state=None: branch(plan, 'x', 5, changes, state)
+    with pytest.raises(ValueError, match=r'warmup\.steps=10.*warmup\.steps=0 and warmup\.examples=80, or set branch'):
+        at(run, changed)
+    kept = at(run, changed | {'warmup.steps': 0, 'warmup.examples': 80})
+    assert kept.id == at(same, changed).id
+    np.testing.assert_array_equal(kept.table(5, 8).learning_rate, run.table(5, 11).learning_rate[::2])
+    assert at(run, changed, {'schedule': 'rebase'}).warmup['examples'] == 160
+    assert at(run, {'learning_rate': 0.1}).warmup['examples'] == 80
+
+
+def test_a_branch_to_a_batch_that_epochs_cut_short_is_refused():
+    """epoch_boundary=partial: no batch may be larger than the training set, in a branch either; `through` goes on."""
+    for boundary in ('partial', 'through'):
+        (run,) = toy.plans(epoch_boundary=boundary, total_steps=None, total_epochs=2.0, data__fraction=0.02)
+        assert run.epoch_size == 29
+        if boundary == 'through':
+            assert branch(run, 'x', 4, {'batch_size': 30}).length.batch_size_at(4) == 30
+            continue
+        assert branch(run, 'x', 4, {'batch_size': 29}).length.batch_size_at(4) == 29
+        with pytest.raises(ValueError, match='batch_size=30 with epoch_boundary=partial is never filled'):
+            branch(run, 'x', 4, {'batch_size': 30})
+
+
 @pytest.mark.parametrize('optimizer', OPTIMIZERS)
 def test_a_branch_uses_the_new_values_in_its_first_update(optimizer: str, tmp_path: pathlib.Path):
     """Learning rate, momentum and batch size; the update itself is the one they give (plain SGD), not the parent's."""

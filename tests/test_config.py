@@ -643,6 +643,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'micro-batch 0': ({'micro_batch_size': 0}, 'config.micro_batch_size=0: must be at least 1'),
     'evaluation batch 0': ({'evaluate.batch_size': 0}, 'config.evaluate.batch_size=0'),
     'batch larger than a dropped epoch': ({'batch_size': 1438, 'epoch_boundary': 'drop'}, 'leaves no batch'),
+    'batch larger than an epoch that ends it': (
+        {'batch_size': 1438, 'epoch_boundary': 'partial'},
+        'batch_size=1438 with epoch_boundary=partial is never filled: a batch ends with its epoch of 1437 examples',
+    ),
     'learning rate 0': ({'learning_rate': 0.0}, 'config.learning_rate=0.0: must be positive'),
     'negative learning rate': ({'learning_rate': -0.1}, 'config.learning_rate=-0.1: must be positive'),
     'no number': ({'learning_rate': float('nan')}, 'config.learning_rate=nan'),
@@ -666,6 +670,20 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'width 0': ({'model.widths': (8, 0)}, 'model.widths=(8, 0)'),
     'broken width': ({'model.widths': (8.5,)}, 'config.model.widths=(8.5,)'),
     'ragged batch-norm groups': ({'model.batch_norm': True, 'ghost_batch_size': 5}, 'ghost_batch_size=5'),
+    'batch norm over one example': ({'model.batch_norm': True, 'batch_size': 1}, 'groups of 1 example: one value'),
+    'batch-norm groups of one': (
+        {'model.batch_norm': True, 'model.dropout': 0.5, 'ghost_batch_size': 1},
+        'use a batch_size and a ghost_batch_size of at least 2',
+    ),
+    'batch norm in a batch that grows from one': (
+        {
+            'model.batch_norm': True,
+            'batch_size': 1,
+            'batch_schedule.name': 'growth',
+            'batch_schedule.at_epochs': (1.0,),
+        },
+        'groups of 1 example',
+    ),
     'a value for a section': ({'model': 'mlp'}, "config field model='mlp': a section is needed"),
     'a section for a value': ({'batch_size': {'a': 1}}, 'a value is needed'),
     'no name': ({'model.name': None}, 'config.model.name=None'),

@@ -63,6 +63,14 @@ def several() -> dict[str, dict[str, Any]]:
     for name, model in {'mlp': {}, 'ghosts': MODELS['cnn'] | {'ghost_batch_size': 2}}.items():
         for where, place in {'alone': {'devices': 1}, 'two': TWO, 'eight': EIGHT, 'pmap': PMAP}.items():
             cases[f'ordered/{name}/{where}'] = ORDERED | model | place | {'batch_size': 30, 'count': 10}
+    # The last batch is a single example, or one more than whole batch-norm groups.
+    normed = {'model': {'name': 'mlp', 'widths': (16,), 'batch_norm': True}, 'count': 2, 'total_steps': None}
+    for name, lone in {
+        'one': {'batch_size': 16, 'total_examples': 17},
+        'group': {'batch_size': 16, 'ghost_batch_size': 4, 'total_examples': 25},
+    }.items():
+        for where, place in {'alone': {'devices': 1}, 'two': TWO, 'eight': EIGHT}.items():
+            cases[f'lone/{name}/{where}'] = normed | lone | place
     return cases
 
 
@@ -122,6 +130,13 @@ def test_invariant_3_devices_change_nothing_after_100_updates(found: dict[str, F
     alone = f'{case.split("/")[0]}/alone'
     assert relative(moved[case], moved[alone]) < 1e-10
     assert relative(loss[case], loss[alone]) < 1e-10
+
+
+@pytest.mark.parametrize('case', [k for k in several() if k.startswith('lone/') and not k.endswith('alone')])
+def test_invariant_9_devices_agree_on_a_group_of_one(found: dict[str, Found], case: str):
+    """A last batch-norm group of one example leaves the same statistics behind on any number of devices."""
+    moved = found['several'].moved
+    assert relative(moved[case], moved[f'{case.rpartition("/")[0]}/alone']) < 2e-6
 
 
 @pytest.mark.parametrize('case', [k for k in several() if k.startswith('group/') and not k.endswith('alone')])

@@ -85,6 +85,20 @@ def test_invariant_3_micro_batches_change_nothing_after_100_updates(model: str):
         assert relative((a.params, a.stats), (b.params, b.stats)) < 1e-10
 
 
+@pytest.mark.parametrize('seen', [13, 9])
+def test_invariant_9_a_last_group_of_one_moves_no_statistics_however_the_batch_is_cut(seen: int):
+    """Groups of 4, the last batch 4 + 1 or 1 alone: micro-batches and whole agree, its variance of 0 is out."""
+    model = {'name': 'mlp', 'widths': (8,), 'batch_norm': True}
+    common = {'model': model, 'batch_size': 8, 'ghost_batch_size': 4, 'total_steps': None, 'total_examples': seen}
+    (whole,), (parts,) = toy.plans(**common), toy.plans(**common, micro_batch_size=4)
+    before, a, b = updates(whole, 1), updates(whole, 2), updates(parts, 2)
+    assert relative(a.stats, b.stats) < 1e-6
+    if seen == 9:
+        toy.assert_equal(a.stats, before.stats)
+    else:
+        assert relative(a.stats, before.stats) > 1e-3
+
+
 @pytest.mark.parametrize('model', [{}, CNN])
 def test_invariant_3_replicas_one_after_another_are_single_runs(workdir: pathlib.Path, model: Any):
     """Bit for bit on a CPU: weights and rows of a group's members against the same runs alone."""
@@ -302,6 +316,14 @@ def test_invariant_11_loss_above_a_factor_for_k_updates(workdir: pathlib.Path, s
     assert paths.read_json(workdir / 'limited' / 'train' / runs[0].id / 'meta.json')['status'] == 'done'
 
 
+def test_the_batch_size_used_is_what_the_update_used(workdir: pathlib.Path):
+    """Epochs of 14 examples at B = 8: every second update uses 6, and is recorded so."""
+    epochs = {'epoch_boundary': 'partial', 'total_steps': None, 'total_epochs': 2.0, 'data__fraction': 0.01}
+    (plan,) = toy.plans(**epochs, record__every_steps=1)
+    toy.train(workdir, [plan])
+    assert [r['batch_size_used'] for r in toy.rows(workdir, plan) if 'batch_loss' in r] == [8, 6, 8, 6]
+
+
 def test_streamed_examples_give_the_resident_run(workdir: pathlib.Path):
     """A set that does not fit the device: the same weights and rows, bit for bit."""
     common = {'data__augment': ('crop',), 'measure__gradient_norm__every_steps': 7, 'sweep__seed': (0, 1)}
@@ -415,3 +437,33 @@ def test_measurements_added_later_keep_the_settings_of_the_first(workdir: pathli
     toy.train(workdir, same)
     measured = {r['step'] for r in toy.rows(workdir, asked) if 'single_batch_gradient_norm' in r}
     assert measured == {10, 20, 40}
+
+
+@pytest.mark.parametrize(
+    ('changes', 'step', 'reason'),
+    [
+        ({'clip__norm': 1.0}, 0, 'norm of the gradient to be clipped is not finite'),
+        ({'clip__norm': 1.0, 'clip__value': 1e30}, 0, 'norm of the gradient to be clipped is not finite'),
+        ({'optimizer__name': 'adam'}, 8, 'state of the optimizer is not finite'),
+        ({'optimizer__name': 'lars'}, 1, 'loss is not finite'),
+        ({'optimizer__name': 'lamb'}, None, None),
+        ({'clip__value': 1.0}, None, None),
+    ],
+)
+def test_invariant_11_a_norm_that_overflows_is_a_divergence(
+    workdir: pathlib.Path, changes: dict[str, Any], step: int | None, reason: str | None
+):
+    """Finite gradients of 1e20: their square is not, and updates of zero would look like a run. Clipped entries do."""
+    (plan,) = toy.plans(**changes, data__std=(1e-20,), norms__log_spaced=0, total_steps=8, evaluate__every_epochs=0.0)
+    toy.train(workdir, [plan])
+    meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json')
+    if step is None:
+        moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), toy.final(workdir, plan), initial(plan))
+        assert meta['status'] == 'diverged' or min(jax.tree.leaves(moved)) > 0
+    else:
+        assert (meta['status'], meta['diverged_step'], meta['diverged_reason']) == ('diverged', step, reason)
+
+
+def initial(plan: Plan) -> Any:
+    """θ_0."""
+    return program.initial(program.task(plan, 16.0, 'cpu'), plan).params

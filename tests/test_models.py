@@ -1,5 +1,6 @@
 """Models and layers: contract over every member; convolution, pooling, batch norm and dropout against brute force."""
 
+import functools
 import importlib
 from typing import Any
 
@@ -57,6 +58,19 @@ def test_shens_network_is_the_one_of_the_source():
     assert all((np.asarray(layer['bias']) == 0).all() for layer in params.values())
 
 
+@pytest.mark.parametrize(
+    ('kind', 'variance'), [('glorot_normal', 2 / 700), ('he_normal', 2 / 300), ('lecun_normal', 1 / 300)]
+)
+def test_normal_initializers_are_truncated_unless_said(kind: str, variance: float):
+    """Equal variances; cut at 2 and rescaled to 2.27 standard deviations, or a whole normal with its kurtosis of 3."""
+    for name, moment in ((kind, 2.37), (f'{kind}_untruncated', 3.0)):
+        w = np.asarray(layers.initializer(name)(jax.random.key(0), (300, 400)), np.float64) / np.sqrt(variance)
+        # Of 120,000 weights: the standard errors of the two moments are 0.004 and 0.03 at most.
+        assert (w**2).mean() == pytest.approx(1, abs=0.015)
+        assert (w**4).mean() == pytest.approx(moment, abs=0.1)
+        assert (np.abs(w).max() < 2.28) == (name == kind)
+
+
 @pytest.mark.parametrize('size', [1, 3, 4, 5])
 def test_patches_convolution_is_xlas(size: int):
     """Values and both gradients against XLA's own convolution, odd and even kernels."""
@@ -109,6 +123,36 @@ def test_ghost_batch_norm_is_numpy_group_by_group():
     kept = layer.apply({'params': variables['params'], 'stats': stats}, x, train=False, weights=None)
     expected = (np.asarray(x) - stats['mean']) / np.sqrt(stats['var'] + 1e-5)
     np.testing.assert_allclose(jnp.asarray(kept), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('real', [9, 1])
+def test_a_group_of_one_value_moves_no_running_statistics(real: int):
+    """Groups of 4, the last with one real example: the running values stand in for its own, weighted by 1 of `real`."""
+    x = np.random.default_rng(0).normal(size=(12, 3)) * 3 + 1
+    layer, before = layers.BatchNorm(4, 'float32'), {'mean': jnp.full(3, 0.5), 'var': jnp.full(3, 2.0)}
+    variables = {'params': {'scale': jnp.ones(3), 'bias': jnp.full(3, 0.25)}, 'stats': before}
+    weights = jnp.asarray(np.arange(12) < real, jnp.float32)
+    updated: Any
+    out, updated = layer.apply(variables, jnp.asarray(x, jnp.float32), train=True, weights=weights, mutable=['stats'])
+    np.testing.assert_array_equal(jnp.asarray(out)[real - 1], 0.25)
+    whole = [x[4 * g : 4 * g + 4] for g in range(real // 4)]
+    for name, moment in (('mean', np.mean), ('var', np.var)):
+        average = (sum(4 * moment(group, axis=0) for group in whole) + before[name]) / real
+        np.testing.assert_allclose(updated['stats'][name], 0.9 * before[name] + 0.1 * average, rtol=1e-5)
+
+
+def test_batch_norm_refuses_groups_of_one_value():
+    """One example to a group: refused for features alone, allowed where positions give it a spread."""
+    layer = layers.BatchNorm(1, 'float32')
+    for shape, spread in (((4, 3), False), ((4, 1, 1, 3), False), ((4, 2, 1, 3), True)):
+        x = jax.random.normal(jax.random.key(0), shape)
+        variables = layer.init(jax.random.key(0), x, train=False, weights=None)
+        train = functools.partial(layer.apply, variables, x, train=True, weights=None, mutable=['stats'])
+        if spread:
+            assert float(jnp.std(train()[0])) > 0.5
+        else:
+            with pytest.raises(ValueError, match=r'groups of 1 example.* at least 2'):
+                train()
 
 
 def test_batch_norm_refuses_a_broken_group():

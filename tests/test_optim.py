@@ -397,11 +397,14 @@ def test_clipping_acts_once_on_the_whole_gradient():
     base = program.task(plan, 16.0, 'cpu')
     gradient = {'a': jnp.array([3.0, -4.0]), 'b': jnp.array([[12.0]])}
     clip = lambda **kw: stepping.clip(stepping.Task(**(vars(base) | kw)), gradient)
-    by_norm = clip(clip_norm=6.5)
+    by_norm, norm = clip(clip_norm=6.5)
+    assert float(norm) == 13.0
     np.testing.assert_allclose(by_norm['a'], [1.5, -2.0], rtol=1e-6)
     np.testing.assert_allclose(stepping.norm(by_norm), 6.5, rtol=1e-6)
-    toy.assert_equal(clip(clip_norm=13.1), gradient)
-    toy.assert_equal(clip(clip_value=3.5), {'a': jnp.array([3.0, -3.5]), 'b': jnp.array([[3.5]])})
+    toy.assert_equal(clip(clip_norm=13.1)[0], gradient)
+    by_value, largest = clip(clip_value=3.5)
+    toy.assert_equal(by_value, {'a': jnp.array([3.0, -3.5]), 'b': jnp.array([[3.5]])})
+    assert float(largest) == 12.0
 
 
 def test_the_norm_is_recorded_before_clipping(tmp_path: pathlib.Path):

@@ -135,6 +135,11 @@ def test_what_cannot_be_compared_is_refused(tmp_path: pathlib.Path):
         write_run(tmp_path / 'b', learning_rate=peak, values=values)
     with pytest.raises(ValueError, match='no validation set was held out'):
         fig_policies.draw(tmp_path / 'b', tmp_path)
+    # A regression has no accuracy, and is drawn without.
+    for seed in (0, 1):
+        write_run(tmp_path / 'd', seed=seed, values={'train_loss': [1.0, 0.5, 0.3 + 0.1 * seed]})
+    files, _ = fig_policies.draw(tmp_path / 'd', tmp_path)
+    assert files
     write_run(tmp_path / 'c', values={'test_accuracy': [0.1]})
     with pytest.raises(ValueError, match='recorded without train_loss'):
         fig_policies.draw(tmp_path / 'c', tmp_path)

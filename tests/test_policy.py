@@ -190,6 +190,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'nothing to grow': (batch('instead_of_decay'), 'nothing would grow'),
     'a rate of zero': (batch('instead_of_decay') | {'schedule__name': 'cosine'}, 'is 0 at update'),
     'in updates': (GROWS | {'total_steps': 999}, 'total_steps=999 with a batch size that changes'),
+    'a warm-up in updates': (GROWS | {'warmup__steps': 30}, r'warmup\.steps=30 with a batch.*warmup\.epochs or'),
     'dropping': (GROWS | {'epoch_boundary': 'drop'}, 'epoch_boundary=drop'),
     'ghosts': (batch('steps', batch_sizes=(25,), at_epochs=(1.0,)) | NORMED, 'batch_size=25 is not a whole number'),
     'momentum of 1': (

@@ -777,7 +777,7 @@ BAD = [
     ('one_cycle_smith', {'tail_factor': 2.0}, 'schedule.tail_factor=2.0'),
     ('one_cycle_optax', {'pct_final': 0.3, 'cosine': False}, r'would end at updates \[9, 9, 30\]'),
     ('cyclical', {}, 'schedule.up_epochs or schedule.up_steps is needed'),
-    ('cyclical', {'up_steps': 16}, r'a cycle of 16 \+ 16 updates would never end in a run of 30'),
+    ('cyclical', {'up_steps': 16}, r'in a run of 30; shorten it .*up_steps=15\), or train for at least 32'),
     ('cyclical', {'up_steps': 4, 'down_steps': 2, 'down_epochs': 1.0}, 'schedule.down_epochs=1.0'),
     ('cyclical', {'up_steps': 4, 'base': 1.0}, r'schedule.base=1.0: must lie in \(0, 1\)'),
     ('cyclical', {'up_steps': 4, 'mode': 'triangle'}, "schedule.mode='triangle': did you mean 'triangular'"),

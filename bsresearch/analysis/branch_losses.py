@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import arms
+from bsresearch.analysis import arms, summary
 from bsresearch.store import paths, records
 
 STUDY = 'critical_batch_size'
+LOSS = 'train_loss'
 ALPHA = 0.5
 
 
@@ -75,10 +76,12 @@ def _evaluations(workdir: pathlib.Path, branch: dict[str, Any]) -> tuple[tuple[i
     """Where a finished branch was evaluated, in examples, and its smoothed loss; ((), ∞) if diverged, NaN if not."""
     if branch['status'] != 'done':
         return (), np.inf if branch['status'] == 'diverged' else np.nan
-    rows = [r for r in records.rows(paths.run_dir(workdir, STUDY, branch['run'])) if 'train_loss' in r]
+    rows = list(records.rows(paths.run_dir(workdir, STUDY, branch['run'])))
+    summary.check_plain(pd.DataFrame(rows).assign(run=branch['run']), LOSS)
+    rows = [r for r in rows if LOSS in r]
     rows = sorted((r for r in rows if r['step'] > branch['parent.step']), key=lambda r: r['step'])
     # A loss that was not finite is recorded as null.
-    losses = [np.nan if r['train_loss'] is None else r['train_loss'] for r in rows]
+    losses = [np.nan if r[LOSS] is None else r[LOSS] for r in rows]
     return tuple(r['examples'] for r in rows), smooth(losses) if losses else np.nan
 
 

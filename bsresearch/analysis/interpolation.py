@@ -34,7 +34,7 @@ def load(workdir: str | pathlib.Path) -> list[Found]:
     """The finished probes of a workdir.
 
     Raises:
-      FileNotFoundError: there are none.
+      FileNotFoundError: there are none. ValueError: an older version made them with another loss.
     """
     found = []
     for probe in records.probes(workdir, 'interpolation'):
@@ -52,6 +52,12 @@ def load(workdir: str | pathlib.Path) -> list[Found]:
                 arrays['norms'],
             )
         )
+    for f in found:
+        if any(k.endswith('_objective') and k.replace('_objective', '_loss') not in f.values for k in f.values):
+            raise ValueError(
+                f'probe {f.id} was made by an older version, whose losses hold label smoothing; remove its directory, '
+                'and the command that made it makes it anew'
+            )
     return found
 
 
@@ -66,7 +72,10 @@ def table(found: list[Found]) -> pd.DataFrame:
     rows = []
     for path in found[0].paths:
         for metric in METRICS:
-            values = np.stack([f.values[f'{path}/{metric}'] for f in found if f'{path}/{metric}' in f.values])
+            values = [f.values[f'{path}/{metric}'] for f in found if f'{path}/{metric}' in f.values]
+            if not values:  # no accuracy without classes
+                continue
+            values = np.stack(values)
             n, mean = len(values), values.mean(axis=0)
             std = values.std(axis=0, ddof=1) if n > 1 else np.full(len(mean), np.nan)
             low, high = summary.interval(np.full(len(mean), n), mean, std)

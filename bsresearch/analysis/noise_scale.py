@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import arms
+from bsresearch.analysis import arms, summary
 from bsresearch.analysis.summary import LEVEL
 
 SQUARE, TRACE = 'noise_gradient_square', 'noise_trace'
@@ -63,13 +63,15 @@ def windows(workdir: pathlib.Path, count: int = 10) -> pd.DataFrame:
       (means), negative (fraction of estimates of |G|² below 0), train_loss (the mean of those recorded inside).
 
     Raises:
-      ValueError: no run measured it.
+      ValueError: no run measured it, or older rows hold another loss (`summary.check_plain`).
     """
     loaded = arms.load(workdir)
     if SQUARE not in loaded.rows or not loaded.rows[SQUARE].notna().any():
         raise ValueError(
             f'no run in {workdir} measured the noise scale; ask for it: --config.measure.noise_scale.every_epochs=1'
         )
+    if 'train_loss' in loaded.rows:
+        summary.check_plain(loaded.rows, 'train_loss')
     size = loaded.runs.set_index('run')['epoch_size']
     found = []
     for run, rows in loaded.rows.groupby('run', sort=False):

@@ -53,7 +53,7 @@ def _text(value: object) -> str:
 
 
 def load(workdir: pathlib.Path) -> pd.DataFrame:
-    """`records.load` of a workdir, with a column `policy`.
+    """`records.load` of a workdir, with columns `policy` and `grows`, whether its batch size is scheduled.
 
     Raises:
       ValueError: something else than schedules, peak learning rate and seeds varies.
@@ -72,7 +72,10 @@ def load(workdir: pathlib.Path) -> pd.DataFrame:
         )
     rows = records.load(workdir)
     keep = [c for c in rows if c not in runs or c == 'run']
-    return runs[['run', 'study', 'status', 'policy', 'learning_rate', 'batch_size']].merge(rows[keep], on='run')
+    changes = runs['batch_changes'] if 'batch_changes' in runs else pd.Series('()', index=runs.index)
+    runs = runs.assign(grows=~changes.fillna('()').isin(['()']))
+    own = ['run', 'study', 'status', 'policy', 'grows', 'learning_rate', 'batch_size']
+    return runs[own].merge(rows[keep], on='run')
 
 
 def best_peaks(rows: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -26,8 +26,8 @@ class Sharpness(NamedTuple):
 def measured(workdir: pathlib.Path) -> Sharpness:
     """The sharpness of all runs.
 
-    The loss is that of the whole training set where it was evaluated at the same update, otherwise the one the
-    sharpness started from.
+    The loss is the training objective, as the sharpness's own: of the whole training set where it was evaluated at the
+    same update, otherwise the one the sharpness started from.
 
     Raises:
       FileNotFoundError: no runs. ValueError: none measured the sharpness, or the arms differ in more than batch size.
@@ -43,7 +43,9 @@ def measured(workdir: pathlib.Path) -> Sharpness:
             f'the runs in {workdir} differ in {", ".join(loaded.panels)} beside the batch size; use a workdir for each'
         )
     loss = rows['sharpness_loss']
-    rows = rows.assign(loss=rows['train_loss'].fillna(loss) if 'train_loss' in rows else loss)
+    for evaluated in ('train_loss', 'train_objective'):  # where there is no other objective, it is the loss
+        loss = rows[evaluated].fillna(loss) if evaluated in rows else loss
+    rows = rows.assign(loss=loss)
     shown = [m for m in (SHARPNESS, EIGENVALUE) if m in rows and rows[m].notna().any()]
     points = rows[rows[shown].notna().any(axis=1)]
     told = [m for m in (*shown, LIMIT, 'loss') if m in rows and points[m].notna().any()]

@@ -91,6 +91,7 @@ class Arm(NamedTuple):
     def _values(self, metric: str, chosen: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.Series:
         if metric not in self.rows:
             return pd.Series(dtype=float)
+        summary.check_plain(self.done, metric)
         rows = self.done[self.done[metric].notna()].sort_values('step')
         return chosen(rows).groupby('pair')[metric].median().astype(float)
 

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from bsresearch.store import older
+
 LEVEL = 0.95
 COUNTS = ['runs', 'n', 'diverged']
 VALUES = ['mean', 'std', 'low', 'high']
@@ -47,9 +49,10 @@ def over_seeds(table: pd.DataFrame, x: str, metric: str, by: Sequence[str]) -> p
       one row per arm and x that some run has: by, `metric` (its name), x, runs, n, diverged, mean, std, low, high.
 
     Raises:
-      ValueError: a column is missing, or a run has two values at one x.
+      ValueError: a column is missing, a run has two values at one x, or older rows hold another loss (`check_plain`).
     """
     _check(table, [x, metric, *by])
+    check_plain(table, metric)
     table = table.assign(gone=diverged(table))
     arms = [_arm(rows, x, metric).assign(**dict(zip(by, arm, strict=True))) for arm, rows in _groups(table, by)]
     points = pd.concat(arms, ignore_index=True).assign(metric=metric)
@@ -70,7 +73,7 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
       one row per arm and metric, also where n = 0: by, metric, runs, n, diverged, unfinished, mean, std, low, high.
 
     Raises:
-      ValueError: a column is missing.
+      ValueError: a column is missing, or older rows hold another loss (`check_plain`).
     """
     _check(table, ['step', *metrics, *by])
     table = table.assign(gone=diverged(table))
@@ -81,6 +84,8 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
         done = rows[(rows['status'] == 'done') & ~rows['gone']]
         evaluated = done[done[list(metrics)].notna().any(axis=1)]
         last = evaluated[evaluated['step'] == evaluated['step'].max()]
+        for metric in metrics:
+            check_plain(_newest(done, metric), metric)
         counts = {'runs': runs, 'diverged': gone, 'unfinished': runs - gone - done['run'].nunique()}
         for metric in metrics:
             values = last[metric].dropna().astype(float)
@@ -100,6 +105,32 @@ def _check(table: pd.DataFrame, columns: Sequence[str]) -> None:
     for column in ('run', 'status', *columns):
         if column not in table:
             raise ValueError(f'the records have no column {column!r}; there are: {", ".join(table.columns)}')
+
+
+def objective_only(table: pd.DataFrame, metric: str) -> list[str]:
+    """The runs of which some row has no plain loss `metric`, but the training objective: an older version wrote it."""
+    objective = older.objective_of(metric)
+    if objective not in table:
+        return []
+    plain = table[metric].notna() if metric in table else False
+    return sorted(table.loc[table[objective].notna() & ~plain, 'run'].unique())
+
+
+def check_plain(table: pd.DataFrame, metric: str) -> None:
+    """Raises ValueError where a loss would be compared with one that holds label smoothing, or left out for it."""
+    runs = objective_only(table, metric)
+    if runs:
+        raise ValueError(
+            f'{metric} is not known for all of run{"s" * (len(runs) > 1)} {", ".join(runs)}: an older version recorded '
+            f'the loss with label smoothing, which is {older.objective_of(metric)} now; run them anew in another '
+            'workdir, or move them out of this one'
+        )
+
+
+def _newest(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Each run's last row with the metric, or with the objective in its place."""
+    known = [c for c in (metric, older.objective_of(metric)) if c in table]
+    return table.dropna(subset=known, how='all').sort_values('step').drop_duplicates('run', keep='last')
 
 
 def diverged(table: pd.DataFrame) -> pd.Series:

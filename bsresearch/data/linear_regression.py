@@ -19,7 +19,7 @@ def load(
     """Inputs x ~ N(0, Λ), Λ = diag(k^−exponent), targets y = Σ_k x_k + ε, ε ~ N(0, noise²).
 
     The true weights are all 1, the intercept 0. For model.name=linear and loss.name=squared_error.
-    theory/least_squares.py has G, Σ and H, of the population and of the training set. Accuracy means nothing.
+    theory/least_squares.py has G, Σ and H, of the population and of the training set. There is no accuracy.
 
     Args:
       dimension: d.

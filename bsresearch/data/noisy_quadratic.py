@@ -20,7 +20,7 @@ def load(
 
     For model.name=quadratic and loss.name=sum_of_outputs. With its default exponent c ∝ h, as in the paper. A run of at
     most one epoch draws independently from the population. The test loss is the population's, ½ Σ h θ², exactly;
-    accuracy is 1 and means nothing.
+    there is no accuracy.
 
     Args:
       dimension: d.

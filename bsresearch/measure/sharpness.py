@@ -2,8 +2,8 @@
 
   φ(ε, A) = 100 (max_{y ∈ C} f(x + A y) − f(x))/(1 + f(x)),   C: |y_i| ≤ ε(|(A⁺x)_i| + 1)
 (2017, arXiv:1609.04836, equations 3 and 4), x = θ_t, A = I or n × p with independent standard normal entries, drawn
-anew each time; f is the mean loss in training mode, without augmentation and dropout. The scale of a random A is part
-of the result, and the paper does not give it.
+anew each time; f is the mean training objective (with label smoothing, if there is any) in training mode, without
+augmentation and dropout. The scale of a random A is part of the result, and the paper does not give it.
 
 The paper maximizes inexactly, by 10 iterations of L-BFGS-B, and no code was published: here SciPy's (10 corrections, no
 other stopping rule) from y = 0, on y as it stands, in float64 around float32 gradients. The maximum is the largest loss

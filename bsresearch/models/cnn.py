@@ -66,8 +66,9 @@ def build(
       widths: channels of the convolutions.
       kernel_size: their side, in pixels.
       dense_width: units of the dense layer after them.
-      init: weight initializer (layers.INITIALIZERS); biases start at zero.
-      batch_norm: after each convolution.
+      init: weight initializer (layers.INITIALIZERS; `…_normal` is truncated, `…_normal_untruncated` is not); biases
+        start at zero.
+      batch_norm: after each convolution; its running variance is the biased one, unlike torch's (layers.BatchNorm).
       dropout: probability of dropping a unit of the dense layer.
       ghost_batch_size: examples in a batch-norm group; None: the batch it is given.
       dtype: of the computation.

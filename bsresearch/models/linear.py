@@ -26,7 +26,8 @@ def build(num_outputs: int, *, init: str = 'glorot_normal', dtype: str = 'float3
     """The model.
 
     Args:
-      init: weight initializer (layers.INITIALIZERS); biases start at zero.
+      init: weight initializer (layers.INITIALIZERS; `…_normal` is truncated, `…_normal_untruncated` is not); biases
+        start at zero.
       dtype: of the computation.
     """
     layers.initializer(init)

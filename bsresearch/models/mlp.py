@@ -48,8 +48,9 @@ def build(
 
     Args:
       widths: units of the hidden layers.
-      init: weight initializer (layers.INITIALIZERS); biases start at zero.
-      batch_norm: before each ReLU.
+      init: weight initializer (layers.INITIALIZERS; `…_normal` is truncated, `…_normal_untruncated` is not); biases
+        start at zero.
+      batch_norm: before each ReLU; its running variance is the biased one, unlike torch's (layers.BatchNorm).
       dropout: probability of dropping a hidden unit, after each ReLU.
       ghost_batch_size: examples in a batch-norm group; None: the batch it is given.
       dtype: of the computation.

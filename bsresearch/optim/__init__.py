@@ -134,6 +134,17 @@ def scaled(gradient: PyTree, moments: PyTree, epsilon: float) -> PyTree:
 
 
 def adapt(trust_coefficient: float, epsilon: float, not_adapted: tuple[str, ...]) -> optax.GradientTransformation:
-    """Layer-wise rates: u ← u·η‖w‖/(‖u‖ + epsilon); u where ‖w‖ or ‖u‖ is 0 and in the groups `not_adapted`."""
+    """Layer-wise rates: u ← u·η‖w‖/(‖u‖ + epsilon); u where ‖w‖ or ‖u‖ is 0 and in the groups `not_adapted`.
+
+    NaN where ‖u‖ is not finite, also if all its entries are: divided by, it would leave zeros, and the run would stand
+    still unseen.
+    """
     ratio = optax.scale_by_trust_ratio(trust_coefficient=trust_coefficient, eps=epsilon)
-    return optax.masked(ratio, lambda tree: jax.tree.map(lambda spared: not spared, matches(tree, not_adapted)))
+
+    def update(updates: PyTree, state: Any, params: PyTree = None) -> tuple[PyTree, Any]:
+        adapted, state = ratio.update(updates, state, params)
+        known = lambda u, r: jnp.where(jnp.isfinite(jnp.linalg.norm(u.reshape(-1))), r, jnp.nan)
+        return jax.tree.map(known, updates, adapted), state
+
+    checked = optax.GradientTransformation(ratio.init, update)
+    return optax.masked(checked, lambda tree: jax.tree.map(lambda spared: not spared, matches(tree, not_adapted)))

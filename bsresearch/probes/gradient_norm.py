@@ -9,6 +9,9 @@ w_1 = w*, on all parameters,
   single-batch  S_single(B) = ‖g_P(w*; b_1)‖                 (E S² = ‖G‖² + tr Σ/B, drawn with replacement),
   displacement  ‖w_{K+1} − w*‖ over all parameters, and over P, where it is η·(n/B)·S_walk.
 The summed gradient of a batch has norm B·S_single. Training mode without augmentation and dropout.
+
+In float32 a walking norm can differ by 1e-3 between two right implementations: one ReLU that rounding flips changes the
+walk from there on. Frozen and single-batch norms agree to rounding.
 """
 
 import functools

@@ -10,6 +10,8 @@ from bsresearch.report.blocks import NONE, Table, counted
 from bsresearch.report.found import Found, Run
 from bsresearch.store import records
 
+# Told where an older version recorded them in place of the loss.
+OBJECTIVES = ('test_objective', 'train_objective')
 METRICS = ('test_accuracy', 'validation_accuracy', 'train_accuracy', 'test_loss', 'train_loss')
 LONG = 15  # rows beyond which a table is folded
 
@@ -37,7 +39,7 @@ def frame(found: Found, study: str) -> pd.DataFrame:
             'diverged': run.status == 'diverged',
             'step': run.last.get('step'),
         }
-        rows.append(cells | inherited | facts | {m: run.last[m] for m in METRICS if m in run.last})
+        rows.append(cells | inherited | facts | {m: run.last[m] for m in (*METRICS, *OBJECTIVES) if m in run.last})
     return pd.DataFrame(rows)
 
 
@@ -50,7 +52,7 @@ def _names_arm(field: str) -> bool:
 
 def fields(table: pd.DataFrame) -> list[str]:
     """What names an arm: batch size, learning rate, and what varies but follows from none of those before it."""
-    skipped = {*arms.SEEDS, *METRICS, 'step', 'diverged', 'status', 'run', 'study'}
+    skipped = {*arms.SEEDS, *METRICS, *OBJECTIVES, 'step', 'diverged', 'status', 'run', 'study'}
     given = [c for c in ('batch_size', 'learning_rate') if c in table]
     # `varying` hides the parent's fields but for its point; those added here tell branches apart as well.
     shown = [c for c in table if c.startswith('parent.') and _names_arm(c.removeprefix('parent.'))]
@@ -68,6 +70,8 @@ def fields(table: pd.DataFrame) -> list[str]:
 def arms_table(table: pd.DataFrame, by: Sequence[str], study: str) -> list[Table]:
     """Mean and 95 % interval over the finished runs of each arm; nothing where no metric was recorded."""
     metrics = [m for m in METRICS if m in table and table[m].notna().any()]
+    mixed = {m: runs for m in metrics if (runs := summary.objective_only(table, m))}
+    metrics = [m for m in metrics if m not in mixed]
     if not metrics:
         return []
     final = summary.final(table, metrics, list(by))
@@ -79,7 +83,10 @@ def arms_table(table: pd.DataFrame, by: Sequence[str], study: str) -> list[Table
         gone = [f'{int(first[what])} {what}' for what in ('diverged', 'unfinished') if first[what]]
         rows.append((*(value(v) for v in arm), '; '.join([count, *gone]), *(_interval(cells.loc[m]) for m in metrics)))
     said = 'mean ± half of the 95 % interval over seeds (Student’s t), at the end of finished runs'
-    caption = f'{study}: {counted(len(rows), "arm")}, {said}.'
+    caption = f'{study}: {counted(len(rows), "arm")}, {said}.' + ''.join(
+        f' {_title(m)} is left out: an older version recorded it with label smoothing in {", ".join(runs)}.'
+        for m, runs in mixed.items()
+    )
     names = (*(_title(c) for c in by), 'runs', *(_title(m) for m in metrics))
     return [Table(caption, names, tuple(rows), len(rows) > 2 * LONG)]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.flat import flatten
-from bsresearch.store import paths, verify
+from bsresearch.store import older, paths, verify
 from bsresearch.store.paths import RESTORE, Damaged
 
 # Config columns of the table that are there even if no run differs.
@@ -161,11 +161,22 @@ def _first_update(file: pathlib.Path) -> int:
 
 
 def rows(directory: pathlib.Path) -> Iterator[dict[str, Any]]:
-    """The rows of a run; a last line torn by a kill is left out.
+    """The rows of a run, under today's names (store/older.py); a last line torn by a kill is left out.
 
     Raises:
       Damaged: of a sealed run any record is not what was written; of another one a line cannot be read.
     """
+    objectives = older.smoothed(directory)
+    for row in _stored(directory):
+        yield older.renamed(row, objectives)
+
+
+def holds_older_losses(directory: pathlib.Path) -> bool:
+    """Whether a run with label smoothing has rows whose losses an older version wrote (store/older.py)."""
+    return older.smoothed(directory) and any(map(older.misnamed, _stored(directory)))
+
+
+def _stored(directory: pathlib.Path) -> Iterator[dict[str, Any]]:
     path, sealed = directory / verify.ROWS, verify.check(directory)
     if not path.exists():
         return
@@ -220,7 +231,9 @@ def probes(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
         stated, meta = paths.read_json(file), paths.read_json(file.with_name('meta.json')) or {}
         if stated['probe']['name'] == name and meta.get('status') == 'done':
             verify.check(file.parent, meta.get(verify.KEY))
-            arrays = paths.read_npz(file.parent / meta['arrays'])
+            runs = [paths.run_dir(pathlib.Path(workdir), p['study'], p['run']) for p in stated['points']]
+            stored = paths.read_npz(file.parent / meta['arrays'])
+            arrays = older.renamed(stored, any(map(older.smoothed, runs)))
             found.append(stated | {'meta': meta, 'arrays': arrays})
     if not found:
         raise FileNotFoundError(
@@ -279,7 +292,9 @@ def load(workdir: str | pathlib.Path) -> pd.DataFrame:
     """One row per run and recorded event: run, study, status, config fields that vary, position, metrics.
 
     Config columns carry their config names (`batch_size`, `data.name`, …); per-update values used at step t are
-    `batch_loss`, `learning_rate_used`, `momentum_used`, `weight_decay_used`.  `seconds` is training time alone
+    `batch_loss`, `learning_rate_used`, `momentum_used`, `weight_decay_used`, `batch_size_used` (the examples that the
+    batch held).  `<split>_loss` is the plain loss, `<split>_objective` with label smoothing, `batch_loss` the training
+    objective.  `seconds` is training time alone
     (updates × calibrated seconds per update); `wall_seconds` is the group's.
     """
     table = runs(workdir)

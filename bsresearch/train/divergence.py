@@ -1,5 +1,6 @@
-"""Divergence is a result: the first update whose loss is not finite, or has stayed too large."""
+"""Divergence is a result: the first update whose loss is not finite or has stayed too large, or that cannot be made."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,23 @@ class Watch:
         """Whether the run has not diverged."""
         return self.state['step'] is None
 
-    def see(self, start: int, losses: np.ndarray, weights_finite: bool) -> None:
-        """Losses of updates from `start` on, (n,), and whether the weights after them are finite."""
+    def see(self, start: int, losses: np.ndarray, clip_sizes: np.ndarray, finite: Sequence[bool]) -> None:
+        """What updates from `start` on say.
+
+        Args:
+          losses: (n,). clip_sizes: (n,) by what gradients were clipped, (0,) without clipping.
+          finite: whether the weights after them are, and what the optimizer keeps: a second moment that has overflowed
+            would leave its weights where they are for good.
+        """
         s = self.state
         losses = losses.astype(np.float64)
         if s['first_loss'] is None:
             s['first_loss'] = float(losses[0]) if np.isfinite(losses[0]) else None
-        bad = np.flatnonzero(~np.isfinite(losses))
-        found = (int(bad[0]), 'loss is not finite') if len(bad) else None
+        found = None
+        for values, what in ((losses, 'loss'), (clip_sizes, 'norm of the gradient to be clipped')):
+            bad = np.flatnonzero(~np.isfinite(values))
+            if len(bad) and (found is None or bad[0] < found[0]):
+                found = (int(bad[0]), f'{what} is not finite')
         if self.loss_factor is not None and s['first_loss'] is not None:
             large = losses > self.loss_factor * s['first_loss']
             for i in range(len(losses) if found is None else found[0]):
@@ -37,7 +47,7 @@ class Watch:
                 if s['streak'] >= self.patience:
                     found = (i, f'loss above {self.loss_factor:g} × the first for {self.patience} updates')
                     break
-        if found is None and not weights_finite:
-            found = (len(losses), 'weights are not finite')
+        if found is None and not all(finite):
+            found = (len(losses), 'state of the optimizer is not finite' if finite[0] else 'weights are not finite')
         if found:
             s['step'], s['reason'] = start + found[0], found[1]

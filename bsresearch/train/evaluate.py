@@ -27,7 +27,7 @@ def batch_size(plan: Plan, platform: str) -> int:
 
 
 class Evaluator:
-    """Loss and accuracy of the splits of one data set, for the replicas of a group."""
+    """Losses and accuracy of the splits of one data set, for the replicas of a group."""
 
     def __init__(
         self,
@@ -45,28 +45,35 @@ class Evaluator:
         self.splits = {k: resident[k] if k in resident else move(v) for k, v in wanted.items()}
 
     def __call__(self, states: Any, alive: list[bool]) -> list[dict[str, float]]:
-        """Metrics per replica: `<split>_loss`, `<split>_accuracy`, and the generalization gaps.
+        """Metrics per replica: what `program.evaluate` reports as means over a split, and the generalization gaps.
 
-        `generalization_gap` = train − test accuracy; `generalization_gap_loss` = test − train loss.
+        `<split>_loss` is the plain loss, without label smoothing; `<split>_objective`, where the training objective is
+        another, that; `<split>_accuracy`, where there are classes. `generalization_gap` = train − test accuracy;
+        `generalization_gap_loss` = test − train loss, and likewise `…_objective`.
         """
         metrics: list[dict[str, float]] = [{} for _ in alive]
         for name, split in self.splits.items():
             parts = [self._arrays(states, block, alive) for block in blocks(split, self.group)]
             for r, row in enumerate(metrics):
-                if alive[r]:
-                    loss = np.concatenate([p[r][0] for p in parts]).astype(np.float64)
-                    correct = np.concatenate([p[r][1] for p in parts])
-                    row[f'{name}_loss'] = float(loss.sum() / len(loss))
-                    row[f'{name}_accuracy'] = float(correct.sum() / len(correct))
-        for row in metrics:
-            if 'train_loss' in row and 'test_loss' in row:
-                row['generalization_gap'] = row['train_accuracy'] - row['test_accuracy']
-                row['generalization_gap_loss'] = row['test_loss'] - row['train_loss']
-        return metrics
+                for quantity in parts[0][r] if alive[r] else ():
+                    values = np.concatenate([p[r][quantity] for p in parts]).astype(np.float64)
+                    row[f'{name}_{quantity}'] = float(values.sum() / len(values))
+        return [row | _gaps(row) for row in metrics]
 
     def _arrays(self, states: Any, data: Data, alive: list[bool]) -> list[Any]:
         found = self.group.map('evaluate', self._fn, (states, data), (True, False), alive=alive, split_result=True)
-        return [x if x is None else [part[: len(data.labels)] for part in x] for x in self.group.whole(found)]
+        cut = lambda x: x[: len(data.labels)]
+        return [x if x is None else {k: cut(v) for k, v in x.items()} for x in self.group.whole(found)]
+
+
+def _gaps(row: Mapping[str, float]) -> dict[str, float]:
+    """Test − train of each quantity that both have; of the accuracy, where more is better, train − test."""
+    gaps = {}
+    for quantity in ('accuracy', 'loss', 'objective'):
+        if {f'train_{quantity}', f'test_{quantity}'} <= row.keys():
+            gap = row[f'test_{quantity}'] - row[f'train_{quantity}']
+            gaps |= {'generalization_gap': -gap} if quantity == 'accuracy' else {f'generalization_gap_{quantity}': gap}
+    return gaps
 
 
 def of_one(task: Task, plan: Plan, group: parallel.Group) -> Callable[[State, Data], Any]:

@@ -77,11 +77,14 @@ def task(
     module = build(plan.num_outputs, dtype=plan.dtype, **part('model'), **extra)
     optimizer = lookup.module('bsresearch.optim', 'build', plan.optimizer['name'], 'optimizer')
     dtype = layers.weight_dtype(plan.dtype)
+    loss, plain = getattr(losses, plan.loss['name']), losses.plain(part('loss'))
     precondition = getattr(optimizer, 'precondition', None)
     return stepping.Task(
         module=module,
         dtype=dtype,
-        loss=functools.partial(getattr(losses, plan.loss['name']), **part('loss')),
+        loss=functools.partial(loss, **part('loss')),
+        plain_loss=None if plain == part('loss') else functools.partial(loss, **plain),
+        classifies=plan.loss['name'] not in losses.WITHOUT_CLASSES,
         transform=optimizer.build(**part('optimizer'), no_decay=plan.no_decay),
         normalize=preprocess.normalizer(scale, tuple(plan.data['mean']), tuple(plan.data['std']), dtype),
         augment=tuple(plan.data['augment']),
@@ -132,11 +135,12 @@ def advance(
     """The first `count` updates of `tables`: a loop on the device, of any length, one compiled program.
 
     Returns:
-      the state and average; Info of (K,) scalars, those past `count` meaningless; () whether all weights are finite.
+      the state and average; Info of (K,) scalars, those past `count` meaningless; (2,) whether all weights, and all
+      that the optimizer keeps, are finite.
     """
     size = len(tables.counts)
     buffer = lambda wanted: jnp.zeros((size if wanted else 0,), t.dtype)
-    out = Info(buffer(True), buffer(norms), buffer(norms and t.clips), buffer(norms and t.update_norm))
+    out = Info(buffer(True), buffer(t.clips), buffer(norms), buffer(norms and t.clips), buffer(norms and t.update_norm))
 
     def body(i: jax.Array, carry: tuple[State, Average | None, Info]) -> tuple[State, Average | None, Info]:
         state, average, out = carry
@@ -149,19 +153,30 @@ def advance(
         return state, average, Info(*map(keep, out, info))
 
     state, average, out = jax.lax.fori_loop(0, count, body, (state, average, out))
-    finite = jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(state.params)]).all()
-    return state, average, out, finite
+    return state, average, out, jnp.stack([_all_finite(state.params), _all_finite(state.opt_state)])
+
+
+def _all_finite(tree: PyTree) -> jax.Array:
+    return jnp.stack([jnp.bool_(True), *(jnp.isfinite(x).all() for x in jax.tree.leaves(tree))]).all()
 
 
 def evaluate(
     t: stepping.Task, batch_size: int, devices: int, params: PyTree, stats: PyTree, data: Data
-) -> tuple[jax.Array, jax.Array]:
-    """Loss and correctness of every example, each computed once; (N,) each. The host sums them in float64.
+) -> dict[str, jax.Array]:
+    """What is reported of every example, each computed once; (N,) each. The host sums them in float64.
+
+    `loss`, the plain one; `objective`, the training objective where it is another; `accuracy`, whether the largest
+    output is the class, where there are classes.
 
     On several devices each computes its part: (n,) each, whose concatenation has repetitions of the last example after
     the first N.
     """
-    of = lambda outputs, labels: (t.loss(outputs, labels), outputs.argmax(-1) == labels)
+
+    def of(outputs: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+        found = {'loss': (t.plain_loss or t.loss)(outputs, labels)}
+        found |= {'objective': t.loss(outputs, labels)} if t.plain_loss else {}
+        return found | ({'accuracy': outputs.argmax(-1) == labels} if t.classifies else {})
+
     return _over_examples(t, batch_size, devices, params, stats, data, of)
 
 
@@ -233,7 +248,7 @@ def context(
     losses = functools.partial(losses_of, t, quantity.statistics, state.stats)
 
     def propose(gradient: PyTree) -> PyTree:
-        clipped = stepping.clip(t, gradient)
+        clipped, _ = stepping.clip(t, gradient)
         return t.transform(inputs.hyper).update(clipped, state.opt_state, state.params)[0]
 
     return Context(

@@ -111,7 +111,8 @@ class Recorder:
           steps, normed: updates to record, and those to record with norms, all among them.
           info: (n,) each, of the chunk. hyper: (n,) each, as used.
         """
-        norms = {k: v for k, v in info._asdict().items() if k != 'loss' and len(v)}
+        norms = {k: v for k, v in info._asdict().items() if k.endswith('_norm') and len(v)}
+        counts = self.plans[r].length.batches(start, start + count)[2]
         for step in sorted(steps | normed):
             i = step - start
             metrics = {
@@ -119,7 +120,7 @@ class Recorder:
                 'learning_rate_used': hyper.learning_rate[i],
                 'momentum_used': hyper.momentum[i],
                 'weight_decay_used': 0.0 if hyper.weight_decay is None else hyper.weight_decay[i],
-                'batch_size_used': self.plans[r].length.batch_size_at(step),
+                'batch_size_used': counts[i],  # of a short batch what it holds
             }
             if step in normed:
                 metrics |= {name: values[i] for name, values in norms.items()}

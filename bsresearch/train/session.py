@@ -12,6 +12,7 @@ import numpy as np
 
 from bsresearch.data.select import Dataset
 from bsresearch.plan import Plan
+from bsresearch.store import records
 from bsresearch.train import branching, calibrate, feed, parallel, processes, program, updates
 from bsresearch.train.divergence import Watch
 from bsresearch.train.ensemble import Ensemble
@@ -109,7 +110,17 @@ class Session:
             watch.state = state
         self.clock.resume(meta['seconds'])
         self.measuring.spent |= meta.get('measuring', {})
+        self._say_older_losses()
         return meta['step'], meta['events_done']
+
+    def _say_older_losses(self) -> None:
+        """That a run which goes on has losses with label smoothing before this point, and without it from here on."""
+        runs = [p.id for p, d in zip(self.plans, self._run_directories, strict=True) if records.holds_older_losses(d)]
+        if runs:
+            self.report.say(
+                f'  run {", ".join(runs)}: losses recorded so far hold label smoothing (an older version wrote them), '
+                'and are read as <split>_objective; from here on <split>_loss is without it, and both are recorded'
+            )
 
     def _say_cost(self) -> None:
         """What measuring will cost."""
@@ -267,19 +278,19 @@ class Session:
         ahead, self._ahead = self._ahead, None
         return ahead[1] if ahead is not None and ahead[0] == (t, count) else self.feed.chunk(t, count)
 
-    def _collect(self, result: Any, count: int) -> tuple[list[Any], list[bool]]:
+    def _collect(self, result: Any, count: int) -> tuple[list[Any], list[Any]]:
         """Takes the new state; waits for the scalars of each replica (None for one that was passed over)."""
         kept = lambda old, i: [o if new is None else new[i] for o, new in zip(old, result, strict=True)]
         self.state, self.average = kept(self.state, 0), kept(self.average, 1)
         found = self.group.get([None if new is None else new[2:] for new in result])
         cut = lambda info: jax.tree.map(lambda x: x[:count], info)
-        return [None if x is None else cut(x[0]) for x in found], [x is None or bool(x[1]) for x in found]
+        return [None if x is None else cut(x[0]) for x in found], [None if x is None else x[1] for x in found]
 
-    def _record(self, r: int, t: int, info: Any, norms: bool, hyper: Any, finite: bool) -> None:
+    def _record(self, r: int, t: int, info: Any, norms: bool, hyper: Any, finite: np.ndarray) -> None:
         watch, count = self.watches[r], len(info.loss)
         if not watch.alive:
             return
-        watch.see(t, info.loss, finite)
+        watch.see(t, info.loss, info.clip_size, finite.tolist())
         end = t + count if watch.alive else min(t + count, watch.state['step'] + 1)
         recorded = self.events.record
         steps = set(recorded[bisect_left(recorded, t) : bisect_left(recorded, end)])

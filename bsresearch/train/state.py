@@ -66,11 +66,13 @@ class Keys(NamedTuple):
 class Info(NamedTuple):
     """Scalars of update t, measured at θ_t. The norms are zero-size arrays unless asked for.
 
-    loss: () mean loss of the batch. gradient_norm: () before clipping. clipped_gradient_norm: () after it, where the
+    loss: () mean training objective of the batch. clip_size: () what the gradient was clipped by (step.clip); zero-size
+      without clipping. gradient_norm: () before clipping. clipped_gradient_norm: () after it, where the
       gradient is clipped. update_norm: () ‖θ_{t+1} − θ_t‖.
     """
 
     loss: Array
+    clip_size: Array
     gradient_norm: Array
     clipped_gradient_norm: Array
     update_norm: Array

@@ -32,7 +32,9 @@ class Task:
 
     Attributes:
       module: the network. dtype: of inputs and weights.
-      loss: (outputs, labels) → (B,) losses.
+      loss: (outputs, labels) → (B,) losses, the training objective.
+      plain_loss: the same without what only the objective has (label smoothing); None where it has nothing.
+      classifies: whether outputs are classes, so that there is an accuracy.
       transform: hyperparameters → optimizer.
       normalize: stored inputs → network inputs.
       augment, crop_padding: data/preprocess.py. epoch_size: examples in the training set.
@@ -58,6 +60,8 @@ class Task:
     micro_batch_size: int
     update_norm: bool = True
     precondition: Callable[[PyTree, PyTree], PyTree] | None = None
+    plain_loss: Callable[[jax.Array, jax.Array], jax.Array] | None = None
+    classifies: bool = True
     shards: Shards | None = None
 
     @property
@@ -186,15 +190,23 @@ def _sharded(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> 
         return total(task.shards, share, batch, task.epoch_size)
 
 
-def clip(task: Task, gradient: PyTree) -> PyTree:
-    """The whole batch's gradient, clipped as the task says."""
+def clip(task: Task, gradient: PyTree) -> tuple[PyTree, Float[Array, '']]:
+    """The whole batch's gradient, clipped as the task says, and the largest size it was clipped by.
+
+    That is its largest entry for `clip_value`, then its norm for `clip_norm`; 0 without clipping. Where it is not
+    finite the result means nothing: an infinite norm, also of finite entries, would leave zeros.
+    """
+    size = jnp.zeros((), task.dtype)
     if (bound := task.clip_value) is not None:
+        size = jnp.stack([jnp.abs(g).max() for g in jax.tree.leaves(gradient)]).max()
         gradient = jax.tree.map(lambda g: jnp.clip(g, -bound, bound), gradient)
     if task.clip_norm is not None:
+        length = norm(gradient)
+        size = jnp.maximum(size, length)
         # As torch's clip_grad_norm_ but without its 1e-6: the bound is exact, and below it nothing changes.
-        factor = jnp.minimum(1, task.clip_norm / jnp.maximum(norm(gradient), jnp.finfo(task.dtype).tiny))
+        factor = jnp.minimum(1, task.clip_norm / jnp.maximum(length, jnp.finfo(task.dtype).tiny))
         gradient = jax.tree.map(lambda g: g * factor, gradient)
-    return gradient
+    return gradient, size
 
 
 def step(
@@ -218,8 +230,8 @@ def step(
     gradient = jax.lax.optimization_barrier(gradient)
     none = jnp.zeros((0,), task.dtype)
     with jax.named_scope('optimizer'):
-        clipped = clip(task, gradient)
-    info = Info(loss, none, none, none)
+        clipped, clip_size = clip(task, gradient)
+    info = Info(loss, clip_size if task.clips else none, none, none, none)
     if norms:
         with jax.named_scope('measure'):
             info = info._replace(gradient_norm=norm(gradient) if size is None else size)

@@ -50,7 +50,7 @@ def cyclical(
     s is a triangle of `up` + `down` updates; f is 1 (triangular), 2^−c in cycle c from 0 (triangular2) or gamma^t
     (exp_range: of the schedule's update, not the cycle's). The peak is met only while f = 1. Cycles are counted in
     integers. `decay` is the control of Smith (2017, arXiv:1506.01186): from the peak to the base over `up` updates,
-    then the base, momentum at its maximum. optax has none.
+    then the base, momentum at its maximum. A run shorter than one cycle is refused, which torch allows. optax has none.
 
     Args:
       mode: triangular | triangular2 | exp_range | decay.
@@ -72,7 +72,8 @@ def cyclical(
             raise wrong('mode', repr(mode), 'it has no fall after a rise; leave schedule.down_* out')
         if up >= span.steps:
             raise ValueError(
-                f'schedule.up_*: {up} of {span.steps} updates: the base would never be reached; shorten it'
+                f'schedule.up_*: {up} of {span.steps} updates: the base would never be reached; shorten it, or train '
+                f'for at least {up + 1} updates'
             )
         share, mirrored = _decay_only(t, up), np.zeros(len(t))
     else:
@@ -80,7 +81,8 @@ def cyclical(
         if up + down > span.steps:
             raise ValueError(
                 f'schedule.up_* and down_*: a cycle of {up} + {down} updates would never end in a run of {span.steps}; '
-                'shorten it or train longer'
+                f'shorten it (two equal parts: schedule.up_steps={max(1, span.steps // 2)}), or train for at least '
+                f'{up + down} updates'
             )
         share = mirrored = _triangles(t, up, down, mode, gamma)
     momentum = max_momentum - (max_momentum - base_momentum) * mirrored

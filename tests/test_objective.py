@@ -1,0 +1,199 @@
+"""The loss that is reported and the objective that is trained on: label smoothing, losses without classes, old rows."""
+
+import json
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import toy
+from fake_records import write_run
+
+from bsresearch import resolve
+from bsresearch.analysis import arms, branch_losses, interpolation, summary
+from bsresearch.data import order
+from bsresearch.report import found, grid
+from bsresearch.store import older, paths, records
+from bsresearch.train import program
+from scripts import fig_batch_size, fig_interpolation
+
+SMOOTHED = {'loss__label_smoothing': 0.2, 'total_steps': 16, 'evaluate__at_steps': (4, 16)}
+SMOOTHED |= {'evaluate__every_epochs': 0.0, 'ema__half_life_epochs': 0.1}
+REGRESSION = {'data': {'name': 'linear_regression', 'num_examples': 64}, 'loss__name': 'squared_error'}
+REGRESSION |= {'model': {'name': 'linear'}, 'learning_rate': 0.01, 'batch_size': 8}
+
+
+def both(logits: np.ndarray, labels: np.ndarray, smoothing: float) -> tuple[float, float]:
+    """Mean cross-entropy in float64 without and with label smoothing: −Σ_c q_c log p_c."""
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    plain = -log_p[np.arange(len(labels)), labels]
+    return float(plain.mean()), float(((1 - smoothing) * plain - smoothing * log_p.mean(1)).mean())
+
+
+def as_older(directory: pathlib.Path, until: int) -> None:
+    """Rewrites the rows before update `until` as an older version had them: `<split>_loss` was the objective.
+
+    They stay as long as they were, for checkpoints know how long.
+    """
+    lines = []
+    for line in (directory / 'metrics.jsonl').read_text().splitlines():
+        row = json.loads(line)
+        if row['step'] < until:
+            objectives = {k.replace('_objective', '_loss'): v for k, v in row.items() if k.endswith('_objective')}
+            row = {k: v for k, v in row.items() if not k.endswith('_objective')} | objectives
+        lines.append(json.dumps(row).ljust(len(line)) + '\n')
+    (directory / 'metrics.jsonl').write_text(''.join(lines))
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Any]:
+    """A run with label smoothing, evaluated at updates 4 and 16 (where it is stopped and goes on in one test)."""
+    workdir = tmp_path_factory.mktemp('smoothed')
+    (plan,) = toy.plans(**SMOOTHED, checkpoint__every_steps=8, record__every_steps=1)
+    toy.train(workdir, [plan])
+    return workdir, plan
+
+
+def test_the_plain_loss_is_reported_and_the_objective_beside_it(trained: tuple[pathlib.Path, Any]):
+    """Closed form from the logits at the end; of the weights' average and the gap likewise."""
+    workdir, plan = trained
+    splits, task = resolve.dataset(plan.data), program.task(plan, 16.0, 'cpu')
+    row = next(r for r in toy.rows(workdir, plan) if r['step'] == 16 and 'test_loss' in r)
+    for prefix, item in (('', 'state'), ('ema_', 'ema')):
+        params = toy.item(workdir, plan, 16, item).params
+        for split in ('train', 'test'):
+            data = getattr(splits, split)
+            logits = np.asarray(task.module.apply({'params': params}, data.inputs / np.float32(16), train=False))
+            plain, objective = both(logits.astype(np.float64), data.labels, 0.2)
+            assert row[f'{prefix}{split}_loss'] == pytest.approx(plain, rel=1e-5)
+            assert row[f'{prefix}{split}_objective'] == pytest.approx(objective, rel=1e-5)
+            assert abs(plain - objective) > 0.01
+        for quantity in ('loss', 'objective'):
+            gap = row[f'{prefix}test_{quantity}'] - row[f'{prefix}train_{quantity}']
+            assert row[f'{prefix}generalization_gap_{quantity}'] == gap
+
+
+def test_updates_record_the_objective(trained: tuple[pathlib.Path, Any]):
+    """The loss of the first update is that of its batch at θ_0, label smoothing in."""
+    workdir, plan = trained
+    task, data = program.task(plan, 16.0, 'cpu'), resolve.dataset(plan.data).train
+    ids = order.batches(plan.data_seed, plan.length, 0, 1).ids[0]
+    state = jax.jit(lambda: program.initial(task, plan))()
+    logits: Any = task.module.apply({'params': state.params}, data.inputs[ids] / np.float32(16), train=False)
+    row = next(r for r in toy.rows(workdir, plan) if 'batch_loss' in r)
+    assert row['batch_loss'] == pytest.approx(both(np.asarray(logits, np.float64), data.labels[ids], 0.2)[1], rel=1e-5)
+
+
+def test_without_label_smoothing_there_is_one_loss():
+    """No column for an objective that is the loss itself; nothing of such a run is renamed."""
+    (plan,) = toy.plans()
+    task = program.task(plan, 16.0, 'cpu')
+    assert task.plain_loss is None
+    assert older.renamed({'step': 1, 'test_loss': 1.0}, objectives=False) == {'step': 1, 'test_loss': 1.0}
+
+
+@pytest.mark.parametrize(
+    ('row', 'now'),
+    [
+        (('test_loss', 'batch_loss', 'test_accuracy'), ('test_objective', 'batch_loss', 'test_accuracy')),
+        (('ema_test_loss', 'generalization_gap_loss'), ('ema_test_objective', 'generalization_gap_objective')),
+        (('linear/train_loss', 'sharpness_loss'), ('linear/train_objective', 'sharpness_loss')),
+        (('test_loss', 'test_objective'), ('test_loss', 'test_objective')),
+    ],
+)  # fmt: skip
+def test_rows_of_older_versions_are_told_by_themselves(row: tuple[str, ...], now: tuple[str, ...]):
+    assert tuple(older.renamed(dict.fromkeys(row, 1.0), objectives=True)) == now
+
+
+def test_a_resumed_run_tells_its_older_rows_apart(trained: tuple[pathlib.Path, Any], tmp_path: pathlib.Path):
+    """Stopped at update 8 after an evaluation under the older code: said once, and each row keeps its meaning."""
+    workdir, plan = trained
+
+    class Stopped(toy.Quiet):
+        def progress(self, step: int, *args: Any, **kwargs: Any) -> None:
+            if step >= 12:
+                raise OSError('killed')
+
+    with pytest.raises(OSError, match='killed'):
+        toy.train(tmp_path, [plan], Stopped())
+    directory = paths.run_dir(tmp_path, plan.study, plan.id)
+    before = records.holds_older_losses(directory)
+    as_older(directory, 8)
+    assert (before, records.holds_older_losses(directory)) == (False, True)
+    console = toy.train(tmp_path, [plan])
+    assert sum(plan.id in line and '_objective' in line for line in console.lines) == 1
+    whole = {r['step']: r for r in toy.rows(workdir, plan) if 'test_objective' in r}
+    own = {r['step']: r for r in toy.rows(tmp_path, plan) if 'test_objective' in r}
+    assert own[16] == whole[16]
+    assert own[4]['test_objective'] == whole[4]['test_objective']
+    assert 'test_loss' not in own[4]
+    table = records.load(tmp_path)
+    assert summary.objective_only(table, 'test_loss') == [plan.id]
+    assert summary.final(table, ['test_loss'], [])['mean'].item() == whole[16]['test_loss']
+    with pytest.raises(ValueError, match=f'test_loss is not known for all of run {plan.id}: an older version'):
+        summary.over_seeds(table, 'step', 'test_loss', [])
+
+
+def test_tables_and_figures_refuse_the_mix(tmp_path: pathlib.Path):
+    """One run of each version: no figure or table has both losses in one column; accuracies are as ever."""
+    loss = {'name': 'cross_entropy', 'label_smoothing': 0.1}
+    curve = [1.0, 0.5, 0.4]
+    new = {'test_loss': curve, 'test_objective': [x + 0.3 for x in curve], 'test_accuracy': curve}
+    write_run(tmp_path, values=new, loss=loss, seed=0)
+    write_run(tmp_path, values={'test_loss': curve, 'test_accuracy': curve}, loss=loss, seed=1)
+    table, old = records.load(tmp_path), 'b16-lr0.1-s1'
+    assert table.loc[table['run'] == old, 'test_objective'].dropna().tolist() == curve
+    assert summary.objective_only(table, 'test_loss') == [old]
+    assert summary.over_seeds(table, 'epoch', 'test_accuracy', ['batch_size'])['n'].tolist() == [2, 2, 2]
+    loaded = arms.load(tmp_path)
+    for metrics in (['test_loss'], ['test_accuracy', 'test_loss']):
+        with pytest.raises(ValueError, match=f'run {old}'):
+            summary.final(loaded.rows, metrics, loaded.by)
+    with pytest.raises(ValueError, match=f'run {old}.* in another workdir'):
+        fig_batch_size.draw(tmp_path, 'epoch', tmp_path / 'figures')
+    everything = found.load(tmp_path)
+    frame = grid.frame(everything, 'train')
+    (shown,) = grid.arms_table(frame, grid.fields(frame), 'train')
+    assert old in shown.caption
+    assert not any('loss' in str(name) for name in shown.columns)
+
+
+def test_branches_with_older_losses_are_refused(tmp_path: pathlib.Path):
+    directory = write_run(tmp_path, values={'train_loss': [1.0, 0.5]}, loss={'label_smoothing': 0.1},
+                          study=branch_losses.STUDY)  # fmt: skip
+    branch = {'run': directory.name, 'status': 'done', 'parent.step': 0}
+    with pytest.raises(ValueError, match=f'train_loss is not known for all of run {directory.name}'):
+        branch_losses._evaluations(tmp_path, branch)
+
+
+def test_a_regression_has_no_accuracy(tmp_path: pathlib.Path):
+    """Neither accuracy nor its gap, in rows or of averages; figures have the loss alone."""
+    runs = toy.plans(**REGRESSION, ema__half_life_epochs=0.5, sweep__seed=(0, 1))
+    toy.train(tmp_path, runs)
+    table = records.load(tmp_path)
+    assert not [c for c in table if 'accuracy' in c or c.endswith('generalization_gap')]
+    assert {'test_loss', 'ema_train_loss', 'generalization_gap_loss'} <= set(table)
+    _, final = fig_batch_size.draw(tmp_path, 'epoch', tmp_path / 'figures')
+    assert set(final['metric']) == {'test_loss', 'train_loss'}
+
+
+def test_a_line_between_regressions_is_drawn_without_accuracy(tmp_path: pathlib.Path):
+    """A probe's arrays without accuracy make a figure of the loss; an older probe's objectives are refused."""
+    run = write_run(tmp_path, values={'train_loss': [1.0]}, loss={'label_smoothing': 0.1})
+    folder = tmp_path / 'interpolation' / 'p'
+    points = [{'run': run.name, 'study': 'train'}] * 2
+    paths.write_json(folder / 'probe.json', {'probe': {'name': 'interpolation', 'paths': ['linear']}, 'points': points})
+    paths.write_json(folder / 'meta.json', {'id': 'p', 'status': 'done', 'arrays': 'arrays/a.npz'})
+    (folder / 'arrays').mkdir()
+    alpha = np.linspace(-1, 2, 4)
+    arrays = {'alpha': alpha, 'distance': np.array(1.0), 'cosine': np.array(1.0), 'norms': np.ones(2)}
+    losses = {f'linear/{split}_loss': 1 + alpha**2 for split in ('train', 'test')}
+    paths.write_npz(folder / 'arrays' / 'a.npz', arrays | losses)
+    with pytest.raises(ValueError, match='probe p was made by an older version'):
+        interpolation.load(tmp_path)
+    objectives = {k.replace('_loss', '_objective'): v for k, v in losses.items()}
+    paths.write_npz(folder / 'arrays' / 'a.npz', arrays | losses | objectives)
+    files, _ = fig_interpolation.draw(tmp_path, tmp_path / 'figures')
+    assert set(interpolation.table(interpolation.load(tmp_path))['metric']) == {'train_loss', 'test_loss'}
+    assert files
