@@ -9,6 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 from bsresearch import (
+    kinds,
     lookup,
     models,
     optim,
@@ -46,13 +47,23 @@ def check_fields(declared: Mapping[str, Any]) -> None:
                 raise ValueError(f'unknown config field {path}{key}; {lookup.nearest(key, allowed)}')
             if isinstance(allowed[key], ConfigDict) != isinstance(value, Mapping):
                 kind = 'a section' if isinstance(allowed[key], ConfigDict) else 'a value'
-                raise ValueError(f'config field {path}{key}={value!r}: {kind} is needed')
+                raise ValueError(f'config field {path}{key}={kinds.brief(value)}: {kind} is needed')
             if isinstance(value, Mapping) and not (path == '' and key in (*schema.PARTS, 'sweep')):
                 walk(value, allowed[key], f'{path}{key}.')
             elif not isinstance(value, Mapping):
-                sections.check(f'config.{path}{key}', value, allowed[key], allowed.get_type(key))
+                kinds.check(f'config.{path}{key}', value, allowed[key], schema.hint(allowed, key))
 
     walk(declared, schema.known(), '')
+
+
+def _check_batches(c: Mapping[str, Any], data: select.Dataset) -> None:
+    """Raises ValueError for an evaluation batch larger than every split."""
+    size, largest = c['evaluate']['batch_size'], max(len(split.labels) for split in data.named().values())
+    if size is not None and size > largest:
+        raise ValueError(
+            f'config.evaluate.batch_size={size}: the largest split has {largest} examples; use at most so many, or '
+            'None to let the engine choose'
+        )
 
 
 def _at_least(section: Mapping[str, Any], path: str, **minimum: float) -> None:
@@ -66,6 +77,8 @@ def _check_numbers(c: Mapping[str, Any]) -> None:
     _at_least(c, 'config', batch_size=1, ghost_batch_size=1, micro_batch_size=1, max_replicas=1, weight_decay=0)
     _at_least(c, 'config', workers=1, devices=1, reduction_chunks=1)
     _at_least(c['mesh'], 'config.mesh', replica=1, batch=1)
+    if c['batch_size'] > units.MOST_BATCH:
+        raise ValueError(f'config.batch_size={c["batch_size"]}: at most {units.MOST_BATCH}')
     if not c['learning_rate'] > 0:
         raise ValueError(f'config.learning_rate={c["learning_rate"]}: must be positive')
     if c['momentum'] is not None and not 0 <= c['momentum'] < 1:
@@ -171,7 +184,8 @@ def _length(own: units.Length, parent: dict[str, Any] | None, c: Mapping[str, An
             f'the branch at epoch {parent["epoch"]:g} of run {parent["run"]} would end where it begins, or before: its '
             f'{field}={c[field]} counts from the beginning of its parent; raise it'
         )
-    return units.Length(own.epoch_size, first, total, own.boundary, all_changes)
+    found = units.Length(own.epoch_size, first, total, own.boundary, all_changes)
+    return units.check_size(found, f'the branch of run {parent["run"]}')
 
 
 def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -> Plan:
@@ -188,7 +202,9 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     _at_least(parts['data'], 'config.data', split_seed=0, crop_padding=0)
     data = dataset(parts['data'])
     shape = data.train.inputs.shape[1:]
-    preprocess.check(parts['data']['augment'], shape, parts['data']['mean'], parts['data']['std'])
+    look = parts['data']
+    preprocess.check(look['augment'], shape, look['mean'], look['std'], look['crop_padding'])
+    _check_batches(c, data)
     params = _parameters(parts['model'], data.num_outputs, shape)
     groups = {'no_decay': c['no_decay'], 'optimizer.not_adapted': parts['optimizer'].get('not_adapted', ())}
     for field, patterns in groups.items():

@@ -221,7 +221,7 @@ def resolve(c: Config, parts: Config, epoch_size: int) -> Resolved:
             )
         length = units.Length(epoch_size, c['batch_size'], length.total_examples, c['epoch_boundary'], changes)
     own = own._replace(changes=changes)
-    policy.check(own, length)
+    policy.check(own, length, c['dtype'])
     optimizer = dict(parts['optimizer'])
     optimizer |= {key: values.beta2 for key in SECOND_MOMENTS if key in optimizer}
     optimizer |= {'epsilon': values.epsilon} if 'epsilon' in optimizer else {}

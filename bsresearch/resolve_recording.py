@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from bsresearch import lookup, schema, sections, units
+from bsresearch import kinds, lookup, schema, sections, units
 from bsresearch.measure import Measure, presets, when
 from bsresearch.optim.policy import Policy, cycle_ends
 from bsresearch.probe import kind
@@ -47,6 +47,15 @@ def _check_measure(
         )
 
 
+def _check_drawn(field: str, value: Any, usual: Any, epoch_size: int) -> None:
+    """Raises ValueError for more examples than the training set has, where that is not the default.
+
+    They are drawn with replacement, so that a default may exceed a small set.
+    """
+    if field.endswith(('batch_size', '.samples')) and value > max(epoch_size, usual):
+        raise ValueError(f'{field}={value}: the training set has {epoch_size} examples; use at most so many')
+
+
 def resolve(
     c: Mapping[str, Any],
     policy: Policy,
@@ -77,12 +86,15 @@ def resolve(
                 raise ValueError(f'unknown config field measure.{name}.{key}; {lookup.nearest(key, allowed)}')
         known = lookup.check_keywords(build, own, f'config.measure.{name}') | lookup.keywords(build)
         for key, value in own.items():
-            sections.check(f'config.measure.{name}.{key}', value, known[key])
+            kinds.check(f'config.measure.{name}.{key}', value, known[key], lookup.hints(build)[key])
+            _check_drawn(f'config.measure.{name}.{key}', value, lookup.keywords(build)[key], length.epoch_size)
         quantity = build(**own)
         if when.points(spec, length, f'config.measure.{name}'):
             jax.eval_shape(quantity.init, params)  # which refuses weights it cannot measure
             _check_measure(name, quantity, 'statistics' in known, optimizer, length.epoch_size, ghost)
     probe = sections.complete('probe', c['probe'])
+    for key, usual in sections.defaults('probe', probe['name']).items():
+        _check_drawn(f'config.probe.{key}', probe[key], usual, length.epoch_size)
     if probe['name'] != 'none':
         kind(probe).check(params, length.epoch_size, ghost)
     own = {'snapshots': _snapshots(c['snapshots'], policy, length), 'probe': probe}

@@ -14,6 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 BOUNDARIES = ('through', 'partial', 'drop')
+# Updates, epochs and examples of a batch are int32 on the device; examples seen are int64 on the host.
+MOST_STEPS = MOST_EPOCHS = MOST_BATCH = 2**31 - 1
+MOST_EXAMPLES = 2**62 - 1
+# Points of a run that are listed one by one: evaluations, boundaries of schedules.
+MOST_POINTS = 2**20
 
 
 def exact(value: float | int | Fraction) -> Fraction:
@@ -62,8 +67,8 @@ class Length:
         if self.boundary not in BOUNDARIES:
             raise ValueError(f'epoch_boundary={self.boundary!r}: allowed are {", ".join(BOUNDARIES)}')
         for size in (self.batch_size, *(b for _, b in self.changes)):
-            if size < 1:
-                raise ValueError(f'batch_size={size}: at least 1 example per update is needed')
+            if not 1 <= size <= MOST_BATCH:
+                raise ValueError(f'batch_size={size}: from 1 to {MOST_BATCH} examples per update are possible')
         if self.boundary == 'drop' and self.batch_size > self.epoch_size:
             raise ValueError(
                 f'batch_size={self.batch_size} with epoch_boundary=drop leaves no batch in an epoch of '
@@ -267,6 +272,32 @@ class Span:
         return self.length.step_at(self.length.examples_at(self.start) + wanted) - self.start
 
 
+def check_points(field: str, value: object, count: int) -> None:
+    """Raises ValueError for more points than can be listed, before they are."""
+    if count > MOST_POINTS:
+        raise ValueError(
+            f'{field}={value} gives more than {MOST_POINTS} points in this run, which is the most; put them further '
+            'apart'
+        )
+
+
+def check_size(found: Length, declared: str) -> Length:
+    """The length, if its updates and examples can be counted.
+
+    Raises:
+      ValueError: they cannot; `declared` names what asks for so many.
+    """
+    # In this order: what is counted in updates is only exact within the examples.
+    for count, most, unit in (
+        (found.total_examples, MOST_EXAMPLES, 'examples'),
+        (found.total_examples // found.epoch_examples, MOST_EPOCHS, 'epochs'),
+        (found.total_steps, MOST_STEPS, 'updates'),
+    ):
+        if count > most:
+            raise ValueError(f'{declared} makes a run of more than {most} {unit}; train for less')
+    return found
+
+
 def length(
     epoch_size: int,
     batch_size: int,
@@ -287,7 +318,7 @@ def length(
         found = ', '.join(f'{k}={v}' for k, v in given.items()) or 'none'
         raise ValueError(f'a run needs exactly one length of {", ".join(declared)}; given: {found}')
     ((unit, value),) = given.items()
-    if not value > 0 or not math.isfinite(value):
+    if not value > 0 or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f'{unit}={value}: a length must be positive and finite')
     # An unbounded run first: it knows how updates and epochs turn into examples.
     endless = Length(epoch_size, batch_size, 2**62, boundary)
@@ -297,4 +328,4 @@ def length(
         examples = endless.examples_of(epochs=value)
     else:
         examples = int(value)
-    return replace(endless, total_examples=examples)
+    return check_size(replace(endless, total_examples=examples), f'{unit}={float(value):g}')
