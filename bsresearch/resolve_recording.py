@@ -11,6 +11,9 @@ from bsresearch.optim.policy import Policy, cycle_ends
 from bsresearch.probe import kind
 from bsresearch.probes import POINTS
 
+# Examples of a measurement, drawn with replacement, where the training set has fewer.
+MOST_DRAWN = 2**16
+
 
 def _check_measure(
     name: str, quantity: Measure, curable: bool, optimizer: str, epoch_size: int, ghost: int | None
@@ -47,13 +50,11 @@ def _check_measure(
         )
 
 
-def _check_drawn(field: str, value: Any, usual: Any, epoch_size: int) -> None:
-    """Raises ValueError for more examples than the training set has, where that is not the default.
-
-    They are drawn with replacement, so that a default may exceed a small set.
-    """
-    if field.endswith(('batch_size', '.samples')) and value > max(epoch_size, usual):
-        raise ValueError(f'{field}={value}: the training set has {epoch_size} examples; use at most so many')
+def _check_drawn(field: str, value: Any, epoch_size: int) -> None:
+    """Raises ValueError for a batch beyond the training set, where it is no small one drawn with replacement."""
+    most = max(epoch_size, MOST_DRAWN)
+    if field.endswith(('batch_size', '.samples')) and value > most:
+        raise ValueError(f'{field}={value}: at most {most}; the training set has {epoch_size} examples')
 
 
 def resolve(
@@ -87,14 +88,14 @@ def resolve(
         known = lookup.check_keywords(build, own, f'config.measure.{name}') | lookup.keywords(build)
         for key, value in own.items():
             kinds.check(f'config.measure.{name}.{key}', value, known[key], lookup.hints(build)[key])
-            _check_drawn(f'config.measure.{name}.{key}', value, lookup.keywords(build)[key], length.epoch_size)
+            _check_drawn(f'config.measure.{name}.{key}', value, length.epoch_size)
         quantity = build(**own)
         if when.points(spec, length, f'config.measure.{name}'):
             jax.eval_shape(quantity.init, params)  # which refuses weights it cannot measure
             _check_measure(name, quantity, 'statistics' in known, optimizer, length.epoch_size, ghost)
     probe = sections.complete('probe', c['probe'])
-    for key, usual in sections.defaults('probe', probe['name']).items():
-        _check_drawn(f'config.probe.{key}', probe[key], usual, length.epoch_size)
+    for key, value in probe.items():
+        _check_drawn(f'config.probe.{key}', value, length.epoch_size)
     if probe['name'] != 'none':
         kind(probe).check(params, length.epoch_size, ghost)
     own = {'snapshots': _snapshots(c['snapshots'], policy, length), 'probe': probe}

@@ -14,9 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 BOUNDARIES = ('through', 'partial', 'drop')
-# Updates, epochs and examples of a batch are int32 on the device; examples seen are int64 on the host.
-MOST_STEPS = MOST_EPOCHS = MOST_BATCH = 2**31 - 1
-MOST_EXAMPLES = 2**62 - 1
+# Updates and epochs are int32 on the device, examples seen int64 on the host, which lists the ids of each batch.
+MOST_STEPS, MOST_EPOCHS, MOST_EXAMPLES, MOST_BATCH = 2**31 - 1, 2**31 - 1, 2**62 - 1, 2**24
 # Points of a run that are listed one by one: evaluations, boundaries of schedules.
 MOST_POINTS = 2**20
 

@@ -15,7 +15,7 @@ from bsresearch.measure import when
 from bsresearch.plan import Plan
 
 VALUES: tuple[Any, ...] = (
-    0, -1, 3, 2**31 - 1, 2**53 + 1, 2**62, 2**63 - 1, 10**20, 10**400, 0.5, -0.5, 5e-324, 1e-46, 1e39, 1e300, -1e300,
+    0, -1, 3, 2**24, 2**31 - 1, 2**32 - 1, 2**53 + 1, 2**62, 2**63 - 1, 10**20, 10**400, 0.5, -0.5, 5e-324, 1e-46, 1e39, 1e300, -1e300,
     math.inf, -math.inf, math.nan, True, False, 'word', '', '[red]', None, (), (0,), (3,), (-1,), (0.5,), (2**63 - 1,),
     (10**20,), (math.inf,), (math.nan,), ('word',), (None,), ((1,),), (True,), (1, 1), {}, {'name': 'word'}, {'a': 1},
 )  # fmt: skip
@@ -67,6 +67,27 @@ def settings() -> list[dict[str, Any]]:
               for key in schema.known().branch]  # fmt: skip
     found += [{'study': 'critical_batch_size', 'branch.at_epochs': (1.0,), 'branch.multiples': (2,), f'branch.{key}': 0}
               for key in schema.known().branch]  # fmt: skip
+    arguments = {'init_value': 1.0, 'transition_steps': 10, 'decay_rate': 0.5}
+    named = {'schedule.name': 'optax', 'schedule.function': 'exponential_decay'}
+    found += [{**named, 'schedule.arguments': arguments}]
+    part = {'name': 'linear', 'final': 0.5}
+    joined = {'schedule.name': 'join', 'schedule.at_fractions': (0.5,), 'schedule.parts': (part, part)}
+    found += [{**joined, f'schedule.{key}': None} for key in ('at_fractions', 'parts')]
+    reference = {'scaling.reference_batch_size': 8}
+    for name in ('linear', 'half_life', 'legw', 'adam_sde', 'noise_temperature'):
+        rule = {'scaling.name': name, 'optimizer.name': 'adam', 'warmup.steps': 2, **reference}
+        found += [{**rule, field: None} for field in ('batch_size', 'scaling.reference_batch_size', 'learning_rate',
+                                                      'scaling.regime_adaptation', 'optimizer.beta2', 'momentum')]  # fmt: skip
+    restarts = {'schedule.name': 'warm_restarts', 'schedule.first_cycle_steps': 10}
+    found += [{**restarts, 'snapshots.cycle_ends': True, field: None} for field in (
+        'schedule.first_cycle_steps', 'total_steps', 'total_examples')]  # fmt: skip
+    found += [{**NEEDS['batch_schedule.name=instead_of_decay'], 'batch_schedule.name': 'instead_of_decay', field: None}
+              for field in ('total_steps', 'total_examples', 'total_epochs', 'batch_size')]  # fmt: skip
+    found += [{'model.batch_norm': True, field: None} for field in ('ghost_batch_size', 'workers', 'batch_size')]
+    found += [{'reduction': 'ordered', field: None} for field in ('reduction_chunks', 'batch_size', 'devices')]
+    found += [{'dtype': dtype, 'learning_rate': None} for dtype in ('bfloat16', 'float64')]
+    found += [{'data.name': 'digits', 'data.augment': ('crop',), 'data.crop_padding': None}]
+    found += [{'model.widths': (value, value), 'model.batch_norm': None} for value in (2**16, 2**31 - 1, 2**32 - 1)]
     found += [{'total_epochs': None}, {'total_examples': None}, {'total_steps': None}]
     found += [{f'sweep.{name}': None} for name in ('seed', 'batch_size', 'model', 'model.widths', 'zip.seed', 'measure')]
     return found
