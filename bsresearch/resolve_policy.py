@@ -59,7 +59,8 @@ def _length(c: Config, epoch_size: int, longer: Fraction) -> units.Length:
         given['total_epochs'] = units.exact(given['total_epochs']) * longer
     if given['total_examples'] is not None:
         given['total_examples'] = math.ceil(given['total_examples'] * longer)
-    return units.length(epoch_size, c['batch_size'], c['epoch_boundary'], **given)
+    declared = ', '.join(f'{k}={float(v):g}' for k, v in given.items() if v is not None)
+    return units.check_size(units.length(epoch_size, c['batch_size'], c['epoch_boundary'], **given), declared)
 
 
 def _warmup(c: Config, length: units.Length, factor: float, longer: Fraction) -> dict[str, Any]:
