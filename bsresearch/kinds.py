@@ -1,4 +1,4 @@
-"""Whether a value is of the kind that its field declares, and of a size that a run can use."""
+"""Whether a value is of the kind that its field declares, and whether a run can use numbers of its size."""
 
 import inspect
 import types
@@ -8,8 +8,14 @@ from typing import Any
 
 import numpy as np
 
-# Seeds of data sets are the largest of numbers; examples are counted in NumPy's int64.
-MOST, MOST_EXAMPLES = 2**32 - 1, 2**62 - 1
+# Seeds of data sets are the largest numbers that are no examples.
+MOST = 2**32 - 1
+# Updates and epochs are int32 on the device, examples seen int64 on the host, which lists the ids of each batch.
+MOST_STEPS, MOST_EPOCHS, MOST_EXAMPLES, MOST_BATCH = 2**31 - 1, 2**31 - 1, 2**62 - 1, 2**24
+# Units of a layer, for the weights between two are int64 as well; gradients that are gathered and added in order.
+MOST_UNITS, MOST_CHUNKS = 2**24, 2**12
+# Points of a run that are listed one by one: evaluations, boundaries of schedules.
+MOST_POINTS = 2**20
 # Of what a run computes with: the smallest normal number of float32 (devices may flush what is below) and the largest.
 SMALLEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
@@ -94,3 +100,55 @@ def _words(hint: Any) -> str:
     if typing.get_origin(hint) is tuple:
         return f'tuple of {words}'
     return words if inner else getattr(hint, '__name__', str(hint))
+
+
+def check_points(field: str, value: object, count: int) -> None:
+    """Raises ValueError for more points than can be listed, before they are."""
+    if count > MOST_POINTS:
+        raise ValueError(
+            f'{field}={value} gives more than {MOST_POINTS} points in this run, which is the most; put them further '
+            'apart'
+        )
+
+
+def check_size(found: Any, declared: str) -> Any:
+    """The units.Length, if its updates and examples can be counted.
+
+    Raises:
+      ValueError: they cannot; `declared` names what asks for so many.
+    """
+    for count, most, unit in (
+        (found.total_examples, MOST_EXAMPLES, 'examples'),
+        (found.total_examples // found.epoch_examples, MOST_EPOCHS, 'epochs'),
+        (found.total_steps, MOST_STEPS, 'updates'),
+    ):
+        if count > most:
+            raise ValueError(f'{declared} makes a run of more than {most} {unit}; train for less')
+    return found
+
+
+def check_precision(name: str, values: np.ndarray, t: np.ndarray, dtype: str) -> None:
+    """Raises ValueError for a rate that the run's precision makes 0, though it is not, or infinite."""
+    kind = np.finfo(np.float64 if dtype == 'float64' else np.float32)
+    bad = (values != 0) & ((values < kind.tiny) | (values > kind.max))
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise ValueError(
+            f'the {name} is {values[i]:g} at update {t[i]}: {kind.dtype} has 0, or {kind.tiny:.3g} to {kind.max:.3g}; '
+            f'see config.{name}, its schedule and config.scaling'
+        )
+
+
+def check_most(section: str, values: Mapping[str, Any], **most: int) -> None:
+    """Raises ValueError for a field of a section above its bound."""
+    for field, bound in most.items():
+        if values[field] > bound:
+            raise ValueError(f'{section}.{field}={values[field]}: at most {bound} is possible')
+
+
+def check_units(model: Mapping[str, Any]) -> None:
+    """Raises ValueError for a layer so wide that the weights between two could not be counted."""
+    for field, value in model.items():
+        widest = max((n for n, _ in _numbers(value, Any)), default=0)
+        if widest > MOST_UNITS:
+            raise ValueError(f'config.model.{field}={value}: at most {MOST_UNITS} is possible')

@@ -35,9 +35,6 @@ CHOICES = {
     'matmul_precision': ('default', 'high', 'highest'),
 }
 
-# Gradients that are gathered and added in order; units of a layer, the weights of two being counted in int64.
-MOST_CHUNKS, MOST_UNITS = 2**12, 2**24
-
 
 def check_fields(declared: Mapping[str, Any]) -> None:
     """Raises ValueError for a field that the schema lacks, naming the nearest one."""
@@ -80,9 +77,7 @@ def _check_numbers(c: Mapping[str, Any]) -> None:
     _at_least(c, 'config', batch_size=1, ghost_batch_size=1, micro_batch_size=1, max_replicas=1, weight_decay=0)
     _at_least(c, 'config', workers=1, devices=1, reduction_chunks=1)
     _at_least(c['mesh'], 'config.mesh', replica=1, batch=1)
-    for field, most in (('batch_size', units.MOST_BATCH), ('reduction_chunks', MOST_CHUNKS)):
-        if c[field] > most:
-            raise ValueError(f'config.{field}={c[field]}: at most {most}')
+    kinds.check_most('config', c, batch_size=kinds.MOST_BATCH, reduction_chunks=kinds.MOST_CHUNKS)
     if not c['learning_rate'] > 0:
         raise ValueError(f'config.learning_rate={c["learning_rate"]}: must be positive')
     if c['momentum'] is not None and not 0 <= c['momentum'] < 1:
@@ -121,10 +116,7 @@ def _whole(declared: Mapping[str, Any]) -> dict[str, Any]:
 def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> Any:
     """Shapes of the weights: the model is built to be refused before anything is written; training builds its own."""
     own = {k: v for k, v in model.items() if k != 'name'}
-    for field, value in own.items():
-        for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, int) and number > MOST_UNITS:
-                raise ValueError(f'config.model.{field}={value}: at most {MOST_UNITS}')
+    kinds.check_units(own)
     module = sections.part('model', model['name'])(num_outputs, **own)
     return jax.eval_shape(lambda key: models.init(module, key, shape), rng.key(0, 'init'))[0]
 
@@ -193,7 +185,7 @@ def _length(own: units.Length, parent: dict[str, Any] | None, c: Mapping[str, An
             f'{field}={c[field]} counts from the beginning of its parent; raise it'
         )
     found = units.Length(own.epoch_size, first, total, own.boundary, all_changes)
-    return units.check_size(found, f'the branch of run {parent["run"]}')
+    return kinds.check_size(found, f'the branch of run {parent["run"]}')
 
 
 def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -> Plan:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bsresearch import lookup, units
+from bsresearch import kinds, lookup, units
 from bsresearch.optim import batch_schedules, policy, scaling
 from bsresearch.optim.policy import Policy
 
@@ -60,7 +60,7 @@ def _length(c: Config, epoch_size: int, longer: Fraction) -> units.Length:
     if given['total_examples'] is not None:
         given['total_examples'] = math.ceil(given['total_examples'] * longer)
     declared = ', '.join(f'{k}={float(v):g}' for k, v in given.items() if v is not None)
-    return units.check_size(units.length(epoch_size, c['batch_size'], c['epoch_boundary'], **given), declared)
+    return kinds.check_size(units.length(epoch_size, c['batch_size'], c['epoch_boundary'], **given), declared)
 
 
 def _warmup(c: Config, length: units.Length, factor: float, longer: Fraction) -> dict[str, Any]:

@@ -50,7 +50,8 @@ def defaults(section: str, name: str) -> Mapping[str, Any]:
 def hints_of(section: str, name: str) -> Mapping[str, Any]:
     """The kinds of the fields of a named section, as annotations. Only to be read."""
     shared = schema.known()[section]
-    return {key: schema.hint(shared, key) for key in shared if key != 'name'} | lookup.hints(part(section, name))
+    own = {key: schema.hint(shared, key) for key in shared if key != 'name'}
+    return {**own, **lookup.hints(part(section, name))}
 
 
 def describe(section: str, given: Mapping[str, Any]) -> str:
@@ -62,7 +63,7 @@ def describe(section: str, given: Mapping[str, Any]) -> str:
 
 def complete(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """A named section completed and checked."""
-    name, shared = given.get('name'), schema.known()[section]
+    name = given.get('name')
     if not isinstance(name, str):
         raise ValueError(f'config.{section}.name={name!r}: the name of the {section} is needed, as text')
     allowed = defaults(section, name)

@@ -13,11 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bsresearch import kinds
+
 BOUNDARIES = ('through', 'partial', 'drop')
-# Updates and epochs are int32 on the device, examples seen int64 on the host, which lists the ids of each batch.
-MOST_STEPS, MOST_EPOCHS, MOST_EXAMPLES, MOST_BATCH = 2**31 - 1, 2**31 - 1, 2**62 - 1, 2**24
-# Points of a run that are listed one by one: evaluations, boundaries of schedules.
-MOST_POINTS = 2**20
 
 
 def exact(value: float | int | Fraction) -> Fraction:
@@ -66,8 +64,8 @@ class Length:
         if self.boundary not in BOUNDARIES:
             raise ValueError(f'epoch_boundary={self.boundary!r}: allowed are {", ".join(BOUNDARIES)}')
         for size in (self.batch_size, *(b for _, b in self.changes)):
-            if not 1 <= size <= MOST_BATCH:
-                raise ValueError(f'batch_size={size}: from 1 to {MOST_BATCH} examples per update are possible')
+            if not 1 <= size <= kinds.MOST_BATCH:
+                raise ValueError(f'batch_size={size}: from 1 to {kinds.MOST_BATCH} examples per update are possible')
         if self.boundary == 'drop' and self.batch_size > self.epoch_size:
             raise ValueError(
                 f'batch_size={self.batch_size} with epoch_boundary=drop leaves no batch in an epoch of '
@@ -269,31 +267,6 @@ class Span:
         if steps is not None:
             return steps
         return self.length.step_at(self.length.examples_at(self.start) + wanted) - self.start
-
-
-def check_points(field: str, value: object, count: int) -> None:
-    """Raises ValueError for more points than can be listed, before they are."""
-    if count > MOST_POINTS:
-        raise ValueError(
-            f'{field}={value} gives more than {MOST_POINTS} points in this run, which is the most; put them further '
-            'apart'
-        )
-
-
-def check_size(found: Length, declared: str) -> Length:
-    """The length, if its updates and examples can be counted.
-
-    Raises:
-      ValueError: they cannot; `declared` names what asks for so many.
-    """
-    for count, most, unit in (
-        (found.total_examples, MOST_EXAMPLES, 'examples'),
-        (found.total_examples // found.epoch_examples, MOST_EPOCHS, 'epochs'),
-        (found.total_steps, MOST_STEPS, 'updates'),
-    ):
-        if count > most:
-            raise ValueError(f'{declared} makes a run of more than {most} {unit}; train for less')
-    return found
 
 
 def length(

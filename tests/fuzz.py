@@ -3,22 +3,29 @@
 import contextlib
 import itertools
 import math
+import pathlib
 import random
 import resource
 import signal
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
+
 from bsresearch import fitting, lookup, schema, sections, sweep
 from bsresearch.flat import flatten
 from bsresearch.measure import when
 from bsresearch.plan import Plan
 
+# Memory that a case may take; threads of JAX reserve some too.
+MORE_BYTES = 2**32
 VALUES: tuple[Any, ...] = (
-    0, -1, 3, 2**24, 2**31 - 1, 2**32 - 1, 2**53 + 1, 2**62, 2**63 - 1, 10**20, 10**400, 0.5, -0.5, 5e-324, 1e-46, 1e39, 1e300, -1e300,
-    math.inf, -math.inf, math.nan, True, False, 'word', '', '[red]', None, (), (0,), (3,), (-1,), (0.5,), (2**63 - 1,),
-    (10**20,), (math.inf,), (math.nan,), ('word',), (None,), ((1,),), (True,), (1, 1), {}, {'name': 'word'}, {'a': 1},
-)  # fmt: skip
+    *(0, -1, 3, 2**24, 2**31 - 1, 2**32 - 1, 2**53 + 1, 2**62, 2**63 - 1, 10**20, 10**400),
+    *(0.5, -0.5, 5e-324, 1e-46, 1e39, 1e300, -1e300, math.inf, -math.inf, math.nan),
+    *(True, False, 'word', '', '[red]', None, {}, {'name': 'word'}, {'a': 1}),
+    *((), (0,), (3,), (-1,), (0.5,), (2**63 - 1,), (10**20,), (math.inf,), (math.nan,)),
+    *(('word',), (None,), ((1,),), (True,), (1, 1)),
+)
 # What some parts need before their own fields are looked at.
 NEEDS: dict[str, dict[str, Any]] = {
     'schedule.name=step': {'schedule.at_epochs': (1.0,)},
@@ -76,8 +83,8 @@ def settings() -> list[dict[str, Any]]:
     reference = {'scaling.reference_batch_size': 8}
     for name in ('linear', 'half_life', 'legw', 'adam_sde', 'noise_temperature'):
         rule = {'scaling.name': name, 'optimizer.name': 'adam', 'warmup.steps': 2, **reference}
-        found += [{**rule, field: None} for field in ('batch_size', 'scaling.reference_batch_size', 'learning_rate',
-                                                      'scaling.regime_adaptation', 'optimizer.beta2', 'momentum')]  # fmt: skip
+        fields = ('batch_size', 'scaling.reference_batch_size', 'learning_rate', 'optimizer.beta2', 'momentum')
+        found += [{**rule, field: None} for field in fields]
     restarts = {'schedule.name': 'warm_restarts', 'schedule.first_cycle_steps': 10}
     found += [{**restarts, 'snapshots.cycle_ends': True, field: None} for field in (
         'schedule.first_cycle_steps', 'total_steps', 'total_examples')]  # fmt: skip
@@ -89,7 +96,9 @@ def settings() -> list[dict[str, Any]]:
     found += [{'data.name': 'digits', 'data.augment': ('crop',), 'data.crop_padding': None}]
     found += [{'model.widths': (value, value), 'model.batch_norm': None} for value in (2**16, 2**31 - 1, 2**32 - 1)]
     found += [{'total_epochs': None}, {'total_examples': None}, {'total_steps': None}]
-    found += [{f'sweep.{name}': None} for name in ('seed', 'batch_size', 'model', 'model.widths', 'zip.seed', 'measure')]
+    found += [
+        {f'sweep.{name}': None} for name in ('seed', 'batch_size', 'model', 'model.widths', 'zip.seed', 'measure')
+    ]
     return found
 
 
@@ -113,16 +122,15 @@ class Slow(BaseException):
 
 
 @contextlib.contextmanager
-def limited(seconds: float, more_bytes: int) -> Iterator[None]:
-    """Ends what takes longer, and refuses memory beyond what the process has already and so much more."""
+def limited(seconds: float) -> Iterator[None]:
+    """Ends what takes longer; refuses memory far beyond what the process has."""
 
     def stop(*_: Any) -> None:
         raise Slow
 
-    with open('/proc/self/statm') as f:
-        size = int(f.read().split()[0]) * resource.getpagesize()
+    size = int(pathlib.Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
     before, limits = signal.signal(signal.SIGALRM, stop), resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (size + more_bytes, limits[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (size + MORE_BYTES, limits[1]))
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
@@ -138,7 +146,12 @@ def plan(overrides: Mapping[str, Any]) -> list[Any]:
     config = base()
     config['study'] = given.pop('study', config['study'])
     plans = sweep.expand(config, given)
-    study = lookup.module('bsresearch.studies', 'stages', config['study'], 'study')
+    with jax.enable_x64(any(p.dtype == 'float64' for p in plans)):
+        return _staged(config['study'], plans)
+
+
+def _staged(name: str, plans: list[Plan]) -> list[Any]:
+    study = lookup.module('bsresearch.studies', 'stages', name, 'study')
     if hasattr(study, 'check'):
         study.check(plans)
     stages = list(study.stages(plans))
@@ -146,10 +159,10 @@ def plan(overrides: Mapping[str, Any]) -> list[Any]:
     return stages
 
 
-def outcome(overrides: Mapping[str, Any], seconds: float = 5.0, more_bytes: int = 2**32) -> str:
+def outcome(overrides: Mapping[str, Any], seconds: float = 5.0) -> str:
     """'plans', the one line of a refusal, or what went wrong, with an exclamation mark before it."""
     try:
-        with limited(seconds, more_bytes):
+        with limited(seconds):
             plan(overrides)
     except ValueError as e:
         return f'!{e}' if '\n' in str(e) or not str(e) or len(str(e)) > 1500 else str(e)

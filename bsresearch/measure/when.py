@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from bsresearch.units import Length, check_points, exact
+from bsresearch.kinds import check_points
+from bsresearch.units import Length, exact
 
 FIELDS = ('every_steps', 'every_examples', 'every_epochs', 'at_steps', 'at_examples', 'at_epochs', 'log_spaced')
 WHOLE = ('every_steps', 'at_steps', 'log_spaced')

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bsresearch.units import Length, Span, check_points, exact
+from bsresearch.kinds import check_points
+from bsresearch.units import Length, Span, exact
 
 Changes = tuple[tuple[int, int], ...]
 Noise = Callable[[], np.ndarray]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bsresearch import lookup
+from bsresearch import kinds, lookup
 from bsresearch.optim import batch_schedules, noise, schedules
 from bsresearch.optim.schedules import Paired
 from bsresearch.units import Length, Span
@@ -181,7 +181,7 @@ def relative_noise(policy: Policy, length: Length) -> np.ndarray:
     if base.total_steps > MOST_COMPARED:
         raise ValueError(
             f'batch_schedule.name=instead_of_decay looks at every update of a run at the first batch size, of which '
-            f'{base.total_steps} are too many (at most {MOST_COMPARED}); name the batch sizes: batch_schedule.name=steps'
+            f'{base.total_steps} are too many (at most {MOST_COMPARED}); use batch_schedule.name=steps'
         )
     flat = {**policy.warmup, 'start': 1.0, 'shape': 'constant'}  # it may still delay the schedule
     rate, momentum, _ = _on(policy._replace(warmup=flat), base, np.arange(base.total_steps))
@@ -218,18 +218,6 @@ def _check_peak(policy: Policy, found: Values, t: np.ndarray) -> None:
         )
 
 
-def _check_precision(name: str, values: np.ndarray, t: np.ndarray, dtype: str) -> None:
-    """Raises ValueError for a rate that the run's precision makes 0, though it is not, or infinite."""
-    kind = np.finfo(np.float64 if dtype == 'float64' else np.float32)
-    bad = (values != 0) & ((values < kind.tiny) | (values > kind.max))
-    if bad.any():
-        i = int(np.argmax(bad))
-        raise ValueError(
-            f'the {name} is {values[i]:g} at update {t[i]}: {kind.dtype} has 0, or {kind.tiny:.3g} to {kind.max:.3g}; '
-            f'see config.{name}, its schedule and config.scaling'
-        )
-
-
 def check(policy: Policy, length: Length, dtype: str = 'float32') -> None:
     """Raises ValueError where a value of the run cannot be. `dtype`: of its computation.
 
@@ -257,4 +245,4 @@ def check(policy: Policy, length: Length, dtype: str = 'float32') -> None:
                     f'see config.{"schedule" if name == "learning_rate" else f"{name}_schedule"}'
                 )
             if name != 'momentum':
-                _check_precision(name, values, t, dtype)
+                kinds.check_precision(name, values, t, dtype)

@@ -131,7 +131,7 @@ def probes(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
     for file in sorted(pathlib.Path(workdir).glob('*/*/probe.json')):
         stated, meta = paths.read_json(file), paths.read_json(file.with_name('meta.json')) or {}
         if stated['probe']['name'] == name and meta.get('status') == 'done':
-            arrays = dict(np.load(file.parent / meta['arrays']))
+            arrays = dict(np.load(paths.within(file.parent, meta['arrays'])))
             found.append(stated | {'meta': meta, 'arrays': arrays})
     if not found:
         raise FileNotFoundError(
