@@ -33,7 +33,8 @@ class Console:
     """Prints; the Report that training gets (train/session.py)."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self.rich = RichConsole(highlight=False, quiet=quiet)
+        # Names of workdirs and patterns may hold what rich would read as its markup, or as an emoji.
+        self.rich = RichConsole(highlight=False, markup=False, emoji=False, quiet=quiet)
         if not self.rich.is_terminal:
             self.rich.width = 200  # a file or pipe has no edge to fold at
         self._progress: Progress | None = None
@@ -112,7 +113,6 @@ class Console:
 
     def table(self, rows: Sequence[dict[str, Any]], title: str) -> None:
         """Rows of the same fields."""
-        # As Text: names of workdirs and patterns may hold brackets, which rich would read as its markup.
         table = Table(title=Text(title), title_justify='left', box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         cells = [[_cell(v) for v in row.values()] for row in rows]
         for number, name in enumerate(rows[0] if rows else []):
