@@ -54,11 +54,25 @@ def parse_flags(argv: list[str]) -> list[str]:
         cure = lookup.nearest(head, FLAGS)
         sys.exit(usage(f'unknown flag --{".".join([head, *rest])}; {cure}'))
     except flags.Error as e:
-        sys.exit(usage(str(e)))
+        sys.exit(usage(_flag_error(str(e))))
     except (AttributeError, KeyError, TypeError, ValueError) as e:
         # A KeyError's own text is quoted, its line breaks too.
         told = str(e.args[0] if isinstance(e, KeyError) and e.args else e)
         sys.exit(usage(f'bad config file or --config override: {told.strip().splitlines()[-1]}'))
+
+
+def _flag_error(words: str) -> str:
+    """What is wrong with a flag, on one line: absl's words in plainer ones."""
+    given, said, why = words.strip().partition(': ')
+    name = given.removeprefix('flag ').lstrip('-').partition('=')[0].removeprefix('config.')
+    if why.startswith('Failed to parse'):
+        why = f"{name} is a section; give one of its fields, --config.{name}.<field>=…, or all as {{'field': …}}"
+    for start, plain in (
+        ('invalid literal for int', 'a whole number is needed'),
+        ('could not conv', 'a number is needed'),
+    ):
+        why = plain if why.startswith(start) else why
+    return f'{given}{said}{why}'.splitlines()[0]
 
 
 def declared(flag: Any) -> tuple[dict[str, Any], dict[str, Any]]:

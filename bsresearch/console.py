@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from bsresearch import schema, sections
 from bsresearch.plan import Plan
@@ -32,7 +33,8 @@ class Console:
     """Prints; the Report that training gets (train/session.py)."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self.rich = RichConsole(highlight=False, quiet=quiet)
+        # Names of workdirs and patterns may hold what rich would read as its markup, or as an emoji.
+        self.rich = RichConsole(highlight=False, markup=False, emoji=False, quiet=quiet)
         if not self.rich.is_terminal:
             self.rich.width = 200  # a file or pipe has no edge to fold at
         self._progress: Progress | None = None
@@ -67,7 +69,7 @@ class Console:
         self._title = f'group {number}/{total}: {plan.data["name"]}, {plan.model["name"]}, B = {plan.batch_size}, {how}'
         if self.rich.is_terminal:
             self.say(self._title)
-            columns = (BarColumn(bar_width=10), TextColumn('{task.fields[text]}'))
+            columns = (BarColumn(bar_width=10), TextColumn('{task.fields[text]}', markup=False))
             self._progress = Progress(*columns, console=self.rich)
             self._bar = self._progress.add_task('', total=plan.length.total_steps - plan.start, text='compiling …')
             self._progress.start()
@@ -111,13 +113,13 @@ class Console:
 
     def table(self, rows: Sequence[dict[str, Any]], title: str) -> None:
         """Rows of the same fields."""
-        table = Table(title=title, title_justify='left', box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table = Table(title=Text(title), title_justify='left', box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         cells = [[_cell(v) for v in row.values()] for row in rows]
         for number, name in enumerate(rows[0] if rows else []):
             widest = max(len(row[number]) for row in cells)
-            table.add_column(name.replace('_', ' '), min_width=widest, overflow='fold')
+            table.add_column(Text(name.replace('_', ' ')), min_width=widest, overflow='fold')
         for row in cells:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         self.rich.print(table)
 
     def results(self, workdir: Any, plans: Sequence[Plan], last_rows: Sequence[dict[str, Any]]) -> None:

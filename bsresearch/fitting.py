@@ -15,6 +15,8 @@ HEADROOM = 0.9
 # Below this share of the memory the estimate is trusted: XLA's own number costs a compilation for each program, which
 # an ordinary launch should not wait for, and stays within twice the estimate (tests/test_planning.py).
 WORTH_COMPILING = 0.2
+# And above this multiple, which no compilation would bring down to what there is.
+HOPELESS = 4.0
 CURES = (
     'config.micro_batch_size (smaller gradient calls; changes no result), config.data_residence=host (examples are '
     'brought chunk by chunk), more devices to share a batch (config.devices, config.mesh.batch), or, for a growing '
@@ -69,12 +71,12 @@ def facts(plan: Plan) -> list[object]:
 
 
 def needs(plans: Sequence[Plan], strategy: str, mesh: layout.Layout) -> int:
-    """Bytes on each device that a group takes: the estimate where it is small, else as XLA has it.
+    """Bytes on each device that a group takes: the estimate where it is small or far too large, else as XLA has it.
 
     One of several processes cannot compile for all of them: there the estimate must do.
     """
-    guess = _known(plans, strategy, mesh, False).total
-    if guess <= WORTH_COMPILING * room(mesh) or jax.process_count() > 1:
+    guess, there = _known(plans, strategy, mesh, False).total, room(mesh)
+    if not WORTH_COMPILING * there < guess < HOPELESS * there or jax.process_count() > 1:
         return guess
     return analysed(plans, strategy, mesh).total
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bsresearch import fitting, schema, sweep
+from bsresearch.flat import flatten
 from bsresearch.plan import Plan, canonical
 from bsresearch.store import paths, records
 from bsresearch.store.paths import RESTORE, Damaged
@@ -200,8 +201,40 @@ def _write_runs(group: Group) -> None:
 
 def _tell_differences(group: Group, asked: Sequence[Plan], say: Callable[[str], None]) -> None:
     """Execution and recording stay as the group was started with."""
-    ids = {p.id: p for p in group.plans}
-    for plan in asked:
-        if plan.id in ids and canonical(plan.recording) != canonical(ids[plan.id].recording):
-            say(f'group {group.id} goes on with the recording it was started with; this command asks for another')
-            return
+    ids = {p.id for p in group.plans}
+    for plan in [p for p in asked if p.id in ids][:1]:
+        for line in (*kept_execution(group, plan), *kept_recording(group, plan)):
+            say(f'group {group.id} {line}')
+
+
+def kept_execution(group: Group, asked: Plan) -> list[str]:
+    """What a group keeps of how it is executed where a command asks for something else; None and 'auto' ask nothing."""
+    begun = next(p for p in group.plans if p.id == asked.id)
+    lines = []
+    for field, kept in begun.execution.items():
+        wish = asked.execution[field]
+        alike = wish in (None, 'auto', kept, begun.declared.get(field))
+        if field not in schema.PLACEMENT and not alike and _matters(group, field, wish, kept):
+            lines.append(f'goes on with {field}={kept}, with which it was started; {field}={wish} is for new groups')
+    return lines
+
+
+def _matters(group: Group, field: str, wish: Any, kept: Any) -> bool:
+    """Whether the group would be executed otherwise if the wish were followed."""
+    runs = len(group.plans)
+    if field == 'strategy':
+        return runs > 1
+    if field == 'max_replicas':
+        return wish < runs or (runs == kept < wish)
+    return field != 'reduction_chunks' or group.plans[0].execution['reduction'] == 'ordered'
+
+
+def kept_recording(group: Group, asked: Plan, leave: Sequence[str] = ()) -> list[str]:
+    """What a group keeps of what is recorded, field by field, but for the sections `leave`."""
+    begun = next(p for p in group.plans if p.id == asked.id)
+    before, now = (flatten({k: v for k, v in p.recording.items() if k not in leave}) for p in (begun, asked))
+    fields = [k for k in sorted(before.keys() | now.keys()) if canonical(before.get(k)) != canonical(now.get(k))]
+    if not fields:
+        return []
+    differing = ', '.join(f'{k}={before.get(k)} (not {now.get(k)})' for k in fields)
+    return [f'goes on with the recording it was started with: {differing}']

@@ -138,9 +138,8 @@ def _measure_later(workdir: pathlib.Path, finished: Sequence[Plan], console: Con
         seen.add(group.id)
         if group.ended and canonical(plan.recording) != canonical(group.plans[0].recording):
             later = ('measure', 'measure_preset', 'evaluate', 'probe')
-            kept = {k: v for k, v in group.plans[0].recording.items() if k not in later}
-            if canonical(kept) != canonical({k: plan.recording[k] for k in kept}):
-                console.say('  what was recorded per update, and kept, stays as it was; measurements can be added')
+            for line in (*groups.kept_execution(group, plan), *groups.kept_recording(group, plan, later)):
+                console.say(f'  group {group.id} {line}; it is finished, only measurements can be added')
             directories = [group.run_directory(p) for p in group.plans]
             with leases.Lease(group.directory):
                 backfill.run(group.plans, plan, group.directory, directories, group.strategy, console)

@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import pathlib
 import re
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
@@ -59,6 +60,13 @@ def keywords(fn: Callable[..., Any]) -> dict[str, Any]:
     """The keyword-only arguments of `fn` with their defaults: its schema."""
     parameters = inspect.signature(fn).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+@functools.cache
+def hints(fn: Callable[..., Any]) -> Mapping[str, Any]:
+    """The annotations of the keyword-only arguments of `fn` that have one: the kinds of `keywords`."""
+    known = typing.get_type_hints(fn)
+    return {name: known[name] for name in keywords(fn) if name in known}
 
 
 def check_keywords(fn: Callable[..., Any], given: Mapping[str, Any], what: str) -> dict[str, Any]:

@@ -27,8 +27,8 @@ def cross_entropy(
     Args:
       outputs: (B, C) logits.
       labels: (B,) integers.
-      label_smoothing: ε of the targets (1 − ε)·onehot + ε/C: of the training objective alone. Losses of whole splits
-        are reported without it (train/evaluate.py), losses of updates and measurements with it.
+      label_smoothing: ε of the targets (1 − ε)·onehot + ε/C, in [0, 1): of the training objective alone. Losses of
+        whole splits are reported without it (train/evaluate.py), losses of updates and measurements with it.
 
     Returns:
       (B,), not averaged.
@@ -37,6 +37,8 @@ def cross_entropy(
         raise ValueError(
             f'loss.name=cross_entropy needs classes, not {labels.dtype} labels; use loss.name=squared_error'
         )
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f'loss.label_smoothing={label_smoothing}: must lie in [0, 1)')
     if label_smoothing == 0:
         return optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
     onehot = jax.nn.one_hot(labels, outputs.shape[-1], dtype=outputs.dtype)

@@ -9,6 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 from bsresearch import (
+    kinds,
     lookup,
     losses,
     models,
@@ -47,13 +48,23 @@ def check_fields(declared: Mapping[str, Any]) -> None:
                 raise ValueError(f'unknown config field {path}{key}; {lookup.nearest(key, allowed)}')
             if isinstance(allowed[key], ConfigDict) != isinstance(value, Mapping):
                 kind = 'a section' if isinstance(allowed[key], ConfigDict) else 'a value'
-                raise ValueError(f'config field {path}{key}={value!r}: {kind} is needed')
+                raise ValueError(f'config field {path}{key}={kinds.brief(value)}: {kind} is needed')
             if isinstance(value, Mapping) and not (path == '' and key in (*schema.PARTS, 'sweep')):
                 walk(value, allowed[key], f'{path}{key}.')
             elif not isinstance(value, Mapping):
-                sections.check(f'config.{path}{key}', value, allowed[key], allowed.get_type(key))
+                kinds.check(f'config.{path}{key}', value, allowed[key], schema.hint(allowed, key))
 
     walk(declared, schema.known(), '')
+
+
+def _check_batches(c: Mapping[str, Any], data: select.Dataset) -> None:
+    """Raises ValueError for an evaluation batch larger than every split."""
+    size, largest = c['evaluate']['batch_size'], max(len(split.labels) for split in data.named().values())
+    if size is not None and size > largest:
+        raise ValueError(
+            f'config.evaluate.batch_size={size}: the largest split has {largest} examples; use at most so many, or '
+            'None to let the engine choose'
+        )
 
 
 def _at_least(section: Mapping[str, Any], path: str, **minimum: float) -> None:
@@ -67,6 +78,7 @@ def _check_numbers(c: Mapping[str, Any]) -> None:
     _at_least(c, 'config', batch_size=1, ghost_batch_size=1, micro_batch_size=1, max_replicas=1, weight_decay=0)
     _at_least(c, 'config', workers=1, devices=1, reduction_chunks=1)
     _at_least(c['mesh'], 'config.mesh', replica=1, batch=1)
+    kinds.check_most('config', c, batch_size=kinds.MOST_BATCH, reduction_chunks=kinds.MOST_CHUNKS)
     if not c['learning_rate'] > 0:
         raise ValueError(f'config.learning_rate={c["learning_rate"]}: must be positive')
     if c['momentum'] is not None and not 0 <= c['momentum'] < 1:
@@ -105,6 +117,7 @@ def _whole(declared: Mapping[str, Any]) -> dict[str, Any]:
 def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> Any:
     """Shapes of the weights: the model is built to be refused before anything is written; training builds its own."""
     own = {k: v for k, v in model.items() if k != 'name'}
+    kinds.check_units(own)
     module = sections.part('model', model['name'])(num_outputs, **own)
     return jax.eval_shape(lambda key: models.init(module, key, shape), rng.key(0, 'init'))[0]
 
@@ -146,7 +159,8 @@ def _length(own: units.Length, parent: dict[str, Any] | None, c: Mapping[str, An
             f'the branch at epoch {parent["epoch"]:g} of run {parent["run"]} would end where it begins, or before: its '
             f'{field}={c[field]} counts from the beginning of its parent; raise it'
         )
-    return units.Length(own.epoch_size, first, total, own.boundary, all_changes)
+    found = units.Length(own.epoch_size, first, total, own.boundary, all_changes)
+    return kinds.check_size(found, f'the branch of run {parent["run"]}')
 
 
 def _check_batches(length: units.Length, start: int) -> None:
@@ -177,7 +191,9 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     _at_least(parts['data'], 'config.data', split_seed=0, crop_padding=0)
     data = dataset(parts['data'])
     shape = data.train.inputs.shape[1:]
-    preprocess.check(parts['data']['augment'], shape, parts['data']['mean'], parts['data']['std'])
+    look = parts['data']
+    preprocess.check(look['augment'], shape, look['mean'], look['std'], look['crop_padding'])
+    _check_batches(c, data)
     params = _parameters(parts['model'], data.num_outputs, shape)
     groups = {'no_decay': c['no_decay'], 'optimizer.not_adapted': parts['optimizer'].get('not_adapted', ())}
     for field, patterns in groups.items():

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bsresearch import lookup, units
+from bsresearch import kinds, lookup, units
 from bsresearch.optim import batch_schedules, policy, scaling
 from bsresearch.optim.policy import Policy
 
@@ -59,7 +59,8 @@ def _length(c: Config, epoch_size: int, longer: Fraction) -> units.Length:
         given['total_epochs'] = units.exact(given['total_epochs']) * longer
     if given['total_examples'] is not None:
         given['total_examples'] = math.ceil(given['total_examples'] * longer)
-    return units.length(epoch_size, c['batch_size'], c['epoch_boundary'], **given)
+    declared = ', '.join(f'{k}={float(v):g}' for k, v in given.items() if v is not None)
+    return kinds.check_size(units.length(epoch_size, c['batch_size'], c['epoch_boundary'], **given), declared)
 
 
 def _warmup(c: Config, length: units.Length, factor: float, longer: Fraction, counted_at: int) -> dict[str, Any]:
@@ -229,7 +230,7 @@ def resolve(c: Config, parts: Config, epoch_size: int, counted_at: int | None = 
                 )
         length = units.Length(epoch_size, c['batch_size'], length.total_examples, c['epoch_boundary'], changes)
     own = own._replace(changes=changes)
-    policy.check(own, length)
+    policy.check(own, length, c['dtype'])
     optimizer = dict(parts['optimizer'])
     optimizer |= {key: values.beta2 for key in SECOND_MOMENTS if key in optimizer}
     optimizer |= {'epsilon': values.epsilon} if 'epsilon' in optimizer else {}

@@ -5,11 +5,14 @@ from typing import Any
 
 import jax
 
-from bsresearch import lookup, schema, sections, units
+from bsresearch import kinds, lookup, schema, sections, units
 from bsresearch.measure import Measure, presets, when
 from bsresearch.optim.policy import Policy, cycle_ends
 from bsresearch.probe import kind
 from bsresearch.probes import POINTS
+
+# Examples of a measurement, drawn with replacement, where the training set has fewer.
+MOST_DRAWN = 2**16
 
 
 def _check_measure(
@@ -47,6 +50,13 @@ def _check_measure(
         )
 
 
+def _check_drawn(field: str, value: Any, epoch_size: int) -> None:
+    """Raises ValueError for a batch beyond the training set, where it is no small one drawn with replacement."""
+    most = max(epoch_size, MOST_DRAWN)
+    if field.endswith(('batch_size', '.samples')) and value > most:
+        raise ValueError(f'{field}={value}: at most {most}; the training set has {epoch_size} examples')
+
+
 def resolve(
     c: Mapping[str, Any],
     policy: Policy,
@@ -77,12 +87,15 @@ def resolve(
                 raise ValueError(f'unknown config field measure.{name}.{key}; {lookup.nearest(key, allowed)}')
         known = lookup.check_keywords(build, own, f'config.measure.{name}') | lookup.keywords(build)
         for key, value in own.items():
-            sections.check(f'config.measure.{name}.{key}', value, known[key])
+            kinds.check(f'config.measure.{name}.{key}', value, known[key], lookup.hints(build)[key])
+            _check_drawn(f'config.measure.{name}.{key}', value, length.epoch_size)
         quantity = build(**own)
         if when.points(spec, length, f'config.measure.{name}'):
             jax.eval_shape(quantity.init, params)  # which refuses weights it cannot measure
             _check_measure(name, quantity, 'statistics' in known, optimizer, length.epoch_size, ghost)
     probe = sections.complete('probe', c['probe'])
+    for key, value in probe.items():
+        _check_drawn(f'config.probe.{key}', value, length.epoch_size)
     if probe['name'] != 'none':
         kind(probe).check(params, length.epoch_size, ghost)
     own = {'snapshots': _snapshots(c['snapshots'], policy, length), 'probe': probe}

@@ -52,6 +52,21 @@ def known() -> Any:
     return defaults().lock()
 
 
+# Of what the tuples are that are empty by default.
+_MEMBERS = {
+    'no_decay': str, 'augment': str, 'at_steps': float, 'at_examples': float, 'at_epochs': float, 'batch_sizes': int,
+    'learning_rates': float, 'multiples': int,
+}  # fmt: skip
+
+
+def hint(section: ConfigDict, field: str) -> Any:
+    """The kind of a field of a section of the defaults, as an annotation."""
+    default, kind = section[field], section.get_type(field)
+    if kind is tuple:
+        return tuple[type(default[0]) if default else _MEMBERS[field], ...]
+    return kind | None if default is None else kind
+
+
 def defaults() -> Any:
     """A complete config, a ConfigDict (typed Any: its fields are made at run time): Shen's MLP on digits, SGD."""
     c = ConfigDict()

@@ -2,11 +2,11 @@
 
 import functools
 import importlib
-import math
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from bsresearch import lookup, losses, schema
+from bsresearch import kinds, lookup, losses, schema
 from bsresearch.optim import batch_schedules, scaling, schedules
 
 # Keyword arguments of a part that come from fields of their own.
@@ -46,6 +46,14 @@ def defaults(section: str, name: str) -> Mapping[str, Any]:
     return shared | {k: v for k, v in own.items() if k not in _FROM_ELSEWHERE.get(section, ())}
 
 
+@functools.cache
+def hints_of(section: str, name: str) -> Mapping[str, Any]:
+    """The kinds of the fields of a named section, as annotations. Only to be read."""
+    shared = schema.known()[section]
+    own = {key: schema.hint(shared, key) for key in shared if key != 'name'}
+    return {**own, **lookup.hints(part(section, name))}
+
+
 def describe(section: str, given: Mapping[str, Any]) -> str:
     """A completed section in a few words: its name, and what differs from that part's defaults."""
     usual = defaults(section, given['name'])
@@ -55,7 +63,7 @@ def describe(section: str, given: Mapping[str, Any]) -> str:
 
 def complete(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """A named section completed and checked."""
-    name, shared = given.get('name'), schema.known()[section]
+    name = given.get('name')
     if not isinstance(name, str):
         raise ValueError(f'config.{section}.name={name!r}: the name of the {section} is needed, as text')
     allowed = defaults(section, name)
@@ -66,10 +74,11 @@ def complete(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
                 f'{lookup.nearest(key, ("name", *allowed)) if allowed else "it has no fields"}'
             )
     values = {k: given.get(k, v) for k, v in allowed.items()}
+    hints = hints_of(section, name)
+    for key, value in values.items():
+        kinds.check(f'config.{section}.{key}', value, allowed[key], hints.get(key, inspect.Parameter.empty))
     if section.endswith('schedule') and 'parts' in values:
         values['parts'] = tuple(_part(section, part) for part in values['parts'])
-    for key, value in values.items():
-        check(f'config.{section}.{key}', value, allowed[key], shared.get_type(key) if key in shared else None)
     return {'name': name, **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}}
 
 
@@ -79,26 +88,3 @@ def _part(section: str, part: Any) -> Any:
         return part
     usual = {k: v for k, v in lookup.keywords(schedules.members()[part['name']]).items()}
     return {'name': part['name'], 'times': 1.0, **usual, **part}
-
-
-def check(field: str, value: Any, default: Any, kind: type | None = None) -> None:
-    """Raises ValueError unless `value` is of the default's kind; `kind` says it where the default is None."""
-    if not _fits(value, default, kind):
-        wanted = f'of type {kind.__name__}' if default is None and kind else f'like the default {default!r}'
-        raise ValueError(f'{field}={value!r}: a value {wanted} is needed')
-
-
-def _fits(value: Any, default: Any, kind: type | None) -> bool:
-    """A whole number may stand for a float; a number that is not finite fits nothing."""
-    if value is None:
-        return default is None
-    kind = kind if default is None else type(default)
-    if kind in (None, type(None)):
-        return True
-    if isinstance(value, bool):
-        return kind is bool
-    if kind is float:
-        return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
-    if kind is tuple:
-        return isinstance(value, list | tuple) and all(_fits(v, (default or (v,))[0], None) for v in value)
-    return isinstance(value, kind)

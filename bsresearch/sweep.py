@@ -10,7 +10,9 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from bsresearch import lookup, resolve, schema
+from ml_collections import ConfigDict
+
+from bsresearch import kinds, lookup, resolve, schema
 from bsresearch.flat import flatten
 from bsresearch.plan import Plan, canonical
 
@@ -44,6 +46,8 @@ def assign(declared: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     if any(field in changes for field in LENGTHS):
         result |= dict.fromkeys(LENGTHS)
     for path, value in changes.items():
+        if isinstance(shared.get(path), ConfigDict) and not isinstance(value, Mapping):
+            raise ValueError(f'config field {path}={kinds.brief(value)}: a section is needed')
         _set(result, path, value)
     return result
 

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bsresearch import kinds
+
 BOUNDARIES = ('through', 'partial', 'drop')
 
 
@@ -62,8 +64,8 @@ class Length:
         if self.boundary not in BOUNDARIES:
             raise ValueError(f'epoch_boundary={self.boundary!r}: allowed are {", ".join(BOUNDARIES)}')
         for size in (self.batch_size, *(b for _, b in self.changes)):
-            if size < 1:
-                raise ValueError(f'batch_size={size}: at least 1 example per update is needed')
+            if not 1 <= size <= kinds.MOST_BATCH:
+                raise ValueError(f'batch_size={size}: from 1 to {kinds.MOST_BATCH} examples per update are possible')
         if self.boundary == 'drop' and self.batch_size > self.epoch_size:
             raise ValueError(
                 f'batch_size={self.batch_size} with epoch_boundary=drop leaves no batch in an epoch of '
@@ -288,7 +290,7 @@ def length(
         found = ', '.join(f'{k}={v}' for k, v in given.items()) or 'none'
         raise ValueError(f'a run needs exactly one length of {", ".join(declared)}; given: {found}')
     ((unit, value),) = given.items()
-    if not value > 0 or not math.isfinite(value):
+    if not value > 0 or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f'{unit}={value}: a length must be positive and finite')
     # An unbounded run first: it knows how updates and epochs turn into examples.
     endless = Length(epoch_size, batch_size, 2**62, boundary)

@@ -174,6 +174,79 @@ def test_a_group_goes_on_as_it_was_started(workdir: pathlib.Path):
         assert not any(r['step'] == 7 and 'test_loss' in r for r in toy.rows(workdir, plan))
 
 
+def lines_about(said: list[str], field: str) -> list[str]:
+    return [line for line in said if f' {field}=' in line]
+
+
+def test_what_a_group_keeps_against_a_wish_is_said_setting_by_setting(workdir: pathlib.Path):
+    """Of all that is not decided anew, what is kept and what was asked; the same wish, None and 'auto' say nothing."""
+    begun = {'max_replicas': 2, 'micro_batch_size': 4, 'reduction': 'ordered', 'reduction_chunks': 4, 'batch_size': 8}
+    group = formed(workdir, toy.plans(sweep__seed=(0, 1), **begun))
+    later = begun | {'micro_batch_size': 2, 'strategy': 'vmap', 'max_replicas': 64, 'reduction': 'psum',
+                     'reduction_chunks': 8, 'data_residence': 'host', 'norms__log_spaced': 7}  # fmt: skip
+    told: list[str] = []
+    groups.form(workdir, toy.plans(sweep__seed=(0, 1), **later), told.append)
+    kept = {'micro_batch_size': (4, 2), 'strategy': ('sequential', 'vmap'), 'max_replicas': (2, 64),
+            'reduction': ('ordered', 'psum'), 'reduction_chunks': (4, 8), 'data_residence': ('auto', 'host')}  # fmt: skip
+    for field, values in kept.items():
+        (line,) = lines_about(told, field)
+        assert all(f'{field}={value}' in line for value in values), line
+        assert group.id in line
+    (recorded,) = [line for line in told if 'norms.log_spaced' in line]
+    assert 'norms.log_spaced=50 (not 7)' in recorded
+    assert len(told) == len(kept) + 1
+    for quiet in ({}, {'micro_batch_size': None}, {'strategy': 'auto'}, {'devices': 1}, {'uneven_batch': 'refuse'}):
+        told.clear()
+        groups.form(workdir, toy.plans(sweep__seed=(0, 1), **(begun | quiet)), told.append)
+        assert not told, quiet
+
+
+def test_a_wish_that_changes_nothing_is_not_said(workdir: pathlib.Path):
+    """A single run has no strategy and fits any limit; chunks are for ordered sums alone."""
+    formed(workdir, toy.plans())
+    told: list[str] = []
+    groups.form(workdir, toy.plans(strategy='vmap', max_replicas=3, reduction_chunks=4), told.append)
+    assert not told
+
+
+def test_a_finished_group_says_what_of_its_recording_stays(workdir: pathlib.Path):
+    """By the field's name, beside the measurements that are added."""
+    toy.train(workdir, toy.plans(total_steps=4))
+    said = toy.train(workdir, toy.plans(total_steps=4, norms__log_spaced=3, measure__path_length__every_steps=2)).lines
+    (line,) = [line for line in said if 'norms.log_spaced=50 (not 3)' in line]
+    assert 'path_length' not in line
+
+
+@pytest.mark.parametrize('name', ['[red]x[/red]', 'a[/b]', 'a:bug:', '[link=x]'])
+def test_brackets_in_names_are_shown_as_they_are(
+    name: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """In lines, titles, headings and cells, in a terminal too."""
+    for terminal in ('0', '1'):
+        monkeypatch.setenv('FORCE_COLOR', terminal)
+        monkeypatch.setenv('COLUMNS', '200')
+        (plan,) = toy.plans(no_decay=('*',), weight_decay=1e-3, total_steps=2)
+        console = Console()
+        console.say(name)
+        console.table([{name: name}], name)
+        console.results(tmp_path / name, [plan], [{}])
+        console.plans([plan], [{'fact': name}], name)
+        assert capsys.readouterr().out.count(name) == 7
+
+
+def test_a_workdir_with_brackets_in_its_name_is_trained_to_its_table(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+):
+    """As main.py does it: a header, a group, the results."""
+    folder, plans = tmp_path / 'a[/b]', toy.plans(total_steps=2)
+    console = Console()
+    console.header(plans, [plans], folder)
+    toy.train(folder, plans, console)
+    console.results(folder, plans, [records.last_row(paths.run_dir(folder, p.study, p.id)) for p in plans])
+    assert f'results in {folder}' in ' '.join(capsys.readouterr().out.split('\n'))
+    assert toy.rows(folder, plans[0])[-1]['step'] == 2
+
+
 def test_a_changed_data_set_is_refused(workdir: pathlib.Path):
     """A group whose data have another checksum now must not go on."""
     plans = toy.plans()

@@ -692,3 +692,36 @@ def test_digest_sees_every_bit():
     ]
     assert len({checkpoints.digest(v) for v in variants}) == len(variants)
     assert checkpoints.digest(base | {'a': np.asfortranarray(base['a'])}) == checkpoints.digest(base)
+
+
+# --- names in records
+
+
+OUTSIDE = ('/etc/hostname', '../secret.npz', 'arrays/../../secret.npz', '', 3, None, 'a\0b')
+
+
+@pytest.mark.parametrize('name', OUTSIDE)
+def test_a_name_in_a_record_that_leads_out_of_its_folder_is_refused(tmp_path: pathlib.Path, name: Any):
+    """Wherever it becomes a path: the arrays of a probe, the group of a run, the run of a study."""
+    folder = tmp_path / 'runs' / 'study' / 'probe'
+    np.savez(tmp_path / 'secret.npz', x=np.zeros(1))
+    paths.write_json(folder / 'probe.json', {'probe': {'name': 'gradient_norm'}})
+    paths.write_json(folder / 'meta.json', {'status': 'done', 'arrays': name})
+    with pytest.raises(ValueError, match='no path inside') as refused:
+        records.probes(tmp_path / 'runs', 'gradient_norm')
+    assert '\n' not in str(refused.value)
+    with pytest.raises(ValueError, match='no path inside'):
+        paths.group_dir(tmp_path / 'runs', 'study', name)
+    if isinstance(name, str) and '..' in name:
+        with pytest.raises(ValueError, match='no path inside'):
+            paths.run_dir(tmp_path / 'runs', 'study', name)
+
+
+def test_a_name_inside_is_that_path_and_a_parent_may_be_absolute(tmp_path: pathlib.Path):
+    """A parent in another workdir is named so on purpose; a relative one lies in this one."""
+    assert paths.within(tmp_path, 'arrays/a..b.npz') == tmp_path / 'arrays' / 'a..b.npz'
+    assert paths.run_dir(tmp_path, 'train', 'c91b89072fda') == tmp_path / 'train' / 'c91b89072fda'
+    assert paths.parent_dir(tmp_path, 'train/c91b89072fda') == tmp_path / 'train' / 'c91b89072fda'
+    assert paths.parent_dir(tmp_path, '/other/runs/train/c91b89072fda').as_posix() == '/other/runs/train/c91b89072fda'
+    with pytest.raises(ValueError, match='no path inside'):
+        paths.parent_dir(tmp_path, '../other/train/c91b89072fda')

@@ -37,6 +37,7 @@ def load(
         numbers.check_integer(f'blobs: {field}', value, usual[field], low)
     numbers.check_integer('blobs: random_state', random_state, usual['random_state'], 0, 2**32 - 1)
     numbers.check_number('blobs: cluster_std', cluster_std, usual['cluster_std'], 0, exclusive=True)
+    numbers.check_total('blobs', num_examples + centers, features)
     if num_examples < centers:
         raise ValueError(
             f'blobs: num_examples={num_examples} with centers={centers} leaves classes empty; '

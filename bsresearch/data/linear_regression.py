@@ -40,6 +40,7 @@ def load(
     numbers.check_integer('linear_regression: random_state', random_state, usual['random_state'], 0, 2**32 - 1)
     numbers.check_number('linear_regression: noise', noise, usual['noise'], 0)
     numbers.check_number('linear_regression: exponent', exponent, usual['exponent'], 0)
+    numbers.check_total('linear_regression', 2 * num_examples, dimension)
     rng = np.random.default_rng(random_state)
     x = rng.standard_normal((2 * num_examples, dimension)) * np.sqrt(spectrum(dimension, exponent))
     y = x.sum(1) + noise * rng.standard_normal(len(x))

@@ -41,6 +41,7 @@ def load(
     numbers.check_integer('noisy_quadratic: random_state', random_state, usual['random_state'], 0, 2**32 - 1)
     numbers.check_number('noisy_quadratic: noise', noise, usual['noise'], 0)
     numbers.check_number('noisy_quadratic: noise_exponent', noise_exponent, usual['noise_exponent'], 0)
+    numbers.check_total('noisy_quadratic', num_examples, dimension)
     rng = np.random.default_rng(random_state)
     scale = np.sqrt(noise * spectrum(dimension, noise_exponent))
     inputs = (rng.standard_normal((num_examples, dimension)) * scale).astype(np.float32)

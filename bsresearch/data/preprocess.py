@@ -12,7 +12,11 @@ AUGMENTATIONS = ('flip', 'crop')
 
 
 def check(
-    augment: tuple[str, ...], example_shape: tuple[int, ...], mean: tuple[float, ...], std: tuple[float, ...]
+    augment: tuple[str, ...],
+    example_shape: tuple[int, ...],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    crop_padding: int = 0,
 ) -> None:
     """Raises ValueError where the settings do not fit examples of this shape."""
     for name in augment:
@@ -20,6 +24,11 @@ def check(
             raise ValueError(f'unknown augmentation {name!r} in data.augment; allowed: {", ".join(AUGMENTATIONS)}')
     if augment and len(example_shape) != 3:
         raise ValueError(f'data.augment={augment} needs images (H, W, C), not examples of shape {example_shape}')
+    if 'crop' in augment and crop_padding > min(example_shape[:2]):
+        raise ValueError(
+            f'data.crop_padding={crop_padding}: at most {min(example_shape[:2])}, the side of these images, for a crop '
+            'beyond it shows nothing of them'
+        )
     for field, values in (('mean', mean), ('std', std)):
         if len(values) not in (1, example_shape[-1]):
             raise ValueError(f'data.{field}={values}: one value, or one for each of {example_shape[-1]} channels')

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from bsresearch.kinds import check_points
 from bsresearch.units import Length, exact
 
 FIELDS = ('every_steps', 'every_examples', 'every_epochs', 'at_steps', 'at_examples', 'at_epochs', 'log_spaced')
@@ -19,6 +20,16 @@ def check(spec: Mapping[str, Any], field: str) -> None:
             raise ValueError(f'{field}.{name}={spec[name]}: numbers of at least 0 are needed')
         if name in WHOLE and any(v != int(v) for v in values):
             raise ValueError(f'{field}.{name}={spec[name]}: whole numbers are needed')
+
+
+def _check_counts(spec: Mapping[str, Any], length: Length, field: str) -> None:
+    """Raises ValueError where more points are asked for than can be listed."""
+    spans = {'every_steps': length.total_steps, 'every_examples': length.total_examples,
+             'every_epochs': exact(length.total_examples) / length.epoch_examples}  # fmt: skip
+    for name, whole in spans.items():
+        if spec[name]:
+            check_points(f'{field}.{name}', spec[name], int(whole // exact(spec[name])) + 1)
+    check_points(f'{field}.log_spaced', spec['log_spaced'], int(spec['log_spaced']))
 
 
 def _marks(every: Any, total: int, per: int) -> list[int]:
@@ -37,6 +48,7 @@ def points(spec: Mapping[str, Any], length: Length, field: str = 'when') -> list
     """
     check(spec, field)
     total, steps = length.total_examples, length.total_steps
+    _check_counts(spec, length, field)
     found: set[int] = set()
     if spec['every_steps']:
         found |= set(range(0, steps + 1, int(spec['every_steps'])))

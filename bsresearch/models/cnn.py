@@ -34,6 +34,11 @@ class Cnn(nn.Module):
                 f'model cnn with {len(self.widths)} poolings needs images of at least {need}×{need}, '
                 f'not examples of shape {x.shape[1:]}; use fewer model.widths or model.name=mlp'
             )
+        if self.kernel_size >= 2 * max(x.shape[1:3]):
+            raise ValueError(
+                f'model.kernel_size={self.kernel_size}: at most {2 * max(x.shape[1:3]) - 1} for images of '
+                f'{x.shape[1]}×{x.shape[2]}, beyond which it sees nothing but padding'
+            )
         for i, width in enumerate(self.widths):
             x = layers.conv(width, self.kernel_size, self.kernel_init, self.dtype, f'conv_{i}')(x)
             if self.batch_norm:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from bsresearch.kinds import check_points
 from bsresearch.units import Length, Span, exact
 
 Changes = tuple[tuple[int, int], ...]
@@ -111,15 +112,15 @@ def instead_of_decay(
     cap, size = _cap(length, max_batch_size, max_fraction), length.batch_size
     # Down: rounded up, B would take the learning rate above its peak. 10/0.2 is 50 all the same.
     wanted = np.minimum(cap, np.floor(length.batch_size / noise() * (1 + 1e-9)))
+    # Every update before the first that wants so much wants less: the largest so far is searched.
+    largest = np.maximum.accumulate(wanted)
     found: list[tuple[int, int]] = []
-    update = 0
-    while max_growths is None or len(found) < max_growths:
-        due = np.flatnonzero(wanted[update:] >= size * min_factor)
-        if not len(due) and size < cap and wanted[update:].max() == cap:
-            due = np.flatnonzero(wanted[update:] == cap)  # the last step may be a short one, up to the cap
-        if not len(due):
+    while size < cap and (max_growths is None or len(found) < max_growths):
+        # The last step may be a short one, up to the cap.
+        least = size * min_factor if largest[-1] >= size * min_factor else cap
+        update = int(np.searchsorted(largest, least))
+        if update == len(largest):
             break
-        update += int(due[0])
         size = int(wanted[update])
         found.append((length.examples_at(update), size))
     if not found and max_growths != 0:
@@ -135,6 +136,7 @@ def _every(span: Span, epochs: float) -> list[int]:
     """Multiples of so many epochs inside the run, in examples."""
     stride = exact(epochs) * span.epoch_examples
     count = math.ceil(span.examples / stride) if stride > 0 else 0
+    check_points('batch_schedule.every_epochs', epochs, count)
     points = [math.ceil(stride * (i + 1)) for i in range(count)]
     points = [e for e in points if e < span.examples]
     if not points:

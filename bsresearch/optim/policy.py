@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bsresearch import lookup
+from bsresearch import kinds, lookup
 from bsresearch.optim import batch_schedules, noise, schedules
 from bsresearch.optim.schedules import Paired
 from bsresearch.units import Length, Span
@@ -20,6 +20,8 @@ WARMUPS = ('gradual', 'constant')
 Section = Mapping[str, Any]
 # Updates looked at when a policy is checked: all, or the ends and as many between.
 CHECKED = 2**20
+# Updates whose noise temperature is compared, all of them at once.
+MOST_COMPARED = 2**25
 
 
 class Policy(NamedTuple):
@@ -176,6 +178,11 @@ def table(policy: Policy, length: Length, start: int, stop: int) -> Values:
 def relative_noise(policy: Policy, length: Length) -> np.ndarray:
     """(T,): g(t)/g(0) at each update of a run at the first batch size, without its warm-up."""
     base = _first_length(length)
+    if base.total_steps > MOST_COMPARED:
+        raise ValueError(
+            f'batch_schedule.name=instead_of_decay looks at every update of a run at the first batch size, of which '
+            f'{base.total_steps} are too many (at most {MOST_COMPARED}); use batch_schedule.name=steps'
+        )
     flat = {**policy.warmup, 'start': 1.0, 'shape': 'constant'}  # it may still delay the schedule
     rate, momentum, _ = _on(policy._replace(warmup=flat), base, np.arange(base.total_steps))
     g = noise.effective_learning_rate(rate, momentum)
@@ -211,8 +218,8 @@ def _check_peak(policy: Policy, found: Values, t: np.ndarray) -> None:
         )
 
 
-def check(policy: Policy, length: Length) -> None:
-    """Raises ValueError where a value of the run cannot be.
+def check(policy: Policy, length: Length, dtype: str = 'float32') -> None:
+    """Raises ValueError where a value of the run cannot be. `dtype`: of its computation.
 
     Looks at every update of a run of up to 4·CHECKED; of a longer one at the first and last CHECKED, and at as many
     between.
@@ -237,3 +244,5 @@ def check(policy: Policy, length: Length) -> None:
                     f'the schedule gives {name}={values[i]:g} at update {t[i]}: it must lie in [{low:g}, {high:g}); '
                     f'see config.{"schedule" if name == "learning_rate" else f"{name}_schedule"}'
                 )
+            if name != 'momentum':
+                kinds.check_precision(name, values, t, dtype)

@@ -27,6 +27,7 @@ from bsresearch.probes import Arrays, Kind, Place, walk
 PyTree = Any
 BATCH_SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 64, 128, 256, 512, 1024)
 NAMES = {'all': '*', 'last layer': 'output/*'}
+MOST = 10**6  # trials, and samples of each
 BLOCK = 10  # trials between two savings
 # Examples whose gradients are held at once; on a CPU one, where P has more entries: 256 examples of the MLP took 0.2 s
 # one by one and 2.6 s in sixteens.
@@ -99,8 +100,8 @@ def _check_settings(
 ) -> None:
     """Raises ValueError for a number that makes no sense in any run."""
     for field, value in (('trials', trials), ('samples', samples)):
-        if value < 1:
-            raise ValueError(f'config.probe.{field}={value}: at least 1')
+        if not 1 <= value <= MOST:
+            raise ValueError(f'config.probe.{field}={value}: from 1 to {MOST}')
     if not sizes or min(sizes) < 1 or len(set(sizes)) < len(sizes):
         raise ValueError(f'config.probe.batch_sizes={sizes}: distinct numbers of at least 1 are needed')
     if max(sizes) > samples:

@@ -20,6 +20,7 @@ from bsresearch.probes import Arrays, Kind, Place
 
 PyTree = Any
 PATHS = ('linear', 'curved')
+MOST_POINTS = 10**4  # each evaluates all examples
 STATISTICS = ('interpolated', 'estimated')
 
 
@@ -44,16 +45,17 @@ def build(
     """
     if not low < high:
         raise ValueError(f'config.probe.low={low}, high={high}: low must lie below high')
-    if num_points < 2 or batch_size < 1 or batches < 1:
+    if not 2 <= num_points <= MOST_POINTS or batch_size < 1 or batches < 1:
         raise ValueError(
-            f'config.probe.num_points={num_points}, batch_size={batch_size}, batches={batches}: at least 2, 1 and 1'
+            f'config.probe.num_points={num_points}, batch_size={batch_size}, batches={batches}: at least 2, 1 and 1, '
+            f'num_points at most {MOST_POINTS}'
         )
     for path in paths or ('',):
         if path not in PATHS:
             raise ValueError(f'config.probe.paths={paths}: {path!r}; {lookup.nearest(path, PATHS)}')
     if statistics not in STATISTICS:
         raise ValueError(f'config.probe.statistics={statistics!r}; {lookup.nearest(statistics, STATISTICS)}')
-    alphas = np.linspace(low, high, num_points)
+    alphas = np.linspace(float(low), float(high), num_points)
 
     def check(shapes: PyTree, examples: int, ghost: int | None) -> None:
         if ghost and statistics == 'estimated' and batch_size % ghost:

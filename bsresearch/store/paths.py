@@ -119,14 +119,35 @@ def is_sealed(path: pathlib.Path) -> bool:
     return path.is_file() and SEAL in json.loads(path.read_bytes())
 
 
+def within(folder: pathlib.Path, name: Any) -> pathlib.Path:
+    """What lies in `folder` under a name that a record gives.
+
+    Raises:
+      ValueError: the name leads out of the folder: someone else's workdir is not to have other files read.
+    """
+    if not isinstance(name, str) or not name or '\0' in name or pathlib.PurePath(name).is_absolute():
+        inside = False
+    else:
+        inside = '..' not in pathlib.PurePath(name).parts
+    if not inside:
+        raise ValueError(f'a record in {folder} names {name!r}, which is no path inside it; restore what was written')
+    return folder / name
+
+
 def run_dir(workdir: pathlib.Path, study: str, run_id: str) -> pathlib.Path:
     """A run's directory."""
-    return workdir / study / run_id
+    return within(workdir, f'{study}/{run_id}')
 
 
 def group_dir(workdir: pathlib.Path, study: str, group_id: str) -> pathlib.Path:
     """A replica group's directory."""
-    return workdir / study / 'groups' / group_id
+    return within(workdir / study / 'groups', group_id)
+
+
+def parent_dir(workdir: pathlib.Path, name: str) -> pathlib.Path:
+    """The directory of a branch's parent: inside the workdir, or absolute, as it was named when the branch was made."""
+    path = pathlib.Path(name)
+    return path if path.is_absolute() else within(workdir, name)
 
 
 def check_schema(workdir: pathlib.Path) -> None:

@@ -232,7 +232,7 @@ def probes(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
         if stated['probe']['name'] == name and meta.get('status') == 'done':
             verify.check(file.parent, meta.get(verify.KEY))
             runs = [paths.run_dir(pathlib.Path(workdir), p['study'], p['run']) for p in stated['points']]
-            stored = paths.read_npz(file.parent / meta['arrays'])
+            stored = paths.read_npz(paths.within(file.parent, meta['arrays']))
             arrays = older.renamed(stored, any(map(older.smoothed, runs)))
             found.append(stated | {'meta': meta, 'arrays': arrays})
     if not found:

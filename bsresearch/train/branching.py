@@ -30,7 +30,7 @@ def check(workdir: pathlib.Path, plan: Plan) -> None:
     """
     if plan.parent is None:
         return
-    directory = workdir / plan.parent['directory']
+    directory = paths.parent_dir(workdir, plan.parent['directory'])
     parent = plan_of(directory)
     leases.check_free(restore.group_directory(directory.parent.parent, parent))
     restore.check(directory.parent.parent, parent, plan.parent['step'])
@@ -72,7 +72,7 @@ def _one(
 ) -> tuple[PyTree, PyTree, PyTree, dict[str, PyTree]]:
     """State, average, initial weights and states of the measurements of one branch."""
     given: Any = plan.parent
-    directory = folder.parent.parent / given['directory']  # relative to the workdir, or absolute
+    directory = paths.parent_dir(folder.parent.parent, given['directory'])
     parent, step, how = plan_of(directory), given['step'], given['state']
     workdir = directory.parent.parent
     if parent.id != given['run']:

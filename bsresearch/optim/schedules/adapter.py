@@ -82,6 +82,11 @@ def optax(t: np.ndarray, span: Span, *, function: str = '', arguments: Mapping[s
     except TypeError as error:
         allowed = ', '.join(inspect.signature(make).parameters)
         raise ValueError(f'schedule.arguments={dict(arguments)}: {error}; {function} takes {allowed}') from error
-    with jax.enable_x64(True):
-        schedule = make(**arguments)
-    return from_optax(schedule)(t, span)
+    try:
+        with jax.enable_x64(True):
+            schedule = make(**arguments)
+        return from_optax(schedule)(t, span)
+    except (TypeError, ArithmeticError, AttributeError, LookupError) as error:
+        # optax checks few of its arguments, and JAX's own words are many.
+        words = (str(error).strip().splitlines() or [''])[0]
+        raise ValueError(f'schedule.arguments={dict(arguments)}: {type(error).__name__}, {words}') from error

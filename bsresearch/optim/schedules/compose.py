@@ -1,13 +1,12 @@
 """One shape after another."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from bsresearch import lookup
-from bsresearch.optim.schedules.shape import Paired, boundaries, wrong
+from bsresearch import kinds, lookup
+from bsresearch.optim.schedules.shape import Paired, boundaries
 from bsresearch.units import Span
 
 
@@ -41,15 +40,13 @@ def _part(declared: Mapping[str, Any], span: Span) -> Part:
     name, times = declared['name'], declared.get('times', 1.0)
     if name not in shapes:
         raise ValueError(f'unknown schedule {name!r}; {lookup.nearest(name, shapes)}')
-    if isinstance(times, bool) or not isinstance(times, int | float) or not 0 < times < math.inf:
+    kinds.check('times', times, 1.0)
+    if not times > 0:
         raise ValueError(f'times={times}: a positive number is needed')
     given = {k: tuple(v) if isinstance(v, list) else v for k, v in declared.items() if k not in ('name', 'times')}
     settings = lookup.check_keywords(shapes[name], given, f'schedule {name}')
     for field, default in lookup.keywords(shapes[name]).items():
-        kind = (int, float) if type(default) is float else Mapping if isinstance(default, Mapping) else type(default)
-        value = settings[field]
-        if default is not None and (not isinstance(value, kind) or isinstance(value, bool) > isinstance(default, bool)):
-            raise wrong(field, repr(value), f'a value like the default {default!r} is needed')
+        kinds.check(f'schedule.{field}', settings[field], default, lookup.hints(shapes[name])[field])
     return Part(shapes[name], settings, times, span)
 
 

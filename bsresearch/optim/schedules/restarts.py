@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bsresearch.kinds import check_points
 from bsresearch.optim.schedules.shape import check_choice, check_final, check_range, needed_length, wrong
 from bsresearch.units import Span, exact
 
@@ -44,6 +45,8 @@ class Cycles(NamedTuple):
 def _edges(span: Span, epochs: float, multiplier: int) -> tuple[int, ...]:
     """Cycles of so many epochs, then multiples: 0, their ends, the last at or past the span's."""
     length, seen, before = exact(epochs), exact(0), span.length.examples_at(span.start)
+    if multiplier == 1:
+        check_points('schedule.first_cycle_epochs', epochs, int(span.examples / (length * span.epoch_examples)))
     found = [0]
     while found[-1] < span.steps:
         seen += length
@@ -78,6 +81,7 @@ def cycle_ends(
 ) -> list[int]:
     """The t within the span whose θ_t has just made a cycle's last update: where `warm_restarts` leaves a snapshot."""
     cycles = _cycles(span, first_cycle_epochs, first_cycle_steps, cycle_multiplier)
+    check_points('schedule.first_cycle_*', cycles.first, span.steps // cycles.first if cycles.multiplier == 1 else 0)
     return cycles.starts(span.steps + 1)[1:]
 
 
