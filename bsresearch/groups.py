@@ -48,7 +48,7 @@ class Group:
 @contextlib.contextmanager
 def _study_lock(folder: pathlib.Path) -> Iterator[None]:
     """One process at a time forms groups in a study."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # in a workdir that is there
     with open(folder / '.lock', 'w') as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         yield
@@ -57,6 +57,19 @@ def _study_lock(folder: pathlib.Path) -> Iterator[None]:
 def status(workdir: pathlib.Path, plan: Plan) -> dict[str, Any]:
     """A run's meta; empty if it was never started."""
     return paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json') or {}
+
+
+def directory_of(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
+    """Of the group that a run belongs to, which was started.
+
+    Raises:
+      ValueError: its meta is not that of a run.
+    """
+    name = status(workdir, plan).get('group')
+    if name is None:
+        folder = paths.run_dir(workdir, plan.study, plan.id)
+        raise ValueError(f'{folder}/meta.json names no group, so it is not whole; remove that folder, or restore it')
+    return paths.group_dir(workdir, plan.study, name)
 
 
 def unfinished(workdir: pathlib.Path, plans: Sequence[Plan]) -> list[Plan]:
@@ -93,7 +106,7 @@ def form(
         with _study_lock(workdir / study):
             mine = [p for p in todo if p.study == study]
             while started := [p for p in mine if status(workdir, p)]:
-                group = load(paths.group_dir(workdir, study, status(workdir, started[0])['group']))
+                group = load(directory_of(workdir, started[0]))
                 if _dissolved(group):
                     continue
                 if platform is None:
@@ -116,6 +129,8 @@ def _create(workdir: pathlib.Path, plans: list[Plan], platform: str | None) -> G
     micro = program.micro_batch(plans[0], platform or parallel.platform(), plans[0].length.largest_batch_size)
     plans = [p.executed(micro_batch_size=micro, strategy=strategy) for p in plans]
     group = Group(name, plans, strategy, directory)
+    directory.parent.mkdir(exist_ok=True)
+    directory.mkdir(exist_ok=True)
     paths.write_json(
         directory / 'group.json',
         {'id': name, 'strategy': strategy, 'plans': [p.to_json() for p in plans]},
@@ -148,6 +163,7 @@ def _write_runs(group: Group) -> None:
     for index, plan in enumerate(group.plans):
         if not group.meta(plan):
             folder = group.run_directory(plan)
+            folder.mkdir(exist_ok=True)
             paths.write_json(folder / 'config.json', {'resolved': plan.resolved(), 'declared': plan.declared})
             paths.write_json(folder / 'meta.json', {'id': plan.id, 'study': plan.study, 'index': index} | facts)
 

@@ -1,9 +1,12 @@
 """Orbax checkpoints of a group, with what Orbax lacks: a sha256 of each item, and falling back to the one before.
 
 Facts of orbax-checkpoint 0.12 this file is written around: a flipped byte restores silently; a wrong dtype is cast
-silently; a refused save returns False without an error; saving below the latest step is refused.
+silently; a refused save returns False without an error; saving below the latest step is refused; a checkpoint is saved
+under another name and renamed, but removed file by file, unless it is to be renamed first; folders are made with all
+that is missing above them, also where the whole workdir was moved away meanwhile.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -16,6 +19,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
+
+from bsresearch.store.presence import Gone, Stay
 
 PyTree = Any
 # Errors of the machine, not of the checkpoint.
@@ -53,37 +58,74 @@ def _text_digest(meta: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
-class Damaged(Exception):
-    """A checkpoint whose content is not what was saved."""
+class Damaged(ValueError):
+    """A checkpoint whose content is not what was saved. what: it and its item, and how that shows."""
+
+    def __init__(self, what: str):
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f'{self.what}; restore that folder from a copy, take another point, or train in another workdir'
+
+
+# Within a group's checkpoints: those that are being removed.
+REMOVED = 'removed'
+# <workdir>/<study>/groups/<group>/checkpoints: so many folders Orbax may make anew when the workdir is moved away.
+DEPTH = 5
+
+
+def _is_complete(step: pathlib.Path) -> bool:
+    """Whether all parts of a checkpoint are there, by name: what a kill leaves of one that was being removed is not."""
+    try:
+        items = json.loads((step / 'meta' / 'metadata').read_text()).get('sha256', {})
+        parts = [step / '_CHECKPOINT_METADATA', *(step / i / n for i in items for n in ('_METADATA', 'manifest.ocdbt'))]
+        return all(part.is_file() for part in parts) and all(any((step / i).rglob('d/*')) for i in items)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def complete_steps(directory: pathlib.Path) -> list[int]:
+    """Updates with a complete checkpoint in a folder of checkpoints, rising; nothing is read but names and meta."""
+    return sorted(int(p.name) for p in directory.glob('*') if p.name.isdigit() and _is_complete(p))
 
 
 class Checkpoints:
     """The checkpoints of one group: items are trees of NumPy arrays with the replicas stacked on the first axis.
 
     Args:
-      directory: made if it is not there.
+      directory: made if it is not there, in a folder that is.
       keep: updates whose checkpoints are never removed, beside the latest two.
+      writes: by the holder of the group's lease, who also clears away what a dead one left; else nothing is touched.
     """
 
-    def __init__(self, directory: pathlib.Path, keep: Sequence[int] = ()):
+    def __init__(self, directory: pathlib.Path, keep: Sequence[int] = (), *, writes: bool = True):
         logging.set_verbosity(logging.ERROR)
-        self.directory = directory
+        self.directory, self._writes = directory, writes
         latest, named = policies.LatestN(2), policies.CustomSteps(list(keep))
-        directory.mkdir(parents=True, exist_ok=True)
+        if writes:
+            directory.mkdir(exist_ok=True)
+            self._clear_removed()
+        self._stay = Stay(directory)
         self._manager = ocp.CheckpointManager(
             directory.absolute(),
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=policies.AnyPreservationPolicy([latest, named]),
                 save_decision_policy=policies.FixedIntervalPolicy(1),
-                cleanup_tmp_directories=True,
+                cleanup_tmp_directories=writes,
+                todelete_subdir=REMOVED if writes else None,
                 multiprocessing_options=_alone(),
                 create=False,  # made above: Orbax would ask all processes
             ),
         )
 
+    def _clear_removed(self) -> None:
+        """Removes what was renamed to be removed; a folder that comes in meanwhile waits for the next time."""
+        shutil.rmtree(self.directory / REMOVED, ignore_errors=True)
+
     def steps(self) -> list[int]:
         """Updates with a complete checkpoint, rising."""
-        return sorted(self._manager.all_steps())
+        return sorted(set(self._manager.all_steps()) & set(complete_steps(self.directory)))
 
     def save(self, step: int, items: dict[str, PyTree], meta: dict[str, Any]) -> None:
         """Saves in the background what the items hold now; returns when they may be changed."""
@@ -96,8 +138,10 @@ class Checkpoints:
         meta = json.loads(json.dumps(meta))
         meta['own_sha256'] = _text_digest(meta)
         saves = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
+        self._stay.check()
         if not self._manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **saves)):
             raise RuntimeError(f'the checkpoint at update {step} was refused; {self.directory} holds {self.steps()}')
+        self._clear_removed()
 
     def restore(self, step: int, like: dict[str, PyTree]) -> tuple[dict[str, PyTree], dict[str, Any]]:
         """The items at `step`, in the structure, shapes and dtypes of `like`.
@@ -107,9 +151,7 @@ class Checkpoints:
           ValueError: whole, but of another structure, shape or dtype than `like`.
         """
         targets = {name: tree for name, tree in like.items() if jax.tree.leaves(tree)}
-        meta = self._read(step, {'meta': ocp.args.JsonRestore()})['meta']
-        if not isinstance(meta, dict) or meta.pop('own_sha256', None) != _text_digest(meta):
-            raise Damaged(f'checkpoint {self.directory / str(step)}, item meta: its sha256 is not what was saved')
+        meta = self._meta(step)
         # Orbax restores the shapes that were saved whatever is asked for, and casts dtypes silently.
         for name, tree in targets.items():
             saved, wanted = meta['layout'].get(name, {}), layout(tree)
@@ -127,8 +169,24 @@ class Checkpoints:
 
     def holds(self, step: int, name: str, like: PyTree) -> bool:
         """Whether the checkpoint at `step` has an item of that name, structure, shapes and dtypes."""
+        return self._meta(step)['layout'].get(name) == layout(like)
+
+    def stated_sha256(self, step: int) -> dict[str, str]:
+        """Of the items of a checkpoint that is damaged; empty where its meta is, too."""
+        try:
+            return self._meta(step)['sha256']
+        except (Damaged, OSError):
+            return {}
+
+    def reload(self) -> None:
+        """Looks again at what is there."""
+        self._manager.reload()
+
+    def _meta(self, step: int) -> dict[str, Any]:
         meta = self._read(step, {'meta': ocp.args.JsonRestore()})['meta']
-        return meta['layout'].get(name) == layout(like)
+        if not isinstance(meta, dict) or meta.pop('own_sha256', None) != _text_digest(meta):
+            raise Damaged(f'checkpoint {self.directory / str(step)}, item meta: its sha256 is not what was saved')
+        return meta
 
     def _read(self, step: int, args: dict[str, Any]) -> Any:
         if not args:
@@ -154,7 +212,7 @@ class Checkpoints:
           ValueError: there are checkpoints, and none is whole. Nothing is moved, nothing starts from scratch.
         """
         damaged: list[tuple[int, Damaged]] = []
-        for step in reversed(self.steps()):
+        for step in sorted(self._manager.all_steps(), reverse=True):  # one that lacks a part is told as damaged
             try:
                 found = self.restore(step, like)
             except Damaged as e:
@@ -162,26 +220,46 @@ class Checkpoints:
                 continue
             for bad, error in damaged:
                 grave = self.directory / f'damaged-{bad}'
-                say(f'{error}. Moved to {grave.name}; going back to the one before.')
+                say(f'{error.what}. Moved to {grave.name}; going back to the one before.')
                 shutil.rmtree(grave, ignore_errors=True)
                 (self.directory / str(bad)).rename(grave)
             if damaged:
-                self._manager.reload()
+                self.reload()
             return found
         if damaged:
             raise ValueError(
-                f'no checkpoint in {self.directory} is whole: {"; ".join(str(e) for _, e in damaged)}. '
+                f'no checkpoint in {self.directory} is whole: {"; ".join(e.what for _, e in damaged)}. '
                 'Restore one, or remove that folder to start its runs from update 0'
             )
         return None
 
     def wait(self) -> None:
-        """Returns when all saves are on disk; raises what went wrong with them."""
-        self._manager.wait_until_finished()
+        """Returns when all saves are on disk; raises what went wrong with them, Gone if it is the folder."""
+        try:
+            self._manager.wait_until_finished()
+        finally:
+            self._stay.check()
 
     def close(self) -> None:
         """Waits and frees the threads."""
-        self._manager.close()
+        try:
+            self._manager.close()
+            if self._writes:
+                self._clear_removed()
+        finally:
+            with contextlib.suppress(Gone), self._stay:
+                self._clear_made_anew()
+
+    def _clear_made_anew(self) -> None:
+        """Takes away the folders that Orbax made where the old ones were moved away from."""
+        with contextlib.suppress(Gone):
+            return self._stay.check()
+        # A group's folder with nothing else in it is none.
+        if self._writes and [p.name for p in self.directory.parent.glob('*')] == [self.directory.name]:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            for folder in self.directory.parents[: DEPTH - 1]:
+                with contextlib.suppress(OSError):  # it is not empty
+                    folder.rmdir()
 
     def __enter__(self) -> 'Checkpoints':
         return self

@@ -23,13 +23,13 @@ POSITION = ('step', 'examples', 'epoch', 'seconds', 'wall_seconds')
 class Writer:
     """Appends rows to a run's metrics.jsonl and dense scalars to its arrays/.
 
-    Rows reach the disk at `flush`. A checkpoint notes `position()`; `rewind` returns there on resume.
+    Rows reach the disk at `flush`. A checkpoint notes `position()`; `rewind` returns there on resume. The directory is
+    made with the group, not here: one that was moved away must not come to be a second time.
     """
 
     def __init__(self, directory: pathlib.Path):
         self.directory = directory
         self.path = directory / 'metrics.jsonl'
-        directory.mkdir(parents=True, exist_ok=True)
         _drop_torn_line(self.path)
         self._file = open(self.path, 'ab')  # noqa: SIM115 (closed by close)
         self._dense: list[tuple[int, dict[str, np.ndarray]]] = []
@@ -59,16 +59,22 @@ class Writer:
         """Bytes of metrics.jsonl written."""
         return self._file.tell()
 
-    def rewind(self, position: int, step: int) -> None:
-        """Forgets what came after a checkpoint at update `step` whose records ended at `position`."""
+    def rewind(self, position: int, step: int | None = None) -> None:
+        """Forgets what came after a checkpoint at update `step` whose records ended at `position`.
+
+        Without `step` only rows: those that were added to a finished run.
+        """
         size = self.path.stat().st_size
         if size < position:
+            made = f'its checkpoint at update {step} was made after' if step is not None else 'which it had were'
             raise ValueError(
-                f'{self.path} has {size} bytes, its checkpoint at update {step} was made after {position}: '
+                f'{self.path} has {size} bytes, {made} {position}: '
                 'records were removed; restore the file or start the run in another workdir'
             )
         self._file.truncate(position)
         self._file.seek(position)
+        if step is None:
+            return
         for file in (self.directory / 'arrays').glob('updates-*.npz'):
             if int(file.stem.split('-')[1]) >= step:
                 file.unlink()
