@@ -35,6 +35,13 @@ class Group:
         placement = {name: asked.execution[name] for name in schema.PLACEMENT}
         return dataclasses.replace(self, plans=[p.executed(**placement) for p in self.plans])
 
+    def asked(self, plans: Sequence[Plan]) -> 'Group':
+        """With the places where a command says the parents of branches are, which may have moved since."""
+        parents = {p.id: p.parent for p in plans}
+        return dataclasses.replace(
+            self, plans=[dataclasses.replace(p, parent=parents.get(p.id, p.parent)) for p in self.plans]
+        )
+
     def meta(self, plan: Plan) -> dict[str, Any]:
         """The meta of one of its runs; empty if it was never started."""
         return paths.read_json(self.run_directory(plan) / 'meta.json') or {}
@@ -113,7 +120,7 @@ def form(
                     fitting.check(group.placed(started[0]).plans, group.strategy)
                 _write_runs(group)
                 _tell_differences(group, started, say)
-                groups.append(group.placed(started[0]))
+                groups.append(group.placed(started[0]).asked(started))
                 members = {p.id for p in group.plans}
                 mine = [p for p in mine if p.id not in members]
             parts = fitting.groups(mine, say) if platform is None else sweep.groups(mine)

@@ -198,6 +198,7 @@ def make_run(workdir: pathlib.Path, run: str, resolved: dict[str, Any], *rows: d
     directory = workdir / 'train' / run
     fields = {'study': 'train', 'seed': 0, 'init_seed': 0, 'data_seed': 0, 'batch_size': 8, 'learning_rate': 0.1}
     fields |= {'data': {'name': 'digits'}, 'model': {'name': 'mlp', 'widths': [8, 8]}, 'recording': {'x': run}}
+    directory.mkdir(parents=True, exist_ok=True)
     paths.write_json(directory / 'config.json', {'resolved': fields | resolved, 'declared': {}})
     paths.write_json(directory / 'meta.json', {'id': run, 'study': 'train', 'status': 'done'} | meta)
     written(directory, *rows)
@@ -796,7 +797,7 @@ def test_half_a_checkpoint_counts_nowhere(saved: pathlib.Path, tmp_path: pathlib
 
 
 def test_a_checkpoint_is_renamed_before_it_is_removed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
-    """A kill while files are removed one by one leaves nothing under the name of an update, and the next start clears it."""
+    """A kill while files are removed leaves nothing under the name of an update; the next start clears it away."""
     monkeypatch.setattr(checkpoints.Checkpoints, '_clear_removed', lambda _: None)  # the kill
     with Checkpoints(tmp_path / 'c') as c:
         for step in (1, 2, 3):

@@ -1,8 +1,8 @@
 """Who trains a group: one live process. A lease names it and beats; a dead or silent owner's lease is taken over.
 
 Whether a process of this host lives is asked of the system. Of another host's, and of a lease that cannot be read, it
-is only known that its content changes, or has not changed for a while by the reader's own clock. Clocks of two hosts are
-never compared, so an owner whose clock is wrong is not robbed.
+is only known that its content changes, or has not changed for a while by the reader's own clock. Clocks of two hosts
+are never compared, so an owner whose clock is wrong is not robbed.
 """
 
 import fcntl
