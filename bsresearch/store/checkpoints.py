@@ -100,7 +100,7 @@ class Checkpoints:
     """
 
     def __init__(self, directory: pathlib.Path, keep: Sequence[int] = (), *, writes: bool = True):
-        logging.set_verbosity(logging.ERROR)
+        logging.set_verbosity(logging.FATAL)  # what Orbax logs with a traceback it raises too
         self.directory, self._writes = directory, writes
         latest, named = policies.LatestN(2), policies.CustomSteps(list(keep))
         if writes:
