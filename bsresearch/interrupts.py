@@ -36,6 +36,12 @@ def install(numbers: Sequence[int] = NUMBERS) -> None:
         signal.signal(number, _end)
 
 
+def renew() -> None:
+    """After a library put handlers of its own below Python's."""
+    for number in NUMBERS:
+        signal.signal(number, signal.getsignal(number))
+
+
 def _end(number: int, _: Any) -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # the signal may have come in the middle of a write

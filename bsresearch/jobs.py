@@ -17,7 +17,7 @@ from bsresearch.groups import Group
 from bsresearch.plan import Plan
 from bsresearch.probe import Probe
 from bsresearch.store import leases, paths
-from bsresearch.store.checkpoints import complete_steps
+from bsresearch.store.steps import latest_step
 
 LEFT_OUT = 'left out'  # a probe of a run that diverged before its point
 STATES = ('done', 'running', 'failed', 'stopped', 'to do', LEFT_OUT)
@@ -191,7 +191,7 @@ def _ends(item: Item) -> tuple[bool, list[str], int]:
 def _saved(item: Item) -> int:
     """The update of the newest checkpoint, or how many blocks are stored."""
     if isinstance(item.what, Group):
-        return max(complete_steps(item.directory / 'checkpoints'), default=0)
+        return latest_step(item.directory / 'checkpoints') or 0
     return len(list(item.directory.glob('arrays/block-*.npz')))
 
 

@@ -13,6 +13,7 @@ import pytest
 import toy
 
 from bsresearch import command, groups, jobs, launch, meta, probing, worker
+from bsresearch.probe import Probe
 from bsresearch.store import paths, presence, records
 from bsresearch.studies import gradient_norm
 from bsresearch.train import loop
@@ -156,6 +157,7 @@ def test_a_probe_and_a_job_tell_it_too(workdir: pathlib.Path, monkeypatch: pytes
                       probe__batch_sizes=(4, 8), probe__trials=4, probe__seed=0)  # fmt: skip
     _, probes = gradient_norm.stages(plans)
     toy.train(workdir, plans)
+    assert isinstance(probes[0], Probe)
     item, real = jobs.of_probe(workdir, probes[0]), probing._save
 
     def moving(*args: Any) -> None:

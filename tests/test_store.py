@@ -22,6 +22,7 @@ from bsresearch.store import checkpoints, leases, paths, presence, records
 from bsresearch.store.checkpoints import Checkpoints, Damaged
 from bsresearch.store.leases import Lease, Owned
 from bsresearch.store.records import Writer
+from bsresearch.store.steps import complete_steps
 from bsresearch.train.initial import kept
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -791,7 +792,7 @@ def test_half_a_checkpoint_counts_nowhere(saved: pathlib.Path, tmp_path: pathlib
     for number, name in enumerate(names):
         copy = damaged_copy(saved, tmp_path / str(number))
         (copy / name).unlink()
-        assert checkpoints.complete_steps(copy) == [6]
+        assert complete_steps(copy) == [6]
         with Checkpoints(copy) as c:
             assert c.steps() == [6]
 

@@ -21,6 +21,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 
 from bsresearch.store.presence import Gone, Stay
+from bsresearch.store.steps import complete_steps
 
 PyTree = Any
 # Errors of the machine, not of the checkpoint.
@@ -73,21 +74,6 @@ class Damaged(ValueError):
 REMOVED = 'removed'
 # <workdir>/<study>/groups/<group>/checkpoints: so many folders Orbax may make anew when the workdir is moved away.
 DEPTH = 5
-
-
-def _is_complete(step: pathlib.Path) -> bool:
-    """Whether all parts of a checkpoint are there, by name: what a kill leaves of one that was being removed is not."""
-    try:
-        items = json.loads((step / 'meta' / 'metadata').read_text()).get('sha256', {})
-        parts = [step / '_CHECKPOINT_METADATA', *(step / i / n for i in items for n in ('_METADATA', 'manifest.ocdbt'))]
-        return all(part.is_file() for part in parts) and all(any((step / i).rglob('d/*')) for i in items)
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
-def complete_steps(directory: pathlib.Path) -> list[int]:
-    """Updates with a complete checkpoint in a folder of checkpoints, rising; nothing is read but names and meta."""
-    return sorted(int(p.name) for p in directory.glob('*') if p.name.isdigit() and _is_complete(p))
 
 
 class Checkpoints:

@@ -35,8 +35,9 @@ class Owned(RuntimeError):
 
 
 class Sight(NamedTuple):
-    """A lease as it looks. owner: {host, pid, process_start, beat}, None if it cannot be read. state: ALIVE, DEAD, or
-    UNKNOWN while it has not changed, nor been watched for STALE_SECONDS.
+    """A lease as it looks. owner: {host, pid, process_start, beat}, None if it cannot be read.
+
+    state: ALIVE, DEAD, or UNKNOWN while it has not changed, nor been watched for STALE_SECONDS.
     """
 
     owner: dict[str, Any] | None

@@ -29,7 +29,7 @@ def check(workdir: pathlib.Path, plan: Plan, watch: leases.Watch) -> None:
       ValueError: no parent, no such point, or a network of other shapes.
       leases.Owned: a live process trains the parent.
     """
-    if plan.parent is None or restore.saved_steps(workdir, plan):
+    if plan.parent is None or restore.was_saved(workdir, plan):
         return
     directory = workdir / plan.parent['directory']
     parent = plan_of(directory)

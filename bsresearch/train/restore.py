@@ -9,7 +9,8 @@ import numpy as np
 
 from bsresearch.plan import Plan
 from bsresearch.store import paths
-from bsresearch.store.checkpoints import Checkpoints, Damaged, complete_steps
+from bsresearch.store.checkpoints import Checkpoints, Damaged
+from bsresearch.store.steps import complete_steps, latest_step
 from bsresearch.train import parallel, program
 from bsresearch.train.state import State
 
@@ -33,10 +34,10 @@ def group_directory(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
     return paths.group_dir(workdir, plan.study, _facts(workdir, plan)['group'])
 
 
-def saved_steps(workdir: pathlib.Path, plan: Plan) -> list[int]:
-    """Updates with a complete checkpoint of a run's group; none for a run that was not begun."""
+def was_saved(workdir: pathlib.Path, plan: Plan) -> bool:
+    """Whether a run's group has a complete checkpoint; not so for a run that was not begun."""
     found = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json') or {}
-    return complete_steps(group_directory(workdir, plan) / 'checkpoints') if 'group' in found else []
+    return 'group' in found and latest_step(group_directory(workdir, plan) / 'checkpoints') is not None
 
 
 def _store(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[pathlib.Path, dict[str, Any]]:
