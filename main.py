@@ -1,5 +1,10 @@
 """Flags → config → study: `python main.py --config=configs/….py --workdir=… [--config.<field>=…]`."""
 
+from bsresearch import interrupts
+
+if __name__ == '__main__':  # before the imports, which take seconds
+    interrupts.install()
+
 import sys
 
 from absl import app, flags

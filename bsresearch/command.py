@@ -10,15 +10,27 @@ import jax
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch import estimate, fitting, forecast, launch, lineage, lookup, multihost, resolve_branch, schema, sweep
+from bsresearch import (
+    estimate,
+    fitting,
+    forecast,
+    interrupts,
+    launch,
+    lineage,
+    lookup,
+    multihost,
+    resolve_branch,
+    schema,
+    sweep,
+)
 from bsresearch import schedule_csv as schedule_csv_file
 from bsresearch.console import Console, clock
 from bsresearch.plan import Plan
-from bsresearch.store import leases, paths, records
+from bsresearch.store import leases, paths, presence, records
 from bsresearch.train import processes
 from bsresearch.train.profile import Profiler
 
-USAGE = 2
+FAILED, USAGE = 1, 2
 FLAGS = (
     *('config', 'workdir', 'dry_run', 'schedule_csv', 'branch_from', 'estimate', 'profile', 'lineage'),
     *('multihost', 'coordinator', 'processes', 'process', 'coordinator_seconds'),
@@ -29,6 +41,12 @@ def usage(message: str) -> int:
     """Prints what is wrong with the command; the exit code for it."""
     print(f'main.py: {message}', file=sys.stderr)
     return USAGE
+
+
+def failed(message: str) -> int:
+    """Prints what ended the command; the exit code for it."""
+    print(f'main.py: {message}', file=sys.stderr)
+    return FAILED
 
 
 def parse_flags(argv: list[str]) -> list[str]:
@@ -200,13 +218,16 @@ def _run(
     if dry_run and not estimate_time:
         return 0
     root = pathlib.Path(workdir) if workdir is not None else None
-    seconds = _estimated(console, root, stages) if estimate_time else None
+    try:
+        seconds = _estimated(console, root, stages) if estimate_time else None
+    except (ValueError, OSError) as e:
+        return failed(str(e))
     if dry_run or root is None:
         return 0
     begun = time.time()
     console.header(runs, grouped, root, probes)
     code = _execute(console, root, study, plans, Profiler(console.say) if profile else None)
-    if seconds is not None and code != USAGE:
+    if seconds is not None and code != USAGE and root.is_dir():
         records.note_estimate(root, name, seconds, time.time() - begun, code == 0)
         console.say(f'estimated {clock(seconds)}, took {clock(time.time() - begun)}')
     return code
@@ -240,26 +261,38 @@ def _estimated(console: Console, workdir: pathlib.Path | None, stages: list[Any]
 
 
 def _execute(console: Console, workdir: pathlib.Path, study: Any, plans: list[Plan], profiler: Profiler | None) -> int:
-    made = list(plans)
     try:
-        for stage in study.stages(plans):
-            launch.launch(workdir, stage, console, profiler)
-            made += [p for p in stage if isinstance(p, Plan) and p not in made]
-        if hasattr(study, 'conclude'):
-            processes.share_here(lambda: study.conclude(workdir, plans, console.say))
+        with presence.Stay(workdir) as stay:
+            _make(console, workdir, study, plans, profiler, stay)
     except processes.Left:
         raise
-    except launch.Stopped as e:
-        console.say(f'stopped by {e}; the same command goes on from here')
+    except interrupts.Stopped as e:
+        console.say(interrupts.line(e.number))
         return 128 + e.number
-    except (leases.Owned, ValueError) as e:
-        print(f'main.py: {e}', file=sys.stderr)
-        return 1
+    except (leases.Owned, ValueError, presence.Gone) as e:
+        return failed(str(e))
     except OSError as e:
-        print(f'main.py: {e}; what was written is valid: cure that and give the same command again', file=sys.stderr)
-        return 1
+        return failed(f'{e}; what was written is valid: cure that and give the same command again')
+    return 0
+
+
+def _make(
+    console: Console,
+    workdir: pathlib.Path,
+    study: Any,
+    plans: list[Plan],
+    profiler: Profiler | None,
+    stay: presence.Stay,
+) -> None:
+    """Stage after stage, and the table of what came of it; `stay` knows the workdir once it is made."""
+    made = list(plans)
+    for stage in study.stages(plans):
+        launch.launch(workdir, stage, console, profiler, stay)
+        made += [p for p in stage if isinstance(p, Plan) and p not in made]
+    if hasattr(study, 'conclude'):
+        processes.share_here(lambda: study.conclude(workdir, plans, console.say))
     if profiler is not None:
         profiler.conclude()
+    stay.check()
     rows = [records.last_row(paths.run_dir(workdir, p.study, p.id)) for p in made]
     console.results(workdir, made, rows)
-    return 0

@@ -104,6 +104,8 @@ def _rates(plans: list[Plan], strategy: str) -> Rates:
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
         directories = [root / p.id for p in plans]
+        for directory in (root / 'group', *directories):
+            directory.mkdir()
         begun = time.perf_counter()
         dataset, mesh = resolve.dataset(plans[0].data), layout.choose(plans)
         session = Session(plans, dataset, root / 'group', directories, strategy, _Quiet(), mesh)

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 import jax
 
-from bsresearch import fitting, groups, jobs, launch, lookup, sweep, worker
+from bsresearch import fitting, groups, jobs, lookup, sweep, worker
 from bsresearch.engines import Job
 from bsresearch.groups import Group
+from bsresearch.interrupts import Stopped, noted
 from bsresearch.plan import Plan
 from bsresearch.probe import Probe
-from bsresearch.store import leases, paths
+from bsresearch.store import leases, paths, presence
 from bsresearch.train import backfill, restore
 
 PACKAGE = 'bsresearch.engines'
@@ -99,9 +100,8 @@ def _lacking(workdir: pathlib.Path, plans: Sequence[Plan]) -> int:
     """How many finished groups were recorded with less than is asked for now."""
     asked: dict[pathlib.Path, Plan] = {}
     for plan in plans:
-        meta = groups.status(workdir, plan)
-        if meta.get('status') in groups.FINISHED:
-            asked.setdefault(paths.group_dir(workdir, plan.study, meta['group']), plan)
+        if groups.status(workdir, plan).get('status') in groups.FINISHED:
+            asked.setdefault(groups.directory_of(workdir, plan), plan)
     loaded = [(groups.load(directory), plan) for directory, plan in asked.items()]
     later = lambda group: group.meta(group.plans[0]).get('measured_later', {})
     return sum(g.ended and bool(backfill.missing(g.plans[0], plan, later(g))) for g, plan in loaded)
@@ -111,21 +111,28 @@ class Launcher:
     """Takes the items of stages to their ends.
 
     Args:
-      should_stop: whether a signal came. say: for one line.
+      should_stop: whether a signal came. say: for one line. stay: knows the workdir. watch: of leases.
     """
 
     def __init__(
-        self, workdir: pathlib.Path, engine: Engine, should_stop: Callable[[], bool], say: Callable[[str], None]
+        self,
+        workdir: pathlib.Path,
+        engine: Engine,
+        should_stop: Callable[[], bool],
+        say: Callable[[str], None],
+        stay: presence.Stay | None = None,
+        watch: leases.Watch | None = None,
     ):
         self.workdir, self.engine, self.should_stop, self.say = workdir.absolute(), engine, should_stop, say
         self._token = jobs.token(self.workdir)
+        self._stay, self._watch = stay or presence.Stay(), watch or leases.Watch(say)
         # Jobs that came to no end here: one more try is another command. And how often each was given to the engine.
         self._tried: set[str] = set()
         self._given: Counter[str] = Counter()
 
     def stage(self, title: str, items: Sequence[jobs.Item]) -> bool:
         """Returns whether all are done, when none of them can be taken further now."""
-        states = {item.name: jobs.state(item) for item in items}
+        states = {item.name: jobs.state(item, self._watch) for item in items}
         count = lambda name: sum(s.name == name for s in states.values())
         told = ', '.join(f'{count(name)} {name}' for name in jobs.STATES if count(name))
         self.say(f'{title}: {len(items)} jobs ({told or "nothing to do"}), engine {self.engine.name}')
@@ -134,7 +141,8 @@ class Launcher:
                 self.say(f'  {item.name} failed before: {states[item.name].reason} (--retry makes it to do again)')
         waited = False
         while not self.should_stop():
-            states = {item.name: jobs.state(item) for item in items}
+            self._stay.check()
+            states = {item.name: jobs.state(item, self._watch) for item in items}
             mine = [i for i in items if states[i.name].name in ('to do', 'stopped') and i.name not in self._tried]
             mine = [item for item in mine if self._given[item.name] < TRIES and self._can_begin(item)]
             others = sum(s.name == 'running' for s in states.values())
@@ -153,7 +161,7 @@ class Launcher:
     def _can_begin(self, item: jobs.Item) -> bool:
         """Whether what it begins with is there; if not, that is noted, and it is passed over."""
         try:
-            worker.check(item)
+            worker.check(item, self._watch)
         except (ValueError, leases.Owned) as e:
             never = isinstance(e, restore.Diverged)
             # A probe of diverged weights is no failure; a branch from there leaves its group's others without a start.
@@ -169,7 +177,8 @@ class Launcher:
         known, engine = {item.name: item for item in items}, self.engine
         ended = engine.module.run([self._job(i) for i in items], engine.at_once, self.should_stop, **engine.options)
         for job, code, words in ended:
-            state = jobs.state(known[job.name])
+            self._stay.check()
+            state = jobs.state(known[job.name], self._watch)
             if state.name != 'running':  # else another process is at it, and may need this launcher yet
                 self._tried.add(job.name)
             reason = f': {state.reason}' if state.reason else ''
@@ -186,7 +195,7 @@ def run(workdir: pathlib.Path, study: Any, plans: list[Plan], engine: Engine, sa
 
     Raises:
       ValueError, OSError: nothing could be submitted.
-      launch.Stopped: by a signal.
+      Stopped: by a signal. presence.Gone: the workdir is not where it was.
     """
     stages = list(study.stages(plans))
     if lacking := _lacking(workdir, [p for stage in stages for p in stage if isinstance(p, Plan)]):
@@ -196,12 +205,14 @@ def run(workdir: pathlib.Path, study: Any, plans: list[Plan], engine: Engine, sa
         )
     declared = declare(workdir, stages, engine, say)
     complete = True
-    with launch.signals() as caught:
-        launcher = Launcher(workdir, engine, lambda: bool(caught), say)
+    with noted() as caught, presence.Stay(workdir) as stay:
+        launcher = Launcher(workdir, engine, lambda: bool(caught), say, stay, leases.Watch(say, caught))
         for number, items in enumerate(declared, 1):
             complete &= launcher.stage(f'stage {number} of {len(declared)}', items)
             if caught:
-                raise launch.Stopped(caught[0])
+                break
+    if caught:
+        raise Stopped(caught[0])
     if complete and hasattr(study, 'conclude'):
         study.conclude(workdir, plans, say)
     return 0 if complete else INCOMPLETE

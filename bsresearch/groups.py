@@ -37,6 +37,13 @@ class Group:
         placement = {name: asked.execution[name] for name in schema.PLACEMENT}
         return dataclasses.replace(self, plans=[p.executed(**placement) for p in self.plans])
 
+    def asked(self, plans: Sequence[Plan]) -> 'Group':
+        """With the places where a command says the parents of branches are, which may have moved since."""
+        parents = {p.id: p.parent for p in plans}
+        return dataclasses.replace(
+            self, plans=[dataclasses.replace(p, parent=parents.get(p.id, p.parent)) for p in self.plans]
+        )
+
     def meta(self, plan: Plan) -> dict[str, Any]:
         """The meta of one of its runs; empty if it was never started."""
         return records.status(self.run_directory(plan))
@@ -50,7 +57,7 @@ class Group:
 @contextlib.contextmanager
 def _study_lock(folder: pathlib.Path) -> Iterator[None]:
     """One process at a time forms groups in a study."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # in a workdir that is there
     with open(folder / '.lock', 'w') as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         yield
@@ -59,6 +66,19 @@ def _study_lock(folder: pathlib.Path) -> Iterator[None]:
 def status(workdir: pathlib.Path, plan: Plan) -> dict[str, Any]:
     """A run's meta; empty if it was never started."""
     return records.status(paths.run_dir(workdir, plan.study, plan.id))
+
+
+def directory_of(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
+    """Of the group that a run belongs to, which was started.
+
+    Raises:
+      Damaged: its meta is not that of a run.
+    """
+    name = status(workdir, plan).get('group')
+    if name is None:
+        folder = paths.run_dir(workdir, plan.study, plan.id)
+        raise Damaged(f'{folder}/meta.json names no group, so it is not whole; remove that folder, or restore it')
+    return paths.group_dir(workdir, plan.study, name)
 
 
 def unfinished(workdir: pathlib.Path, plans: Sequence[Plan]) -> list[Plan]:
@@ -115,11 +135,7 @@ def _name(plans: Sequence[Plan]) -> str:
 
 def of(workdir: pathlib.Path, plan: Plan) -> Group:
     """The group that a started run belongs to; errors as in `load`."""
-    meta = status(workdir, plan)
-    if 'group' not in meta:
-        folder = paths.run_dir(workdir, plan.study, plan.id)
-        raise Damaged(f'{folder}/meta.json is damaged (it names no group); {RESTORE}')
-    return load(paths.group_dir(workdir, plan.study, meta['group']), plan.id)
+    return load(directory_of(workdir, plan), plan.id)
 
 
 def form(
@@ -147,7 +163,7 @@ def form(
                     fitting.check(group.placed(started[0]).plans, group.strategy)
                 _write_runs(group)
                 _tell_differences(group, started, say)
-                groups.append(group.placed(started[0]))
+                groups.append(group.placed(started[0]).asked(started))
                 members = {p.id for p in group.plans}
                 mine = [p for p in mine if p.id not in members]
             parts = fitting.groups(mine, say) if platform is None else sweep.groups(mine)
@@ -163,6 +179,8 @@ def _create(workdir: pathlib.Path, plans: list[Plan], platform: str | None) -> G
     micro = program.micro_batch(plans[0], platform or parallel.platform(), plans[0].length.largest_batch_size)
     plans = [p.executed(micro_batch_size=micro, strategy=strategy) for p in plans]
     group = Group(name, plans, strategy, directory)
+    directory.parent.mkdir(exist_ok=True)
+    directory.mkdir(exist_ok=True)
     paths.write_json(
         directory / 'group.json',
         {'id': name, 'strategy': strategy, 'plans': [p.to_json() for p in plans]},
@@ -195,6 +213,7 @@ def _write_runs(group: Group) -> None:
     for index, plan in enumerate(group.plans):
         if not group.meta(plan):
             folder = group.run_directory(plan)
+            folder.mkdir(exist_ok=True)
             paths.write_json(folder / 'config.json', {'resolved': plan.resolved(), 'declared': plan.declared})
             paths.write_json(folder / 'meta.json', {'id': plan.id, 'study': plan.study, 'index': index} | facts)
 

@@ -17,6 +17,7 @@ from bsresearch.groups import Group
 from bsresearch.plan import Plan
 from bsresearch.probe import Probe
 from bsresearch.store import leases, paths
+from bsresearch.store.steps import latest_step
 
 LEFT_OUT = 'left out'  # a probe of a run that diverged before its point
 STATES = ('done', 'running', 'failed', 'stopped', 'to do', LEFT_OUT)
@@ -44,7 +45,9 @@ class Item(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where a job stands. reason: of what it does not go on, '' otherwise. step, total: own updates, or blocks."""
+    """Where a job stands. reason: of what it does not go on, or may not, '' otherwise. step, total: own updates, or
+    blocks.
+    """
 
     name: str
     reason: str
@@ -95,6 +98,8 @@ def of_probe(workdir: pathlib.Path, probe: Probe) -> Item:
     """A probe's, which is written down with it."""
     directory = paths.run_dir(workdir, probe.study, probe.id)
     if not (directory / 'plan.json').exists():
+        directory.parent.mkdir(exist_ok=True)
+        directory.mkdir(exist_ok=True)
         paths.write_json(directory / 'plan.json', probe.to_json())
     return Item(workdir, f'{probe.study}/{probe.id}', directory, probe)
 
@@ -133,25 +138,41 @@ def begin(directory: pathlib.Path) -> None:
     paths.write_json(directory / 'job.json', facts | {'started': time.time()})
 
 
-def state(item: Item) -> State:
-    """Where it stands, from what lies in the workdir."""
-    said, lease = paths.read_json(item.directory / 'job.json') or {}, leases.holder(item.directory)
+def state(item: Item, watch: leases.Watch | None = None) -> State:
+    """Where it stands, from what lies in the workdir.
+
+    `watch`: has looked at its lease before, and so may know whether another host's process lives; by one look that
+    cannot be told, and it counts as running.
+    """
+    said, lease = paths.read_json(item.directory / 'job.json') or {}, (watch or leases.Watch()).look(item.directory)
     done, errors, total = _ends(item)
     begin = item.plan.start if isinstance(item.what, Group) else 0
     step = total if done else max(_saved(item) - begin, said.get('step', begin) - begin, 0)
     if done:
         return State('done', '', step, total, None)
-    if lease is not None and lease[1]:
-        return State('running', '', step, total, lease[0])
+    if lease is not None and lease.state != leases.DEAD:
+        return State('running', _silent(lease), step, total, lease.owner)
     if said.get('state') == 'failed' or errors:
         return State('failed', said.get('error') or errors[0], step, total, None)
     if lease is not None:
-        owner = lease[0]
-        gone = f'process {owner["pid"]} on {owner["host"]} ended without a word: killed, or out of memory'
-        return State('stopped', gone, step, total, None)
+        return State('stopped', f'{lease.name} ended without a word: killed, or out of memory', step, total, None)
     if said.get('state') in ('stopped', 'waiting', LEFT_OUT):
         return State('to do' if said['state'] == 'waiting' else said['state'], said['error'], step, total, None)
     return State('stopped', 'after a checkpoint', step, total, None) if step else State('to do', '', step, total, None)
+
+
+def _silent(lease: leases.Sight) -> str:
+    """What makes it doubtful that a lease's owner lives; '' if nothing does."""
+    if lease.state == leases.ALIVE:
+        return ''
+    age = None if lease.owner is None else time.time() - lease.owner['beat']
+    if age is not None and abs(age) < leases.STALE_SECONDS:
+        return ''
+    beat = '' if age is None else f', whose clock says {abs(age):,.0f} s {"ago" if age > 0 else "ahead"}'
+    return (
+        f'silent? {lease.name}{beat}: one look cannot tell; a launch watches it for {leases.STALE_SECONDS:.0f} s '
+        'and goes on if it gives no sign of life'
+    )
 
 
 def _ends(item: Item) -> tuple[bool, list[str], int]:
@@ -170,7 +191,7 @@ def _ends(item: Item) -> tuple[bool, list[str], int]:
 def _saved(item: Item) -> int:
     """The update of the newest checkpoint, or how many blocks are stored."""
     if isinstance(item.what, Group):
-        return max((int(p.name) for p in item.directory.glob('checkpoints/*') if p.name.isdigit()), default=0)
+        return latest_step(item.directory / 'checkpoints') or 0
     return len(list(item.directory.glob('arrays/block-*.npz')))
 
 

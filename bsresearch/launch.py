@@ -6,49 +6,21 @@ continues the whole group as it was.
 
 import contextlib
 import pathlib
-import signal
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import jax
 
 from bsresearch import groups, meta, probing, resolve
 from bsresearch.console import Console
 from bsresearch.groups import Group
+from bsresearch.interrupts import Stopped, noted
 from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
-from bsresearch.store import leases, paths, verify
+from bsresearch.store import leases, paths, presence, verify
 from bsresearch.train import backfill, branching, layout, loop, processes
 from bsresearch.train.profile import Profiler
 from bsresearch.train.session import Session
-
-
-class Stopped(Exception):
-    """A signal asked for an end; everything reached is saved."""
-
-    def __init__(self, number: int):
-        super().__init__(signal.Signals(number).name)
-        self.number = number
-
-
-@contextlib.contextmanager
-def signals() -> Iterator[list[int]]:
-    """SIGTERM and SIGINT, once: noted in the list, for the loop to leave cleanly. A second one acts as usual."""
-    caught: list[int] = []
-
-    def note(number: int, _: Any) -> None:
-        caught.append(number)
-        signal.signal(number, before[number])
-
-    before: dict[int, Any] = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def launch(
@@ -56,33 +28,54 @@ def launch(
     stage: Sequence[Plan] | Sequence[Probe],
     console: Console,
     profiler: Profiler | None = None,
+    stay: presence.Stay | None = None,
 ) -> None:
-    """Runs a stage to its end: plans or probes. `profiler`: traces the first group it is given to.
+    """Runs a stage to its end: plans or probes.
+
+    Args:
+      profiler: traces the first group it is given to.
+      stay: of the command, which knows the workdir once it is made, from stage to stage.
 
     Raises:
       Stopped: by a signal, everything reached being saved.
       leases.Owned: another live process makes one of them.
+      presence.Gone: the workdir, or a directory in it, is not where it was.
     """
-    processes.share(lambda: paths.check_schema(workdir))
-    _launch(workdir, stage, console, profiler)
+    if stay is None:
+        with presence.Stay(workdir) as stay:
+            launch(workdir, stage, console, profiler, stay)
+        return
+    processes.share(lambda: _look(workdir, stay))
+    _launch(workdir, stage, console, profiler, stay)
     # The next stage, in any process, reads what this one wrote.
     processes.share(lambda: None)
 
 
+def _look(workdir: pathlib.Path, stay: presence.Stay) -> None:
+    stay.check()
+    paths.check_schema(workdir)
+
+
 def _launch(
-    workdir: pathlib.Path, stage: Sequence[Plan] | Sequence[Probe], console: Console, profiler: Profiler | None
+    workdir: pathlib.Path,
+    stage: Sequence[Plan] | Sequence[Probe],
+    console: Console,
+    profiler: Profiler | None,
+    stay: presence.Stay,
 ) -> None:
     probes = [p for p in stage if isinstance(p, Probe)]
     if probes:
-        with signals() as caught:
+        with noted() as caught:
             # Each is a matter of one device.
-            processes.share(lambda: probing.launch(workdir, probes, console, caught))
+            processes.share(lambda: probing.launch(workdir, probes, console, caught, stay))
         _stop_if(caught)
         return
-    _train_all(workdir, [p for p in stage if isinstance(p, Plan)], console, profiler)
+    _train_all(workdir, [p for p in stage if isinstance(p, Plan)], console, profiler, stay)
 
 
-def _train_all(workdir: pathlib.Path, plans: Sequence[Plan], console: Console, profiler: Profiler | None) -> None:
+def _train_all(
+    workdir: pathlib.Path, plans: Sequence[Plan], console: Console, profiler: Profiler | None, stay: presence.Stay
+) -> None:
     """The runs of a stage that are not finished, group by group."""
     todo = processes.share(lambda: groups.unfinished(workdir, plans))
     unfinished = {p.id for p in todo}
@@ -92,25 +85,30 @@ def _train_all(workdir: pathlib.Path, plans: Sequence[Plan], console: Console, p
         _measure_later(workdir, finished, console)
     if not todo:
         return
-    formed = processes.share(lambda: _formed(workdir, plans, todo, console))
-    with signals() as caught:
+    formed = processes.share(lambda: _formed(workdir, plans, todo, console, stay))
+    with noted() as caught:
+        watch = leases.Watch(console.say, caught)
         for number, group in enumerate(formed, 1):
-            with _leased(group) as lease:
+            with _leased(group, watch) as lease:
                 train(group, console, caught, lease, (number, len(formed)), profiler)
             _stop_if(caught)
+    _stop_if(caught)  # one may have come since the last look
 
 
-def _formed(workdir: pathlib.Path, plans: Sequence[Plan], todo: Sequence[Plan], console: Console) -> list[Group]:
+def _formed(
+    workdir: pathlib.Path, plans: Sequence[Plan], todo: Sequence[Plan], console: Console, stay: presence.Stay
+) -> list[Group]:
+    watch = leases.Watch(console.say)
     for plan in todo:
-        branching.check(workdir, plan)
-    paths.claim_workdir(workdir)
+        branching.check(workdir, plan, watch)
+    paths.claim_workdir(workdir, stay)
     return groups.form(workdir, plans, console.say)
 
 
 @contextlib.contextmanager
-def _leased(group: Group) -> Iterator[leases.Lease | None]:
+def _leased(group: Group, watch: leases.Watch) -> Iterator[leases.Lease | None]:
     """Process 0 holds the lease for all."""
-    lease = processes.share_here(lambda: leases.Lease(group.directory).__enter__())
+    lease = processes.share_here(lambda: leases.Lease(group.directory, watch).__enter__())
     try:
         yield lease
     finally:
@@ -130,19 +128,28 @@ def _measure_later(workdir: pathlib.Path, finished: Sequence[Plan], console: Con
     if jax.process_count() > 1:
         console.say('  measurements added to finished runs are made without --multihost')
         return
-    seen: set[str] = set()
+    seen: set[pathlib.Path] = set()
     for plan in finished:
-        group = groups.of(workdir, plan).placed(plan)
-        if group.id in seen:
+        directory = groups.directory_of(workdir, plan)
+        if directory in seen:
             continue
-        seen.add(group.id)
-        if group.ended and canonical(plan.recording) != canonical(group.plans[0].recording):
+        seen.add(directory)
+        group = groups.load(directory, plan.id).placed(plan)
+        half_made = (directory / backfill.NOTE).exists()
+        if group.ended and (half_made or canonical(plan.recording) != canonical(group.plans[0].recording)):
             later = ('measure', 'measure_preset', 'evaluate', 'probe')
             for line in (*groups.kept_execution(group, plan), *groups.kept_recording(group, plan, later)):
                 console.say(f'  group {group.id} {line}; it is finished, only measurements can be added')
-            directories = [group.run_directory(p) for p in group.plans]
-            with leases.Lease(group.directory):
-                backfill.run(group.plans, plan, group.directory, directories, group.strategy, console)
+            _backfill(group, plan, console)
+
+
+def _backfill(group: Group, asked: Plan, console: Console) -> None:
+    """One finished group's; a signal ends it after the checkpoint in hand."""
+    directories = [group.run_directory(p) for p in group.plans]
+    with noted() as caught, leases.Lease(group.directory, leases.Watch(console.say, caught)):
+        presence.clear([*directories, *(d / 'arrays' for d in directories)], group.directory)
+        backfill.run(group.plans, asked, group.directory, directories, group.strategy, console, lambda: bool(caught))
+    _stop_if(caught)
 
 
 def train(
@@ -162,6 +169,23 @@ def train(
     """
     if processes.share(lambda: group.ended):
         return
+    directories = [group.run_directory(p) for p in group.plans]
+    # Where several processes train, one of them looks after the workdir.
+    with presence.Stay(*([group.directory, *directories] if processes.leads() else ())) as stay:
+        if processes.leads():
+            presence.clear([*directories, *(d / 'arrays' for d in directories)], group.directory)
+        _train(group, console, caught, lease, place, profiler, stay)
+
+
+def _train(
+    group: Group,
+    console: Console,
+    caught: Sequence[int],
+    lease: leases.Lease | None,
+    place: tuple[int, int],
+    profiler: Profiler | None,
+    stay: presence.Stay,
+) -> None:
     plan, mesh = group.plans[0], layout.choose(group.plans)
     console.start_group(group.plans, group.strategy, *place, mesh)
     dataset = resolve.dataset(plan.data)
@@ -172,9 +196,9 @@ def train(
             meta.begin(group.run_directory(member), member, str(mesh))
 
     def should_stop() -> bool:
-        if lease is not None and lease.lost:
-            # No last checkpoint: the other host writes there now.
-            raise leases.Owned(f'{group.directory} was taken over by another host while this one was silent')
+        stay.check()
+        if lease is not None:
+            lease.check()  # without a last checkpoint: the other process writes there now
         return processes.anywhere(bool(caught))
 
     directories = [group.run_directory(p) for p in group.plans]
@@ -196,6 +220,7 @@ def train(
     except Exception as e:
         if processes.left(e):
             raise processes.Left(str(e)) from e
+        stay.check()
         for member in group.plans if processes.leads() else ():
             meta.update(group.run_directory(member), {'status': 'failed', 'error': f'{type(e).__name__}: {e}'})
         raise

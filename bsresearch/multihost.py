@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import jax
 
 import bsresearch
+from bsresearch import interrupts
 from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
 from bsresearch.train import processes
@@ -92,6 +93,7 @@ def _initialize(coordinator: str | None, count: int | None, index: int | None, s
             f'--multihost: the processes did not come together {where} within {seconds} s: {str(e).splitlines()[0]}; '
             'start all of them, or give --coordinator=host:port --processes=N --process=i'
         ) from e
+    interrupts.renew()  # JAX's own SIGTERM handler, which only takes note, is in place now
     _leave_on_abort(LEFT)
 
 

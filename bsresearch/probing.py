@@ -15,7 +15,7 @@ from bsresearch.models import layers
 from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe, kind
 from bsresearch.probes import Arrays, Place
-from bsresearch.store import leases, paths, verify
+from bsresearch.store import leases, paths, presence, verify
 from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.train import parallel, program, restore
 from bsresearch.train.evaluate import Evaluator
@@ -49,18 +49,28 @@ def directory(workdir: pathlib.Path, probe: Probe) -> pathlib.Path:
     return paths.run_dir(workdir, probe.study, probe.id)
 
 
-def launch(workdir: pathlib.Path, probes: Sequence[Probe], console: Console, caught: Sequence[int]) -> None:
+def launch(
+    workdir: pathlib.Path,
+    probes: Sequence[Probe],
+    console: Console,
+    caught: Sequence[int],
+    stay: presence.Stay | None = None,
+) -> None:
     """Takes probes to their end, or until a signal is `caught`; the block in hand is finished first.
 
+    `stay`: as in `bsresearch.launch.launch`.
+
     Raises:
-      ValueError: a run has no checkpoint at a point. restore.Diverged: all the runs diverged before.
-      leases.Owned: another live process makes one of the probes.
+      ValueError: a run has no checkpoint at a point, or a damaged one. restore.Diverged: all the runs diverged before.
+      leases.Owned: another live process makes one of the probes. Stopped: a signal came while its lease was watched.
+      presence.Gone: a directory is not where it was.
     """
     todo = [p for p in probes if not done(directory(workdir, p))]
     if len(todo) < len(probes):
         console.say(f'{len(probes) - len(todo)} of {len(probes)} probes are finished already and are left alone')
     todo = _with_weights(workdir, todo, console)
     benches: dict[str, Bench] = {}
+    watch = leases.Watch(console.say, caught)
     for number, probe in enumerate(todo, 1):
         if caught:
             return
@@ -69,11 +79,13 @@ def launch(workdir: pathlib.Path, probes: Sequence[Probe], console: Console, cau
         if key not in benches:
             benches[key] = Bench(plan)
         folder = directory(workdir, probe)
-        paths.claim_workdir(workdir)
-        folder.mkdir(parents=True, exist_ok=True)
-        with leases.Lease(folder):
+        paths.claim_workdir(workdir, stay)
+        folder.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        with presence.Stay(folder), leases.Lease(folder, watch):
             if done(folder):  # by another process, since this one looked
                 continue
+            presence.clear([folder / 'arrays'], folder)
             _make(workdir, probe, benches[key], console, caught, f'probe {number}/{len(todo)}: {_title(probe)}')
 
 
@@ -222,5 +234,5 @@ def _is_whole(file: pathlib.Path, console: Console) -> bool:
 
 def _save(file: pathlib.Path, arrays: Arrays) -> None:
     """Whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(exist_ok=True)
     paths.write_npz(file, arrays)

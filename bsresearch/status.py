@@ -64,8 +64,10 @@ def _what(item: jobs.Item) -> str:
 def _where(item: jobs.Item, state: jobs.State) -> str:
     if state.owner is None:
         return ''
-    age = max(0.0, time.time() - state.owner['beat'])
-    return f'  on {state.owner["host"]} (process {state.owner["pid"]}{_slurm(item)}, heartbeat {age:.0f} s ago)'
+    where = f'  on {state.owner["host"]} (process {state.owner["pid"]}{_slurm(item)}'
+    if state.reason:  # its clock, or it, is not to be trusted
+        return f'{where})'
+    return f'{where}, heartbeat {max(0.0, time.time() - state.owner["beat"]):.0f} s ago)'
 
 
 def _slurm(item: jobs.Item) -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import pathlib
 import signal
-import socket
 import time
 import traceback
 from collections.abc import Iterator
@@ -15,8 +14,9 @@ from bsresearch import fitting, jobs, launch, probing
 from bsresearch.console import Console
 from bsresearch.engines import SIGNALLED
 from bsresearch.groups import FINISHED, Group
+from bsresearch.interrupts import Stopped
 from bsresearch.probe import Probe
-from bsresearch.store import leases, paths
+from bsresearch.store import leases, paths, presence
 from bsresearch.train import branching, restore
 
 FAILED, NOT_SHARED = 1, 3
@@ -62,27 +62,34 @@ def run(item: jobs.Item, caught: list[int]) -> int:
     Args:
       caught: signals that came; the first one stops it after a checkpoint.
     """
-    if not _free(item.directory, caught):
-        print(f'{item.name}: another live process is at it, or was a moment ago; left alone')
-        return 0
+    # A job that was killed is queued again within seconds, maybe on another host, where its old lease is watched until
+    # it beats, and only then left alone.
+    watch = leases.Watch(print, caught)
     # A probe's lease is taken where it is made.
-    held = leases.Lease(item.directory) if isinstance(item.what, Group) else contextlib.nullcontext()
+    held = leases.Lease(item.directory, watch) if isinstance(item.what, Group) else contextlib.nullcontext()
     try:
+        watch.check_free(item.directory)
         with held as lease:
-            return _do(item, lease, caught)
+            return _do(item, lease, caught, watch)
     except leases.Owned as e:
         print(f'{item.name}: {e}; left alone')
         return 0
+    except Stopped as e:
+        print(f'{item.name}: stopped by {e}')
+        return SIGNALLED + e.number
+    except presence.Gone as e:
+        print(f'{item.name}: {e}')
+        return FAILED
 
 
-def _do(item: jobs.Item, lease: leases.Lease | None, caught: list[int]) -> int:
+def _do(item: jobs.Item, lease: leases.Lease | None, caught: list[int], watch: leases.Watch) -> int:
     """What came of it is noted before the lease is left, so that nobody begins anew what failed."""
     if jobs.state(item).name == 'done':
         return 0
     jobs.begin(item.directory)
     try:
-        _make(item, lease, caught)
-    except leases.Owned:
+        _make(item, lease, caught, watch)
+    except (leases.Owned, Stopped, presence.Gone):
         raise
     except Exception as e:
         # Whatever it is, the grid goes on without this one, and --status tells.
@@ -98,7 +105,7 @@ def _do(item: jobs.Item, lease: leases.Lease | None, caught: list[int]) -> int:
     return 0
 
 
-def _make(item: jobs.Item, lease: leases.Lease | None, caught: list[int]) -> None:
+def _make(item: jobs.Item, lease: leases.Lease | None, caught: list[int], watch: leases.Watch) -> None:
     paths.check_schema(item.workdir)
     if item.plan.dtype == 'float64':
         jax.config.update('jax_enable_x64', True)
@@ -107,13 +114,13 @@ def _make(item: jobs.Item, lease: leases.Lease | None, caught: list[int]) -> Non
         probing.launch(item.workdir, [item.what], console, caught)
         return
     assert lease is not None, item.name
-    check(item)
+    check(item, watch)
     # Its group was formed where this memory was not known.
     fitting.check(item.what.plans, item.what.strategy)
     launch.train(item.what, console, caught, lease)
 
 
-def check(item: jobs.Item) -> None:
+def check(item: jobs.Item, watch: leases.Watch) -> None:
     """Looks for what its unfinished runs, or the probe, begin with.
 
     Raises:
@@ -125,18 +132,4 @@ def check(item: jobs.Item) -> None:
         return
     for plan in item.what.plans:
         if item.what.meta(plan).get('status') not in FINISHED:
-            branching.check(item.workdir, plan)
-
-
-def _free(directory: pathlib.Path, caught: list[int]) -> bool:
-    """Whether nobody lives who holds it.
-
-    A job that was killed is queued again within seconds, maybe on another host, where its old lease looks alive until
-    it is stale. So another host's lease is watched until it beats, and only then left alone.
-    """
-    first = leases.holder(directory)
-    while (now := leases.holder(directory)) is not None and now[1] and first is not None:
-        if now[0]['host'] == socket.gethostname() or now[0]['beat'] != first[0]['beat'] or caught:
-            return False
-        time.sleep(1.0)
-    return now is None or not now[1]
+            branching.check(item.workdir, plan, watch)

@@ -15,6 +15,13 @@ Engines are the files of bsresearch/engines; the options of engine X are the fla
 1 something is not (--status says why), 2 a wrong command, of which nothing was submitted.
 """  # noqa: E501
 
+import signal
+
+from bsresearch import interrupts
+
+if __name__ == '__main__':  # before the imports, which take seconds
+    interrupts.install((*interrupts.NUMBERS, signal.SIGUSR2))
+
 import os
 import pathlib
 import sys
@@ -25,7 +32,7 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from bsresearch import command, grid, jobs, launch, lookup, status, worker
+from bsresearch import command, grid, jobs, lookup, status, worker
 from bsresearch.console import Console
 from bsresearch.engines import SIGNALLED
 from bsresearch.store import leases, paths, records
@@ -115,8 +122,8 @@ def start(f: Any) -> int:
         return usage(str(e))
     try:
         code = grid.run(workdir, study, plans, chosen, console.say)
-    except launch.Stopped as e:
-        console.say(f'stopped by {e}; the same command goes on from here, --status tells what is on its way')
+    except interrupts.Stopped as e:
+        console.say(f'{interrupts.line(e.number)}, --status tells what is on its way')
         return SIGNALLED + e.number
     except (ValueError, OSError) as e:
         print(f'launch: {e}', file=sys.stderr)

@@ -132,6 +132,7 @@ def write(workdir: pathlib.Path, out: pathlib.Path, title: str = '', *, drawing:
     records = found.load(workdir)
     drawn = draw(workdir, records, out / 'figures') if drawing else None
     report = content.collect(workdir, records, out, title, drawn)
+    out.mkdir(parents=True, exist_ok=True)
     files = []
     for name, writer in (('report.html', html), ('report.md', markdown)):
         paths.write_text(out / name, writer.render(report))

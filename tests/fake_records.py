@@ -60,6 +60,7 @@ def write_run(
     run = name or f'b{batch_size}-lr{learning_rate:g}-s{seed}'
     directory = paths.run_dir(workdir, config['study'], run)
     declared = {'learning_rate': learning_rate if base_learning_rate is None else base_learning_rate}
+    directory.mkdir(parents=True, exist_ok=True)
     paths.write_json(directory / 'config.json', {'resolved': config, 'declared': declared})
     meta = {'id': run, 'study': config['study'], 'status': status, 'diverged_step': diverged_step}
     paths.write_json(directory / 'meta.json', meta)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import lineage
+from bsresearch import groups, lineage
 from bsresearch.plan import Plan
 from bsresearch.resolve_branch import PARTS, branch, point
 from bsresearch.store import leases, paths
@@ -215,19 +215,95 @@ def test_instead_of_decay_counts_from_the_branchs_own_batch_size():
         np.testing.assert_allclose(other.table(15, other.length.total_steps).learning_rate, 0.05)
 
 
-def test_a_stopped_branch_goes_on_as_itself(tmp_path: pathlib.Path):
-    """Even if its parent is gone by then; the same as never stopped."""
-    run = parent(tmp_path / 'a')
-    other = branch(run, f'{run.study}/{run.id}', 20, {'learning_rate': 0.2})
+def cut(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
+    """As a run stopped at its last checkpoint but one; its group's directory."""
+    folder = directory(workdir, plan)
+    group = paths.group_dir(workdir, plan.study, paths.read_json(folder / 'meta.json')['group'])
+    shutil.rmtree(group / 'checkpoints' / str(plan.length.total_steps))
+    paths.write_json(folder / 'meta.json', paths.read_json(folder / 'meta.json') | {'status': 'running'})
+    return group
+
+
+def removed(workdir: pathlib.Path, plan: Plan) -> None:
+    """A run and its group are there no more."""
+    folder = directory(workdir, plan)
+    shutil.rmtree(paths.group_dir(workdir, plan.study, paths.read_json(folder / 'meta.json')['group']))
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize('where', ['here', 'elsewhere'])
+def test_a_stopped_branch_goes_on_as_itself(where: str, tmp_path: pathlib.Path):
+    """From its own checkpoint, its parent being gone or moved by then; the same as never stopped."""
+    home = tmp_path / 'a' if where == 'here' else tmp_path / 'parents'
+    run = parent(home)
+    named = f'{run.study}/{run.id}' if where == 'here' else str(directory(home, run))
+    other = branch(run, named, 20, {'learning_rate': 0.2, 'keep.at_steps': (30,)})
     toy.train(tmp_path / 'a', [other])
     shutil.copytree(tmp_path / 'a', tmp_path / 'b')
-    folder = directory(tmp_path / 'b', other)
-    group = paths.group_dir(tmp_path / 'b', other.study, paths.read_json(folder / 'meta.json')['group'])
-    shutil.rmtree(group / 'checkpoints' / '40')
-    paths.write_json(folder / 'meta.json', paths.read_json(folder / 'meta.json') | {'status': 'running'})
-    toy.train(tmp_path / 'b', [other])
+    cut(tmp_path / 'b', other)
+    if where == 'here':
+        removed(tmp_path / 'b', run)
+    else:
+        home.rename(tmp_path / 'moved')
+        _, again, _ = point(f'{directory(tmp_path / "moved", run)}@step:20')
+        named = str(directory(tmp_path / 'moved', run))
+        other = branch(again, named, 20, {'learning_rate': 0.2, 'keep.at_steps': (30,)})
+    said = toy.train(tmp_path / 'b', [other]).lines
+    assert said == []
     toy.assert_equal(toy.final(tmp_path / 'b', other), toy.final(tmp_path / 'a', other))
     assert toy.rows(tmp_path / 'b', other) == toy.rows(tmp_path / 'a', other)
+
+
+def test_a_branch_not_begun_begins_where_the_command_says_its_parent_is(tmp_path: pathlib.Path):
+    """Its group was formed while the parent lay elsewhere; another parent is refused by its sha256."""
+    run = parent(tmp_path / 'parents')
+    named = lambda home: branch(run, str(directory(home, run)), 20, {'learning_rate': 0.2})
+    paths.claim_workdir(tmp_path / 'a')
+    groups.form(tmp_path / 'a', [named(tmp_path / 'parents')], print)
+    (tmp_path / 'parents').rename(tmp_path / 'moved')
+    with pytest.raises(ValueError, match='no run in'):
+        toy.train(tmp_path / 'a', [named(tmp_path / 'parents')])
+    toy.train(tmp_path / 'a', [other := named(tmp_path / 'moved')])
+    assert paths.read_json(directory(tmp_path / 'a', other) / 'meta.json')['status'] == 'done'
+    folder = directory(tmp_path / 'a', other)
+    group = paths.group_dir(tmp_path / 'a', 'train', paths.read_json(folder / 'meta.json')['group'])
+    shutil.rmtree(group / 'checkpoints')
+    paths.write_json(folder / 'meta.json', paths.read_json(folder / 'meta.json') | {'status': 'running'})
+    stated = paths.read_json(folder / 'lineage.json')
+    stated['checkpoint_sha256']['state'] = '0'
+    paths.write_json(folder / 'lineage.json', stated)
+    with pytest.raises(ValueError, match=r'is not what branch .* began with'):
+        toy.train(tmp_path / 'a', [other])
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+@pytest.mark.usefixtures('late_errors')
+@pytest.mark.parametrize('parented', [False, True])
+def test_a_resume_passes_over_damaged_initial_weights(parented: bool, tmp_path: pathlib.Path):
+    """Made anew, of a branch from its parent, and told in one line; distances go on as if nothing had been."""
+    run = parent(tmp_path)
+    other = branched(tmp_path, run, learning_rate=0.2, keep__at_steps=(30,)) if parented else run
+    rows, group = toy.rows(tmp_path, other), cut(tmp_path, other)
+    damage(group / 'initial' / '0')
+    said = toy.train(tmp_path, [other]).lines
+    assert len(said) == 1
+    assert 'initial/0' in said[0]
+    assert 'made anew (the same by their sha256)' in said[0]
+    assert toy.rows(tmp_path, other) == rows
+    if parented:
+        cut(tmp_path, other)
+        damage(group / 'initial' / '0')
+        removed(tmp_path, run)
+        with pytest.raises(ValueError, match=r'initial/0.*cannot be made anew: no run in'):
+            toy.train(tmp_path, [other])
+
+
+def damage(step: pathlib.Path) -> None:
+    """One bit of its largest file."""
+    largest = max((p for p in step.rglob('*') if p.is_file()), key=lambda p: p.stat().st_size)
+    raw = bytearray(largest.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    largest.write_bytes(raw)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +378,7 @@ def test_a_damaged_checkpoint_of_the_parent_is_refused(tmp_path: pathlib.Path):
     raw = bytearray(largest.read_bytes())
     raw[len(raw) // 2] ^= 1
     largest.write_bytes(raw)
-    with pytest.raises(ValueError, match=r'checkpoint .*20.*cannot begin there'):
+    with pytest.raises(ValueError, match=r'checkpoint .*20.*restore that folder'):
         toy.train(tmp_path, [branch(run, f'{run.study}/{run.id}', 20, {})])
 
 

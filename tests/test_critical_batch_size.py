@@ -106,6 +106,7 @@ def write(
     """One run on disk, as training leaves it."""
     config = {**resolved(16, 0.1, 0), 'study': branch_losses.STUDY, 'epoch_size': 4096, 'parent': None, **fields}
     folder = paths.run_dir(workdir, branch_losses.STUDY, run)
+    folder.mkdir(parents=True, exist_ok=True)
     paths.write_json(folder / 'config.json', {'resolved': config, 'declared': {'learning_rate': 0.1}})
     paths.write_json(folder / 'meta.json', {'id': run, 'study': branch_losses.STUDY, 'status': status})
     writer = records.Writer(folder)

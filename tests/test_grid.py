@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import threading
@@ -14,7 +15,7 @@ import jax
 import pytest
 import toy
 
-from bsresearch import grid, groups, jobs, launch, status, worker
+from bsresearch import command, grid, groups, jobs, launch, status, worker
 from bsresearch.engines import Ended, local
 from bsresearch.plan import Plan
 from bsresearch.probe import Probe
@@ -269,3 +270,59 @@ def test_a_workdir_of_another_host_is_told(workdir: pathlib.Path, tmp_path: path
     jobs.token(tmp_path / 'own')
     with pytest.raises(jobs.NotShared, match='of another launch'):
         jobs.check_token(tmp_path / 'own', token)
+
+
+def test_one_look_at_another_hosts_lease_does_not_tell(workdir: pathlib.Path):
+    """--status says what makes it doubtful that its owner lives; a launcher, which looks again, knows after 60 s."""
+    plans = toy.plans()
+    ((item,),) = grid.declare(workdir, [plans], LOCAL, print)
+    lease, now, clock = item.directory / 'lease.json', time.time(), [0.0]
+    owner = {'host': 'elsewhere', 'pid': 7, 'process_start': 0.0}
+    for beat, words in ((now, ''), (now - 4000, '4,000 s ago'), (now + 4000, '000 s ahead'), (None, 'cannot be read')):
+        lease.write_text('[]' if beat is None else json.dumps(owner | {'beat': beat}))
+        state = jobs.state(item)
+        assert state.name == 'running'
+        assert words in state.reason
+        assert bool(words) == ('silent?' in state.reason) == ('silent?' in status.text(workdir))
+        assert ('heartbeat' in status.text(workdir)) == (not words)
+    watch = leases.Watch(clock=lambda: clock[0])
+    assert jobs.state(item, watch).name == 'running'
+    clock[0] = 61.0
+    assert jobs.state(item, watch).name == 'stopped'
+
+
+def test_a_job_that_waits_for_a_lease_leaves_on_a_signal(workdir: pathlib.Path):
+    """As stopped, so that a scheduler queues it again; nothing is trained."""
+    ((item,),) = grid.declare(workdir, [toy.plans()], LOCAL, print)
+    paths.write_json(item.directory / 'lease.json', {'host': 'elsewhere', 'pid': 7, 'process_start': 0.0, 'beat': 0.0})
+    assert worker.run(item, [signal.SIGTERM]) == 128 + signal.SIGTERM
+    assert jobs.state(item).step == 0
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+@pytest.mark.usefixtures('late_errors')
+@pytest.mark.parametrize('how', ['flipped', 'half removed'])
+def test_a_damaged_checkpoint_under_a_probe_is_told_in_one_line(how: str, workdir: pathlib.Path, capsys: Any):
+    """By main.py and by a job, with its place and what to do; so is one at update 0."""
+    for step in (2, 0):
+        plans = toy.plans(total_steps=2, seed=step, probe__name='gradient_norm', probe__at_steps=(step,),
+                          probe__batch_sizes=(4, 8), probe__trials=2, keep__at_steps=(2,))  # fmt: skip
+        (_, probes) = gradient_norm.stages(plans)
+        toy.train(workdir, plans)
+        folder = groups.directory_of(workdir, plans[0]) / ('checkpoints' if step else 'initial') / str(step)
+        largest = max((p for p in folder.rglob('*') if p.is_file()), key=lambda p: p.stat().st_size)
+        raw = bytearray(largest.read_bytes())
+        raw[len(raw) // 2] ^= 1
+        largest.write_bytes(raw)
+        if how == 'half removed':
+            shutil.rmtree(folder / 'meta')
+        capsys.readouterr()
+        assert command._execute(toy.Quiet(), workdir, train_study(list(probes)), plans, None) == 1
+        errors = capsys.readouterr().err
+        assert errors.count('\n') == 1
+        assert str(folder) in errors
+        assert 'restore that folder' in errors
+        ((item,),) = grid.declare(workdir, [list(probes)], LOCAL, print)
+        assert worker.run(item, []) == worker.FAILED
+        assert str(folder) in jobs.state(item).reason
+        assert 'Traceback' not in capsys.readouterr().out

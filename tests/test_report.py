@@ -71,6 +71,7 @@ def write_probe(workdir: pathlib.Path, run: str, **facts: Any) -> None:
     """A finished probe whose arrays are not there."""
     directory = workdir / 'train' / 'aaaabbbbcccc'
     point = {'run': run, 'study': 'train', 'step': 16, 'epoch': 4.0, 'examples': 256}
+    directory.mkdir(parents=True, exist_ok=True)
     paths.write_json(directory / 'probe.json', {'probe': {'name': 'other'}, 'points': [point], 'learning_rate': 0.1})
     paths.write_json(directory / 'meta.json', {'status': 'done', 'seconds': 2.0} | facts)
 

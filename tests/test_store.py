@@ -17,12 +17,14 @@ import optax
 import psutil
 import pytest
 
-from bsresearch import flat
-from bsresearch.store import checkpoints, leases, paths, records
-from bsresearch.store.checkpoints import Checkpoints, Damaged
+from bsresearch import flat, interrupts
+from bsresearch.store import checkpoints, leases, paths, presence, records
+from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.store.leases import Lease, Owned
+from bsresearch.store.paths import Damaged
 from bsresearch.store.records import Writer
-from bsresearch.train.saved import keep_once
+from bsresearch.store.steps import complete_steps
+from bsresearch.train.initial import kept
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -198,6 +200,7 @@ def make_run(workdir: pathlib.Path, run: str, resolved: dict[str, Any], *rows: d
     directory = workdir / 'train' / run
     fields = {'study': 'train', 'seed': 0, 'init_seed': 0, 'data_seed': 0, 'batch_size': 8, 'learning_rate': 0.1}
     fields |= {'data': {'name': 'digits'}, 'model': {'name': 'mlp', 'widths': [8, 8]}, 'recording': {'x': run}}
+    directory.mkdir(parents=True, exist_ok=True)
     paths.write_json(directory / 'config.json', {'resolved': fields | resolved, 'declared': {}})
     paths.write_json(directory / 'meta.json', {'id': run, 'study': 'train', 'status': 'done'} | meta)
     written(directory, *rows)
@@ -306,12 +309,12 @@ def dead_pid() -> int:
 
 
 def test_a_lease_is_held_inside_and_gone_after(tmp_path: pathlib.Path):
-    with Lease(tmp_path / 'g') as lease:
+    with Lease(tmp_path) as lease:
         owner = json.loads(lease.path.read_text())
         assert (owner['host'], owner['pid']) == (HERE, os.getpid())
         assert abs(owner['beat'] - time.time()) < 5
     assert not lease.path.exists()
-    with pytest.raises(KeyError), Lease(tmp_path / 'g'):
+    with pytest.raises(KeyError), Lease(tmp_path):
         raise KeyError
     assert not lease.path.exists()
 
@@ -343,22 +346,128 @@ def test_a_dead_owner_is_replaced_at_once(tmp_path: pathlib.Path):
         pass
 
 
-@pytest.mark.parametrize(('silent', 'taken'), [(0, False), (50, False), (70, True)])
-def test_an_owner_on_another_host_is_stale_after_60_seconds(tmp_path: pathlib.Path, silent: float, taken: bool):
-    """Its process cannot be seen from here; that a process here has its pid means nothing."""
-    lease_of(tmp_path, host='elsewhere', beat=time.time() - silent)
-    if taken:
-        with Lease(tmp_path):
-            assert json.loads((tmp_path / 'lease.json').read_text())['host'] == HERE
-    else:
-        with pytest.raises(Owned, match='on elsewhere'):
-            Lease(tmp_path).__enter__()
+class Hours:
+    """A clock that moves by what is slept, and what happens meanwhile: `at(seconds, act)`. Nobody really waits."""
+
+    def __init__(self) -> None:
+        self.now, self._acts, self.said = 7.0, [], []
+
+    def at(self, seconds: float, act: Any) -> 'Hours':
+        self._acts.append((self.now + seconds, act))
+        return self
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        due = [act for when, act in self._acts if when <= self.now]
+        self._acts = [pair for pair in self._acts if pair[0] > self.now]
+        for act in due:
+            act()
+
+    def watch(self, caught: Any = ()) -> leases.Watch:
+        return leases.Watch(self.said.append, caught, lambda: self.now, self.sleep)
 
 
-def test_a_lease_that_a_power_cut_emptied_is_taken(tmp_path: pathlib.Path):
-    (tmp_path / 'lease.json').write_text('')
-    with Lease(tmp_path):
+FOREIGN = {
+    'elsewhere': {'host': 'elsewhere', 'pid': 1, 'process_start': 0.0, 'beat': 0.0},
+    'an hour ahead': {'host': 'elsewhere', 'pid': 1, 'process_start': 0.0, 'beat': 1e10},
+    'a list': [],
+    'a number': 7,
+    'without keys': {'host': HERE},
+    'keys of other types': {'host': HERE, 'pid': '1', 'process_start': None, 'beat': 'now'},
+    'no such pid': {'host': HERE, 'pid': 2**40, 'process_start': 0.0, 'beat': 0.0},
+}
+CONTENTS = {name: json.dumps(value) for name, value in FOREIGN.items()} | {'empty': '', 'text': 'x', 'bytes': '\x00'}
+
+
+@pytest.mark.parametrize('name', CONTENTS)
+def test_another_lease_is_taken_when_it_has_not_changed_for_60_seconds(name: str, tmp_path: pathlib.Path):
+    """By the reader's own clock, whatever the lease says of the time, also if it says nothing; told in one line."""
+    (tmp_path / 'lease.json').write_text(CONTENTS[name])
+    hours, begin = Hours(), 7.0
+    with Lease(tmp_path, hours.watch()):
         assert json.loads((tmp_path / 'lease.json').read_text())['pid'] == os.getpid()
+    assert 60 <= hours.now - begin <= 62
+    assert len(hours.said) == 1
+    assert str(tmp_path) in hours.said[0]
+
+
+@pytest.mark.parametrize('beat', [0.0, 1e10, -1.0])
+def test_an_owner_with_a_wrong_clock_is_never_robbed(beat: float, tmp_path: pathlib.Path):
+    """It beats by another content; what the content says of the time is not looked at. Its lease stays as it is."""
+    lease_of(tmp_path, host='elsewhere', beat=beat, beats=1)
+    hours = Hours().at(59, lambda: lease_of(tmp_path, host='elsewhere', beat=beat, beats=2))
+    with pytest.raises(Owned, match='on elsewhere'):
+        Lease(tmp_path, hours.watch()).__enter__()
+    assert hours.now - 7 <= 61
+    assert json.loads((tmp_path / 'lease.json').read_text())['beats'] == 2
+
+
+def test_a_lease_that_was_alive_is_stale_60_seconds_after_its_last_beat(tmp_path: pathlib.Path):
+    """As a launcher sees it, which looks again and again; and one that is given up is free at once."""
+    lease_of(tmp_path, host='elsewhere', beats=1)
+    hours = Hours()
+    watch, states = hours.watch(), []
+    for seconds in (0, 59, 1, 58, 3):
+        hours.sleep(seconds)
+        if seconds == 59:
+            lease_of(tmp_path, host='elsewhere', beats=2)
+        states.append((watch.look(tmp_path) or pytest.fail('no lease')).state)
+    assert states == ['unknown', 'alive', 'alive', 'alive', 'dead']
+    lease_of(tmp_path / 'b', host='elsewhere')
+    free = Hours().at(5, (tmp_path / 'b' / 'lease.json').unlink)
+    with Lease(tmp_path / 'b', free.watch()):
+        assert free.now == pytest.approx(12, abs=1)
+
+
+def test_a_signal_ends_the_waiting_for_a_lease(tmp_path: pathlib.Path):
+    """After a second, not a minute."""
+    lease_of(tmp_path, host='elsewhere')
+    caught: list[int] = []
+    hours = Hours().at(3, lambda: caught.append(15))
+    with pytest.raises(interrupts.Stopped, match='SIGTERM'):
+        Lease(tmp_path, hours.watch(caught)).__enter__()
+    assert hours.now - 7 <= 4
+
+
+def test_a_clock_that_is_set_robs_nobody_here(tmp_path: pathlib.Path):
+    """The start of a process as seconds since 1970 moves with the clock; in ticks since boot it does not."""
+    with Lease(tmp_path) as lease:
+        owner = json.loads(lease.path.read_text())
+        lease.path.write_text(json.dumps(owner | {'process_start': owner['process_start'] - 3600}))
+        assert (leases.Watch().look(tmp_path) or pytest.fail('no lease')).state == 'alive'
+
+
+def test_a_lease_makes_no_directory(tmp_path: pathlib.Path):
+    """Neither on entering nor while it beats: a workdir that was moved away must not come to be again."""
+    with pytest.raises(presence.Gone, match='is gone'):
+        Lease(tmp_path / 'none').__enter__()
+    (tmp_path / 'a').mkdir()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(leases, 'BEAT_SECONDS', 0.01)
+        with Lease(tmp_path / 'a') as lease:
+            (tmp_path / 'a').rename(tmp_path / 'b')
+            time.sleep(0.1)
+            assert not lease.lost
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['b']
+
+
+def test_what_dead_writers_left_is_removed(tmp_path: pathlib.Path):
+    """All in what is the holder's alone; in a shared folder only what is older than the lease by a minute."""
+    for name in ('run', 'run/arrays', 'group'):
+        (tmp_path / name).mkdir()
+    for name in (
+        'run/meta.json.ab.tmp',
+        'run/arrays/.updates-0.npz.ab.tmp',
+        'group/job.json.a.tmp',
+        'group/job.json.b.tmp',
+    ):
+        (tmp_path / name).touch()
+    (tmp_path / 'run' / 'meta.json').touch()
+    os.utime(tmp_path / 'group' / 'job.json.a.tmp', (0, time.time() - 120))
+    with Lease(tmp_path / 'group'):
+        presence.clear([tmp_path / 'run', tmp_path / 'run' / 'arrays'], tmp_path / 'group')
+    left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*') if p.is_file()}
+    assert left == {'run/meta.json', 'group/job.json.b.tmp', 'group/lease.lock'}
 
 
 def wait_for(condition: Any, seconds: float = 5.0) -> None:
@@ -562,12 +671,42 @@ def test_initial_weights_are_stored_once_and_apart(tmp_path: pathlib.Path):
     """What a resumed session gets are those of the first one; rotating checkpoints never touches them."""
     first, later = stacked(1)['state'].params, stacked(2)['state'].params
     for params in (first, later):
-        kept = keep_once(tmp_path / 'initial', {'params': params})
+        items, _ = kept(tmp_path / 'initial', {'params': params}, lambda p=params: {'params': p}, pytest.fail)
         with Checkpoints(tmp_path / 'checkpoints') as c:
             for step in (1, 2, 3):
                 if step not in c.steps() and (not c.steps() or step > c.steps()[-1]):
                     c.save(step, {'x': np.zeros(1)}, {})
-        assert_same(kept['params'], first)
+        assert_same(items['params'], first)
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+@pytest.mark.usefixtures('late_errors')
+@pytest.mark.parametrize('how', ['flipped', 'emptied', 'meta lost', 'all lost'])
+def test_damaged_initial_weights_are_made_anew(tmp_path: pathlib.Path, how: str):
+    """The same by their sha256, where that is known from elsewhere or from their own meta; others are refused."""
+    first, other, folder = stacked(1)['state'].params, stacked(2)['state'].params, tmp_path / 'initial'
+    make = lambda params: lambda: {'params': params}
+    _, sha256 = kept(folder, {'params': first}, make(first), pytest.fail)
+    said: list[str] = []
+    largest = max(data_files(folder / '0' / 'params'), key=lambda p: p.stat().st_size)
+    if how == 'flipped':
+        content = bytearray(largest.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        largest.write_bytes(content)
+    elif how == 'emptied':
+        largest.write_bytes(b'')
+    else:
+        shutil.rmtree(folder / '0' / 'meta' if how == 'meta lost' else folder)
+    known = sha256 if 'lost' in how else {}
+    with pytest.raises(ValueError, match=r'initial/0.*the initial weights are others: restore'):
+        kept(folder, {'params': first}, make(other), said.append, known)
+    assert said == []
+    items, again = kept(folder, {'params': first}, make(first), said.append, known)
+    assert_same(items['params'], first)
+    assert again == sha256
+    assert len(said) == 1
+    assert 'the same by their sha256' in said[0]
+    kept(folder, {'params': first}, pytest.fail, pytest.fail, known)
 
 
 # Orbax's own files, whose content does not come back with the items.
@@ -642,6 +781,66 @@ def test_a_half_written_checkpoint_is_not_there(saved: pathlib.Path, tmp_path: p
     with Checkpoints(directory) as c:
         assert c.steps() == [3, 6]
         assert_same((c.restore_latest(like(stacked()), pytest.fail) or pytest.fail('nothing found'))[0], stacked(6))
+
+
+def test_half_a_checkpoint_counts_nowhere(saved: pathlib.Path, tmp_path: pathlib.Path):
+    """Brute force: of one that was being removed, with any one of the files that tell what it holds gone."""
+    names = [
+        p.relative_to(saved) for p in data_files(saved / '3') if p.name in ('_METADATA', 'metadata', 'manifest.ocdbt')
+    ]
+    names = [name for name in names if 'ocdbt.process_0' not in name.parts]
+    assert len(names) >= 3
+    for number, name in enumerate(names):
+        copy = damaged_copy(saved, tmp_path / str(number))
+        (copy / name).unlink()
+        assert complete_steps(copy) == [6]
+        with Checkpoints(copy) as c:
+            assert c.steps() == [6]
+
+
+def test_a_checkpoint_is_renamed_before_it_is_removed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    """A kill while files are removed leaves nothing under the name of an update; the next start clears it away."""
+    monkeypatch.setattr(checkpoints.Checkpoints, '_clear_removed', lambda _: None)  # the kill
+    with Checkpoints(tmp_path / 'c') as c:
+        for step in (1, 2, 3):
+            c.save(step, {'x': np.zeros(1)}, {})
+    assert sorted(p.name for p in (tmp_path / 'c').iterdir()) == ['2', '3', 'removed']
+    assert [p.name for p in (tmp_path / 'c' / 'removed').iterdir()] == ['1']
+    monkeypatch.undo()
+    with Checkpoints(tmp_path / 'c', writes=False) as c:
+        assert c.steps() == [2, 3]
+    assert (tmp_path / 'c' / 'removed').is_dir()
+    with Checkpoints(tmp_path / 'c') as c:
+        assert c.steps() == [2, 3]
+    assert not (tmp_path / 'c' / 'removed').exists()
+
+
+def test_a_reader_touches_nothing(saved: pathlib.Path, tmp_path: pathlib.Path):
+    """A live process may be saving there: what is half written is not the reader's to clear away."""
+    copy = damaged_copy(saved, tmp_path)
+    shutil.copytree(copy / '6', copy / '9.orbax-checkpoint-tmp-1')
+    before = sorted(copy.rglob('*'))
+    with Checkpoints(copy, writes=False) as c:
+        assert c.steps() == [3, 6]
+        assert_same(c.restore(6, like(stacked()))[0], stacked(6))
+    assert sorted(copy.rglob('*')) == before
+
+
+def test_checkpoints_do_not_come_to_be_where_they_were_moved_away(tmp_path: pathlib.Path):
+    """The folder is told as gone, and what Orbax made at its old place is taken away again."""
+    folder = tmp_path / 'runs' / 'train' / 'groups' / 'g' / 'checkpoints'
+    folder.parent.mkdir(parents=True)
+    with Checkpoints(folder) as c:
+        c.save(1, {'x': np.zeros(1)}, {})
+        c.wait()
+        (tmp_path / 'runs').rename(tmp_path / 'moved')
+        with pytest.raises(presence.Gone):
+            c.save(2, {'x': np.zeros(1)}, {})
+        c._manager.save(2, args=checkpoints.ocp.args.Composite(x=checkpoints.ocp.args.StandardSave({'x': np.zeros(1)})))
+        with pytest.raises(presence.Gone):
+            c.wait()
+        assert (tmp_path / 'runs').exists()
+    assert [p.name for p in tmp_path.iterdir()] == ['moved']
 
 
 def changed(how: str) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """Orbax checkpoints of a group, with what Orbax lacks: a sha256 of each item, and falling back to the one before.
 
 Facts of orbax-checkpoint 0.12 this file is written around: a flipped byte restores silently; a wrong dtype is cast
-silently; a refused save returns False without an error; saving below the latest step is refused.
+silently; a refused save returns False without an error; saving below the latest step is refused; a checkpoint is saved
+under another name and renamed, but removed file by file, unless it is to be renamed first; folders are made with all
+that is missing above them, also where the whole workdir was moved away meanwhile.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -18,6 +21,8 @@ import orbax.checkpoint as ocp
 from absl import logging
 
 from bsresearch.store.paths import Damaged
+from bsresearch.store.presence import Gone, Stay
+from bsresearch.store.steps import complete_steps
 
 PyTree = Any
 # Errors of the machine, not of the checkpoint.
@@ -55,33 +60,59 @@ def _text_digest(meta: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
+class DamagedCheckpoint(Damaged):
+    """A checkpoint whose content is not what was saved. what: it and its item, and how that shows."""
+
+    def __init__(self, what: str):
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f'{self.what}; restore that folder from a copy, take another point, or train in another workdir'
+
+
+# Within a group's checkpoints: those that are being removed.
+REMOVED = 'removed'
+# <workdir>/<study>/groups/<group>/checkpoints: so many folders Orbax may make anew when the workdir is moved away.
+DEPTH = 5
+
+
 class Checkpoints:
     """The checkpoints of one group: items are trees of NumPy arrays with the replicas stacked on the first axis.
 
     Args:
-      directory: made if it is not there.
+      directory: made if it is not there, in a folder that is.
       keep: updates whose checkpoints are never removed, beside the latest two.
+      writes: by the holder of the group's lease, who also clears away what a dead one left; else nothing is touched.
     """
 
-    def __init__(self, directory: pathlib.Path, keep: Sequence[int] = ()):
-        logging.set_verbosity(logging.ERROR)
-        self.directory = directory
+    def __init__(self, directory: pathlib.Path, keep: Sequence[int] = (), *, writes: bool = True):
+        logging.set_verbosity(logging.FATAL)  # what Orbax logs with a traceback it raises too
+        self.directory, self._writes = directory, writes
         latest, named = policies.LatestN(2), policies.CustomSteps(list(keep))
-        directory.mkdir(parents=True, exist_ok=True)
+        if writes:
+            directory.mkdir(exist_ok=True)
+            self._clear_removed()
+        self._stay = Stay(directory)
         self._manager = ocp.CheckpointManager(
             directory.absolute(),
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=policies.AnyPreservationPolicy([latest, named]),
                 save_decision_policy=policies.FixedIntervalPolicy(1),
-                cleanup_tmp_directories=True,
+                cleanup_tmp_directories=writes,
+                todelete_subdir=REMOVED if writes else None,
                 multiprocessing_options=_alone(),
                 create=False,  # made above: Orbax would ask all processes
             ),
         )
 
+    def _clear_removed(self) -> None:
+        """Removes what was renamed to be removed; a folder that comes in meanwhile waits for the next time."""
+        shutil.rmtree(self.directory / REMOVED, ignore_errors=True)
+
     def steps(self) -> list[int]:
         """Updates with a complete checkpoint, rising."""
-        return sorted(self._manager.all_steps())
+        return sorted(set(self._manager.all_steps()) & set(complete_steps(self.directory)))
 
     def save(self, step: int, items: dict[str, PyTree], meta: dict[str, Any]) -> None:
         """Saves in the background what the items hold now; returns when they may be changed."""
@@ -94,8 +125,10 @@ class Checkpoints:
         meta = json.loads(json.dumps(meta))
         meta['own_sha256'] = _text_digest(meta)
         saves = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
+        self._stay.check()
         if not self._manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **saves)):
             raise RuntimeError(f'the checkpoint at update {step} was refused; {self.directory} holds {self.steps()}')
+        self._clear_removed()
 
     def restore(self, step: int, like: dict[str, PyTree]) -> tuple[dict[str, PyTree], dict[str, Any]]:
         """The items at `step`, in the structure, shapes and dtypes of `like`.
@@ -105,9 +138,7 @@ class Checkpoints:
           ValueError: whole, but of another structure, shape or dtype than `like`.
         """
         targets = {name: tree for name, tree in like.items() if jax.tree.leaves(tree)}
-        meta = self._read(step, {'meta': ocp.args.JsonRestore()})['meta']
-        if not isinstance(meta, dict) or meta.pop('own_sha256', None) != _text_digest(meta):
-            raise Damaged(f'checkpoint {self.directory / str(step)}, item meta: its sha256 is not what was saved')
+        meta = self._meta(step)
         # Orbax restores the shapes that were saved whatever is asked for, and casts dtypes silently.
         for name, tree in targets.items():
             saved, wanted = meta['layout'].get(name, {}), layout(tree)
@@ -120,13 +151,31 @@ class Checkpoints:
         found = self._read(step, {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()})
         for name in targets:
             if digest(found[name]) != meta['sha256'][name]:
-                raise Damaged(f'checkpoint {self.directory / str(step)}, item {name}: its sha256 is not what was saved')
+                place = f'checkpoint {self.directory / str(step)}, item {name}'
+                raise DamagedCheckpoint(f'{place}: its sha256 is not what was saved')
         return {name: found[name] if name in targets else tree for name, tree in like.items()}, meta
 
     def holds(self, step: int, name: str, like: PyTree) -> bool:
         """Whether the checkpoint at `step` has an item of that name, structure, shapes and dtypes."""
+        return self._meta(step)['layout'].get(name) == layout(like)
+
+    def stated_sha256(self, step: int) -> dict[str, str]:
+        """Of the items of a checkpoint that is damaged; empty where its meta is, too."""
+        try:
+            return self._meta(step)['sha256']
+        except (DamagedCheckpoint, OSError):
+            return {}
+
+    def reload(self) -> None:
+        """Looks again at what is there."""
+        self._manager.reload()
+
+    def _meta(self, step: int) -> dict[str, Any]:
         meta = self._read(step, {'meta': ocp.args.JsonRestore()})['meta']
-        return meta['layout'].get(name) == layout(like)
+        if not isinstance(meta, dict) or meta.pop('own_sha256', None) != _text_digest(meta):
+            place = f'checkpoint {self.directory / str(step)}, item meta'
+            raise DamagedCheckpoint(f'{place}: its sha256 is not what was saved')
+        return meta
 
     def _read(self, step: int, args: dict[str, Any]) -> Any:
         if not args:
@@ -138,10 +187,10 @@ class Checkpoints:
         except OSError as e:
             if e.errno in PASSING:
                 raise
-            raise Damaged(f'checkpoint {self.directory / str(step)} cannot be read: {e}') from e
+            raise DamagedCheckpoint(f'checkpoint {self.directory / str(step)} cannot be read: {e}') from e
         except Exception as e:  # Orbax raises whatever its readers do; each means that this step cannot be used.
             first = (str(e) or type(e).__name__).splitlines()[0]
-            raise Damaged(f'checkpoint {self.directory / str(step)} cannot be read: {first}') from e
+            raise DamagedCheckpoint(f'checkpoint {self.directory / str(step)} cannot be read: {first}') from e
 
     def restore_latest(
         self, like: dict[str, PyTree], say: Callable[[str], None]
@@ -151,35 +200,55 @@ class Checkpoints:
         Raises:
           ValueError: there are checkpoints, and none is whole. Nothing is moved, nothing starts from scratch.
         """
-        damaged: list[tuple[int, Damaged]] = []
-        for step in reversed(self.steps()):
+        damaged: list[tuple[int, DamagedCheckpoint]] = []
+        for step in sorted(self._manager.all_steps(), reverse=True):  # one that lacks a part is told as damaged
             try:
                 found = self.restore(step, like)
-            except Damaged as e:
+            except DamagedCheckpoint as e:
                 damaged.append((step, e))
                 continue
             for bad, error in damaged:
                 grave = self.directory / f'damaged-{bad}'
-                say(f'{error}. Moved to {grave.name}; going back to the one before.')
+                say(f'{error.what}. Moved to {grave.name}; going back to the one before.')
                 shutil.rmtree(grave, ignore_errors=True)
                 (self.directory / str(bad)).rename(grave)
             if damaged:
-                self._manager.reload()
+                self.reload()
             return found
         if damaged:
             raise ValueError(
-                f'no checkpoint in {self.directory} is whole: {"; ".join(str(e) for _, e in damaged)}. '
+                f'no checkpoint in {self.directory} is whole: {"; ".join(e.what for _, e in damaged)}. '
                 'Restore one, or remove that folder to start its runs from update 0'
             )
         return None
 
     def wait(self) -> None:
-        """Returns when all saves are on disk; raises what went wrong with them."""
-        self._manager.wait_until_finished()
+        """Returns when all saves are on disk; raises what went wrong with them, Gone if it is the folder."""
+        try:
+            self._manager.wait_until_finished()
+        finally:
+            self._stay.check()
 
     def close(self) -> None:
         """Waits and frees the threads."""
-        self._manager.close()
+        try:
+            self._manager.close()
+            if self._writes:
+                self._clear_removed()
+        finally:
+            with contextlib.suppress(Gone), self._stay:
+                self._clear_made_anew()
+
+    def _clear_made_anew(self) -> None:
+        """Takes away the folders that Orbax made where the old ones were moved away from."""
+        with contextlib.suppress(Gone):
+            return self._stay.check()
+        # A group's folder with nothing else in it is none.
+        if self._writes and [p.name for p in self.directory.parent.glob('*')] == [self.directory.name]:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            for folder in self.directory.parents[: DEPTH - 1]:
+                with contextlib.suppress(OSError):  # it is not empty
+                    folder.rmdir()
 
     def __enter__(self) -> 'Checkpoints':
         return self

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from bsresearch.schema import SCHEMA_VERSION
+from bsresearch.store.presence import Gone, Stay
 
 SEAL = 'sha256'
 # What cures damage.
@@ -38,8 +39,11 @@ def _own() -> str:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes beside, fsyncs, renames."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes beside, fsyncs, renames; into a directory that is there.
+
+    Raises:
+      Gone: it is not.
+    """
     temporary = path.with_name(f'{path.name}.{_own()}.tmp')
     try:
         with open(temporary, 'w', encoding='utf-8', newline='\n') as f:
@@ -47,9 +51,16 @@ def write_text(path: pathlib.Path, text: str) -> None:
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as e:
+        _give_up(temporary, e)
         raise
+
+
+def _give_up(temporary: pathlib.Path, error: BaseException) -> None:
+    """Leaves nothing of a file that could not be written; Gone if that is for lack of its directory."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError) and not temporary.parent.is_dir():
+        raise Gone(str(temporary.parent)) from error
+    temporary.unlink(missing_ok=True)
 
 
 def digest(value: Any) -> str:
@@ -72,11 +83,15 @@ def write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
 def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
     """As `write_text`, for arrays."""
     temporary = path.with_name(f'.{path.name}.{_own()}.tmp')
-    with open(temporary, 'wb') as f:
-        np.savez(f, **arrays)  # pyright: ignore[reportArgumentType]
-        f.flush()
-        os.fsync(f.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, 'wb') as f:
+            np.savez(f, **arrays)  # pyright: ignore[reportArgumentType]
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(temporary, path)
+    except BaseException as e:
+        _give_up(temporary, e)
+        raise
 
 
 def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -164,8 +179,12 @@ def check_schema(workdir: pathlib.Path) -> None:
         raise ValueError(f'--workdir={workdir} holds runs but no schema.json; use another workdir')
 
 
-def claim_workdir(workdir: pathlib.Path) -> None:
-    """Makes the workdir and marks its schema."""
+def claim_workdir(workdir: pathlib.Path, stay: Stay | None = None) -> None:
+    """Makes the workdir and marks its schema; one that `stay` knows is not made a second time."""
     check_schema(workdir)
+    if stay is None or not stay.knows(workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
     if read_json(workdir / 'schema.json') is None:
         write_json(workdir / 'schema.json', {'schema': SCHEMA_VERSION})
+    if stay is not None:
+        stay.add(workdir)

@@ -20,6 +20,7 @@ SPLIT_SEEDS = ('init_seed', 'data_seed')
 ALWAYS = ('batch_size', 'learning_rate', 'seed')
 ESTIMATES = 'estimates.jsonl'
 NUMERIC = ('integer', 'floating', 'mixed-integer-float', 'empty')
+RESTORE_RECORDS = 'restore the file or start the run in another workdir'
 POSITION = ('step', 'examples', 'epoch', 'seconds', 'wall_seconds')
 
 
@@ -28,14 +29,13 @@ class Writer:
 
     Rows reach the disk at `flush`. A checkpoint notes `position()` and the digest of `contents()`; `rewind` returns
     there on resume. A run's end seals it with its contents (verify.py); what was added to a sealed run, and not sealed
-    anew, is dropped.
+    anew, is dropped. The directory is made with the group, not here: one that was moved away must not come to be a
+    second time.
     """
 
     def __init__(self, directory: pathlib.Path):
         self.directory = directory
-        self.path = directory / verify.ROWS
-        directory.mkdir(parents=True, exist_ok=True)
-        sealed = verify.check(directory)
+        self.path, sealed = directory / verify.ROWS, verify.check(directory)
         _drop_torn_line(self.path)
         self._file = open(self.path, 'ab')  # noqa: SIM115 (closed by close)
         if sealed is not None:
@@ -97,23 +97,30 @@ class Writer:
         Raises:
           Damaged: the records up to there are not what they were.
         """
-        size = self.path.stat().st_size
-        cure = 'restore the file or start the run in another workdir'
-        if size < position:
-            raise Damaged(
-                f'{self.path} has {size} bytes, its checkpoint at update {step} was made after {position}: '
-                f'records were removed; {cure}'
-            )
+        self._check_length(position, f'its checkpoint at update {step} was made after')
         if digest is not None and digest != paths.digest(self._contents_at(position, step)):
             raise Damaged(
                 f'{self.path}, or a file of arrays/ beside it, is not what was written before the checkpoint at '
-                f'update {step}; {cure}'
+                f'update {step}; {RESTORE_RECORDS}'
             )
-        self._file.truncate(position)
-        self._file.seek(position)
         for file in _array_files(self.directory):
             if _first_update(file) >= step:
                 file.unlink()
+        self._cut(position)
+
+    def drop_rows(self, position: int) -> None:
+        """Forgets the rows that were added to a finished run after `position`; Damaged if it had more than it has."""
+        self._check_length(position, 'which it had were')
+        self._cut(position)
+
+    def _check_length(self, position: int, before: str) -> None:
+        size = self.path.stat().st_size
+        if size < position:
+            raise Damaged(f'{self.path} has {size} bytes, {before} {position}: records were removed; {RESTORE_RECORDS}')
+
+    def _cut(self, position: int) -> None:
+        self._file.truncate(position)
+        self._file.seek(position)
         self._read()
 
     def _contents_at(self, position: int, step: int) -> dict[str, Any]:

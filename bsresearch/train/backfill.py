@@ -1,4 +1,8 @@
-"""A finished run asked for measurements it lacks gets them from its checkpoints, or is told which cannot be had."""
+"""A finished run asked for measurements it lacks gets them from its checkpoints, or is told which cannot be had.
+
+The rows of all runs and their metas are one thing: before the first row backfill.json notes where each run's rows end
+and its meta, and it is removed when all metas are written. A later call that finds it goes back to what it notes.
+"""
 
 import dataclasses
 import json
@@ -12,13 +16,14 @@ from bsresearch import lookup
 from bsresearch.measure import when
 from bsresearch.plan import Plan, canonical
 from bsresearch.resolve import dataset
-from bsresearch.store import paths
-from bsresearch.store.checkpoints import Damaged
+from bsresearch.store import paths, verify
+from bsresearch.store.records import Writer
 from bsresearch.train import layout, program
 from bsresearch.train.events import Events
 from bsresearch.train.session import Report, Session
 
 EVALUATION = 'evaluation'
+NOTE = 'backfill.json'
 
 
 def points(plan: Plan) -> dict[str, set[int]]:
@@ -47,13 +52,16 @@ def run(
     run_directories: Sequence[pathlib.Path],
     strategy: str,
     report: Report,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Makes what can be made for a whole finished group, and says what cannot.
 
     Args:
       stored: the group's runs as they were trained. asked: one of them, with the recording now wanted.
       directory, run_directories: the group's and its runs'.
+      should_stop: asked before each checkpoint; what was measured till then is kept.
     """
+    undo(directory, run_directories)
     metas = [paths.read_json(d / 'meta.json') for d in run_directories]
     later: dict[str, list[int]] = metas[0].get('measured_later', {})
     wanted = missing(stored[0], asked, later)
@@ -79,23 +87,51 @@ def run(
         session.recorder.pace = np.atleast_1d(metas[0]['seconds_per_update']).tolist()
         session.recorder.timed = False
         steps = sorted(set().union(*can.values()))
+        _note(directory, session.recorder.flush(), metas)
         for step in steps:
+            if should_stop():
+                can = {name: {s for s in at if s < step} for name, at in can.items()}
+                break
             try:
                 session.load(step)
-            except Damaged as e:
+            except ValueError as e:  # a damaged checkpoint, or of a branch no parent to begin with
                 report.say(f'  {e}; nothing was measured there')
                 can = {name: at - {step} for name, at in can.items()}
                 continue
             gone = [m.get('diverged_step') is not None and m['diverged_step'] <= step for m in metas]
             session.observe(step, [not g for g in gone])
         session.recorder.flush()
+        contents = [writer.contents() for writer in session.recorder.writers]
     finally:
         session.close()
-    for folder, meta in zip(run_directories, metas, strict=True):
+    for folder, meta, sealed in zip(run_directories, metas, contents, strict=True):
         done = {name: sorted({*later.get(name, ()), *can.get(name, ())}) for name in {*later, *can}}
         used = made_with | {name: settings(asked, name) for name, at in can.items() if at and name != EVALUATION}
-        paths.write_json(folder / 'meta.json', meta | {'measured_later': done, 'measured_with': used})
-    _tell(wanted, can, report.say)
+        facts: dict[str, Any] = {'measured_later': done, 'measured_with': used}
+        # What an older version wrote was never known to be whole, and is not sealed now.
+        facts |= {verify.KEY: sealed} if verify.KEY in meta else {}
+        paths.write_json(folder / 'meta.json', meta | facts)
+    (directory / NOTE).unlink()
+    if not should_stop():
+        _tell(wanted, can, report.say)
+
+
+def _note(directory: pathlib.Path, positions: Sequence[int], metas: Sequence[dict[str, Any]]) -> None:
+    before = [{'position': position, 'meta': meta} for position, meta in zip(positions, metas, strict=True)]
+    paths.write_json(directory / NOTE, {'runs': before})
+
+
+def undo(directory: pathlib.Path, run_directories: Sequence[pathlib.Path]) -> None:
+    """Goes back to before a call of `run` that was killed: to the rows and metas that it noted."""
+    note = paths.read_json(directory / NOTE)
+    if note is None:
+        return
+    for folder, before in zip(run_directories, note['runs'], strict=True):
+        paths.write_json(folder / 'meta.json', before['meta'])
+        writer = Writer(folder)
+        writer.drop_rows(before['position'])
+        writer.close()
+    (directory / NOTE).unlink()
 
 
 def _tell(wanted: dict[str, set[int]], can: dict[str, set[int]], say: Callable[[str], None]) -> None:

@@ -14,25 +14,26 @@ from bsresearch.measure import when
 from bsresearch.plan import Plan
 from bsresearch.resolve_branch import plan_of
 from bsresearch.store import leases, paths
-from bsresearch.store.checkpoints import Damaged
 from bsresearch.train import parallel, program, restore
 from bsresearch.train.state import Origins
 
 PyTree = Any
 
 
-def check(workdir: pathlib.Path, plan: Plan) -> None:
+def check(workdir: pathlib.Path, plan: Plan, watch: leases.Watch) -> None:
     """Looks for what a branch begins with; nothing is written, nothing of the checkpoint's content is read.
+
+    A branch with checkpoints of its own goes on from these, and its parent is not asked for.
 
     Raises:
       ValueError: no parent, no such point, or a network of other shapes.
       leases.Owned: a live process trains the parent.
     """
-    if plan.parent is None:
+    if plan.parent is None or restore.was_saved(workdir, plan):
         return
     directory = paths.parent_dir(workdir, plan.parent['directory'])
     parent = plan_of(directory)
-    leases.check_free(restore.group_directory(directory.parent.parent, parent))
+    watch.check_free(restore.group_directory(directory.parent.parent, parent))
     restore.check(directory.parent.parent, parent, plan.parent['step'])
     restore.check_fits(restore.shapes(plan), restore.shapes(parent), plan.id, parent.id)
 
@@ -70,17 +71,24 @@ def begin(
 def _one(
     fresh: dict[str, PyTree], plan: Plan, folder: pathlib.Path
 ) -> tuple[PyTree, PyTree, PyTree, dict[str, PyTree]]:
-    """State, average, initial weights and states of the measurements of one branch."""
+    """State, average, initial weights and states of the measurements of one branch.
+
+    Raises:
+      ValueError: no such parent, a damaged checkpoint, or another than lineage.json says the branch began with.
+    """
     given: Any = plan.parent
     directory = paths.parent_dir(folder.parent.parent, given['directory'])
     parent, step, how = plan_of(directory), given['step'], given['state']
     workdir = directory.parent.parent
     if parent.id != given['run']:
         raise ValueError(f'{directory} holds run {parent.id}, not the parent {given["run"]} of branch {plan.id}')
-    try:
-        items, digests = restore.items(workdir, parent, step)
-    except Damaged as e:
-        raise ValueError(f'{e}; branch {plan.id} cannot begin there: restore it, or choose another point') from e
+    items, digests = restore.items(workdir, parent, step)
+    before = paths.read_json(folder / 'lineage.json')
+    if before is not None and before['checkpoint_sha256'] != digests:
+        raise ValueError(
+            f'{directory} at update {step} is not what branch {plan.id} began with, by the sha256 in its lineage.json; '
+            'restore the parent, or make the branch in another workdir'
+        )
     state = fresh['state']._replace(step=np.asarray(step, np.int32), params=items['state'].params)
     if how.get('stats', 'keep') == 'keep':
         state = state._replace(stats=items['state'].stats)
@@ -95,7 +103,7 @@ def _one(
     initial = restore.initial(workdir, parent) if how['initial'] == 'keep' else state.params
     kept = how.get('measures', 'keep') == 'keep'
     memory = _memory(fresh, plan, parent, initial if kept else state.params, workdir if kept else None)
-    if paths.read_json(folder / 'lineage.json') is None:
+    if before is None:
         facts = {'checkpoint_sha256': digests, 'changes': _changes(parent, plan), 'past_schedule': _past_schedule(plan)}
         paths.write_json(folder / 'lineage.json', given | facts)
     return state, average, initial, memory

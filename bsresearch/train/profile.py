@@ -66,7 +66,7 @@ class Profiler:
 
 def _numbered(folder: pathlib.Path) -> pathlib.Path:
     """A new directory in `folder`: 1, 2 and so on."""
-    folder.mkdir(exist_ok=True, parents=True)
+    folder.mkdir(exist_ok=True)
     taken = [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
     made = folder / str(max(taken, default=0) + 1)
     made.mkdir()

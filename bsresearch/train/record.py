@@ -159,4 +159,6 @@ class Recorder:
 def _board(directory: pathlib.Path, first_step: int) -> Any:
     from tensorboardX import SummaryWriter
 
-    return SummaryWriter(str(directory / 'tensorboard'), purge_step=first_step)
+    folder = directory / 'tensorboard'
+    folder.mkdir(exist_ok=True)  # here, in a run's directory that is there: the writer would make that too
+    return SummaryWriter(str(folder), purge_step=first_step)

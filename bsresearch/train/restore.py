@@ -10,7 +10,9 @@ import numpy as np
 from bsresearch.plan import Plan
 from bsresearch.resolve_branch import plan_of
 from bsresearch.store import paths
-from bsresearch.store.checkpoints import Checkpoints
+from bsresearch.store.checkpoints import Checkpoints, DamagedCheckpoint
+from bsresearch.store.paths import Damaged
+from bsresearch.store.steps import complete_steps, latest_step
 from bsresearch.train import parallel, program
 from bsresearch.train.state import State
 
@@ -24,6 +26,8 @@ def _facts(workdir: pathlib.Path, plan: Plan) -> dict[str, Any]:
     found = paths.read_json(folder / 'meta.json')
     if found is None:
         raise ValueError(f'no run {plan.id} in {folder.parent}; train it first')
+    if 'group' not in found:
+        raise Damaged(f'{folder}/meta.json names no group, so it is not whole; remove that folder, or restore it')
     if not paths.is_sealed(folder / 'meta.json'):
         plan_of(folder)  # which finds out whether the place in the group that it tells is the run's
     return found
@@ -34,18 +38,26 @@ def group_directory(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
     return paths.group_dir(workdir, plan.study, _facts(workdir, plan)['group'])
 
 
+def was_saved(workdir: pathlib.Path, plan: Plan) -> bool:
+    """Whether a run's group has a complete checkpoint; not so for a run that was not begun."""
+    found = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json') or {}
+    return 'group' in found and latest_step(group_directory(workdir, plan) / 'checkpoints') is not None
+
+
 def _store(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[pathlib.Path, dict[str, Any]]:
     return group_directory(workdir, plan) / ('checkpoints' if step else 'initial'), _facts(workdir, plan)
 
 
 def check(workdir: pathlib.Path, plan: Plan, step: int) -> None:
-    """Raises ValueError unless the weights at θ_step can be had (Diverged, or those that can are listed)."""
+    """Raises ValueError unless the weights at θ_step can be had: Diverged, Damaged, or those that can are listed."""
     folder, meta = _store(workdir, plan, step)
     diverged = meta.get('diverged_step')
     if diverged is not None and diverged <= step:
         raise Diverged(f'run {plan.id} diverged at update {diverged}: there are no weights at update {step}')
-    there = sorted(int(p.name) for p in folder.glob('*') if p.name.isdigit())
+    there = complete_steps(folder)
     if step not in there:
+        if (folder / str(step)).exists() or not step:
+            raise DamagedCheckpoint(f'checkpoint {folder / str(step)} lacks some of its files')
         there = sorted({0, *there} if plan.parent is None else there)  # of a branch the beginning is its parent's
         at = ', '.join(f'{s} (epoch {plan.length.epoch_at(s):.4g})' for s in there) or 'none'
         raise ValueError(
@@ -64,7 +76,7 @@ def items(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[dict[str, Any],
     """A run's `state` and `ema` (None without one) at θ_step, NumPy leaves; and the sha256 of the group's items.
 
     Raises:
-      ValueError: it is not there. checkpoints.Damaged: it is not what was saved.
+      ValueError: it is not there. Damaged: it is not what was saved.
     """
     check(workdir, plan, step)
     folder, meta = _store(workdir, plan, step)
@@ -72,7 +84,7 @@ def items(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[dict[str, Any],
     one = jax.eval_shape(functools.partial(program.initial, task, plan))
     wide = lambda tree: jax.tree.map(lambda x: np.zeros((meta['replicas'], *x.shape), x.dtype), tree)
     mine = lambda tree: jax.tree.map(lambda x: x[meta['index']], tree)
-    with Checkpoints(folder) as store:
+    with Checkpoints(folder, writes=False) as store:
         if step:
             like = {'state': wide(one), 'ema': wide(program.initial_average(plan, one))}
             found, facts = store.restore(step, like)
@@ -89,7 +101,7 @@ def measures(workdir: pathlib.Path, plan: Plan, step: int, like: dict[str, Any])
     if not step:
         return {}
     wide = lambda tree: jax.tree.map(lambda x: np.zeros((meta['replicas'], *np.shape(x)), np.asarray(x).dtype), tree)
-    with Checkpoints(folder) as store:
+    with Checkpoints(folder, writes=False) as store:
         wanted = {name: wide(tree) for name, tree in like.items()}
         fitting = {name: tree for name, tree in wanted.items() if store.holds(step, name, tree)}
         found, _ = store.restore(step, fitting) if fitting else ({}, {})
@@ -107,7 +119,7 @@ def initial(workdir: pathlib.Path, plan: Plan) -> Any:
     task = program.task(plan, 1.0, parallel.platform())
     one = jax.eval_shape(functools.partial(program.initial, task, plan)).params
     like = jax.tree.map(lambda x: np.zeros((meta['replicas'], *x.shape), x.dtype), one)
-    with Checkpoints(folder) as store:
+    with Checkpoints(folder, writes=False) as store:
         found, _ = store.restore(0, {'params': like})
     return jax.tree.map(lambda x: x[meta['index']], found['params'])
 

@@ -51,16 +51,3 @@ class Saved:
     def _own(self) -> Checkpoints:
         assert self._store is not None, 'only process 0 has it'
         return self._store
-
-
-def keep_once(directory: pathlib.Path, items: dict[str, PyTree]) -> dict[str, PyTree]:
-    """What is stored there at update 0: `items`, if there is nothing yet."""
-
-    def stored() -> dict[str, PyTree]:
-        with Checkpoints(directory) as store:
-            if not store.steps():
-                store.save(0, items, {})
-                store.wait()
-            return store.restore(0, items)[0]
-
-    return processes.share(stored)

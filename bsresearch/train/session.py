@@ -13,15 +13,16 @@ import numpy as np
 from bsresearch.data.select import Dataset
 from bsresearch.plan import Plan
 from bsresearch.store import records
-from bsresearch.train import branching, calibrate, feed, parallel, processes, program, updates
+from bsresearch.train import calibrate, feed, parallel, processes, program, updates
 from bsresearch.train.divergence import Watch
 from bsresearch.train.ensemble import Ensemble
 from bsresearch.train.evaluate import Evaluator
 from bsresearch.train.events import Events
+from bsresearch.train.initial import Initial
 from bsresearch.train.layout import ALONE, Layout
 from bsresearch.train.measuring import Measuring
 from bsresearch.train.record import Clock, Recorder
-from bsresearch.train.saved import Saved, keep_once
+from bsresearch.train.saved import Saved
 from bsresearch.train.state import Origins
 
 PyTree = Any
@@ -61,7 +62,7 @@ class Session:
     ):
         plan = plans[0]
         self.plans, self.directory, self.report = plans, directory, report
-        self._run_directories = run_directories
+        self.initial = Initial(plans, directory, run_directories, report.say)
         self.events = Events(plan)
         ordered = plan.execution['reduction'] == 'ordered'
         self.group = parallel.Group(len(plans), strategy, plan.matmul_precision, layout, ordered)
@@ -94,16 +95,20 @@ class Session:
 
     def start(self) -> tuple[int, bool]:
         """Loads the newest whole checkpoint, or makes the initial weights. Returns (t, whether t's events are done)."""
-        items = self._begin()
-        found = self.checkpoints.restore_latest(items, self.report.say)
-        self._place(found[0] if found else items)
+        fresh = self._fresh()
+        found = self.checkpoints.restore_latest(fresh, self.report.say)
         if found is None:
+            items, origins = self.initial.begin(fresh)
+            self._set_origins(origins)
+            self._place(items)
             self.recorder.rewind([0] * len(self.plans), 0)
             with self.clock.phase('calibrate'):
                 self.recorder.pace = calibrate.pace(self.group, self.feed, self.tasks, items['state'])
                 self._say_cost()
             return self.plans[0].start, False
-        meta = found[1]
+        items, meta = found
+        self._set_origins(self.initial.resume(fresh, meta.get('initial_sha256', {})))
+        self._place(items)
         self.recorder.rewind(meta['positions'], meta['step'], meta.get('records_sha256'))
         self.recorder.pace = np.atleast_1d(meta['seconds_per_update']).tolist()  # older ones hold one number
         for watch, state in zip(self.watches, meta['divergence'], strict=True):
@@ -134,9 +139,14 @@ class Session:
 
     def load(self, step: int) -> None:
         """The state at a checkpoint (at 0: the initial one), to be looked at and not trained on."""
-        items = self._begin()
-        if step != self.plans[0].start:
-            items |= self.checkpoints.restore(step, {name: items[name] for name in ('state', 'ema')})[0]
+        items = self._fresh()
+        if step == self.plans[0].start:
+            items, origins = self.initial.begin(items, {})
+        else:
+            found, meta = self.checkpoints.restore(step, {name: items[name] for name in ('state', 'ema')})
+            origins = self.initial.resume(items, meta.get('initial_sha256', {}))
+            items |= found
+        self._set_origins(origins)
         self._place(items)
 
     def _fresh(self) -> dict[str, PyTree]:
@@ -160,22 +170,10 @@ class Session:
         self.ensemble.items = items['ensemble']
         self.measuring.states = {n: put(items[f'measure_{n}']) for n in self.measuring.measures}
 
-    def _begin(self) -> dict[str, PyTree]:
-        """The items at the runs' first update.
-
-        The weights that distances are measured from are stored once, apart from the checkpoints that rotate.
-        """
-        fresh = self._fresh()
-        found, origins = processes.share(
-            lambda: branching.begin(fresh, self.plans, self._run_directories, self.report.say)
-        )
-        items = {'params': origins.initial} | ({'branch': origins.branch} if self.plans[0].parent is not None else {})
-        items = keep_once(self.directory / 'initial', items)
+    def _set_origins(self, items: dict[str, PyTree]) -> None:
         put = lambda name: self.group.put(parallel.unstack(items[name], len(self.plans)))
-        initial = put('params')
-        branch = put('branch') if 'branch' in items else initial
-        self.origins = list(map(Origins, initial, branch))
-        return found
+        first = put('params')
+        self.origins = list(map(Origins, first, put('branch') if 'branch' in items else first))
 
     # --- events at θ_t
 
@@ -236,6 +234,7 @@ class Session:
                 'divergence': [w.state for w in self.watches],
                 'seconds': self.clock.summary(),
                 'measuring': self.measuring.spent,
+                'initial_sha256': self.initial.sha256,
             }
             self.checkpoints.save(t, items, meta)
             self._last_save = time.monotonic()

@@ -1,0 +1,73 @@
+"""Signals that ask for an end: one line and exit code 128 + n, from a program's first line to its last.
+
+Python's KeyboardInterrupt is not used: raised in a compiler's callback or a finalizer it is lost, anywhere else it is a
+traceback. Outside of `noted` a signal ends the process at once, which is as good as a kill for what lies in a workdir.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(Exception):
+    """A signal asked for an end; everything reached is saved."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return signal.Signals(self.number).name
+
+
+def line(number: int) -> str:
+    """What is said of it."""
+    return f'stopped by {signal.Signals(number).name}; the same command goes on from here'
+
+
+def install(numbers: Sequence[int] = NUMBERS) -> None:
+    """From now on these signals end the process at once. Called before the imports that take seconds."""
+    for number in numbers:
+        signal.signal(number, _end)
+
+
+def renew() -> None:
+    """After a library put handlers of its own below Python's."""
+    for number in NUMBERS:
+        signal.signal(number, signal.getsignal(number))
+
+
+def _end(number: int, _: Any) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # the signal may have come in the middle of a write
+            stream.flush()
+    with contextlib.suppress(OSError):
+        os.write(1, f'{line(number)}\n'.encode())
+    os._exit(128 + number)
+
+
+@contextlib.contextmanager
+def noted() -> Iterator[list[int]]:
+    """SIGTERM and SIGINT, once: noted in the list, for the loop to leave cleanly. A second one acts as usual.
+
+    What was noted when this is left is the caller's to answer: a signal may come after its last look.
+    """
+    caught: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        caught.append(number)
+        signal.signal(number, before[number])
+
+    before: dict[int, Any] = {n: signal.getsignal(n) for n in NUMBERS}
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
