@@ -1,15 +1,17 @@
 """Small runs for tests: configs on embedded data, and training them in this process."""
 
+import importlib
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from bsresearch import launch, resolve, schema, sweep
+from bsresearch import launch, lookup, resolve, schema, sweep
 from bsresearch.console import Console
 from bsresearch.flat import flatten
+from bsresearch.optim import Hyper, moments
 from bsresearch.plan import Plan
 from bsresearch.store import paths, records
 from bsresearch.store.checkpoints import Checkpoints
@@ -93,6 +95,18 @@ def item(workdir: pathlib.Path, plan: Plan, step: int, name: str) -> Any:
     with Checkpoints(folder / 'checkpoints') as store:
         items, _ = store.restore(step, {name: like})
     return jax.tree.map(lambda x: x[meta['index']], items[name])
+
+
+def hypers(name: str, values: Sequence[tuple[float, float, float | None]], **settings: Any) -> Hyper:
+    """(lr, momentum, weight decay) of an optimizer's first updates, with their complements: (K,) float64 each."""
+    module = importlib.import_module(f'bsresearch.optim.{name}')
+    rates, beta1, decay = (np.array(column, np.float64) for column in zip(*values, strict=True))
+    wide = Hyper(rates, beta1, None if values[0][2] is None else decay)
+    if not hasattr(module, 'complements'):
+        return wide
+    with np.errstate(divide='ignore'):
+        course = moments.Course(beta1, np.arange(1, len(beta1) + 1), lambda: np.cumsum(np.log(beta1)))
+    return wide._replace(complements=module.complements(course, **(lookup.keywords(module.build) | settings)))
 
 
 def rows(workdir: pathlib.Path, plan: Plan) -> list[Mapping[str, Any]]:

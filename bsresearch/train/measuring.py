@@ -91,8 +91,7 @@ class Measuring:
 
     def _inputs(self, name: str, quantity: Measure, plan: Plan, t: int) -> program.MeasureInputs:
         """The hyperparameters of update t, examples and a key from the measurement's own streams."""
-        at = min(t, plan.length.total_steps - 1)
-        hyper = jax.tree.map(lambda x: x[0], feed.hyper(plan, at, at + 1, self.task.dtype))
+        hyper = feed.hyper_at(plan, t, self.task.dtype)
         batch = None
         if quantity.batch_size:
             # As drawn: parts of it are batches drawn at random too.

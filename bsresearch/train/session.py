@@ -144,6 +144,7 @@ class Session:
         return own | {f'measure_{n}': m for n, m in measures.items()}
 
     def _place(self, items: dict[str, PyTree]) -> None:
+        branching.check_slots(self.plans, items['state'])
         put = lambda tree: self.group.put(parallel.unstack(tree, len(self.plans)))
         self.state, self.average = put(items['state']), put(items['ema'])
         self.ensemble.items = items['ensemble']
