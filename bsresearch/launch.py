@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from bsresearch import groups, meta, probing, resolve
+from bsresearch import groups, meta, precision, probing, resolve
 from bsresearch.console import Console
 from bsresearch.groups import Group
 from bsresearch.plan import Plan, canonical
@@ -147,6 +147,7 @@ def _measure_later(workdir: pathlib.Path, finished: Sequence[Plan], console: Con
                 backfill.run(group.plans, plan, group.directory, directories, group.strategy, console)
 
 
+@precision.held
 def train(
     group: Group,
     console: Console,

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from bsresearch import meta, models, resolve
+from bsresearch import meta, models, precision, resolve
 from bsresearch.console import Console, clock
 from bsresearch.models import layers
 from bsresearch.plan import Plan, canonical
@@ -66,11 +66,12 @@ def launch(workdir: pathlib.Path, probes: Sequence[Probe], console: Console, cau
         plan = probe.points[0][0]
         key = canonical([plan.static_key(), probe.section])
         if key not in benches:
-            benches[key] = Bench(plan)
+            with precision.of(plan):
+                benches[key] = Bench(plan)
         folder = directory(workdir, probe)
         paths.claim_workdir(workdir)
         folder.mkdir(parents=True, exist_ok=True)
-        with leases.Lease(folder):
+        with leases.Lease(folder), precision.of(plan):
             if done(folder):  # by another process, since this one looked
                 continue
             _make(workdir, probe, benches[key], console, caught, f'probe {number}/{len(todo)}: {_title(probe)}')

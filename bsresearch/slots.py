@@ -1,6 +1,7 @@
 """How long an optimizer's slots have been filled, and the complements that its updates get from that.
 
-A branch that keeps its parent's slots goes on counting, also where the parent was a branch; one that resets them begins.
+A branch that keeps its parent's slots goes on counting, also where the parent was a branch; one that resets them begins
+anew.
 """
 
 from collections.abc import Mapping
@@ -82,6 +83,6 @@ def _last(before: float, plan: Plan, start: int, stop: int) -> float:
 
 
 def _added(before: float, beta1: np.ndarray) -> np.ndarray:
-    """before + the running sum of log β₁, one after another."""
+    """What was before + the running sum of log β₁, one after another."""
     with np.errstate(divide='ignore'):
         return np.cumsum(np.concatenate([[before], np.log(beta1)]))[1:]

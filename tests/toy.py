@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from bsresearch import launch, lookup, resolve, schema, sweep
+from bsresearch import launch, lookup, precision, resolve, schema, sweep
 from bsresearch.console import Console
 from bsresearch.flat import flatten
 from bsresearch.optim import Hyper, moments
@@ -88,8 +88,9 @@ def item(workdir: pathlib.Path, plan: Plan, step: int, name: str) -> Any:
     """A run's part of an item of a checkpoint: `state` or `ema`."""
     meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json')
     folder = paths.group_dir(workdir, plan.study, meta['group'])
-    task = program.task(plan, 1.0, 'cpu')
-    one = jax.eval_shape(lambda: program.initial(task, plan))
+    with precision.of(plan):
+        task = program.task(plan, 1.0, 'cpu')
+        one = jax.eval_shape(lambda: program.initial(task, plan))
     one = one if name == 'state' else program.initial_average(plan, one)
     like = jax.tree.map(lambda x: np.zeros((meta['replicas'], *x.shape), x.dtype), one)
     with Checkpoints(folder / 'checkpoints') as store:
@@ -104,8 +105,8 @@ def hypers(name: str, values: Sequence[tuple[float, float, float | None]], **set
     wide = Hyper(rates, beta1, None if values[0][2] is None else decay)
     if not hasattr(module, 'complements'):
         return wide
-    with np.errstate(divide='ignore'):
-        course = moments.Course(beta1, np.arange(1, len(beta1) + 1), lambda: np.cumsum(np.log(beta1)))
+    logs = np.log(np.maximum(beta1, np.finfo(np.float64).tiny))
+    course = moments.Course(beta1, np.arange(1, len(beta1) + 1), lambda: np.cumsum(logs))
     return wide._replace(complements=module.complements(course, **(lookup.keywords(module.build) | settings)))
 
 

@@ -14,7 +14,7 @@ HAS_MOMENTUM = False
 
 
 def _scale(rho: float, epsilon: float) -> optax.GradientTransformation:
-    """d from g; the state as `optax.scale_by_adadelta` has it."""
+    """From g to d; the state as `optax.scale_by_adadelta` has it."""
 
     def init(params: PyTree) -> optax.ScaleByAdaDeltaState:
         zeros = lambda: jax.tree.map(jnp.zeros_like, params)

@@ -17,7 +17,7 @@ HAS_MOMENTUM = True
 
 
 def _scale(alpha: float, epsilon: float, centered: bool) -> optax.GradientTransformation:
-    """Divides by √s + epsilon, or √(s − a²) + epsilon; the state as optax's scale_by_rms and scale_by_stddev have it."""
+    """Divides by √s + epsilon, or √(s − a²) + epsilon; the state as in optax's scale_by_rms, or scale_by_stddev."""
 
     def init(params: PyTree) -> PyTree:
         zeros = lambda: jax.tree.map(jnp.zeros_like, params)
