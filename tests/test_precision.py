@@ -8,16 +8,25 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import forecast, lookup, precision, probe, schema
+from bsresearch import lookup, precision, schema
 from bsresearch.optim import schedules
 from bsresearch.plan import Plan
 from bsresearch.resolve_branch import branch
-from bsresearch.store import paths, records
+from bsresearch.studies import gradient_norm
 
 OPTIMIZERS = lookup.members('bsresearch.optim', 'build')
 # Every measurement, at the beginning, on the way and at the end.
 MEASURED = {f'measure__{name}__at_steps': (0, 7, 12) for name in schema.known().measure}
+PROBE = {'trials': 4, 'samples': 16, 'batch_sizes': (4, 16)}
 SHORT: dict[str, Any] = {'total_steps': 12, 'record__dense': True}
+SCHEDULES: dict[str, dict[str, Any]] = {name: {} for name in schedules.members()} | {
+    'inverse_sqrt': {'timescale_steps': 4},
+    'step': {'at_fractions': (0.3,)},
+    'cyclical': {'up_steps': 4},
+    'warm_restarts': {'first_cycle_steps': 4},
+    'optax': {'function': 'cosine_decay_schedule', 'arguments': {'init_value': 1.0, 'decay_steps': 30}},
+    'join': {'parts': ({'name': 'linear', 'start': 0.0, 'final': 1.0}, {'name': 'cosine'}), 'at_fractions': (0.3,)},
+}
 # Everything drawn at random, averaged and clipped.
 NOISY: dict[str, Any] = {
     'model__dropout': 0.3, 'data__augment': ('flip', 'crop'), 'data__crop_padding': 1, 'ema__half_life_examples': 30,
@@ -54,26 +63,25 @@ def test_a_noisy_run_of_adam_beside_others(workdir: pathlib.Path, dtype: str):
     assert_same(workdir, toy.plans(**SHORT, **NOISY, optimizer__name='adam', dtype=dtype))
 
 
+@pytest.mark.slow
 def test_one_launch_of_both(workdir: pathlib.Path):
     """A run alone, and in one launch with its like in float64: probes, branches and later measurements too."""
-    given = {'total_steps': 12, 'optimizer__name': 'adam', 'keep__at_steps': (6,)}
+    probe = {f'probe__{k}': v for k, v in {'name': 'gradient_norm', 'at_steps': (6,), **PROBE}.items()}
+    given = {'total_steps': 12, 'optimizer__name': 'adam', 'keep__at_steps': (6,), **probe}
     (single,), (double,) = toy.plans(**given), toy.plans(**given, dtype='float64')
     for folder, runs in (('alone', [single]), ('both', [double, single])):
-        toy.train(workdir / folder, runs)
+        for stage in gradient_norm.stages(runs):
+            toy.train(workdir / folder, stage)
         children = [branch(p, f'{p.study}/{p.id}', 6, {'learning_rate': 0.02}) for p in runs]
         toy.train(workdir / folder, children)
-        section = probe.completed({'name': 'gradient_norm', 'batch_sizes': (8,), 'trials': 2, 'at_steps': (6,)})
-        probes = [probe.Probe(p.study, section, ((p, 6),), 0.05) for p in runs]
-        toy.train(workdir / folder, probes)  # pyright: ignore[reportArgumentType]
-        later = toy.plans(**given, measure__noise_scale__at_steps=(6,))
-        toy.train(workdir / folder, later)
+        toy.train(workdir / folder, toy.plans(**given, measure__noise_scale__at_steps=(6,)))
+    alone, both = workdir / 'alone', workdir / 'both'
     for plan in (single, children[-1]):
-        alone, both = workdir / 'alone', workdir / 'both'
         assert toy.rows(alone, plan) == toy.rows(both, plan)
         toy.assert_equal(*(toy.checkpoint(w, plan, 12) for w in (alone, both)))
-    arrays = [dict(np.load(next((workdir / w / single.study / probes[-1].id / 'arrays').glob('*.npz')))) for w in ('alone', 'both')]
-    toy.assert_equal(*arrays)
-    assert any('noise_scale' in row for row in toy.rows(workdir / 'both', single))
+    assert any('noise_scale' in row for row in toy.rows(both, single))
+    (file,) = alone.glob('*/*/arrays/gradient_norm-*.npz')
+    toy.assert_equal(dict(np.load(file)), dict(np.load(both / file.relative_to(alone))))
 
 
 @pytest.mark.slow
@@ -85,12 +93,17 @@ def test_every_optimizer_beside_others(workdir: pathlib.Path, name: str):
 
 @pytest.mark.slow
 def test_every_measurement_beside_others(workdir: pathlib.Path):
-    assert_same(workdir, toy.plans(**SHORT, **MEASURED, optimizer__name='adam', measure__noise_scale__preconditioned=True))
+    assert_same(
+        workdir, toy.plans(**SHORT, **MEASURED, optimizer__name='adam', measure__noise_scale__preconditioned=True)
+    )
 
 
 @pytest.mark.slow
 def test_every_schedule_beside_others(workdir: pathlib.Path):
-    """All of them in one group, each with a momentum of its own course."""
-    names = [name for name in schedules.members() if name not in ('optax', 'table')]
-    plans = toy.plans(**SHORT, sweep__schedule__name=tuple(names), optimizer__name='adam')
+    """All of them in one group, some with a momentum of their own."""
+    plans = []
+    for name, settings in SCHEDULES.items():
+        given = {f'schedule__{k}': v for k, v in settings.items()}
+        plans += toy.plans(**SHORT, schedule__name=name, optimizer__name='adam', **given)
+    assert set(SCHEDULES) == set(schedules.members())
     assert_same(workdir, plans)

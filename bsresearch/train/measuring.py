@@ -68,7 +68,7 @@ class Measuring:
         return found
 
     def forecast(self, state: Any, origins: Any, times: Mapping[str, int], updating: float) -> str:
-        """What measuring will cost, from making each at θ_0; nothing of that is kept.
+        """What measuring will cost, from making each where they begin; nothing of that is kept.
 
         Args:
           times: how often each will be made. updating: seconds that the group's updates will take.
@@ -86,7 +86,7 @@ class Measuring:
 
     def _timed(self, name: str, state: Any, origins: Any) -> float:
         before = self.spent[name]['seconds']
-        self(name, 0, state, origins, [True] * len(self.plans))
+        self(name, self.plans[0].start, state, origins, [True] * len(self.plans))
         return processes.share(lambda: self.spent[name]['seconds'] - before)
 
     def _inputs(self, name: str, quantity: Measure, plan: Plan, t: int) -> program.MeasureInputs:
