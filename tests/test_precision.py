@@ -74,12 +74,12 @@ def test_one_launch_of_both(workdir: pathlib.Path):
             toy.train(workdir / folder, stage)
         children = [branch(p, f'{p.study}/{p.id}', 6, {'learning_rate': 0.02}) for p in runs]
         toy.train(workdir / folder, children)
-        toy.train(workdir / folder, toy.plans(**given, measure__noise_scale__at_steps=(6,)))
+        toy.train(workdir / folder, toy.plans(**given, measure__gradient_norm__at_steps=(6,)))
     alone, both = workdir / 'alone', workdir / 'both'
     for plan in (single, children[-1]):
         assert toy.rows(alone, plan) == toy.rows(both, plan)
         toy.assert_equal(*(toy.checkpoint(w, plan, 12) for w in (alone, both)))
-    assert any('noise_scale' in row for row in toy.rows(both, single))
+    assert any('single_batch_gradient_norm' in row for row in toy.rows(both, single))
     (file,) = alone.glob('*/*/arrays/gradient_norm-*.npz')
     toy.assert_equal(dict(np.load(file)), dict(np.load(both / file.relative_to(alone))))
 
@@ -93,9 +93,8 @@ def test_every_optimizer_beside_others(workdir: pathlib.Path, name: str):
 
 @pytest.mark.slow
 def test_every_measurement_beside_others(workdir: pathlib.Path):
-    assert_same(
-        workdir, toy.plans(**SHORT, **MEASURED, optimizer__name='adam', measure__noise_scale__preconditioned=True)
-    )
+    own = {'measure__noise_scale__preconditioned': True, 'measure__angular_distance__every_kernel': True}
+    assert_same(workdir, toy.plans(**SHORT, **MEASURED, **own, optimizer__name='adam'))
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def test_slots_older_than_the_plan_has_it_are_refused(workdir: pathlib.Path):
 
 
 def test_the_null_branch_of_a_corrected_course_is_its_parent(workdir: pathlib.Path):
-    """Invariants 5 and 6 with ∏β₁: bit for bit, also of a run that was stopped at update 12 and went on."""
+    """Invariant 6 with ∏β₁: bit for bit; the state says the product."""
     (run,) = toy.plans(**COURSE)
     toy.train(workdir, [run])
     null = child(run, 12, 'keep')
