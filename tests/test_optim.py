@@ -327,7 +327,7 @@ def test_moments_without_correction_are_their_closed_forms(decay: float):
     weight = 1 - decay**t if decay < 0.9 else -np.expm1(t * np.log(decay))
     plain = -float32_updates('rmsprop', np.zeros(LONG), alpha=decay, epsilon=1e-30) * np.sign([1, -0.3, 123.4])
     assert_ones(plain * np.sqrt(weight)[:, None])
-    g, s, x = np.float64(np.float32([1.0, -0.3, 123.4])), np.zeros(3), np.zeros(3)
+    g, s, x = np.array([1.0, -0.3, 123.4], np.float32).astype(np.float64), np.zeros(3), np.zeros(3)
     expected = []
     for _ in t:
         s = s + (1 - decay) * (g**2 - s)
