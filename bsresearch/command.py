@@ -246,8 +246,6 @@ def _planned(flag: Any, workdir: str | None, branch_from: str | None) -> tuple[s
         study.check(plans)
     if workdir is not None:
         paths.check_schema(pathlib.Path(workdir))
-    if any(p.dtype == 'float64' for p in plans):
-        jax.config.update('jax_enable_x64', True)
     return config['study'], study, plans, list(study.stages(plans))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from bsresearch import fitting, resolve
+from bsresearch import fitting, precision, resolve
 from bsresearch.console import Console
 from bsresearch.plan import Plan, canonical
 from bsresearch.train import cost, events, held, parallel, program
@@ -15,6 +15,7 @@ from bsresearch.train import cost, events, held, parallel, program
 ROW_BYTES = 350
 
 
+@precision.held
 def disk_bytes(plans: Sequence[Plan]) -> int:
     """What a group leaves: two rotating checkpoints, the kept ones, the initial weights and the rows."""
     plan = plans[0]
@@ -47,7 +48,8 @@ class Flops:
     def _once(self, analysis: Any, plan: Plan, *of: int) -> float:
         key = canonical([analysis.__name__, fitting.facts(plan), of])
         if key not in self._known:
-            self._known[key] = analysis(plan, resolve.dataset(plan.data), *of)
+            with precision.of(plan):
+                self._known[key] = analysis(plan, resolve.dataset(plan.data), *of)
         return self._known[key]
 
 

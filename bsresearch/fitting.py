@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import jax
 
-from bsresearch import resolve, sweep
+from bsresearch import precision, resolve, sweep
 from bsresearch.plan import Plan, canonical
 from bsresearch.train import cost, feed, held, layout, parallel
 from bsresearch.train.events import Events
@@ -46,6 +46,7 @@ def analysed(plans: Sequence[Plan], strategy: str, mesh: layout.Layout) -> held.
 _MEMORY: dict[str, held.Memory] = {}
 
 
+@precision.held
 def _known(plans: Sequence[Plan], strategy: str, mesh: layout.Layout, exact: bool) -> held.Memory:
     dataset = resolve.dataset(plans[0].data)
     resident = feed.resident(plans[0].execution['data_residence'], dataset)
@@ -66,7 +67,7 @@ def facts(plan: Plan) -> list[object]:
         plan.ghost_batch_size, plan.weight_decay > 0, plan.ema['half_life_examples'] is None, plan.parent is None,
         plan.execution, sizes, [feed.capacity(plan, on_device, max(sizes)) for on_device in (True, False)], due,
         bool(events.norms) or events.all_norms, plan.recording['norms']['update'], evaluation,
-        bool(events.evaluate or events.snapshots), jax.config.read('jax_enable_x64'),
+        bool(events.evaluate or events.snapshots),
     ]  # fmt: skip
 
 
@@ -96,7 +97,8 @@ def strategy_of(plans: Sequence[Plan], platform: str | None = None) -> str:
         return parallel.choose(asked, len(plans), there)
     key = canonical([facts(plans[0]), len(plans)])
     if key not in _TOGETHER:
-        _TOGETHER[key] = held.pays_together(plans, resolve.dataset(plans[0].data))
+        with precision.of(plans):
+            _TOGETHER[key] = held.pays_together(plans, resolve.dataset(plans[0].data))
     return 'vmap' if _TOGETHER[key] else 'sequential'
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from bsresearch import fitting, groups, probing, resolve, schema
+from bsresearch import fitting, groups, precision, probing, resolve, schema
 from bsresearch.plan import Plan, canonical
 from bsresearch.probe import Probe
 from bsresearch.train import layout
@@ -99,6 +99,7 @@ def _alone(plan: Plan, size: int) -> Plan:
     return dataclasses.replace(plan, **changes, total_examples=max(plan.total_examples, 1000 * size))
 
 
+@precision.held
 def _rates(plans: list[Plan], strategy: str) -> Rates:
     """Measured: a second of updates, two evaluations, of which the first compiles, and so on."""
     with tempfile.TemporaryDirectory() as folder:
@@ -135,7 +136,8 @@ def _probe(probe: Probe, benches: dict[str, probing.Bench], known: dict[str, Any
     key = canonical([plan.model, plan.data, plan.dtype, plan.loss, probe.section])
     if key not in known:
         like = canonical([plan.model, plan.data, plan.dtype, plan.loss])
-        if like not in benches:
-            benches[like] = probing.Bench(plan)
-        known[key] = probing.seconds(probe, benches[like])
+        with precision.of(plan):
+            if like not in benches:
+                benches[like] = probing.Bench(plan)
+            known[key] = probing.seconds(probe, benches[like])
     return known[key]

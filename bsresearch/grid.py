@@ -67,8 +67,6 @@ def planned(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.
     if hasattr(study, 'check'):
         study.check(plans)
     paths.check_schema(workdir)
-    if any(p.dtype == 'float64' for p in plans):
-        jax.config.update('jax_enable_x64', True)
     return study, plans
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import jax
 
-from bsresearch import groups, meta, probing, resolve
+from bsresearch import groups, meta, precision, probing, resolve
 from bsresearch.console import Console
 from bsresearch.groups import Group
 from bsresearch.interrupts import Stopped, noted
@@ -152,6 +152,7 @@ def _backfill(group: Group, asked: Plan, console: Console) -> None:
     _stop_if(caught)
 
 
+@precision.held
 def train(
     group: Group,
     console: Console,

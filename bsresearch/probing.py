@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from bsresearch import meta, models, resolve
+from bsresearch import meta, models, precision, resolve
 from bsresearch.console import Console, clock
 from bsresearch.models import layers
 from bsresearch.plan import Plan, canonical
@@ -77,12 +77,13 @@ def launch(
         plan = probe.points[0][0]
         key = canonical([plan.static_key(), probe.section])
         if key not in benches:
-            benches[key] = Bench(plan)
+            with precision.of(plan):
+                benches[key] = Bench(plan)
         folder = directory(workdir, probe)
         paths.claim_workdir(workdir, stay)
         folder.parent.mkdir(exist_ok=True)
         folder.mkdir(exist_ok=True)
-        with presence.Stay(folder), leases.Lease(folder, watch):
+        with presence.Stay(folder), leases.Lease(folder, watch), precision.of(plan):
             if done(folder):  # by another process, since this one looked
                 continue
             presence.clear([folder / 'arrays'], folder)

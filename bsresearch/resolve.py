@@ -57,7 +57,7 @@ def check_fields(declared: Mapping[str, Any]) -> None:
     walk(declared, schema.known(), '')
 
 
-def _check_batches(c: Mapping[str, Any], data: select.Dataset) -> None:
+def _check_evaluation(c: Mapping[str, Any], data: select.Dataset) -> None:
     """Raises ValueError for an evaluation batch larger than every split."""
     size, largest = c['evaluate']['batch_size'], max(len(split.labels) for split in data.named().values())
     if size is not None and size > largest:
@@ -193,7 +193,7 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     shape = data.train.inputs.shape[1:]
     look = parts['data']
     preprocess.check(look['augment'], shape, look['mean'], look['std'], look['crop_padding'])
-    _check_batches(c, data)
+    _check_evaluation(c, data)
     params = _parameters(parts['model'], data.num_outputs, shape)
     groups = {'no_decay': c['no_decay'], 'optimizer.not_adapted': parts['optimizer'].get('not_adapted', ())}
     for field, patterns in groups.items():

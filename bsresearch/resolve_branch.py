@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from bsresearch import lookup, resolve, sweep
+from bsresearch import lookup, resolve, slots, sweep
 from bsresearch.plan import Plan
 from bsresearch.store import paths
 from bsresearch.store.paths import RESTORE, Damaged
@@ -141,5 +141,6 @@ def branch(
         'changes': tuple(c for c in length.changes if c[0] < examples),
         'schedule_length': read,
         'state': {'params': 'keep', **how},
+        'slots': slots.kept(parent, step, how['optimizer']),
     }
     return resolve.resolve(declared, info)

@@ -8,8 +8,6 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-import jax
-
 from bsresearch import fitting, jobs, launch, probing
 from bsresearch.console import Console
 from bsresearch.engines import SIGNALLED
@@ -107,8 +105,6 @@ def _do(item: jobs.Item, lease: leases.Lease | None, caught: list[int], watch: l
 
 def _make(item: jobs.Item, lease: leases.Lease | None, caught: list[int], watch: leases.Watch) -> None:
     paths.check_schema(item.workdir)
-    if item.plan.dtype == 'float64':
-        jax.config.update('jax_enable_x64', True)
     console = JobConsole(item.directory)
     if isinstance(item.what, Probe):
         probing.launch(item.workdir, [item.what], console, caught)

@@ -1,6 +1,7 @@
 """Optimizers: against torch's stored trajectories, NumPy's formulas and optax's own; clipping by its definition."""
 
 import collections
+import functools
 import importlib
 import itertools
 import json
@@ -35,14 +36,24 @@ def module(name: str) -> Any:
     return importlib.import_module(f'bsresearch.optim.{name}')
 
 
-def run(transform: optim.Transform, w: Any, gradient: Callable[[int, Any], Any], hypers: list[Any]) -> list[Any]:
-    """Weights after each update, float64; `hypers` are (lr, momentum, weight decay or None)."""
+def run(
+    name: str, settings: dict[str, Any], w: Any, gradient: Callable[[int, Any], Any], values: list[Any]
+) -> list[Any]:
+    """Weights after each update by an optimizer, float64; `values` are (lr, momentum, weight decay or None)."""
+    table, transform = toy.hypers(name, values, **settings), module(name).build(**settings)
+    return followed(lambda t: transform(jax.tree.map(lambda x: jnp.asarray(x[t]), table)), w, gradient, len(values))
+
+
+def followed(
+    optimizer: Callable[[int], optax.GradientTransformation], w: Any, gradient: Callable[[int, Any], Any], count: int
+) -> list[Any]:
+    """Weights after each of `count` updates, the optimizer's own for each, float64."""
     found, state = [], None
     with jax.enable_x64(True):
-        number = lambda x: None if x is None else jnp.asarray(x, jnp.float64)
+        number = lambda x: jnp.asarray(x, jnp.float64)
         w = jax.tree.map(number, w)
-        for t, hyper in enumerate(hypers):
-            tx = transform(Hyper(*map(number, hyper)))
+        for t in range(count):
+            tx = optimizer(t)
             state = tx.init(w) if state is None else state
             updates, state = tx.update(jax.tree.map(number, gradient(t, w)), state, w)
             w = optax.apply_updates(w, updates)
@@ -58,7 +69,7 @@ def test_updates_are_torchs(name: str, course: str, decay: float):
     slope, drift = np.array(GOLDENS['slope']), np.array(GOLDENS['drift'])
     hypers = [(lr, m, decay or None) for lr, m in zip(GOLDENS['rates'], GOLDENS['momenta'][course], strict=True)]
     gradient = lambda t, w: slope * np.asarray(w) + (t + 1) * drift
-    found = run(module(file).build(**settings), np.array(GOLDENS['weights']), gradient, hypers)
+    found = run(file, settings, np.array(GOLDENS['weights']), gradient, hypers)
     np.testing.assert_allclose(found, GOLDENS['cases'][name][course][str(decay)], rtol=1e-12, atol=1e-15)
 
 
@@ -216,8 +227,8 @@ def test_updates_are_the_formulas(name: str, enters: str, no_decay: tuple[str, .
     not_adapted = (lookup.keywords(module(file).build) | settings).get('not_adapted', ())
     expected = by_hand(formula, enters, SPARED[no_decay], SPARED[not_adapted])
     choice = {} if file in DECAYS else {'decoupled': enters == 'decoupled'}
-    transform = module(file).build(**settings, **choice, no_decay=no_decay)
-    assert_close(run(transform, GROUPED, slope_and_drift, HYPERS), expected)
+    settings = {**settings, **choice, 'no_decay': no_decay}
+    assert_close(run(file, settings, GROUPED, slope_and_drift, HYPERS), expected)
 
 
 def test_every_optimizer_has_a_formula():
@@ -239,8 +250,8 @@ def test_updates_are_optaxs(name: str, spare: bool):
         'lion': ('lion', {}, optax.lion(0.1, b1=0.8, weight_decay=0.2, mask=mask)),
     }[name]
     hypers = [(0.1, 0.8, 0.2)] * 4
-    found = run(module(file).build(**settings, no_decay=groups), GROUPED, slope_and_drift, hypers)
-    assert_close(found, run(lambda hyper: theirs, GROUPED, slope_and_drift, hypers))
+    found = run(file, {**settings, 'no_decay': groups}, GROUPED, slope_and_drift, hypers)
+    assert_close(found, followed(lambda t: theirs, GROUPED, slope_and_drift, len(hypers)))
 
 
 def test_momentum_inside_and_outside_differ_as_the_learning_rate_changes():
@@ -248,8 +259,8 @@ def test_momentum_inside_and_outside_differ_as_the_learning_rate_changes():
     rates = np.interp(np.arange(100), [0, 30, 100], [0.04, 1.0, 0.01])
     for course, expected in ((rates, (481.7, 496.0)), (np.ones(100), (910.0 + 90 * 0.9**100,) * 2)):
         for inside, displacement in zip((False, True), expected, strict=True):
-            transform = module('momentum').build(learning_rate_inside=inside)
-            found = run(transform, np.zeros(1), lambda t, w: np.ones(1), [(lr, 0.9, None) for lr in course])
+            settings, values = {'learning_rate_inside': inside}, [(lr, 0.9, None) for lr in course]
+            found = run('momentum', settings, np.zeros(1), lambda t, w: np.ones(1), values)
             np.testing.assert_allclose(found[-1], [-displacement], atol=0.05)
 
 
@@ -259,8 +270,8 @@ def test_bias_correction_under_a_constant_gradient(name: str):
     slope = np.array([3.0, -0.2])
     moves = {}
     for kind, momenta in itertools.product(('parity', 'corrected'), ((0.95, 0.85, 0.85), (0.9, 0.9, 0.9))):
-        transform = module(name).build(bias_correction=kind, epsilon=1e-14)
-        found = run(transform, np.zeros(2), lambda t, w: slope, [(0.5, m, None) for m in momenta])
+        settings, values = {'bias_correction': kind, 'epsilon': 1e-14}, [(0.5, m, None) for m in momenta]
+        found = run(name, settings, np.zeros(2), lambda t, w: slope, values)
         moves[kind, momenta[0]] = -np.diff([np.zeros(2), *found], axis=0) / 0.5
     one = np.sign(slope) * np.ones((3, 1))
     np.testing.assert_allclose(moves['corrected', 0.95], one, rtol=1e-12)
@@ -269,23 +280,113 @@ def test_bias_correction_under_a_constant_gradient(name: str):
     np.testing.assert_allclose(moves['parity', 0.95], one * [[1.0], [0.694], [0.813]], atol=5e-4)
 
 
+# Decays that small-batch recipes come to; 1 − 1e-9 rounds to 1 in float32.
+NEAR_ONE = (0.0, 0.3, 0.9, 0.999, 0.999 ** (1 / 32768), 0.9999 ** (1 / 1024), 1 - 0.001 / 4096, 1 - 1e-9)
+LONG = 10_000
+
+
+def float32_updates(name: str, beta1: np.ndarray, **settings: Any) -> np.ndarray:
+    """(T, 3): the updates at lr 1 under a constant gradient of three sizes, in float32, one after another."""
+    transform, slope = module(name).build(**settings), {'kernel': jnp.array([1.0, -0.3, 123.4], jnp.float32)}
+    table = toy.hypers(name, [(1.0, m, None) for m in beta1], **settings)
+
+    def update(state: Any, hyper: Hyper) -> Any:
+        updates, state = transform(hyper).update(slope, state, slope)
+        return state, updates['kernel']
+
+    table = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), table)
+    state = transform(jax.tree.map(lambda x: x[0], table)).init(slope)
+    return np.asarray(jax.jit(lambda *of: jax.lax.scan(update, *of))(state, table)[1], np.float64)
+
+
+def assert_ones(ratios: np.ndarray) -> None:
+    """Within 1e-5 for a thousand updates, then within what rounding the second moment 10⁴ times leaves."""
+    assert np.abs(ratios[:1000] - 1).max() < 1e-5
+    assert np.abs(ratios - 1).max() < 3e-4
+
+
+@pytest.mark.parametrize('beta2', NEAR_ONE)
+@pytest.mark.parametrize(
+    ('name', 'correction'), [('adam', 'parity'), ('adam', 'corrected'), ('adamw', 'parity'), ('lamb', None)]
+)
+def test_a_constant_gradient_moves_by_the_learning_rate(name: str, correction: str | None, beta2: float):
+    """Closed form, float32: m̂ = g and v̂ = g², so that each update is lr, at every t, for every β₂ and β₁."""
+    settings = {'beta2': beta2, 'epsilon': 1e-30} | ({'bias_correction': correction} if correction else {})
+    settings |= {'not_adapted': ('*',)} if name == 'lamb' else {}
+    for beta1 in (0.0, 0.9, 1 - 1e-6):
+        assert_ones(-float32_updates(name, np.full(LONG, beta1), **settings) * np.sign([1, -0.3, 123.4]))
+    if correction == 'corrected':  # whatever the course
+        course = np.interp(np.arange(LONG), [0, 3000, LONG], [1 - 1e-7, 0.85, 0.999])
+        assert_ones(-float32_updates(name, course, **settings) * np.sign([1, -0.3, 123.4]))
+
+
+@pytest.mark.parametrize('decay', NEAR_ONE)
+def test_moments_without_correction_are_their_closed_forms(decay: float):
+    """Float32, constant gradient: RMSprop moves by lr/√(1 − αᵗ), AdaDelta as the recurrence in float64."""
+    t = np.arange(1, LONG + 1)
+    weight = 1 - decay**t if decay < 0.9 else -np.expm1(t * np.log(decay))
+    plain = -float32_updates('rmsprop', np.zeros(LONG), alpha=decay, epsilon=1e-30) * np.sign([1, -0.3, 123.4])
+    assert_ones(plain * np.sqrt(weight)[:, None])
+    g, s, x = np.array([1.0, -0.3, 123.4], np.float32).astype(np.float64), np.zeros(3), np.zeros(3)
+    expected = []
+    for _ in t:
+        s = s + (1 - decay) * (g**2 - s)
+        d = g * np.sqrt(x + 1e-6) / np.sqrt(s + 1e-6)
+        x = x + (1 - decay) * (d**2 - x)
+        expected.append(-d)
+    found = float32_updates('adadelta', np.zeros(LONG), rho=decay) / np.array(expected)
+    assert np.abs(found - 1).max() < 3e-4  # its rounding feeds itself
+
+
+def test_lions_moment_follows_a_slow_decay():
+    """Float32: m = (1 − β₂ᵗ)g under a constant gradient; a sign with β₁ near 1 is that of m until m is small enough."""
+    beta2 = 1 - 1e-9
+    hyper = jax.tree.map(lambda x: jnp.float32(x[0]), toy.hypers('lion', [(1.0, 1 - 1e-9, None)], beta2=beta2))
+    tx, w = module('lion').build(beta2=beta2)(hyper), {'w': jnp.zeros(1)}
+    state = tx.init(w)
+    for _ in range(100):
+        _, state = tx.update({'w': jnp.ones(1)}, state, w)
+    moment = optax.tree.get(state, 'mu')['w']
+    np.testing.assert_allclose(moment, -np.expm1(100 * np.log(beta2)), rtol=1e-5)
+    # β₁m + (1 − β₁)g = 1e-7 − 1e-9·g changes sign at g = −100.
+    for g, sign in ((-90.0, -1.0), (-110.0, 1.0)):
+        np.testing.assert_array_equal(tx.update({'w': jnp.array([g])}, state, w)[0]['w'], [sign])
+
+
 def test_one_layout_of_the_state():
-    """What older checkpoints hold: for the settings there were, the states and updates are those of these chains."""
-    h = Hyper(jnp.float32(0.1), jnp.float32(0.8), jnp.float32(0.2))
-    decay, scale = optax.add_decayed_weights(h.weight_decay), optax.scale(-h.learning_rate)
+    """What older checkpoints hold: for the settings there were, the states are those of these chains.
+
+    So are the updates, bit for bit where no decay is near 1, and within rounding for moments.
+    """
+    zero = jnp.float32(0)
     chains = {
-        'sgd': (decay, scale),
-        'momentum': (decay, optax.trace(h.momentum), scale),
-        'adam': (decay, optax.scale_by_adam(h.momentum, 0.999, 1e-8), scale),
-        'adamw': (optax.scale_by_adam(h.momentum, 0.999, 1e-8), decay, scale),
+        'sgd': (),
+        'momentum': (optax.trace(0.8),),
+        'adam': (optax.scale_by_adam(0.8, 0.999, 1e-8),),
+        'adamw': (optax.scale_by_adam(0.8, 0.999, 1e-8),),
+        'lamb': (optax.scale_by_adam(0.8, 0.999, 1e-6),),
+        'lion': (optax.scale_by_lion(0.8, 0.99),),
+        'adadelta': (optax.scale_by_adadelta(0.9, 1e-6),),
+        'rmsprop': (optax.chain(optax.scale_by_rms(0.99, 1e-8, eps_in_sqrt=False), optax.trace(0.8)),),
+        'rmsprop_centered': (optax.chain(optax.scale_by_stddev(0.99, 1e-8, eps_in_sqrt=False), optax.trace(0.8)),),
     }
     params = jax.tree.map(jnp.float32, GROUPED)
+    table = jax.tree.map(jnp.float32, {n: toy.hypers(SETTINGS.get(n, (n,))[0], [(0.1, 0.8, 0.2)] * 3) for n in chains})
     for name, parts in chains.items():
-        old, new = optax.chain(*parts), module(name).build()(h)
-        then, now = old.init(params), new.init(params)
-        for _ in range(3):
+        file, settings = SETTINGS.get(name, (name, {}))
+        decay, scale = optax.add_decayed_weights(zero + 0.2), optax.scale(zero - 0.1)
+        adapted = (optim.adapt(1.0, 0.0, ()),) if name == 'lamb' else ()
+        after = name in ('adamw', 'lamb', 'lion')
+        old = optax.chain(*((*parts, decay) if after else (decay, *parts)), *adapted, scale)
+        build = module(file).build(**settings)
+        then = now = old.init(params)
+        toy.assert_equal(build(jax.tree.map(lambda x: x[0], table[name])).init(params), then)
+        for t in range(3):
+            new = build(jax.tree.map(lambda x, t=t: x[t], table[name]))
             (expected, then), (updates, now) = old.update(params, then, params), new.update(params, now, params)
-            toy.assert_equal((updates, now), (expected, then))
+            assert jax.tree.structure(now) == jax.tree.structure(then)
+            check = toy.assert_equal if name in ('sgd', 'momentum') else functools.partial(assert_close, rtol=1e-5)
+            check((updates, now), (expected, then))
 
 
 def variants(name: str) -> list[dict[str, Any]]:
@@ -312,7 +413,8 @@ def test_every_optimizer_keeps_its_contract(name: str, settings: dict[str, Any])
         tx = transform(hyper)
         return tx.update(params, tx.init(params), params)
 
-    hypers = [Hyper(jnp.float32(r), jnp.float32(m), jnp.float32(0.1)) for r, m in ((0.1, 0.9), (0.2, 0.5))]
+    first_of = lambda r, m: jax.tree.map(lambda x: jnp.float32(x[0]), toy.hypers(name, [(r, m, 0.1)], **settings))
+    hypers = [first_of(0.1, 0.9), first_of(0.2, 0.5)]
     first, second = (update(h, params) for h in hypers)
     assert len(traces) == 1
     assert jax.tree.map(lambda x: x.dtype, first[0]) == jax.tree.map(lambda x: x.dtype, params)
@@ -330,7 +432,8 @@ def test_every_optimizer_keeps_its_contract(name: str, settings: dict[str, Any])
 @pytest.mark.parametrize('name', [n for n in MEMBERS if n not in ('lars', 'lamb')])
 def test_no_weight_decay_reads_no_weights(name: str):
     """LARS and LAMB need their norms."""
-    tx = module(name).build(no_decay=('bias',))(Hyper(jnp.float32(0.1), jnp.float32(0.9), None))
+    hyper = jax.tree.map(lambda x: jnp.float32(x[0]), toy.hypers(name, [(0.1, 0.9, None)]))
+    tx = module(name).build(no_decay=('bias',))(hyper)
     gradient = {'kernel': jnp.ones(2)}
     tx.update(gradient, tx.init(gradient), None)
 
@@ -341,7 +444,7 @@ def test_momentum_is_used_as_declared(name: str):
     member = module(name)
     # The second gradient is small and of the other sign, so that the momentum decides also for Lion.
     gradient = lambda t, w: jax.tree.map(lambda x: np.full(x.shape, (1.0, -0.005)[t]), w)
-    ends = [run(member.build(), GROUPED, gradient, [(0.1, m, None)] * 2)[-1] for m in (0.2, 0.9)]
+    ends = [run(name, {}, GROUPED, gradient, [(0.1, m, None)] * 2)[-1] for m in (0.2, 0.9)]
     same = all(jax.tree.leaves(jax.tree.map(np.array_equal, *ends)))
     assert same is not member.HAS_MOMENTUM
     assert 0 <= member.MOMENTUM < 1

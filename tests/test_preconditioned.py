@@ -12,7 +12,6 @@ import toy
 
 from bsresearch import lookup, resolve
 from bsresearch.measure import noise_scale
-from bsresearch.optim import Hyper
 from bsresearch.train import program
 
 HAVING = ('adagrad', 'adam', 'adamw', 'rmsprop')
@@ -51,14 +50,15 @@ def test_it_is_the_diagonal_of_the_optimizer(name: str, settings: dict[str, Any]
     own = lookup.check_keywords(module.build, settings, name)
     own.pop('no_decay')
     with jax.enable_x64(True):
-        hyper = Hyper(jnp.float64(0.1), jnp.float64(0.9), jnp.float64(0.01) if name == 'adamw' else None)
-        transform = module.build(**settings)(hyper)
+        table = toy.hypers(name, [(0.1, 0.9, 0.01 if name == 'adamw' else None)] * 6, **settings)
+        hypers = [jax.tree.map(lambda x, t=t: jnp.asarray(x[t]), table) for t in range(6)]
+        build = module.build(**settings)
         params, gradient = {'w': jnp.ones(6)}, {'w': jnp.arange(1.0, 7.0)}
-        state = transform.init(params)
-        assert not module.precondition(state, gradient, **own)['w'].any()
-        for g in PAST:
-            _, state = transform.update({'w': jnp.asarray(g)}, state, params)
-        found = jax.jit(lambda s, g: module.precondition(s, g, **own))(state, gradient)
+        state = build(hypers[0]).init(params)
+        assert not module.precondition(state, gradient, hypers[0], **own)['w'].any()
+        for g, hyper in zip(PAST, hypers, strict=False):
+            _, state = build(hyper).update({'w': jnp.asarray(g)}, state, params)
+        found = jax.jit(lambda *args: module.precondition(*args, **own))(state, gradient, hypers[5])
     v, epsilon = seconds(name, settings)
     expected = np.where(v > 0, np.arange(1, 7) / (np.sqrt(v) + epsilon), 0)
     np.testing.assert_allclose(np.asarray(found['w']), expected, rtol=1e-6)
@@ -72,13 +72,14 @@ def test_noise_scale_is_that_of_scaled_gradients():
     with jax.enable_x64(True):
         task = program.task(plan, data.scale, 'cpu')
         state = program.initial(task, plan)
-        hyper = Hyper(jnp.float64(0.01), jnp.float64(0.9), None)
+        table = toy.hypers('adam', [(0.01, 0.9, None)] * 4)
+        hypers = [jax.tree.map(lambda x, t=t: jnp.asarray(x[t]), table) for t in range(4)]
         rows = lambda a, b: program.Data(jnp.asarray(data.train.inputs[a:b]), jnp.asarray(data.train.labels[a:b]))
         losses = lambda params, part: program.losses_of(task, 'batch', {}, params, part).mean()
         gradient = lambda a, b: jax.grad(losses)(state.params, rows(a, b))
         past = [gradient(100 * i, 100 * i + 50) for i in range(3)]
         slots = state.opt_state
-        for g in past:
+        for g, hyper in zip(past, hypers, strict=False):
             _, slots = task.transform(hyper).update(g, slots, state.params)
         flat = lambda tree: np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)])
         v = sum(0.001 * 0.999 ** (2 - i) * flat(g) ** 2 for i, g in enumerate(past)) / (1 - 0.999**3)
@@ -86,7 +87,7 @@ def test_noise_scale_is_that_of_scaled_gradients():
         norm = lambda a, b: ((scale * flat(gradient(a, b))) ** 2).sum()
         small, big = np.mean([norm(i, i + 8) for i in range(0, 48, 8)]), norm(0, 48)
         quantity = noise_scale.build(batch_size=48, small_batch_size=8, preconditioned=True)
-        given = program.MeasureInputs(hyper, rows(0, 48), jnp.zeros(()))
+        given = program.MeasureInputs(hypers[3], rows(0, 48), jnp.zeros(()))
         at = state._replace(opt_state=slots)
         _, found = program.measure(
             task, quantity, quantity.init(None), at, program.Origins(state.params, state.params), given, None

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toy
 
-from bsresearch.optim import Hyper, adam, schedules
+from bsresearch.optim import adam, schedules
 from bsresearch.optim import momentum as momentum_sgd
 from bsresearch.optim.schedules import Paired, cycle_ends, from_optax
 from bsresearch.units import Length, Span
@@ -188,16 +189,18 @@ def test_trajectories_of_torch(golden: dict):
     rates = golden['peak'] * schedule.factor
     np.testing.assert_allclose(rates, golden['rates'], rtol=1e-12)
     np.testing.assert_allclose(schedule.momentum, golden['momenta'], rtol=1e-12)
-    if golden['optimizer'] == 'sgd':
-        transform = momentum_sgd.build()
-    else:
+    name, settings = 'momentum', {}
+    if golden['optimizer'] != 'sgd':
         beta2, epsilon = golden['betas_and_epsilon']
-        transform = adam.build(beta2=beta2, epsilon=epsilon)
+        name, settings = 'adam', {'beta2': beta2, 'epsilon': epsilon}
+    transform = {'momentum': momentum_sgd, 'adam': adam}[name].build(**settings)
+    values = [(rate, m, None) for rate, m in zip(rates, schedule.momentum, strict=True)]
+    table = toy.hypers(name, values, **settings)
     with jax.enable_x64(True):
         w, a, b = (jnp.array(golden[k], jnp.float64) for k in ('start', 'curvature', 'minimum'))
         state = None
-        for t, pair in enumerate(zip(rates, schedule.momentum, strict=True)):
-            tx = transform(Hyper(jnp.float64(pair[0]), jnp.float64(pair[1]), None))
+        for t in range(len(values)):
+            tx = transform(jax.tree.map(lambda x, t=t: jnp.asarray(x[t]), table))
             state = tx.init(w) if state is None else state
             step, state = tx.update(a * (w - b), state, w)
             w = w + step

@@ -1,17 +1,19 @@
 """Small runs for tests: configs on embedded data, and training them in this process."""
 
+import importlib
 import os
 import pathlib
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from bsresearch import launch, resolve, schema, sweep
+from bsresearch import launch, lookup, precision, resolve, schema, sweep
 from bsresearch.console import Console
 from bsresearch.flat import flatten
+from bsresearch.optim import Hyper, moments
 from bsresearch.plan import Plan
 from bsresearch.store import paths, records
 from bsresearch.store.checkpoints import Checkpoints
@@ -101,13 +103,26 @@ def item(workdir: pathlib.Path, plan: Plan, step: int, name: str) -> Any:
     """A run's part of an item of a checkpoint: `state` or `ema`."""
     meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json')
     folder = paths.group_dir(workdir, plan.study, meta['group'])
-    task = program.task(plan, 1.0, 'cpu')
-    one = jax.eval_shape(lambda: program.initial(task, plan))
+    with precision.of(plan):
+        task = program.task(plan, 1.0, 'cpu')
+        one = jax.eval_shape(lambda: program.initial(task, plan))
     one = one if name == 'state' else program.initial_average(plan, one)
     like = jax.tree.map(lambda x: np.zeros((meta['replicas'], *x.shape), x.dtype), one)
     with Checkpoints(folder / 'checkpoints') as store:
         items, _ = store.restore(step, {name: like})
     return jax.tree.map(lambda x: x[meta['index']], items[name])
+
+
+def hypers(name: str, values: Sequence[tuple[float, float, float | None]], **settings: Any) -> Hyper:
+    """(lr, momentum, weight decay) of an optimizer's first updates, with their complements: (K,) float64 each."""
+    module = importlib.import_module(f'bsresearch.optim.{name}')
+    rates, beta1, decay = (np.array(column, np.float64) for column in zip(*values, strict=True))
+    wide = Hyper(rates, beta1, None if values[0][2] is None else decay)
+    if not hasattr(module, 'complements'):
+        return wide
+    logs = np.log(np.maximum(beta1, np.finfo(np.float64).tiny))
+    course = moments.Course(beta1, np.arange(1, len(beta1) + 1), lambda: np.cumsum(logs))
+    return wide._replace(complements=module.complements(course, **(lookup.keywords(module.build) | settings)))
 
 
 def rows(workdir: pathlib.Path, plan: Plan) -> list[Mapping[str, Any]]:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bsresearch.measure import PyTree
+from bsresearch.optim import moments
 
 
 class Averages(NamedTuple):
@@ -64,8 +65,9 @@ def take_in(
       counted: () whether the estimates count; if not, the averages stay as they are.
     """
     counted = jnp.asarray(counted, jnp.float32)
-    kept = jnp.where(counted > 0, decay, 1.0)
-    averaged = lambda old, new: kept * old + (1 - kept) * new.astype(jnp.float32)
+    kept = jnp.where(counted > 0, jnp.float32(decay), jnp.float32(1))
+    share = jnp.where(counted > 0, jnp.float32(1 - decay), jnp.float32(0))
+    averaged = lambda old, new: moments.average(old, new.astype(jnp.float32), kept, share)
     state = Averages(
         averaged(state.gradient_square, square),
         averaged(state.trace, trace),

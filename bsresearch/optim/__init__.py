@@ -4,7 +4,8 @@ optax keeps injected hyperparameters and schedule counters in the optimizer's st
 silently with its parent's; here the transform is made anew from the values of update t (traced, so nothing recompiles).
 
 A file also says MOMENTUM, the config's `momentum` where none is given, and HAS_MOMENTUM, whether it reads one at all.
-It may have `precondition(opt_state, gradient, **settings) -> P · gradient`, P the diagonal its second moments give.
+It may have `precondition(opt_state, gradient, hyper, **settings) -> P · gradient`, P the diagonal its second moments
+give, and `complements(course, **settings) -> Complements`, which its transform then gets in Hyper (moments.py).
 """
 
 import fnmatch
@@ -21,6 +22,19 @@ Array = Any
 PyTree = Any
 
 
+class Complements(NamedTuple):
+    """What lies between 1 and a decay, or a power of it, of one update: scalars (or (K,) tables), from float64.
+
+    momentum: 1 − β₁. first, second: what the moments are divided by after the update, 1 − β₁ᵗ (or 1 − ∏β₁) and 1 − β₂ᵗ.
+      second_before: the second moment's before the update. None where an optimizer has no such moment.
+    """
+
+    momentum: Array
+    first: Array = None
+    second: Array = None
+    second_before: Array = None
+
+
 class Hyper(NamedTuple):
     """Hyperparameters of one update, scalars (or (K,) tables of them).
 
@@ -28,11 +42,13 @@ class Hyper(NamedTuple):
     momentum: μ; β₁ for Adam-like optimizers.
     weight_decay: λ; added to the gradient or to the step, as the optimizer's file says. None where no run of the group
       has any: the update then does not read the weights a second time.
+    complements: None for an optimizer without `complements`.
     """
 
     learning_rate: Array
     momentum: Array
     weight_decay: Array
+    complements: Complements | None = None
 
 
 Transform = Callable[[Hyper], optax.GradientTransformation]

@@ -3,12 +3,33 @@
 s ← ρs + (1 − ρ)g², d = g·√(x + epsilon)/√(s + epsilon), x ← ρx + (1 − ρ)d², w ← w − εd; the paper's ε is 1.
 """
 
+import jax
+import jax.numpy as jnp
 import optax
 
-from bsresearch.optim import Hyper, Transform, check, descend
+from bsresearch.optim import Hyper, PyTree, Transform, check, descend, moments
 
 MOMENTUM = 0.0
 HAS_MOMENTUM = False
+
+
+def _scale(rho: float, epsilon: float) -> optax.GradientTransformation:
+    """From g to d; the state as `optax.scale_by_adadelta` has it."""
+
+    def init(params: PyTree) -> optax.ScaleByAdaDeltaState:
+        zeros = lambda: jax.tree.map(jnp.zeros_like, params)
+        return optax.ScaleByAdaDeltaState(zeros(), zeros())
+
+    def update(
+        updates: PyTree, state: optax.ScaleByAdaDeltaState, params: PyTree = None
+    ) -> tuple[PyTree, optax.ScaleByAdaDeltaState]:
+        del params
+        squares = moments.average_squares(state.e_g, updates, rho)
+        ratio = lambda s, x: jnp.sqrt(x + epsilon) / jnp.sqrt(s + epsilon)
+        updates = jax.tree.map(lambda g, s, x: ratio(s, x) * g, updates, squares, state.e_x)
+        return updates, optax.ScaleByAdaDeltaState(squares, moments.average_squares(state.e_x, updates, rho))
+
+    return optax.GradientTransformation(init, update)
 
 
 def build(
@@ -30,6 +51,6 @@ def build(
     check('(0, ∞)', epsilon=epsilon)
 
     def transform(hyper: Hyper) -> optax.GradientTransformation:
-        return descend(hyper, optax.scale_by_adadelta(rho, epsilon), decoupled=decoupled, no_decay=no_decay)
+        return descend(hyper, _scale(rho, epsilon), decoupled=decoupled, no_decay=no_decay)
 
     return transform

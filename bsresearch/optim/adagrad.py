@@ -55,7 +55,7 @@ def build(
     return transform
 
 
-def precondition(opt_state: PyTree, gradient: PyTree, *, epsilon: float, **settings: object) -> PyTree:
+def precondition(opt_state: PyTree, gradient: PyTree, hyper: Hyper, *, epsilon: float, **settings: object) -> PyTree:
     """P · gradient with P = 1/(√s + epsilon); 0 where s is (`scaled`)."""
-    del settings
+    del hyper, settings
     return scaled(gradient, optax.tree.get(opt_state, 'sum_of_squares'), epsilon)

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from bsresearch.optim import Array, Hyper, PyTree, Transform, check, descend, scaled
+from bsresearch.optim import Array, Complements, Hyper, PyTree, Transform, check, descend, moments, scaled
 
 # Where the config gives none.
 MOMENTUM = 0.9
@@ -20,24 +21,53 @@ CORRECTIONS = ('parity', 'corrected')
 
 
 class Corrected(NamedTuple):
-    """adam: counts and moments, as `parity` keeps them. product: () ∏β₁ over the updates so far."""
+    """adam: counts and moments, as `parity` keeps them. product: () ∏β₁ over the updates so far, to be looked at."""
 
     adam: optax.ScaleByAdamState
     product: Array
 
 
-def _corrected(beta1: Array, beta2: float, epsilon: float) -> optax.GradientTransformation:
-    """`optax.scale_by_adam` with the first moment's correction exchanged for 1 − ∏β₁."""
-    parity = optax.scale_by_adam(beta1, beta2, epsilon)
+def complements(
+    course: moments.Course, *, beta2: float, bias_correction: str = 'parity', **settings: object
+) -> Complements:
+    """1 − β₁ and the corrections of both moments."""
+    del settings
+    parity = bias_correction == 'parity'
+    first = moments.remainder(course.beta1, course.updates) if parity else -np.expm1(course.log_products())
+    second, before = (moments.remainder(beta2, course.updates - shift) for shift in (0, 1))
+    return Complements(1 - course.beta1, first, second, before)
+
+
+def scale_by_moments(hyper: Hyper, beta2: float, epsilon: float) -> optax.GradientTransformation:
+    """m̂/(√v̂ + epsilon), the state as `optax.scale_by_adam` has it; what the moments are divided by is the host's."""
+
+    def init(params: PyTree) -> optax.ScaleByAdamState:
+        zeros = lambda: jax.tree.map(jnp.zeros_like, params)
+        return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), zeros(), zeros())
+
+    def update(
+        updates: PyTree, state: optax.ScaleByAdamState, params: PyTree = None
+    ) -> tuple[PyTree, optax.ScaleByAdamState]:
+        del params
+        given = moments.complements(hyper)
+        mu = moments.average(state.mu, updates, hyper.momentum, given.momentum)
+        nu = moments.average_squares(state.nu, updates, beta2)
+        direction = lambda m, v: (m / given.first) / (jnp.sqrt(v / given.second) + epsilon)
+        return jax.tree.map(direction, mu, nu), optax.ScaleByAdamState(state.count + 1, mu, nu)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _corrected(hyper: Hyper, beta2: float, epsilon: float) -> optax.GradientTransformation:
+    """The same with ∏β₁ in the state."""
+    parity = scale_by_moments(hyper, beta2, epsilon)
 
     def init(params: PyTree) -> Corrected:
-        return Corrected(parity.init(params), jnp.ones((), jnp.result_type(beta1)))
+        return Corrected(parity.init(params), jnp.ones((), jnp.result_type(hyper.momentum)))
 
     def update(updates: PyTree, state: Corrected, params: PyTree = None) -> tuple[PyTree, Corrected]:
         updates, adam = parity.update(updates, state.adam, params)
-        product = state.product * beta1
-        factor = (1 - beta1**adam.count) / (1 - product)
-        return jax.tree.map(lambda u: u * factor.astype(u.dtype), updates), Corrected(adam, product)
+        return updates, Corrected(adam, 1 - moments.complements(hyper).first)
 
     return optax.GradientTransformation(init, update)
 
@@ -63,19 +93,17 @@ def build(
     check('(0, ∞)', epsilon=epsilon)
     if bias_correction not in CORRECTIONS:
         raise ValueError(f'optimizer.bias_correction={bias_correction!r}: allowed are {", ".join(CORRECTIONS)}')
-    moments = _corrected if bias_correction == 'corrected' else optax.scale_by_adam
+    direction = _corrected if bias_correction == 'corrected' else scale_by_moments
 
     def transform(hyper: Hyper) -> optax.GradientTransformation:
-        direction = moments(hyper.momentum, beta2, epsilon)
-        return descend(hyper, direction, decoupled=decoupled, no_decay=no_decay)
+        return descend(hyper, direction(hyper, beta2, epsilon), decoupled=decoupled, no_decay=no_decay)
 
     return transform
 
 
-def precondition(opt_state: PyTree, gradient: PyTree, *, beta2: float, epsilon: float, **settings: object) -> PyTree:
+def precondition(opt_state: PyTree, gradient: PyTree, hyper: Hyper, *, epsilon: float, **settings: object) -> PyTree:
     """P · gradient with P = 1/(√v̂ + epsilon), v̂ = v/(1 − β₂ᵗ) after t updates; 0 where v is (`scaled`)."""
     del settings
-    adam = optax.tree.get(opt_state, 'ScaleByAdamState')
-    # Before the first update v is 0, and so is P, whatever it is divided by.
-    correction = 1 - beta2 ** jnp.maximum(adam.count, 1)
-    return scaled(gradient, jax.tree.map(lambda v: v / correction.astype(v.dtype), adam.nu), epsilon)
+    second = optax.tree.get(opt_state, 'ScaleByAdamState').nu
+    correction = moments.complements(hyper).second_before
+    return scaled(gradient, jax.tree.map(lambda v: v / correction, second), epsilon)

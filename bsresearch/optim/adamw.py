@@ -1,6 +1,6 @@
 """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101): w ← w − ε(Adam direction + λw). The config's `momentum` is β₁."""
 
-from bsresearch.optim import PyTree, Transform, adam
+from bsresearch.optim import Complements, Hyper, PyTree, Transform, adam, moments
 
 # Where the config gives none.
 MOMENTUM = 0.9
@@ -27,6 +27,11 @@ def build(
     )  # fmt: skip
 
 
-def precondition(opt_state: PyTree, gradient: PyTree, *, beta2: float, epsilon: float, **settings: object) -> PyTree:
+def complements(course: moments.Course, **settings: object) -> Complements:
+    """Adam's."""
+    return adam.complements(course, **settings)  # pyright: ignore[reportArgumentType]
+
+
+def precondition(opt_state: PyTree, gradient: PyTree, hyper: Hyper, *, epsilon: float, **settings: object) -> PyTree:
     """Adam's; the decoupled decay is no part of it."""
-    return adam.precondition(opt_state, gradient, beta2=beta2, epsilon=epsilon, **settings)
+    return adam.precondition(opt_state, gradient, hyper, epsilon=epsilon, **settings)

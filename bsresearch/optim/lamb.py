@@ -6,7 +6,7 @@ counts in the ratio; the paper's φ is the identity. The config's `momentum` is 
 
 import optax
 
-from bsresearch.optim import Hyper, Transform, adapt, check, decay
+from bsresearch.optim import Complements, Hyper, Transform, adam, adapt, check, decay, moments
 
 # Where the config gives none.
 MOMENTUM = 0.9
@@ -33,10 +33,16 @@ def build(
 
     def transform(hyper: Hyper) -> optax.GradientTransformation:
         return optax.chain(
-            optax.scale_by_adam(hyper.momentum, beta2, epsilon),
+            adam.scale_by_moments(hyper, beta2, epsilon),
             decay(hyper, no_decay),
             adapt(1.0, 0.0, not_adapted),
             optax.scale(-hyper.learning_rate),
         )
 
     return transform
+
+
+def complements(course: moments.Course, *, beta2: float, **settings: object) -> Complements:
+    """Adam's."""
+    del settings
+    return adam.complements(course, beta2=beta2)

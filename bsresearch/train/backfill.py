@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bsresearch import lookup
+from bsresearch import lookup, precision
 from bsresearch.measure import when
 from bsresearch.plan import Plan, canonical
 from bsresearch.resolve import dataset
@@ -45,6 +45,7 @@ def missing(stored: Plan, asked: Plan, later: dict[str, list[int]]) -> dict[str,
     return {name: at for name, at in lacks.items() if at}
 
 
+@precision.held
 def run(
     stored: Sequence[Plan],
     asked: Plan,

@@ -7,8 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from bsresearch import lineage
+from bsresearch import lineage, slots
 from bsresearch.flat import flatten
 from bsresearch.measure import when
 from bsresearch.plan import Plan
@@ -107,6 +108,22 @@ def _one(
         facts = {'checkpoint_sha256': digests, 'changes': _changes(parent, plan), 'past_schedule': _past_schedule(plan)}
         paths.write_json(folder / 'lineage.json', given | facts)
     return state, average, initial, memory
+
+
+def check_slots(plans: Sequence[Plan], state: PyTree) -> None:
+    """Raises ValueError unless the optimizer's slots are as old as the plans have it; `state` of all replicas, stacked.
+
+    The plan of a branch by an older version may say nothing of a reset in its parent.
+    """
+    if slots.complements(plans[0], plans[0].start, np.ones(1)) is None:
+        return
+    counts = optax.tree.get(state.opt_state, 'count', [None] * len(plans))
+    for plan, count, step in zip(plans, counts, state.step, strict=True):
+        if count is not None and count != (wanted := slots.at(plan, int(step)).updates):
+            raise ValueError(
+                f'run {plan.id} at update {step}: its optimizer has seen {count} updates, by its plan it would be '
+                f'{wanted}; an older version began it, so begin it again in another workdir'
+            )
 
 
 def _memory(

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bsresearch import slots
 from bsresearch.data import order
 from bsresearch.data.select import Dataset
 from bsresearch.data.splits import Split
@@ -58,9 +59,20 @@ def capacity(plan: Plan, on_device: bool, batch_size: int) -> int:
 
 def hyper(plan: Plan, start: int, stop: int, dtype: Any) -> Hyper:
     """The hyperparameters of updates start ≤ t < stop, (stop − start,) each: the very values the step uses."""
-    values = plan.table(start, stop)
-    decay = values.weight_decay.astype(dtype) if plan.weight_decay else None
-    return Hyper(values.learning_rate.astype(dtype), values.momentum.astype(dtype), decay)
+    return _typed(plan, start, plan.table(start, stop), dtype)
+
+
+def hyper_at(plan: Plan, t: int, dtype: Any) -> Hyper:
+    """Those of update t, () each; at the run's end the last update's, as one update more would use them."""
+    last = min(t, plan.length.total_steps - 1)
+    return jax.tree.map(lambda x: x[0], _typed(plan, t, plan.table(last, last + 1), dtype))
+
+
+def _typed(plan: Plan, start: int, values: policy.Values, dtype: Any) -> Hyper:
+    """Values of updates from `start` on, with their complements, each rounded once."""
+    decay = values.weight_decay if plan.weight_decay else None
+    wide = Hyper(values.learning_rate, values.momentum, decay, slots.complements(plan, start, values.momentum))
+    return jax.tree.map(lambda x: x.astype(dtype), wide)
 
 
 def tables(plan: Plan, start: int, count: int, size: int, devices: int, dtype: Any) -> Tables:

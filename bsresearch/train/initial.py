@@ -65,7 +65,7 @@ class Initial:
         self, fresh: dict[str, PyTree], make: Callable[[], Mapping[str, PyTree]], known: Mapping[str, str] | None
     ) -> tuple[dict[str, PyTree], dict[str, str]]:
         names: tuple[str, ...] = ('params', 'branch') if self._plans[0].parent is not None else ('params',)
-        like = dict.fromkeys(names, fresh['state'].params)
+        like: dict[str, PyTree] = dict.fromkeys(names, fresh['state'].params)
         return kept(self._directory / 'initial', like, make, self._say, known)
 
 

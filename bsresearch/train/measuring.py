@@ -68,7 +68,7 @@ class Measuring:
         return found
 
     def forecast(self, state: Any, origins: Any, times: Mapping[str, int], updating: float) -> str:
-        """What measuring will cost, from making each at θ_0; nothing of that is kept.
+        """What measuring will cost, from making each where they begin; nothing of that is kept.
 
         Args:
           times: how often each will be made. updating: seconds that the group's updates will take.
@@ -86,13 +86,12 @@ class Measuring:
 
     def _timed(self, name: str, state: Any, origins: Any) -> float:
         before = self.spent[name]['seconds']
-        self(name, 0, state, origins, [True] * len(self.plans))
+        self(name, self.plans[0].start, state, origins, [True] * len(self.plans))
         return processes.share(lambda: self.spent[name]['seconds'] - before)
 
     def _inputs(self, name: str, quantity: Measure, plan: Plan, t: int) -> program.MeasureInputs:
         """The hyperparameters of update t, examples and a key from the measurement's own streams."""
-        at = min(t, plan.length.total_steps - 1)
-        hyper = jax.tree.map(lambda x: x[0], feed.hyper(plan, at, at + 1, self.task.dtype))
+        hyper = feed.hyper_at(plan, t, self.task.dtype)
         batch = None
         if quantity.batch_size:
             # As drawn: parts of it are batches drawn at random too.

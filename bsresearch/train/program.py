@@ -251,6 +251,10 @@ def context(
         clipped, _ = stepping.clip(t, gradient)
         return t.transform(inputs.hyper).update(clipped, state.opt_state, state.params)[0]
 
+    def precondition(gradient: PyTree) -> PyTree:
+        assert t.precondition is not None
+        return t.precondition(state.opt_state, gradient, inputs.hyper)
+
     return Context(
         step=state.step,
         params=state.params,
@@ -263,5 +267,5 @@ def context(
         whole=whole,
         key=inputs.key,
         propose=propose,
-        precondition=t.precondition and functools.partial(t.precondition, state.opt_state),
+        precondition=t.precondition and precondition,
     )

@@ -127,7 +127,8 @@ class Recorder:
             self.row(r, step, metrics)
         dense = {}
         if self.plans[r].recording['record']['dense']:
-            used = {f'{k}_used': v for k, v in hyper._asdict().items() if v is not None}
+            values = {k: v for k, v in hyper._asdict().items() if k != 'complements'}
+            used = {f'{k}_used': v for k, v in values.items() if v is not None}
             dense |= {'batch_loss': info.loss, **used}
         if self.plans[r].recording['norms']['dense']:
             dense |= norms

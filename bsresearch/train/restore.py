@@ -2,11 +2,13 @@
 
 import functools
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
+from bsresearch import precision
 from bsresearch.plan import Plan
 from bsresearch.resolve_branch import plan_of
 from bsresearch.store import paths
@@ -66,10 +68,26 @@ def check(workdir: pathlib.Path, plan: Plan, step: int) -> None:
         )
 
 
+def _begin(plan: Plan) -> Callable[[], State]:
+    """Makes a run's state at update 0; on the device, or as shapes."""
+    return functools.partial(program.initial, program.task(plan, 1.0, parallel.platform()), plan)
+
+
+@precision.held
+def _like(plan: Plan) -> State:
+    """Shapes and dtypes of a run's state."""
+    return jax.eval_shape(_begin(plan))
+
+
+@precision.held
+def _fresh(plan: Plan) -> State:
+    """A run's state at update 0, NumPy leaves."""
+    return jax.tree.map(np.asarray, jax.jit(_begin(plan))())
+
+
 def shapes(plan: Plan) -> Any:
     """The weights' shapes and dtypes."""
-    task = program.task(plan, 1.0, parallel.platform())
-    return jax.eval_shape(functools.partial(program.initial, task, plan)).params
+    return _like(plan).params
 
 
 def items(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[dict[str, Any], dict[str, str]]:
@@ -80,8 +98,7 @@ def items(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[dict[str, Any],
     """
     check(workdir, plan, step)
     folder, meta = _store(workdir, plan, step)
-    task = program.task(plan, 1.0, parallel.platform())
-    one = jax.eval_shape(functools.partial(program.initial, task, plan))
+    one = _like(plan)
     wide = lambda tree: jax.tree.map(lambda x: np.zeros((meta['replicas'], *x.shape), x.dtype), tree)
     mine = lambda tree: jax.tree.map(lambda x: x[meta['index']], tree)
     with Checkpoints(folder, writes=False) as store:
@@ -90,8 +107,7 @@ def items(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[dict[str, Any],
             found, facts = store.restore(step, like)
             return {name: mine(tree) for name, tree in found.items()}, facts['sha256']
         found, facts = store.restore(0, {'params': wide(one.params)})
-    fresh = jax.tree.map(np.asarray, jax.jit(functools.partial(program.initial, task, plan))())
-    fresh = fresh._replace(params=mine(found['params']))
+    fresh = _fresh(plan)._replace(params=mine(found['params']))
     return {'state': fresh, 'ema': program.initial_average(plan, fresh)}, facts['sha256']
 
 
@@ -116,9 +132,7 @@ def state(workdir: pathlib.Path, plan: Plan, step: int) -> State:
 def initial(workdir: pathlib.Path, plan: Plan) -> Any:
     """The weights that a run's distances are measured from: θ_0, of its first ancestor if it is a branch."""
     folder, meta = _store(workdir, plan, 0)
-    task = program.task(plan, 1.0, parallel.platform())
-    one = jax.eval_shape(functools.partial(program.initial, task, plan)).params
-    like = jax.tree.map(lambda x: np.zeros((meta['replicas'], *x.shape), x.dtype), one)
+    like = jax.tree.map(lambda x: np.zeros((meta['replicas'], *x.shape), x.dtype), shapes(plan))
     with Checkpoints(folder, writes=False) as store:
         found, _ = store.restore(0, {'params': like})
     return jax.tree.map(lambda x: x[meta['index']], found['params'])

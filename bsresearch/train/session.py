@@ -13,7 +13,7 @@ import numpy as np
 from bsresearch.data.select import Dataset
 from bsresearch.plan import Plan
 from bsresearch.store import records
-from bsresearch.train import calibrate, feed, parallel, processes, program, updates
+from bsresearch.train import branching, calibrate, feed, parallel, processes, program, updates
 from bsresearch.train.divergence import Watch
 from bsresearch.train.ensemble import Ensemble
 from bsresearch.train.evaluate import Evaluator
@@ -120,7 +120,8 @@ class Session:
 
     def _say_older_losses(self) -> None:
         """That a run which goes on has losses with label smoothing before this point, and without it from here on."""
-        runs = [p.id for p, d in zip(self.plans, self._run_directories, strict=True) if records.holds_older_losses(d)]
+        writers = self.recorder.writers  # of the process that writes
+        runs = [p.id for p, w in zip(self.plans, writers, strict=False) if records.holds_older_losses(w.directory)]
         if runs:
             self.report.say(
                 f'  run {", ".join(runs)}: losses recorded so far hold label smoothing (an older version wrote them), '
@@ -165,6 +166,7 @@ class Session:
         return own | {f'measure_{n}': m for n, m in measures.items()}
 
     def _place(self, items: dict[str, PyTree]) -> None:
+        branching.check_slots(self.plans, items['state'])
         put = lambda tree: self.group.put(parallel.unstack(tree, len(self.plans)))
         self.state, self.average = put(items['state']), put(items['ema'])
         self.ensemble.items = items['ensemble']

@@ -43,7 +43,8 @@ class Task:
       micro_batch_size: examples per gradient call; the batch size for a single call.
       shards: how the batch lies over devices (train/shards.py); None where it is whole.
       update_norm: whether norms include that of the update, which costs a pass over the weights.
-      precondition: (optimizer's slots, gradient) → gradient times the optimizer's diagonal; None where it has none.
+      precondition: (optimizer's slots, gradient, hyperparameters) → gradient times the optimizer's diagonal; None where
+        it has none.
     """
 
     module: nn.Module
@@ -59,7 +60,7 @@ class Task:
     clip_value: float | None
     micro_batch_size: int
     update_norm: bool = True
-    precondition: Callable[[PyTree, PyTree], PyTree] | None = None
+    precondition: Callable[[PyTree, PyTree, Hyper], PyTree] | None = None
     plain_loss: Callable[[jax.Array, jax.Array], jax.Array] | None = None
     classifies: bool = True
     shards: Shards | None = None
