@@ -74,10 +74,8 @@ def test_while_it_trains(workdir: pathlib.Path):
 @pytest.mark.slow
 def test_at_twenty_random_moments(workdir: pathlib.Path):
     """From the first import to the end of a short study, also twice in a row; a finished one has ended with 0."""
-    draw, short = (
-        random.Random(0),
-        ('--config.batch_size=16', '--config.learning_rate=0.1', '--config.total_epochs=0.2'),
-    )
+    short = ('--config.batch_size=16', '--config.learning_rate=0.1', '--config.total_epochs=0.2')
+    draw = random.Random(0)
     for warm in ('cold', 'warm'):
         begun = time.monotonic()
         started(workdir / warm, *short).communicate()
