@@ -307,7 +307,7 @@ def test_a_damaged_checkpoint_under_a_probe_is_told_in_one_line(how: str, workdi
     for step in (2, 0):
         plans = toy.plans(total_steps=2, seed=step, probe__name='gradient_norm', probe__at_steps=(step,),
                           probe__batch_sizes=(4, 8), probe__trials=2, keep__at_steps=(2,))  # fmt: skip
-        (_, probes) = gradient_norm.stages(plans)
+        probes: Any = list(gradient_norm.stages(plans))[1]
         toy.train(workdir, plans)
         folder = groups.directory_of(workdir, plans[0]) / ('checkpoints' if step else 'initial') / str(step)
         largest = max((p for p in folder.rglob('*') if p.is_file()), key=lambda p: p.stat().st_size)
@@ -317,12 +317,12 @@ def test_a_damaged_checkpoint_under_a_probe_is_told_in_one_line(how: str, workdi
         if how == 'half removed':
             shutil.rmtree(folder / 'meta')
         capsys.readouterr()
-        assert command._execute(toy.Quiet(), workdir, train_study(list(probes)), plans, None) == 1
+        assert command._execute(toy.Quiet(), workdir, train_study(probes), plans, None) == 1
         errors = capsys.readouterr().err
         assert errors.count('\n') == 1
         assert str(folder) in errors
         assert 'restore that folder' in errors
-        ((item,),) = grid.declare(workdir, [list(probes)], LOCAL, print)
+        ((item,),) = grid.declare(workdir, [probes], LOCAL, print)
         assert worker.run(item, []) == worker.FAILED
         assert str(folder) in jobs.state(item).reason
         assert 'Traceback' not in capsys.readouterr().out

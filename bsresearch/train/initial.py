@@ -64,8 +64,8 @@ class Initial:
     def _kept(
         self, fresh: dict[str, PyTree], make: Callable[[], Mapping[str, PyTree]], known: Mapping[str, str] | None
     ) -> tuple[dict[str, PyTree], dict[str, str]]:
-        names: tuple[str, ...] = ('params', 'branch') if self._plans[0].parent is not None else ('params',)
-        like = dict.fromkeys(names, fresh['state'].params)
+        names = ('params', 'branch') if self._plans[0].parent is not None else ('params',)
+        like = {name: fresh['state'].params for name in names}
         return kept(self._directory / 'initial', like, make, self._say, known)
 
 
