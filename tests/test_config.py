@@ -361,6 +361,7 @@ def test_a_kill_while_runs_are_written_down_leaves_none_out(tmp_path: pathlib.Pa
     runs = plans({'model.name': 'linear'}, seed=(0, 1, 2))
     for moment in range(1 + 2 * len(runs)):  # group.json, then config.json and meta.json of each
         workdir, left[0] = tmp_path / str(moment), moment
+        workdir.mkdir()
         with monkeypatch.context() as m:
             m.setattr(paths, 'write_json', killed)
             with pytest.raises(KeyboardInterrupt):

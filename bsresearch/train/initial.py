@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bsresearch.plan import Plan
-from bsresearch.store.checkpoints import Checkpoints, DamagedCheckpoint, digest
+from bsresearch.store.checkpoints import Checkpoints, Damaged, digest
 from bsresearch.train import branching, processes
 
 PyTree = Any
@@ -64,8 +64,8 @@ class Initial:
     def _kept(
         self, fresh: dict[str, PyTree], make: Callable[[], Mapping[str, PyTree]], known: Mapping[str, str] | None
     ) -> tuple[dict[str, PyTree], dict[str, str]]:
-        names: tuple[str, ...] = ('params', 'branch') if self._plans[0].parent is not None else ('params',)
-        like: dict[str, PyTree] = dict.fromkeys(names, fresh['state'].params)
+        names = ('params', 'branch') if self._plans[0].parent is not None else ('params',)
+        like = {name: fresh['state'].params for name in names}
         return kept(self._directory / 'initial', like, make, self._say, known)
 
 
@@ -92,7 +92,7 @@ def kept(
                 items, facts = store.restore(0, dict(like))
                 return items, facts['sha256']
             damage = f'{directory / "0"} is missing' if known is not None else ''
-        except DamagedCheckpoint as e:
+        except Damaged as e:
             damage = e.what
         sha256 = dict(known or {}) | store.stated_sha256(0) if damage else {}
         items = _made(make, damage, sha256)
