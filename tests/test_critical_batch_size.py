@@ -190,7 +190,7 @@ def test_b_simple_is_of_the_measurements_near_the_point(made: pathlib.Path):
     assert points['measurements'].tolist() == [10] * 6
     np.testing.assert_allclose(points['noise_scale'], [80] * 3 + [320] * 3)
     np.testing.assert_allclose(points['population'], [80 / (1 - 80 / 4096)] * 3 + [320 / (1 - 320 / 4096)] * 3)
-    assert ((points['low'] < points['noise_scale']) & (points['noise_scale'] < points['high'])).all()
+    assert points[['low', 'high']].isna().all(axis=None)  # 10 measurements are too few along a run
     assert found.seeds['noise_scale_highest'].tolist() == [80, 320]
 
 
