@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import summary
+from bsresearch.analysis import resolution, summary
 from bsresearch.store import records
 
 METRICS = ('train_loss', 'test_loss', 'train_accuracy', 'test_accuracy')
@@ -69,7 +69,8 @@ def table(found: list[Found]) -> pd.DataFrame:
             values = np.stack([f.values[f'{path}/{metric}'] for f in found if f'{path}/{metric}' in f.values])
             n, mean = len(values), values.mean(axis=0)
             std = values.std(axis=0, ddof=1) if n > 1 else np.full(len(mean), np.nan)
-            low, high = summary.interval(np.full(len(mean), n), mean, std)
+            rounding = resolution.variance(metric, values.ravel())
+            low, high = summary.interval(np.full(len(mean), n), mean, std, rounding)
             facts = {'path': path, 'metric': metric, 'alpha': found[0].alpha, 'n': n}
             rows.append(pd.DataFrame(facts | {'mean': mean, 'std': std, 'low': low, 'high': high}))
     return pd.concat(rows, ignore_index=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import held_fixed, summary
+from bsresearch.analysis import held_fixed, resolution, summary
 from bsresearch.store import records
 
 # Epochs by which a batch may pass the end of an epoch and still count as evaluated there.
@@ -108,20 +108,20 @@ def differences(rows: pd.DataFrame, metric: str, arms: Sequence[str]) -> pd.Data
     """Welch's 95 % interval of each arm's mean minus the first arm's, at every epoch that both were evaluated at.
 
     Args:
-      rows: of `load`, with at least two runs an arm. arms: values of `policy`; the first is the reference.
+      rows: of `load`. arms: values of `policy`; the first is the reference.
 
     Returns:
-      one row per arm and epoch after the start, where all arms are the same: policy, epoch, difference, low, high,
-      covers (whether the interval holds 0).
+      one row per arm and epoch after the start, where all arms are the same: policy, epoch, n, n_reference (runs),
+      difference, low, high (NaN as for `summary.interval`), covers (whether 0 may be the difference).
     """
-    found = []
+    found, rounding = [], resolution.variance(metric, rows[metric])
     rows = _at_whole_epochs(rows[rows[metric].notna()])
     value = {a: rows[rows['policy'] == a] for a in arms}
     for arm in arms[1:]:
         for epoch in sorted(set(value[arm]['whole']) & set(value[arms[0]]['whole']) - {0}):
             a, b = (v.loc[v['whole'] == epoch, metric].astype(float) for v in (value[arm], value[arms[0]]))
-            if min(len(a), len(b)) < 2 or a.var() + b.var() == 0:
-                continue
-            difference, half = a.mean() - b.mean(), summary.welch(a, b)
-            found.append((arm, epoch, difference, difference - half, difference + half, abs(difference) <= half))
-    return pd.DataFrame(found, columns=['policy', 'epoch', 'difference', 'low', 'high', 'covers'])
+            difference, half = a.mean() - b.mean(), summary.welch(a, b, rounding)
+            apart = abs(difference) > half
+            found.append((arm, epoch, len(a), len(b), difference, difference - half, difference + half, not apart))
+    columns = ['policy', 'epoch', 'n', 'n_reference', 'difference', 'low', 'high', 'covers']
+    return pd.DataFrame(found, columns=columns)

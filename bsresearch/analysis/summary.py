@@ -1,7 +1,9 @@
 """Tables of records → mean and 95 % interval over the runs of an arm, which differ in their seeds alone.
 
-Mean m and sample standard deviation s of n runs give Student's interval m ± t_{0.975, n−1}·s/√n.  It is the interval of
-the mean over independent, roughly normal runs; one run has none (NaN, not width 0).  In every row
+Mean m and sample standard deviation s of n runs give Student's interval m ± t_{0.975, n−1}·√((s² + r)/n), with r the
+variance that rounding adds to a value that was counted (resolution.py), 0 for others.  It is the interval of the mean
+over independent, roughly normal runs, which differ in their seeds, on this one test set: another test set is not in it.
+One run has none (NaN, not width 0), nor have values without any spread.  In every row
 `runs` = `n` + `diverged` + runs without a finite value there (they stopped earlier, or have not come so far).
 """
 
@@ -12,23 +14,34 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from bsresearch.analysis import resolution
+
 LEVEL = 0.95
 COUNTS = ['runs', 'n', 'diverged']
 VALUES = ['mean', 'std', 'low', 'high']
 
 
-def interval(n: np.ndarray, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high) of the mean, of n values with sample standard deviation `std`; NaN where n < 2. All (k,)."""
-    several = n > 1
+def interval(
+    n: np.ndarray, mean: np.ndarray, std: np.ndarray, rounding: np.ndarray | float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of the mean, of n values with sample standard deviation `std`; NaN where n < 2 or nothing varies.
+
+    All (k,). rounding: variance that it adds to each value.
+    """
+    variance = np.where(n > 1, std**2 + rounding, 0.0)
+    known = variance > 0
     width = np.full(len(n), np.nan)
-    width[several] = special.stdtrit(n[several] - 1, (1 + LEVEL) / 2) * std[several] / np.sqrt(n[several])
+    width[known] = special.stdtrit(n[known] - 1, (1 + LEVEL) / 2) * np.sqrt(variance[known] / n[known])
     return mean - width, mean + width
 
 
-def welch(a: pd.Series, b: pd.Series) -> float:
-    """Half of the 95 % interval of mean(a) − mean(b), with Welch's degrees of freedom."""
-    parts = np.array([a.var() / len(a), b.var() / len(b)])
-    freedom = parts.sum() ** 2 / (parts**2 / (np.array([len(a), len(b)]) - 1)).sum()
+def welch(a: pd.Series, b: pd.Series, rounding: float = 0.0) -> float:
+    """Half of the 95 % interval of mean(a) − mean(b), with Welch's degrees of freedom; NaN as for `interval`."""
+    sizes = np.array([len(a), len(b)])
+    parts = (np.array([a.var(), b.var()]) + rounding) / sizes if sizes.min() > 1 else np.zeros(2)
+    if not parts.sum() > 0:
+        return float('nan')
+    freedom = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum()
     return float(special.stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt(parts.sum()))
 
 
@@ -51,7 +64,8 @@ def over_seeds(table: pd.DataFrame, x: str, metric: str, by: Sequence[str]) -> p
     """
     _check(table, [x, metric, *by])
     table = table.assign(gone=diverged(table))
-    arms = [_arm(rows, x, metric).assign(**dict(zip(by, arm, strict=True))) for arm, rows in _groups(table, by)]
+    rounding = resolution.variance(metric, table[metric])
+    arms = [_arm(rows, x, metric, rounding).assign(**dict(zip(by, arm, strict=True))) for arm, rows in _groups(table, by)]
     points = pd.concat(arms, ignore_index=True).assign(metric=metric)
     return points[[*by, 'metric', x, *COUNTS, *VALUES]]
 
@@ -74,7 +88,7 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
     """
     _check(table, ['step', *metrics, *by])
     table = table.assign(gone=diverged(table))
-    found = []
+    found, rounding = [], {metric: resolution.variance(metric, table[metric]) for metric in metrics}
     for arm, rows in _groups(table, by):
         names, of_run = dict(zip(by, arm, strict=True)), rows.groupby('run')
         runs, gone = of_run.ngroups, int(of_run['gone'].any().sum())
@@ -86,9 +100,10 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
             values = last[metric].dropna().astype(float)
             found.append(
                 names | {'metric': metric, 'n': len(values), 'mean': values.mean(), 'std': values.std()} | counts
+                | {'rounding': rounding[metric]}
             )
     result = pd.DataFrame(found)
-    low, high = interval(*(result[c].to_numpy() for c in ('n', 'mean', 'std')))
+    low, high = interval(*(result[c].to_numpy() for c in ('n', 'mean', 'std', 'rounding')))
     return result.assign(low=low, high=high)[[*by, 'metric', *COUNTS, 'unfinished', *VALUES]]
 
 
@@ -110,7 +125,7 @@ def diverged(table: pd.DataFrame) -> pd.Series:
     return gone
 
 
-def _arm(rows: pd.DataFrame, x: str, metric: str) -> pd.DataFrame:
+def _arm(rows: pd.DataFrame, x: str, metric: str, rounding: float) -> pd.DataFrame:
     """`over_seeds` of one arm, without the arm's own columns."""
     # Nothing is recorded after a divergence.
     ends = rows[rows['gone']].groupby('run')[x].max()
@@ -122,5 +137,5 @@ def _arm(rows: pd.DataFrame, x: str, metric: str) -> pd.DataFrame:
         raise ValueError(f'run {run} has two values of {metric!r} at {x} = {at:g}; each x must occur once in a run')
     summary = points.groupby(x, sort=True)[metric].agg(n='count', mean='mean', std='std').reset_index()
     diverged = (ends.to_numpy()[None, :] <= summary[x].to_numpy()[:, None]).sum(axis=1)
-    low, high = interval(*(summary[c].to_numpy() for c in ('n', 'mean', 'std')))
+    low, high = interval(*(summary[c].to_numpy() for c in ('n', 'mean', 'std')), rounding)
     return summary.assign(runs=rows['run'].nunique(), diverged=diverged, low=low, high=high)

@@ -47,18 +47,27 @@ class Part(NamedTuple):
     """What one interval is made of: a value for each seed, and the standard error of what all of them share.
 
     Seeds whose probes draw the same examples differ less than the draws make the result uncertain; `error` is that
-    of their mean from resampling the draws, 0 where nothing is shared.
+    of their mean from resampling the draws, 0 where nothing is shared, NaN where it is not known. `rounding` is the
+    variance that counting adds to each value (resolution.py), 0 where nothing is counted.
     """
 
     label: str
     values: np.ndarray
     error: float = 0.0
+    rounding: float = 0.0
+
+    def estimate(self, level: float = summary.LEVEL) -> 'Estimate':
+        """Its mean with its interval."""
+        return estimate(self.values, level, self.error, self.rounding)
 
 
-def estimate(values: Sequence[float] | np.ndarray, level: float = summary.LEVEL, error: float = 0.0) -> Estimate:
+def estimate(
+    values: Sequence[float] | np.ndarray, level: float = summary.LEVEL, error: float = 0.0, rounding: float = 0.0
+) -> Estimate:
     """Over independent values, one per seed; those that are not finite count as missing.
 
-    The half width is √((t·s/√n)² + (z·error)²); of one value z·error alone, if there is one.
+    The half width is √(t²·(s² + rounding)/n + (z·error)²); of one value z·error alone, if there is one. There is no
+    interval (NaN ends) where nothing varies, or `error` is not known.
     """
     found = np.asarray(values, float)
     found = found[np.isfinite(found)]
@@ -68,9 +77,11 @@ def estimate(values: Sequence[float] | np.ndarray, level: float = summary.LEVEL,
     mean = float(found.mean())
     shared = float(special.ndtri((1 + level) / 2)) * error
     if n == 1:
-        half = shared or np.nan
+        half = shared
     else:
-        half = float(np.hypot(special.stdtrit(n - 1, (1 + level) / 2) * found.std(ddof=1) / np.sqrt(n), shared))
+        spread = np.sqrt((found.var(ddof=1) + rounding) / n)
+        half = float(np.hypot(special.stdtrit(n - 1, (1 + level) / 2) * spread, shared))
+    half = half or np.nan
     return Estimate(mean, mean - half, mean + half, n)
 
 
@@ -105,8 +116,8 @@ def _verdicts(parts: Sequence[Part], low: float, high: float) -> list[Verdict]:
     """Of each part: it holds by its 95 % interval, and does not hold only by that of level 1 − 0.05/parts."""
     found: list[Verdict] = []
     for part in parts:
-        plain = inside(estimate(part.values, error=part.error), low, high)
-        stricter = estimate(part.values, 1 - (1 - summary.LEVEL) / len(parts), part.error)
+        plain = inside(part.estimate(), low, high)
+        stricter = part.estimate(1 - (1 - summary.LEVEL) / len(parts))
         refuted = plain == 'does not hold' and inside(stricter, low, high) == plain
         found.append('undecided' if plain == 'does not hold' and not refuted else plain)
     return found
@@ -155,7 +166,7 @@ def text(
 
 def listing(parts: Sequence[Part], **form: Any) -> str:
     """'<label>: 0.0312 (0.0298 to 0.0326, n = 3); …', each as `text` with its arguments."""
-    shown = [text(estimate(p.values, error=p.error), **form) for p in parts]
+    shown = [text(p.estimate(), **form) for p in parts]
     return '; '.join(f'{p.label}: {s}' if p.label else s for p, s in zip(parts, shown, strict=True)) or 'none'
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from bsresearch.analysis import brownlee, summary
 from bsresearch.analysis.brownlee import Arm, Found
-from bsresearch.analysis.claims import Claim, Estimate, Part, Verdict, estimate, every, positive, text
+from bsresearch.analysis.claims import Claim, Estimate, Part, Verdict, estimate, every, listing, positive, text
 
 SOURCE = 'Brownlee 2019, {}'
 BENGIO = 'Bengio 2012 (arXiv:1206.5533), section 3.1.1; Brownlee 2019'
@@ -51,8 +51,8 @@ def claims(workdir: pathlib.Path, last: float | None = None) -> list[Claim]:
     ]
 
 
-def _over(by_seed: pd.Series) -> Estimate:
-    return estimate(by_seed.to_numpy(float))
+def _over(by_seed: pd.Series, rounding: float = 0.0) -> Estimate:
+    return estimate(by_seed.to_numpy(float), rounding=rounding)
 
 
 def _percent(found: Estimate) -> str:
@@ -77,11 +77,12 @@ def _level(found: Found, key: str, name: str, arm: Arm | None, his: tuple[float,
     said, near, measured = [], [], []
     for split, number in zip(('train', 'test'), his, strict=True):
         level, ends = found.of(arm, 'level', split), found.of(arm, 'final', split).to_numpy(float)
-        near.append(Part(split, (level - number).to_numpy(float)))
+        rounding = found.rounding('level', arm, split=split)
+        near.append(Part(split, (level - number).to_numpy(float), rounding=rounding))
         said.append(f'{100 * number:.1f} % {split}')
         low, high = one_run(ends)
         range_ = f'; a single run ends between {100 * low:.1f} and {100 * high:.1f} %' if len(ends) > 1 else ''
-        measured.append(f'{split} {_percent(_over(level))}{range_}')
+        measured.append(f'{split} {_percent(_over(level, rounding))}{range_}')
     return Claim(
         key,
         SOURCE.format('printed accuracies'),
@@ -95,19 +96,21 @@ def _level(found: Found, key: str, name: str, arm: Arm | None, his: tuple[float,
 
 def _settled(found: Found, epoch: float = 100.0) -> Claim:
     """Change of batch gradient descent after epoch 100."""
-    arm, changes = found.roles.full, {}
+    arm, parts = found.roles.full, []
     for split, table in found.splits.items():
         rows = found.loaded.rows
         later = rows[(rows['epoch'] >= epoch) & rows[f'{split}_accuracy'].notna()].sort_values('epoch')
         then = later.groupby('run')[f'{split}_accuracy'].first()
-        changes[split] = (brownlee.of_arm(table, arm).set_index('run')['final'] - then).dropna()
+        change = (brownlee.of_arm(table, arm).set_index('run')['final'] - then).dropna()
+        # Two evaluations of the same runs.
+        parts.append(Part(split, change.to_numpy(float), rounding=found.rounding('final', arm, arm, split=split)))
     return Claim(
         'batch converged',
         SOURCE.format('first figure'),
         f'Batch gradient descent has converged by about epoch {epoch:g} (here: from then on it changes by less than '
         f'{100 * MARGIN:g} points).',
-        '; '.join(f'{split} {_points(_over(change))}' for split, change in changes.items()),
-        every([Part(split, change.to_numpy(float)) for split, change in changes.items()], -MARGIN, MARGIN),
+        listing(parts, scale=100, unit=' points', decimals=2),
+        every(parts, -MARGIN, MARGIN),
         found.remark(arm),
     )
 
@@ -115,7 +118,7 @@ def _settled(found: Found, epoch: float = 100.0) -> Claim:
 def _fails(found: Found, name: str) -> Claim:
     """How far below batch gradient descent, on the test set over the last epochs."""
     r = found.roles
-    below = _over(found.of(r.full, 'level') - found.of(r.online, 'level'))
+    below = _over(found.of(r.full, 'level') - found.of(r.online, 'level'), found.rounding('level', r.full, r.online))
     return Claim(
         'stochastic fails',
         SOURCE.format('stochastic gradient descent'),
@@ -221,12 +224,12 @@ def _default(found: Found) -> Claim:
     levels = {size: found.of((size, r.rate), 'level') for size in r.panel}
     best = max(levels, key=lambda size: levels[size].mean(), default=None)
     mini = found.of(r.mini, 'level')
-    gap = _over(levels[best] - mini) if best is not None else estimate([])
+    gap = _over(levels[best] - mini, found.rounding('level', (best, r.rate), r.mini)) if best is not None else estimate([])
     return Claim(
         'default',
         BENGIO,
         'B between 1 and a few hundred; 32 is a good default.',
-        f'B = {brownlee.MINI_BATCH}: {_percent(_over(mini))} test over the last epochs; highest mean at B = {best}, '
+        f'B = {brownlee.MINI_BATCH}: {_percent(_over(mini, found.rounding("level", r.mini)))} test over the last epochs; highest mean at B = {best}, '
         f'{_points(gap)} above',
         'not measured',
         'a default is for tasks and learning rates in general; here is one of each, and the best is picked by test '
