@@ -112,6 +112,11 @@ class Found(NamedTuple):
         """Epochs to the threshold by seed; censored runs with their whole length, so that a difference is too small."""
         return self.of(arm, 'epochs_to').clip(upper=self.splits['test']['until'].max())
 
+    def late(self) -> float:
+        """Epochs between evaluations: by so much an arrival is told too late at most."""
+        rows = self.loaded.rows[self.loaded.rows['test_accuracy'].notna()].sort_values('epoch')
+        return float(rows.groupby('run')['epoch'].diff().max())
+
     def remark(self, *shown: Arm | None) -> str:
         """Which of the arms are missing, or have runs that diverged or have not ended."""
         table, parts = self.splits['test'], []

@@ -17,8 +17,14 @@ from scipy import special
 from bsresearch.analysis import resolution
 
 LEVEL = 0.95
+ROUNDING = 1e-12  # relative
 COUNTS = ['runs', 'n', 'diverged']
 VALUES = ['mean', 'std', 'low', 'high']
+
+
+def varies(variance: np.ndarray | float, mean: np.ndarray | float) -> Any:
+    """Whether there is a spread beyond float64's own rounding; without it an interval would decide on nothing."""
+    return variance > (ROUNDING * np.abs(mean)) ** 2
 
 
 def interval(
@@ -29,7 +35,7 @@ def interval(
     All (k,). rounding: variance that it adds to each value.
     """
     variance = np.where(n > 1, std**2 + rounding, 0.0)
-    known = variance > 0
+    known = varies(variance, mean)
     width = np.full(len(n), np.nan)
     width[known] = special.stdtrit(n[known] - 1, (1 + LEVEL) / 2) * np.sqrt(variance[known] / n[known])
     return mean - width, mean + width
@@ -39,7 +45,7 @@ def welch(a: pd.Series, b: pd.Series, rounding: float = 0.0) -> float:
     """Half of the 95 % interval of mean(a) − mean(b), with Welch's degrees of freedom; NaN as for `interval`."""
     sizes = np.array([len(a), len(b)])
     parts = (np.array([a.var(), b.var()]) + rounding) / sizes if sizes.min() > 1 else np.zeros(2)
-    if not parts.sum() > 0:
+    if not varies(parts.sum(), max(abs(a.mean()), abs(b.mean()))):
         return float('nan')
     freedom = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum()
     return float(special.stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt(parts.sum()))

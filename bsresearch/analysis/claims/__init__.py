@@ -2,6 +2,7 @@
 
 A verdict follows from an interval, never from a mean alone: a claimed direction holds where the 95 % interval of the
 difference, paired by seed, lies on its side of 0, does not hold where it lies on the other, and is undecided between.
+Values that are all alike, or few, have a sign test instead, which needs six seeds.
 A claim of several parts holds where all 95 % intervals do; it does not hold where one fails with the level shared out
 among the parts (Bonferroni), so that many parts do not refute it by chance.
 """
@@ -79,7 +80,8 @@ def estimate(
     if n == 1:
         half = shared
     else:
-        spread = np.sqrt((found.var(ddof=1) + rounding) / n)
+        variance = found.var(ddof=1) + rounding
+        spread = np.sqrt(variance / n) if summary.varies(variance, mean) else 0.0
         half = float(np.hypot(special.stdtrit(n - 1, (1 + level) / 2) * spread, shared))
     half = half or np.nan
     return Estimate(mean, mean - half, mean + half, n)
@@ -113,14 +115,36 @@ def every(parts: Sequence[Part], low: float = -np.inf, high: float = np.inf) -> 
 
 
 def _verdicts(parts: Sequence[Part], low: float, high: float) -> list[Verdict]:
-    """Of each part: it holds by its 95 % interval, and does not hold only by that of level 1 − 0.05/parts."""
+    """Of each part: it holds by its 95 % interval, and does not hold only by that of level 1 − 0.05/parts.
+
+    Values that are all alike have no interval; a sign test against each bound takes its place.
+    """
     found: list[Verdict] = []
     for part in parts:
+        if np.isnan(part.estimate().low) and not np.isnan(part.error):
+            ends = [bound for bound in (part.values - low, high - part.values) if np.isfinite(bound).any()]
+            found.append(together(*map(signs, ends)))
+            continue
         plain = inside(part.estimate(), low, high)
         stricter = part.estimate(1 - (1 - summary.LEVEL) / len(parts))
         refuted = plain == 'does not hold' and inside(stricter, low, high) == plain
         found.append('undecided' if plain == 'does not hold' and not refuted else plain)
     return found
+
+
+def signs(values: Sequence[float] | np.ndarray) -> Verdict:
+    """Whether values that can take few different ones lie above 0: a two-sided sign test at 5 %, one for each seed.
+
+    An interval of such values covers too little, and has no width where they are all alike. Six of one sign decide.
+    """
+    found = np.asarray(values, float)
+    found = found[np.isfinite(found)]
+    above, below = int((found > 0).sum()), int((found < 0).sum())
+    if not above + below:
+        return 'undecided' if len(found) else 'not measured'
+    if 2 * special.bdtr(min(above, below), above + below, 0.5) > 1 - summary.LEVEL:
+        return 'undecided'
+    return 'holds' if above > below else 'does not hold'
 
 
 def together(*verdicts: Verdict) -> Verdict:
