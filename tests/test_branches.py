@@ -325,8 +325,6 @@ def test_the_reload_study_brings_a_control_at_every_point(tmp_path: pathlib.Path
         study.check(toy.plans(**(changes | {'branch__batch_sizes': (), 'branch__learning_rates': ()})))
     with pytest.raises(ValueError, match='the points to branch from'):
         study.check(toy.plans(**(changes | {'branch__at_epochs': ()})))
-    with pytest.raises(ValueError, match=r'multiples=\(2,\) is for config.study=critical_batch_size'):
-        study.check(toy.plans(**(changes | {'branch__multiples': (2,)})))
 
 
 def test_a_branch_at_the_very_beginning_has_its_own_batch_size(tmp_path: pathlib.Path):

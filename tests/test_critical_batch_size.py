@@ -362,7 +362,6 @@ def test_every_optimizer_has_a_rule():
         ({'branch__multiples': (4, 2)}, r'multiples=\(4, 2\)'),
         ({'branch__multiples': (2, 2)}, r'multiples=\(2, 2\)'),
         ({'branch__multiples': (1, 2.0)}, r'multiples=\(1, 2\.0\)'),
-        ({'branch__batch_sizes': (8,)}, 'is for config.study=reload; here give multiples'),
         ({'branch__learning_rate_rule': 'cubic'}, "learning_rate_rule='cubic': allowed are none, linear, sqrt"),
         ({'branch__multiples': (2, 512)}, '512 × 2 = 1024, exceeds the epoch of 512 examples'),
         ({'branch__multiples': (2, 64)}, '64 × 2 = 128, fits 1 times into the window of 128 examples, at least 4'),

@@ -12,6 +12,7 @@ from bsresearch.plan import Plan
 from bsresearch.probe import Probe
 
 NAME = 'gradient_norm'
+SECTIONS = {'probe': None}
 
 
 def check(plans: list[Plan]) -> None:

@@ -16,6 +16,8 @@ from bsresearch.plan import Plan
 from bsresearch.probe import Probe
 from bsresearch.studies import gradient_norm, reload
 
+SECTIONS = {**gradient_norm.SECTIONS, **reload.SECTIONS}
+
 
 def parents(plans: list[Plan]) -> list[Plan]:
     """The runs with branches."""
