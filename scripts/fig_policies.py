@@ -59,7 +59,7 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], 
         text.append(f'peak learning rates, by validation accuracy:\n{_table(best)}')
     drawn = _courses(chosen, colors, out)
     final = summary.final(chosen, ['test_accuracy', 'test_loss', 'train_loss'], ['policy', 'learning_rate'])
-    columns = ['policy', 'learning_rate', 'metric', *summary.COUNTS, 'mean', 'std', 'low', 'high']
+    columns = ['policy', 'learning_rate', 'metric', *summary.COUNTS, 'unfinished', *summary.VALUES]
     text.append(f'at the end:\n{_table(final[columns])}')
     text.append(_overlap(chosen, list(colors)))
     return files + drawn, '\n'.join(t for t in text if t)

@@ -63,8 +63,8 @@ def load(workdir: pathlib.Path) -> pd.DataFrame:
     known = tuple(f'{s}.' for s in SECTIONS)
     expected = {'policy', 'momentum', 'batch_changes', *records.ALWAYS, *records.SPLIT_SEEDS}
     others = [c for c in records.varying(runs) if c not in expected and not c.startswith(known)]
-    if (runs.groupby('policy')['momentum'].nunique(dropna=False) > 1).any():
-        others.append('momentum')
+    # A policy may set them, but one policy has one of each.
+    others += [c for c in ('momentum', 'batch_size') if (runs.groupby('policy')[c].nunique(dropna=False) > 1).any()]
     if others:
         raise ValueError(
             f'the runs in {workdir} differ in {", ".join(others)} too; this figure compares schedules: '
@@ -72,7 +72,9 @@ def load(workdir: pathlib.Path) -> pd.DataFrame:
         )
     rows = records.load(workdir)
     keep = [c for c in rows if c not in runs or c == 'run']
-    return runs[['run', 'study', 'status', 'policy', 'learning_rate', 'batch_size']].merge(rows[keep], on='run')
+    seeds = [c for c in ('seed', *records.SPLIT_SEEDS) if c in runs]
+    shown = ['run', 'study', 'status', 'policy', 'learning_rate', 'batch_size', *seeds]
+    return runs[shown].merge(rows[keep], on='run')
 
 
 def best_peaks(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -82,18 +84,29 @@ def best_peaks(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
       rows: of `load`. metric: an accuracy; of the validation set, if the test set is to be reported.
 
     Returns:
-      one row per policy: policy, learning_rate, mean, low, high, n, and edge: whether it lies at the end of the rates
-      tried, so that the best may lie beyond. A peak at which any run diverged is not taken.
+      one row per policy: policy, learning_rate, mean (high by the choice, so without an interval), n, tried (peaks),
+      diverged (peaks at which a run did, which are not taken), and edge: whether it lies at the end of the rates tried,
+      so that the best may lie beyond.
+
+    Raises:
+      ValueError: a peak whose runs have not all ended, so that nothing can be chosen; or all have diverged.
     """
     final = summary.final(rows, [metric], ['policy', 'learning_rate'])
     found = []
     for policy, mine in final.groupby('policy', sort=False):
-        usable = mine[(mine['diverged'] == 0) & (mine['unfinished'] == 0) & mine['mean'].notna()]
+        unfinished = int(mine['unfinished'].sum())
+        if unfinished:
+            raise ValueError(
+                f'policy {policy!r} has {unfinished} runs that are not finished: its best peak learning rate is not '
+                'known; let main.py finish them'
+            )
+        usable = mine[(mine['diverged'] == 0) & mine['mean'].notna()]
         if not len(usable):
             raise ValueError(f'policy {policy!r} has no peak learning rate at which every run came to its end')
         best = usable.loc[usable['mean'].idxmax()]
         edge = len(mine) > 1 and best['learning_rate'] in (mine['learning_rate'].min(), mine['learning_rate'].max())
-        found.append({k: best[k] for k in ('policy', 'learning_rate', 'mean', 'low', 'high', 'n')} | {'edge': edge})
+        counts = {'tried': len(mine), 'diverged': int((mine['diverged'] > 0).sum())}
+        found.append({k: best[k] for k in ('policy', 'learning_rate', 'mean', 'n')} | counts | {'edge': edge})
     return pd.DataFrame(found)
 
 

@@ -7,7 +7,7 @@ One run has none (NaN, not width 0), nor have values without any spread.  In eve
 `runs` = `n` + `diverged` + runs without a finite value there (they stopped earlier, or have not come so far).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,12 +66,16 @@ def over_seeds(table: pd.DataFrame, x: str, metric: str, by: Sequence[str]) -> p
       one row per arm and x that some run has: by, `metric` (its name), x, runs, n, diverged, mean, std, low, high.
 
     Raises:
-      ValueError: a column is missing, or a run has two values at one x.
+      ValueError: a column is missing, a run has two values at one x, or two runs of an arm have one seed.
     """
     _check(table, [x, metric, *by])
     table = table.assign(gone=diverged(table))
     rounding = resolution.variance(metric, table[metric])
-    arms = [_arm(rows, x, metric, rounding).assign(**dict(zip(by, arm, strict=True))) for arm, rows in _groups(table, by)]
+    arms = []
+    for arm, rows in _groups(table, by):
+        names = dict(zip(by, arm, strict=True))
+        _check_seeds(rows, names)
+        arms.append(_arm(rows, x, metric, rounding).assign(**names))
     points = pd.concat(arms, ignore_index=True).assign(metric=metric)
     return points[[*by, 'metric', x, *COUNTS, *VALUES]]
 
@@ -90,7 +94,7 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
       one row per arm and metric, also where n = 0: by, metric, runs, n, diverged, unfinished, mean, std, low, high.
 
     Raises:
-      ValueError: a column is missing.
+      ValueError: a column is missing, or runs of an arm are no repetitions: of one seed, or of different lengths.
     """
     _check(table, ['step', *metrics, *by])
     table = table.assign(gone=diverged(table))
@@ -99,6 +103,8 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
         names, of_run = dict(zip(by, arm, strict=True)), rows.groupby('run')
         runs, gone = of_run.ngroups, int(of_run['gone'].any().sum())
         done = rows[(rows['status'] == 'done') & ~rows['gone']]
+        _check_seeds(rows, names)
+        _check_ends(done, names)
         evaluated = done[done[list(metrics)].notna().any(axis=1)]
         last = evaluated[evaluated['step'] == evaluated['step'].max()]
         counts = {'runs': runs, 'diverged': gone, 'unfinished': runs - gone - done['run'].nunique()}
@@ -121,6 +127,35 @@ def _check(table: pd.DataFrame, columns: Sequence[str]) -> None:
     for column in ('run', 'status', *columns):
         if column not in table:
             raise ValueError(f'the records have no column {column!r}; there are: {", ".join(table.columns)}')
+
+
+def _check_seeds(rows: pd.DataFrame, names: Mapping[str, Any]) -> None:
+    """Raises ValueError where two runs of an arm have one seed: something else sets them apart, and was pooled."""
+    seeds = [c for c in ('seed', 'init_seed', 'data_seed') if c in rows]
+    if 'seed' not in seeds:
+        return
+    runs = rows.drop_duplicates('run')
+    same = runs[runs.duplicated(seeds, keep=False)]
+    if len(same):
+        first = same[(same[seeds] == same[seeds].iloc[0]).all(axis=1)]['run'].tolist()[:2]
+        raise ValueError(
+            f'runs {first[0]} and {first[1]} of {_named(names)} have one seed: something else sets them apart, and is '
+            'not to be averaged over; use a workdir of its own for each value of it'
+        )
+
+
+def _check_ends(done: pd.DataFrame, names: Mapping[str, Any]) -> None:
+    """Raises ValueError where finished runs of an arm end at different updates: the shorter ones would be left out."""
+    ends = done.groupby('run')['step'].max()
+    if ends.nunique() > 1:
+        raise ValueError(
+            f'finished runs of {_named(names)} end at different updates, {ends.min():g} to {ends.max():g}: they are no '
+            'repetitions of one run; use a workdir of its own for each length or batch size'
+        )
+
+
+def _named(names: Mapping[str, Any]) -> str:
+    return ', '.join(f'{k} = {v}' for k, v in names.items()) or 'one arm'
 
 
 def diverged(table: pd.DataFrame) -> pd.Series:
