@@ -24,7 +24,7 @@ def curves(arm: str, seed: int, start: float, epochs: int, per_epoch: int, scale
     end, gap = ACCURACY[arm]
     t = np.arange(epochs + 1)
     # So do those of two arms.
-    apart = 1e-6 * (seed - 1) * (1 + list(ACCURACY).index(arm))
+    apart = 1e-6 * (seed - 1) * list(ACCURACY).index(arm)
     test = start + (end - start) * t / max(epochs, 1) + (0.0005 * (seed - 1) + apart) * (t > 0)
     # Seeds differ in their gaps too, so that its differences have a spread.
     train = test + gap * (t > 0) + 0.0002 * seed * (t > 0)

@@ -175,6 +175,18 @@ def test_final_does_not_take_an_older_value_for_one_that_is_not_finite() -> None
     assert one(final, metric='accuracy')['n'] == 2
 
 
+def test_what_is_no_repetition_is_refused() -> None:
+    """Lengths that differ, and two runs of one seed: each would be pooled, and the shorter left out."""
+    rows = table({'a': [1.0, 2.0], 'b': [1.0, 2.0, 3.0]})
+    with pytest.raises(ValueError, match=r'finished runs of batch_size = 16 end at different updates, 1 to 2'):
+        summary.final(rows, ['loss'], ['batch_size'])
+    seeded = table({'a': [1.0, 2.0], 'b': [1.0, 2.0]}).assign(seed=3)
+    for reduce in (lambda: summary.final(seeded, ['loss'], ['batch_size']),
+                   lambda: summary.over_seeds(seeded, 'step', 'loss', ['batch_size'])):  # fmt: skip
+        with pytest.raises(ValueError, match='runs a and b of batch_size = 16 have one seed'):
+            reduce()
+
+
 def test_final_lists_an_arm_that_diverged_altogether() -> None:
     rows = table({'a': [1.0], 'b': [1.0]}).assign(status='diverged')
     row = one(summary.final(rows, ['loss'], ['batch_size']))

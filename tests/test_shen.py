@@ -106,7 +106,8 @@ def test_planted_claims_hold(whole: pathlib.Path):
         probed, 'not measured'
     )
     # 2 points in every seed; √ of 8 epochs of 16 updates over that of 8 of one.
-    assert '4 − 16: 2.00 points (2.00 to 2.00, n = 3)' in found['A1'].measured
+    # The small batch's accuracies are counted on 2,000 examples: ± t·√(1/12/3)/2000.
+    assert '4 − 16: 2.00 points (1.96 to 2.04, n = 3)' in found['A1'].measured
     assert re.search(r'B = 4, lr 0.01 over B = 64, lr 0.01: 4 \(4 to 4, n = 3\)', found['E7'].measured)
     # The large batch makes 8 updates, the small one 16 before its first measurement.
     assert '64 over 4: no equal updates' in found['E5'].remark
@@ -189,6 +190,23 @@ def test_a_diverged_run_keeps_a_claim_open(loaded: shen.Study):
     assert 'B = 64, lr 0.1: 1 of 3 runs diverged, not counted' in found['B1'].remark
     assert 'n = 2' in found['B1'].measured
     assert found['A1'].verdict == 'holds'
+
+
+def test_only_what_is_compared_caps_a_claim(loaded: shen.Study):
+    """A diverged run of the middle batch keeps A1 and A3 open, and not A2, which is about the other two."""
+
+    def changed(arm: shen.Arm, role: str, **columns: Any) -> shen.Arm:
+        return arm._replace(rows=arm.rows.assign(**columns)) if arm.role == role else arm
+
+    lost = loaded._replace(arms=[changed(a, 'middle', gone=a.rows['pair'] == '2') for a in loaded.arms])
+    found = {c.key: c.verdict for c in shen_accuracy.claims(lost)}
+    assert [found[k] for k in ('A1', 'A2', 'A3')] == ['undecided', 'holds', 'undecided']
+    # The farthest arm of SGD is chosen among all: not while one of them is not finished.
+    lost_one = lambda a: a if a.role == 'other optimizer' else changed(a, a.role, gone=a.rows['pair'] == '2')
+    gone = loaded._replace(arms=[lost_one(a) for a in loaded.arms])
+    running = [changed(a, 'middle', status=a.rows['status'].mask(a.rows['pair'] == '2', 'running')) for a in loaded.arms]
+    far = lambda s: {c.key: c.verdict for c in shen_distance.claims(s)}['E3']
+    assert (far(loaded), far(gone), far(loaded._replace(arms=running))) == ('holds', 'undecided', 'not measured')
 
 
 def test_what_is_there_is_still_claimed(tmp_path: pathlib.Path):

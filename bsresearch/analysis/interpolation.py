@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import resolution, summary
+from bsresearch.analysis import gradient_norm, resolution, summary
 from bsresearch.store import records
 
 METRICS = ('train_loss', 'test_loss', 'train_accuracy', 'test_accuracy')
@@ -16,7 +16,7 @@ class Found(NamedTuple):
     """One pair of runs.
 
     small, large: their ids, at α = 0 and 1. alpha: (points,). values: '<path>/<metric>' → (points,).
-    distance, cosine: of the two weight vectors. norms: (2,) theirs.
+    distance, cosine: of the two weight vectors. norms: (2,) theirs. arms: numbers of the arms that the two are of.
     """
 
     id: str
@@ -28,6 +28,7 @@ class Found(NamedTuple):
     distance: float
     cosine: float
     norms: np.ndarray
+    arms: tuple[int, int] = (0, 0)
 
 
 def load(workdir: str | pathlib.Path) -> list[Found]:
@@ -36,7 +37,7 @@ def load(workdir: str | pathlib.Path) -> list[Found]:
     Raises:
       FileNotFoundError: there are none.
     """
-    found = []
+    found, numbers = [], gradient_norm.arms(workdir)
     for probe in records.probes(workdir, 'interpolation'):
         arrays, (small, large) = probe['arrays'], probe['points']
         found.append(
@@ -50,6 +51,7 @@ def load(workdir: str | pathlib.Path) -> list[Found]:
                 float(arrays['distance']),
                 float(arrays['cosine']),
                 arrays['norms'],
+                (numbers[small['run']][0], numbers[large['run']][0]),
             )
         )
     return found
@@ -59,10 +61,15 @@ def table(found: list[Found]) -> pd.DataFrame:
     """One row per path, metric and α: n pairs, mean, std, 95 % interval (low, high; NaN for one pair).
 
     Raises:
-      ValueError: pairs on different α.
+      ValueError: pairs on different α, of different arms, or one pair twice.
     """
     if len({f.alpha.tobytes() for f in found}) > 1:
         raise ValueError('the probes of this workdir have different α; draw them from workdirs of their own')
+    if len({f.arms for f in found}) > 1 or len({(f.small, f.large) for f in found}) < len(found):
+        raise ValueError(
+            f'the {len(found)} probes of this workdir are of several arms, or of several settings, and no repetitions: '
+            'draw them from workdirs of their own'
+        )
     rows = []
     for path in found[0].paths:
         for metric in METRICS:
