@@ -10,7 +10,19 @@ import jax
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch import estimate, fitting, forecast, launch, lineage, lookup, multihost, resolve_branch, schema, study, sweep
+from bsresearch import (
+    estimate,
+    fitting,
+    forecast,
+    launch,
+    lineage,
+    lookup,
+    multihost,
+    resolve_branch,
+    schema,
+    study,
+    sweep,
+)
 from bsresearch import schedule_csv as schedule_csv_file
 from bsresearch.console import Console, clock
 from bsresearch.plan import Plan

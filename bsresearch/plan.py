@@ -104,7 +104,7 @@ class Plan:
         last value holds. One that rebases it has a schedule of its own from the branch point on.
         """
         length, t = self.length, np.arange(start, stop, dtype=np.int64)
-        read, since = schedule_length(self.parent, length)
+        read, _ = schedule_length(self.parent, length)
         if self.parent is None:
             return policy.at(self.policy, read, t)
         if self.parent['state']['schedule'] == 'keep':

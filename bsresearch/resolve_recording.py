@@ -60,7 +60,8 @@ def resolve(
 
     Args:
       c: the completed config.
-      optimizer: its name. schedule: what the schedules stretch over (plan.schedule_length). ghost: examples of a batch-norm group, None without batch norm.
+      optimizer: its name. schedule: what the schedules stretch over (plan.schedule_length).
+      ghost: examples of a batch-norm group, None without batch norm.
       params: shapes of the weights.
 
     Raises:

@@ -162,8 +162,8 @@ def defaults() -> Any:
     # config.study=gradient_norm, interpolation or shen; its own fields (`trials`, `batch_sizes`, …) stand beside the
     # points.
     c.probe = ConfigDict(dict(name='none', at_steps=(), at_epochs=()))
-    # Branches of every run at these points, for config.study=reload, critical_batch_size or shen; None: the part's default
-    # (resolve_branch.py).
+    # Branches of every run at these points, for config.study=reload, critical_batch_size or shen; None: the part's
+    # default (resolve_branch.py).
     c.branch = ConfigDict(
         dict(
             at_steps=(),

@@ -339,7 +339,7 @@ def test_a_branch_at_the_very_beginning_has_its_own_batch_size(tmp_path: pathlib
 
 
 def test_a_probe_walks_with_the_rate_that_the_run_used():
-    """A branch keeps its parent's cosine over 40 updates: at update 30 of 80 its rate is the parent's, not 0.78 of it."""
+    """A branch keeps its parent's cosine over 40 updates: at update 30 of 80 its rate is the parent's there."""
     at = {'probe__name': 'gradient_norm', 'probe__samples': 8, 'probe__batch_sizes': (1, 8), 'schedule__name': 'cosine'}
     (run,) = toy.plans(**at)
     longer = branch(run, f'{run.study}/{run.id}', 20, {'total_steps': 80, 'probe.at_steps': (30,)})

@@ -294,7 +294,9 @@ def test_figures_and_their_numbers(told: pathlib.Path, tmp_path: pathlib.Path):
     by_hand = course(0.812, 0.004, 20)(50)
     of_32 = panel[panel['batch_size'] == 32]
     assert of_32['mean'].dropna().tolist() == pytest.approx([by_hand])
-    assert of_32['value'].dropna().tolist() == pytest.approx([by_hand - 0.0025 - 0.004 * 0.05 * swing(50)])  # the smallest seed
+    assert of_32['value'].dropna().tolist() == pytest.approx(
+        [by_hand - 0.0025 - 0.004 * 0.05 * swing(50)]
+    )  # the smallest seed
     assert sorted(panel['batch_size'].unique()) == [4, 32]
     scores = pd.read_csv(tmp_path / 'fig_brownlee_volatility.csv')
     means = scores[(scores['quantity'] == 'volatility') & scores['mean'].notna()].set_index(

@@ -81,7 +81,7 @@ def test_many_true_parts_are_rarely_refuted():
 
 
 def test_values_without_spread_decide_by_their_signs():
-    """Two seeds alike decide nothing, six do, against either bound; what is rounded off only shows in one's own spread."""
+    """Two seeds alike decide nothing, six do, against either bound; float64's own rounding is no spread."""
     alike = lambda n, value=0.2, **more: [Part('', np.full(n, value), **more)]
     assert claims.every(alike(2), low=0.0) == claims.every(alike(5), low=0.0) == 'undecided'
     assert claims.every(alike(6), low=0.0) == claims.every(alike(6), low=0.0, high=1.0) == 'holds'
@@ -104,7 +104,9 @@ def test_two_seeds_with_equal_differences_are_rarely_decided():
         differences = np.round(0.3 * (accuracies[..., 0] - accuracies[..., 1]) * 360) / 360
         t = [Part('', d, rounding=rounding).estimate() for d in differences]
         zero = [np.ptp(d) == 0 and d[0] != 0 for d in differences]
-        outside = [found.low > 0 or found.high < 0 or (rounding == 0 and none) for found, none in zip(t, zero, strict=True)]
+        outside = [
+            found.low > 0 or found.high < 0 or (rounding == 0 and none) for found, none in zip(t, zero, strict=True)
+        ]
         decided.append(np.mean(outside))
     assert decided[0] > 0.07
     assert decided[1] < 0.05

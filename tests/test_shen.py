@@ -51,7 +51,10 @@ def test_roles_follow_from_the_configs(loaded: shen.Study):
         (('no change', 'control'), ('B = 4', 'smaller batch'), ('lr 0.1', 'higher rate'))
     ]  # fmt: skip
     assert loaded.missing == []
-    assert loaded.facts[1:] == ['8 epochs, branches 8 more', 'mean and 95 % interval over n = 3 seeds']
+    assert loaded.facts[1:] == [
+        '8 epochs, branches 8 more',
+        'mean and 95 % interval over n = 3 seeds, on this test set',
+    ]
 
 
 def test_values_are_of_runs_that_ended(loaded: shen.Study):
@@ -204,7 +207,9 @@ def test_only_what_is_compared_caps_a_claim(loaded: shen.Study):
     # The farthest arm of SGD is chosen among all: not while one of them is not finished.
     lost_one = lambda a: a if a.role == 'other optimizer' else changed(a, a.role, gone=a.rows['pair'] == '2')
     gone = loaded._replace(arms=[lost_one(a) for a in loaded.arms])
-    running = [changed(a, 'middle', status=a.rows['status'].mask(a.rows['pair'] == '2', 'running')) for a in loaded.arms]
+    running = [
+        changed(a, 'middle', status=a.rows['status'].mask(a.rows['pair'] == '2', 'running')) for a in loaded.arms
+    ]
     far = lambda s: {c.key: c.verdict for c in shen_distance.claims(s)}['E3']
     assert (far(loaded), far(gone), far(loaded._replace(arms=running))) == ('holds', 'undecided', 'not measured')
 

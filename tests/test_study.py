@@ -10,16 +10,17 @@ import toy
 from bsresearch import lookup, schema, study
 
 NAMES = lookup.members(study.PACKAGE, 'stages')
+PROBES, BRANCHES = 'gradient_norm or interpolation or shen', 'critical_batch_size or reload or shen'
 CONFIGS = sorted(p.stem for p in (pathlib.Path(__file__).parent.parent / 'configs').glob('*.py'))
 
 
 @pytest.mark.parametrize(
     ('name', 'changes', 'field', 'others'),
     [
-        ('train', {'probe__name': 'gradient_norm'}, "probe.name='gradient_norm'", 'gradient_norm or interpolation or shen'),
-        ('train', {'probe__at_epochs': (1,)}, 'probe.at_epochs=(1,)', 'gradient_norm or interpolation or shen'),
-        ('lr_range', {'branch__at_steps': (3,)}, 'branch.at_steps=(3,)', 'critical_batch_size or reload or shen'),
-        ('gradient_norm', {'branch__more_epochs': 2.0}, 'branch.more_epochs=2.0', 'critical_batch_size or reload or shen'),
+        ('train', {'probe__name': 'gradient_norm'}, "probe.name='gradient_norm'", PROBES),
+        ('train', {'probe__at_epochs': (1,)}, 'probe.at_epochs=(1,)', PROBES),
+        ('lr_range', {'branch__at_steps': (3,)}, 'branch.at_steps=(3,)', BRANCHES),
+        ('gradient_norm', {'branch__more_epochs': 2.0}, 'branch.more_epochs=2.0', BRANCHES),
         ('reload', {'branch__multiples': (2,)}, 'branch.multiples=(2,)', 'critical_batch_size;'),
         ('reload', {'branch__evaluations': 2}, 'branch.evaluations=2', 'critical_batch_size;'),
         ('critical_batch_size', {'branch__batch_sizes': (8,)}, 'branch.batch_sizes=(8,)', 'reload or shen'),
@@ -28,7 +29,7 @@ CONFIGS = sorted(p.stem for p in (pathlib.Path(__file__).parent.parent / 'config
 )  # fmt: skip
 def test_what_would_be_ignored_is_refused(name: str, changes: dict[str, Any], field: str, others: str):
     """One line: the value, the studies it is for, the cure."""
-    with pytest.raises(ValueError, match='is for config.study=') as caught:
+    with pytest.raises(ValueError, match=r'is for config\.study=') as caught:
         study.check(name, toy.plans(study=name, **changes))
     message = str(caught.value)
     assert message.startswith(f'config.{field} is for config.study={others}')

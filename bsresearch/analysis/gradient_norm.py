@@ -3,7 +3,7 @@
 Laws are fitted to the mean over trials of squared norms by least squares, every batch size counting the same:
 a + b/B (sampling noise; McCandlish et al. 2018, arXiv:1812.06162, appendix A.1), a + b·B and a + b·√B (readings of the
 walking norm in Shen 2018). a and b are means over trials of each trial's own fit, with Student's interval; that of R²
-leaves trials out (jackknife.py). Simulated, they cover 94 to 95 % from 20 trials on, that of R² from 50; below there are
+leaves trials out (jackknife.py). Simulated, they cover 94 to 95 % from 20 trials on, that of R² from 50; below there is
 none.
 """
 
@@ -224,9 +224,10 @@ def fits(found: Found, statistic: str) -> pd.DataFrame:
         x = basis(found.batch_sizes.astype(np.float64))
         row: dict[str, object] = {'statistic': statistic, 'law': f'a + {law}'}
         for name, each in zip(('a', 'b'), least_squares(x, squares)[:2], strict=True):
-            count, mean, std = np.array([n]), each.mean(keepdims=True), each.std(ddof=1, keepdims=True) if n > 1 else np.nan
-            low, high = summary.interval(count, mean, std) if n >= jackknife.FEWEST else np.full((2, 1), np.nan)
-            row |= {name: float(mean[0]), f'{name}_low': float(low[0]), f'{name}_high': float(high[0])}
+            ends = np.full((2, 1), np.nan)
+            if n >= jackknife.FEWEST:
+                ends = summary.interval(np.array([n]), each.mean(keepdims=True), each.std(ddof=1, keepdims=True))
+            row |= {name: float(each.mean()), f'{name}_low': float(ends[0][0]), f'{name}_high': float(ends[1][0])}
         r2, half = _r2(x, squares)
         rows.append(row | {'r2': r2, 'r2_low': r2 - half, 'r2_high': min(r2 + half, 1.0) if half == half else np.nan})
     return pd.DataFrame(rows)

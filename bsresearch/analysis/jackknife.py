@@ -21,7 +21,7 @@ def groups(trials: int) -> list[np.ndarray]:
 
 
 def error(whole: np.ndarray | float, without: np.ndarray, sizes: np.ndarray) -> float:
-    """The standard error of `whole`, from its values without each group, (g,), of `sizes` trials; NaN without groups."""
+    """The standard error of `whole`, from its values without each group, (g,), of `sizes` trials; NaN of none."""
     if not len(sizes):
         return float('nan')
     h = sizes.sum() / sizes

@@ -54,9 +54,7 @@ def along_run(square: np.ndarray, trace: np.ndarray, epoch_size: int) -> NoiseSc
       square, trace: (n,) estimates of |G|² and S in time order, not smoothed. epoch_size: N, training examples.
     """
     below = square.mean() - trace.mean() / epoch_size
-    return NoiseScale(
-        ratio.along_run(trace, square), ratio.of_means(trace.mean(), below), float((square < 0).mean())
-    )
+    return NoiseScale(ratio.along_run(trace, square), ratio.of_means(trace.mean(), below), float((square < 0).mean()))
 
 
 def windows(workdir: pathlib.Path, count: int = 5) -> pd.DataFrame:

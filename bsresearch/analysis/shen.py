@@ -230,7 +230,9 @@ def _facts(runs: pd.DataFrame) -> list[str]:
     return [
         f'{one["model.name"]} {one.get("model.widths", "")} on {one["data.name"]} ({one["epoch_size"]:,} examples)',
         f'{listed(mains)} epochs{f", branches {listed(~mains)} more" if (~mains).any() else ""}',
-        f'mean and 95 % interval over n = {count} seeds' if seeds[-1] > 1 else 'n = 1 seed, no interval',
+        f'mean and 95 % interval over n = {count} seeds, on this test set'
+        if seeds[-1] > 1
+        else 'n = 1 seed, no interval',
     ]
 
 

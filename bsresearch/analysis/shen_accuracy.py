@@ -7,7 +7,6 @@ points. One evaluation is noisy: remarks give the differences with the median of
 import itertools
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from bsresearch.analysis.claims import Claim, Part, Verdict, every, listing

@@ -66,6 +66,7 @@ def _other(own: Sequence[Arm], others: Sequence[Arm]) -> list[Claim]:
     accurate = [a for a in own if len(a.final('test_accuracy'))]
     # Until all runs have ended nobody knows which arm it is.
     open_ = sum(a.unfinished for a in own)
+    unknown = f'{open_} runs of SGD are unfinished: which goes farthest or ends best is not known' if open_ else ''
     reach = [max(ended, key=mean(METRIC))] if ended and not open_ else []
     farther = [ratio(o, arm) for o in others for arm in reach]
     lower, fits = [], []
@@ -80,14 +81,14 @@ def _other(own: Sequence[Arm], others: Sequence[Arm]) -> list[Claim]:
             f'Adam goes much farther than SGD ever does: by a factor of {FARTHER:g} at least (Shen: 254 against 6.7).',
             f'{listing(levels, exp=True)}. Ratios: {listing(farther, exp=True)}',
             capped(each(farther, low=float(np.log(FARTHER))), *reach, *others),
-            joined(lost(*own, *others), f'{open_} runs of SGD are unfinished: the farthest is not known' if open_ else ''),
+            joined(lost(*own, *others), unknown),
         ),
         Claim(
             'E4', SOURCE,
             'Adam\'s test accuracy is lower than that of the SGD arm that fits the training set best, for which its '
             'large weights are a reason.',
             points(lower), capped(each(lower, low=0.0), *fits, *others),
-            joined(lost(*own, *others), f'{open_} runs of SGD are unfinished: the best is not known' if open_ else ''),
+            joined(lost(*own, *others), unknown),
         ),
     ]  # fmt: skip
 

@@ -111,7 +111,9 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
         for metric in metrics:
             values = last[metric].dropna().astype(float)
             found.append(
-                names | {'metric': metric, 'n': len(values), 'mean': values.mean(), 'std': values.std()} | counts
+                names
+                | {'metric': metric, 'n': len(values), 'mean': values.mean(), 'std': values.std()}
+                | counts
                 | {'rounding': rounding[metric]}
             )
     result = pd.DataFrame(found)
@@ -178,5 +180,6 @@ def _arm(rows: pd.DataFrame, x: str, metric: str, rounding: float) -> pd.DataFra
         raise ValueError(f'run {run} has two values of {metric!r} at {x} = {at:g}; each x must occur once in a run')
     summary = points.groupby(x, sort=True)[metric].agg(n='count', mean='mean', std='std').reset_index()
     diverged = (ends.to_numpy()[None, :] <= summary[x].to_numpy()[:, None]).sum(axis=1)
-    low, high = interval(*(summary[c].to_numpy() for c in ('n', 'mean', 'std')), rounding)
+    n, mean, std = (summary[c].to_numpy() for c in ('n', 'mean', 'std'))
+    low, high = interval(n, mean, std, rounding)
     return summary.assign(runs=rows['run'].nunique(), diverged=diverged, low=low, high=high)

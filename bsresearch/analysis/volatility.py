@@ -128,7 +128,11 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
             moments = {'mean': known.mean() if len(known) else np.nan}
             moments['std'] = known.std(ddof=1) if len(known) > 1 else np.nan
             rounding = rows[f'rounding_{quantity}'].mean() if quantity in ('final', 'level') else 0.0
-            own = {'quantity': quantity, 'rounding': rounding, 'n': len(values) - censored, 'censored': censored} | counts | moments
+            own = (
+                {'quantity': quantity, 'rounding': rounding, 'n': len(values) - censored, 'censored': censored}
+                | counts
+                | moments
+            )
             own['median'] = float(np.median(values)) if len(values) else np.nan
             found.append(dict(zip(by, arm, strict=True)) | own)
     result = pd.DataFrame(found)

@@ -2,6 +2,7 @@
 
 A verdict follows from an interval, never from a mean alone: a claimed direction holds where the 95 % interval of the
 difference, paired by seed, lies on its side of 0, does not hold where it lies on the other, and is undecided between.
+The interval is over seeds on one test set, its counting included; another test set is not in it.
 Values that are all alike, or few, have a sign test instead, which needs six seeds.
 A claim of several parts holds where all 95 % intervals do; it does not hold where one fails with the level shared out
 among the parts (Bonferroni), so that many parts do not refute it by chance.
@@ -74,8 +75,8 @@ def estimate(
     """Over independent values, one per seed; those that are not finite count as missing.
 
     The half width is √(t²·(s² + rounding)/n + (t'·error)²), t' with the freedom of the error; of one value t'·error
-    alone, if there is one. With both parts it covers more than it need (tests/test_coverage.py: 96 to 99 %). There is no
-    interval (NaN ends) where nothing varies, or `error` is not known.
+    alone, if there is one. With both parts it covers more than it need (96 to 99 %). There is no interval (NaN ends)
+    where nothing varies, or `error` is not known.
     """
     found = np.asarray(values, float)
     found = found[np.isfinite(found)]
@@ -84,7 +85,7 @@ def estimate(
         return Estimate(np.nan, np.nan, np.nan, 0)
     mean = float(found.mean())
     within = special.ndtri((1 + level) / 2) if np.isinf(freedom) else special.stdtrit(freedom, (1 + level) / 2)
-    shared = float(within) * error
+    shared = float(within) * (error if np.isnan(error) or summary.varies(error**2, mean) else 0.0)
     if n == 1:
         half = shared
     else:

@@ -232,13 +232,14 @@ def _default(found: Found) -> Claim:
     levels = {size: found.of((size, r.rate), 'level') for size in r.panel}
     best = max(levels, key=lambda size: levels[size].mean(), default=None)
     mini = found.of(r.mini, 'level')
-    gap = _over(levels[best] - mini, found.rounding('level', (best, r.rate), r.mini)) if best is not None else estimate([])
+    # Chosen by the very numbers that are compared: an interval would cover too little.
+    gap = _over(levels[best] - mini)._replace(low=np.nan) if best is not None else estimate([])
+    level = _percent(_over(mini, found.rounding('level', r.mini)))
     return Claim(
         'default',
         BENGIO,
         'B between 1 and a few hundred; 32 is a good default.',
-        f'B = {brownlee.MINI_BATCH}: {_percent(_over(mini, found.rounding("level", r.mini)))} test over the last epochs; highest mean at B = {best}, '
-        f'{_points(gap)} above',
+        f'B = {brownlee.MINI_BATCH}: {level} test over the last epochs; highest mean at B = {best}, {_points(gap)} above',
         'not measured',
         'a default is for tasks and learning rates in general; here is one of each, and the best is picked by test '
         'accuracy',
