@@ -29,7 +29,8 @@ class Arms(NamedTuple):
       runs: `records.runs` with total_epochs and total_updates, and where a rule scales the learning rate
         base_learning_rate, the declared one.
       rows: `records.load` with the seeds and the columns of `by`. A run without records has one row without a
-        position. `seconds` is step × the arm's mean seconds per update, so that seeds calibrated in different groups share a grid.
+        position. `seconds` is step × the arm's mean seconds per update, so that seeds calibrated in different groups
+        share a grid.
       by: columns whose values name an arm.
       panels: those of `by` that do not follow from the batch size: a figure gives them panels of their own.
     """

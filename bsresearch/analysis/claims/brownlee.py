@@ -239,7 +239,8 @@ def _default(found: Found) -> Claim:
         'default',
         BENGIO,
         'B between 1 and a few hundred; 32 is a good default.',
-        f'B = {brownlee.MINI_BATCH}: {level} test over the last epochs; highest mean at B = {best}, {_points(gap)} above',
+        f'B = {brownlee.MINI_BATCH}: {level} test over the last epochs; highest mean at B = {best}, '
+        f'{_points(gap)} above',
         'not measured',
         'a default is for tasks and learning rates in general; here is one of each, and the best is picked by test '
         'accuracy',
