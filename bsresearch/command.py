@@ -21,6 +21,7 @@ from bsresearch import (
     multihost,
     resolve_branch,
     schema,
+    study,
     sweep,
 )
 from bsresearch import schedule_csv as schedule_csv_file
@@ -132,11 +133,11 @@ def _branch(where: str, workdir: str | None, overrides: dict[str, Any]) -> Plan:
     if axes:
         raise ValueError(f'--branch_from makes one run; config.{axes[0]} is an axis: use config.study=reload')
     taken = [f'branch.{part}' for part in resolve_branch.PARTS]
-    strange = [name for name in overrides if name.startswith('branch.') and name not in taken]
+    strange = [name for name in overrides if name.startswith(('branch.', 'probe.')) and name not in taken]
     if strange:
         raise ValueError(
-            f'--branch_from makes one branch; config.{strange[0]} is for config.study=reload. What it takes is what '
-            f'becomes of the state: {", ".join(taken)}'
+            f'--branch_from makes one branch, and no probe of it; config.{strange[0]} is for a study that makes some, '
+            f'with --config. What it takes is what becomes of the state: {", ".join(taken)}'
         )
     directory, parent, step = resolve_branch.point(where)
     inside = workdir is not None and directory.resolve().parent.parent == pathlib.Path(workdir).resolve()
@@ -241,12 +242,12 @@ def _planned(flag: Any, workdir: str | None, branch_from: str | None) -> tuple[s
         config['study'], plans = 'train', [_branch(branch_from, workdir, overrides)]
     else:
         plans = sweep.expand(config, overrides)
-    study = lookup.module('bsresearch.studies', 'stages', config['study'], 'study')
-    if hasattr(study, 'check'):
-        study.check(plans)
+    if branch_from is None:
+        study.check(config['study'], plans)
     if workdir is not None:
         paths.check_schema(pathlib.Path(workdir))
-    return config['study'], study, plans, list(study.stages(plans))
+    procedure = study.module(config['study'])
+    return config['study'], procedure, plans, list(procedure.stages(plans))
 
 
 def _estimated(console: Console, workdir: pathlib.Path | None, stages: list[Any]) -> float:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from bsresearch import fitting, groups, jobs, lookup, sweep, worker
+from bsresearch import fitting, groups, jobs, lookup, study, sweep, worker
 from bsresearch.engines import Job
 from bsresearch.groups import Group
 from bsresearch.interrupts import Stopped, noted
@@ -63,11 +63,9 @@ def planned(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.
     """
     config['study'] = overrides.pop('study', config['study'])
     plans = sweep.expand(config, overrides)
-    study = lookup.module('bsresearch.studies', 'stages', config['study'], 'study')
-    if hasattr(study, 'check'):
-        study.check(plans)
+    study.check(config['study'], plans)
     paths.check_schema(workdir)
-    return study, plans
+    return study.module(config['study']), plans
 
 
 def declare(

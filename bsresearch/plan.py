@@ -104,17 +104,12 @@ class Plan:
         last value holds. One that rebases it has a schedule of its own from the branch point on.
         """
         length, t = self.length, np.arange(start, stop, dtype=np.int64)
+        read, _ = schedule_length(self.parent, length)
         if self.parent is None:
-            return policy.at(self.policy, length, t)
+            return policy.at(self.policy, read, t)
         if self.parent['state']['schedule'] == 'keep':
-            read = units.Length(**self.parent['schedule_length'])
             return policy.at(self.policy, read, policy.update_reading(read, length.examples_before(t)), self.batch_size)
-        since = self.parent['examples']
-        # The batch sizes go on, so that the schedule ends where the branch does.
-        changes = tuple((e - since, b) for e, b in length.changes if e > since)
-        first = length.batch_size_at(self.start)
-        own = units.Length(self.epoch_size, first, self.total_examples - since, self.epoch_boundary, changes)
-        return policy.at(self.policy._replace(changes=changes), own, t - self.start)
+        return policy.at(self.policy._replace(changes=read.changes), read, t - self.start)
 
     @property
     def policy(self) -> Policy:
@@ -190,6 +185,19 @@ def _completed(stored: dict[str, Any]) -> dict[str, Any]:
     found['execution'] = {k: known[k] for k in schema.EXECUTION} | found['execution']
     found['recording']['branch'] = known['branch'] | found['recording']['branch']
     return found
+
+
+def schedule_length(parent: Mapping[str, Any] | None, length: units.Length) -> tuple[units.Length, int]:
+    """The length that a run's schedules stretch over, and how many examples were seen where it begins."""
+    if parent is None:
+        return length, 0
+    if parent['state']['schedule'] == 'keep':
+        return units.Length(**parent['schedule_length']), 0
+    since = parent['examples']
+    # The batch sizes go on, so that the schedule ends where the branch does.
+    changes = tuple((e - since, b) for e, b in length.changes if e > since)
+    first = length.batch_size_at(parent['step'])
+    return units.Length(length.epoch_size, first, length.total_examples - since, length.boundary, changes), since
 
 
 def continued(

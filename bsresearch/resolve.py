@@ -24,7 +24,7 @@ from bsresearch import (
 )
 from bsresearch.data import preprocess, select, sources
 from bsresearch.measure import when
-from bsresearch.plan import Plan, continued
+from bsresearch.plan import Plan, continued, schedule_length
 
 CHOICES = {
     'strategy': ('auto', 'vmap', 'sequential'),
@@ -234,7 +234,9 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
         warmup=dict(policy.warmup),
         divergence=dict(c['divergence']),
         execution={k: c[k] for k in schema.EXECUTION},
-        recording=resolve_recording.resolve(c, policy, found.optimizer['name'], length, ghost, params),
+        recording=resolve_recording.resolve(
+            c, policy, found.optimizer['name'], length, schedule_length(parent, length), ghost, params
+        ),
         example_shape=tuple(shape),
         num_outputs=data.num_outputs,
         data_checksum=data.checksum,

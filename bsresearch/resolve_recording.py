@@ -62,6 +62,7 @@ def resolve(
     policy: Policy,
     optimizer: str,
     length: units.Length,
+    schedule: tuple[units.Length, int],
     ghost: int | None,
     params: Any,
 ) -> dict[str, Any]:
@@ -69,7 +70,8 @@ def resolve(
 
     Args:
       c: the completed config.
-      optimizer: its name. ghost: examples of a batch-norm group, None without batch norm.
+      optimizer: its name. schedule: what the schedules stretch over (plan.schedule_length).
+      ghost: examples of a batch-norm group, None without batch norm.
       params: shapes of the weights.
 
     Raises:
@@ -98,7 +100,7 @@ def resolve(
         _check_drawn(f'config.probe.{key}', value, length.epoch_size)
     if probe['name'] != 'none':
         kind(probe).check(params, length.epoch_size, ghost)
-    own = {'snapshots': _snapshots(c['snapshots'], policy, length), 'probe': probe}
+    own = {'snapshots': _snapshots(c['snapshots'], policy, length, schedule), 'probe': probe}
     points = {*probe_points(probe, length), *branch_points(c['branch'], length)}
     return {k: c[k] for k in schema.RECORDING} | own | {'keep': _kept(c['keep'], points, length)}
 
@@ -127,7 +129,9 @@ def _points(section: Mapping[str, Any], length: units.Length, field: str) -> lis
     return when.points(spec | {name: section[name] for name in POINTS}, length, field)
 
 
-def _snapshots(spec: Mapping[str, Any], policy: Policy, length: units.Length) -> dict[str, Any]:
+def _snapshots(
+    spec: Mapping[str, Any], policy: Policy, length: units.Length, schedule: tuple[units.Length, int]
+) -> dict[str, Any]:
     """With the ends of cycles as update numbers, so that runs of one group agree on them."""
     when.points(spec, length, 'config.snapshots')
     if not spec['cycle_ends']:
@@ -137,4 +141,4 @@ def _snapshots(spec: Mapping[str, Any], policy: Policy, length: units.Length) ->
             f'config.snapshots.cycle_ends=True needs schedule.name=warm_restarts, which has cycles; this one is '
             f'{policy.schedule["name"]!r}. Name the points instead, e.g. config.snapshots.at_epochs=5,10'
         )
-    return {**spec, 'at_steps': tuple(sorted({*spec['at_steps'], *cycle_ends(policy, length)}))}
+    return {**spec, 'at_steps': tuple(sorted({*spec['at_steps'], *cycle_ends(policy, length, *schedule)}))}

@@ -173,11 +173,12 @@ def defaults() -> Any:
     # Every file of bsresearch/measure, off; its own fields (`per_layer`, `batch_size`, …) may stand beside the points.
     c.measure = ConfigDict({name: when() for name in lookup.members('bsresearch.measure', 'build')})
     c.measure_preset = 'none'  # none | economy | standard | full: switches sets of them on, every epoch
-    # A file of bsresearch/probes, made at points of a run (its end if none are given) once it is trained; its own
-    # fields (`trials`, `batch_sizes`, …) stand beside the points.
+    # A file of bsresearch/probes, made at points of a run (its end if none are given) once it is trained, for
+    # config.study=gradient_norm, interpolation or shen; its own fields (`trials`, `batch_sizes`, …) stand beside the
+    # points.
     c.probe = ConfigDict(dict(name='none', at_steps=(), at_epochs=()))
-    # Branches of every run at these points, for config.study=reload or critical_batch_size; None: the part's default
-    # (resolve_branch.py).
+    # Branches of every run at these points, for config.study=reload, critical_batch_size or shen; None: the part's
+    # default (resolve_branch.py).
     c.branch = ConfigDict(
         dict(
             at_steps=(),

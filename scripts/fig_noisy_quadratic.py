@@ -75,6 +75,12 @@ def _check(runs: pd.DataFrame) -> None:
     for field, value in plain.items():
         if not (runs[field] == value).all():
             raise ValueError(f'{field} is {sorted(set(runs[field]) - {value})} in some runs; {value!r} is needed')
+    # Each run has a set of its own; what else varies would be averaged over.
+    known = {*BY, *records.ALWAYS, *records.SPLIT_SEEDS, 'data.random_state', 'total_examples'}
+    if others := [c for c in records.varying(runs) if c not in known]:
+        raise ValueError(f'the runs differ in {", ".join(others)} too; use a workdir of its own for each value')
+    if (open_ := int((runs['status'] != 'done').sum())) > 0:
+        raise ValueError(f'{open_} of {len(runs)} runs diverged or are not finished; the mean of the others is another')
     if (runs['total_examples'] > runs['epoch_size']).any():
         raise ValueError('some runs pass over their set more than once: their draws are not independent')
 

@@ -59,7 +59,7 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], 
     drawn = _courses(chosen, colors, out)
     metrics = [m for m in ('test_accuracy', 'test_loss', 'train_loss') if m in chosen]
     final = summary.final(chosen, metrics, ['policy', 'learning_rate'])
-    columns = ['policy', 'learning_rate', 'metric', *summary.COUNTS, 'mean', 'std', 'low', 'high']
+    columns = ['policy', 'learning_rate', 'metric', *summary.COUNTS, 'unfinished', *summary.VALUES]
     text.append(f'at the end:\n{_table(final[columns])}')
     text.append(_overlap(chosen, list(colors)))
     return files + drawn, '\n'.join(t for t in text if t)
@@ -122,7 +122,12 @@ def _notes(rows: pd.DataFrame) -> list[str]:
     length = f'equal epochs ({epochs[0]:g})' if len(epochs) == 1 else 'unequal epochs'
     peaks = rows.groupby('policy')['learning_rate'].first().unique()
     peak = f'peak learning rate {peaks[0]:g}' if len(peaks) == 1 else 'each policy at its best peak (validation)'
-    return [length, f'first batch size {sizes}', peak, f'mean and 95 % interval over n = {counts} seeds']
+    return [
+        length,
+        f'first batch size {sizes}',
+        peak,
+        f'mean and 95 % interval over n = {counts} seeds, on this test set',
+    ]
 
 
 def _peaks(rows: pd.DataFrame, best: pd.DataFrame, colors: Colors, out: pathlib.Path) -> list[pathlib.Path]:
@@ -158,11 +163,17 @@ def _overlap(rows: pd.DataFrame, arms: list[str]) -> str:
             largest = mine.loc[mine['difference'].abs().idxmax()]
             lines.append(
                 f'{metric} of {arm!r} minus {arms[0]!r}: the 95 % interval covers 0 at {mine["covers"].sum()} of '
-                f'{len(mine)} epochs; largest difference {largest["difference"]:+.4g} at epoch {largest["epoch"]:g}'
+                f'{len(mine)} epochs (n = {_range(mine)} runs); largest difference '
+                f'{largest["difference"]:+.4g} at epoch {largest["epoch"]:g}'
             )
     ends = rows.groupby('policy')['step'].max()
     lines.append('updates: ' + ', '.join(f'{a} {ends[a]:,} ({ends[a] / ends[arms[0]]:.3g})' for a in arms))
     return '\n'.join(lines)
+
+
+def _range(differences: pd.DataFrame) -> str:
+    counts = differences[['n', 'n_reference']]
+    return ' to '.join(str(n) for n in sorted({counts.to_numpy().min(), counts.to_numpy().max()}))
 
 
 def main() -> None:

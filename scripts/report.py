@@ -78,7 +78,7 @@ SCRIPTS = (
     Script('fig_noisy_quadratic', _quadratic),
     Script('fig_simulated_workers', _workers),
     Script('fig_distance', _recorded('distance'), ('epoch',)),
-    Script('fig_noise_scale', _recorded(noise_scale.SQUARE), ('epoch', 10)),
+    Script('fig_noise_scale', _recorded(noise_scale.SQUARE), ('epoch', 5)),
     Script('fig_sharpness', _recorded(sharpness.SHARPNESS)),
     Script('fig_lr_range', lambda records: lr_range.STUDY in records.studies),
     Script('fig_gradient_norm', _probed('gradient_norm'), (False,)),

@@ -23,10 +23,12 @@ def curves(arm: str, seed: int, start: float, epochs: int, per_epoch: int, scale
     """Metrics at every epoch: accuracy from `start` to the planted end; distance = scale·√updates."""
     end, gap = ACCURACY[arm]
     t = np.arange(epochs + 1)
-    test = start + (end - start) * t / max(epochs, 1) + 0.0005 * (seed - 1) * (t > 0)
+    # So do those of two arms.
+    apart = 1e-6 * (seed - 1) * list(ACCURACY).index(arm)
+    test = start + (end - start) * t / max(epochs, 1) + (0.0005 * (seed - 1) + apart) * (t > 0)
     # Seeds differ in their gaps too, so that its differences have a spread.
     train = test + gap * (t > 0) + 0.0002 * seed * (t > 0)
-    distance = scale * (1 + 0.001 * seed) * np.sqrt((first + t) * per_epoch)
+    distance = scale * (1 + 0.001 * seed + apart) * np.sqrt((first + t) * per_epoch)
     return {
         'test_accuracy': test.tolist(), 'train_accuracy': train.tolist(), 'test_loss': (1.1 - test).tolist(),
         'train_loss': (1.1 - train).tolist(), 'distance': distance.tolist(),

@@ -10,7 +10,7 @@ import pytest
 from fake_records import write_run
 from scipy import stats
 
-from bsresearch.analysis import arms, held_fixed, summary
+from bsresearch.analysis import arms, held_fixed, resolution, summary
 from bsresearch.store import records
 
 # Student's quantile has a closed form for two degrees of freedom: (2p − 1)/√(2p(1 − p)).
@@ -69,9 +69,37 @@ def test_one_run_has_no_interval() -> None:
     assert np.isnan([row['std'], row['low'], row['high']]).all()
 
 
-def test_equal_values_have_width_zero() -> None:
+def test_equal_values_have_no_interval() -> None:
+    """Nor has the difference of two arms of equal values: a width of 0 would decide without evidence."""
     row = one(summary.over_seeds(table({'a': [1.5], 'b': [1.5]}), 'step', 'loss', ['batch_size']))
-    assert (row['low'], row['high']) == (1.5, 1.5)
+    assert np.isnan([row['low'], row['high']]).all()
+    assert np.isnan(summary.welch(pd.Series([1.0, 1.0]), pd.Series([2.0, 2.0])))
+    assert np.isnan(summary.welch(pd.Series([1.0, 1.0]), pd.Series([2.0])))
+
+
+def test_counts_carry_their_rounding() -> None:
+    """Closed form: accuracies on 100 examples; two equal ones have t·√(1/(12·100²)/2) on either side."""
+    values = {'a': [0.97, 0.91], 'b': [0.99, 0.91]}
+    rows = table(values).rename(columns={'loss': 'test_accuracy'})
+    t1 = math.tan(0.475 * math.pi)
+    for found in (summary.over_seeds(rows, 'step', 'test_accuracy', ['batch_size']).query('step == 1'),
+                  summary.final(rows, ['test_accuracy'], ['batch_size'])):  # fmt: skip
+        np.testing.assert_allclose(found['high'] - 0.91, t1 / 100 / math.sqrt(24))
+    half = summary.welch(pd.Series([0.9, 0.9]), pd.Series([0.8, 0.8]), 1 / (12 * 100**2))
+    np.testing.assert_allclose(half, stats.t.ppf(0.975, 2) / 100 / math.sqrt(12))
+
+
+@pytest.mark.parametrize('examples', [7, 360, 10000, 60000])
+def test_examples_are_read_off_accuracies_in_float32(examples: int) -> None:
+    rng = np.random.default_rng(examples)
+    counts = rng.binomial(examples, 0.9, 30)
+    values = [float(str(np.float32(c) / np.float32(examples))) for c in counts]
+    assert resolution.count(values) == examples
+    assert (resolution.count(values[:1]) or 0) <= examples
+    assert resolution.count([0.5, np.nan, 0.75]) == 4
+    assert resolution.count([]) is None
+    assert resolution.count([0.5, 1.5]) is None
+    assert resolution.variance('test_loss', [0.5]) == 0
 
 
 def test_diverged_runs_are_counted_from_where_their_records_end() -> None:
@@ -147,6 +175,18 @@ def test_final_does_not_take_an_older_value_for_one_that_is_not_finite() -> None
     assert one(final, metric='accuracy')['n'] == 2
 
 
+def test_what_is_no_repetition_is_refused() -> None:
+    """Lengths that differ, and two runs of one seed: each would be pooled, and the shorter left out."""
+    rows = table({'a': [1.0, 2.0], 'b': [1.0, 2.0, 3.0]})
+    with pytest.raises(ValueError, match=r'finished runs of batch_size = 16 end at different updates, 1 to 2'):
+        summary.final(rows, ['loss'], ['batch_size'])
+    seeded = table({'a': [1.0, 2.0], 'b': [1.0, 2.0]}).assign(seed=3)
+    for reduce in (lambda: summary.final(seeded, ['loss'], ['batch_size']),
+                   lambda: summary.over_seeds(seeded, 'step', 'loss', ['batch_size'])):  # fmt: skip
+        with pytest.raises(ValueError, match='runs a and b of batch_size = 16 have one seed'):
+            reduce()
+
+
 def test_final_lists_an_arm_that_diverged_altogether() -> None:
     rows = table({'a': [1.0], 'b': [1.0]}).assign(status='diverged')
     row = one(summary.final(rows, ['loss'], ['batch_size']))
@@ -168,7 +208,10 @@ def test_a_grid_gives_panels_per_learning_rate(tmp_path: pathlib.Path) -> None:
     phrases = held_fixed.describe(loaded)
     assert phrases[:2] == ['equal epochs (4)', 'learning rate fixed across B (no scaling)']
     assert phrases[2:4] == ['optimizer sgd, momentum 0, weight decay 0', 'constant schedule, no warmup']
-    assert phrases[4:] == ['mlp (8,) on digits (64 examples)', 'mean and 95 % interval over n = 2 seeds']
+    assert phrases[4:] == [
+        'mlp (8,) on digits (64 examples)',
+        'mean and 95 % interval over n = 2 seeds, on this test set',
+    ]
 
 
 def test_a_learning_rate_that_follows_the_batch_size_gets_no_panels(tmp_path: pathlib.Path) -> None:

@@ -13,6 +13,7 @@ from bsresearch import groups, lineage
 from bsresearch.plan import Plan
 from bsresearch.resolve_branch import PARTS, branch, point
 from bsresearch.store import leases, paths
+from bsresearch.studies import gradient_norm
 from bsresearch.studies import reload as study
 
 OPTIMIZERS = {'sgd': None, 'momentum': 0.9, 'adam': 0.9}
@@ -428,8 +429,6 @@ def test_the_reload_study_brings_a_control_at_every_point(tmp_path: pathlib.Path
         study.check(toy.plans(**(changes | {'branch__batch_sizes': (), 'branch__learning_rates': ()})))
     with pytest.raises(ValueError, match='the points to branch from'):
         study.check(toy.plans(**(changes | {'branch__at_epochs': ()})))
-    with pytest.raises(ValueError, match=r'multiples=\(2,\) is for config.study=critical_batch_size'):
-        study.check(toy.plans(**(changes | {'branch__multiples': (2,)})))
 
 
 def test_a_branch_at_the_very_beginning_has_its_own_batch_size(tmp_path: pathlib.Path):
@@ -441,3 +440,26 @@ def test_a_branch_at_the_very_beginning_has_its_own_batch_size(tmp_path: pathlib
     assert [s.batch_size for s in other.length.segments] == [16]
     assert other.total_examples == alone.total_examples == 160
     toy.assert_equal(toy.final(tmp_path, other), toy.final(tmp_path, alone))
+
+
+def test_a_probe_walks_with_the_rate_that_the_run_used():
+    """A branch keeps its parent's cosine over 40 updates: at update 30 of 80 its rate is the parent's there."""
+    at = {'probe__name': 'gradient_norm', 'probe__samples': 8, 'probe__batch_sizes': (1, 8), 'schedule__name': 'cosine'}
+    (run,) = toy.plans(**at)
+    longer = branch(run, f'{run.study}/{run.id}', 20, {'total_steps': 80, 'probe.at_steps': (30,)})
+    (probe,) = gradient_norm.probes(longer)
+    assert probe.learning_rate == run.table(30, 31).learning_rate[0]
+    assert probe.learning_rate == pytest.approx(0.05 * (1 + np.cos(np.pi * 30 / 39)) / 2, rel=0.05)
+
+
+def test_the_cycles_of_a_branch_end_where_its_schedule_has_them():
+    """Cycles of 10 and 20 updates of 8 examples; the branch has 16, keeps the schedule's place, or begins it anew."""
+    cycles = {'name': 'warm_restarts', 'first_cycle_steps': 10, 'cycle_multiplier': 2}
+    fields = {f'schedule__{k}': v for k, v in cycles.items()}
+    (run,) = toy.plans(total_steps=30, snapshots__cycle_ends=True, **fields)
+    assert run.recording['snapshots']['at_steps'] == (10, 30)
+    place = f'{run.study}/{run.id}'
+    kept = branch(run, place, 10, {'batch_size': 16, 'total_steps': 40})
+    anew = branch(run, place, 10, {'total_steps': 40}, {'schedule': 'rebase'})
+    assert kept.recording['snapshots']['at_steps'] == (10, 20)
+    assert anew.recording['snapshots']['at_steps'] == (20, 40)

@@ -80,6 +80,46 @@ def test_many_true_parts_are_rarely_refuted():
     assert failed / times == pytest.approx(0.025, abs=3 * np.sqrt(0.025 / times))
 
 
+def test_values_without_spread_decide_by_their_signs():
+    """Two seeds alike decide nothing, six do, against either bound; float64's own rounding is no spread."""
+    alike = lambda n, value=0.2, **more: [Part('', np.full(n, value), **more)]
+    assert claims.every(alike(2), low=0.0) == claims.every(alike(5), low=0.0) == 'undecided'
+    assert claims.every(alike(6), low=0.0) == claims.every(alike(6), low=0.0, high=1.0) == 'holds'
+    assert claims.every(alike(6), high=0.1) == 'does not hold'
+    assert claims.every([Part('', 0.3 - np.array([0.1, 0.1 + 1e-16]))], low=0.0) == 'undecided'
+    assert claims.every(alike(3, error=float('nan')), low=0.0) == 'undecided'
+
+
+def test_rounding_widens_what_is_counted():
+    """Closed form: two equal differences of accuracies on 360 examples have t·√(1/(6·360²)/2) on either side."""
+    found = Part('', np.array([0.01, 0.01]), rounding=1 / (6 * 360**2)).estimate()
+    assert found.high - found.mean == pytest.approx(T1 / 360 / np.sqrt(12))
+
+
+def test_two_seeds_with_equal_differences_are_rarely_decided():
+    """Monte Carlo: equal arms, 360 test examples, n = 2: at most 5 % decided; without the rounding it is 11 %."""
+    rng, decided = np.random.default_rng(0), []
+    for rounding in (0.0, 1 / (6 * 360**2)):
+        accuracies = rng.binomial(360, 0.97, (4000, 2, 2)) / 360
+        differences = np.round(0.3 * (accuracies[..., 0] - accuracies[..., 1]) * 360) / 360
+        t = [Part('', d, rounding=rounding).estimate() for d in differences]
+        zero = [np.ptp(d) == 0 and d[0] != 0 for d in differences]
+        outside = [
+            found.low > 0 or found.high < 0 or (rounding == 0 and none) for found, none in zip(t, zero, strict=True)
+        ]
+        decided.append(np.mean(outside))
+    assert decided[0] > 0.07
+    assert decided[1] < 0.05
+
+
+def test_few_values_have_a_sign_test():
+    """Binomial: 6 of 6 and 8 of 9 are within 5 %, 5 of 5 and 7 of 9 are not."""
+    assert [claims.signs([1.0] * n) for n in (0, 1, 5, 6)] == ['not measured', 'undecided', 'undecided', 'holds']
+    assert claims.signs([-1.0] * 8 + [1.0]) == 'does not hold'
+    assert claims.signs([1.0] * 7 + [-1.0] * 2) == 'undecided'
+    assert claims.signs([0.0] * 9) == 'undecided'
+
+
 def test_conditions_depend_where_they_disagree():
     """Refuted at the level shared out among them: −0.15 ± 0.1 fails alone."""
     assert claims.each([part(0.2), part(-0.25)], low=0.0) == 'depends'

@@ -191,7 +191,7 @@ def test_b_simple_is_of_the_measurements_near_the_point(made: pathlib.Path):
     assert points['measurements'].tolist() == [10] * 6
     np.testing.assert_allclose(points['noise_scale'], [80] * 3 + [320] * 3)
     np.testing.assert_allclose(points['population'], [80 / (1 - 80 / 4096)] * 3 + [320 / (1 - 320 / 4096)] * 3)
-    assert ((points['low'] < points['noise_scale']) & (points['noise_scale'] < points['high'])).all()
+    assert points[['low', 'high']].isna().all(axis=None)  # 10 measurements are too few along a run
     assert found.seeds['noise_scale_highest'].tolist() == [80, 320]
 
 
@@ -363,7 +363,6 @@ def test_every_optimizer_has_a_rule():
         ({'branch__multiples': (4, 2)}, r'multiples=\(4, 2\)'),
         ({'branch__multiples': (2, 2)}, r'multiples=\(2, 2\)'),
         ({'branch__multiples': (1, 2.0)}, r'multiples=\(1, 2\.0\)'),
-        ({'branch__batch_sizes': (8,)}, 'is for config.study=reload; here give multiples'),
         ({'branch__learning_rate_rule': 'cubic'}, "learning_rate_rule='cubic': allowed are none, linear, sqrt"),
         ({'branch__multiples': (2, 512)}, '512 × 2 = 1024, exceeds the epoch of 512 examples'),
         ({'branch__multiples': (2, 64)}, '64 × 2 = 128, fits 1 times into the window of 128 examples, at least 4'),

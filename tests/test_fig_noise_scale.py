@@ -6,43 +6,58 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_records import EPOCH_SIZE, write_run
+from scipy import stats
 
-from bsresearch.analysis import noise_scale
+from bsresearch.analysis import noise_scale, ratio
 from scripts import fig_noise_scale
 
 
-def test_the_ratio_is_of_means_and_its_interval_covers():
-    """Monte Carlo: 300 series with known ratio 5, independent and with memory; 95 % intervals cover in 85 to 99 %."""
-    rng = np.random.default_rng(0)
-    for memory in (0.0, 0.6):
-        covered = []
-        for trial in range(300):
-            noise = rng.normal(size=(2, 80))
-            for t in range(1, 80):
-                noise[:, t] = memory * noise[:, t - 1] + np.sqrt(1 - memory**2) * noise[:, t]
-            top, bottom = 10 + noise[0], 2 + 0.5 * noise[1]
-            found = noise_scale.ratio(top, bottom, trial)
-            assert found.value == pytest.approx(top.mean() / bottom.mean())
-            covered.append(found.low <= 5 <= found.high)
-        # Blocks of 5 catch most, not all, of the memory.
-        assert (0.9 if memory == 0 else 0.8) < np.mean(covered) < 0.99, memory
+def test_fiellers_interval_solves_its_equation():
+    """Closed form: at both ends the difference mean(a) − r·mean(b) is t standard errors; five pairs."""
+    a, b = np.array([9.0, 11, 10, 12, 8]), np.array([2.0, 2.2, 1.9, 2.1, 1.8])
+    found = ratio.independent(a, b)
+    assert found.value == pytest.approx(5)
+    for end in (found.low, found.high):
+        apart = a - end * b
+        assert abs(apart.mean()) / (apart.std(ddof=1) / np.sqrt(5)) == pytest.approx(stats.t.ppf(0.975, 4))
+    assert np.isnan(ratio.independent(a[:2], b[:2]).low)
 
 
-def test_a_ratio_without_a_sign_has_no_upper_bound():
-    """Numerators 1 over denominators that average to about 0: infinite resamples are bounds, not negative ratios."""
+def test_the_long_run_covariance_is_that_of_the_cosines():
+    """A cosine of frequency j has its whole power in Λ_j, a constant has none; below 20 there is no interval."""
+    t = (np.arange(40) + 0.5) / 40
+    series = np.stack([2 * np.cos(np.pi * t), 7 + np.cos(5 * np.pi * t)])
+    np.testing.assert_allclose(ratio.long_run(series), [[4 * 20 / 3, 0], [0, 0]], atol=1e-12)
+    apart = np.stack([3 + np.cos(np.pi * t), 1 + 0.01 * np.cos(2 * np.pi * t)])
+    found = ratio.along_run(*apart)
+    half = stats.t.ppf(0.975, 3) * np.sqrt(1 / 2 / 3)
+    assert (found.low, found.high) == pytest.approx((3 - half, 3 + half), rel=1e-3)
+    assert np.isnan(ratio.along_run(*apart[:, :19]).low)
+
+
+def test_a_ratio_without_an_upper_end_has_a_lower_one():
+    """Denominators that average to about 0, or below: larger than a number, and never negative."""
     rng = np.random.default_rng(1)
-    found = noise_scale.ratio(np.ones(40), rng.normal(0.05, 1, 40))
-    assert np.isnan(found.high)
-    assert found.low > 0
-    assert np.isnan(noise_scale.ratio(np.ones(7), np.ones(7)).low)
+    found = ratio.along_run(np.ones(40), rng.normal(0.05, 1, 40))
+    assert np.isinf(found.high)
+    assert 0 < found.low < found.value
+    assert noise_scale.text(*found) == f'> {found.low:.4g}'
+    assert ratio.along_run(np.ones(30), -1 + 0.1 * rng.normal(size=30)) == (np.inf, np.inf, np.inf)
+    assert ratio.along_run(rng.normal(0, 1, 30), np.ones(30))[1:] == (0, np.inf)
 
 
-def test_a_ratio_of_negative_denominators_has_no_bounds():
-    """Neither is infinite: every resample is."""
-    found = noise_scale.ratio(np.ones(30), np.full(30, -1.0))
-    assert found.value == -1
-    assert np.isnan(found.low)
-    assert np.isnan(found.high)
+def test_a_negative_gradient_square_is_infinite_everywhere():
+    """One rule for the training set's and the population's form: ∞ where the mean of |G|² is not positive."""
+    found = noise_scale.along_run(np.array([1.0, -2, 0.5]), np.ones(3), 10)
+    assert (found.simple.value, found.population, found.negative) == (np.inf, np.inf, pytest.approx(1 / 3))
+    found = noise_scale.along_run(np.full(3, 0.2), np.ones(3), 4)  # 0.2 − 1/4 is below 0
+    assert (found.simple.value, found.population) == (pytest.approx(5), np.inf)
+
+
+def test_averages_are_refused():
+    rows = pd.DataFrame({'step': [0], 'noise_gradient_square_average': [1.0], 'noise_trace': [1.0]})
+    with pytest.raises(ValueError, match=r'is a moving average; an interval needs .*: noise_gradient_square$'):
+        noise_scale.estimates(rows, square='noise_gradient_square_average')
 
 
 def write(workdir: pathlib.Path) -> None:

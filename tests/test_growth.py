@@ -55,6 +55,9 @@ def test_fits_of_runs_and_their_arms(tmp_path: pathlib.Path):
     np.testing.assert_allclose(table['exponent'], 0.5, atol=1e-3)
     arms = growth.by_arm(table, ['batch_size', 'learning_rate'])
     assert arms['n'].tolist() == [2, 2]
+    table.loc[0, 'outcome'], table.loc[1, 'distance'] = 'unfinished', np.nan
+    counts = growth.by_arm(table, ['batch_size', 'learning_rate'])[['runs', 'n', 'unfinished', 'short']]
+    assert counts.sum().tolist() == [4, 2, 1, 1]
     assert arms['power_better'].tolist() == [2, 2]
     assert (arms['distance_low'] < arms['distance']).all()
 

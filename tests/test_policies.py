@@ -102,6 +102,20 @@ def test_a_run_counts_once_at_each_whole_epoch():
     np.testing.assert_allclose(found.loc[0, 'high'], policies.differences(single, 'train_loss', ['a', 'b'])['high'][0])
 
 
+def test_batch_sizes_are_not_pooled(tmp_path: pathlib.Path):
+    for size in (16, 32):
+        write_run(tmp_path, batch_size=size, values={'test_accuracy': [0.1]})
+    with pytest.raises(ValueError, match='differ in batch_size too'):
+        policies.load(tmp_path)
+
+
+def test_nothing_is_chosen_among_unfinished_runs(tmp_path: pathlib.Path):
+    write(tmp_path)
+    write_run(tmp_path, learning_rate=0.1, seed=9, status='running', name='late', values={'validation_accuracy': [0.1]})
+    with pytest.raises(ValueError, match=r"policy 'constant' has 1 runs that are not finished"):
+        policies.best_peaks(policies.load(tmp_path), 'validation_accuracy')
+
+
 def test_momentum_is_not_pooled(tmp_path: pathlib.Path):
     for momentum, run in ((0.5, 'x'), (0.9, 'y')):
         made = write_run(tmp_path, momentum=momentum, values={'test_accuracy': [0.1]})

@@ -113,9 +113,9 @@ def test_summary_counts_by_hand(grid: pathlib.Path, tmp_path: pathlib.Path) -> N
 
 
 def test_arms_are_means_over_finished_seeds(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """t_{0.975, 1} = tan(0.475 π); two values differ by 0.01, so half of the interval is t · 0.01/2."""
+    """t_{0.975, 1} = tan(0.475 π); two accuracies on 100 examples differ by 0.01: t·√((0.01²/2 + 1/(12·100²))/2)."""
     text = both(grid, tmp_path / 'out', drawing=False)[1]
-    half = np.tan(0.475 * np.pi) * 0.005
+    half = np.tan(0.475 * np.pi) * np.sqrt((0.01**2 / 2 + 1 / (12 * 100**2)) / 2)
     assert f'| 16 | 0.1 | 2 of 2 | 0.805 ± {half:.2g} |' in text
     assert '| 32 | 0.1 | 0 of 1; 1 diverged | – |' in text
 

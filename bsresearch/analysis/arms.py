@@ -28,8 +28,9 @@ class Arms(NamedTuple):
     Attributes:
       runs: `records.runs` with total_epochs and total_updates, and where a rule scales the learning rate
         base_learning_rate, the declared one.
-      rows: `records.load` with the columns of `by`. A run without records has one row without a position. `seconds`
-        is step × the arm's mean seconds per update, so that seeds calibrated in different groups share a grid.
+      rows: `records.load` with the seeds and the columns of `by`. A run without records has one row without a
+        position. `seconds` is step × the arm's mean seconds per update, so that seeds calibrated in different groups
+        share a grid.
       by: columns whose values name an arm.
       panels: those of `by` that do not follow from the batch size: a figure gives them panels of their own.
     """
@@ -61,7 +62,7 @@ def load(workdir: pathlib.Path, study: str = 'train') -> Arms:
     rows = records.load(workdir)
     rows = rows[rows['study'] == study]
     rows = rows[['run', *(c for c in rows if c not in runs)]]
-    rows = runs[['run', 'study', 'status', *by]].merge(rows, on='run', how='left')
+    rows = runs[['run', 'study', 'status', *(s for s in SEEDS if s in runs), *by]].merge(rows, on='run', how='left')
     return Arms(runs, _align_seconds(rows, by), by, fields[1:])
 
 

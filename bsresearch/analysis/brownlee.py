@@ -103,9 +103,19 @@ class Found(NamedTuple):
             return mine[quantity].mask(gone, 1 / self.loaded.runs['num_outputs'].iloc[0]).dropna()
         return mine[quantity].mask(gone & (quantity != 'epochs_to'), np.inf).dropna()
 
+    def rounding(self, quantity: str, *arms: Arm | None, split: str = 'test') -> float:
+        """The variance that counting adds to the difference of a final value or a level between these arms."""
+        each = (of_arm(self.splits[split], arm)[f'rounding_{quantity}'].mean() for arm in arms if arm is not None)
+        return float(np.nan_to_num(sum(each)))
+
     def epochs(self, arm: Arm | None) -> pd.Series:
         """Epochs to the threshold by seed; censored runs with their whole length, so that a difference is too small."""
         return self.of(arm, 'epochs_to').clip(upper=self.splits['test']['until'].max())
+
+    def late(self) -> float:
+        """Epochs between evaluations: by so much an arrival is told too late at most."""
+        rows = self.loaded.rows[self.loaded.rows['test_accuracy'].notna()].sort_values('epoch')
+        return float(rows.groupby('run')['epoch'].diff().max())
 
     def remark(self, *shown: Arm | None) -> str:
         """Which of the arms are missing, or have runs that diverged or have not ended."""

@@ -126,18 +126,13 @@ def _noise(workdir: pathlib.Path, losses: pd.DataFrame) -> pd.DataFrame:
     for (run, step), mine in losses.groupby(['run', 'step'], sort=False):
         if run not in rows_of:
             rows = pd.DataFrame(records.rows(paths.run_dir(workdir, branch_losses.STUDY, str(run))))
-            measured = noise_scale.SQUARE in rows
-            rows_of[run] = rows[rows[noise_scale.SQUARE].notna()].sort_values('step') if measured else rows[:0]
+            rows_of[run] = noise_scale.estimates(rows)
         rows, point = rows_of[run], mine.iloc[0]
         near = rows[(rows['examples'] - point['examples']).abs() <= NEAR * point['window']] if len(rows) else rows
         value, low, high, population = np.nan, np.nan, np.nan, np.nan
         if len(near):
-            square, trace = near[noise_scale.SQUARE].to_numpy(float), near[noise_scale.TRACE].to_numpy(float)
-            value, low, high = noise_scale.ratio(trace, square)
-            below = square - trace / point['epoch_size']
-            # A |G|² estimated below 0 gives no batch size: larger than can be told.
-            population = trace.mean() / below.mean() if below.mean() > 0 else np.inf
-            value = value if square.mean() > 0 else np.inf
+            square, trace = near['square'].to_numpy(), near['trace'].to_numpy()
+            (value, low, high), population, _ = noise_scale.along_run(square, trace, point['epoch_size'])
         found.append((run, step, value, low, high, population, len(near)))
     columns = ['run', 'step', 'noise_scale', 'low', 'high', 'population', 'measurements']
     return pd.DataFrame(found, columns=columns)

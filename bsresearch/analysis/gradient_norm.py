@@ -2,8 +2,9 @@
 
 Laws are fitted to the mean over trials of squared norms by least squares, every batch size counting the same:
 a + b/B (sampling noise; McCandlish et al. 2018, arXiv:1812.06162, appendix A.1), a + b·B and a + b·√B (readings of the
-walking norm in Shen 2018). Their intervals are percentiles of a bootstrap over trials, which draws a trial with all its
-batch sizes.
+walking norm in Shen 2018). a and b are means over trials of each trial's own fit, with Student's interval; that of R²
+leaves trials out (jackknife.py). Simulated, they cover 94 to 95 % from 20 trials on, that of R² from 50; below there is
+none.
 """
 
 import json
@@ -13,13 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
+from bsresearch.analysis import jackknife, summary
 from bsresearch.store import records
 
 STATISTICS = ('walking', 'frozen', 'single', 'summed', 'displacement', 'displacement_selected')
 LAWS = {'b/B': lambda b: 1 / b, 'b·B': lambda b: b, 'b·√B': np.sqrt}
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-RESAMPLES = 1000
+FEWEST_R2 = 50  # trials
 
 
 class Found(NamedTuple):
@@ -216,20 +219,29 @@ def fits(found: Found, statistic: str) -> pd.DataFrame:
     if len(found.batch_sizes) < 3:
         raise ValueError(f'{len(found.batch_sizes)} batch sizes: a law needs at least 3')
     squares = found.norms[statistic] ** 2
-    n = len(squares)
-    shares = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
-    rows = []
+    n, rows = len(squares), []
     for law, basis in LAWS.items():
         x = basis(found.batch_sizes.astype(np.float64))
-        values = [float(v[0]) for v in least_squares(x, squares.mean(axis=0, keepdims=True))]
-        again = least_squares(x, shares @ squares)
         row: dict[str, object] = {'statistic': statistic, 'law': f'a + {law}'}
-        for name, value, sample in zip(('a', 'b', 'r2'), values, again, strict=True):
-            known = n > 1 and np.isfinite(sample).all()
-            low, high = np.quantile(sample, (0.025, 0.975)) if known else (np.nan, np.nan)
-            row |= {name: value, f'{name}_low': low, f'{name}_high': high}
-        rows.append(row)
+        for name, each in zip(('a', 'b'), least_squares(x, squares)[:2], strict=True):
+            ends = np.full((2, 1), np.nan)
+            if n >= jackknife.FEWEST:
+                ends = summary.interval(np.array([n]), each.mean(keepdims=True), each.std(ddof=1, keepdims=True))
+            row |= {name: float(each.mean()), f'{name}_low': float(ends[0][0]), f'{name}_high': float(ends[1][0])}
+        r2, half = _r2(x, squares)
+        rows.append(row | {'r2': r2, 'r2_low': r2 - half, 'r2_high': min(r2 + half, 1.0) if half == half else np.nan})
     return pd.DataFrame(rows)
+
+
+def _r2(basis: np.ndarray, squares: np.ndarray) -> tuple[float, float]:
+    """R² of the fit to the mean of (trials, batch sizes) squares, and half of its interval."""
+    of_mean = lambda s: float(least_squares(basis, s.mean(axis=0, keepdims=True))[2][0])
+    groups = jackknife.groups(len(squares)) if len(squares) >= FEWEST_R2 else []
+    if not groups:
+        return of_mean(squares), np.nan
+    without = np.array([of_mean(np.delete(squares, group, axis=0)) for group in groups])
+    error = jackknife.error(of_mean(squares), without, np.array([len(group) for group in groups]))
+    return of_mean(squares), float(special.stdtrit(len(groups) - 1, (1 + summary.LEVEL) / 2)) * error
 
 
 def identities(found: Found) -> dict[str, float]:
@@ -264,7 +276,8 @@ def text(found: list[Found]) -> str:
         }  # fmt: skip
         trials, bad = len(f.norms['walking']), int(rows['non_finite'].sum())
         head = f'run {f.run}, {f.title}, {f.parameters}: {trials} trials of {f.samples} examples (seed {f.seed})'
-        head += '; one trial: no spread, no interval' if trials == 1 else ''
+        head += '; one trial: no spread' if trials == 1 else ''
+        head += f'; no intervals below {jackknife.FEWEST} trials' if trials < jackknife.FEWEST else ''
         head += f'; {bad} norms are not finite: their means are not given' if bad else ''
         body = pd.DataFrame(columns).to_string(index=False, float_format='{:.4g}'.format, na_rep='–')
         parts += [head, body]

@@ -64,8 +64,9 @@ def fits(workdir: pathlib.Path) -> pd.DataFrame:
     """Both fits of each run over updates t ≥ 1.
 
     Returns:
-      one row per run: run, the fields of its arm, points, distance (the last), log_slope, log_aic, log_r2, exponent,
-      power_aic, power_r2, better ('log' or 'power').
+      one row per run with enough points: run, outcome (done, diverged or unfinished), the fields of its arm, points,
+      distance (the last), log_slope, log_aic, log_r2, exponent, power_aic, power_r2, better ('log' or 'power'); of one
+      with fewer the first alone.
 
     Raises:
       ValueError: no run has the distance at enough points.
@@ -73,20 +74,25 @@ def fits(workdir: pathlib.Path) -> pd.DataFrame:
     loaded = arms.load(workdir)
     found = []
     rows = loaded.rows
+    gone = set(rows.loc[summary.diverged(rows), 'run'])
     if 'distance' in rows:
         for run, mine in rows[rows['distance'].notna() & (rows['step'] > 0)].groupby('run', sort=False):
             mine = mine.sort_values('step')
+            outcome = 'diverged' if run in gone else 'done' if mine['status'].iloc[0] == 'done' else 'unfinished'
+            facts = {'run': run, 'outcome': outcome, **{c: mine[c].iloc[0] for c in loaded.by}, 'points': len(mine)}
             if len(mine) < FEWEST:
+                found.append(facts)
                 continue
             t, distance = mine['step'].to_numpy(float), mine['distance'].to_numpy(float)
             log, pow_ = logarithm(t, distance), power(t, distance)
             found.append(
-                {'run': run, **{c: mine[c].iloc[0] for c in loaded.by}, 'points': len(mine), 'distance': distance[-1]}
+                facts
+                | {'distance': distance[-1]}
                 | {'log_slope': log.second, 'log_aic': log.aic, 'log_r2': log.r2}
                 | {'exponent': pow_.second, 'power_aic': pow_.aic, 'power_r2': pow_.r2}
                 | {'better': 'log' if log.aic < pow_.aic else 'power'}
             )
-    if not found:
+    if not any('distance' in row for row in found):
         raise ValueError(
             f'no run in {workdir} has its distance at {FEWEST} points or more; ask for it: '
             '--config.measure.distance.log_spaced=30'
@@ -95,10 +101,19 @@ def fits(workdir: pathlib.Path) -> pd.DataFrame:
 
 
 def by_arm(table: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
-    """Mean and 95 % interval over runs of distance, slope and exponent, and how many runs the power law fits better."""
+    """Mean and 95 % interval of distance, slope and exponent, and how many runs the power law fits better.
+
+    Over the n runs that came to their end and have enough points; the other `runs` are counted as `diverged`,
+    `unfinished` or `short`.
+    """
     rows = []
     for arm, mine in table.groupby(fields, dropna=False):
-        row = dict(zip(fields, arm if isinstance(arm, tuple) else (arm,), strict=True)) | {'n': len(mine)}
+        row = dict(zip(fields, arm if isinstance(arm, tuple) else (arm,), strict=True))
+        outcome, short = mine['outcome'], mine['distance'].isna()
+        counts = {o: int((outcome == o).sum()) for o in ('diverged', 'unfinished')}
+        counts['short'] = int(((outcome == 'done') & short).sum())
+        runs, mine = len(mine), mine[(outcome == 'done') & ~short]
+        row |= {'runs': runs, 'n': len(mine), **counts}
         for column in ('distance', 'log_slope', 'exponent'):
             count, mean, std = (np.array([x]) for x in (len(mine), mine[column].mean(), mine[column].std()))
             low, high = summary.interval(count, mean, std)

@@ -99,4 +99,6 @@ def _seeds(arms: Arms) -> str:
     fewest, most = int(counts.min()), int(counts.max())
     if most == 1:
         return 'n = 1 seed, no interval'
-    return f'mean and 95 % interval over n = {most if fewest == most else f"{fewest} to {most}"} seeds'
+    return (
+        f'mean and 95 % interval over n = {most if fewest == most else f"{fewest} to {most}"} seeds, on this test set'
+    )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import summary
+from bsresearch.analysis import gradient_norm, resolution, summary
 from bsresearch.store import records
 
 METRICS = ('train_loss', 'test_loss', 'train_accuracy', 'test_accuracy')
@@ -16,7 +16,7 @@ class Found(NamedTuple):
     """One pair of runs.
 
     small, large: their ids, at α = 0 and 1. alpha: (points,). values: '<path>/<metric>' → (points,).
-    distance, cosine: of the two weight vectors. norms: (2,) theirs.
+    distance, cosine: of the two weight vectors. norms: (2,) theirs. arms: numbers of the arms that the two are of.
     """
 
     id: str
@@ -28,6 +28,7 @@ class Found(NamedTuple):
     distance: float
     cosine: float
     norms: np.ndarray
+    arms: tuple[int, int] = (0, 0)
 
 
 def load(workdir: str | pathlib.Path) -> list[Found]:
@@ -36,7 +37,7 @@ def load(workdir: str | pathlib.Path) -> list[Found]:
     Raises:
       FileNotFoundError: there are none. ValueError: an older version made them with another loss.
     """
-    found = []
+    found, numbers = [], gradient_norm.arms(workdir)
     for probe in records.probes(workdir, 'interpolation'):
         arrays, (small, large) = probe['arrays'], probe['points']
         found.append(
@@ -50,6 +51,7 @@ def load(workdir: str | pathlib.Path) -> list[Found]:
                 float(arrays['distance']),
                 float(arrays['cosine']),
                 arrays['norms'],
+                (numbers[small['run']][0], numbers[large['run']][0]),
             )
         )
     for f in found:
@@ -65,10 +67,15 @@ def table(found: list[Found]) -> pd.DataFrame:
     """One row per path, metric and α: n pairs, mean, std, 95 % interval (low, high; NaN for one pair).
 
     Raises:
-      ValueError: pairs on different α.
+      ValueError: pairs on different α, of different arms, or one pair twice.
     """
     if len({f.alpha.tobytes() for f in found}) > 1:
         raise ValueError('the probes of this workdir have different α; draw them from workdirs of their own')
+    if len({f.arms for f in found}) > 1 or len({(f.small, f.large) for f in found}) < len(found):
+        raise ValueError(
+            f'the {len(found)} probes of this workdir are of several arms, or of several settings, and no repetitions: '
+            'draw them from workdirs of their own'
+        )
     rows = []
     for path in found[0].paths:
         for metric in METRICS:
@@ -78,7 +85,8 @@ def table(found: list[Found]) -> pd.DataFrame:
             values = np.stack(values)
             n, mean = len(values), values.mean(axis=0)
             std = values.std(axis=0, ddof=1) if n > 1 else np.full(len(mean), np.nan)
-            low, high = summary.interval(np.full(len(mean), n), mean, std)
+            rounding = resolution.variance(metric, values.ravel())
+            low, high = summary.interval(np.full(len(mean), n), mean, std, rounding)
             facts = {'path': path, 'metric': metric, 'alpha': found[0].alpha, 'n': n}
             rows.append(pd.DataFrame(facts | {'mean': mean, 'std': std, 'low': low, 'high': high}))
     return pd.concat(rows, ignore_index=True)

@@ -1,8 +1,8 @@
-"""Records of measure.noise_scale → B_simple along a run with intervals: ratio of means, moving-block bootstrap.
+"""Records of measure.noise_scale → B_simple along a run, with intervals (ratio.py).
 
-Over a window of measurements in time order, B_simple = mean(S)/mean(|G|²), never the mean of ratios. Neighbouring
-points share most of their weights, so blocks of neighbours are drawn, numerator and denominator together (Künsch 1989).
-The population's form has |G|² − S/N below, as the examples themselves are a sample.
+Over a window of measurements in time order, B_simple = mean(S)/mean(|G|²), never the mean of ratios. The population's
+form has |G|² − S/N below, as the examples themselves are a sample. A mean of |G|² that is not positive gives no batch
+size: B_simple is ∞, larger than can be told, and the fraction of negative estimates stands beside it.
 """
 
 import pathlib
@@ -11,62 +11,66 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import arms, summary
-from bsresearch.analysis.summary import LEVEL
+from bsresearch.analysis import arms, ratio, summary
+from bsresearch.analysis.ratio import Ratio
 
 SQUARE, TRACE = 'noise_gradient_square', 'noise_trace'
-REPEATS = 2000
 
 
-class Ratio(NamedTuple):
-    """A ratio of means and its 95 % interval; NaN bounds where there are too few points or the ratio has no sign."""
+class NoiseScale(NamedTuple):
+    """B_simple of some measurements.
 
-    value: float
-    low: float
-    high: float
+    simple: of the training set, with its interval. population: of the population it is a sample of. negative: fraction
+    of the estimates of |G|² that are below 0.
+    """
+
+    simple: Ratio
+    population: float
+    negative: float
 
 
-def ratio(numerator: np.ndarray, denominator: np.ndarray, seed: int = 0) -> Ratio:
-    """mean(numerator)/mean(denominator) with a percentile interval by moving blocks of ⌈n^⅓⌉ neighbours.
+def estimates(rows: pd.DataFrame, square: str = SQUARE, trace: str = TRACE) -> pd.DataFrame:
+    """The rows in which |G|² and S were measured, in time order, as columns `square` and `trace` beside their own.
+
+    Raises:
+      ValueError: one of the columns is a moving average, whose neighbours are too alike for any interval.
+    """
+    for column in (square, trace):
+        if column.endswith('_average'):
+            raise ValueError(
+                f'{column} is a moving average; an interval needs the single estimates: '
+                f'{column.removesuffix("_average")}'
+            )
+    if square not in rows or trace not in rows:
+        return rows[:0].assign(square=pd.Series(dtype=float), trace=pd.Series(dtype=float))
+    measured = rows[rows[square].notna() & rows[trace].notna()].sort_values('step', ignore_index=True)
+    return measured.assign(square=measured[square].astype(float), trace=measured[trace].astype(float))
+
+
+def along_run(square: np.ndarray, trace: np.ndarray, epoch_size: int) -> NoiseScale:
+    """B_simple of measurements along a run.
 
     Args:
-      numerator, denominator: (n,) in time order, in pairs. seed: of the resampling.
-
-    Returns:
-      bounds NaN for n < 8, and where so many resampled denominators are not positive that a bound is among them.
+      square, trace: (n,) estimates of |G|² and S in time order, not smoothed. epoch_size: N, training examples.
     """
-    value = _over(numerator.mean(), denominator.mean())
-    n = len(numerator)
-    if n < 8:
-        return Ratio(value, np.nan, np.nan)
-    block = int(np.ceil(n ** (1 / 3)))
-    starts = np.random.default_rng(seed).integers(0, n - block + 1, (REPEATS, -(-n // block)))
-    rows = (starts[:, :, None] + np.arange(block)).reshape(REPEATS, -1)[:, :n]
-    below = denominator[rows].mean(1)
-    # A vanishing denominator is an infinite ratio, not a negative one.
-    drawn = np.where(below > 0, numerator[rows].mean(1) / np.where(below > 0, below, 1.0), np.inf)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method='higher')
-    known = lambda bound: float(bound) if np.isfinite(bound) else np.nan
-    return Ratio(value, known(low), known(high))
+    below = square.mean() - trace.mean() / epoch_size
+    return NoiseScale(ratio.along_run(trace, square), ratio.of_means(trace.mean(), below), float((square < 0).mean()))
 
 
-def _over(a: float, b: float) -> float:
-    return float(a / b) if b else float(np.inf)
-
-
-def windows(workdir: pathlib.Path, count: int = 10) -> pd.DataFrame:
+def windows(workdir: pathlib.Path, count: int = 5) -> pd.DataFrame:
     """Each run's measurements cut into `count` windows of equally many.
 
     Returns:
       one row per run and window: run, batch_size and other fields that vary, step, examples, epoch (of the window's
-      middle measurement), n, noise_scale, low, high, population (B_simple of the population), gradient_square, trace
-      (means), negative (fraction of estimates of |G|² below 0), train_loss (the mean of those recorded inside).
+      middle measurement), n, noise_scale, low, high (∞: no upper end; NaN: fewer than 20 measurements), population
+      (B_simple of the population), negative (fraction of estimates of |G|² below 0), gradient_square, trace (means),
+      train_loss (the mean of those recorded inside).
 
     Raises:
       ValueError: no run measured it, or older rows hold another loss (`summary.check_plain`).
     """
     loaded = arms.load(workdir)
-    if SQUARE not in loaded.rows or not loaded.rows[SQUARE].notna().any():
+    if not len(estimates(loaded.rows)):
         raise ValueError(
             f'no run in {workdir} measured the noise scale; ask for it: --config.measure.noise_scale.every_epochs=1'
         )
@@ -76,18 +80,25 @@ def windows(workdir: pathlib.Path, count: int = 10) -> pd.DataFrame:
     found = []
     for run, rows in loaded.rows.groupby('run', sort=False):
         rows = rows.sort_values('step')
-        points = rows[rows[SQUARE].notna()].reset_index(drop=True)
+        points = estimates(rows)
         for part in np.array_split(np.arange(len(points)), min(count, len(points))):
             mine = points.loc[part]
-            square, trace = mine[SQUARE].to_numpy(float), mine[TRACE].to_numpy(float)
-            value = ratio(trace, square)
+            square, trace = mine['square'].to_numpy(), mine['trace'].to_numpy()
+            scale = along_run(square, trace, size[run])
             middle = mine.iloc[len(mine) // 2]
             inside = rows[(rows['step'] >= mine['step'].min()) & (rows['step'] <= mine['step'].max())]
             found.append(
                 {c: middle[c] for c in ('run', *loaded.by, 'step', 'examples', 'epoch')}
-                | {'n': len(mine), 'noise_scale': value.value, 'low': value.low, 'high': value.high}
-                | {'population': _over(trace.mean(), square.mean() - trace.mean() / size[run])}
-                | {'gradient_square': square.mean(), 'trace': trace.mean(), 'negative': (square < 0).mean()}
+                | {'n': len(mine), 'noise_scale': scale.simple.value, 'low': scale.simple.low}
+                | {'high': scale.simple.high, 'population': scale.population, 'negative': scale.negative}
+                | {'gradient_square': square.mean(), 'trace': trace.mean()}
                 | {'train_loss': inside['train_loss'].mean() if 'train_loss' in inside else np.nan}
             )
     return pd.DataFrame(found)
+
+
+def text(value: float, low: float, high: float) -> str:
+    """B_simple with its interval: '470 (395 to 672)', '> 395' where it has no upper end, '470' without an interval."""
+    if np.isnan(low):
+        return f'{value:.4g}'
+    return f'> {low:.4g}' if np.isinf(high) else f'{value:.4g} ({low:.4g} to {high:.4g})'

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import held_fixed, summary
+from bsresearch.analysis import held_fixed, resolution, summary
 from bsresearch.store import records
 
 # Epochs by which a batch may pass the end of an epoch and still count as evaluated there.
@@ -63,8 +63,8 @@ def load(workdir: pathlib.Path) -> pd.DataFrame:
     known = tuple(f'{s}.' for s in SECTIONS)
     expected = {'policy', 'momentum', 'batch_changes', *records.ALWAYS, *records.SPLIT_SEEDS}
     others = [c for c in records.varying(runs) if c not in expected and not c.startswith(known)]
-    if (runs.groupby('policy')['momentum'].nunique(dropna=False) > 1).any():
-        others.append('momentum')
+    # A policy may set them, but one policy has one of each.
+    others += [c for c in ('momentum', 'batch_size') if (runs.groupby('policy')[c].nunique(dropna=False) > 1).any()]
     if others:
         raise ValueError(
             f'the runs in {workdir} differ in {", ".join(others)} too; this figure compares schedules: '
@@ -74,8 +74,9 @@ def load(workdir: pathlib.Path) -> pd.DataFrame:
     keep = [c for c in rows if c not in runs or c == 'run']
     changes = runs['batch_changes'] if 'batch_changes' in runs else pd.Series('()', index=runs.index)
     runs = runs.assign(grows=~changes.fillna('()').isin(['()']))
-    own = ['run', 'study', 'status', 'policy', 'grows', 'learning_rate', 'batch_size']
-    return runs[own].merge(rows[keep], on='run')
+    seeds = [c for c in ('seed', *records.SPLIT_SEEDS) if c in runs]
+    shown = ['run', 'study', 'status', 'policy', 'grows', 'learning_rate', 'batch_size', *seeds]
+    return runs[shown].merge(rows[keep], on='run')
 
 
 def best_peaks(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -85,18 +86,29 @@ def best_peaks(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
       rows: of `load`. metric: an accuracy; of the validation set, if the test set is to be reported.
 
     Returns:
-      one row per policy: policy, learning_rate, mean, low, high, n, and edge: whether it lies at the end of the rates
-      tried, so that the best may lie beyond. A peak at which any run diverged is not taken.
+      one row per policy: policy, learning_rate, mean (high by the choice, so without an interval), n, tried (peaks),
+      diverged (peaks at which a run did, which are not taken), and edge: whether it lies at the end of the rates tried,
+      so that the best may lie beyond.
+
+    Raises:
+      ValueError: a peak whose runs have not all ended, so that nothing can be chosen; or all have diverged.
     """
     final = summary.final(rows, [metric], ['policy', 'learning_rate'])
     found = []
     for policy, mine in final.groupby('policy', sort=False):
-        usable = mine[(mine['diverged'] == 0) & (mine['unfinished'] == 0) & mine['mean'].notna()]
+        unfinished = int(mine['unfinished'].sum())
+        if unfinished:
+            raise ValueError(
+                f'policy {policy!r} has {unfinished} runs that are not finished: its best peak learning rate is not '
+                'known; let main.py finish them'
+            )
+        usable = mine[(mine['diverged'] == 0) & mine['mean'].notna()]
         if not len(usable):
             raise ValueError(f'policy {policy!r} has no peak learning rate at which every run came to its end')
         best = usable.loc[usable['mean'].idxmax()]
         edge = len(mine) > 1 and best['learning_rate'] in (mine['learning_rate'].min(), mine['learning_rate'].max())
-        found.append({k: best[k] for k in ('policy', 'learning_rate', 'mean', 'low', 'high', 'n')} | {'edge': edge})
+        counts = {'tried': len(mine), 'diverged': int((mine['diverged'] > 0).sum())}
+        found.append({k: best[k] for k in ('policy', 'learning_rate', 'mean', 'n')} | counts | {'edge': edge})
     return pd.DataFrame(found)
 
 
@@ -111,20 +123,20 @@ def differences(rows: pd.DataFrame, metric: str, arms: Sequence[str]) -> pd.Data
     """Welch's 95 % interval of each arm's mean minus the first arm's, at every epoch that both were evaluated at.
 
     Args:
-      rows: of `load`, with at least two runs an arm. arms: values of `policy`; the first is the reference.
+      rows: of `load`. arms: values of `policy`; the first is the reference.
 
     Returns:
-      one row per arm and epoch after the start, where all arms are the same: policy, epoch, difference, low, high,
-      covers (whether the interval holds 0).
+      one row per arm and epoch after the start, where all arms are the same: policy, epoch, n, n_reference (runs),
+      difference, low, high (NaN as for `summary.interval`), covers (whether 0 may be the difference).
     """
-    found = []
+    found, rounding = [], resolution.variance(metric, rows[metric])
     rows = _at_whole_epochs(rows[rows[metric].notna()])
     value = {a: rows[rows['policy'] == a] for a in arms}
     for arm in arms[1:]:
         for epoch in sorted(set(value[arm]['whole']) & set(value[arms[0]]['whole']) - {0}):
             a, b = (v.loc[v['whole'] == epoch, metric].astype(float) for v in (value[arm], value[arms[0]]))
-            if min(len(a), len(b)) < 2 or a.var() + b.var() == 0:
-                continue
-            difference, half = a.mean() - b.mean(), summary.welch(a, b)
-            found.append((arm, epoch, difference, difference - half, difference + half, abs(difference) <= half))
-    return pd.DataFrame(found, columns=['policy', 'epoch', 'difference', 'low', 'high', 'covers'])
+            difference, half = a.mean() - b.mean(), summary.welch(a, b, rounding)
+            apart = abs(difference) > half
+            found.append((arm, epoch, len(a), len(b), difference, difference - half, difference + half, not apart))
+    columns = ['policy', 'epoch', 'n', 'n_reference', 'difference', 'low', 'high', 'covers']
+    return pd.DataFrame(found, columns=columns)

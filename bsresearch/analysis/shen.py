@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from bsresearch.analysis import arms, policies, summary
+from bsresearch.analysis import arms, policies, resolution, summary
 from bsresearch.store import records
 
 STUDY = 'shen'
@@ -75,6 +75,10 @@ class Arm(NamedTuple):
     def start(self, metric: str) -> pd.Series:
         """The first value of the same runs: at the branch point, or at the initial weights."""
         return self._values(metric, lambda rows: rows.groupby('pair').head(1))
+
+    def rounding(self, metric: str) -> float:
+        """The variance that counting adds to one value of a metric (resolution.py)."""
+        return resolution.variance(metric, self.rows[metric]) if metric in self.rows else 0.0
 
     def curve(self, metric: str, x: str = 'epoch', along: Callable[[pd.DataFrame], pd.DataFrame] | None = None) -> Any:
         """Mean and interval over seeds (`summary.over_seeds`), with `arm`, its name; empty without the metric.
@@ -227,7 +231,9 @@ def _facts(runs: pd.DataFrame) -> list[str]:
     return [
         f'{one["model.name"]} {one.get("model.widths", "")} on {one["data.name"]} ({one["epoch_size"]:,} examples)',
         f'{listed(mains)} epochs{f", branches {listed(~mains)} more" if (~mains).any() else ""}',
-        f'mean and 95 % interval over n = {count} seeds' if seeds[-1] > 1 else 'n = 1 seed, no interval',
+        f'mean and 95 % interval over n = {count} seeds, on this test set'
+        if seeds[-1] > 1
+        else 'n = 1 seed, no interval',
     ]
 
 

@@ -7,7 +7,6 @@ points. One evaluation is noisy: remarks give the differences with the median of
 import itertools
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from bsresearch.analysis.claims import Claim, Part, Verdict, every, listing
@@ -20,13 +19,13 @@ MARGIN = 0.01  # accuracies that differ by less than a point count as equal; She
 
 def part(arm: Arm, metric: str, label: str = '') -> Part:
     """The final values of one arm."""
-    return Part(label or arm.name, arm.final(metric).to_numpy())
+    return Part(label or arm.name, arm.final(metric).to_numpy(), rounding=arm.rounding(metric))
 
 
 def difference(a: Arm, b: Arm, metric: str, label: str = '', last: int = 1) -> Part:
     """A − b at the end, over the seeds that both have; of the medians of the `last` evaluations."""
     values = (a.final(metric, last) - b.final(metric, last)).dropna().to_numpy()
-    return Part(label or f'{a.name} − {b.name}', values)
+    return Part(label or f'{a.name} − {b.name}', values, rounding=a.rounding(metric) + b.rounding(metric))
 
 
 def percent(parts: Sequence[Part]) -> str:
@@ -76,11 +75,12 @@ def _batch_size(study: Study) -> list[Claim]:
     named = lambda a, b: (a, b, f'{a.batch_size:,} − {b.batch_size:,}')
     steps = [named(a, b) for a, b in itertools.pairwise(arms)]
     test = [difference(a, b, 'test_accuracy', label) for a, b, label in steps]
-    train = [difference(a, large, 'train_accuracy', named(a, large)[2]) for a in arms[:-1]][:1]
-    wider = [Part(named(a, large)[2], _gap_difference(a, large)) for a in arms[:-1]]
+    smallest = arms[:-1][:1]
+    train = [difference(a, large, 'train_accuracy', named(a, large)[2]) for a in smallest]
+    wider = [_gap_difference(a, large, named(a, large)[2]) for a in arms[:-1]]
     remark = lost(*arms)
     levels = lambda metric: percent([part(a, metric, f'B = {a.batch_size:,}') for a in arms])
-    gaps = points([Part(f'B = {a.batch_size:,}', _gap(a).to_numpy()) for a in arms])
+    gaps = points([Part(f'B = {a.batch_size:,}', _gap(a).to_numpy(), rounding=_gap_rounding(a)) for a in arms])
     return [
         Claim(
             'A1', f'{SOURCE}, takeaway 1',
@@ -94,7 +94,7 @@ def _batch_size(study: Study) -> list[Claim]:
             'The large batch is under-trained: its training accuracy is lower than the small batch\'s too '
             '(Shen: ≈99.9 % at B = 64, ≈95.5 % at 1024).',
             f'{levels("train_accuracy")}. Difference: {points(train)}',
-            capped(every(train, low=0.0), *arms), remark,
+            capped(every(train, low=0.0), *smallest, large), lost(*smallest, large),
         ),
         Claim(
             'A3', f'{SOURCE}, figures',
@@ -110,8 +110,13 @@ def _gap(arm: Arm) -> pd.Series:
     return arm.final('train_accuracy') - arm.final('test_accuracy')
 
 
-def _gap_difference(a: Arm, b: Arm) -> np.ndarray:
-    return (_gap(a) - _gap(b)).dropna().to_numpy()
+def _gap_rounding(arm: Arm) -> float:
+    """Training and test set have a count each."""
+    return arm.rounding('train_accuracy') + arm.rounding('test_accuracy')
+
+
+def _gap_difference(a: Arm, b: Arm, label: str) -> Part:
+    return Part(label, (_gap(a) - _gap(b)).dropna().to_numpy(), rounding=_gap_rounding(a) + _gap_rounding(b))
 
 
 def _higher_rate(study: Study) -> list[Claim]:
@@ -144,9 +149,11 @@ def _switched(study: Study) -> list[Claim]:
     pairs = [(a, s, a.name) for a in switched for s in small]
     reached = [difference(a, s, 'test_accuracy', label) for a, s, label in pairs]
     against = [(a, c, a.name) for a in switched for c in controls if c.branch_epoch == a.branch_epoch]
+    compared = list({id(arm): arm for pair in against for arm in pair[:2]}.values())
     above = [difference(a, c, 'test_accuracy', label) for a, c, label in against]
     last = controls[-1:]
-    helped = [Part('', (c.final('test_accuracy') - c.start('test_accuracy')).to_numpy()) for c in last]
+    gain = lambda c: (c.final('test_accuracy') - c.start('test_accuracy')).to_numpy()
+    helped = [Part('', gain(c), rounding=2 * c.rounding('test_accuracy')) for c in last]
     absent = joined(*(m for m in study.missing if 'branch' in m))
     whole = lambda verdict: 'not measured' if absent and verdict != 'does not hold' else verdict
     end = lambda arms: percent([part(a, 'test_accuracy') for a in arms])
@@ -165,8 +172,8 @@ def _switched(study: Study) -> list[Claim]:
             'The control, trained as long without a change, ends below every switched run '
             '(Shen: ≈96.3 % against ≈97.9 %).',
             f'{end(controls)}. Switched minus the control of its epoch: {points(above)}',
-            whole(capped(every(above, low=0.0), *switched, *controls)),
-            joined(steadier(against), absent, lost(*switched, *controls)),
+            whole(capped(every(above, low=0.0), *compared)),
+            joined(steadier(against), absent, lost(*compared)),
         ),
         Claim(
             'C3', f'{SOURCE}, figure recovery',

@@ -10,7 +10,7 @@ import numpy as np
 from bsresearch.analysis import gradient_norm
 from bsresearch.analysis.claims import Claim, Part, Verdict, each, every, listing, together
 from bsresearch.analysis.gradient_norm import Found
-from bsresearch.analysis.shen_trials import Sample, samples
+from bsresearch.analysis.shen_trials import FEWEST_FIT, Sample, samples
 
 SOURCE = 'Shen 2018, the 1000 trials'
 TURN = 16  # up to here Shen's late curve is flat or falls
@@ -216,7 +216,8 @@ def _law(found: Sequence[Sample]) -> Claim:
             lost.append(f'{name}: not every norm is finite, or fewer than 3 batch sizes')
             continue
         both = [s.part('', lambda x, b=basis: r2(b, x), 'square') for basis in (linear, np.sqrt(linear))]
-        part = s.part('', lambda x, b=linear: r2(b, x) - r2(np.sqrt(b), x), 'square')
+        difference = lambda x, b=linear: r2(b, x) - r2(np.sqrt(b), x)
+        part = s.part('', difference, 'square', fewest=FEWEST_FIT)
         parts.append(part)
         straight, root = (p.values.mean() for p in both)
         lost += [f'{name}: one seed, the interval is over trials'] if len(s.found) == 1 else []

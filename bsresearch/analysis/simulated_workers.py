@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from bsresearch.analysis import arms, summary
+from bsresearch.analysis import arms, resolution, summary
 from bsresearch.store import records
 
 TEST, TRAIN = 'test_accuracy', 'train_loss'
@@ -102,7 +102,7 @@ def _with_reference(runs: pd.DataFrame) -> pd.DataFrame:
 def _differences(rows: pd.DataFrame) -> pd.DataFrame:
     done = rows[(rows['status'] == 'done') & ~summary.diverged(rows) & rows[TEST].notna()]
     last = done.sort_values('step').drop_duplicates(['arm', 'run'], keep='last')
-    found = []
+    found, rounding = [], resolution.variance(TEST, rows[TEST])
     for arm, mine in last.groupby('arm'):
         values = {w: of_w[TEST].astype(float) for w, of_w in mine.groupby('workers')}
         first = min(values)
@@ -110,6 +110,7 @@ def _differences(rows: pd.DataFrame) -> pd.DataFrame:
             if workers == first or min(len(value), len(values[first])) < 2:
                 continue
             difference = value.mean() - values[first].mean()
-            half = summary.welch(value, values[first]) if value.var() + values[first].var() else 0.0
-            found.append((arm, workers, first, difference, difference - half, difference + half))
-    return pd.DataFrame(found, columns=['arm', 'workers', 'minus', 'difference', 'low', 'high'])
+            half = summary.welch(value, values[first], rounding)
+            counts = len(value), len(values[first])
+            found.append((arm, workers, first, *counts, difference, difference - half, difference + half))
+    return pd.DataFrame(found, columns=['arm', 'workers', 'minus', 'n', 'n_minus', 'difference', 'low', 'high'])

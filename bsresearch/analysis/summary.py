@@ -1,36 +1,54 @@
 """Tables of records → mean and 95 % interval over the runs of an arm, which differ in their seeds alone.
 
-Mean m and sample standard deviation s of n runs give Student's interval m ± t_{0.975, n−1}·s/√n.  It is the interval of
-the mean over independent, roughly normal runs; one run has none (NaN, not width 0).  In every row
+Mean m and sample standard deviation s of n runs give Student's interval m ± t_{0.975, n−1}·√((s² + r)/n), with r the
+variance that rounding adds to a value that was counted (resolution.py), 0 for others.  It is the interval of the mean
+over independent, roughly normal runs, which differ in their seeds, on this one test set: another test set is not in it.
+One run has none (NaN, not width 0), nor have values without any spread.  In every row
 `runs` = `n` + `diverged` + runs without a finite value there (they stopped earlier, or have not come so far).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
+from bsresearch.analysis import resolution
 from bsresearch.store import older
 
 LEVEL = 0.95
+ROUNDING = 1e-12  # relative
 COUNTS = ['runs', 'n', 'diverged']
 VALUES = ['mean', 'std', 'low', 'high']
 
 
-def interval(n: np.ndarray, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high) of the mean, of n values with sample standard deviation `std`; NaN where n < 2. All (k,)."""
-    several = n > 1
+def varies(variance: np.ndarray | float, mean: np.ndarray | float) -> Any:
+    """Whether there is a spread beyond float64's own rounding; without it an interval would decide on nothing."""
+    return variance > (ROUNDING * np.abs(mean)) ** 2
+
+
+def interval(
+    n: np.ndarray, mean: np.ndarray, std: np.ndarray, rounding: np.ndarray | float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of the mean, of n values with sample standard deviation `std`; NaN where n < 2 or nothing varies.
+
+    All (k,). rounding: variance that it adds to each value.
+    """
+    variance = np.where(n > 1, std**2 + rounding, 0.0)
+    known = varies(variance, mean)
     width = np.full(len(n), np.nan)
-    width[several] = special.stdtrit(n[several] - 1, (1 + LEVEL) / 2) * std[several] / np.sqrt(n[several])
+    width[known] = special.stdtrit(n[known] - 1, (1 + LEVEL) / 2) * np.sqrt(variance[known] / n[known])
     return mean - width, mean + width
 
 
-def welch(a: pd.Series, b: pd.Series) -> float:
-    """Half of the 95 % interval of mean(a) − mean(b), with Welch's degrees of freedom."""
-    parts = np.array([a.var() / len(a), b.var() / len(b)])
-    freedom = parts.sum() ** 2 / (parts**2 / (np.array([len(a), len(b)]) - 1)).sum()
+def welch(a: pd.Series, b: pd.Series, rounding: float = 0.0) -> float:
+    """Half of the 95 % interval of mean(a) − mean(b), with Welch's degrees of freedom; NaN as for `interval`."""
+    sizes = np.array([len(a), len(b)])
+    parts = (np.array([a.var(), b.var()]) + rounding) / sizes if sizes.min() > 1 else np.zeros(2)
+    if not varies(parts.sum(), max(abs(a.mean()), abs(b.mean()))):
+        return float('nan')
+    freedom = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum()
     return float(special.stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt(parts.sum()))
 
 
@@ -49,12 +67,18 @@ def over_seeds(table: pd.DataFrame, x: str, metric: str, by: Sequence[str]) -> p
       one row per arm and x that some run has: by, `metric` (its name), x, runs, n, diverged, mean, std, low, high.
 
     Raises:
-      ValueError: a column is missing, a run has two values at one x, or older rows hold another loss (`check_plain`).
+      ValueError: a column is missing, a run has two values at one x, two runs of an arm have one seed, or older rows
+        hold another loss (`check_plain`).
     """
     _check(table, [x, metric, *by])
     check_plain(table, metric)
     table = table.assign(gone=diverged(table))
-    arms = [_arm(rows, x, metric).assign(**dict(zip(by, arm, strict=True))) for arm, rows in _groups(table, by)]
+    rounding = resolution.variance(metric, table[metric])
+    arms = []
+    for arm, rows in _groups(table, by):
+        names = dict(zip(by, arm, strict=True))
+        _check_seeds(rows, names)
+        arms.append(_arm(rows, x, metric, rounding).assign(**names))
     points = pd.concat(arms, ignore_index=True).assign(metric=metric)
     return points[[*by, 'metric', x, *COUNTS, *VALUES]]
 
@@ -73,15 +97,18 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
       one row per arm and metric, also where n = 0: by, metric, runs, n, diverged, unfinished, mean, std, low, high.
 
     Raises:
-      ValueError: a column is missing, or older rows hold another loss (`check_plain`).
+      ValueError: a column is missing, runs of an arm are no repetitions (of one seed, or of different lengths), or
+        older rows hold another loss (`check_plain`).
     """
     _check(table, ['step', *metrics, *by])
     table = table.assign(gone=diverged(table))
-    found = []
+    found, rounding = [], {metric: resolution.variance(metric, table[metric]) for metric in metrics}
     for arm, rows in _groups(table, by):
         names, of_run = dict(zip(by, arm, strict=True)), rows.groupby('run')
         runs, gone = of_run.ngroups, int(of_run['gone'].any().sum())
         done = rows[(rows['status'] == 'done') & ~rows['gone']]
+        _check_seeds(rows, names)
+        _check_ends(done, names)
         evaluated = done[done[list(metrics)].notna().any(axis=1)]
         last = evaluated[evaluated['step'] == evaluated['step'].max()]
         for metric in metrics:
@@ -90,10 +117,13 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
         for metric in metrics:
             values = last[metric].dropna().astype(float)
             found.append(
-                names | {'metric': metric, 'n': len(values), 'mean': values.mean(), 'std': values.std()} | counts
+                names
+                | {'metric': metric, 'n': len(values), 'mean': values.mean(), 'std': values.std()}
+                | counts
+                | {'rounding': rounding[metric]}
             )
     result = pd.DataFrame(found)
-    low, high = interval(*(result[c].to_numpy() for c in ('n', 'mean', 'std')))
+    low, high = interval(*(result[c].to_numpy() for c in ('n', 'mean', 'std', 'rounding')))
     return result.assign(low=low, high=high)[[*by, 'metric', *COUNTS, 'unfinished', *VALUES]]
 
 
@@ -133,6 +163,35 @@ def _newest(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     return table.dropna(subset=known, how='all').sort_values('step').drop_duplicates('run', keep='last')
 
 
+def _check_seeds(rows: pd.DataFrame, names: Mapping[str, Any]) -> None:
+    """Raises ValueError where two runs of an arm have one seed: something else sets them apart, and was pooled."""
+    seeds = [c for c in ('seed', 'init_seed', 'data_seed') if c in rows]
+    if 'seed' not in seeds:
+        return
+    runs = rows.drop_duplicates('run')
+    same = runs[runs.duplicated(seeds, keep=False)]
+    if len(same):
+        first = same[(same[seeds] == same[seeds].iloc[0]).all(axis=1)]['run'].tolist()[:2]
+        raise ValueError(
+            f'runs {first[0]} and {first[1]} of {_named(names)} have one seed: something else sets them apart, and is '
+            'not to be averaged over; use a workdir of its own for each value of it'
+        )
+
+
+def _check_ends(done: pd.DataFrame, names: Mapping[str, Any]) -> None:
+    """Raises ValueError where finished runs of an arm end at different updates: the shorter ones would be left out."""
+    ends = done.groupby('run')['step'].max()
+    if ends.nunique() > 1:
+        raise ValueError(
+            f'finished runs of {_named(names)} end at different updates, {ends.min():g} to {ends.max():g}: they are no '
+            'repetitions of one run; use a workdir of its own for each length or batch size'
+        )
+
+
+def _named(names: Mapping[str, Any]) -> str:
+    return ', '.join(f'{k} = {v}' for k, v in names.items()) or 'one arm'
+
+
 def diverged(table: pd.DataFrame) -> pd.Series:
     """(rows,): whether the row's run diverged; while its group goes on, only its last row says so."""
     gone = table['status'] == 'diverged'
@@ -141,7 +200,7 @@ def diverged(table: pd.DataFrame) -> pd.Series:
     return gone
 
 
-def _arm(rows: pd.DataFrame, x: str, metric: str) -> pd.DataFrame:
+def _arm(rows: pd.DataFrame, x: str, metric: str, rounding: float) -> pd.DataFrame:
     """`over_seeds` of one arm, without the arm's own columns."""
     # Nothing is recorded after a divergence.
     ends = rows[rows['gone']].groupby('run')[x].max()
@@ -153,5 +212,6 @@ def _arm(rows: pd.DataFrame, x: str, metric: str) -> pd.DataFrame:
         raise ValueError(f'run {run} has two values of {metric!r} at {x} = {at:g}; each x must occur once in a run')
     summary = points.groupby(x, sort=True)[metric].agg(n='count', mean='mean', std='std').reset_index()
     diverged = (ends.to_numpy()[None, :] <= summary[x].to_numpy()[:, None]).sum(axis=1)
-    low, high = interval(*(summary[c].to_numpy() for c in ('n', 'mean', 'std')))
+    n, mean, std = (summary[c].to_numpy() for c in ('n', 'mean', 'std'))
+    low, high = interval(n, mean, std, rounding)
     return summary.assign(runs=rows['run'].nunique(), diverged=diverged, low=low, high=high)

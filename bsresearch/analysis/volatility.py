@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import summary
+from bsresearch.analysis import resolution, summary
 from bsresearch.analysis.arms import SEEDS, Arms
 
 QUANTITIES = ('final', 'level', 'volatility', 'volatility_detrended', 'epochs_to')
@@ -66,8 +66,9 @@ def of_runs(loaded: Arms, metric: str, threshold: float, last: float | None = No
 
     Returns:
       one row per run: the seeds, `loaded.by`, run, outcome (done, diverged or unfinished), until (its whole length in
-      epochs) and `QUANTITIES`: final, the last value; level, the mean over the window; volatility,
-      volatility_detrended; epochs_to. All but epochs_to are NaN unless the run is done.
+      epochs), `QUANTITIES`: final, the last value; level, the mean over the window; volatility, volatility_detrended;
+      epochs_to (all but this are NaN unless the run is done); and `rounding_final`, `rounding_level`, the variance
+      that counting adds to these.
 
     Raises:
       ValueError: no run has the metric, or as `window`.
@@ -82,7 +83,9 @@ def of_runs(loaded: Arms, metric: str, threshold: float, last: float | None = No
         found.append(
             {c: run[c] for c in shown} | {'run': run['run']} | _run(run, rows_of[run['run']], metric, k, threshold)
         )
-    return pd.DataFrame(found)
+    table, rounding = pd.DataFrame(found), resolution.variance(metric, loaded.rows[metric])
+    of_level = rounding / table['evaluations'].astype(float)
+    return table.drop(columns='evaluations').assign(rounding_final=rounding, rounding_level=of_level)
 
 
 def _run(run: dict[str, Any], rows: pd.DataFrame, metric: str, k: float, threshold: float) -> dict[str, Any]:
@@ -93,12 +96,12 @@ def _run(run: dict[str, Any], rows: pd.DataFrame, metric: str, k: float, thresho
     points = rows[rows[metric].notna() & ~lost].sort_values('epoch')
     epochs, values = (points[c].to_numpy(float) for c in ('epoch', metric))
     reached = first_at(epochs, values, threshold)
-    own = {'outcome': outcome, 'until': run['total_epochs'], **dict.fromkeys(QUANTITIES, np.nan)}
+    own = {'outcome': outcome, 'until': run['total_epochs'], **dict.fromkeys(QUANTITIES, np.nan), 'evaluations': np.nan}
     own['epochs_to'] = np.nan if outcome == 'unfinished' and np.isinf(reached) else reached
     late = epochs > run['total_epochs'] - k
     if outcome == 'done' and late.any():
         e, v = epochs[late], values[late]
-        own |= {'final': v[-1], 'level': v.mean(), 'volatility': deviation(e, v)}
+        own |= {'final': v[-1], 'level': v.mean(), 'volatility': deviation(e, v), 'evaluations': len(v)}
         own['volatility_detrended'] = deviation(e, v, detrend=True)
     return own
 
@@ -124,10 +127,15 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
             known = np.full(len(values), np.nan) if censored else values
             moments = {'mean': known.mean() if len(known) else np.nan}
             moments['std'] = known.std(ddof=1) if len(known) > 1 else np.nan
-            own = {'quantity': quantity, 'n': len(values) - censored, 'censored': censored} | counts | moments
+            rounding = rows[f'rounding_{quantity}'].mean() if quantity in ('final', 'level') else 0.0
+            own = (
+                {'quantity': quantity, 'rounding': rounding, 'n': len(values) - censored, 'censored': censored}
+                | counts
+                | moments
+            )
             own['median'] = float(np.median(values)) if len(values) else np.nan
             found.append(dict(zip(by, arm, strict=True)) | own)
     result = pd.DataFrame(found)
-    low, high = summary.interval(*(result[c].to_numpy(float) for c in ('n', 'mean', 'std')))
+    low, high = summary.interval(*(result[c].to_numpy(float) for c in ('n', 'mean', 'std', 'rounding')))
     counts = ['runs', 'n', 'diverged', 'unfinished', 'censored']
     return result.assign(low=low, high=high)[[*by, 'quantity', *counts, *summary.VALUES, 'median']]

@@ -100,14 +100,18 @@ def _span(policy: Policy, length: Length) -> Span:
     return Span(length, first, length.total_steps, policy.stretch)
 
 
-def cycle_ends(policy: Policy, length: Length) -> list[int]:
-    """Updates t at whose θ_t a whole cycle of schedule.name=warm_restarts has ended."""
+def cycle_ends(policy: Policy, length: Length, stretch: Length, since: int) -> list[int]:
+    """Updates t of a run at whose θ_t a whole cycle of schedule.name=warm_restarts has ended.
+
+    `stretch`: the length that the schedule stretches over, from where the run has seen `since` examples on.
+    """
     section = policy.schedule
-    read = _first_length(length) if policy.batch_schedule['name'] == 'instead_of_decay' else length
+    read = _first_length(stretch) if policy.batch_schedule['name'] == 'instead_of_decay' else stretch
     span = _span(policy, read)
     own = {k: section[k] for k in lookup.keywords(schedules.cycle_ends)}
     ends = [span.start + end for end in schedules.cycle_ends(span, **own)]
-    return [length.step_at(read.examples_at(end)) for end in ends]
+    seen = [since + read.examples_at(end) for end in ends]
+    return [length.step_at(examples) for examples in seen if examples <= length.total_examples]
 
 
 def _on(policy: Policy, length: Length, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

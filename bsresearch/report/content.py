@@ -88,13 +88,17 @@ def _figures(drawn: Sequence[Drawn] | None, out: pathlib.Path) -> Sequence[objec
     return figures.blocks(drawn, out) or [Text('No figure script applies to what this workdir holds.')]
 
 
-def _results(found: Found) -> list[Table]:
-    tables = []
+def _results(found: Found) -> list[Table | Text]:
+    tables: list[Table | Text] = []
     for study in found.studies:
         if found.of(study):
             table = grid.frame(found, study)
             by = grid.fields(table)
-            tables += [*grid.arms_table(table, by, study), grid.runs_table(found, table, by, study)]
+            try:
+                tables += grid.arms_table(table, by, study)
+            except ValueError as e:
+                tables.append(Text(f'No table of the arms of study {study}: {e}.'))
+            tables.append(grid.runs_table(found, table, by, study))
     return [*tables, *_probes(found)]
 
 

@@ -82,7 +82,7 @@ def arms_table(table: pd.DataFrame, by: Sequence[str], study: str) -> list[Table
         count = f'{int(cells["n"].max())} of {int(first["runs"])}'
         gone = [f'{int(first[what])} {what}' for what in ('diverged', 'unfinished') if first[what]]
         rows.append((*(value(v) for v in arm), '; '.join([count, *gone]), *(_interval(cells.loc[m]) for m in metrics)))
-    said = 'mean ± half of the 95 % interval over seeds (Student’s t), at the end of finished runs'
+    said = 'mean ± half of the 95 % interval over seeds on this test set (Student’s t), at the end of finished runs'
     caption = f'{study}: {counted(len(rows), "arm")}, {said}.' + ''.join(
         f' {_title(m)} is left out: an older version recorded it with label smoothing in {", ".join(runs)}.'
         for m, runs in mixed.items()

@@ -20,8 +20,10 @@ from bsresearch.analysis import branch_losses, critical_batch_size
 from bsresearch.optim import scaling
 from bsresearch.plan import Plan
 from bsresearch.studies import reload
+from bsresearch.study import POINTS_AND_STATE
 
 STUDY = branch_losses.STUDY
+SECTIONS = {'branch': (*POINTS_AND_STATE, 'multiples', 'learning_rate_rule', 'evaluations')}
 # What a step is proportional to, where the config names no rule: ε times gradients, or times gradients over their size.
 LINEAR = ('lars', 'momentum', 'sgd')
 SQRT = ('adadelta', 'adagrad', 'adam', 'adamw', 'lamb', 'lion', 'rmsprop')
@@ -71,17 +73,12 @@ def check(plans: list[Plan]) -> None:
     """Refuses what cannot be compared, before anything is trained.
 
     Raises:
-      ValueError: no points or multiples; other changes beside them; a window too short for the largest batch.
+      ValueError: no points or multiples; a window too short for the largest batch.
     """
     for plan in plans:
         section = plan.recording['branch']
         if not section['at_epochs'] and not section['at_steps']:
             raise ValueError(f'config.study={STUDY} needs config.branch.at_epochs or at_steps, the points to branch at')
-        for field in ('batch_sizes', 'learning_rates'):
-            if section[field]:
-                raise ValueError(
-                    f'config.branch.{field}={section[field]} is for config.study=reload; here give multiples'
-                )
         rule(plan)
         multiples(plan)
         _check_run(plan)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 
 from bsresearch import resolve_recording
 from bsresearch.analysis import gradient_norm
-from bsresearch.optim import policy
 from bsresearch.plan import Plan
 from bsresearch.probe import Probe
 
 NAME = 'gradient_norm'
+SECTIONS = {'probe': None}
 
 
 def check(plans: list[Plan]) -> None:
@@ -39,7 +39,7 @@ def probes(plan: Plan, own_rate: bool = False) -> list[Probe]:
     section, found = plan.recording['probe'], []
     for step in resolve_recording.probe_points(section, plan.length):
         at = min(step, plan.length.total_steps - 1)
-        own = float(policy.table(plan.policy, plan.length, at, at + 1).learning_rate[0])
+        own = float(plan.table(at, at + 1).learning_rate[0])
         rates = (own,) if own_rate or not section['learning_rates'] else section['learning_rates']
         found += [Probe(plan.study, section, ((plan, step),), rate) for rate in rates]
     return found

@@ -11,6 +11,7 @@ from bsresearch.plan import Plan
 from bsresearch.probe import Probe
 
 NAME = 'interpolation'
+SECTIONS = {'probe': None}
 
 
 def pairs(plans: list[Plan]) -> list[tuple[Plan, Plan]]:

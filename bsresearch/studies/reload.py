@@ -9,6 +9,9 @@ from collections.abc import Iterator
 
 from bsresearch import resolve_branch, resolve_recording
 from bsresearch.plan import Plan
+from bsresearch.study import POINTS_AND_STATE
+
+SECTIONS = {'branch': (*POINTS_AND_STATE, 'batch_sizes', 'learning_rates')}
 
 
 def check(plans: list[Plan]) -> None:
@@ -23,11 +26,6 @@ def check(plans: list[Plan]) -> None:
             raise ValueError('config.study=reload needs config.branch.at_epochs or at_steps, the points to branch from')
         if not section['batch_sizes'] and not section['learning_rates']:
             raise ValueError('config.study=reload needs config.branch.batch_sizes or learning_rates: what to change')
-        if section['multiples']:
-            raise ValueError(
-                f'config.branch.multiples={section["multiples"]} is for config.study=critical_batch_size; here give '
-                'batch_sizes'
-            )
     branches(plans)
 
 

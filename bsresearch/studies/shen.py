@@ -16,6 +16,8 @@ from bsresearch.plan import Plan
 from bsresearch.probe import Probe
 from bsresearch.studies import gradient_norm, reload
 
+SECTIONS = {**gradient_norm.SECTIONS, **reload.SECTIONS}
+
 
 def parents(plans: list[Plan]) -> list[Plan]:
     """The runs with branches."""
@@ -55,10 +57,11 @@ def lines(plans: list[Plan]) -> list[Probe]:
 
 def norms(plans: list[Plan]) -> list[Probe]:
     """The probes of D: all seeds at their own rate, then the first seed at the others."""
-    own = lambda probe: probe.learning_rate == probe.points[0][0].learning_rate
     every = [probe for plan in parents(plans) for probe in gradient_norm.probes(plan, own_rate=True)]
-    first = min(p.seed for p in parents(plans))
-    beside = [probe for p in parents(plans) if p.seed == first for probe in gradient_norm.probes(p) if not own(probe)]
+    first, own = min(p.seed for p in parents(plans)), {probe.id for probe in every}
+    beside = [
+        probe for p in parents(plans) if p.seed == first for probe in gradient_norm.probes(p) if probe.id not in own
+    ]
     return every + beside
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bsresearch.plan import Plan
-from bsresearch.store.checkpoints import Checkpoints, Damaged, digest
+from bsresearch.store.checkpoints import Checkpoints, DamagedCheckpoint, digest
 from bsresearch.train import branching, processes
 
 PyTree = Any
@@ -92,7 +92,7 @@ def kept(
                 items, facts = store.restore(0, dict(like))
                 return items, facts['sha256']
             damage = f'{directory / "0"} is missing' if known is not None else ''
-        except Damaged as e:
+        except DamagedCheckpoint as e:
             damage = e.what
         sha256 = dict(known or {}) | store.stated_sha256(0) if damage else {}
         items = _made(make, damage, sha256)

@@ -2,6 +2,8 @@
 
 A verdict follows from an interval, never from a mean alone: a claimed direction holds where the 95 % interval of the
 difference, paired by seed, lies on its side of 0, does not hold where it lies on the other, and is undecided between.
+The interval is over seeds on one test set, its counting included; another test set is not in it.
+Values that are all alike, or few, have a sign test instead, which needs six seeds.
 A claim of several parts holds where all 95 % intervals do; it does not hold where one fails with the level shared out
 among the parts (Bonferroni), so that many parts do not refute it by chance.
 """
@@ -47,18 +49,34 @@ class Part(NamedTuple):
     """What one interval is made of: a value for each seed, and the standard error of what all of them share.
 
     Seeds whose probes draw the same examples differ less than the draws make the result uncertain; `error` is that
-    of their mean from resampling the draws, 0 where nothing is shared.
+    of their mean from leaving draws out, 0 where nothing is shared, NaN where it is not known, and has `freedom`
+    degrees of freedom. `rounding` is the
+    variance that counting adds to each value (resolution.py), 0 where nothing is counted.
     """
 
     label: str
     values: np.ndarray
     error: float = 0.0
+    rounding: float = 0.0
+    freedom: float = np.inf
+
+    def estimate(self, level: float = summary.LEVEL) -> 'Estimate':
+        """Its mean with its interval."""
+        return estimate(self.values, level, self.error, self.rounding, self.freedom)
 
 
-def estimate(values: Sequence[float] | np.ndarray, level: float = summary.LEVEL, error: float = 0.0) -> Estimate:
+def estimate(
+    values: Sequence[float] | np.ndarray,
+    level: float = summary.LEVEL,
+    error: float = 0.0,
+    rounding: float = 0.0,
+    freedom: float = np.inf,
+) -> Estimate:
     """Over independent values, one per seed; those that are not finite count as missing.
 
-    The half width is √((t·s/√n)² + (z·error)²); of one value z·error alone, if there is one.
+    The half width is √(t²·(s² + rounding)/n + (t'·error)²), t' with the freedom of the error; of one value t'·error
+    alone, if there is one. With both parts it covers more than it need (96 to 99 %). There is no interval (NaN ends)
+    where nothing varies, or `error` is not known.
     """
     found = np.asarray(values, float)
     found = found[np.isfinite(found)]
@@ -66,11 +84,15 @@ def estimate(values: Sequence[float] | np.ndarray, level: float = summary.LEVEL,
     if not n:
         return Estimate(np.nan, np.nan, np.nan, 0)
     mean = float(found.mean())
-    shared = float(special.ndtri((1 + level) / 2)) * error
+    within = special.ndtri((1 + level) / 2) if np.isinf(freedom) else special.stdtrit(freedom, (1 + level) / 2)
+    shared = float(within) * (error if np.isnan(error) or summary.varies(error**2, mean) else 0.0)
     if n == 1:
-        half = shared or np.nan
+        half = shared
     else:
-        half = float(np.hypot(special.stdtrit(n - 1, (1 + level) / 2) * found.std(ddof=1) / np.sqrt(n), shared))
+        variance = found.var(ddof=1) + rounding
+        spread = np.sqrt(variance / n) if summary.varies(variance, mean) else 0.0
+        half = float(np.hypot(special.stdtrit(n - 1, (1 + level) / 2) * spread, shared))
+    half = half or np.nan
     return Estimate(mean, mean - half, mean + half, n)
 
 
@@ -102,14 +124,36 @@ def every(parts: Sequence[Part], low: float = -np.inf, high: float = np.inf) -> 
 
 
 def _verdicts(parts: Sequence[Part], low: float, high: float) -> list[Verdict]:
-    """Of each part: it holds by its 95 % interval, and does not hold only by that of level 1 − 0.05/parts."""
+    """Of each part: it holds by its 95 % interval, and does not hold only by that of level 1 − 0.05/parts.
+
+    Values that are all alike have no interval; a sign test against each bound takes its place.
+    """
     found: list[Verdict] = []
     for part in parts:
-        plain = inside(estimate(part.values, error=part.error), low, high)
-        stricter = estimate(part.values, 1 - (1 - summary.LEVEL) / len(parts), part.error)
+        if np.isnan(part.estimate().low) and not np.isnan(part.error):
+            ends = [bound for bound in (part.values - low, high - part.values) if np.isfinite(bound).any()]
+            found.append(together(*map(signs, ends)))
+            continue
+        plain = inside(part.estimate(), low, high)
+        stricter = part.estimate(1 - (1 - summary.LEVEL) / len(parts))
         refuted = plain == 'does not hold' and inside(stricter, low, high) == plain
         found.append('undecided' if plain == 'does not hold' and not refuted else plain)
     return found
+
+
+def signs(values: Sequence[float] | np.ndarray) -> Verdict:
+    """Whether values that can take few different ones lie above 0: a two-sided sign test at 5 %, one for each seed.
+
+    An interval of such values covers too little, and has no width where they are all alike. Six of one sign decide.
+    """
+    found = np.asarray(values, float)
+    found = found[np.isfinite(found)]
+    above, below = int((found > 0).sum()), int((found < 0).sum())
+    if not above + below:
+        return 'undecided' if len(found) else 'not measured'
+    if 2 * special.bdtr(min(above, below), above + below, 0.5) > 1 - summary.LEVEL:
+        return 'undecided'
+    return 'holds' if above > below else 'does not hold'
 
 
 def together(*verdicts: Verdict) -> Verdict:
@@ -155,7 +199,7 @@ def text(
 
 def listing(parts: Sequence[Part], **form: Any) -> str:
     """'<label>: 0.0312 (0.0298 to 0.0326, n = 3); …', each as `text` with its arguments."""
-    shown = [text(estimate(p.values, error=p.error), **form) for p in parts]
+    shown = [text(p.estimate(), **form) for p in parts]
     return '; '.join(f'{p.label}: {s}' if p.label else s for p, s in zip(parts, shown, strict=True)) or 'none'
 
 

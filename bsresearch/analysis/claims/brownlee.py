@@ -12,7 +12,7 @@ from scipy import stats
 
 from bsresearch.analysis import brownlee, summary
 from bsresearch.analysis.brownlee import Arm, Found
-from bsresearch.analysis.claims import Claim, Estimate, Part, Verdict, estimate, every, positive, text
+from bsresearch.analysis.claims import Claim, Estimate, Part, Verdict, estimate, every, listing, positive, signs, text
 
 SOURCE = 'Brownlee 2019, {}'
 BENGIO = 'Bengio 2012 (arXiv:1206.5533), section 3.1.1; Brownlee 2019'
@@ -51,8 +51,8 @@ def claims(workdir: pathlib.Path, last: float | None = None) -> list[Claim]:
     ]
 
 
-def _over(by_seed: pd.Series) -> Estimate:
-    return estimate(by_seed.to_numpy(float))
+def _over(by_seed: pd.Series, rounding: float = 0.0) -> Estimate:
+    return estimate(by_seed.to_numpy(float), rounding=rounding)
 
 
 def _percent(found: Estimate) -> str:
@@ -77,11 +77,12 @@ def _level(found: Found, key: str, name: str, arm: Arm | None, his: tuple[float,
     said, near, measured = [], [], []
     for split, number in zip(('train', 'test'), his, strict=True):
         level, ends = found.of(arm, 'level', split), found.of(arm, 'final', split).to_numpy(float)
-        near.append(Part(split, (level - number).to_numpy(float)))
+        rounding = found.rounding('level', arm, split=split)
+        near.append(Part(split, (level - number).to_numpy(float), rounding=rounding))
         said.append(f'{100 * number:.1f} % {split}')
         low, high = one_run(ends)
         range_ = f'; a single run ends between {100 * low:.1f} and {100 * high:.1f} %' if len(ends) > 1 else ''
-        measured.append(f'{split} {_percent(_over(level))}{range_}')
+        measured.append(f'{split} {_percent(_over(level, rounding))}{range_}')
     return Claim(
         key,
         SOURCE.format('printed accuracies'),
@@ -95,19 +96,21 @@ def _level(found: Found, key: str, name: str, arm: Arm | None, his: tuple[float,
 
 def _settled(found: Found, epoch: float = 100.0) -> Claim:
     """Change of batch gradient descent after epoch 100."""
-    arm, changes = found.roles.full, {}
+    arm, parts = found.roles.full, []
     for split, table in found.splits.items():
         rows = found.loaded.rows
         later = rows[(rows['epoch'] >= epoch) & rows[f'{split}_accuracy'].notna()].sort_values('epoch')
         then = later.groupby('run')[f'{split}_accuracy'].first()
-        changes[split] = (brownlee.of_arm(table, arm).set_index('run')['final'] - then).dropna()
+        change = (brownlee.of_arm(table, arm).set_index('run')['final'] - then).dropna()
+        # Two evaluations of the same runs.
+        parts.append(Part(split, change.to_numpy(float), rounding=found.rounding('final', arm, arm, split=split)))
     return Claim(
         'batch converged',
         SOURCE.format('first figure'),
         f'Batch gradient descent has converged by about epoch {epoch:g} (here: from then on it changes by less than '
         f'{100 * MARGIN:g} points).',
-        '; '.join(f'{split} {_points(_over(change))}' for split, change in changes.items()),
-        every([Part(split, change.to_numpy(float)) for split, change in changes.items()], -MARGIN, MARGIN),
+        listing(parts, scale=100, unit=' points', decimals=2),
+        every(parts, -MARGIN, MARGIN),
         found.remark(arm),
     )
 
@@ -115,7 +118,7 @@ def _settled(found: Found, epoch: float = 100.0) -> Claim:
 def _fails(found: Found, name: str) -> Claim:
     """How far below batch gradient descent, on the test set over the last epochs."""
     r = found.roles
-    below = _over(found.of(r.full, 'level') - found.of(r.online, 'level'))
+    below = _over(found.of(r.full, 'level') - found.of(r.online, 'level'), found.rounding('level', r.full, r.online))
     return Claim(
         'stochastic fails',
         SOURCE.format('stochastic gradient descent'),
@@ -129,12 +132,13 @@ def _fails(found: Found, name: str) -> Claim:
 def _larger(*pairs: tuple[pd.Series, pd.Series]) -> Verdict:
     """Whether volatility a is larger than b in every pair, seed by seed; where all runs of a diverged it is.
 
-    Not where runs of b diverged: its survivors alone do not make it the steadier.
+    Not where runs of b diverged: its survivors alone do not make it the steadier. Nor do those of a refute it.
     """
     gone = lambda a, b: len(a) > 0 and np.isinf(a).all() and np.isfinite(b).any()
     parts = [Part('', (a - b).to_numpy(float)) for a, b in pairs if not gone(a, b)]
     found = every(parts, 0.0) if parts else 'holds'
-    return 'undecided' if found == 'holds' and any(np.isinf(b).any() for _, b in pairs) else found
+    lost = {'holds': [b for _, b in pairs], 'does not hold': [a for a, _ in pairs]}
+    return 'undecided' if any(np.isinf(values).any() for values in lost.get(found, [])) else found
 
 
 def _unstable(found: Found, key: str, name: str, arm: Arm | None) -> Claim:
@@ -155,6 +159,9 @@ def _fast(found: Found, name: str) -> Claim:
     """Epochs to 80 % against 25, and against batch gradient descent."""
     r = found.roles
     own, full = found.epochs(r.slow), found.epochs(r.full)
+    # Arrivals are told at evaluations only: rounded, the one in the source too.
+    rounding = 2 * found.late() ** 2 / 12
+    parts = [Part('', (other - own).to_numpy(float), rounding=rounding) for other in (25.0, full)]
     updates = _over(own * found.loaded.runs['epoch_size'].iloc[0])
     return Claim(
         'smaller rate fast',
@@ -162,7 +169,7 @@ def _fast(found: Found, name: str) -> Claim:
         f'{name} reaches about 80 % by about epoch 25 (12,500 updates), batch gradient descent by epoch 100 (100).',
         f'{text(_over(own))} epochs ({text(updates, digits=4)} updates) against {text(_over(full))}, '
         f'to {100 * brownlee.THRESHOLD:g} % test accuracy',
-        every([Part('', (other - own).to_numpy(float)) for other in (25.0, full)], 0.0),
+        every(parts, 0.0),
         found.remark(r.full, r.slow),
     )
 
@@ -183,7 +190,10 @@ def _steadier(found: Found, name: str) -> Claim:
 
 
 def _trend(found: Found, key: str, statement: str, quantity: str, sign: int) -> Claim:
-    """Kendall's τ between batch size and a quantity of the test accuracy, seed by seed; ∞ ranks last."""
+    """Kendall's τ between batch size and a quantity of the test accuracy, seed by seed; ∞ ranks last.
+
+    It takes few values, so a sign test over the seeds decides.
+    """
     r = found.roles
     table = pd.DataFrame({size: found.of((size, r.rate), quantity) for size in r.panel})
     by_seed = [row.dropna() for _, row in table.iterrows()]
@@ -195,8 +205,9 @@ def _trend(found: Found, key: str, statement: str, quantity: str, sign: int) -> 
         key,
         SOURCE.format('figure of eight batch sizes'),
         f"{statement} (here: Kendall's τ between them is {'positive' if sign > 0 else 'negative'}).",
-        f'τ = {text(estimate(taus))} over {len(r.panel)} batch sizes; {values}',
-        positive(estimate(sign * taus)),
+        f'τ = {text(estimate(taus)._replace(low=np.nan))} over {len(r.panel)} batch sizes, of the claimed sign in '
+        f'{(sign * taus > 0).sum()}; {values}',
+        signs(sign * taus),
         '; '.join(filter(None, (_rest(found) if sign < 0 else '', found.remark(*((b, r.rate) for b in r.panel))))),
     )
 
@@ -221,12 +232,14 @@ def _default(found: Found) -> Claim:
     levels = {size: found.of((size, r.rate), 'level') for size in r.panel}
     best = max(levels, key=lambda size: levels[size].mean(), default=None)
     mini = found.of(r.mini, 'level')
-    gap = _over(levels[best] - mini) if best is not None else estimate([])
+    # Chosen by the very numbers that are compared: an interval would cover too little.
+    gap = _over(levels[best] - mini)._replace(low=np.nan) if best is not None else estimate([])
+    level = _percent(_over(mini, found.rounding('level', r.mini)))
     return Claim(
         'default',
         BENGIO,
         'B between 1 and a few hundred; 32 is a good default.',
-        f'B = {brownlee.MINI_BATCH}: {_percent(_over(mini))} test over the last epochs; highest mean at B = {best}, '
+        f'B = {brownlee.MINI_BATCH}: {level} test over the last epochs; highest mean at B = {best}, '
         f'{_points(gap)} above',
         'not measured',
         'a default is for tasks and learning rates in general; here is one of each, and the best is picked by test '

@@ -1,0 +1,37 @@
+"""The rounding of what is counted: an accuracy on N examples is a multiple of 1/N.
+
+Values of a finer quantity rounded to multiples of 1/N carry an error of variance 1/(12N²) each, which the spread of a
+few of them may not show: two seeds with equal accuracies have none. N is read off the values: the smallest count of
+which all are multiples. It is never above the true one, so that the variance is never too small; it is near it as soon
+as there are several values.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+MOST = 2**20
+COUNTED = '_accuracy'  # metrics that are counted end so
+# Accuracies are recorded in float32.
+ROUNDING = 2.0**-23
+
+
+def count(values: Iterable[float]) -> int | None:
+    """N, of values in [0, 1]; None where they are no multiples of any 1/N up to 2²⁰, or there are none."""
+    known = np.unique(np.asarray(list(values), float))
+    known = known[np.isfinite(known)]
+    candidates = np.arange(1, MOST + 1)
+    if not len(known) or known[0] < 0 or known[-1] > 1:
+        return None
+    for value in known:
+        counts = candidates * value
+        candidates = candidates[np.abs(counts - np.round(counts)) <= candidates * ROUNDING]
+        if not len(candidates):
+            return None
+    return int(candidates[0])
+
+
+def variance(metric: str, values: Iterable[float]) -> float:
+    """1/(12N²) of a value of a metric, N read off all `values` that it was recorded with; 0 of what is not counted."""
+    found = count(values) if metric.endswith(COUNTED) else None
+    return 1 / (12 * found**2) if found else 0.0
