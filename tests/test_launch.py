@@ -402,14 +402,13 @@ def test_rows_are_never_appended_to_a_torn_line(tmp_path: pathlib.Path):
 
 
 def test_noise_is_the_same_with_64_bit_types_on(workdir: pathlib.Path):
-    """A float32 run beside a float64 one keeps its masks and crops: the same weights within rounding."""
+    """A float32 run beside a float64 one keeps its masks and crops, and every bit (test_precision.py)."""
     noisy = {'model__dropout': 0.3, 'data__augment': ('flip', 'crop'), 'data__crop_padding': 1, 'total_steps': 3}
     (plan,) = toy.plans(**noisy)
     toy.train(workdir / '32', [plan])
     with jax.enable_x64(True):
         toy.train(workdir / '64', [plan])
-    a, b = (toy.final(workdir / w, plan) for w in ('32', '64'))
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), a, b)
+    toy.assert_equal(*(toy.final(workdir / w, plan) for w in ('32', '64')))
 
 
 def test_seeds_that_change_nothing_are_one_run():
