@@ -7,7 +7,7 @@ import contextlib
 import os
 import pathlib
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import matplotlib
@@ -121,35 +121,6 @@ def thin(x: np.ndarray, y: np.ndarray, columns: int = 1500) -> np.ndarray:
     first, last = ends[:-1], ends[1:] - 1
     known = np.maximum(np.add.reduceat(~np.isnan(y), first) - 1, 0)
     return np.unique(np.concatenate([first, last, order[first], order[first + known]]))
-
-
-class FiguresFailed(ValueError):
-    """Some figures of a script could not be drawn. files: what the others wrote."""
-
-    def __init__(self, message: str, files: list[pathlib.Path]):
-        super().__init__(message)
-        self.files = files
-
-
-def each(*figures: Callable[[], list[pathlib.Path]]) -> list[pathlib.Path]:
-    """Draws figures one after another; one that cannot be drawn costs itself alone.
-
-    Args:
-      figures: functions that draw one and return the files they wrote.
-
-    Raises:
-      FiguresFailed: some could not be; the first error is its cause.
-    """
-    files: list[pathlib.Path] = []
-    errors: list[Exception] = []
-    for figure in figures:
-        try:
-            files += figure()
-        except Exception as e:  # whatever it is, it must not cost the others
-            errors.append(e)
-    if errors:
-        raise FiguresFailed(f'{len(errors)} of {len(figures)} figures could not be drawn', files) from errors[0]
-    return files
 
 
 def line(ax: Axes, points: pd.DataFrame, x: str, color: Color, style: LineStyle = '-') -> None:

@@ -20,6 +20,7 @@ from absl import flags
 from bsresearch import plotting
 from bsresearch.analysis import arms, brownlee, command, held_fixed, summary, volatility
 from bsresearch.analysis.brownlee import Arm, Roles
+from bsresearch.report import figures
 
 COLORS: dict[str, plotting.Color] = dict(zip(('train', 'test'), plotting.distinct(2), strict=True))
 BEGIN = 10.0  # epochs from which on all points are within the axes
@@ -51,7 +52,7 @@ def draw(
         raise ValueError(f'the runs in {workdir} were recorded without {", ".join(missing)}')
     roles = brownlee.roles(loaded.runs)
     panel = {f'B = {size}': (size, roles.rate) for size in _mini_batches(roles)}
-    return plotting.each(
+    return figures.each(
         lambda: _courses(loaded, roles.flavours(), out, 'fig_brownlee_flavours'),
         lambda: _courses(loaded, panel, out, 'fig_brownlee_panel'),
         lambda: _volatility(loaded, runs, roles, (threshold, last), out),

@@ -19,6 +19,7 @@ from matplotlib.ticker import EngFormatter, FixedLocator, NullLocator, StrMethod
 from bsresearch import plotting
 from bsresearch.analysis import command, held_fixed
 from bsresearch.analysis.critical_batch_size import FACTORS, TOLERANCE, Found, find, text
+from bsresearch.report import figures
 
 BRANCHED, NOISE = 'B* of the branches', 'B_simple = tr Σ/|G|² of their parent'
 COLORS = dict(zip((BRANCHED, NOISE), plotting.distinct(2), strict=True))
@@ -39,7 +40,7 @@ def draw(workdir: pathlib.Path, out: pathlib.Path, tolerance: float = TOLERANCE)
       FileNotFoundError: no runs. ValueError: no branches, or a bad tolerance.
     """
     found = find(workdir, tolerance)
-    return plotting.each(lambda: _against_examples(found, out), lambda: _losses(found, out)), text(found)
+    return figures.each(lambda: _against_examples(found, out), lambda: _losses(found, out)), text(found)
 
 
 def _arms(table: pd.DataFrame, by: list[str]) -> list[tuple[str, pd.DataFrame]]:

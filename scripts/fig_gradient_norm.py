@@ -24,6 +24,7 @@ from absl import flags
 from bsresearch import plotting
 from bsresearch.analysis import command, gradient_norm
 from bsresearch.analysis.gradient_norm import Found
+from bsresearch.report import figures
 
 PANELS = {
     'walking': 'walking\n‖(B/n) Σ g(w_k; b_k)‖',
@@ -180,7 +181,7 @@ def draw(workdir: pathlib.Path, linear: bool, out: pathlib.Path) -> tuple[list[p
     Raises:
       FileNotFoundError: no finished probes.
     """
-    found, figures = gradient_norm.load(workdir), []
+    found, calls = gradient_norm.load(workdir), []
     arms = gradient_norm.arms(workdir)
     by = lambda f: (arms[f.run][0], f.settings, f.learning_rate)
     ordered = sorted(found, key=lambda f: (*by(f), arms[f.run][1], f.run, f.step))
@@ -188,12 +189,12 @@ def draw(workdir: pathlib.Path, linear: bool, out: pathlib.Path) -> tuple[list[p
     for number, group in enumerate(groups):
         rates = len({by(g[0])[-1] for g in groups}) == len(groups)
         suffix = '' if len(groups) == 1 else f'_{group[0].learning_rate:g}' if rates else f'_{number}'
-        figures += [
+        calls += [
             functools.partial(means, group, linear, out, suffix),
             functools.partial(normalized, group, linear, out, suffix),
             functools.partial(ridges, group, out, suffix),
         ]
-    return plotting.each(*figures), gradient_norm.text(found)
+    return figures.each(*calls), gradient_norm.text(found)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from absl import flags
 
 from bsresearch import plotting
 from bsresearch.analysis import arms, command, summary
+from bsresearch.report import figures
 
 STUDY, POINT, SINCE = 'reload', 'parent.epoch', 'epochs after the branch'
 QUANTITIES = {'accuracy': 'linear', 'loss': 'log'}
@@ -137,7 +138,7 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> list[pathlib.Path]:
     """
     rows, metrics = load(workdir)
     few = rows[POINT].nunique() <= MOST
-    return plotting.each(
+    return figures.each(
         lambda: curves(rows, metrics, out) if few else [],
         lambda: ends(rows, metrics, out),
     )

@@ -31,6 +31,7 @@ from bsresearch import plotting
 from bsresearch.analysis import command, shen
 from bsresearch.analysis.shen import Arm, Study
 from bsresearch.plotting import LineStyle
+from bsresearch.report import figures
 
 # The article's colours, darker where they are too pale on white.
 ORANGE, PURPLE, BLUE, RED = map(to_rgba, ('#e8710a', '#7b3fa0', '#2264c7', '#c62828'))
@@ -237,7 +238,7 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], 
     rates = [*of('small'), *of('large'), *of('higher rate')]
     again = [*of('small'), *branches] if branches else []
     arms = [*sizes, *of('higher rate', 'other optimizer')]
-    files = plotting.each(
+    files = figures.each(
         lambda: grid(study, sizes, 'epoch', 'epochs', out, 'fig_shen_compare_batch_size'),
         lambda: grid(study, rates, 'epoch', 'epochs', out, 'fig_shen_compare_learning_rate'),
         lambda: grid(study, again, 'since', 'epochs after resume', out, 'fig_shen_recovery', large) if again else [],

@@ -18,10 +18,9 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from bsresearch import plotting
 from bsresearch.analysis import command, lr_range, noise_scale, sharpness
 from bsresearch.report import content, found, html, markdown
-from bsresearch.report.figures import Drawn, fault, refusal
+from bsresearch.report.figures import Drawn, FiguresFailed, fault, refusal
 from bsresearch.report.found import Found
 from bsresearch.store import paths
 
@@ -111,7 +110,7 @@ def draw(workdir: pathlib.Path, records: Found, out: pathlib.Path) -> list[Drawn
         doc = module.__doc__ or script.name
         try:
             made = module.draw(workdir, *script.options, out)
-        except plotting.FiguresFailed as e:
+        except FiguresFailed as e:
             drawn.append(Drawn(script.name, doc, tuple(e.files), refused=fault(e), failed=True))
         except (ValueError, FileNotFoundError) as e:
             drawn.append(Drawn(script.name, doc, refused=str(e)))

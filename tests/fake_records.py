@@ -4,7 +4,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bsresearch.store import paths, records
+from bsresearch.store import paths
+from bsresearch.store.writer import Writer
 from bsresearch.units import Length
 
 EPOCH_SIZE, EPOCHS = 64, 4
@@ -65,7 +66,7 @@ def write_run(
     meta = {'id': run, 'study': config['study'], 'status': status, 'diverged_step': diverged_step}
     paths.write_json(directory / 'meta.json', meta)
     length = Length(config['epoch_size'], batch_size, config['total_examples'], config['epoch_boundary'])
-    writer = records.Writer(directory)
+    writer = Writer(directory)
 
     def row(step: int, metrics: Mapping[str, Any]) -> None:
         position = {'step': step, 'examples': length.examples_at(step), 'epoch': length.epoch_at(step)}

@@ -17,7 +17,8 @@ from bsresearch.analysis import branch_losses, critical_batch_size
 from bsresearch.analysis.critical_batch_size import find, largest, median
 from bsresearch.optim import scaling
 from bsresearch.plan import Plan
-from bsresearch.store import paths, records
+from bsresearch.store import paths
+from bsresearch.store.writer import Writer
 from bsresearch.studies import critical_batch_size as study
 from bsresearch.theory.noisy_quadratic import spectrum
 from scripts import fig_critical_batch_size
@@ -109,7 +110,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     paths.write_json(folder / 'config.json', {'resolved': config, 'declared': {'learning_rate': 0.1}})
     paths.write_json(folder / 'meta.json', {'id': run, 'study': branch_losses.STUDY, 'status': status})
-    writer = records.Writer(folder)
+    writer = Writer(folder)
     writer.rows([{'epoch': 0.0, 'seconds': 0.0, 'wall_seconds': 0.0, **row} for row in rows])
     writer.flush()
     writer.close()

@@ -15,6 +15,7 @@ import toy
 from bsresearch import command, groups, jobs, launch, meta, probing, worker
 from bsresearch.probe import Probe
 from bsresearch.store import paths, presence, records
+from bsresearch.store.writer import Writer
 from bsresearch.studies import gradient_norm
 from bsresearch.train import loop
 
@@ -138,9 +139,9 @@ def test_another_workdir_at_the_same_place_is_not_the_one(workdir: pathlib.Path,
 def test_a_writer_makes_no_directory(tmp_path: pathlib.Path):
     """Rows, dense records, metas: each needs the run's own, made with its group."""
     with pytest.raises(FileNotFoundError):
-        records.Writer(tmp_path / 'none')
+        Writer(tmp_path / 'none')
     (tmp_path / 'run').mkdir()
-    writer = records.Writer(tmp_path / 'run')
+    writer = Writer(tmp_path / 'run')
     writer.dense(0, {'x': records.np.zeros(1)})
     (tmp_path / 'run').rename(tmp_path / 'moved')
     with pytest.raises(FileNotFoundError):

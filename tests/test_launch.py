@@ -17,6 +17,7 @@ from bsresearch.console import Console
 from bsresearch.plan import Plan
 from bsresearch.store import leases, paths, records
 from bsresearch.store.checkpoints import Checkpoints
+from bsresearch.store.writer import Writer
 from bsresearch.train import layout, parallel
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -107,16 +108,16 @@ def test_a_full_disk_stops_the_run_and_what_was_written_stays_valid(workdir: pat
     """ENOSPC in the middle: the error comes through, the records read back, and the same command finishes the work."""
     plans = toy.plans(evaluate__every_steps=5, checkpoint__every_steps=10, sweep__seed=(0, 1))
     toy.train(workdir / 'whole', plans)
-    real, calls = records.Writer.flush, []
+    real, calls = Writer.flush, []
 
-    def full(writer: records.Writer) -> None:
+    def full(writer: Writer) -> None:
         calls.append(1)
         if len(calls) > 4:
             raise OSError(errno.ENOSPC, 'No space left on device')
         real(writer)
 
     with monkeypatch.context() as patched:
-        patched.setattr(records.Writer, 'flush', full)
+        patched.setattr(Writer, 'flush', full)
         with pytest.raises(OSError, match='No space left'):
             toy.train(workdir / 'full', plans)
     assert len(records.load(workdir / 'full')) > 0
@@ -270,6 +271,7 @@ from jax import monitoring
 sys.path.insert(0, {tests!r})
 jax.config.update('jax_compilation_cache_dir', {cache!r})
 from bsresearch import command
+from bsresearch.store.writer import Writer
 command.use_compilation_cache()
 import pathlib, toy
 missed = []
@@ -394,7 +396,7 @@ def test_an_error_of_the_machine_is_no_damage(workdir: pathlib.Path, monkeypatch
 def test_rows_are_never_appended_to_a_torn_line(tmp_path: pathlib.Path):
     """A kill left half a line; the next writer drops it, and every line reads back."""
     (tmp_path / 'metrics.jsonl').write_text('{"step": 0}\n{"step": 1, "te')
-    writer = records.Writer(tmp_path)
+    writer = Writer(tmp_path)
     writer.rows([{'step': 2}])
     writer.flush()
     writer.close()

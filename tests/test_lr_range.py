@@ -13,6 +13,7 @@ from fake_records import write_run
 from bsresearch import plotting
 from bsresearch.analysis import lr_range
 from bsresearch.store import records
+from bsresearch.store.writer import Writer
 from scripts import fig_lr_range
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -186,7 +187,7 @@ def write(workdir: pathlib.Path, stop: int | None = None, **fields: Any) -> path
     directory = write_run(workdir, **fields)
     lrs, losses = curve(100, 2.0, 0.2)
     accuracy = np.interp(np.arange(101), [0, 30, 60], [0.1, 0.1, 0.9])
-    writer = records.Writer(directory)
+    writer = Writer(directory)
     last = 100 if stop is None else stop
     for t in range(last + 1):
         at = {'step': t, 'examples': t * size, 'epoch': t * size / 64, 'seconds': 0.1 * t}

@@ -15,7 +15,6 @@ from fake_records import write_run
 from matplotlib import image
 from workdirs_of_old import unpack
 
-from bsresearch import plotting
 from bsresearch.analysis import claims
 from bsresearch.report import blocks, content, figures, found, made, markdown
 from bsresearch.report import html as writer
@@ -445,7 +444,7 @@ def test_a_figure_that_fails_costs_itself_alone(
         raise TypeError('an empty curve')
 
     def one_of_two(*options: Any) -> list[pathlib.Path]:
-        return plotting.each(fail, lambda: draw(*options)[0])
+        return figures.each(fail, lambda: draw(*options)[0])
 
     monkeypatch.setattr(fig_batch_size, 'draw', one_of_two)
     for shown in both(grid, tmp_path / 'out'):

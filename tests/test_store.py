@@ -22,8 +22,8 @@ from bsresearch.store import checkpoints, leases, paths, presence, records
 from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.store.leases import Lease, Owned
 from bsresearch.store.paths import Damaged
-from bsresearch.store.records import Writer
 from bsresearch.store.steps import complete_steps
+from bsresearch.store.writer import Writer
 from bsresearch.train.initial import kept
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -7,7 +7,7 @@ lines `<file name>  <what it shows>` tell them apart, and an ending that only nu
 import pathlib
 import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -29,6 +29,35 @@ class Drawn(NamedTuple):
     found: pd.DataFrame | str | None = None
     refused: str = ''
     failed: bool = False
+
+
+class FiguresFailed(ValueError):
+    """Some figures of a script could not be drawn. files: what the others wrote."""
+
+    def __init__(self, message: str, files: list[pathlib.Path]):
+        super().__init__(message)
+        self.files = files
+
+
+def each(*figures: Callable[[], list[pathlib.Path]]) -> list[pathlib.Path]:
+    """Draws figures one after another; one that cannot be drawn costs itself alone.
+
+    Args:
+      figures: functions that draw one and return the files they wrote.
+
+    Raises:
+      FiguresFailed: some could not be; the first error is its cause.
+    """
+    files: list[pathlib.Path] = []
+    errors: list[Exception] = []
+    for figure in figures:
+        try:
+            files += figure()
+        except Exception as e:  # whatever it is, it must not cost the others
+            errors.append(e)
+    if errors:
+        raise FiguresFailed(f'{len(errors)} of {len(figures)} figures could not be drawn', files) from errors[0]
+    return files
 
 
 def fault(error: BaseException) -> str:

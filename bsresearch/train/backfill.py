@@ -17,7 +17,7 @@ from bsresearch.measure import when
 from bsresearch.plan import Plan, canonical
 from bsresearch.resolve import dataset
 from bsresearch.store import paths, verify
-from bsresearch.store.records import Writer
+from bsresearch.store.writer import Writer
 from bsresearch.train import layout, program
 from bsresearch.train.events import Events
 from bsresearch.train.session import Report, Session

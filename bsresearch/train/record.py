@@ -11,7 +11,7 @@ import jax
 from bsresearch.optim import Hyper
 from bsresearch.plan import Plan
 from bsresearch.store import paths
-from bsresearch.store.records import Writer
+from bsresearch.store.writer import Writer
 from bsresearch.train.state import Info
 from bsresearch.units import Length
 
