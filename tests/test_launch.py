@@ -187,7 +187,8 @@ def test_what_a_group_keeps_against_a_wish_is_said_setting_by_setting(workdir: p
     told: list[str] = []
     groups.form(workdir, toy.plans(sweep__seed=(0, 1), **later), told.append)
     kept = {'micro_batch_size': (4, 2), 'strategy': ('sequential', 'vmap'), 'max_replicas': (2, 64),
-            'reduction': ('ordered', 'psum'), 'reduction_chunks': (4, 8), 'data_residence': ('auto', 'host')}  # fmt: skip
+            'reduction': ('ordered', 'psum'), 'reduction_chunks': (4, 8), 'data_residence': ('auto', 'host'),
+            }  # fmt: skip
     for field, values in kept.items():
         (line,) = lines_about(told, field)
         assert all(f'{field}={value}' in line for value in values), line
