@@ -111,7 +111,8 @@ def _whole(declared: Mapping[str, Any]) -> dict[str, Any]:
     known = schema.known().to_dict()
     filled = {k: {**{f: v for f, v in known[k].items() if f != 'name'}, **value} for k, value in declared.items()
               if isinstance(value, Mapping) and k in known and k not in ('measure', 'sweep')}  # fmt: skip
-    return {**known, **declared, **filled}
+    points = {name: {**usual, **declared.get('measure', {}).get(name, {})} for name, usual in known['measure'].items()}
+    return {**known, **declared, **filled, 'measure': points}
 
 
 def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> Any:

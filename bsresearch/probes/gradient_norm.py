@@ -101,7 +101,7 @@ def _check_settings(
     """Raises ValueError for a number that makes no sense in any run."""
     for field, value in (('trials', trials), ('samples', samples)):
         if not 1 <= value <= MOST:
-            raise ValueError(f'config.probe.{field}={value}: from 1 to {MOST}')
+            raise ValueError(f'config.probe.{field}={value}: at least 1, at most {MOST}')
     if not sizes or min(sizes) < 1 or len(set(sizes)) < len(sizes):
         raise ValueError(f'config.probe.batch_sizes={sizes}: distinct numbers of at least 1 are needed')
     if max(sizes) > samples:

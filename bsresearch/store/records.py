@@ -161,8 +161,8 @@ def load(workdir: str | pathlib.Path) -> pd.DataFrame:
     table = runs(workdir)
     shown = ['run', 'study', 'status', *varying(table)]
     frames = []
-    for directory, (_, run) in zip(run_dirs(pathlib.Path(workdir)), table.iterrows(), strict=True):
-        frame = pd.DataFrame(_merged(directory))
+    for _, run in table.iterrows():
+        frame = pd.DataFrame(_merged(paths.run_dir(pathlib.Path(workdir), run['study'], run['run'])))
         for place, column in enumerate(shown):
             frame.insert(place, column, run[column])
         frames.append(frame)
