@@ -1,7 +1,7 @@
-"""Faults of long runs that must stay harmless: kills with everything switched on, copies, readers beside the writer.
+"""Faults of long runs that must stay harmless: kills with everything on, copies, readers beside the writer.
 
-Slow: `make test-slow`. Beside them: a full disk in test_launch.py, moves in test_gone.py, signals in test_interrupts.py,
-flipped bytes in test_damage.py.
+Slow: `make test-slow`. Beside them: a full disk in test_launch.py, moves in test_gone.py, signals in
+test_interrupts.py, flipped bytes in test_damage.py.
 """
 
 import pathlib
@@ -19,7 +19,7 @@ from bsresearch.store import paths, records
 
 pytestmark = pytest.mark.slow
 
-# Whatever has a memory: a growing batch, averages, batch norm, dropout, augmentation, moving averages, lengths of paths.
+# All that has a memory: a growing batch, averages, batch norm, dropout, augmentation, lengths of paths.
 EVERYTHING: dict[str, Any] = {
     'sweep__seed': (0, 1, 2),
     'total_epochs': 60.0,
