@@ -90,6 +90,12 @@ def test_values_without_spread_decide_by_their_signs():
     assert claims.every(alike(3, error=float('nan')), low=0.0) == 'undecided'
 
 
+def test_what_is_infinite_counts_as_missing():
+    """Without a warning, which would be an error here."""
+    assert claims.every([Part('', np.array([np.inf, 0.2]))], low=0.0) == 'undecided'
+    assert claims.every([Part('', np.array([np.inf] * 6))], low=0.0) == 'not measured'
+
+
 def test_rounding_widens_what_is_counted():
     """Closed form: two equal differences of accuracies on 360 examples have t·√(1/(6·360²)/2) on either side."""
     found = Part('', np.array([0.01, 0.01]), rounding=1 / (6 * 360**2)).estimate()

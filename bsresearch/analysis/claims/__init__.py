@@ -131,8 +131,8 @@ def _verdicts(parts: Sequence[Part], low: float, high: float) -> list[Verdict]:
     found: list[Verdict] = []
     for part in parts:
         if np.isnan(part.estimate().low) and not np.isnan(part.error):
-            ends = [bound for bound in (part.values - low, high - part.values) if np.isfinite(bound).any()]
-            found.append(together(*map(signs, ends)))
+            sides = [sign * (part.values - end) for end, sign in ((low, 1), (high, -1)) if np.isfinite(end)]
+            found.append(together(*map(signs, sides)))
             continue
         plain = inside(part.estimate(), low, high)
         stricter = part.estimate(1 - (1 - summary.LEVEL) / len(parts))
