@@ -83,10 +83,7 @@ def of_runs(loaded: Arms, metric: str, threshold: float, last: float | None = No
         found.append(
             {c: run[c] for c in shown} | {'run': run['run']} | _run(run, rows_of[run['run']], metric, k, threshold)
         )
-    table = pd.DataFrame(found)
-    arms = loaded.rows.groupby(loaded.by, dropna=False)
-    of_arm = {run: resolution.variance(metric, rows[metric]) for _, rows in arms for run in rows['run'].unique()}
-    rounding = table['run'].map(of_arm)
+    table, rounding = pd.DataFrame(found), resolution.variance(metric, loaded.rows[metric])
     of_level = rounding / table['evaluations'].astype(float)
     return table.drop(columns='evaluations').assign(rounding_final=rounding, rounding_level=of_level)
 
