@@ -14,7 +14,7 @@ import jax
 import bsresearch
 from bsresearch import provenance
 from bsresearch.plan import Plan
-from bsresearch.store import paths
+from bsresearch.store import paths, verify
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
@@ -61,6 +61,10 @@ def begin(directory: pathlib.Path, plan: Plan, layout: str = '1 device') -> None
     `layout`: the devices that share it. A resume on others is noted in `layouts_later`.
     """
     stored = paths.read_json(directory / 'meta.json') or {}
+    if verify.KEY in stored:
+        # It was sealed with its group half ended, and goes back to the group's checkpoint.
+        stored = {k: v for k, v in stored.items() if k != verify.KEY} | {'status': 'running'}
+        paths.write_json(directory / 'meta.json', stored)
     place = {'layout': layout, 'processes': jax.process_count()}
     if stored.get('versions') is None:
         order = {'reduction': plan.execution['reduction']}

@@ -83,6 +83,8 @@ def _last(before: float, plan: Plan, start: int, stop: int) -> float:
 
 
 def _added(before: float, beta1: np.ndarray) -> np.ndarray:
-    """What was before + the running sum of log β₁, one after another."""
-    with np.errstate(divide='ignore'):
-        return np.cumsum(np.concatenate([[before], np.log(beta1)]))[1:]
+    """What was before + the running sum of log β₁, one after another.
+
+    0 counts as the least number of float64: the product's complement is 1 all the same, and JSON has no −∞.
+    """
+    return np.cumsum(np.concatenate([[before], np.log(np.maximum(beta1, np.finfo(np.float64).tiny))]))[1:]

@@ -89,6 +89,21 @@ def test_counts_carry_their_rounding() -> None:
     np.testing.assert_allclose(half, stats.t.ppf(0.975, 2) / 100 / math.sqrt(12))
 
 
+def test_arms_on_training_sets_of_their_own_are_counted_apart() -> None:
+    """Closed form: of multiples of 1/718 and 1/1437 together the common N would be a million."""
+    t1 = math.tan(0.475 * math.pi)
+    for examples in ({8: 718, 16: 1437}, {8: 59999, 16: 30000}):
+        arms = []
+        for size, n in examples.items():
+            values = [k / n for k in (n // 2 + 1, 2 * n // 3 - 2, n - 1)]
+            arms.append(table({f'{size}-{seed}': values for seed in 'ab'}, batch_size=size))
+        rows = pd.concat(arms).rename(columns={'loss': 'train_accuracy'})
+        half = [t1 / n / math.sqrt(24) for n in examples.values()]
+        for found in (summary.over_seeds(rows, 'step', 'train_accuracy', ['batch_size']).query('step == 2'),
+                      summary.final(rows, ['train_accuracy'], ['batch_size'])):  # fmt: skip
+            np.testing.assert_allclose(found['high'] - found['mean'], half, rtol=1e-2)  # N to within 0.5 %
+
+
 @pytest.mark.parametrize('examples', [7, 360, 10000, 60000])
 def test_examples_are_read_off_accuracies_in_float32(examples: int) -> None:
     rng = np.random.default_rng(examples)

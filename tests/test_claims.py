@@ -87,7 +87,16 @@ def test_values_without_spread_decide_by_their_signs():
     assert claims.every(alike(6), low=0.0) == claims.every(alike(6), low=0.0, high=1.0) == 'holds'
     assert claims.every(alike(6), high=0.1) == 'does not hold'
     assert claims.every([Part('', 0.3 - np.array([0.1, 0.1 + 1e-16]))], low=0.0) == 'undecided'
+    # Two parts share the level: 2/2⁶ is above 2.5 %, 2/2⁷ is not.
+    assert claims.every(alike(6, -0.2) + alike(6), low=0.0) == 'undecided'
+    assert claims.every(alike(7, -0.2) + alike(7), low=0.0) == 'does not hold'
     assert claims.every(alike(3, error=float('nan')), low=0.0) == 'undecided'
+
+
+def test_what_is_infinite_counts_as_missing():
+    """Without a warning, which would be an error here."""
+    assert claims.every([Part('', np.array([np.inf, 0.2]))], low=0.0) == 'undecided'
+    assert claims.every([Part('', np.array([np.inf] * 6))], low=0.0) == 'not measured'
 
 
 def test_rounding_widens_what_is_counted():

@@ -194,6 +194,23 @@ def test_a_neighbours_place_in_the_group_is_refused(tmp_path: pathlib.Path):
             read()
 
 
+def test_a_run_sealed_before_its_group_had_ended_goes_back_with_it(tmp_path: pathlib.Path):
+    """A kill between the metas at the end, and the last checkpoint lost: rows as if never stopped, read all along."""
+    plans = toy.plans(sweep__learning_rate=(0.05, 0.1), checkpoint__every_steps=10)
+    toy.train(tmp_path, plans)
+    rows = [toy.rows(tmp_path, plan) for plan in plans]
+    last = paths.run_dir(tmp_path, plans[1].study, plans[1].id) / 'meta.json'
+    unended = {k: v for k, v in paths.read_json(last).items() if k != verify.KEY} | {'status': 'running'}
+    paths.write_json(last, unended)
+    shutil.rmtree(restore.group_directory(tmp_path, plans[0]) / 'checkpoints' / '40')
+    with pytest.raises(launch.Stopped):
+        toy.train(tmp_path, plans, toy.StopsAt(35))
+    assert set(records.load(tmp_path)['status']) == {'running'}
+    toy.train(tmp_path, plans)
+    assert [toy.rows(tmp_path, plan) for plan in plans] == rows
+    assert set(records.load(tmp_path)['status']) == {'done'}
+
+
 def test_records_that_changed_while_a_run_stood_still_are_refused_before_it_goes_on(tmp_path: pathlib.Path):
     """The checkpoint knows what the records were; no update is made before they are compared."""
     (plan,) = toy.plans(record__dense=True, checkpoint__every_steps=10)

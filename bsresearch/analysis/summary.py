@@ -73,12 +73,11 @@ def over_seeds(table: pd.DataFrame, x: str, metric: str, by: Sequence[str]) -> p
     _check(table, [x, metric, *by])
     check_plain(table, metric)
     table = table.assign(gone=diverged(table))
-    rounding = resolution.variance(metric, table[metric])
     arms = []
     for arm, rows in _groups(table, by):
         names = dict(zip(by, arm, strict=True))
         _check_seeds(rows, names)
-        arms.append(_arm(rows, x, metric, rounding).assign(**names))
+        arms.append(_arm(rows, x, metric).assign(**names))
     points = pd.concat(arms, ignore_index=True).assign(metric=metric)
     return points[[*by, 'metric', x, *COUNTS, *VALUES]]
 
@@ -102,7 +101,7 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
     """
     _check(table, ['step', *metrics, *by])
     table = table.assign(gone=diverged(table))
-    found, rounding = [], {metric: resolution.variance(metric, table[metric]) for metric in metrics}
+    found = []
     for arm, rows in _groups(table, by):
         names, of_run = dict(zip(by, arm, strict=True)), rows.groupby('run')
         runs, gone = of_run.ngroups, int(of_run['gone'].any().sum())
@@ -120,7 +119,7 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
                 names
                 | {'metric': metric, 'n': len(values), 'mean': values.mean(), 'std': values.std()}
                 | counts
-                | {'rounding': rounding[metric]}
+                | {'rounding': resolution.variance(metric, rows[metric])}
             )
     result = pd.DataFrame(found)
     low, high = interval(*(result[c].to_numpy() for c in ('n', 'mean', 'std', 'rounding')))
@@ -200,7 +199,7 @@ def diverged(table: pd.DataFrame) -> pd.Series:
     return gone
 
 
-def _arm(rows: pd.DataFrame, x: str, metric: str, rounding: float) -> pd.DataFrame:
+def _arm(rows: pd.DataFrame, x: str, metric: str) -> pd.DataFrame:
     """`over_seeds` of one arm, without the arm's own columns."""
     # Nothing is recorded after a divergence.
     ends = rows[rows['gone']].groupby('run')[x].max()
@@ -213,5 +212,5 @@ def _arm(rows: pd.DataFrame, x: str, metric: str, rounding: float) -> pd.DataFra
     summary = points.groupby(x, sort=True)[metric].agg(n='count', mean='mean', std='std').reset_index()
     diverged = (ends.to_numpy()[None, :] <= summary[x].to_numpy()[:, None]).sum(axis=1)
     n, mean, std = (summary[c].to_numpy() for c in ('n', 'mean', 'std'))
-    low, high = interval(n, mean, std, rounding)
+    low, high = interval(n, mean, std, resolution.variance(metric, rows[metric]))
     return summary.assign(runs=rows['run'].nunique(), diverged=diverged, low=low, high=high)

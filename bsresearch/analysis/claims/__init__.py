@@ -129,19 +129,23 @@ def _verdicts(parts: Sequence[Part], low: float, high: float) -> list[Verdict]:
     Values that are all alike have no interval; a sign test against each bound takes its place.
     """
     found: list[Verdict] = []
+    stricter = 1 - (1 - summary.LEVEL) / max(len(parts), 1)
     for part in parts:
-        if np.isnan(part.estimate().low) and not np.isnan(part.error):
-            ends = [bound for bound in (part.values - low, high - part.values) if np.isfinite(bound).any()]
-            found.append(together(*map(signs, ends)))
-            continue
-        plain = inside(part.estimate(), low, high)
-        stricter = part.estimate(1 - (1 - summary.LEVEL) / len(parts))
-        refuted = plain == 'does not hold' and inside(stricter, low, high) == plain
+        plain = _verdict(part, low, high, summary.LEVEL)
+        refuted = plain == 'does not hold' and _verdict(part, low, high, stricter) == plain
         found.append('undecided' if plain == 'does not hold' and not refuted else plain)
     return found
 
 
-def signs(values: Sequence[float] | np.ndarray) -> Verdict:
+def _verdict(part: Part, low: float, high: float, level: float) -> Verdict:
+    found = part.estimate(level)
+    if not np.isnan(found.low) or np.isnan(part.error):
+        return inside(found, low, high)
+    sides = [sign * (part.values - end) for end, sign in ((low, 1), (high, -1)) if np.isfinite(end)]
+    return together(*(signs(side, level) for side in sides))
+
+
+def signs(values: Sequence[float] | np.ndarray, level: float = summary.LEVEL) -> Verdict:
     """Whether values that can take few different ones lie above 0: a two-sided sign test at 5 %, one for each seed.
 
     An interval of such values covers too little, and has no width where they are all alike. Six of one sign decide.
@@ -151,7 +155,7 @@ def signs(values: Sequence[float] | np.ndarray) -> Verdict:
     above, below = int((found > 0).sum()), int((found < 0).sum())
     if not above + below:
         return 'undecided' if len(found) else 'not measured'
-    if 2 * special.bdtr(min(above, below), above + below, 0.5) > 1 - summary.LEVEL:
+    if 2 * special.bdtr(min(above, below), above + below, 0.5) > 1 - level:
         return 'undecided'
     return 'holds' if above > below else 'does not hold'
 
