@@ -14,7 +14,7 @@ from bsresearch import groups, jobs, launch, lineage, probe, resolve_branch, sta
 from bsresearch.plan import Plan, tuples
 from bsresearch.store import paths, records, verify
 from bsresearch.store.paths import Damaged
-from bsresearch.train import restore
+from bsresearch.train import backfill, restore
 from scripts import report
 
 
@@ -314,3 +314,12 @@ def test_a_branch_that_has_not_begun_is_in_the_tree(tmp_path: pathlib.Path):
         file.with_name(name).unlink()
     assert 'not begun yet' in lineage.text(workdir)
     assert report.write(workdir, tmp_path / 'out', drawing=False)
+
+
+@pytest.mark.parametrize('value', [{}, {'runs': []}])
+def test_a_note_of_a_killed_addition_of_another_shape(value: dict[str, object], copied: tuple[pathlib.Path, list[Plan]]):
+    workdir, plans = copied
+    group = groups.of(workdir, plans[0])
+    paths.write_json(group.directory / backfill.NOTE, value)
+    with pytest.raises(Damaged, match=re.escape(backfill.NOTE)):
+        backfill.undo(group.directory, [group.run_directory(p) for p in group.plans])
