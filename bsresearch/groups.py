@@ -122,7 +122,7 @@ def _compare(group: Group, stored: Sequence[Mapping[str, Any]]) -> None:
     """
     for plan, numbers in zip(group.plans, stored, strict=True):
         file = group.run_directory(plan) / 'config.json'
-        config = paths.read_json(file)
+        config = paths.read_json(file, 'resolved')
         described = {k: v for k, v in numbers.items() if k != 'declared'}
         if config is not None and canonical(config['resolved']) != canonical(described):
             raise Damaged(f'{group.directory}/group.json and {file} tell other numbers of one run; {RESTORE}')

@@ -17,6 +17,7 @@ from bsresearch.groups import Group
 from bsresearch.plan import Plan
 from bsresearch.probe import Probe
 from bsresearch.store import leases, paths
+from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.store.steps import latest_step
 
 LEFT_OUT = 'left out'  # a probe of a run that diverged before its point
@@ -59,7 +60,7 @@ class State(NamedTuple):
 def token(workdir: pathlib.Path) -> str:
     """What a job must find in the workdir; written by its first launch."""
     paths.claim_workdir(workdir)
-    found = paths.read_json(workdir / TOKEN)
+    found = paths.read_json(workdir / TOKEN, 'token')
     if found is None:
         own = workdir / f'{TOKEN}.{uuid.uuid4().hex}.tmp'
         paths.write_json(own, {'token': uuid.uuid4().hex, 'host': socket.gethostname(), 'written': time.time()})
@@ -69,7 +70,7 @@ def token(workdir: pathlib.Path) -> str:
             pass
         finally:
             own.unlink()
-        found = paths.read_json(workdir / TOKEN)
+        found = paths.read_json(workdir / TOKEN, 'token')
     return found['token']
 
 
@@ -77,7 +78,7 @@ def check_token(workdir: pathlib.Path, wanted: str) -> None:
     """Raises NotShared unless the launcher wrote into this very directory; writes nothing."""
     deadline, found = time.monotonic() + TOKEN_SECONDS, None
     while found is None:
-        found = paths.read_json(workdir / TOKEN)
+        found = paths.read_json(workdir / TOKEN, 'token')
         if found is None and time.monotonic() > deadline:
             break
         time.sleep(0.0 if found else 1.0)
@@ -120,8 +121,24 @@ def load(workdir: pathlib.Path, study: str = '*', own: str = '*') -> list[Item]:
     """All jobs of a workdir: groups first, sorted by name."""
     found = [of_group(workdir, groups.load(p.parent)) for p in sorted(workdir.glob(f'{study}/groups/{own}/group.json'))]
     for path in sorted(workdir.glob(f'{study}/{own}/plan.json')):
-        found.append(of_probe(workdir, Probe.from_json(paths.read_json(path))))
+        found.append(of_probe(workdir, _probe(path)))
     return found
+
+
+def _probe(path: pathlib.Path) -> Probe:
+    """The probe of a plan.json.
+
+    Raises:
+      Damaged: it is not what was written.
+    """
+    try:
+        probe = Probe.from_json(paths.read_json(path))
+        held = probe.id
+    except (KeyError, TypeError) as e:
+        raise Damaged(f'{path} is damaged ({type(e).__name__}: {e}); {RESTORE}') from e
+    if held != path.parent.name:
+        raise Damaged(f'{path} is damaged (it describes another probe than it was made for); {RESTORE}')
+    return probe
 
 
 def note(directory: pathlib.Path, facts: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any
 
-from bsresearch.store import paths, records
+from bsresearch.store import records
 
 
 def text(workdir: pathlib.Path) -> str:
@@ -15,7 +15,7 @@ def text(workdir: pathlib.Path) -> str:
     found: dict[str, Any] = {}
     for directory in records.run_dirs(workdir):
         facts = records.lineage(directory)
-        found[directory.name] = (facts, (paths.read_json(directory / 'meta.json') or {}).get('status', 'not started'))
+        found[directory.name] = (facts, records.status(directory).get('status', 'not started'))
     below: dict[str | None, list[str]] = {}
     for run, (facts, _) in found.items():
         parent = facts['run'] if facts and facts['run'] in found else None

@@ -3,10 +3,11 @@
 import pathlib
 import time
 from collections import Counter
+from collections.abc import Sequence
 
-from bsresearch import jobs
+from bsresearch import groups, jobs
 from bsresearch.groups import Group
-from bsresearch.store import paths
+from bsresearch.store import paths, records
 
 
 def text(workdir: pathlib.Path) -> str:
@@ -25,6 +26,10 @@ def text(workdir: pathlib.Path) -> str:
             lines.append(f'{"":<{width}}  {state.reason}{_log(item, state)}')
     counted = Counter(state.name for state in states)
     told = ', '.join(f'{counted[name]} {name}' for name in jobs.STATES if counted[name])
+    apart = [p.parent for p in sorted(workdir.glob('*/*/probe.json')) if not p.with_name('plan.json').exists()]
+    pending = [d.name for d in apart if records.probe_status(d).get('status') != 'done']
+    if pending:
+        lines.append(f'probes that an older main.py began, not finished: {", ".join(pending)}; its command goes on')
     return '\n'.join([*lines, f'{len(items)} jobs: {told}'])
 
 
@@ -42,9 +47,19 @@ def _items(workdir: pathlib.Path) -> list[jobs.Item]:
         raise ValueError(f'--workdir={workdir}: no such directory; name what a launch was given')
     paths.check_schema(workdir)
     items = jobs.load(workdir)
+    _check_groups(workdir, items)
     if not items:
         raise ValueError(f'--workdir={workdir} holds no groups and no probes; name what a launch was given')
     return items
+
+
+def _check_groups(workdir: pathlib.Path, items: Sequence[jobs.Item]) -> None:
+    """Raises Damaged if a run points to a group that has no group.json."""
+    there = {item.directory for item in items}
+    for file in sorted(workdir.glob('*/*/config.json')):
+        name = records.status(file.parent).get('group')
+        if name is not None and (directory := paths.group_dir(workdir, file.parent.parent.name, name)) not in there:
+            groups.load(directory)
 
 
 def _far(item: jobs.Item, state: jobs.State) -> str:

@@ -122,14 +122,14 @@ def start(f: Any) -> int:
         return usage(str(e))
     try:
         code = grid.run(workdir, study, plans, chosen, console.say)
+        rows = [records.last_row(paths.run_dir(workdir, p.study, p.id)) for p in plans]
+        console.results(workdir, plans, rows)
     except interrupts.Stopped as e:
         console.say(f'{interrupts.line(e.number)}, --status tells what is on its way')
         return SIGNALLED + e.number
     except (ValueError, OSError) as e:
         print(f'launch: {e}', file=sys.stderr)
         return grid.INCOMPLETE
-    rows = [records.last_row(paths.run_dir(workdir, p.study, p.id)) for p in plans]
-    console.results(workdir, plans, rows)
     if code:
         console.say(f'not all is done: python -m scripts.launch --status --workdir={workdir}')
     return code

@@ -10,11 +10,12 @@ import pytest
 import toy
 from workdirs_of_old import unpack
 
-from bsresearch import groups, launch, resolve_branch
-from bsresearch.plan import Plan
+from bsresearch import groups, jobs, launch, lineage, probe, resolve_branch, status
+from bsresearch.plan import Plan, tuples
 from bsresearch.store import paths, records, verify
 from bsresearch.store.paths import Damaged
-from bsresearch.train import restore
+from bsresearch.train import backfill, restore
+from scripts import report
 
 
 @pytest.fixture(autouse=True)
@@ -239,3 +240,103 @@ def test_a_damaged_array_of_a_probe_names_its_file(how: str, tmp_path: pathlib.P
     DAMAGES[how](path)
     with pytest.raises(Damaged, match=re.escape(str(path))):
         records.probes(workdir, 'gradient_norm')
+
+
+def test_a_lost_description_is_told_by_every_reader(copied: tuple[pathlib.Path, list[Plan]], tmp_path: pathlib.Path):
+    """A report without the run, or the probe, would be another result."""
+    workdir, plans = copied
+    probed = unpack('probes', tmp_path)
+    (group,) = workdir.glob('train/groups/*/group.json')
+    folder = sorted(probed.glob('gradient_norm/*/probe.json'))[0].parent
+    run = paths.run_dir(workdir, 'train', plans[0].id)
+    write = lambda w: report.write(w, tmp_path / 'out', drawing=False)
+    table, probes = records.load, lambda w: records.probes(w, 'gradient_norm')
+    for file, root, readers in (
+        (run / 'config.json', workdir, (write, table)),
+        (run / 'meta.json', workdir, (write, table, status.text)),
+        (group, workdir, (status.text,)),
+        (folder / 'probe.json', probed, (write, probes)),
+        (folder / 'meta.json', probed, (write, probes)),
+    ):
+        before = file.read_bytes()
+        file.unlink()
+        for read in readers:
+            with pytest.raises(Damaged, match=re.escape(str(file))):
+                read(root)
+        file.write_bytes(before)
+    for root, readers in ((workdir, (write, table, status.text)), (probed, (write, probes))):
+        for read in readers:
+            read(root)
+
+
+@pytest.mark.parametrize('old', ['config.json', 'lineage.json'])
+def test_a_field_lost_from_an_old_description_names_its_file(old: str, tmp_path: pathlib.Path):
+    """Without a seal a byte flipped in a field's name leaves good JSON."""
+    workdir = unpack('branches', tmp_path)
+    file = sorted(workdir.glob(f'reload/*/{old}'))[0]
+    replaced(file, *{'config.json': ('"resolved"', '"resolvee"'), 'lineage.json': ('"step"', '"stfp"')}[old])
+    for read in (lineage.text, lambda w: report.write(w, tmp_path / 'out', drawing=False)):
+        if (old, read) != ('config.json', lineage.text):
+            with pytest.raises(Damaged, match=re.escape(str(file))):
+                read(workdir)
+
+
+def test_estimates_torn_or_damaged(copied: tuple[pathlib.Path, list[Plan]]):
+    """What a kill left of a last line is left out, and nothing is appended to it."""
+    workdir, _ = copied
+    file = workdir / records.ESTIMATES
+    records.note_estimate(workdir, 'train', 1.0, 2.0, True)
+    whole = file.read_text()
+    file.write_text(whole + '{"study": "tr')
+    assert len(records.estimates(workdir)) == 1
+    records.note_estimate(workdir, 'train', 3.0, 4.0, False)
+    assert [row['spent_seconds'] for row in records.estimates(workdir)] == [2.0, 4.0]
+    for line in ('{}', '[1]', '', whole[:9], whole.strip().replace('2.0', '"x"')):
+        file.write_text(f'{whole}{line}\n')
+        with pytest.raises(Damaged, match=rf'{re.escape(str(file))}, line 2'):
+            report.write(workdir, workdir / 'out', drawing=False)
+
+
+def test_files_of_a_launch(tmp_path: pathlib.Path):
+    """plan.json and launch.json of another shape, and of another probe."""
+    workdir = unpack('probes', tmp_path)
+    (group,) = workdir.glob('gradient_norm/groups/*')
+    plan = groups.load(group).plans[0]
+    section = tuples(paths.read_json(next(workdir.glob('gradient_norm/*/probe.json')))['probe'])
+    item = jobs.of_probe(workdir, probe.Probe('gradient_norm', section, ((plan, 10),), 0.01))
+    assert len(jobs.load(workdir)) == 2
+    file = item.directory / 'plan.json'
+    stored = paths.read_json(file)
+    for value in ({}, stored | {'points': 3}, stored | {'learning_rate': 0.02}):
+        paths.write_json(file, value)
+        with pytest.raises(Damaged, match=re.escape(str(file))):
+            status.text(workdir)
+    paths.write_json(workdir / jobs.TOKEN, {})
+    with pytest.raises(Damaged, match=re.escape(str(workdir / jobs.TOKEN))):
+        jobs.token(workdir)
+
+
+def test_a_branch_that_has_not_begun_is_in_the_tree(tmp_path: pathlib.Path):
+    """What its config says of the parent stands in for lineage.json, until it has records."""
+    workdir = unpack('branches', tmp_path)
+    file = sorted(workdir.glob('reload/*/lineage.json'))[0]
+    config = paths.read_json(file.with_name('config.json'))
+    config['resolved']['parent'] |= {'changes': []}  # as this version writes it
+    paths.write_json(file.with_name('config.json'), config)
+    file.unlink()
+    for read in (lineage.text, lambda w: report.write(w, tmp_path / 'out', drawing=False)):
+        with pytest.raises(Damaged, match=re.escape(str(file))):
+            read(workdir)
+    for name in ('metrics.jsonl', 'meta.json'):
+        file.with_name(name).unlink()
+    assert 'not begun yet' in lineage.text(workdir)
+    assert report.write(workdir, tmp_path / 'out', drawing=False)
+
+
+@pytest.mark.parametrize('value', [{}, {'runs': []}])
+def test_a_note_of_a_killed_addition_of_another_shape(value: dict[str, object], copied: tuple[pathlib.Path, list[Plan]]):
+    workdir, plans = copied
+    group = groups.of(workdir, plans[0])
+    paths.write_json(group.directory / backfill.NOTE, value)
+    with pytest.raises(Damaged, match=re.escape(backfill.NOTE)):
+        backfill.undo(group.directory, [group.run_directory(p) for p in group.plans])

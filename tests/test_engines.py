@@ -158,3 +158,16 @@ def test_slurm_leaves_no_result_of_a_job_that_is_queued_again(monkeypatch: pytes
     with pytest.raises(SystemExit):
         slurm.Worker((sys.executable, '-c', stopped))()
     assert asked == [signal.SIGUSR2]
+
+
+def test_a_damaged_record_is_told_in_one_line(tmp_path: pathlib.Path, environment: None):
+    """Also where nothing is left to do, and the launcher itself reads the records for its table."""
+    words = [sys.executable, '-m', 'scripts.launch', '--config=bsresearch/schema.py', f'--workdir={tmp_path / "runs"}']
+    words += ['--config.model.widths=(4,)', '--config.total_steps=4']
+    assert subprocess.run(words, cwd=ROOT, capture_output=True).returncode == 0
+    (file,) = (tmp_path / 'runs').glob('train/*/metrics.jsonl')
+    file.write_bytes(b'')
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == grid.INCOMPLETE, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f'launch: {file} has 0 bytes'), line

@@ -88,10 +88,10 @@ def load(workdir: pathlib.Path) -> Found:
     Raises:
       FileNotFoundError: neither runs nor probes. ValueError: a damaged file.
     """
-    runs = [_run(file.parent) for file in sorted(workdir.glob('*/*/config.json'))]
+    runs = [_run(directory) for directory in records.described_dirs(workdir, 'config.json')]
     probes = [
-        Probe(file.parent.name, file.parent.parent.name, paths.read_json(file), _meta(file.parent))
-        for file in sorted(workdir.glob('*/*/probe.json'))
+        Probe(d.name, d.parent.name, paths.read_json(d / 'probe.json', 'probe', 'points'), records.probe_status(d))
+        for d in records.described_dirs(workdir, 'probe.json')
     ]
     if not runs and not probes:
         raise FileNotFoundError(
@@ -100,20 +100,14 @@ def load(workdir: pathlib.Path) -> Found:
     return Found(tuple(runs), tuple(probes), tuple(records.estimates(workdir)))
 
 
-def _meta(directory: pathlib.Path) -> dict[str, Any]:
-    return paths.read_json(directory / 'meta.json') or {}
-
-
 def _run(directory: pathlib.Path) -> Run:
-    config = paths.read_json(directory / 'config.json')
-    if 'resolved' not in config:
-        raise ValueError(f'{directory}/config.json has no resolved config; restore it or use another workdir')
+    config = paths.read_json(directory / 'config.json', 'resolved')
     return Run(
         directory.name,
         directory.parent.name,
         flatten(config.get('declared', {})),
         flatten(config['resolved']),
-        _meta(directory),
+        records.status(directory),
         records.lineage(directory),
         records.last_row(directory),
     )

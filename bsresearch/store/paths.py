@@ -109,8 +109,10 @@ def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise Damaged(f'{path} is damaged ({e}); {RESTORE}') from e
 
 
-def read_json(path: pathlib.Path) -> Any:
+def read_json(path: pathlib.Path, *fields: str) -> Any:
     """The file's value without its seal; None if there is no such file.
+
+    `fields`: that it has whenever it is there.
 
     Raises:
       Damaged: it cannot be read, or is not what was written there.
@@ -126,6 +128,8 @@ def read_json(path: pathlib.Path) -> Any:
     seal = content.pop(SEAL, None)
     if seal is not None and seal != digest(content):
         raise Damaged(f'{path} is damaged (its content has another sha256 than was written); {RESTORE}')
+    if lacking := [field for field in fields if field not in content]:
+        raise Damaged(f'{path} is damaged (it has no {lacking[0]!r}); {RESTORE}')
     return content
 
 

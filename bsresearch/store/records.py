@@ -11,7 +11,7 @@ import pandas as pd
 from bsresearch.flat import flatten
 from bsresearch.store import older, paths, verify
 from bsresearch.store.paths import RESTORE, Damaged
-from bsresearch.store.writer import array_files
+from bsresearch.store.writer import array_files, drop_torn_line
 
 # Config columns of the table that are there even if no run differs.
 SPLIT_SEEDS = ('init_seed', 'data_seed')
@@ -59,14 +59,27 @@ def run_dirs(workdir: pathlib.Path) -> list[pathlib.Path]:
     Raises:
       FileNotFoundError: there are none.
     """
-    described = {p.parent for p in pathlib.Path(workdir).glob('*/*/config.json')}
-    # A file beside it that only runs have: the description is lost.
-    for file in sorted(pathlib.Path(workdir).glob(f'*/*/{verify.ROWS}')):
-        if file.parent not in described and verify.has_rows(file.parent):
-            raise Damaged(f'{file.parent}/config.json is missing, though the run has records; {RESTORE}')
+    described = described_dirs(workdir, 'config.json')
     if not described:
         raise FileNotFoundError(f'no runs in {workdir}; a workdir is what main.py was given as --workdir')
-    return sorted(described)
+    return described
+
+
+def described_dirs(workdir: pathlib.Path, name: str) -> list[pathlib.Path]:
+    """Directories of all runs (`name` 'config.json') or probes ('probe.json') in a workdir, sorted.
+
+    Raises:
+      Damaged: of one with records or a meta, which come later, the description is lost.
+    """
+    root = pathlib.Path(workdir)
+    for file in sorted(root.glob(f'*/*/{verify.ROWS}')):
+        if verify.has_rows(file.parent) and not (file.parent / 'config.json').exists():
+            raise Damaged(f'{file.parent}/config.json is missing, though the run has records; {RESTORE}')
+    for file in sorted(root.glob('*/*/meta.json')):
+        if not any((file.parent / known).exists() for known in ('config.json', 'probe.json')):
+            lost = 'probe.json' if 'identity' in paths.read_json(file) else 'config.json'
+            raise Damaged(f'{file.parent}/{lost} is missing, though there is a meta.json beside it; {RESTORE}')
+    return sorted(p.parent for p in root.glob(f'*/*/{name}'))
 
 
 def status(directory: pathlib.Path) -> dict[str, Any]:
@@ -76,8 +89,22 @@ def status(directory: pathlib.Path) -> dict[str, Any]:
       Damaged: there is none, though the run has records.
     """
     meta = paths.read_json(directory / 'meta.json')
-    if meta is None and verify.has_rows(directory):
-        raise Damaged(f'{directory}/meta.json is missing, though the run has records; {RESTORE}')
+    if not meta and verify.has_rows(directory):
+        raise Damaged(f'{directory}/meta.json is missing or empty, though the run has records; {RESTORE}')
+    return meta or {}
+
+
+def probe_status(directory: pathlib.Path) -> dict[str, Any]:
+    """A probe's meta; empty if it was not begun.
+
+    Raises:
+      Damaged: there is none, though something was measured, or that is not what it was.
+    """
+    meta = paths.read_json(directory / 'meta.json')
+    if not meta and any((directory / 'arrays').glob('*.npz')):
+        raise Damaged(f'{directory}/meta.json is missing or empty, though the probe has arrays; {RESTORE}')
+    if meta:
+        verify.check(directory, meta.get(verify.KEY))
     return meta or {}
 
 
@@ -88,12 +115,11 @@ def probes(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
       FileNotFoundError: there are none.
     """
     found = []
-    for file in sorted(pathlib.Path(workdir).glob('*/*/probe.json')):
-        stated, meta = paths.read_json(file), paths.read_json(file.with_name('meta.json')) or {}
-        if stated['probe']['name'] == name and meta.get('status') == 'done':
-            verify.check(file.parent, meta.get(verify.KEY))
+    for directory in described_dirs(pathlib.Path(workdir), 'probe.json'):
+        stated, meta = paths.read_json(directory / 'probe.json', 'probe', 'points'), probe_status(directory)
+        if stated['probe'].get('name') == name and meta.get('status') == 'done':
             runs = [paths.run_dir(pathlib.Path(workdir), p['study'], p['run']) for p in stated['points']]
-            stored = paths.read_npz(paths.within(file.parent, meta['arrays']))
+            stored = paths.read_npz(paths.within(directory, meta.get('arrays')))
             arrays = older.renamed(stored, any(map(older.smoothed, runs)))
             found.append(stated | {'meta': meta, 'arrays': arrays})
     if not found:
@@ -117,7 +143,7 @@ def runs(workdir: str | pathlib.Path) -> pd.DataFrame:
     """One row per run: run, study, status, the meta's facts and every resolved config field, dotted."""
     table = []
     for directory in run_dirs(pathlib.Path(workdir)):
-        config = paths.read_json(directory / 'config.json')
+        config = paths.read_json(directory / 'config.json', 'resolved')
         meta = status(directory)
         fields = {k: _cell(v) for k, v in flatten(config['resolved']).items()}
         row = {'run': directory.name, 'study': fields.pop('study'), 'status': meta.get('status', 'not started')}
@@ -182,22 +208,41 @@ def lineage(directory: pathlib.Path) -> dict[str, Any] | None:
     """A branch's lineage.json, or without `changes` what its config says of a parent it has not begun from.
 
     None for a run that is no branch.
+
+    Raises:
+      Damaged: it is missing, though the branch has records.
     """
-    found = paths.read_json(directory / 'lineage.json')
-    return found or (paths.read_json(directory / 'config.json') or {}).get('resolved', {}).get('parent')
+    found = paths.read_json(directory / 'lineage.json', 'run', 'step', 'epoch', 'state', 'changes')
+    parent = (paths.read_json(directory / 'config.json') or {}).get('resolved', {}).get('parent')
+    if found is None and parent is not None and verify.has_rows(directory):
+        raise Damaged(f'{directory}/lineage.json is missing, though the branch has records; {RESTORE}')
+    # Its own `changes` are of the parent's batch size.
+    return found or (parent and {k: v for k, v in parent.items() if k != 'changes'})
 
 
 def note_estimate(workdir: pathlib.Path, study: str, estimated: float, spent: float, ended: bool) -> None:
     """Writes down how long a launch was estimated to take, and took; in seconds. `ended`: it came to its end."""
     row = {'study': study, 'estimated_seconds': estimated, 'spent_seconds': spent, 'ended': ended}
+    drop_torn_line(workdir / ESTIMATES)
     with open(workdir / ESTIMATES, 'a') as f:
         f.write(json.dumps(row) + '\n')
 
 
 def estimates(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """What `note_estimate` wrote, launch by launch."""
-    file = workdir / ESTIMATES
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    """What `note_estimate` wrote, launch by launch; a last line torn by a kill is left out.
+
+    Raises:
+      Damaged: a line is not what was written.
+    """
+    file, found = workdir / ESTIMATES, []
+    for number, line in enumerate(file.read_bytes().split(b'\n')[:-1] if file.exists() else [], 1):
+        try:
+            row = json.loads(line)
+            seconds = {name: float(row[name]) for name in ('estimated_seconds', 'spent_seconds')}
+            found.append({'study': str(row['study']), 'ended': bool(row['ended'])} | seconds)
+        except (KeyError, TypeError, ValueError) as e:
+            raise Damaged(f'{file}, line {number} is damaged ({type(e).__name__}: {e}); remove that line') from e
+    return found
 
 
 def dense(directory: pathlib.Path) -> Mapping[str, np.ndarray]:

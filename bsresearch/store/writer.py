@@ -27,7 +27,7 @@ class Writer:
     def __init__(self, directory: pathlib.Path):
         self.directory = directory
         self.path, sealed = directory / verify.ROWS, verify.check(directory)
-        _drop_torn_line(self.path)
+        drop_torn_line(self.path)
         self._file = open(self.path, 'ab')  # noqa: SIM115 (closed by close)
         if sealed is not None:
             self._file.truncate(sealed['bytes'])
@@ -130,7 +130,7 @@ class Writer:
         self._file.close()
 
 
-def _drop_torn_line(path: pathlib.Path) -> None:
+def drop_torn_line(path: pathlib.Path) -> None:
     """Removes what a kill left of an unfinished last line, so that nothing is appended to it."""
     if path.exists():
         raw = path.read_bytes()

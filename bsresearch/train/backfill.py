@@ -17,6 +17,7 @@ from bsresearch.measure import when
 from bsresearch.plan import Plan, canonical
 from bsresearch.resolve import dataset
 from bsresearch.store import paths, verify
+from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.store.writer import Writer
 from bsresearch.train import layout, program
 from bsresearch.train.events import Events
@@ -124,9 +125,11 @@ def _note(directory: pathlib.Path, positions: Sequence[int], metas: Sequence[dic
 
 def undo(directory: pathlib.Path, run_directories: Sequence[pathlib.Path]) -> None:
     """Goes back to before a call of `run` that was killed: to the rows and metas that it noted."""
-    note = paths.read_json(directory / NOTE)
+    note = paths.read_json(directory / NOTE, 'runs')
     if note is None:
         return
+    if len(note['runs']) != len(run_directories):
+        raise Damaged(f'{directory / NOTE} is damaged (it is not of as many runs as the group has); {RESTORE}')
     for folder, before in zip(run_directories, note['runs'], strict=True):
         paths.write_json(folder / 'meta.json', before['meta'])
         writer = Writer(folder)
