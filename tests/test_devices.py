@@ -280,6 +280,7 @@ def test_devices_make_no_new_run_and_are_chosen_at_each_launch(workdir: pathlib.
     (plan,) = toy.plans()
     (other,) = toy.plans(devices=1, parallel='pmap', uneven_batch='refuse', reduction='ordered')
     assert plan.id == other.id
+    workdir.mkdir()
     (begun,) = groups.form(workdir, [other], print)
     (found,) = groups.form(workdir, [plan], print)
     assert begun.plans[0].execution['parallel'] == 'pmap'

@@ -1,7 +1,6 @@
 """The invariants of training, by number. 1 and 2 stand in test_order.py and test_config.py."""
 
 import functools
-import json
 import os
 import pathlib
 import signal
@@ -148,7 +147,7 @@ def test_invariant_3_chunks_of_any_length_and_recording_change_no_bit(workdir: p
 def test_invariant_4_evaluation_is_whole_and_does_not_depend_on_its_batch(workdir: pathlib.Path):
     """Sum over all examples, one division: equal to NumPy's mean over the full logits, for any batch."""
     values = {}
-    for size in (1, 7, 360, 5000):
+    for size in (1, 7, 360, 1293):
         (plan,) = toy.plans(evaluate__batch_size=size, total_steps=5, data__validation=0.1)
         toy.train(workdir / str(size), [plan])
         values[size] = list(toy.rows(workdir / str(size), plan))[-1]
@@ -393,7 +392,7 @@ def test_a_finished_run_is_left_alone(workdir: pathlib.Path):
     said = toy.train(workdir, plans).lines
     assert said == ['2 of 2 runs are finished already and are left alone']
     assert {p: p.read_bytes() for p in sorted(workdir.rglob('*')) if p.is_file()} == before
-    assert json.loads((workdir / 'schema.json').read_text()) == {'schema': 1}
+    assert paths.read_json(workdir / 'schema.json') == {'schema': 1}
 
 
 def test_a_finished_run_gets_what_its_checkpoints_can_give(workdir: pathlib.Path):
@@ -444,7 +443,7 @@ def test_measurements_added_later_keep_the_settings_of_the_first(workdir: pathli
     [
         ({'clip__norm': 1.0}, 0, 'norm of the gradient to be clipped is not finite'),
         ({'clip__norm': 1.0, 'clip__value': 1e30}, 0, 'norm of the gradient to be clipped is not finite'),
-        ({'optimizer__name': 'adam'}, 8, 'state of the optimizer is not finite'),
+        ({'optimizer__name': 'adam'}, 2, 'loss is not finite'),
         ({'optimizer__name': 'lars'}, 1, 'loss is not finite'),
         ({'optimizer__name': 'lamb'}, None, None),
         ({'clip__value': 1.0}, None, None),

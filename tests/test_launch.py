@@ -43,7 +43,7 @@ def toy_runs(config: str) -> list[Plan]:
     if declared['warmup']['epochs']:
         overrides['warmup.epochs'] = min(declared['warmup']['epochs'], 4.0)
     if declared['ghost_batch_size']:
-        overrides['ghost_batch_size'] = 1  # which divides whatever a growing batch comes to
+        overrides |= {'batch_size': 11, 'ghost_batch_size': 11}  # of which a tenth of the set is a multiple
     return sweep.expand(declared, overrides)
 
 

@@ -1,6 +1,5 @@
 """The loss that is reported and the objective that is trained on: label smoothing, losses without classes, old rows."""
 
-import json
 import pathlib
 from typing import Any
 
@@ -9,8 +8,9 @@ import numpy as np
 import pytest
 import toy
 from fake_records import write_run
+from workdirs_of_old import unpack
 
-from bsresearch import resolve
+from bsresearch import groups, resolve
 from bsresearch.analysis import arms, branch_losses, interpolation, summary
 from bsresearch.data import order
 from bsresearch.report import found, grid
@@ -29,21 +29,6 @@ def both(logits: np.ndarray, labels: np.ndarray, smoothing: float) -> tuple[floa
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     plain = -log_p[np.arange(len(labels)), labels]
     return float(plain.mean()), float(((1 - smoothing) * plain - smoothing * log_p.mean(1)).mean())
-
-
-def as_older(directory: pathlib.Path, until: int) -> None:
-    """Rewrites the rows before update `until` as an older version had them: `<split>_loss` was the objective.
-
-    They stay as long as they were, for checkpoints know how long.
-    """
-    lines = []
-    for line in (directory / 'metrics.jsonl').read_text().splitlines():
-        row = json.loads(line)
-        if row['step'] < until:
-            objectives = {k.replace('_objective', '_loss'): v for k, v in row.items() if k.endswith('_objective')}
-            row = {k: v for k, v in row.items() if not k.endswith('_objective')} | objectives
-        lines.append(json.dumps(row).ljust(len(line)) + '\n')
-    (directory / 'metrics.jsonl').write_text(''.join(lines))
 
 
 @pytest.fixture(scope='module')
@@ -106,31 +91,20 @@ def test_rows_of_older_versions_are_told_by_themselves(row: tuple[str, ...], now
     assert tuple(older.renamed(dict.fromkeys(row, 1.0), objectives=True)) == now
 
 
-def test_a_resumed_run_tells_its_older_rows_apart(trained: tuple[pathlib.Path, Any], tmp_path: pathlib.Path):
-    """Stopped at update 8 after an evaluation under the older code: said once, and each row keeps its meaning."""
-    workdir, plan = trained
-
-    class Stopped(toy.Quiet):
-        def progress(self, step: int, *args: Any, **kwargs: Any) -> None:
-            if step >= 12:
-                raise OSError('killed')
-
-    with pytest.raises(OSError, match='killed'):
-        toy.train(tmp_path, [plan], Stopped())
-    directory = paths.run_dir(tmp_path, plan.study, plan.id)
-    before = records.holds_older_losses(directory)
-    as_older(directory, 8)
-    assert (before, records.holds_older_losses(directory)) == (False, True)
-    console = toy.train(tmp_path, [plan])
+def test_a_resumed_run_tells_its_older_rows_apart(tmp_path: pathlib.Path):
+    """Stopped about update 30 of 80 by the first version: said once, and each row keeps its meaning."""
+    workdir = unpack('stopped_adam', tmp_path)
+    (file,) = workdir.glob('train/groups/*/group.json')
+    (plan,) = groups.load(file.parent).plans
+    assert records.holds_older_losses(paths.run_dir(workdir, plan.study, plan.id))
+    console = toy.train(workdir, [plan])
     assert sum(plan.id in line and '_objective' in line for line in console.lines) == 1
-    whole = {r['step']: r for r in toy.rows(workdir, plan) if 'test_objective' in r}
-    own = {r['step']: r for r in toy.rows(tmp_path, plan) if 'test_objective' in r}
-    assert own[16] == whole[16]
-    assert own[4]['test_objective'] == whole[4]['test_objective']
-    assert 'test_loss' not in own[4]
-    table = records.load(tmp_path)
+    evaluated = {r['step']: r for r in toy.rows(workdir, plan) if 'test_objective' in r}
+    assert [step for step, row in evaluated.items() if 'test_loss' not in row] == [0, 20]
+    assert all(evaluated[step]['test_loss'] < evaluated[step]['test_objective'] for step in (40, 60, 80))
+    table = records.load(workdir)
     assert summary.objective_only(table, 'test_loss') == [plan.id]
-    assert summary.final(table, ['test_loss'], [])['mean'].item() == whole[16]['test_loss']
+    assert summary.final(table, ['test_loss'], [])['mean'].item() == evaluated[80]['test_loss']
     with pytest.raises(ValueError, match=f'test_loss is not known for all of run {plan.id}: an older version'):
         summary.over_seeds(table, 'step', 'test_loss', [])
 
@@ -182,10 +156,10 @@ def test_a_line_between_regressions_is_drawn_without_accuracy(tmp_path: pathlib.
     """A probe's arrays without accuracy make a figure of the loss; an older probe's objectives are refused."""
     run = write_run(tmp_path, values={'train_loss': [1.0]}, loss={'label_smoothing': 0.1})
     folder = tmp_path / 'interpolation' / 'p'
+    (folder / 'arrays').mkdir(parents=True)
     points = [{'run': run.name, 'study': 'train'}] * 2
     paths.write_json(folder / 'probe.json', {'probe': {'name': 'interpolation', 'paths': ['linear']}, 'points': points})
     paths.write_json(folder / 'meta.json', {'id': 'p', 'status': 'done', 'arrays': 'arrays/a.npz'})
-    (folder / 'arrays').mkdir()
     alpha = np.linspace(-1, 2, 4)
     arrays = {'alpha': alpha, 'distance': np.array(1.0), 'cosine': np.array(1.0), 'norms': np.ones(2)}
     losses = {f'linear/{split}_loss': 1 + alpha**2 for split in ('train', 'test')}

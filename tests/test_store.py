@@ -903,6 +903,7 @@ OUTSIDE = ('/etc/hostname', '../secret.npz', 'arrays/../../secret.npz', '', 3, N
 def test_a_name_in_a_record_that_leads_out_of_its_folder_is_refused(tmp_path: pathlib.Path, name: Any):
     """Wherever it becomes a path: the arrays of a probe, the group of a run, the run of a study."""
     folder = tmp_path / 'runs' / 'study' / 'probe'
+    folder.mkdir(parents=True)
     np.savez(tmp_path / 'secret.npz', x=np.zeros(1))
     paths.write_json(folder / 'probe.json', {'probe': {'name': 'gradient_norm'}})
     paths.write_json(folder / 'meta.json', {'status': 'done', 'arrays': name})
