@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from bsresearch import jobs, meta, models, precision, resolve
+from bsresearch import meta, models, precision, resolve
 from bsresearch.console import Console, clock
 from bsresearch.models import layers
 from bsresearch.plan import Plan, canonical
@@ -81,7 +81,10 @@ def launch(
                 benches[key] = Bench(plan)
         folder = directory(workdir, probe)
         paths.claim_workdir(workdir, stay)
-        jobs.of_probe(workdir, probe)  # written down, for --status
+        folder.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        if not (folder / 'plan.json').exists():  # as jobs.py reads it, for --status
+            paths.write_json(folder / 'plan.json', probe.to_json())
         with presence.Stay(folder), leases.Lease(folder, watch), precision.of(plan):
             if done(folder):  # by another process, since this one looked
                 continue

@@ -334,9 +334,20 @@ def test_a_branch_that_has_not_begun_is_in_the_tree(tmp_path: pathlib.Path):
 
 
 @pytest.mark.parametrize('value', [{}, {'runs': []}])
-def test_a_note_of_a_killed_addition_of_another_shape(value: dict[str, object], copied: tuple[pathlib.Path, list[Plan]]):
+def test_a_note_of_a_killed_addition_of_another_shape(
+    value: dict[str, object], copied: tuple[pathlib.Path, list[Plan]]
+):
     workdir, plans = copied
     group = groups.of(workdir, plans[0])
     paths.write_json(group.directory / backfill.NOTE, value)
     with pytest.raises(Damaged, match=re.escape(backfill.NOTE)):
         backfill.undo(group.directory, [group.run_directory(p) for p in group.plans])
+
+
+def test_the_status_names_unfinished_probes_of_an_older_main(tmp_path: pathlib.Path):
+    """They have no plan.json; without a word all would look done."""
+    workdir = unpack('probes', tmp_path)
+    assert 'not finished' not in status.text(workdir)
+    file = sorted(workdir.glob('gradient_norm/*/probe.json'))[0].with_name('meta.json')
+    paths.write_json(file, paths.read_json(file) | {'status': 'running'})
+    assert f'not finished: {file.parent.name}' in status.text(workdir)

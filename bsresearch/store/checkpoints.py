@@ -60,6 +60,10 @@ def _text_digest(meta: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
+# Letters of a reader's error that are told.
+WORDS = 200
+
+
 class DamagedCheckpoint(Damaged):
     """A checkpoint whose content is not what was saved. what: it and its item, and how that shows."""
 
@@ -190,6 +194,9 @@ class Checkpoints:
             raise DamagedCheckpoint(f'checkpoint {self.directory / str(step)} cannot be read: {e}') from e
         except Exception as e:  # Orbax raises whatever its readers do; each means that this step cannot be used.
             first = (str(e) or type(e).__name__).splitlines()[0]
+            first = (
+                first if len(first) <= WORDS else f'{first[:WORDS]} …'
+            )  # TensorStore tells kilobytes of its own spec
             raise DamagedCheckpoint(f'checkpoint {self.directory / str(step)} cannot be read: {first}') from e
 
     def restore_latest(
