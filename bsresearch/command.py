@@ -76,8 +76,10 @@ def parse_flags(argv: list[str]) -> list[str]:
         sys.exit(usage(_flag_error(str(e))))
     except (AttributeError, KeyError, TypeError, ValueError) as e:
         # A KeyError's own text is quoted, its line breaks too.
-        told = str(e.args[0] if isinstance(e, KeyError) and e.args else e)
-        sys.exit(usage(f'bad config file or --config override: {told.strip().splitlines()[-1]}'))
+        reason = str(e.args[0] if isinstance(e, KeyError) and e.args else e).strip("'")
+        if any(arg.lstrip('-').startswith(f'config.{reason}.') for arg in argv):
+            sys.exit(usage(f'unknown config field {reason}; {lookup.nearest(reason, schema.known())}'))
+        sys.exit(usage(f'bad config file or --config override: {reason.strip().splitlines()[-1]}'))
 
 
 def _flag_error(words: str) -> str:

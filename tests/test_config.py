@@ -882,6 +882,11 @@ def test_a_workdir_of_ours_or_an_empty_one_is_accepted(tmp_path: pathlib.Path):
 
 
 @OLD_LOADER
+def test_an_unknown_section_is_named(cli: Cli, config_file: pathlib.Path):
+    refused(cli(f'--config={config_file}', '--dry_run', '--config.eval.every_steps=3'), 'eval', "mean 'evaluate'")
+
+
+@OLD_LOADER
 def test_a_dry_run_shows_the_runs_and_writes_nothing(cli: Cli, config_file: pathlib.Path, tmp_path: pathlib.Path):
     """Ids and numbers of all runs; an axis from the command line; one value instead of an axis."""
     workdir = tmp_path / 'runs'

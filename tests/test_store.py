@@ -725,8 +725,8 @@ def restored_or_refused(directory: pathlib.Path) -> bool:
         try:
             items, meta = c.restore(6, like(stacked()))
         except Damaged as e:
-            assert len(str(e)) < 3 * len(str(directory)) + 500, 'a line to be read'
-            return True
+            words = str(e)
+            return len(words) < 3 * len(str(directory)) + 500  # a line to be read
     assert_same(items, stacked(6))
     assert meta['positions'] == [10, 20]
     return False
@@ -906,7 +906,7 @@ def test_a_name_in_a_record_that_leads_out_of_its_folder_is_refused(tmp_path: pa
     folder = tmp_path / 'runs' / 'study' / 'probe'
     folder.mkdir(parents=True)
     np.savez(tmp_path / 'secret.npz', x=np.zeros(1))
-    paths.write_json(folder / 'probe.json', {'probe': {'name': 'gradient_norm'}})
+    paths.write_json(folder / 'probe.json', {'probe': {'name': 'gradient_norm'}, 'points': []})
     paths.write_json(folder / 'meta.json', {'status': 'done', 'arrays': name})
     with pytest.raises(ValueError, match='no path inside') as refused:
         records.probes(tmp_path / 'runs', 'gradient_norm')

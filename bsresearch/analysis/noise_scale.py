@@ -98,7 +98,12 @@ def windows(workdir: pathlib.Path, count: int = 5) -> pd.DataFrame:
 
 
 def text(value: float, low: float, high: float) -> str:
-    """B_simple with its interval: '470 (395 to 672)', '> 395' where it has no upper end, '470' without an interval."""
+    """B_simple with its interval: '470 (395 to 672)', '> 395' where it has no upper end, '470' without an interval.
+
+    'no |G|²' where its mean is told to be negative, so that no B_simple is small enough.
+    """
+    if np.isinf(low):
+        return 'no |G|²'
     if np.isnan(low):
         return f'{value:.4g}'
     return f'> {low:.4g}' if np.isinf(high) else f'{value:.4g} ({low:.4g} to {high:.4g})'

@@ -128,13 +128,13 @@ def _verdicts(parts: Sequence[Part], low: float, high: float) -> list[Verdict]:
 
     Values that are all alike have no interval; a sign test against each bound takes its place.
     """
-    found: list[Verdict] = []
+    verdicts: list[Verdict] = []
     stricter = 1 - (1 - summary.LEVEL) / max(len(parts), 1)
     for part in parts:
         plain = _verdict(part, low, high, summary.LEVEL)
-        refuted = plain == 'does not hold' and _verdict(part, low, high, stricter) == plain
-        found.append('undecided' if plain == 'does not hold' and not refuted else plain)
-    return found
+        undone = plain == 'does not hold' and _verdict(part, low, high, stricter) != plain
+        verdicts.append('undecided' if undone else plain)
+    return verdicts
 
 
 def _verdict(part: Part, low: float, high: float, level: float) -> Verdict:
@@ -142,7 +142,8 @@ def _verdict(part: Part, low: float, high: float, level: float) -> Verdict:
     if not np.isnan(found.low) or np.isnan(part.error):
         return inside(found, low, high)
     sides = [sign * (part.values - end) for end, sign in ((low, 1), (high, -1)) if np.isfinite(end)]
-    return together(*(signs(side, level) for side in sides))
+    outcomes: list[Verdict] = [signs(side, level) for side in sides]
+    return together(*outcomes)
 
 
 def signs(values: Sequence[float] | np.ndarray, level: float = summary.LEVEL) -> Verdict:
