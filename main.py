@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
         what['together'] = (_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _COORDINATOR_SECONDS.value)
     elif _COORDINATOR.value or _PROCESSES.value or _PROCESS.value is not None:
         sys.exit(command.usage('--coordinator, --processes and --process need --multihost'))
-    sys.exit(command.run(flags.FLAGS['config'], _WORKDIR.value, **what))
+    interrupts.leave(command.run(flags.FLAGS['config'], _WORKDIR.value, **what))
 
 
 if __name__ == '__main__':

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
@@ -42,10 +42,23 @@ def renew() -> None:
         signal.signal(number, signal.getsignal(number))
 
 
-def _end(number: int, _: Any) -> None:
+def leave(code: int) -> NoReturn:
+    """Ends a program whose work is done: at once, so that no signal and no library's thread has the last word.
+
+    Python restores the signals' defaults before it ends, and what Orbax still has under way then prints tracebacks.
+    """
+    _flush()
+    os._exit(code)
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # the signal may have come in the middle of a write
+        with contextlib.suppress(Exception):  # a signal may have come in the middle of a write
             stream.flush()
+
+
+def _end(number: int, _: Any) -> None:
+    _flush()
     with contextlib.suppress(OSError):
         os.write(1, f'{line(number)}\n'.encode())
     os._exit(128 + number)

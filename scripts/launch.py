@@ -190,4 +190,4 @@ def main(argv: list[str]) -> int:
 
 if __name__ == '__main__':
     define_flags()
-    app.run(main, flags_parser=parse_flags)
+    app.run(lambda argv: interrupts.leave(main(argv)), flags_parser=parse_flags)

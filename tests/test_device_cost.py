@@ -133,8 +133,10 @@ def trained(strategy: str, part: float = 0.5, **changes: Any) -> dict[str, Any]:
     gc.collect()
     kept = jax.live_arrays()
     with tempfile.TemporaryDirectory() as folder:
-        root = pathlib.Path(folder)
-        session = Session(plans, dataset, root / 'g', [root / p.id for p in plans], strategy, toy.Quiet(), mesh)
+        directories = [pathlib.Path(folder) / name for name in ('g', *(p.id for p in plans))]
+        for directory in directories:
+            directory.mkdir()
+        session = Session(plans, dataset, directories[0], directories[1:], strategy, toy.Quiet(), mesh)
         t, _ = session.start()
         session.observe(t)
         while t < part * session.events.total:
