@@ -33,8 +33,8 @@ def _processor() -> str:
 
 def versions() -> dict[str, str]:
     """Of this package, Python and the packages that numbers come from."""
-    own = {'bsresearch': bsresearch.__version__, 'python': platform.python_version()}
-    return own | {name: metadata.version(name) for name in PACKAGES}
+    interpreter = {'bsresearch': bsresearch.__version__, 'python': platform.python_version()}
+    return interpreter | {name: metadata.version(name) for name in PACKAGES}
 
 
 def environment(plan: Plan) -> dict[str, Any]:

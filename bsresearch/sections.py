@@ -50,8 +50,8 @@ def defaults(section: str, name: str) -> Mapping[str, Any]:
 def hints_of(section: str, name: str) -> Mapping[str, Any]:
     """The kinds of the fields of a named section, as annotations. Only to be read."""
     shared = schema.known()[section]
-    own = {key: schema.hint(shared, key) for key in shared if key != 'name'}
-    return {**own, **lookup.hints(part(section, name))}
+    shared_hints = {key: schema.hint(shared, key) for key in shared if key != 'name'}
+    return {**shared_hints, **lookup.hints(part(section, name))}
 
 
 def describe(section: str, given: Mapping[str, Any]) -> str:

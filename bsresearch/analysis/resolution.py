@@ -35,5 +35,5 @@ def count(values: Iterable[float]) -> int | None:
 
 def variance(metric: str, values: Iterable[float]) -> float:
     """1/(12N²) of a value of a metric, N read off all `values` of it on one set; 0 of what is not counted."""
-    found = count(values) if metric.endswith(COUNTED) else None
-    return 1 / (12 * found**2) if found else 0.0
+    examples = count(values) if metric.endswith(COUNTED) else None
+    return 1 / (12 * examples**2) if examples else 0.0

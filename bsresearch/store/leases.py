@@ -142,16 +142,16 @@ class Watch:
         Raises:
           Stopped: a signal came meanwhile.
         """
-        told = False
+        announced = False
         while (sight := self.look(directory)) is not None and sight.state == UNKNOWN:
             if self._caught:
                 raise Stopped(self._caught[0])
-            if not told:
+            if not announced:
                 self._say(
                     f'waiting for {sight.name}: {directory} is taken over if it gives no sign of life for '
                     f'{STALE_SECONDS:.0f} s'
                 )
-            told = True
+            announced = True
             self._sleep(min(LOOK_SECONDS, STALE_SECONDS / 4))
         return sight
 

@@ -30,9 +30,9 @@ def smoothed(directory: pathlib.Path) -> bool:
 
 def misnamed(names: Iterable[str]) -> dict[str, str]:
     """Of the metrics of one row of a run with label smoothing, those that hold objectives, and what they are now."""
-    found = set(names)
-    pairs = {name: objective for name in found if (objective := objective_of(name)) is not None}
-    return {name: objective for name, objective in pairs.items() if objective not in found}
+    metrics = set(names)
+    pairs = {name: objective for name in metrics if (objective := objective_of(name)) is not None}
+    return {name: objective for name, objective in pairs.items() if objective not in metrics}
 
 
 def renamed(row: Mapping[str, Any], objectives: bool) -> dict[str, Any]:

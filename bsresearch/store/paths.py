@@ -9,6 +9,7 @@ none and are read as they are.
 <workdir>/<study>/groups/<group id>/{group.json, lease.json, initial/, checkpoints/, profile/}
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,8 +17,8 @@ import pathlib
 import uuid
 import zipfile
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -44,10 +45,17 @@ def write_text(path: pathlib.Path, text: str) -> None:
     Raises:
       Gone: it is not.
     """
-    temporary = path.with_name(f'{path.name}.{_own()}.tmp')
+    with _replacing(path) as f:
+        f.write(text.encode())
+
+
+@contextlib.contextmanager
+def _replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
+    """A file to be written, which takes the place of `path` when it is whole."""
+    temporary = path.with_name(f'.{path.name}.{_own()}.tmp')
     try:
-        with open(temporary, 'w', encoding='utf-8', newline='\n') as f:
-            f.write(text)
+        with open(temporary, 'wb') as f:
+            yield f
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, path)
@@ -82,16 +90,8 @@ def write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
 
 def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
     """As `write_text`, for arrays."""
-    temporary = path.with_name(f'.{path.name}.{_own()}.tmp')
-    try:
-        with open(temporary, 'wb') as f:
-            np.savez(f, **arrays)  # pyright: ignore[reportArgumentType]
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    except BaseException as e:
-        _give_up(temporary, e)
-        raise
+    with _replacing(path) as f:
+        np.savez(f, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -212,12 +212,12 @@ def lineage(directory: pathlib.Path) -> dict[str, Any] | None:
     Raises:
       Damaged: it is missing, though the branch has records.
     """
-    found = paths.read_json(directory / 'lineage.json', 'run', 'step', 'epoch', 'state', 'changes')
+    begun = paths.read_json(directory / 'lineage.json', 'run', 'step', 'epoch', 'state', 'changes')
     parent = (paths.read_json(directory / 'config.json') or {}).get('resolved', {}).get('parent')
-    if found is None and parent is not None and verify.has_rows(directory):
+    if begun is None and parent is not None and verify.has_rows(directory):
         raise Damaged(f'{directory}/lineage.json is missing, though the branch has records; {RESTORE}')
     # Its own `changes` are of the parent's batch size.
-    return found or (parent and {k: v for k, v in parent.items() if k != 'changes'})
+    return begun or (parent and {k: v for k, v in parent.items() if k != 'changes'})
 
 
 def note_estimate(workdir: pathlib.Path, study: str, estimated: float, spent: float, ended: bool) -> None:

@@ -35,19 +35,19 @@ class Watch:
         losses = losses.astype(np.float64)
         if s['first_loss'] is None:
             s['first_loss'] = float(losses[0]) if np.isfinite(losses[0]) else None
-        found = None
+        first = None
         for values, what in ((losses, 'loss'), (clip_sizes, 'norm of the gradient to be clipped')):
             bad = np.flatnonzero(~np.isfinite(values))
-            if len(bad) and (found is None or bad[0] < found[0]):
-                found = (int(bad[0]), f'{what} is not finite')
+            if len(bad) and (first is None or bad[0] < first[0]):
+                first = (int(bad[0]), f'{what} is not finite')
         if self.loss_factor is not None and s['first_loss'] is not None:
             large = losses > self.loss_factor * s['first_loss']
-            for i in range(len(losses) if found is None else found[0]):
+            for i in range(len(losses) if first is None else first[0]):
                 s['streak'] = s['streak'] + 1 if large[i] else 0
                 if s['streak'] >= self.patience:
-                    found = (i, f'loss above {self.loss_factor:g} × the first for {self.patience} updates')
+                    first = (i, f'loss above {self.loss_factor:g} × the first for {self.patience} updates')
                     break
-        if found is None and not all(finite):
-            found = (len(losses), 'state of the optimizer is not finite' if finite[0] else 'weights are not finite')
-        if found:
-            s['step'], s['reason'] = start + found[0], found[1]
+        if first is None and not all(finite):
+            first = (len(losses), 'state of the optimizer is not finite' if finite[0] else 'weights are not finite')
+        if first:
+            s['step'], s['reason'] = start + first[0], first[1]

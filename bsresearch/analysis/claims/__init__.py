@@ -78,31 +78,31 @@ def estimate(
     alone, if there is one. With both parts it covers more than it need (96 to 99 %). There is no interval (NaN ends)
     where nothing varies, or `error` is not known.
     """
-    found = np.asarray(values, float)
-    found = found[np.isfinite(found)]
-    n = len(found)
+    finite = np.asarray(values, float)
+    finite = finite[np.isfinite(finite)]
+    n = len(finite)
     if not n:
         return Estimate(np.nan, np.nan, np.nan, 0)
-    mean = float(found.mean())
+    mean = float(finite.mean())
     within = special.ndtri((1 + level) / 2) if np.isinf(freedom) else special.stdtrit(freedom, (1 + level) / 2)
     shared = float(within) * (error if np.isnan(error) or summary.varies(error**2, mean) else 0.0)
     if n == 1:
         half = shared
     else:
-        variance = found.var(ddof=1) + rounding
+        variance = finite.var(ddof=1) + rounding
         spread = np.sqrt(variance / n) if summary.varies(variance, mean) else 0.0
         half = float(np.hypot(special.stdtrit(n - 1, (1 + level) / 2) * spread, shared))
     half = half or np.nan
     return Estimate(mean, mean - half, mean + half, n)
 
 
-def inside(found: Estimate, low: float, high: float) -> Verdict:
+def inside(finite: Estimate, low: float, high: float) -> Verdict:
     """Whether a number lies between `low` and `high` (±inf for no bound), by its interval."""
-    if np.isnan(found.low):
-        return 'undecided' if found.n else 'not measured'
-    if low < found.low and found.high < high:
+    if np.isnan(finite.low):
+        return 'undecided' if finite.n else 'not measured'
+    if low < finite.low and finite.high < high:
         return 'holds'
-    return 'does not hold' if found.low > high or found.high < low else 'undecided'
+    return 'does not hold' if finite.low > high or finite.high < low else 'undecided'
 
 
 def positive(difference: Estimate, least: float = 0.0) -> Verdict:
@@ -138,9 +138,9 @@ def _verdicts(parts: Sequence[Part], low: float, high: float) -> list[Verdict]:
 
 
 def _verdict(part: Part, low: float, high: float, level: float) -> Verdict:
-    found = part.estimate(level)
-    if not np.isnan(found.low) or np.isnan(part.error):
-        return inside(found, low, high)
+    finite = part.estimate(level)
+    if not np.isnan(finite.low) or np.isnan(part.error):
+        return inside(finite, low, high)
     sides = [sign * (part.values - end) for end, sign in ((low, 1), (high, -1)) if np.isfinite(end)]
     outcomes: list[Verdict] = [signs(side, level) for side in sides]
     return together(*outcomes)
@@ -151,11 +151,11 @@ def signs(values: Sequence[float] | np.ndarray, level: float = summary.LEVEL) ->
 
     An interval of such values covers too little, and has no width where they are all alike. Six of one sign decide.
     """
-    found = np.asarray(values, float)
-    found = found[np.isfinite(found)]
-    above, below = int((found > 0).sum()), int((found < 0).sum())
+    finite = np.asarray(values, float)
+    finite = finite[np.isfinite(finite)]
+    above, below = int((finite > 0).sum()), int((finite < 0).sum())
     if not above + below:
-        return 'undecided' if len(found) else 'not measured'
+        return 'undecided' if len(finite) else 'not measured'
     if 2 * special.bdtr(min(above, below), above + below, 0.5) > 1 - level:
         return 'undecided'
     return 'holds' if above > below else 'does not hold'
