@@ -148,8 +148,9 @@ def test_the_single_batch_norm_is_predicted(with_replacement: bool, tmp_path: pa
         assert found.norms['single'][:, 3] == pytest.approx(np.sqrt(found.gradient_square), rel=1e-4)
 
 
-def test_a_stopped_probe_goes_on_and_gives_the_same(tmp_path: pathlib.Path):
-    """A kill between blocks: what was stored is not made again, the result is the same bit for bit."""
+@pytest.mark.parametrize('damaged', [False, True])
+def test_a_stopped_probe_goes_on_and_gives_the_same(damaged: bool, tmp_path: pathlib.Path):
+    """A kill between blocks: what was stored is not made again, but where it is damaged; the same bit for bit."""
     run = plan(probe={'trials': 25})
     (whole,) = made(tmp_path / 'a', run)
     shutil.copytree(tmp_path / 'a', tmp_path / 'b')
@@ -171,7 +172,13 @@ def test_a_stopped_probe_goes_on_and_gives_the_same(tmp_path: pathlib.Path):
     assert len(stored) == 1
     first = dict(np.load(stored[0]))
     (folder / 'arrays' / '.block-000001.npz.7.tmp').write_bytes(b'half')
-    probing.launch(tmp_path / 'b', [probe], toy.Quiet(), [])
+    if damaged:
+        raw = bytearray(stored[0].read_bytes())
+        raw[len(raw) // 2] ^= 1
+        stored[0].write_bytes(raw)
+    resuming = toy.Quiet()
+    probing.launch(tmp_path / 'b', [probe], resuming, [])
+    assert any(stored[0].name in line for line in resuming.lines) == damaged
     assert [p.name for p in (folder / 'arrays').iterdir()] == ['gradient_norm-20.npz']
     (again,) = gradient_norm.load(tmp_path / 'b')
     toy.assert_equal(again.norms, whole.norms)
