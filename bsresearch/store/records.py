@@ -181,8 +181,8 @@ def load(workdir: str | pathlib.Path) -> pd.DataFrame:
     Config columns carry their config names (`batch_size`, `data.name`, …); per-update values used at step t are
     `batch_loss`, `learning_rate_used`, `momentum_used`, `weight_decay_used`, `batch_size_used` (the examples that the
     batch held).  `<split>_loss` is the plain loss, `<split>_objective` with label smoothing, `batch_loss` the training
-    objective.  `seconds` is training time alone
-    (updates × calibrated seconds per update); `wall_seconds` is the group's.
+    objective.  `seconds` is training time alone (updates × calibrated seconds per update); `wall_seconds` is the
+    group's.
     """
     table = runs(workdir)
     shown = ['run', 'study', 'status', *varying(table)]

@@ -88,20 +88,8 @@ def run(
         session.events.measure = {name: can.get(name, set()) for name in session.events.measure}
         session.recorder.pace = np.atleast_1d(metas[0]['seconds_per_update']).tolist()
         session.recorder.timed = False
-        steps = sorted(set().union(*can.values()))
         _note(directory, session.recorder.flush(), metas)
-        for step in steps:
-            if should_stop():
-                can = {name: {s for s in at if s < step} for name, at in can.items()}
-                break
-            try:
-                session.load(step)
-            except ValueError as e:  # a damaged checkpoint, or of a branch no parent to begin with
-                report.say(f'  {e}; nothing was measured there')
-                can = {name: at - {step} for name, at in can.items()}
-                continue
-            gone = [m.get('diverged_step') is not None and m['diverged_step'] <= step for m in metas]
-            session.observe(step, [not g for g in gone])
+        can = _measure(session, can, metas, should_stop, report)
         session.recorder.flush()
         contents = [writer.contents() for writer in session.recorder.writers]
     finally:
@@ -116,6 +104,28 @@ def run(
     (directory / NOTE).unlink()
     if not should_stop():
         _tell(wanted, can, report.say)
+
+
+def _measure(
+    session: Session,
+    can: dict[str, set[int]],
+    metas: Sequence[dict[str, Any]],
+    should_stop: Callable[[], bool],
+    report: Report,
+) -> dict[str, set[int]]:
+    """Makes the measurements that `can` be made, checkpoint after checkpoint; those that were, name → updates."""
+    for step in sorted(set().union(*can.values())):
+        if should_stop():
+            return {name: {s for s in at if s < step} for name, at in can.items()}
+        try:
+            session.load(step)
+        except ValueError as e:  # a damaged checkpoint, or of a branch no parent to begin with
+            report.say(f'  {e}; nothing was measured there')
+            can = {name: at - {step} for name, at in can.items()}
+            continue
+        gone = [m.get('diverged_step') is not None and m['diverged_step'] <= step for m in metas]
+        session.observe(step, [not g for g in gone])
+    return can
 
 
 def _note(directory: pathlib.Path, positions: Sequence[int], metas: Sequence[dict[str, Any]]) -> None:
