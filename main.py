@@ -1,6 +1,6 @@
 """Flags → config → study: `python main.py --config=configs/….py --workdir=… [--config.<field>=…]`."""
 
-from bsresearch import interrupts
+from bsresearch.core import interrupts
 
 if __name__ == '__main__':  # before the imports, which take seconds
     interrupts.install()
@@ -10,7 +10,7 @@ import sys
 from absl import app, flags
 from ml_collections import config_flags
 
-from bsresearch import command
+from bsresearch.launching import command
 
 _CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'A config file.', lock_config=False, accept_new_attributes=True

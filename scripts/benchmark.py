@@ -18,9 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from bsresearch import resolve, schema
-from bsresearch.plan import Plan
-from bsresearch.train import parallel, program
+from bsresearch.planning import resolve, schema
+from bsresearch.planning.plan import Plan
+from bsresearch.train import program
+from bsresearch.train.devices import parallel
 from bsresearch.train.feed import Feed
 
 _MODELS = flags.DEFINE_list('models', ['mlp', 'cnn'], 'Which models.')

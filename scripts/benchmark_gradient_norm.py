@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from bsresearch import losses, models
-from bsresearch.models import mlp
-from bsresearch.probes import walk
-from bsresearch.probes.gradient_norm import BATCH_SIZES
-from bsresearch.train import parallel
+from bsresearch import models
+from bsresearch.measure.probes import walk
+from bsresearch.measure.probes.gradient_norm import BATCH_SIZES
+from bsresearch.models import losses, mlp
+from bsresearch.train.devices import parallel
 
 PATTERNS = ('output/kernel',)
 

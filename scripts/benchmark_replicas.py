@@ -17,9 +17,11 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from bsresearch import fitting, resolve, schema, sweep
-from bsresearch.plan import Plan
-from bsresearch.train import layout, parallel, program, updates
+from bsresearch.launching import fitting
+from bsresearch.planning import resolve, schema, sweep
+from bsresearch.planning.plan import Plan
+from bsresearch.train import program, updates
+from bsresearch.train.devices import layout, parallel
 from bsresearch.train.feed import Feed
 
 _REPLICAS = flags.DEFINE_list('replicas', ['16'], 'Runs in a group.')

@@ -17,9 +17,10 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from bsresearch import resolve, schema, sweep
-from bsresearch.plan import Plan
-from bsresearch.train import parallel, program
+from bsresearch.planning import resolve, schema, sweep
+from bsresearch.planning.plan import Plan
+from bsresearch.train import program
+from bsresearch.train.devices import parallel
 from bsresearch.train.feed import Feed
 
 _ROUNDS = flags.DEFINE_integer('rounds', 9, 'Turns of each schedule.')

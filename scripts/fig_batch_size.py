@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from bsresearch import plotting
 from bsresearch.analysis import arms, command, held_fixed, summary
+from bsresearch.report import plotting
 
 # Scale of the axis, and the range of possible values.
 SCALES: dict[str, tuple[Literal['linear', 'log'], tuple[float, float] | None]] = {

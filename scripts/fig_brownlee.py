@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from bsresearch import plotting
-from bsresearch.analysis import arms, brownlee, command, held_fixed, summary, volatility
+from bsresearch.analysis import arms, brownlee, command, held_fixed, summary
 from bsresearch.analysis.brownlee import Arm, Roles
-from bsresearch.report import figures
+from bsresearch.analysis.quantities import volatility
+from bsresearch.report import figures, plotting
 
 COLORS: dict[str, plotting.Color] = dict(zip(('train', 'test'), plotting.distinct(2), strict=True))
 BEGIN = 10.0  # epochs from which on all points are within the axes

@@ -16,10 +16,9 @@ import pandas as pd
 from absl import flags
 from matplotlib.ticker import EngFormatter, FixedLocator, NullLocator, StrMethodFormatter
 
-from bsresearch import plotting
 from bsresearch.analysis import command, held_fixed
-from bsresearch.analysis.critical_batch_size import FACTORS, TOLERANCE, Found, find, text
-from bsresearch.report import figures
+from bsresearch.analysis.quantities.critical_batch_size import FACTORS, TOLERANCE, Found, find, text
+from bsresearch.report import figures, plotting
 
 BRANCHED, NOISE = 'B* of the branches', 'B_simple = tr Σ/|G|² of their parent'
 COLORS = dict(zip((BRANCHED, NOISE), plotting.distinct(2), strict=True))

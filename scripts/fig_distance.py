@@ -12,8 +12,9 @@ import pathlib
 import pandas as pd
 from absl import flags
 
-from bsresearch import plotting
-from bsresearch.analysis import arms, command, growth, held_fixed, summary
+from bsresearch.analysis import arms, command, held_fixed, summary
+from bsresearch.analysis.quantities import growth
+from bsresearch.report import plotting
 
 PANELS = {'distance': '‖θ − θ₀‖', 'parameter_norm': '‖θ‖'}
 

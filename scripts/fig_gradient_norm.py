@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from bsresearch import plotting
-from bsresearch.analysis import command, gradient_norm
-from bsresearch.analysis.gradient_norm import Found
-from bsresearch.report import figures
+from bsresearch.analysis import command
+from bsresearch.analysis.quantities import gradient_norm
+from bsresearch.analysis.quantities.gradient_norm import Found
+from bsresearch.report import figures, plotting
 
 PANELS = {
     'walking': 'walking\n‖(B/n) Σ g(w_k; b_k)‖',

@@ -1,4 +1,4 @@
-"""Loss and accuracy between two solutions (probes/interpolation.py), as Keskar et al. 2017 draw them.
+"""Loss and accuracy between two solutions (measure/probes/interpolation.py), as Keskar et al. 2017 draw them.
 
     python -m scripts.fig_interpolation --workdir=runs/interpolation [--out=<directory>]
 
@@ -10,8 +10,9 @@ import pathlib
 
 from absl import flags
 
-from bsresearch import plotting
-from bsresearch.analysis import command, interpolation
+from bsresearch.analysis import command
+from bsresearch.analysis.quantities import interpolation
+from bsresearch.report import plotting
 
 PANELS = ('loss', 'accuracy')
 STYLES: dict[str, plotting.LineStyle] = {'train': '-', 'test': '--'}

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from bsresearch import plotting
-from bsresearch.analysis import arms, command, held_fixed, lr_range
+from bsresearch.analysis import arms, command, held_fixed
+from bsresearch.analysis.quantities import lr_range
+from bsresearch.report import plotting
 
 LOSS_MARKS = {'valley': 'o', 'slide': '^', 'minimum': 's', 'steep': 'v'}
 ACCURACY_MARKS = {'smith_base': '>', 'smith_slows': 'd', 'smith_max': '<'}

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from bsresearch import plotting
-from bsresearch.analysis import arms, command, noise_scale, ratio
+from bsresearch.analysis import arms, command, ratio
+from bsresearch.analysis.quantities import noise_scale
+from bsresearch.report import plotting
 
 PANELS = {
     'noise_scale': 'B_simple = tr Σ/|G|²\n(examples)',

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from bsresearch import plotting
 from bsresearch.analysis import command
+from bsresearch.report import plotting
 from bsresearch.store import records
 from bsresearch.theory import noisy_quadratic
 

@@ -14,8 +14,8 @@ from typing import Literal
 import pandas as pd
 from absl import flags
 
-from bsresearch import plotting
 from bsresearch.analysis import command, policies, summary
+from bsresearch.report import plotting
 
 USED = {'learning_rate_used': 'learning rate', 'momentum_used': 'momentum', 'batch_size_used': 'batch size'}
 MEASURED = {'train_loss': 'training loss', 'test_accuracy': 'test accuracy'}

@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from bsresearch import plotting
 from bsresearch.analysis import arms, command, summary
-from bsresearch.report import figures
+from bsresearch.report import figures, plotting
 
 STUDY, POINT, SINCE = 'reload', 'parent.epoch', 'epochs after the branch'
 QUANTITIES = {'accuracy': 'linear', 'loss': 'log'}

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from bsresearch import plotting
-from bsresearch.analysis import command, noise_temperature
-from bsresearch.analysis.noise_temperature import Schedule
+from bsresearch.analysis import command
+from bsresearch.analysis.quantities import noise_temperature
+from bsresearch.analysis.quantities.noise_temperature import Schedule
+from bsresearch.report import plotting
 
 LABELS = {
     'lr': 'learning rate',

@@ -14,8 +14,9 @@ import pandas as pd
 from absl import flags
 from matplotlib.axes import Axes
 
-from bsresearch import plotting
-from bsresearch.analysis import command, held_fixed, sharpness, summary
+from bsresearch.analysis import command, held_fixed, summary
+from bsresearch.analysis.quantities import sharpness
+from bsresearch.report import plotting
 
 LABELS = {sharpness.SHARPNESS: 'sharpness φ (%)', sharpness.EIGENVALUE: 'largest eigenvalue\nof the Hessian'}
 

@@ -27,11 +27,10 @@ import pandas as pd
 from absl import flags
 from matplotlib.colors import to_rgba
 
-from bsresearch import plotting
 from bsresearch.analysis import command, shen
 from bsresearch.analysis.shen import Arm, Study
-from bsresearch.plotting import LineStyle
-from bsresearch.report import figures
+from bsresearch.report import figures, plotting
+from bsresearch.report.plotting import LineStyle
 
 # The article's colours, darker where they are too pale on white.
 ORANGE, PURPLE, BLUE, RED = map(to_rgba, ('#e8710a', '#7b3fa0', '#2264c7', '#c62828'))

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from bsresearch import plotting
-from bsresearch.analysis import command, held_fixed, simulated_workers
+from bsresearch.analysis import command, held_fixed
+from bsresearch.analysis.quantities import simulated_workers
+from bsresearch.report import plotting
 
 Scale = Literal['linear', 'log']
 PANELS: dict[str, tuple[str, Scale, tuple[float, float] | None]] = {

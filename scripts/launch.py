@@ -11,13 +11,13 @@ command again, here or elsewhere, also while jobs run: nothing is done twice, wh
 checkpoint. Ctrl-C stops local jobs after a checkpoint; Slurm's go on without the launcher, up to the end of their stage.
 Each job's output is in log.txt in its directory.
 
-Engines are the files of bsresearch/engines; the options of engine X are the flags --X_…. Exit code: 0 all is done,
+Engines are the files of bsresearch/launching/jobs/engines; the options of engine X are the flags --X_…. Exit code: 0 all is done,
 1 something is not (--status says why), 2 a wrong command, of which nothing was submitted.
 """  # noqa: E501
 
 import signal
 
-from bsresearch import interrupts
+from bsresearch.core import interrupts
 
 if __name__ == '__main__':  # before the imports, which take seconds
     interrupts.install((*interrupts.NUMBERS, signal.SIGUSR2))
@@ -32,13 +32,15 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from bsresearch import command, grid, jobs, lookup, status, worker
-from bsresearch.console import Console
-from bsresearch.engines import SIGNALLED
+from bsresearch.core import lookup
+from bsresearch.launching import command
+from bsresearch.launching.console import Console
+from bsresearch.launching.jobs import jobs, launcher, status, worker
+from bsresearch.launching.jobs.engines import SIGNALLED
 from bsresearch.store import leases, paths, records
 
 USAGE = 2
-ENGINES = 'bsresearch.engines'
+ENGINES = 'bsresearch.launching.jobs.engines'
 DEFINE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
 
 
@@ -61,7 +63,7 @@ def define_flags() -> None:
     """Called by this command alone, so that importing the module in a test defines no global flags."""
     config_flags.DEFINE_config_file('config', None, 'A config file.', lock_config=False, accept_new_attributes=True)
     flags.DEFINE_string('workdir', None, 'Where runs are written, and found again; on a disk that all hosts share.')
-    flags.DEFINE_string('engine', 'local', 'Where jobs run: a file of bsresearch/engines.')
+    flags.DEFINE_string('engine', 'local', 'Where jobs run: a file of bsresearch/launching/jobs/engines.')
     flags.DEFINE_integer('array', None, 'How many jobs at once; local: 1, slurm: as it sees fit.')
     flags.DEFINE_alias('processes', 'array')
     flags.DEFINE_bool('status', False, 'Print where every group and probe of --workdir stands.')
@@ -69,7 +71,9 @@ def define_flags() -> None:
     flags.DEFINE_string('worker', None, 'Internal: the job that this process is, <study>/<id>.')
     flags.DEFINE_string('token', '', 'Internal: what the job must find in the workdir.')
     for name, (engine, option, default) in options().items():
-        DEFINE[type(default)](name, default, f'Of --engine={engine}: {option}; see bsresearch/engines/{engine}.py.')
+        DEFINE[type(default)](
+            name, default, f'Of --engine={engine}: {option}; see bsresearch/launching/jobs/engines/{engine}.py.'
+        )
 
 
 def parse_flags(argv: list[str]) -> list[str]:
@@ -92,7 +96,7 @@ def parse_flags(argv: list[str]) -> list[str]:
         sys.exit(usage(f'bad config file or --config override: {told.strip().splitlines()[-1]}'))
 
 
-def engine(f: Any) -> grid.Engine:
+def engine(f: Any) -> launcher.Engine:
     """The engine that the flags name, checked.
 
     Raises:
@@ -105,7 +109,7 @@ def engine(f: Any) -> grid.Engine:
             given[option] = f[name].value
         elif f[name].present:
             raise ValueError(f'--{name} is of engine {owner}; this launch has --engine={f.engine}')
-    return grid.prepared(f.engine, f.array, given)
+    return launcher.prepared(f.engine, f.array, given)
 
 
 def start(f: Any) -> int:
@@ -115,13 +119,13 @@ def start(f: Any) -> int:
     workdir, console = pathlib.Path(f.workdir), Console()
     try:
         chosen = engine(f)
-        study, plans = grid.planned(*command.declared(f['config']), workdir)
+        study, plans = launcher.planned(*command.declared(f['config']), workdir)
         if f.retry and workdir.is_dir():
             again(workdir)
     except (ValueError, OSError) as e:
         return usage(str(e))
     try:
-        code = grid.run(workdir, study, plans, chosen, console.say)
+        code = launcher.run(workdir, study, plans, chosen, console.say)
         rows = [records.last_row(paths.run_dir(workdir, p.study, p.id)) for p in plans]
         console.results(workdir, plans, rows)
     except interrupts.Stopped as e:
@@ -129,7 +133,7 @@ def start(f: Any) -> int:
         return SIGNALLED + e.number
     except (ValueError, OSError) as e:
         print(f'launch: {e}', file=sys.stderr)
-        return grid.INCOMPLETE
+        return launcher.INCOMPLETE
     if code:
         console.say(f'not all is done: python -m scripts.launch --status --workdir={workdir}')
     return code

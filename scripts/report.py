@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from bsresearch.analysis import command, lr_range, noise_scale, sharpness
+from bsresearch.analysis import command
+from bsresearch.analysis.quantities import lr_range, noise_scale, sharpness
 from bsresearch.report import content, found, html, markdown
 from bsresearch.report.figures import Drawn, FiguresFailed, fault, refusal
 from bsresearch.report.found import Found

@@ -4,9 +4,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bsresearch.core.units import Length
 from bsresearch.store import paths
 from bsresearch.store.writer import Writer
-from bsresearch.units import Length
 
 EPOCH_SIZE, EPOCHS = 64, 4
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import jax
 
-from bsresearch import fitting, lookup, schema, sections, sweep
-from bsresearch.flat import flatten
-from bsresearch.measure import when
-from bsresearch.plan import Plan
+from bsresearch.core import lookup, when
+from bsresearch.core.flat import flatten
+from bsresearch.launching import fitting
+from bsresearch.planning import schema, sections, sweep
+from bsresearch.planning.plan import Plan
 
 # Memory that a case may take; threads of JAX reserve some too.
 MORE_BYTES = 2**32

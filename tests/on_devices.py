@@ -15,8 +15,9 @@ import toy
 from jaxtyping import install_import_hook
 
 with install_import_hook('bsresearch', 'typecheck.check'):
-    from bsresearch import resolve
-    from bsresearch.train import feed, layout, parallel, program, updates
+    from bsresearch.planning import resolve
+    from bsresearch.train import feed, program, updates
+    from bsresearch.train.devices import layout, parallel
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 

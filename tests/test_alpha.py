@@ -10,8 +10,9 @@ import optax
 import pytest
 import toy
 
-from bsresearch import resolve, rng
+from bsresearch.core import rng
 from bsresearch.measure import Context, alpha
+from bsresearch.planning import resolve
 from bsresearch.train import program
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import toy
 
+from bsresearch.core.units import Length
 from bsresearch.data import order
-from bsresearch.resolve_branch import branch
-from bsresearch.units import Length
+from bsresearch.planning.branch import branch
 
 # Everything that training reads besides the weights: dropout, flips, batch norm's averages, the order of examples.
 NOISY: dict[str, Any] = {

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import groups, lineage
-from bsresearch.plan import Plan
-from bsresearch.resolve_branch import PARTS, branch, point
-from bsresearch.store import leases, paths
+from bsresearch.launching import groups
+from bsresearch.planning.branch import PARTS, branch, point
+from bsresearch.planning.plan import Plan
+from bsresearch.store import leases, lineage, paths
 from bsresearch.studies import gradient_norm
 from bsresearch.studies import reload as study
 

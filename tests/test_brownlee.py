@@ -12,9 +12,10 @@ import pytest
 from fake_records import write_run
 from scipy import stats
 
-from bsresearch import sweep
-from bsresearch.analysis import arms, brownlee, volatility
+from bsresearch.analysis import arms, brownlee
 from bsresearch.analysis.claims import brownlee as claims
+from bsresearch.analysis.quantities import volatility
+from bsresearch.planning import sweep
 from bsresearch.studies import brownlee as study
 from configs import brownlee as config
 from scripts import fig_brownlee

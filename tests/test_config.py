@@ -17,11 +17,13 @@ from absl import flags
 from ml_collections import config_flags
 
 import main
-from bsresearch import command, groups, lookup, plan, schema, sections, sweep
+from bsresearch.core import lookup
+from bsresearch.core.flat import flatten
 from bsresearch.data import prepared
-from bsresearch.flat import flatten
+from bsresearch.launching import command, groups
 from bsresearch.optim import policy
-from bsresearch.plan import Plan
+from bsresearch.planning import plan, schema, sections, sweep
+from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -53,7 +55,7 @@ def test_golden_id():
     """Golden number and closed form: sha256 of the canonical JSON of what differs from the defaults.
 
     When to change me: never for the same schema version. A changed id makes every finished run look new; if it must
-    be, raise schema.SCHEMA_VERSION with it. A new field whose default is the old behaviour changes no id.
+    be, raise paths.SCHEMA_VERSION with it. A new field whose default is the old behaviour changes no id.
     """
     p = one()
     assert p.identity() == {'total_examples': 2 * 1437}
@@ -72,7 +74,7 @@ def test_golden_id():
 def test_the_defaults_that_ids_leave_out_are_fixed():
     """Golden numbers: changing one would give runs of another meaning the ids of old ones.
 
-    When to change me: add a line for a new field; change none without raising schema.SCHEMA_VERSION.
+    When to change me: add a line for a new field; change none without raising paths.SCHEMA_VERSION.
     """
     fixed = {
         'study': 'train', 'seed': 0, 'batch_size': 32, 'epoch_boundary': 'through', 'learning_rate': 0.1,
@@ -876,7 +878,7 @@ def test_a_workdir_of_ours_or_an_empty_one_is_accepted(tmp_path: pathlib.Path):
     paths.check_schema(tmp_path / 'none')
     paths.check_schema(tmp_path)
     paths.claim_workdir(tmp_path / 'none')
-    assert paths.read_json(tmp_path / 'none' / 'schema.json') == {'schema': schema.SCHEMA_VERSION}
+    assert paths.read_json(tmp_path / 'none' / 'schema.json') == {'schema': paths.SCHEMA_VERSION}
     paths.check_schema(tmp_path / 'none')
     paths.claim_workdir(tmp_path / 'none')
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import lookup
-from bsresearch.measure import presets, when
+from bsresearch.core import lookup, when
+from bsresearch.measure import presets
 from bsresearch.store import paths, records
 
 

@@ -25,9 +25,10 @@ import pandas as pd
 import pytest
 from scipy import special, stats
 
-from bsresearch.analysis import claims, gradient_norm, jackknife, ratio, summary
+from bsresearch.analysis import claims, jackknife, ratio, summary
 from bsresearch.analysis.claims import Part
 from bsresearch.analysis.claims.brownlee import one_run
+from bsresearch.analysis.quantities import gradient_norm
 
 LEAST = 0.93
 Draw = Callable[[np.random.Generator], bool]

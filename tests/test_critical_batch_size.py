@@ -12,11 +12,11 @@ import toy
 from fake_records import resolved
 from matplotlib import image
 
-from bsresearch import lookup
-from bsresearch.analysis import branch_losses, critical_batch_size
-from bsresearch.analysis.critical_batch_size import find, largest, median
+from bsresearch.analysis.quantities import branch_losses, critical_batch_size
+from bsresearch.analysis.quantities.critical_batch_size import find, largest, median
+from bsresearch.core import lookup
 from bsresearch.optim import scaling
-from bsresearch.plan import Plan
+from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
 from bsresearch.store.writer import Writer
 from bsresearch.studies import critical_batch_size as study

@@ -11,9 +11,10 @@ import pytest
 import toy
 from jax.flatten_util import ravel_pytree
 
-from bsresearch import models, resolve
+from bsresearch import models
 from bsresearch.measure import Context, dot, hessian_eigenvalues, hessian_trace, hessian_vector
 from bsresearch.optim import Hyper, momentum, sgd
+from bsresearch.planning import resolve
 from bsresearch.train import program
 
 COUNT = 37

@@ -10,11 +10,14 @@ import pytest
 import toy
 from workdirs_of_old import unpack
 
-from bsresearch import groups, jobs, launch, lineage, probe, resolve_branch, status
-from bsresearch.plan import Plan, tuples
-from bsresearch.store import paths, records, verify
+from bsresearch.launching import groups, runner
+from bsresearch.launching.jobs import jobs, status
+from bsresearch.planning import branch, probe
+from bsresearch.planning.plan import Plan, tuples
+from bsresearch.store import lineage, paths, records, verify
 from bsresearch.store.paths import Damaged
-from bsresearch.train import backfill, restore
+from bsresearch.train import backfill
+from bsresearch.train.saving import restore
 from scripts import report
 
 
@@ -154,7 +157,7 @@ def test_another_number_in_a_group_is_refused(field: str, copied: tuple[pathlib.
     with pytest.raises(Damaged, match=r'group\.json'):
         toy.train(workdir, plans)
     with pytest.raises(Damaged, match=r'group\.json'):
-        resolve_branch.plan_of(group.run_directory(plans[0]))
+        branch.plan_of(group.run_directory(plans[0]))
 
 
 @pytest.mark.parametrize('field', ['learning_rate', 'epoch_size', 'seed'])
@@ -190,7 +193,7 @@ def test_a_neighbours_place_in_the_group_is_refused(tmp_path: pathlib.Path):
     plan = groups.load(file.parent).plans[1]
     meta = paths.run_dir(workdir, 'train', plan.id) / 'meta.json'
     replaced(meta, '"index": 1', '"index": 0')
-    for read in (lambda: restore.state(workdir, plan, 100), lambda: resolve_branch.plan_of(meta.parent)):
+    for read in (lambda: restore.state(workdir, plan, 100), lambda: branch.plan_of(meta.parent)):
         with pytest.raises(Damaged, match=plan.id):
             read()
 
@@ -204,7 +207,7 @@ def test_a_run_sealed_before_its_group_had_ended_goes_back_with_it(tmp_path: pat
     unended = {k: v for k, v in paths.read_json(last).items() if k != verify.KEY} | {'status': 'running'}
     paths.write_json(last, unended)
     shutil.rmtree(restore.group_directory(tmp_path, plans[0]) / 'checkpoints' / '40')
-    with pytest.raises(launch.Stopped):
+    with pytest.raises(runner.Stopped):
         toy.train(tmp_path, plans, toy.StopsAt(35))
     assert set(records.load(tmp_path)['status']) == {'running'}
     toy.train(tmp_path, plans)
@@ -215,7 +218,7 @@ def test_a_run_sealed_before_its_group_had_ended_goes_back_with_it(tmp_path: pat
 def test_records_that_changed_while_a_run_stood_still_are_refused_before_it_goes_on(tmp_path: pathlib.Path):
     """The checkpoint knows what the records were; no update is made before they are compared."""
     (plan,) = toy.plans(record__dense=True, checkpoint__every_steps=10)
-    with pytest.raises(launch.Stopped):
+    with pytest.raises(runner.Stopped):
         toy.train(tmp_path / 'runs', [plan], toy.StopsAt(20))
     directory = paths.run_dir(tmp_path / 'runs', 'train', plan.id)
     for name, damage in (('metrics.jsonl', another_digit), ('arrays/updates-000000000000.npz', flip)):

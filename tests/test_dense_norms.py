@@ -9,8 +9,8 @@ import pytest
 import toy
 from flax import linen as nn
 
-from bsresearch import resolve
 from bsresearch.measure import dense_norms, layers, moments, squared_norm
+from bsresearch.planning import resolve
 from bsresearch.train import program
 
 

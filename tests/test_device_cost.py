@@ -16,10 +16,13 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import estimate, resolve, resolve_branch
-from bsresearch.plan import Plan
-from bsresearch.train import cost, held, layout, parallel
+from bsresearch.launching import estimate
+from bsresearch.planning import branch as resolve_branch
+from bsresearch.planning import resolve
+from bsresearch.planning.plan import Plan
+from bsresearch.train.devices import layout, parallel
 from bsresearch.train.session import Session
+from bsresearch.train.sizing import cost, held
 
 ROOT = pathlib.Path(__file__).parent.parent
 MLP, CNN = {'name': 'mlp', 'widths': (1024, 1024)}, {'name': 'cnn'}

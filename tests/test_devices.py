@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import groups, resolve
-from bsresearch.train import layout, shards
-from bsresearch.train.layout import Layout
+from bsresearch.launching import groups
+from bsresearch.planning import resolve
+from bsresearch.train.devices import layout, shards
+from bsresearch.train.devices.layout import Layout
 
 HERE = pathlib.Path(__file__).parent
 

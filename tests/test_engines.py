@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bsresearch import grid, jobs, status, worker
-from bsresearch.engines import Job, local, slurm
+from bsresearch.launching.jobs import jobs, launcher, status, worker
+from bsresearch.launching.jobs.engines import Job, local, slurm
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -67,22 +67,22 @@ def test_local_asks_its_jobs_to_stop(tmp_path: pathlib.Path):
 def test_an_engine_that_cannot_work_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path):
     """The nearest name, the extra to install, Slurm's commands, an option of no engine."""
     with pytest.raises(ValueError, match="unknown engine 'slrum'; did you mean 'slurm'"):
-        grid.prepared('slrum', None, {})
+        launcher.prepared('slrum', None, {})
     with pytest.raises(ValueError, match=r'--processes=0: at least 1'):
-        grid.prepared('local', 0, {})
+        launcher.prepared('local', 0, {})
     with pytest.raises(ValueError, match="engine slurm has no field 'partitoin'; did you mean 'partition'"):
-        grid.prepared('slurm', None, {'partitoin': 'gpu'})
+        launcher.prepared('slurm', None, {'partitoin': 'gpu'})
     with monkeypatch.context() as patched:
         patched.setitem(sys.modules, 'submitit', None)
         with pytest.raises(ValueError, match=r'extra `cluster`: pip install -r requirements-cluster\.txt'):
-            grid.prepared('slurm', 16, {'partition': 'gpu'})
+            launcher.prepared('slurm', 16, {'partition': 'gpu'})
     monkeypatch.setitem(sys.modules, 'submitit', ModuleType('submitit'))
     monkeypatch.setenv('PATH', str(tmp_path))
     with pytest.raises(ValueError, match=r'needs sbatch, srun, squeue, scontrol, which is not on this machine'):
-        grid.prepared('slurm', 16, {})
+        launcher.prepared('slurm', 16, {})
     monkeypatch.setattr(slurm.shutil, 'which', lambda name: name)
     with pytest.raises(ValueError, match='--slurm_minutes=1 is over before --slurm_signal_seconds=120'):
-        grid.prepared('slurm', 16, {'minutes': 1})
+        launcher.prepared('slurm', 16, {'minutes': 1})
 
 
 @pytest.mark.usefixtures('environment')
@@ -162,12 +162,18 @@ def test_slurm_leaves_no_result_of_a_job_that_is_queued_again(monkeypatch: pytes
 
 def test_a_damaged_record_is_told_in_one_line(tmp_path: pathlib.Path, environment: None):
     """Also where nothing is left to do, and the launcher itself reads the records for its table."""
-    words = [sys.executable, '-m', 'scripts.launch', '--config=bsresearch/schema.py', f'--workdir={tmp_path / "runs"}']
+    words = [
+        sys.executable,
+        '-m',
+        'scripts.launch',
+        '--config=bsresearch/planning/schema.py',
+        f'--workdir={tmp_path / "runs"}',
+    ]
     words += ['--config.model.widths=(4,)', '--config.total_steps=4']
     assert subprocess.run(words, cwd=ROOT, capture_output=True).returncode == 0
     (file,) = (tmp_path / 'runs').glob('train/*/metrics.jsonl')
     file.write_bytes(b'')
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == grid.INCOMPLETE, done.stderr
+    assert done.returncode == launcher.INCOMPLETE, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith(f'launch: {file} has 0 bytes'), line

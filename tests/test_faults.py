@@ -14,7 +14,7 @@ import pytest
 import toy
 from test_invariants import start
 
-from bsresearch.plan import Plan
+from bsresearch.planning.plan import Plan
 from bsresearch.store import paths, records
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import toy
 
-from bsresearch import launch
-from bsresearch.analysis import gradient_norm
+from bsresearch.analysis.quantities import gradient_norm
+from bsresearch.launching import runner
 from bsresearch.studies import gradient_norm as study
 from scripts import fig_gradient_norm
 
@@ -24,7 +24,7 @@ def probed(workdir: pathlib.Path, run_seed: int = 0, **probe: Any) -> None:
         **{f'probe__{k}': v for k, v in own.items()},
     )  # fmt: skip
     for stage in study.stages([run]):
-        launch.launch(workdir, stage, toy.Quiet())
+        runner.launch(workdir, stage, toy.Quiet())
 
 
 @pytest.mark.parametrize('linear', [False, True])

@@ -8,7 +8,8 @@ import pytest
 from fake_records import EPOCH_SIZE, write_run
 from scipy import stats
 
-from bsresearch.analysis import noise_scale, ratio
+from bsresearch.analysis import ratio
+from bsresearch.analysis.quantities import noise_scale
 from scripts import fig_noise_scale
 
 

@@ -13,8 +13,9 @@ import pytest
 from absl import flags
 from matplotlib.figure import Figure
 
-from bsresearch import plotting, schedule_csv
-from bsresearch.analysis import noise_temperature
+from bsresearch.analysis.quantities import noise_temperature
+from bsresearch.launching import schedule_csv
+from bsresearch.report import plotting
 from scripts import fig_schedule
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from fake_records import write_run
 
-from bsresearch.analysis import sharpness
+from bsresearch.analysis.quantities import sharpness
 from scripts import fig_sharpness
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import shen_records
 
-from bsresearch import plotting
 from bsresearch.analysis import shen
+from bsresearch.report import plotting
 from scripts import fig_shen
 
 FIGURES = [

@@ -9,7 +9,8 @@ import pytest
 from fake_records import write_run
 from scipy import stats
 
-from bsresearch.analysis import resolution, simulated_workers
+from bsresearch.analysis import resolution
+from bsresearch.analysis.quantities import simulated_workers
 from scripts import fig_simulated_workers
 
 LINEAR, NONE = 'learning rate linear in B, 2-epoch warm-up', 'learning rate as for one worker'

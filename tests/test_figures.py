@@ -13,8 +13,8 @@ from matplotlib import image
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
-from bsresearch import plotting
 from bsresearch.analysis import arms, summary
+from bsresearch.report import plotting
 from bsresearch.store import records
 from scripts import export_records, fig_batch_size
 
@@ -272,8 +272,10 @@ def test_errors_are_one_line_and_exit_2(arguments: tuple[str, ...], message: str
 
 def test_figures_import_neither_jax_nor_tensorflow() -> None:
     modules = [f'scripts.{p.stem}' for p in (ROOT / 'scripts').glob('fig_*.py')]
-    modules += [f'bsresearch.analysis.{p.stem}' for p in (ROOT / 'bsresearch' / 'analysis').glob('*.py')]
-    imports = ', '.join([*modules, 'scripts.export_records', 'bsresearch.plotting', 'bsresearch.store.records'])
+    modules += [
+        '.'.join(p.relative_to(ROOT).with_suffix('').parts) for p in (ROOT / 'bsresearch' / 'analysis').rglob('*.py')
+    ]
+    imports = ', '.join([*modules, 'scripts.export_records', 'bsresearch.report.plotting', 'bsresearch.store.records'])
     code = (
         f'import sys, {imports}; print(sorted({{"jax", "jaxlib", "flax", "optax", "tensorflow"}} & set(sys.modules)))'
     )

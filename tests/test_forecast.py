@@ -5,8 +5,9 @@ import pathlib
 import pytest
 import toy
 
-from bsresearch import forecast, sweep
-from bsresearch.resolve_branch import branch
+from bsresearch.launching import forecast
+from bsresearch.planning import sweep
+from bsresearch.planning.branch import branch
 from bsresearch.store import paths
 from bsresearch.train.events import Events
 

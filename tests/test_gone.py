@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import toy
 
-from bsresearch import command, groups, jobs, launch, meta, probing, worker
-from bsresearch.probe import Probe
+from bsresearch.launching import command, groups, probing, runner
+from bsresearch.launching import environment as meta
+from bsresearch.launching.jobs import jobs, worker
+from bsresearch.planning.probe import Probe
 from bsresearch.store import paths, presence, records
 from bsresearch.store.writer import Writer
 from bsresearch.studies import gradient_norm
@@ -29,7 +31,7 @@ MOMENTS = {
     'when a group has ended': ('end_group', 1),
     'when all have ended': ('end_group', 2),
     'before its meta is begun': (meta, 'begin'),
-    'in the last seconds': (launch, '_end'),
+    'in the last seconds': (runner, '_end'),
     'while a checkpoint is saved': (loop.Session, 'save'),
     'before the groups are formed': (groups, 'form'),
 }

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import launch, probing, resolve, rng
-from bsresearch.analysis import gradient_norm
-from bsresearch.plan import Plan
-from bsresearch.probes import walk
-from bsresearch.probes.gradient_norm import build
+from bsresearch.analysis.quantities import gradient_norm
+from bsresearch.core import rng
+from bsresearch.launching import probing, runner
+from bsresearch.measure.probes import walk
+from bsresearch.measure.probes.gradient_norm import build
+from bsresearch.planning import resolve
+from bsresearch.planning.plan import Plan
 from bsresearch.store import records
 from bsresearch.studies import gradient_norm as study
-from bsresearch.train import restore
+from bsresearch.train.saving import restore
 
 SIZES = (1, 2, 3, 8, 16)
 
@@ -33,7 +35,7 @@ def plan(**changes: Any) -> Plan:
 def made(workdir: pathlib.Path, run: Plan) -> list[gradient_norm.Found]:
     """Trained, probed and loaded."""
     for stage in study.stages([run]):
-        launch.launch(workdir, stage, toy.Quiet())
+        runner.launch(workdir, stage, toy.Quiet())
     return gradient_norm.load(workdir)
 
 
@@ -274,7 +276,7 @@ def test_a_checkpoint_that_is_not_there_is_named(tmp_path: pathlib.Path):
     asked = plan(probe={'at_steps': (13,)})
     before = sorted(tmp_path.rglob('*'))
     with pytest.raises(ValueError, match=r'no checkpoint at update 13 .*there are: 0 .*40 '):
-        launch.launch(tmp_path, study.probes(asked), toy.Quiet())
+        runner.launch(tmp_path, study.probes(asked), toy.Quiet())
     assert sorted(tmp_path.rglob('*')) == before
 
 
@@ -284,11 +286,11 @@ def test_a_diverged_run_is_told_of_and_the_others_are_probed(tmp_path: pathlib.P
     stable, lost = plan(), plan(learning_rate=1e25, **mlp)
     for stage in ([stable, lost], study.probes(stable) + study.probes(lost)):
         console = toy.Quiet()
-        launch.launch(tmp_path, stage, console)
+        runner.launch(tmp_path, stage, console)
     assert any(f'run {lost.id} diverged at update' in line for line in console.lines)
     assert [f.run for f in gradient_norm.load(tmp_path)] == [stable.id]
     with pytest.raises(ValueError, match=rf'run {lost.id} diverged at update \d+: there are no weights at update 20'):
-        launch.launch(tmp_path, study.probes(lost), toy.Quiet())
+        runner.launch(tmp_path, study.probes(lost), toy.Quiet())
 
 
 def test_a_probe_in_float64_keeps_the_identities_to_its_precision(tmp_path: pathlib.Path):

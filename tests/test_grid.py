@@ -15,15 +15,16 @@ import jax
 import pytest
 import toy
 
-from bsresearch import command, grid, groups, jobs, launch, status, worker
-from bsresearch.engines import Ended, local
-from bsresearch.plan import Plan
-from bsresearch.probe import Probe
+from bsresearch.launching import command, groups, runner
+from bsresearch.launching.jobs import jobs, launcher, status, worker
+from bsresearch.launching.jobs.engines import Ended, local
+from bsresearch.planning.plan import Plan
+from bsresearch.planning.probe import Probe
 from bsresearch.store import leases, paths, records
 from bsresearch.studies import gradient_norm, reload
 
 ROOT = pathlib.Path(__file__).parent.parent
-LOCAL = grid.Engine('local', 2, {}, local)
+LOCAL = launcher.Engine('local', 2, {}, local)
 
 
 class Here:
@@ -33,9 +34,9 @@ class Here:
         self.workdir, self.made = workdir, []
 
     @property
-    def engine(self) -> grid.Engine:
+    def engine(self) -> launcher.Engine:
         module: Any = SimpleNamespace(run=self._run, platform=lambda: 'cpu')
-        return grid.Engine('here', None, {}, module)
+        return launcher.Engine('here', None, {}, module)
 
     def _run(self, given: Any, *_: Any) -> Iterator[Ended]:
         for job in given:
@@ -46,7 +47,7 @@ class Here:
 def launched(workdir: pathlib.Path, study: Any, plans: list[Plan]) -> tuple[int, Here, list[str]]:
     """Exit code, engine and lines of a launch in this process."""
     here, lines = Here(workdir), []
-    return grid.run(workdir, study, plans, here.engine, lines.append), here, lines
+    return launcher.run(workdir, study, plans, here.engine, lines.append), here, lines
 
 
 def train_study(stage: Sequence[Plan | Probe]) -> Any:
@@ -83,8 +84,8 @@ def test_two_launchers_at_once_train_each_run_once(workdir: pathlib.Path):
     results: dict[int, bool] = {}
 
     def one(number: int) -> None:
-        (items,) = grid.declare(workdir, [plans], LOCAL, lambda _: None)
-        results[number] = grid.Launcher(workdir, LOCAL, lambda: False, lambda _: None).stage('', items)
+        (items,) = launcher.declare(workdir, [plans], LOCAL, lambda _: None)
+        results[number] = launcher.Launcher(workdir, LOCAL, lambda: False, lambda _: None).stage('', items)
 
     threads = [threading.Thread(target=one, args=(n,)) for n in range(2)]
     for thread in threads:
@@ -99,7 +100,7 @@ def test_two_launchers_at_once_train_each_run_once(workdir: pathlib.Path):
 def started(workdir: pathlib.Path, name: str) -> subprocess.Popen[bytes]:
     """A job's process, in the middle of its training: it saved further than was reached before."""
     item = jobs.find(workdir, name)
-    before, command = jobs.state(item).step, grid.Launcher(workdir, LOCAL, lambda: False, print)._job(item).command
+    before, command = jobs.state(item).step, launcher.Launcher(workdir, LOCAL, lambda: False, print)._job(item).command
     saved = lambda: [int(p.name) for p in item.directory.glob('checkpoints/*') if p.name.isdigit()]
     process = subprocess.Popen(command)
     deadline = time.monotonic() + 300
@@ -119,7 +120,7 @@ def started(workdir: pathlib.Path, name: str) -> subprocess.Popen[bytes]:
 def test_a_job_is_preempted_then_killed_and_still_finishes(workdir: pathlib.Path):
     """Several signals as a scheduler sends them: it saves and leaves. SIGKILL: the next launch goes on, rows whole."""
     plans = toy.plans(batch_size=1, total_steps=12_000, checkpoint__every_steps=400, keep__at_steps=(400,))
-    grid.declare(workdir, [plans], LOCAL, print)
+    launcher.declare(workdir, [plans], LOCAL, print)
     (name,) = names(workdir, plans)
     process = started(workdir, name)
     for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGTERM, signal.SIGUSR2):
@@ -149,14 +150,14 @@ def test_a_job_is_preempted_then_killed_and_still_finishes(workdir: pathlib.Path
 
 def break_training(monkeypatch: pytest.MonkeyPatch, batch_size: int) -> None:
     """Groups of that batch size fail."""
-    real = launch.loop.run
+    real = runner.loop.run
 
     def broken(session: Any, *others: Any) -> Any:
         if session.plans[0].batch_size == batch_size:
             raise RuntimeError('out of memory, say')
         return real(session, *others)
 
-    monkeypatch.setattr(launch.loop, 'run', broken)
+    monkeypatch.setattr(runner.loop, 'run', broken)
 
 
 def test_a_failed_group_stops_only_its_own_branches_and_is_retried(workdir: pathlib.Path, monkeypatch: Any):
@@ -228,7 +229,7 @@ def test_a_probe_of_a_diverged_run_is_left_out(workdir: pathlib.Path):
 def test_a_job_elsewhere_is_left_alone_while_it_beats(workdir: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
     """Another host's lease: one that beats is alive, and the job ends well; one that does not is taken when stale."""
     plans = toy.plans()
-    ((item,),) = grid.declare(workdir, [plans], LOCAL, print)
+    ((item,),) = launcher.declare(workdir, [plans], LOCAL, print)
     monkeypatch.setattr(leases, 'STALE_SECONDS', 2.0)
     lease = item.directory / 'lease.json'
     owner = {'host': 'elsewhere', 'pid': 1, 'process_start': 0.0}
@@ -254,7 +255,7 @@ def test_groups_are_formed_for_where_the_jobs_run(workdir: pathlib.Path):
     """Declared on a CPU for a GPU, replicas are mapped together, as a launch on the GPU itself would have it."""
     plans = toy.plans(sweep__seed=(0, 1), strategy='auto', batch_size=1)
     gpu: Any = SimpleNamespace(platform=lambda: 'gpu')
-    ((item,),) = grid.declare(workdir, [plans], grid.Engine('x', None, {}, gpu), print)
+    ((item,),) = launcher.declare(workdir, [plans], launcher.Engine('x', None, {}, gpu), print)
     assert isinstance(item.what, groups.Group)
     assert item.what.strategy == 'vmap'
 
@@ -275,7 +276,7 @@ def test_a_workdir_of_another_host_is_told(workdir: pathlib.Path, tmp_path: path
 def test_one_look_at_another_hosts_lease_does_not_tell(workdir: pathlib.Path):
     """--status says what makes it doubtful that its owner lives; a launcher, which looks again, knows after 60 s."""
     plans = toy.plans()
-    ((item,),) = grid.declare(workdir, [plans], LOCAL, print)
+    ((item,),) = launcher.declare(workdir, [plans], LOCAL, print)
     lease, now, clock = item.directory / 'lease.json', time.time(), [0.0]
     owner = {'host': 'elsewhere', 'pid': 7, 'process_start': 0.0}
     for beat, words in ((now, ''), (now - 4000, '4,000 s ago'), (now + 4000, '000 s ahead'), (None, 'cannot be read')):
@@ -293,7 +294,7 @@ def test_one_look_at_another_hosts_lease_does_not_tell(workdir: pathlib.Path):
 
 def test_a_job_that_waits_for_a_lease_leaves_on_a_signal(workdir: pathlib.Path):
     """As stopped, so that a scheduler queues it again; nothing is trained."""
-    ((item,),) = grid.declare(workdir, [toy.plans()], LOCAL, print)
+    ((item,),) = launcher.declare(workdir, [toy.plans()], LOCAL, print)
     paths.write_json(item.directory / 'lease.json', {'host': 'elsewhere', 'pid': 7, 'process_start': 0.0, 'beat': 0.0})
     assert worker.run(item, [signal.SIGTERM]) == 128 + signal.SIGTERM
     assert jobs.state(item).step == 0
@@ -323,7 +324,7 @@ def test_a_damaged_checkpoint_under_a_probe_is_told_in_one_line(how: str, workdi
         assert errors.count('\n') == 1
         assert str(folder) in errors
         assert 'restore that folder' in errors
-        ((item,),) = grid.declare(workdir, [probes], LOCAL, print)
+        ((item,),) = launcher.declare(workdir, [probes], LOCAL, print)
         assert worker.run(item, []) == worker.FAILED
         assert str(folder) in jobs.state(item).reason
         assert 'Traceback' not in capsys.readouterr().out

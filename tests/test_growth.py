@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from fake_records import write_run
 
-from bsresearch.analysis import growth
+from bsresearch.analysis.quantities import growth
 from scripts import fig_distance
 
 T = np.unique(np.geomspace(1, 20000, 60).round())

@@ -10,9 +10,10 @@ import pytest
 import toy
 from test_noise_scale import COVARIANCE, MEAN, SPLIT, draw, tree
 
-from bsresearch import models, resolve
+from bsresearch import models
 from bsresearch.measure import Context, individual_gradients, moments
 from bsresearch.optim import Hyper
+from bsresearch.planning import resolve
 from bsresearch.train import program
 
 RATE = 0.3
@@ -196,7 +197,7 @@ def test_batch_norm_is_refused_and_running_statistics_are_the_cure(tmp_path: pat
     (row,) = (r for r in toy.rows(tmp_path, plan) if 'individual_trace' in r)
     data = resolve.dataset(plan.data)
     state = toy.checkpoint(tmp_path, plan, 4)
-    from bsresearch import rng
+    from bsresearch.core import rng
 
     drawn = rng.generator(plan.data_seed, 'measure/individual_gradients', 4).integers(0, plan.epoch_size, 256)
     task = program.task(plan, data.scale, 'cpu')

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import toy
 
-from bsresearch import launch
-from bsresearch.analysis import interpolation
-from bsresearch.plan import Plan
-from bsresearch.probes.interpolation import mix
+from bsresearch.analysis.quantities import interpolation
+from bsresearch.launching import runner
+from bsresearch.measure.probes.interpolation import mix
+from bsresearch.planning.plan import Plan
 from bsresearch.store import paths, records
 from bsresearch.studies import interpolation as study
 from scripts import fig_interpolation
@@ -31,7 +31,7 @@ def made(workdir: pathlib.Path, runs: list[Plan]) -> list[interpolation.Found]:
     """Trained, probed and loaded."""
     study.check(runs)
     for stage in study.stages(runs):
-        launch.launch(workdir, stage, toy.Quiet())
+        runner.launch(workdir, stage, toy.Quiet())
     return interpolation.load(workdir)
 
 

@@ -13,7 +13,8 @@ import jax
 import pytest
 import toy
 
-from bsresearch import groups, interrupts
+from bsresearch.core import interrupts
+from bsresearch.launching import groups
 from bsresearch.store import leases, paths
 from bsresearch.train import loop
 

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import resolve
 from bsresearch.data.order import batches
 from bsresearch.optim import Hyper
-from bsresearch.plan import Plan
+from bsresearch.planning import resolve
+from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
-from bsresearch.train import parallel, program
+from bsresearch.train import program
+from bsresearch.train.devices import parallel
 from bsresearch.train.feed import Feed
 from bsresearch.train.state import State
 

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import estimate, fitting, groups, launch, resolve, sweep
-from bsresearch.console import Console
-from bsresearch.plan import Plan
+from bsresearch.launching import estimate, fitting, groups, runner
+from bsresearch.launching.console import Console
+from bsresearch.planning import resolve, sweep
+from bsresearch.planning.plan import Plan
 from bsresearch.store import leases, paths, records
 from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.store.writer import Writer
-from bsresearch.train import layout, parallel
+from bsresearch.train.devices import layout, parallel
 
 ROOT = pathlib.Path(__file__).parent.parent
 CONFIGS = sorted(p.stem for p in (ROOT / 'configs').glob('*.py'))
@@ -141,7 +142,7 @@ def test_a_damaged_latest_checkpoint_is_passed_over(workdir: pathlib.Path):
             return len(list(group.directory.glob('checkpoints/*/commit_success.txt'))) == 2
 
     with leases.Lease(group.directory) as lease:
-        launch.train(group, console, Caught(), lease)
+        runner.train(group, console, Caught(), lease)
     saved = sorted(group.directory.glob('checkpoints/[0-9]*'), key=lambda p: int(p.name))
     assert len(saved) == 2
     for file in (p for p in (saved[-1] / 'state').rglob('d/*') if p.is_file()):

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from fake_records import write_run
 
-from bsresearch import plotting
-from bsresearch.analysis import lr_range
+from bsresearch.analysis.quantities import lr_range
+from bsresearch.report import plotting
 from bsresearch.store import records
 from bsresearch.store.writer import Writer
 from scripts import fig_lr_range

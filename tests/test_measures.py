@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import lookup, resolve, rng
+from bsresearch.core import lookup, rng
 from bsresearch.measure import Context, Measure, squared_norm
 from bsresearch.optim import Hyper
-from bsresearch.plan import Plan
+from bsresearch.planning import resolve
+from bsresearch.planning.plan import Plan
 from bsresearch.train import program
 
 

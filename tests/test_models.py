@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bsresearch import lookup, losses, models
-from bsresearch.models import layers
+from bsresearch import models
+from bsresearch.core import lookup
+from bsresearch.models import layers, losses
 
 SHAPE = (8, 8, 3)
 

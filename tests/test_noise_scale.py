@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import models, resolve
+from bsresearch import models
 from bsresearch.measure import Context, noise_scale
 from bsresearch.optim import Hyper
+from bsresearch.planning import resolve
 from bsresearch.train import program
 
 # Two layers of 6 and 4 coordinates; an example is its own gradient.

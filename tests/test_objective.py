@@ -10,9 +10,11 @@ import toy
 from fake_records import write_run
 from workdirs_of_old import unpack
 
-from bsresearch import groups, resolve
-from bsresearch.analysis import arms, branch_losses, interpolation, summary
+from bsresearch.analysis import arms, summary
+from bsresearch.analysis.quantities import branch_losses, interpolation
 from bsresearch.data import order
+from bsresearch.launching import groups
+from bsresearch.planning import resolve
 from bsresearch.report import found, grid
 from bsresearch.store import older, paths, records
 from bsresearch.train import program

@@ -16,7 +16,8 @@ import optax
 import pytest
 import toy
 
-from bsresearch import lookup, optim
+from bsresearch import optim
+from bsresearch.core import lookup
 from bsresearch.optim import Hyper
 from bsresearch.train import program
 from bsresearch.train import step as stepping

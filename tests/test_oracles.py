@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import losses, resolve
 from bsresearch.data import linear_regression, noisy_quadratic, sources
+from bsresearch.models import losses
 from bsresearch.optim import policy
-from bsresearch.plan import Plan
+from bsresearch.planning import resolve
+from bsresearch.planning.plan import Plan
 from bsresearch.theory import least_squares, noise_scale
 from bsresearch.theory import noisy_quadratic as theory
 from bsresearch.theory.noise_scale import Population

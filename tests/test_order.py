@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bsresearch.core.units import BOUNDARIES, Length
 from bsresearch.data import order
-from bsresearch.units import BOUNDARIES, Length
 
 quick = settings(deadline=None, database=None, derandomize=True, max_examples=100)
 
@@ -115,7 +115,7 @@ def test_golden_ids():
     """Golden numbers.
 
     When to change me: never for the same schema version. Whoever changes the order makes every stored run impossible
-    to continue and to compare; if it must be, raise schema.SCHEMA_VERSION with it.
+    to continue and to compare; if it must be, raise paths.SCHEMA_VERSION with it.
     """
     assert order.permutation(0, 10, 0).tolist() == [8, 2, 9, 6, 0, 4, 5, 7, 3, 1]
     assert order.permutation(1, 60_000, 3)[:5].tolist() == [38664, 11140, 28715, 12608, 24225]

@@ -6,9 +6,10 @@ import re
 import pytest
 import toy
 
-from bsresearch import fitting, groups
+from bsresearch.launching import fitting, groups
 from bsresearch.store import paths
-from bsresearch.train import feed, layout
+from bsresearch.train import feed
+from bsresearch.train.devices import layout
 
 WIDE = {'name': 'mlp', 'widths': (256, 256)}
 

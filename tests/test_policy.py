@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bsresearch import lookup, schema, sweep
+from bsresearch.core import lookup
+from bsresearch.core.units import Length, Span
 from bsresearch.optim import batch_schedules, noise, policy, scaling
-from bsresearch.plan import Plan
-from bsresearch.units import Length, Span
+from bsresearch.planning import schema, sweep
+from bsresearch.planning.plan import Plan
 
 
 def one(**changes: Any) -> Plan:

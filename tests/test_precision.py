@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import launch, lookup, precision, schema
+from bsresearch.core import lookup, precision
+from bsresearch.launching import runner
 from bsresearch.optim import schedules
-from bsresearch.plan import Plan
-from bsresearch.resolve_branch import branch
+from bsresearch.planning import schema
+from bsresearch.planning.branch import branch
+from bsresearch.planning.plan import Plan
 from bsresearch.studies import gradient_norm
 
 OPTIMIZERS = lookup.members('bsresearch.optim', 'build')
@@ -71,7 +73,7 @@ def test_one_launch_of_both(workdir: pathlib.Path):
     (single,), (double,) = toy.plans(**given), toy.plans(**given, dtype='float64')
     for folder, runs in (('alone', [single]), ('both', [double, single])):
         for stage in gradient_norm.stages(runs):
-            launch.launch(workdir / folder, stage, toy.Quiet())
+            runner.launch(workdir / folder, stage, toy.Quiet())
         children = [branch(p, f'{p.study}/{p.id}', 6, {'learning_rate': 0.02}) for p in runs]
         toy.train(workdir / folder, children)
         toy.train(workdir / folder, toy.plans(**given, measure__gradient_norm__at_steps=(6,)))

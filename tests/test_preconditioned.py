@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import lookup, resolve
+from bsresearch.core import lookup
 from bsresearch.measure import noise_scale
+from bsresearch.planning import resolve
 from bsresearch.train import program
 
 HAVING = ('adagrad', 'adam', 'adamw', 'rmsprop')

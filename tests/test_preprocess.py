@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bsresearch import resolve, rng, schema, sweep
+from bsresearch.core import rng
 from bsresearch.data import preprocess, select
 from bsresearch.data.splits import Split, Splits
+from bsresearch.planning import resolve, schema, sweep
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +149,7 @@ def test_golden_draws():
     """Golden numbers: flips and crops of the first twelve positions.
 
     When to change me: never for the same schema version; runs with augmentation could not be continued. If it must
-    be, raise schema.SCHEMA_VERSION with it.
+    be, raise paths.SCHEMA_VERSION with it.
     """
     image = images(1)[0]
     x = np.repeat(image[None], DRAWS, axis=0)

@@ -15,9 +15,9 @@ import jax
 import numpy as np
 import pytest
 
-from bsresearch import multihost
+from bsresearch.launching import multihost
 from bsresearch.store import records
-from bsresearch.train import processes
+from bsresearch.train.devices import processes
 
 HERE = pathlib.Path(__file__).parent
 

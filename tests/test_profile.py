@@ -13,10 +13,10 @@ import jax
 import pytest
 import toy
 
-from bsresearch import command, groups, launch
-from bsresearch.plan import Plan
+from bsresearch.launching import command, groups, runner
+from bsresearch.planning.plan import Plan
 from bsresearch.store import leases, paths
-from bsresearch.train import phases, profile, trace
+from bsresearch.train.profiling import phases, profile, trace
 
 LAUNCHES = ('profiled', 'plain')
 UPDATE = ('data', 'forward', 'backward', 'optimizer', 'measure', 'other', 'idle')
@@ -173,7 +173,7 @@ def named() -> Iterator[None]:
 def profiled(workdir: pathlib.Path, runs: list[Plan]) -> tuple[profile.Profiler, list[str]]:
     console = toy.Quiet()
     profiler = profile.Profiler(console.say)
-    launch.launch(workdir, runs, console, profiler)
+    runner.launch(workdir, runs, console, profiler)
     profiler.conclude()
     return profiler, console.lines
 
@@ -260,7 +260,7 @@ def test_profiles_are_numbered_and_a_resumed_run_is_profiled_where_it_stands(wor
 
     first = profile.Profiler(print)
     with leases.Lease(group.directory) as lease:
-        launch.train(group, toy.Quiet(), Caught(), lease, profiler=first)
+        runner.train(group, toy.Quiet(), Caught(), lease, profiler=first)
     second, said = profiled(workdir / 'profiled', runs)
     same(workdir, runs)
     assert first.directory is not None

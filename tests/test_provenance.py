@@ -9,7 +9,7 @@ import pytest
 import toy
 from workdirs_of_old import unpack
 
-from bsresearch import groups, meta, provenance
+from bsresearch.launching import environment, groups, provenance
 from bsresearch.store import paths
 
 PACKAGE = pathlib.Path(__file__).parents[1] / 'bsresearch'
@@ -70,7 +70,7 @@ def test_a_resume_under_other_code_is_told_and_listed(tmp_path: pathlib.Path, mo
     workdir = unpack('stopped_adam', tmp_path)
     (file,) = workdir.glob('train/groups/*/group.json')
     (plan,) = groups.load(file.parent).plans
-    with pytest.raises(toy.launch.Stopped):
+    with pytest.raises(toy.runner.Stopped):
         toy.train(workdir, [plan], toy.StopsAt(50))
     first, second = groups.status(workdir, plan)['code']
     assert (first['step'], first['source_sha256'], first['commit']) == (0, None, 'db0c6129eec1')
@@ -86,11 +86,11 @@ def test_a_resume_under_other_code_is_told_and_listed(tmp_path: pathlib.Path, mo
 
 def test_a_resume_under_the_same_code_says_nothing(tmp_path: pathlib.Path):
     (plan,) = toy.plans(checkpoint__every_steps=10)
-    with pytest.raises(toy.launch.Stopped):
+    with pytest.raises(toy.runner.Stopped):
         toy.train(tmp_path, [plan], toy.StopsAt(20))
     console = toy.train(tmp_path, [plan])
     (entry,) = groups.status(tmp_path, plan)['code']
     assert entry['step'] == 0
-    assert entry['versions'] == meta.versions()
+    assert entry['versions'] == environment.versions()
     assert not [line for line in console.lines if 'other code' in line]
     assert paths.is_sealed(paths.run_dir(tmp_path, 'train', plan.id) / 'meta.json')

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import toy
 
+from bsresearch.core.units import Length, Span
 from bsresearch.optim import adam, schedules
 from bsresearch.optim import momentum as momentum_sgd
 from bsresearch.optim.schedules import Paired, cycle_ends, from_optax
-from bsresearch.units import Length, Span
 
 GOLDENS = json.loads((pathlib.Path(__file__).parent / 'schedule_goldens.json').read_text())
 CASES = [case for made in GOLDENS['cases'].values() for case in made]

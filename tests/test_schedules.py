@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bsresearch import schema, sections, sweep
+from bsresearch.core.units import BOUNDARIES, Length
 from bsresearch.optim import policy, scaling
 from bsresearch.optim.policy import Policy
-from bsresearch.units import BOUNDARIES, Length
+from bsresearch.planning import schema, sections, sweep
 
 ONCE = {'shape': 'gradual', 'delays_schedule': False}
 NO_WARMUP = {'examples': 0, 'start': 0.0, 'convention': 'zero_based'} | ONCE

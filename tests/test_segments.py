@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import fitting, resolve, schedule_csv
+from bsresearch.launching import fitting, schedule_csv
 from bsresearch.optim import policy
-from bsresearch.plan import Plan
+from bsresearch.planning import resolve
+from bsresearch.planning.plan import Plan
+from bsresearch.planning.sweep import groups
 from bsresearch.store import paths, records
-from bsresearch.sweep import groups
-from bsresearch.train import feed, parallel, program
+from bsresearch.train import feed, program
+from bsresearch.train.devices import parallel
 from bsresearch.train.step import Task
 
 GROWING: dict[str, Any] = {

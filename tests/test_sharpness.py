@@ -10,8 +10,8 @@ import pytest
 import toy
 from jax.flatten_util import ravel_pytree
 
-from bsresearch import resolve
 from bsresearch.measure import Context, sharpness
+from bsresearch.planning import resolve
 from bsresearch.train import program
 
 SIZE = 30

@@ -11,7 +11,7 @@ import shen_records
 from bsresearch.analysis import shen, shen_accuracy, shen_distance
 from bsresearch.analysis.claims import Claim
 from bsresearch.analysis.claims import shen as claims
-from bsresearch.analysis.interpolation import Found
+from bsresearch.analysis.quantities.interpolation import Found
 from bsresearch.studies import shen as study
 
 KEYS = ['A1', 'A2', 'A3', 'B1', 'B2', 'C1', 'C2', 'C3', *(f'D{i}' for i in range(1, 11)),

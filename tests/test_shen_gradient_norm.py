@@ -7,7 +7,7 @@ import pytest
 
 from bsresearch.analysis import shen_gradient_norm, shen_trials
 from bsresearch.analysis.claims import Claim
-from bsresearch.analysis.gradient_norm import Found
+from bsresearch.analysis.quantities.gradient_norm import Found
 
 SIZES = np.array([1, 3, 4, 16, 64, 256, 1024])
 

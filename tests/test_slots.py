@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch import slots
-from bsresearch.plan import Plan
-from bsresearch.resolve_branch import branch
+from bsresearch.planning import slots
+from bsresearch.planning.branch import branch
+from bsresearch.planning.plan import Plan
 from bsresearch.train import feed
 
 COURSE: dict[str, Any] = {

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bsresearch import groups, jobs
+from bsresearch.launching import groups
+from bsresearch.launching.jobs import jobs
 from bsresearch.store import paths, records
 
 ROOT = pathlib.Path(__file__).parent.parent

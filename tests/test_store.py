@@ -17,14 +17,14 @@ import optax
 import psutil
 import pytest
 
-from bsresearch import flat, interrupts
+from bsresearch.core import flat, interrupts
 from bsresearch.store import checkpoints, leases, paths, presence, records
 from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.store.leases import Lease, Owned
 from bsresearch.store.paths import Damaged
 from bsresearch.store.steps import complete_steps
 from bsresearch.store.writer import Writer
-from bsresearch.train.initial import kept
+from bsresearch.train.saving.initial import kept
 
 ROOT = pathlib.Path(__file__).parents[1]
 

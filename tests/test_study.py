@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import toy
 
-from bsresearch import lookup, schema, study
+from bsresearch import studies
+from bsresearch.core import lookup
+from bsresearch.planning import schema
 
-NAMES = lookup.members(study.PACKAGE, 'stages')
+NAMES = lookup.members(studies.PACKAGE, 'stages')
 PROBES, BRANCHES = 'gradient_norm or interpolation or shen', 'critical_batch_size or reload or shen'
 CONFIGS = sorted(p.stem for p in (pathlib.Path(__file__).parent.parent / 'configs').glob('*.py'))
 
@@ -30,7 +32,7 @@ CONFIGS = sorted(p.stem for p in (pathlib.Path(__file__).parent.parent / 'config
 def test_what_would_be_ignored_is_refused(name: str, changes: dict[str, Any], field: str, others: str):
     """One line: the value, the studies it is for, the cure."""
     with pytest.raises(ValueError, match=r'is for config\.study=') as caught:
-        study.check(name, toy.plans(study=name, **changes))
+        studies.check(name, toy.plans(study=name, **changes))
     message = str(caught.value)
     assert message.startswith(f'config.{field} is for config.study={others}')
     assert f'config.study={name} would ignore it: leave it out' in message
@@ -39,14 +41,14 @@ def test_what_would_be_ignored_is_refused(name: str, changes: dict[str, Any], fi
 
 def test_what_is_not_given_is_not_refused():
     for name in ('train', 'brownlee'):
-        study.check(name, toy.plans(study=name, evaluate__every_epochs=1.0))
+        studies.check(name, toy.plans(study=name, evaluate__every_epochs=1.0))
 
 
 @pytest.mark.parametrize('name', NAMES)
 def test_a_study_names_fields_that_there_are(name: str):
     known = schema.known()
-    for section, fields in getattr(study.module(name), 'SECTIONS', {}).items():
-        assert section in study.PARTIAL
+    for section, fields in getattr(studies.module(name), 'SECTIONS', {}).items():
+        assert section in studies.PARTIAL
         assert set(fields or ()) <= set(known[section])
 
 
@@ -54,8 +56,8 @@ def test_a_study_names_fields_that_there_are(name: str):
 def test_configs_give_their_study_what_it_uses(name: str):
     """Without planning: their data may not be prepared here."""
     config = importlib.import_module(f'configs.{name}').get_config()
-    sections = getattr(study.module(config.study), 'SECTIONS', {})
-    for section in study.PARTIAL:
-        given = study.given(section, config[section].to_dict())
+    sections = getattr(studies.module(config.study), 'SECTIONS', {})
+    for section in studies.PARTIAL:
+        given = studies.given(section, config[section].to_dict())
         assert not given or section in sections
         assert sections.get(section) is None or set(given) <= set(sections[section])

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bsresearch import schema, units
-from bsresearch.measure import when
-from bsresearch.units import Length
+from bsresearch.core import units, when
+from bsresearch.core.units import Length
+from bsresearch.planning import schema
 
 # beartype looks at a random entry of a tuple, also where hypothesis draws a Length.
 pytestmark = pytest.mark.filterwarnings('ignore:Do not use the `random` module')

@@ -10,8 +10,9 @@ import optax
 import pytest
 import toy
 
-from bsresearch import resolve, rng
+from bsresearch.core import rng
 from bsresearch.measure import gradient_cosine, update_ratio
+from bsresearch.planning import resolve
 from bsresearch.train import program
 
 STEP = 30

@@ -6,10 +6,12 @@ from typing import Any
 import fuzz
 import pytest
 
-from bsresearch import kinds, losses, schema, sections, sweep
+from bsresearch.core import kinds
+from bsresearch.core.units import Length, Span
 from bsresearch.data import blobs, linear_regression, noisy_quadratic
+from bsresearch.models import losses
 from bsresearch.optim import batch_schedules, policy
-from bsresearch.units import Length, Span
+from bsresearch.planning import schema, sections, sweep
 
 
 def refused(overrides: dict[str, Any], *named: str) -> None:

@@ -9,10 +9,11 @@ import pytest
 import toy
 from workdirs_of_old import NAMES, unpack
 
-from bsresearch import groups, resolve
-from bsresearch.plan import Plan
+from bsresearch.launching import groups
+from bsresearch.planning import resolve
+from bsresearch.planning.plan import Plan
 from bsresearch.store import paths, records
-from bsresearch.train import restore
+from bsresearch.train.saving import restore
 
 
 class Expected(NamedTuple):

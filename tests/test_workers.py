@@ -14,11 +14,13 @@ import pytest
 import toy
 from flax import linen as nn
 
-from bsresearch import resolve, resolve_branch, sweep
 from bsresearch.data import order
-from bsresearch.plan import Plan
+from bsresearch.planning import branch as resolve_branch
+from bsresearch.planning import resolve, sweep
+from bsresearch.planning.plan import Plan
 from bsresearch.studies import critical_batch_size
-from bsresearch.train import parallel, program
+from bsresearch.train import program
+from bsresearch.train.devices import parallel
 from bsresearch.train.feed import Feed
 from bsresearch.train.state import State
 

@@ -10,11 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from bsresearch import launch, lookup, precision, resolve, schema, sweep
-from bsresearch.console import Console
-from bsresearch.flat import flatten
+from bsresearch.core import lookup, precision
+from bsresearch.core.flat import flatten
+from bsresearch.launching import runner
+from bsresearch.launching.console import Console
 from bsresearch.optim import Hyper, moments
-from bsresearch.plan import Plan
+from bsresearch.planning import resolve, schema, sweep
+from bsresearch.planning.plan import Plan
 from bsresearch.store import paths, records
 from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.train import program
@@ -85,7 +87,7 @@ def plans(**changes: Any) -> list[Plan]:
 def train(workdir: pathlib.Path, runs: list[Plan], console: Any = None) -> Any:
     """Trains to the end; the console that was talked to."""
     console = console or Quiet()
-    launch.launch(workdir, runs, console)
+    runner.launch(workdir, runs, console)
     return console
 
 

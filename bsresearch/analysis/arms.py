@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from bsresearch import units
+from bsresearch.core import units
 from bsresearch.store import paths, records
 
 SEEDS = ('seed', *records.SPLIT_SEEDS)

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import arms, volatility
+from bsresearch.analysis import arms
+from bsresearch.analysis.quantities import volatility
 from bsresearch.store import records
 
 STUDY = 'brownlee'

@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import growth
 from bsresearch.analysis.claims import Claim, Part, each, every, listing
-from bsresearch.analysis.interpolation import Found
+from bsresearch.analysis.quantities import growth
+from bsresearch.analysis.quantities.interpolation import Found
 from bsresearch.analysis.shen import Arm, Study
 from bsresearch.analysis.shen_accuracy import capped, difference, joined, lost, points
 

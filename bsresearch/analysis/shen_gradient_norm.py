@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from bsresearch.analysis import gradient_norm
 from bsresearch.analysis.claims import Claim, Part, Verdict, each, every, listing, together
-from bsresearch.analysis.gradient_norm import Found
+from bsresearch.analysis.quantities import gradient_norm
+from bsresearch.analysis.quantities.gradient_norm import Found
 from bsresearch.analysis.shen_trials import FEWEST_FIT, Sample, samples
 
 SOURCE = 'Shen 2018, the 1000 trials'

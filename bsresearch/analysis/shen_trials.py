@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bsresearch.analysis import gradient_norm, jackknife
+from bsresearch.analysis import jackknife
 from bsresearch.analysis.claims import Part
-from bsresearch.analysis.gradient_norm import Found
+from bsresearch.analysis.quantities import gradient_norm
+from bsresearch.analysis.quantities.gradient_norm import Found
 
 # Trials that an interval needs: of skewness it covers 90 % at 100, 93 % at 1000; of a difference of two R² 95 % at 50.
 FEWEST = {'skewness': 1000}

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from bsresearch import lookup
+from bsresearch.core import lookup
 from bsresearch.data import numbers, prepared
 from bsresearch.data.splits import Split, Splits
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bsresearch import lookup
+from bsresearch.core import lookup
 from bsresearch.data import numbers, prepared
 from bsresearch.data.splits import Split, Splits
 from bsresearch.theory.noisy_quadratic import spectrum

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bsresearch import rng
-from bsresearch.units import Length
+from bsresearch.core import rng
+from bsresearch.core.units import Length
 
 
 class Batches(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bsresearch import lookup
+from bsresearch.core import lookup
 from bsresearch.data.splits import Split, Splits
 
 ARRAYS = ('train_inputs', 'train_labels', 'test_inputs', 'test_labels')

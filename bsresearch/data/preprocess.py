@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key, Num
 
-from bsresearch import rng
+from bsresearch.core import rng
 
 AUGMENTATIONS = ('flip', 'crop')
 

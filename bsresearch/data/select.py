@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bsresearch import rng
+from bsresearch.core import rng
 from bsresearch.data.splits import Split, Splits
 
 

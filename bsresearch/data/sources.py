@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from bsresearch import lookup
+from bsresearch.core import lookup
 from bsresearch.data import prepared
 from bsresearch.data.splits import Splits
 

@@ -17,7 +17,7 @@ import PIL.Image
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import resource
 
-from bsresearch import lookup
+from bsresearch.core import lookup
 from bsresearch.data import prepared
 from bsresearch.data.splits import Split, Splits
 

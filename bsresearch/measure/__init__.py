@@ -1,4 +1,4 @@
-"""Measured quantities, one per file: `build(…) -> Measure`, and when they are measured (when.py).
+"""Measured quantities, one per file: `build(…) -> Measure`, and when they are measured (core/when.py).
 
 The signature of `build` is the schema of `config.measure.<name>`; a setting that cannot be is a ValueError naming it.
 Files without a `build` are what several of them are made of.
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bsresearch import lookup
+from bsresearch.core import lookup
 
 PyTree = Any
 

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
-from bsresearch import lookup
+from bsresearch.core import lookup
 from bsresearch.measure import Context, Measure, PyTree, hessian_vector
 
 LIMITS: dict[str, Callable[[jax.Array], jax.Array]] = {

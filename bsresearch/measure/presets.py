@@ -8,8 +8,7 @@ measurement itself comes first.
 from collections.abc import Mapping
 from typing import Any
 
-from bsresearch import lookup
-from bsresearch.measure import when
+from bsresearch.core import lookup, when
 
 ECONOMY = ('distance', 'relative_distance', 'initial_cosine', 'parameter_norm', 'path_length')
 STANDARD = (*ECONOMY, 'gradient_norm', 'update_ratio', 'noise_scale')

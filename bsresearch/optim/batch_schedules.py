@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bsresearch.kinds import check_points
-from bsresearch.units import Length, Span, exact
+from bsresearch.core.kinds import check_points
+from bsresearch.core.units import Length, Span, exact
 
 Changes = tuple[tuple[int, int], ...]
 Noise = Callable[[], np.ndarray]

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bsresearch import kinds, lookup
+from bsresearch.core import kinds, lookup
+from bsresearch.core.units import Length, Span
 from bsresearch.optim import batch_schedules, noise, schedules
 from bsresearch.optim.schedules import Paired
-from bsresearch.units import Length, Span
 
 CONVENTIONS = ('zero_based', 'one_based')
 WARMUPS = ('gradual', 'constant')

@@ -1,10 +1,10 @@
-"""What a study was asked for: the declared fields that differ from the defaults of schema.py."""
+"""What a study was asked for: the declared fields that differ from the defaults of planning/schema.py."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from bsresearch import schema
-from bsresearch.flat import flatten
+from bsresearch.core.flat import flatten
+from bsresearch.planning import schema
 from bsresearch.report.blocks import Table, Text
 from bsresearch.report.found import Run
 from bsresearch.report.grid import LONG, value

@@ -5,13 +5,13 @@ import importlib.util
 import pathlib
 from collections.abc import Sequence
 
-from bsresearch import lineage
 from bsresearch.analysis import claims as claims_of
 from bsresearch.analysis.claims import Verdict
 from bsresearch.report import config, figures, grid, made
 from bsresearch.report.blocks import MARKS, NONE, Claims, Preformatted, Report, Section, Table, Text, counted
 from bsresearch.report.figures import Drawn
 from bsresearch.report.found import Found, Run
+from bsresearch.store import lineage
 
 NAMED = 4  # diverged runs named in the summary
 LONG_TREE = 30  # lines

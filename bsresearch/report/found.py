@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from bsresearch.flat import flatten
+from bsresearch.core.flat import flatten
 from bsresearch.store import paths, records
 
 
@@ -44,7 +44,7 @@ class Probe(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The file in bsresearch/probes."""
+        """The file in bsresearch/measure/probes."""
         return self.stated.get('probe', {}).get('name', 'unnamed')
 
     @property

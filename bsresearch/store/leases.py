@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from bsresearch.interrupts import Stopped
+from bsresearch.core.interrupts import Stopped
 from bsresearch.store import presence
 
 BEAT_SECONDS = 10.0

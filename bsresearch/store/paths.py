@@ -22,9 +22,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from bsresearch.schema import SCHEMA_VERSION
 from bsresearch.store.presence import Gone, Stay
 
+# Of the layout of a workdir and the meaning of what lies in it.
+SCHEMA_VERSION = 1
 SEAL = 'sha256'
 # What cures damage.
 RESTORE = 'restore it from a copy, or use another workdir'

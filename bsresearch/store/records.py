@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bsresearch.flat import flatten
+from bsresearch.core.flat import flatten
 from bsresearch.store import older, paths, verify
 from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.store.writer import array_files, drop_torn_line

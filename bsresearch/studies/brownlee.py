@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 from bsresearch.analysis.claims import brownlee, report
-from bsresearch.plan import Plan
+from bsresearch.planning.plan import Plan
 
 
 def check(plans: list[Plan]) -> None:

@@ -15,12 +15,13 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bsresearch import resolve_branch, resolve_recording, schema
-from bsresearch.analysis import branch_losses, critical_batch_size
+from bsresearch.analysis.quantities import branch_losses, critical_batch_size
 from bsresearch.optim import scaling
-from bsresearch.plan import Plan
-from bsresearch.studies import reload
-from bsresearch.study import POINTS_AND_STATE
+from bsresearch.planning import branch as resolve_branch
+from bsresearch.planning import recording as resolve_recording
+from bsresearch.planning import schema
+from bsresearch.planning.plan import Plan
+from bsresearch.studies import POINTS_AND_STATE, reload
 
 STUDY = branch_losses.STUDY
 SECTIONS = {'branch': (*POINTS_AND_STATE, 'multiples', 'learning_rate_rule', 'evaluations')}

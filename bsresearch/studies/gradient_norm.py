@@ -6,10 +6,10 @@ Source: K. Shen, "Effect of batch size on training dynamics" (2018), the experim
 import pathlib
 from collections.abc import Callable, Iterator
 
-from bsresearch import resolve_recording
-from bsresearch.analysis import gradient_norm
-from bsresearch.plan import Plan
-from bsresearch.probe import Probe
+from bsresearch.analysis.quantities import gradient_norm
+from bsresearch.planning import recording as resolve_recording
+from bsresearch.planning.plan import Plan
+from bsresearch.planning.probe import Probe
 
 NAME = 'gradient_norm'
 SECTIONS = {'probe': None}

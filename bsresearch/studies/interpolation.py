@@ -1,4 +1,4 @@
-"""Train two arms, then look at the loss between their solutions, seed by seed (probes/interpolation.py).
+"""Train two arms, then look at the loss between their solutions, seed by seed (measure/probes/interpolation.py).
 
 The grid holds two runs for each seed; the one with the smaller batch is α = 0 (equal batches: the first of the grid).
 """
@@ -6,9 +6,9 @@ The grid holds two runs for each seed; the one with the smaller batch is α = 0 
 import pathlib
 from collections.abc import Callable, Iterator
 
-from bsresearch.analysis import interpolation
-from bsresearch.plan import Plan
-from bsresearch.probe import Probe
+from bsresearch.analysis.quantities import interpolation
+from bsresearch.planning.plan import Plan
+from bsresearch.planning.probe import Probe
 
 NAME = 'interpolation'
 SECTIONS = {'probe': None}

@@ -7,8 +7,8 @@ nothing of them enters another run.
 import pathlib
 from collections.abc import Callable, Iterator
 
-from bsresearch.analysis import lr_range
-from bsresearch.plan import Plan
+from bsresearch.analysis.quantities import lr_range
+from bsresearch.planning.plan import Plan
 
 SHAPE = 'range_test'
 

@@ -7,9 +7,10 @@ control; all train `more_epochs` or `more_examples` longer. Past the end of the 
 
 from collections.abc import Iterator
 
-from bsresearch import resolve_branch, resolve_recording
-from bsresearch.plan import Plan
-from bsresearch.study import POINTS_AND_STATE
+from bsresearch.planning import branch as resolve_branch
+from bsresearch.planning import recording as resolve_recording
+from bsresearch.planning.plan import Plan
+from bsresearch.studies import POINTS_AND_STATE
 
 SECTIONS = {'branch': (*POINTS_AND_STATE, 'batch_sizes', 'learning_rates')}
 

@@ -9,11 +9,11 @@ rate with the smallest batch.
 import pathlib
 from collections.abc import Callable, Iterator
 
-from bsresearch import sections
 from bsresearch.analysis import claims
 from bsresearch.analysis.claims import shen
-from bsresearch.plan import Plan
-from bsresearch.probe import Probe
+from bsresearch.planning import sections
+from bsresearch.planning.plan import Plan
+from bsresearch.planning.probe import Probe
 from bsresearch.studies import gradient_norm, reload
 
 SECTIONS = {**gradient_norm.SECTIONS, **reload.SECTIONS}

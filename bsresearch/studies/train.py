@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bsresearch.plan import Plan
+from bsresearch.planning.plan import Plan
 
 
 def stages(plans: list[Plan]) -> Iterator[list[Plan]]:

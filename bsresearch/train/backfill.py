@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from bsresearch import lookup, precision
-from bsresearch.measure import when
-from bsresearch.plan import Plan, canonical
-from bsresearch.resolve import dataset
+from bsresearch.core import lookup, precision, when
+from bsresearch.planning.plan import Plan, canonical
+from bsresearch.planning.resolve import dataset
 from bsresearch.store import paths, verify
 from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.store.writer import Writer
-from bsresearch.train import layout, program
+from bsresearch.train import program
+from bsresearch.train.devices import layout
 from bsresearch.train.events import Events
 from bsresearch.train.session import Report, Session
 

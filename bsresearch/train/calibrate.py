@@ -7,11 +7,12 @@ from typing import Any
 
 import jax
 
-from bsresearch.train import processes, program, updates
+from bsresearch.core.units import Segment
+from bsresearch.train import program, updates
+from bsresearch.train.devices import processes
+from bsresearch.train.devices.parallel import Group, unstack
 from bsresearch.train.feed import Feed
-from bsresearch.train.parallel import Group, unstack
 from bsresearch.train.step import Task
-from bsresearch.units import Segment
 
 TARGET_SECONDS = 0.3
 

@@ -2,8 +2,8 @@
 
 from bisect import bisect_right
 
-from bsresearch.measure import when
-from bsresearch.plan import Plan
+from bsresearch.core import when
+from bsresearch.planning.plan import Plan
 
 
 class Events:

@@ -14,14 +14,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bsresearch import slots
 from bsresearch.data import order
 from bsresearch.data.select import Dataset
 from bsresearch.data.splits import Split
 from bsresearch.optim import Hyper, policy
-from bsresearch.plan import Plan
-from bsresearch.train import processes, shards
-from bsresearch.train.parallel import Group
+from bsresearch.planning import slots
+from bsresearch.planning.plan import Plan
+from bsresearch.train.devices import processes, shards
+from bsresearch.train.devices.parallel import Group
 from bsresearch.train.program import Tables
 from bsresearch.train.state import Data
 

@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from bsresearch import lookup, losses, models, rng
+from bsresearch import models
+from bsresearch.core import lookup, rng, when
 from bsresearch.data import preprocess
-from bsresearch.measure import Context, Measure, when
-from bsresearch.models import layers
+from bsresearch.measure import Context, Measure
+from bsresearch.models import layers, losses
 from bsresearch.optim import Hyper
-from bsresearch.plan import Plan
-from bsresearch.train import shards
+from bsresearch.planning.plan import Plan
 from bsresearch.train import step as stepping
+from bsresearch.train.devices import shards
 from bsresearch.train.state import Array, Average, Batch, Data, Info, Keys, Origins, State
 
 PyTree = Any

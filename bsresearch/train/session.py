@@ -11,18 +11,20 @@ import jax
 import numpy as np
 
 from bsresearch.data.select import Dataset
-from bsresearch.plan import Plan
+from bsresearch.planning.plan import Plan
 from bsresearch.store import records
-from bsresearch.train import branching, calibrate, feed, parallel, processes, program, updates
-from bsresearch.train.divergence import Watch
-from bsresearch.train.ensemble import Ensemble
-from bsresearch.train.evaluate import Evaluator
+from bsresearch.train import calibrate, feed, program, updates
+from bsresearch.train.devices import parallel, processes
+from bsresearch.train.devices.layout import ALONE, Layout
 from bsresearch.train.events import Events
-from bsresearch.train.initial import Initial
-from bsresearch.train.layout import ALONE, Layout
-from bsresearch.train.measuring import Measuring
-from bsresearch.train.record import Clock, Recorder
-from bsresearch.train.saved import Saved
+from bsresearch.train.observing.divergence import Watch
+from bsresearch.train.observing.ensemble import Ensemble
+from bsresearch.train.observing.evaluate import Evaluator
+from bsresearch.train.observing.measuring import Measuring
+from bsresearch.train.observing.record import Clock, Recorder
+from bsresearch.train.saving import branching
+from bsresearch.train.saving.initial import Initial
+from bsresearch.train.saving.saved import Saved
 from bsresearch.train.state import Origins
 
 PyTree = Any

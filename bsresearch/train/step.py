@@ -14,11 +14,12 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from bsresearch import losses, models
+from bsresearch import models
 from bsresearch.data import preprocess
 from bsresearch.measure import dense_norms
+from bsresearch.models import losses
 from bsresearch.optim import Hyper, Transform
-from bsresearch.train.shards import Shards, piece, total
+from bsresearch.train.devices.shards import Shards, piece, total
 from bsresearch.train.state import Batch, Data, Info, Keys, State
 
 PyTree = Any
@@ -41,7 +42,7 @@ class Task:
       dropout: whether the network draws per-example noise.
       clip_norm, clip_value: clipping of the whole batch's gradient, None for none.
       micro_batch_size: examples per gradient call; the batch size for a single call.
-      shards: how the batch lies over devices (train/shards.py); None where it is whole.
+      shards: how the batch lies over devices (train/devices/shards.py); None where it is whole.
       update_norm: whether norms include that of the update, which costs a pass over the weights.
       precondition: (optimizer's slots, gradient, hyperparameters) → gradient times the optimizer's diagonal; None where
         it has none.

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from bsresearch.train import program
+from bsresearch.train.devices.parallel import Group
 from bsresearch.train.feed import SPLIT_DATA, SPLIT_TABLES
-from bsresearch.train.parallel import Group
 from bsresearch.train.state import Data
 from bsresearch.train.step import Task
 

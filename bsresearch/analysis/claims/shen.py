@@ -6,15 +6,9 @@ norms; E: distance; F: the line between two solutions. What has no data in the w
 
 import pathlib
 
-from bsresearch.analysis import (
-    gradient_norm,
-    interpolation,
-    shen,
-    shen_accuracy,
-    shen_distance,
-    shen_gradient_norm,
-)  # fmt: skip
+from bsresearch.analysis import shen, shen_accuracy, shen_distance, shen_gradient_norm  # fmt: skip
 from bsresearch.analysis.claims import Claim
+from bsresearch.analysis.quantities import gradient_norm, interpolation
 
 
 def claims(workdir: str | pathlib.Path) -> list[Claim]:

@@ -12,7 +12,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
-from bsresearch import lookup
+from bsresearch.core import lookup
 from bsresearch.optim.schedules.adapter import from_optax
 from bsresearch.optim.schedules.restarts import cycle_ends
 from bsresearch.optim.schedules.shape import Paired

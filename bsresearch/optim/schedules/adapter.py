@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bsresearch import lookup
-from bsresearch.units import Span
+from bsresearch.core import lookup
+from bsresearch.core.units import Span
 
 # Updates are evaluated in blocks of one size: one compilation for every chunk, and no remainder computed otherwise.
 BLOCK = 1024

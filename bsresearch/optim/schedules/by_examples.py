@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from bsresearch.core.units import Span, exact
 from bsresearch.optim.schedules.shape import boundaries, check_range, seen, wrong
-from bsresearch.units import Span, exact
 
 
 def _period(span: Span, every_epochs: float) -> Fraction:

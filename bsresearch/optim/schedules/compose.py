@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bsresearch import kinds, lookup
+from bsresearch.core import kinds, lookup
+from bsresearch.core.units import Span
 from bsresearch.optim.schedules.shape import Paired, boundaries
-from bsresearch.units import Span
 
 
 class Part(NamedTuple):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bsresearch.core.units import Span
 from bsresearch.optim.schedules.shape import (
     Paired,
     check_choice,
@@ -11,7 +12,6 @@ from bsresearch.optim.schedules.shape import (
     needed_length,
     wrong,
 )
-from bsresearch.units import Span
 
 MODES = ('triangular', 'triangular2', 'exp_range', 'decay')
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from bsresearch.core.units import Span
 from bsresearch.optim.schedules.shape import between, check_final, check_range, needed_length, position, to_last
-from bsresearch.units import Span
 
 
 def constant(t: np.ndarray, span: Span) -> np.ndarray:

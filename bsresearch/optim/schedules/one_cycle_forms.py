@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from bsresearch.core.units import Span
 from bsresearch.optim.schedules.shape import Paired, between, check_momenta, check_range, wrong
-from bsresearch.units import Span
 
 
 def _smith_end(span: Span, cycle_fraction: float) -> int:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from bsresearch.core.units import Span
 from bsresearch.optim.schedules.shape import Paired, check_choice, check_momenta, check_range, check_updates, wrong
-from bsresearch.units import Span
 
 
 def _anneal(strategy: str, ends: list[float], levels: list[float], t: np.ndarray) -> np.ndarray:

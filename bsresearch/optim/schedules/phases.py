@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from bsresearch.core.units import Span, exact
 from bsresearch.optim.schedules.shape import between, check_choice, check_final, check_range, to_last, wrong
-from bsresearch.units import Span, exact
 
 DECAYS = {
     'linear': lambda p: 1 - p,

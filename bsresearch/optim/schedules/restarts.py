@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bsresearch.kinds import check_points
+from bsresearch.core.kinds import check_points
+from bsresearch.core.units import Span, exact
 from bsresearch.optim.schedules.shape import check_choice, check_final, check_range, needed_length, wrong
-from bsresearch.units import Span, exact
 
 
 class Cycles(NamedTuple):

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bsresearch import lookup
-from bsresearch.units import Span
+from bsresearch.core import lookup
+from bsresearch.core.units import Span
 
 
 class Paired(NamedTuple):

@@ -1,0 +1,1 @@
+"""What is computed from records, one quantity a file. No JAX."""

@@ -1,0 +1,1 @@
+"""From plans to finished runs: groups, estimates, the runner, probes, jobs."""

@@ -1,0 +1,117 @@
+"""Facts about a run that are not its config: what code, versions and device it is made with."""
+
+import functools
+import os
+import pathlib
+import platform
+import time
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from typing import Any
+
+import jax
+
+import bsresearch
+from bsresearch.launching import provenance
+from bsresearch.planning.plan import Plan
+from bsresearch.store import paths, verify
+
+PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+
+
+@functools.cache
+def _processor() -> str:
+    """The CPU's name with its cores, as the system tells them."""
+    name, info = platform.processor(), pathlib.Path('/proc/cpuinfo')
+    if info.exists():
+        named = [
+            line.split(':', 1)[1].strip() for line in info.read_text().splitlines() if line.startswith('model name')
+        ]
+        name = named[0] if named else name
+    return f'{name or platform.machine()}, {os.cpu_count()} cores'
+
+
+def versions() -> dict[str, str]:
+    """Of this package, Python and the packages that numbers come from."""
+    interpreter = {'bsresearch': bsresearch.__version__, 'python': platform.python_version()}
+    return interpreter | {name: metadata.version(name) for name in PACKAGES}
+
+
+def environment(plan: Plan) -> dict[str, Any]:
+    """What a run is made with."""
+    device = jax.devices()[0]
+    return {
+        'versions': versions(),
+        'platform': device.platform,
+        'device': device.device_kind,
+        'processor': _processor(),
+        'memory_gib': round(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30, 1),
+        'machine': platform.node(),
+        'commit': provenance.commit(),
+        'source_sha256': provenance.source_sha256(),
+        'changed_files': provenance.changed_files(),
+        'seeds': {'seed': plan.seed, 'init_seed': plan.init_seed, 'data_seed': plan.data_seed},
+        'matmul_precision': plan.matmul_precision,
+    }
+
+
+def begin(directory: pathlib.Path, plan: Plan, layout: str = '1 device') -> None:
+    """Notes what a run is made with, and where.
+
+    `layout`: the devices that share it. A resume on others is noted in `layouts_later`.
+    """
+    stored = paths.read_json(directory / 'meta.json') or {}
+    if verify.KEY in stored:
+        # It was sealed with its group half ended, and goes back to the group's checkpoint.
+        stored = {k: v for k, v in stored.items() if k != verify.KEY} | {'status': 'running'}
+        paths.write_json(directory / 'meta.json', stored)
+    place = {'layout': layout, 'processes': jax.process_count()}
+    if stored.get('versions') is None:
+        order = {'reduction': plan.execution['reduction']}
+        update(directory, environment(plan) | place | order | {'started': time.time()})
+    elif place != {name: stored.get(name, place[name]) for name in place}:
+        update(directory, {'layouts_later': [*stored.get('layouts_later', ()), place]})
+
+
+def note_code(directories: Sequence[pathlib.Path], unit: str, at: int, say: Callable[[str], None]) -> None:
+    """Adds to each meta's `code` the code that goes on from here, where it is not the one before; says so, once.
+
+    `code` lists what a run or probe was made with: {unit: where it began, 'versions', 'commit', 'source_sha256',
+    'changed_files'}. Of what an older version began the first entry has no hash of the source: it counts as other code.
+
+    Args:
+      directories: of a group's runs, or of a probe. unit, at: 'step' and the update, or 'block' and its number.
+    """
+    now = {unit: at, 'versions': versions()} | provenance.facts()
+    differences: dict[str, list[str]] = {}
+    for directory in directories:
+        stored = paths.read_json(directory / 'meta.json') or {}
+        begun = {unit: 0} | {k: stored.get(k) for k in now if k != unit}
+        code = stored.get('code') or [begun if _difference(begun, now) else now]
+        difference = _difference(code[-1], now)
+        if difference or 'code' not in stored:
+            update(directory, {'code': [*code, now] if difference else code})
+        if difference:
+            differences.setdefault(difference, []).append(directory.name)
+    for difference, names in differences.items():
+        these = f'{names[0]} goes' if len(names) == 1 else f'{names[0]} and {len(names) - 1} more go'
+        say(
+            f'{these} on from {unit} {at:,} with other code than made what is there: {difference}; CHANGELOG.md says '
+            "which numbers changed, and each meta.json's `code` what was made with which"
+        )
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs between two entries of `code`, in words; '' where nothing does."""
+    old, new = before['versions'] or {}, now['versions']
+    changed = [f'{name} {old.get(name)} → {version}' for name, version in new.items() if old.get(name) != version]
+    if before['source_sha256'] != now['source_sha256']:
+        marks = [f'{(e["source_sha256"] or "unknown")[:8]} (commit {e["commit"]})' for e in (before, now)]
+        changed.append(f'source {" → ".join(marks)}')
+    return ', '.join(changed)
+
+
+def update(directory: pathlib.Path, facts: dict[str, Any]) -> None:
+    """Merges facts into a run's meta.json."""
+    path = directory / 'meta.json'
+    paths.write_json(path, (paths.read_json(path) or {}) | facts)

@@ -1,0 +1,1 @@
+"""Groups as processes: launcher, jobs, worker, status, engines."""

@@ -1,0 +1,246 @@
+"""Runs a stage of probes: each block is stored when it is done, a finished probe is left alone."""
+
+import functools
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from bsresearch import models
+from bsresearch.core import precision
+from bsresearch.launching import environment as meta
+from bsresearch.launching.console import Console, clock
+from bsresearch.measure.probes import Arrays, Place
+from bsresearch.models import layers
+from bsresearch.planning import resolve
+from bsresearch.planning.plan import Plan, canonical
+from bsresearch.planning.probe import Probe, kind
+from bsresearch.store import leases, paths, presence, verify
+from bsresearch.store.paths import RESTORE, Damaged
+from bsresearch.train import program
+from bsresearch.train.devices import parallel
+from bsresearch.train.feed import to_device
+from bsresearch.train.observing.evaluate import Evaluator
+from bsresearch.train.saving import restore
+from bsresearch.train.state import Data
+
+# Seconds between two lines about a probe.
+LINE_SECONDS = 10.0
+
+
+class Bench:
+    """What probes of like runs share: data and compiled programs."""
+
+    def __init__(self, plan: Plan):
+        self.plan, self.dataset = plan, resolve.dataset(plan.data)
+        if self.dataset.checksum != plan.data_checksum:
+            raise ValueError(f'data set {plan.data["name"]} changed since run {plan.id} was planned; restore it')
+        self.task = program.task(plan, self.dataset.scale, parallel.platform())
+        self.group = parallel.Group(1, 'sequential', plan.matmul_precision)
+
+    @functools.cached_property
+    def evaluator(self) -> Evaluator:
+        """Of the training and the test set, on the device from its first use on."""
+        named = {name: split for name, split in self.dataset.named().items() if name in ('train', 'test')}
+        resident = {name: to_device(split, self.group) for name, split in named.items()}
+        return Evaluator(self.task, self.plan, named, resident, self.group)
+
+
+def directory(workdir: pathlib.Path, probe: Probe) -> pathlib.Path:
+    """Of a probe: beside the runs of its study."""
+    return paths.run_dir(workdir, probe.study, probe.id)
+
+
+def launch(
+    workdir: pathlib.Path,
+    probes: Sequence[Probe],
+    console: Console,
+    caught: Sequence[int],
+    stay: presence.Stay | None = None,
+) -> None:
+    """Takes probes to their end, or until a signal is `caught`; the block in hand is finished first.
+
+    `stay`: as in `bsresearch.launching.runner.launch`.
+
+    Raises:
+      ValueError: a run has no checkpoint at a point, or a damaged one. restore.Diverged: all the runs diverged before.
+      leases.Owned: another live process makes one of the probes. Stopped: a signal came while its lease was watched.
+      presence.Gone: a directory is not where it was.
+    """
+    todo = [p for p in probes if not done(directory(workdir, p))]
+    if len(todo) < len(probes):
+        console.say(f'{len(probes) - len(todo)} of {len(probes)} probes are finished already and are left alone')
+    todo = _with_weights(workdir, todo, console)
+    benches: dict[str, Bench] = {}
+    watch = leases.Watch(console.say, caught)
+    for number, probe in enumerate(todo, 1):
+        if caught:
+            return
+        plan = probe.points[0][0]
+        key = canonical([plan.static_key(), probe.section])
+        if key not in benches:
+            with precision.of(plan):
+                benches[key] = Bench(plan)
+        folder = directory(workdir, probe)
+        paths.claim_workdir(workdir, stay)
+        folder.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        if not (folder / 'plan.json').exists():  # as jobs.py reads it, for --status
+            paths.write_json(folder / 'plan.json', probe.to_json())
+        with presence.Stay(folder), leases.Lease(folder, watch), precision.of(plan):
+            if done(folder):  # by another process, since this one looked
+                continue
+            presence.clear([folder / 'arrays'], folder)
+            _make(workdir, probe, benches[key], console, caught, f'probe {number}/{len(todo)}: {_title(probe)}')
+
+
+def done(folder: pathlib.Path) -> bool:
+    """Whether the probe in this directory is finished."""
+    return (paths.read_json(folder / 'meta.json') or {}).get('status') == 'done'
+
+
+def _with_weights(workdir: pathlib.Path, probes: Sequence[Probe], console: Console) -> list[Probe]:
+    """The probes whose points are all there; those of diverged runs are told of and left out, unless all are."""
+    there, gone = [], []
+    for probe in probes:
+        try:
+            for plan, step in probe.points:
+                restore.check(workdir, plan, step)
+            there.append(probe)
+        except restore.Diverged as e:
+            gone.append(e)
+    if gone and not there:
+        raise gone[0]
+    for e in gone:
+        console.say(f'{e}; it is not probed there')
+    return there
+
+
+def _title(probe: Probe) -> str:
+    at = ', '.join(f'run {p.id} at epoch {p.length.epoch_at(s):g}' for p, s in probe.points)
+    return f'{probe.section["name"]}, {at}' + (f', η = {probe.learning_rate:g}' if probe.learning_rate else '')
+
+
+def _place(probe: Probe, bench: Bench, states: Sequence[Any]) -> Place:
+    """Where a probe is made, from the state at each of its points."""
+
+    def evaluate(params: Any, stats: Any) -> dict[str, float]:
+        return bench.evaluator([states[0]._replace(params=params, stats=stats)], [True])[0]
+
+    def batch_statistics(params: Any, batch: Any) -> Any:
+        # From statistics of zero one update leaves (1 − m) times the batch's.
+        task = bench.task
+        zero = jax.tree.map(np.zeros_like, states[0].stats)
+        inputs = task.normalize(batch.inputs)
+        _, stats = models.apply(task.module.clone(dropout=0.0) if task.dropout else task.module, params, zero, inputs,
+                                train=True)  # fmt: skip
+        return jax.tree.map(lambda x: x / (1 - layers.BatchNorm.momentum), stats)
+
+    return Place(
+        params=[s.params for s in states],
+        stats=[s.stats for s in states],
+        losses=lambda params, stats, batch: program.losses_of(bench.task, 'batch', stats, params, Data(*batch)),
+        evaluate=evaluate,
+        batch_statistics=batch_statistics,
+        call=bench.group.call,
+        one_by_one=parallel.choose(probe.points[0][0].execution['strategy'], 2, parallel.platform()) == 'sequential',
+        train=bench.dataset.train,
+        ghost_batch_size=probe.points[0][0].ghost_batch_size,
+    )
+
+
+def seconds(probe: Probe, bench: Bench) -> float:
+    """What a probe like this one takes, without compiling: a short one is timed, at initial weights."""
+    settings, times = probe.kind.brief
+    short = kind({**probe.section, **settings})
+    state = jax.tree.map(np.asarray, jax.jit(functools.partial(program.initial, bench.task, bench.plan))())
+    place = _place(probe, bench, [state] * len(probe.points))
+    found = short.run(place, probe.learning_rate, 0)  # compiles
+    start = time.perf_counter()
+    short.run(place, probe.learning_rate, 0)
+    block = time.perf_counter() - start
+    short.finish(place, [found] * short.blocks)
+    start = time.perf_counter()
+    short.finish(place, [found] * short.blocks)
+    return times * block + time.perf_counter() - start
+
+
+def _make(
+    workdir: pathlib.Path, probe: Probe, bench: Bench, console: Console, caught: Sequence[int], title: str
+) -> None:
+    """One probe, from where it stands."""
+    folder, made = directory(workdir, probe), probe.kind
+    _begin(folder, probe)
+    place = _place(probe, bench, [restore.state(workdir, plan, step) for plan, step in probe.points])
+    spent = (paths.read_json(folder / 'meta.json') or {}).get('seconds', 0.0)
+    console.say(title)
+    start = shown = time.perf_counter()
+    compiled, noted = bench.group.compile_seconds, False
+    net = lambda: spent + time.perf_counter() - start - (bench.group.compile_seconds - compiled)
+    for block in range(made.blocks):
+        file = _block_file(folder, block)
+        if file.exists() and _is_whole(file, console):
+            continue
+        if not noted:
+            meta.note_code([folder], 'block', block, console.say)
+            noted = True
+        if caught:
+            meta.update(folder, {'seconds': net()})
+            return
+        _save(file, made.run(place, probe.learning_rate, block))
+        now = time.perf_counter()
+        if now - shown > LINE_SECONDS or block == 0:
+            shown, left = now, (made.blocks - block - 1) * net() / (block + 1)
+            console.say(f'  block {block + 1}/{made.blocks}  ETA {clock(left)}')
+    blocks = [paths.read_npz(_block_file(folder, b)) for b in range(made.blocks)]
+    step = probe.points[0][1]
+    file = folder / 'arrays' / f'{probe.section["name"]}-{step}.npz'
+    _save(file, made.finish(place, blocks))
+    facts = {'status': 'done', 'seconds': net(), 'ended': time.time(), 'arrays': f'arrays/{file.name}'}
+    meta.update(folder, facts | {verify.KEY: {'arrays': {file.name: verify.of_file(file)}}})
+    # Also halves of blocks that a kill left behind.
+    for part in (folder / 'arrays').glob('*block-*'):
+        part.unlink()
+    console.say(f'  finished after {clock(net())}')
+
+
+def _begin(folder: pathlib.Path, probe: Probe) -> None:
+    """Writes what it is, once: probe.json and meta.json."""
+    plan = probe.points[0][0]
+    points = [
+        {'run': p.id, 'study': p.study, 'step': s, 'examples': p.length.examples_at(s), 'epoch': p.length.epoch_at(s)}
+        for p, s in probe.points
+    ]
+    stated = {'probe': probe.section, 'points': points, 'learning_rate': probe.learning_rate}
+    if paths.read_json(folder / 'probe.json') is None:
+        paths.write_json(folder / 'probe.json', stated)
+    if paths.read_json(folder / 'meta.json') is None:
+        paths.write_json(
+            folder / 'meta.json',
+            {'id': probe.id, 'study': probe.study, 'status': 'running'}
+            | {'identity': probe.identity(), 'started': time.time()}
+            | meta.environment(plan),
+        )
+
+
+def _block_file(folder: pathlib.Path, block: int) -> pathlib.Path:
+    return folder / 'arrays' / f'block-{block:06d}.npz'
+
+
+def _is_whole(file: pathlib.Path, console: Console) -> bool:
+    """Whether a stored block can be read; one that cannot is made anew."""
+    try:
+        paths.read_npz(file)
+    except Damaged as e:
+        console.say(f'  {e}'.replace(RESTORE, 'it is made anew'))
+        return False
+    return True
+
+
+def _save(file: pathlib.Path, arrays: Arrays) -> None:
+    """Whole or not at all."""
+    file.parent.mkdir(exist_ok=True)
+    paths.write_npz(file, arrays)

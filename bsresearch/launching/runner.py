@@ -1,0 +1,257 @@
+"""The runner: takes a stage (a list of Plans) to its end on this machine. Finished runs are left alone, others go on.
+
+A group's members and how it is executed are fixed when it is made (groups.py); who asks for one of its runs later
+continues the whole group as it was.
+"""
+
+import contextlib
+import pathlib
+import time
+from collections.abc import Iterator, Sequence
+
+import jax
+
+from bsresearch.core import precision
+from bsresearch.core.interrupts import Stopped, noted
+from bsresearch.launching import environment, groups, probing
+from bsresearch.launching.console import Console
+from bsresearch.launching.groups import Group
+from bsresearch.planning import resolve
+from bsresearch.planning.plan import Plan, canonical
+from bsresearch.planning.probe import Probe
+from bsresearch.store import leases, paths, presence, verify
+from bsresearch.train import backfill, loop
+from bsresearch.train.devices import layout, processes
+from bsresearch.train.profiling.profile import Profiler
+from bsresearch.train.saving import branching
+from bsresearch.train.session import Session
+
+
+def launch(
+    workdir: pathlib.Path,
+    stage: Sequence[Plan] | Sequence[Probe],
+    console: Console,
+    profiler: Profiler | None = None,
+    stay: presence.Stay | None = None,
+) -> None:
+    """Runs a stage to its end: plans or probes.
+
+    Args:
+      profiler: traces the first group it is given to.
+      stay: of the command, which knows the workdir once it is made, from stage to stage.
+
+    Raises:
+      Stopped: by a signal, everything reached being saved.
+      leases.Owned: another live process makes one of them.
+      presence.Gone: the workdir, or a directory in it, is not where it was.
+    """
+    if stay is None:
+        with presence.Stay(workdir) as stay:
+            launch(workdir, stage, console, profiler, stay)
+        return
+    processes.share(lambda: _look(workdir, stay))
+    _launch(workdir, stage, console, profiler, stay)
+    # The next stage, in any process, reads what this one wrote.
+    processes.share(lambda: None)
+
+
+def _look(workdir: pathlib.Path, stay: presence.Stay) -> None:
+    stay.check()
+    paths.check_schema(workdir)
+
+
+def _launch(
+    workdir: pathlib.Path,
+    stage: Sequence[Plan] | Sequence[Probe],
+    console: Console,
+    profiler: Profiler | None,
+    stay: presence.Stay,
+) -> None:
+    probes = [p for p in stage if isinstance(p, Probe)]
+    if probes:
+        with noted() as caught:
+            # Each is a matter of one device.
+            processes.share(lambda: probing.launch(workdir, probes, console, caught, stay))
+        _stop_if(caught)
+        return
+    _train_all(workdir, [p for p in stage if isinstance(p, Plan)], console, profiler, stay)
+
+
+def _train_all(
+    workdir: pathlib.Path, plans: Sequence[Plan], console: Console, profiler: Profiler | None, stay: presence.Stay
+) -> None:
+    """The runs of a stage that are not finished, group by group."""
+    todo = processes.share(lambda: groups.unfinished(workdir, plans))
+    unfinished = {p.id for p in todo}
+    finished = [p for p in plans if p.id not in unfinished]
+    if finished:
+        console.say(f'{len(finished)} of {len(plans)} runs are finished already and are left alone')
+        _measure_later(workdir, finished, console)
+    if not todo:
+        return
+    formed = processes.share(lambda: _formed(workdir, plans, todo, console, stay))
+    with noted() as caught:
+        watch = leases.Watch(console.say, caught)
+        for number, group in enumerate(formed, 1):
+            with _leased(group, watch) as lease:
+                train(group, console, caught, lease, (number, len(formed)), profiler)
+            _stop_if(caught)
+    _stop_if(caught)  # one may have come since the last look
+
+
+def _formed(
+    workdir: pathlib.Path, plans: Sequence[Plan], todo: Sequence[Plan], console: Console, stay: presence.Stay
+) -> list[Group]:
+    watch = leases.Watch(console.say)
+    for plan in todo:
+        branching.check(workdir, plan, watch)
+    paths.claim_workdir(workdir, stay)
+    return groups.form(workdir, plans, console.say)
+
+
+@contextlib.contextmanager
+def _leased(group: Group, watch: leases.Watch) -> Iterator[leases.Lease | None]:
+    """Process 0 holds the lease for all."""
+    lease = processes.share_here(lambda: leases.Lease(group.directory, watch).__enter__())
+    try:
+        yield lease
+    finally:
+        if lease is not None:
+            lease.__exit__(None, None, None)
+
+
+def _stop_if(caught: Sequence[int]) -> None:
+    """Raises Stopped if a signal came to any process."""
+    numbers = [int(part) for part in processes.gather(str(caught[0] if caught else 0).encode())]
+    if any(numbers):
+        raise Stopped(max(numbers))
+
+
+def _measure_later(workdir: pathlib.Path, finished: Sequence[Plan], console: Console) -> None:
+    """Measurements that finished runs are now asked for."""
+    if jax.process_count() > 1:
+        console.say('  measurements added to finished runs are made without --multihost')
+        return
+    seen: set[pathlib.Path] = set()
+    for plan in finished:
+        directory = groups.directory_of(workdir, plan)
+        if directory in seen:
+            continue
+        seen.add(directory)
+        group = groups.load(directory, plan.id).placed(plan)
+        half_made = (directory / backfill.NOTE).exists()
+        if group.ended and (half_made or canonical(plan.recording) != canonical(group.plans[0].recording)):
+            later = ('measure', 'measure_preset', 'evaluate', 'probe')
+            for line in (*groups.kept_execution(group, plan), *groups.kept_recording(group, plan, later)):
+                console.say(f'  group {group.id} {line}; it is finished, only measurements can be added')
+            _backfill(group, plan, console)
+
+
+def _backfill(group: Group, asked: Plan, console: Console) -> None:
+    """One finished group's; a signal ends it after the checkpoint in hand."""
+    directories = [group.run_directory(p) for p in group.plans]
+    with noted() as caught, leases.Lease(group.directory, leases.Watch(console.say, caught)):
+        presence.clear([*directories, *(d / 'arrays' for d in directories)], group.directory)
+        backfill.run(group.plans, asked, group.directory, directories, group.strategy, console, lambda: bool(caught))
+    _stop_if(caught)
+
+
+@precision.held
+def train(
+    group: Group,
+    console: Console,
+    caught: Sequence[int],
+    lease: leases.Lease | None,
+    place: tuple[int, int] = (1, 1),
+    profiler: Profiler | None = None,
+) -> None:
+    """One group, from where it stands; its runs' metas say how it ended.
+
+    Args:
+      caught: signals that came; the first stops the training. lease: held by the caller, in process 0.
+      place: (number of the group, how many groups), for the console.
+      profiler: called before the first update.
+    """
+    if processes.share(lambda: group.ended):
+        return
+    directories = [group.run_directory(p) for p in group.plans]
+    # Where several processes train, one of them looks after the workdir.
+    with presence.Stay(*([group.directory, *directories] if processes.leads() else ())) as stay:
+        if processes.leads():
+            presence.clear([*directories, *(d / 'arrays' for d in directories)], group.directory)
+        _train(group, console, caught, lease, place, profiler, stay)
+
+
+def _train(
+    group: Group,
+    console: Console,
+    caught: Sequence[int],
+    lease: leases.Lease | None,
+    place: tuple[int, int],
+    profiler: Profiler | None,
+    stay: presence.Stay,
+) -> None:
+    plan, mesh = group.plans[0], layout.choose(group.plans)
+    console.start_group(group.plans, group.strategy, *place, mesh)
+    dataset = resolve.dataset(plan.data)
+    if dataset.checksum != plan.data_checksum:
+        raise ValueError(f'data set {plan.data["name"]} changed since group {group.id} was started; restore it')
+    if processes.leads():
+        for member in group.plans:
+            environment.begin(group.run_directory(member), member, str(mesh))
+
+    def should_stop() -> bool:
+        stay.check()
+        if lease is not None:
+            lease.check()  # without a last checkpoint: the other process writes there now
+        return processes.anywhere(bool(caught))
+
+    directories = [group.run_directory(p) for p in group.plans]
+    session = Session(group.plans, dataset, group.directory, directories, group.strategy, console, mesh)
+
+    def begun(session: Session, step: int) -> None:
+        if processes.leads():
+            environment.note_code(directories, 'step', step, console.say)
+        if profiler is not None:
+            profiler(session, step)
+
+    try:
+        outcome = loop.run(session, should_stop, begun)
+        if processes.leads():
+            _end(group, session, outcome)
+        console.end_group(session.clock.summary(), outcome.finished)
+    except (OSError, leases.Owned):
+        raise
+    except Exception as e:
+        if processes.left(e):
+            raise processes.Left(str(e)) from e
+        stay.check()
+        for member in group.plans if processes.leads() else ():
+            environment.update(group.run_directory(member), {'status': 'failed', 'error': f'{type(e).__name__}: {e}'})
+        raise
+    finally:
+        session.close()
+
+
+def _end(group: Group, session: Session, outcome: loop.Outcome) -> None:
+    """Writes how each run ended, or that it goes on."""
+    facts = {
+        'seconds': session.clock.summary(),
+        'seconds_per_update': session.recorder.pace,
+        'measuring': session.measuring.spent,
+        'step': outcome.step,
+        'ended': time.time(),
+    }
+    for plan, watch, writer in zip(group.plans, session.watches, session.recorder.writers, strict=True):
+        status = ('done' if watch.alive else 'diverged') if outcome.finished else 'running'
+        own = {
+            'status': status,
+            'error': None,
+            'diverged_step': watch.state['step'],
+            'diverged_reason': watch.state['reason'],
+        }
+        if not watch.alive:
+            own['step'] = watch.state['step']
+        if outcome.finished:
+            own[verify.KEY] = writer.contents()
+        environment.update(group.run_directory(plan), facts | own)

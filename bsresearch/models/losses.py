@@ -1,0 +1,82 @@
+"""Per-example losses and their weighted sum. Who divides does so once, by the examples counted, after all sums."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Num
+
+# Losses of real targets, or of none: no output is a class, and there is no accuracy.
+WITHOUT_CLASSES = ('squared_error', 'sum_of_outputs')
+# What the training objective has beside the plain loss, and the value that leaves it out.
+OBJECTIVE_ALONE = {'label_smoothing': 0.0}
+
+
+def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a loss's settings, those of the loss that evaluations report: without what only the training objective has."""
+    return {k: OBJECTIVE_ALONE.get(k, v) for k, v in settings.items()}
+
+
+def cross_entropy(
+    outputs: Float[Array, 'B C'], labels: Num[Array, 'B'], *, label_smoothing: float = 0.0
+) -> Float[Array, 'B']:
+    """Softmax cross-entropy in nats.
+
+    Args:
+      outputs: (B, C) logits.
+      labels: (B,) integers.
+      label_smoothing: ε of the targets (1 − ε)·onehot + ε/C, in [0, 1): of the training objective alone. Losses of
+        whole splits are reported without it (train/observing/evaluate.py), losses of updates and measurements with it.
+
+    Returns:
+      (B,), not averaged.
+    """
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(
+            f'loss.name=cross_entropy needs classes, not {labels.dtype} labels; use loss.name=squared_error'
+        )
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f'loss.label_smoothing={label_smoothing}: must lie in [0, 1)')
+    if label_smoothing == 0:
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
+    onehot = jax.nn.one_hot(labels, outputs.shape[-1], dtype=outputs.dtype)
+    return optax.softmax_cross_entropy(outputs, optax.smooth_labels(onehot, label_smoothing))
+
+
+def squared_error(outputs: Float[Array, 'B C'], labels: Num[Array, 'B']) -> Float[Array, 'B']:
+    """½(f − y)², so that the Hessian of a linear model is E[xxᵀ].
+
+    Args:
+      outputs: (B, 1) predictions f.
+      labels: (B,) real targets y.
+
+    Returns:
+      (B,), not averaged.
+    """
+    if outputs.shape[-1] != 1 or not jnp.issubdtype(labels.dtype, jnp.floating):
+        raise ValueError(
+            f'loss.name=squared_error needs one output and real-valued labels, not {outputs.shape[-1]} outputs and '
+            f'{labels.dtype} labels; use loss.name=cross_entropy, or data.name=linear_regression'
+        )
+    return 0.5 * (outputs[:, 0] - labels) ** 2
+
+
+def sum_of_outputs(outputs: Float[Array, 'B C'], labels: Num[Array, 'B']) -> Float[Array, 'B']:
+    """Σ_c of an example's outputs, for a model whose outputs are the loss itself (models/quadratic.py).
+
+    Args:
+      outputs: (B, C).
+      labels: (B,), not used.
+
+    Returns:
+      (B,), not averaged.
+    """
+    del labels
+    return outputs.sum(-1)
+
+
+def weighted_sum(losses: Float[Array, 'B'], weights: Float[Array, 'B']) -> Float[Array, '']:
+    """Σ w_i l_i; padding has weight 0, also where its loss is not finite."""
+    return jnp.where(weights > 0, losses * weights, 0).sum()

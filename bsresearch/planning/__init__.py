@@ -1,0 +1,1 @@
+"""From a declared config to plans: schema, sections, resolving, sweeps, branches, probes."""

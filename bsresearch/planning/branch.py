@@ -1,0 +1,147 @@
+"""A branch: a run that begins with another's state at a point, with changes. Its plan, every number resolved.
+
+Its declared config is the parent's with the changes; its length is counted from the parent's beginning, so that the
+branch without changes is its parent. For each part of the state it says what becomes of it:
+  keep    counter and value go on,
+  reset   as at update 0,
+  rebase  the schedule's origin moves to the branch point.
+"""
+
+import pathlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from bsresearch.core import lookup
+from bsresearch.planning import resolve, slots, sweep
+from bsresearch.planning.plan import Plan
+from bsresearch.store import paths
+from bsresearch.store.paths import RESTORE, Damaged
+
+UNITS = ('step', 'epoch', 'examples')
+# What a branch does not inherit: its parent's own probes and branches.
+OWN = ('probe.at_steps', 'probe.at_epochs', 'branch.at_steps', 'branch.at_epochs')
+# Parts of the state, and what may become of them; the first is the default. Weights are always kept.
+PARTS = {
+    'stats': ('keep', 'reset'),  # the model's: batch norm's running averages
+    'data': ('keep', 'reset'),  # the place in the example stream
+    'random': ('keep', 'reset'),  # the place in the streams of augmentation and dropout
+    'optimizer': ('keep', 'reset'),  # its slots
+    'schedule': ('keep', 'rebase'),
+    'average': ('keep', 'reset'),  # of the weights
+    'measures': ('keep', 'reset'),  # what measurements remember: lengths of paths, moving averages
+    'initial': ('keep', 'reset'),  # the weights that distances are measured from
+}
+
+
+def plan_of(directory: pathlib.Path) -> Plan:
+    """The plan of a run, from what was written down when its group was made.
+
+    Raises:
+      ValueError: there is no such run (those beside it are listed), or it was written under another schema.
+      Damaged: what was written is not what is there.
+    """
+    meta = paths.read_json(directory / 'meta.json')
+    if meta is None or 'group' not in meta:
+        near = sorted(p.parent.name for p in directory.parent.glob('*/config.json'))
+        beside = lookup.nearest(directory.name, near) if near else 'nor beside it: give <workdir>/<study>/<run id>'
+        raise ValueError(f'no run in {directory}; {beside}')
+    paths.check_schema(directory.parent.parent)
+    group = paths.group_dir(directory.parent.parent, directory.parent.name, meta['group']) / 'group.json'
+    stored = paths.read_json(group)
+    if stored is None:
+        raise Damaged(f'{directory} belongs to group {meta["group"]}, whose group.json is missing; {RESTORE}')
+    try:
+        plan = Plan.from_json(stored['plans'][meta['index']])
+        held = plan.id
+    except (KeyError, IndexError, TypeError, ValueError) as e:
+        raise Damaged(f'{group} is damaged ({type(e).__name__}: {e}); {RESTORE}') from e
+    if held != directory.name:
+        raise Damaged(f'{group} has run {held} where {directory}/meta.json places {directory.name}; {RESTORE}')
+    return plan
+
+
+def point(where: str) -> tuple[pathlib.Path, Plan, int]:
+    """'<directory of a run>@epoch:2' (or step:…, examples:…) → the directory, its run's plan and the update.
+
+    Raises:
+      ValueError: not of that form, no run there, or a point past its end; those near it are listed by `restore.check`.
+    """
+    text, _, at = where.rpartition('@')
+    unit, _, number = at.partition(':')
+    digits = number.replace('.', '', 1) if unit == 'epoch' else number
+    if not text or unit not in UNITS or not digits.isdigit():
+        raise ValueError(f'--branch_from={where}: write <directory of a run>@epoch:2, @step:100 or @examples:5000')
+    directory = pathlib.Path(text)
+    parent = plan_of(directory)
+    length = parent.length
+    if unit == 'step':
+        step = int(number)
+    else:
+        examples = length.examples_of(epochs=float(number)) if unit == 'epoch' else int(number)
+        if examples > length.total_examples:
+            raise ValueError(
+                f'--branch_from={where}: run {parent.id} ends at epoch {length.epoch_at(length.total_steps):g}'
+            )
+        step = length.step_at(examples)
+    return directory, parent, step
+
+
+def branch(
+    parent: Plan, directory: str, step: int, changes: Mapping[str, Any], state: Mapping[str, str] | None = None
+) -> Plan:
+    """The plan of a branch.
+
+    Args:
+      parent: the run. directory: its own. step: the update at whose θ the branch begins.
+      changes: dotted path of the config → value. A length (`total_epochs`, …) counts from the parent's beginning.
+      state: part → policy, where it is not the default; a changed kind of optimizer resets its slots.
+
+    Raises:
+      ValueError: a point outside the parent, or changes that cannot be; as `resolve.resolve`.
+    """
+    length = parent.length
+    if not parent.start <= step <= length.total_steps:
+        raise ValueError(
+            f'run {parent.id} has updates {parent.start} to {length.total_steps}; there is no point at update {step}'
+        )
+    declared = sweep.assign(parent.declared, {**dict.fromkeys(OWN, ()), **changes})
+    how = {part: allowed[0] for part, allowed in PARTS.items()}
+    if declared['optimizer']['name'] != parent.optimizer['name']:
+        how['optimizer'] = 'reset'
+    for part, policy in (state or {}).items():
+        if part not in PARTS:
+            raise ValueError(f'unknown part of the state {part!r}; {lookup.nearest(part, PARTS)}')
+        if policy not in PARTS[part]:
+            raise ValueError(f'branch.{part}={policy!r}; {lookup.nearest(policy, PARTS[part])}')
+        how[part] = policy
+    if how['optimizer'] == 'keep' and declared['optimizer']['name'] != parent.optimizer['name']:
+        raise ValueError(
+            f'optimizer {declared["optimizer"]["name"]!r} cannot keep the slots of {parent.optimizer["name"]!r}; '
+            'reset them'
+        )
+    growing = declared['batch_schedule']
+    if how['schedule'] == 'rebase' and (growing['name'] == 'instead_of_decay' or growing.get('as_learning_rate')):
+        raise ValueError(
+            "branch.schedule='rebase' would move the learning rate's schedule away from the batch sizes that go with "
+            f'it (batch_schedule.name={growing["name"]!r}, as_learning_rate={bool(growing.get("as_learning_rate"))}); '
+            'keep it, or change batch_schedule to constant'
+        )
+    examples = length.examples_at(step)
+    # A schedule that the parent kept is its own parent's still.
+    own = parent.parent
+    read = own['schedule_length'] if own and own['state']['schedule'] == 'keep' else asdict(length)
+    info = {
+        'run': parent.id,
+        'study': parent.study,
+        'directory': directory,
+        'step': step,
+        'examples': examples,
+        'epoch': length.epoch_at(step),
+        'batch_size': length.batch_size,
+        'changes': tuple(c for c in length.changes if c[0] < examples),
+        'schedule_length': read,
+        'state': {'params': 'keep', **how},
+        'slots': slots.kept(parent, step, how['optimizer']),
+    }
+    return resolve.resolve(declared, info)

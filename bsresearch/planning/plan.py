@@ -1,0 +1,247 @@
+"""Plan: one run with every number resolved, frozen; its id."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from bsresearch.core import lookup, units
+from bsresearch.optim import policy
+from bsresearch.optim.policy import Policy
+from bsresearch.planning import schema, sections
+
+# What may differ between runs that share a compiled program.
+REPLICA_FIELDS = (
+    'seed', 'init_seed', 'data_seed', 'learning_rate', 'momentum', 'weight_decay', 'schedule', 'momentum_schedule',
+    'weight_decay_schedule', 'warmup', 'scaling', 'ema', 'parent',
+)  # fmt: skip
+# Facts that follow from the rest, or do not determine a result.
+OUTSIDE_ID = (
+    'seed', 'execution', 'recording', 'epoch_size', 'example_shape', 'num_outputs', 'data_checksum', 'batch_changes',
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run. Every field is resolved; those of `execution` and `recording` are outside its identity.
+
+    Attributes:
+      epoch_size: training examples. total_examples: the run's length. learning_rate: peak, after scaling.
+      momentum: None where the learning rate's schedule brings its own. warmup: {'examples', 'start', …}.
+      batch_changes: (examples, batch size), what batch_schedule resolved to. ema: {'half_life_examples'}.
+      ghost_batch_size: examples in a batch-norm group; None where the model has none.
+      parent: of a branch (planning/branch.py); None without one.
+      example_shape, num_outputs, data_checksum: facts of the data.
+      declared: the config it came from, from which a branch resolves anew.
+    """
+
+    study: str
+    seed: int
+    init_seed: int
+    data_seed: int
+    batch_size: int
+    ghost_batch_size: int | None
+    epoch_size: int
+    epoch_boundary: str
+    total_examples: int
+    learning_rate: float
+    momentum: float | None
+    weight_decay: float
+    no_decay: tuple[str, ...]
+    data: dict[str, Any]
+    model: dict[str, Any]
+    dtype: str
+    matmul_precision: str
+    loss: dict[str, Any]
+    optimizer: dict[str, Any]
+    clip: dict[str, Any]
+    schedule: dict[str, Any]
+    momentum_schedule: dict[str, Any]
+    weight_decay_schedule: dict[str, Any]
+    batch_schedule: dict[str, Any]
+    batch_changes: tuple[tuple[int, int], ...]
+    warmup: dict[str, Any]
+    scaling: dict[str, Any]
+    ema: dict[str, Any]
+    divergence: dict[str, Any]
+    execution: dict[str, Any]
+    recording: dict[str, Any]
+    example_shape: tuple[int, ...]
+    num_outputs: int
+    data_checksum: str
+    declared: dict[str, Any]
+    parent: dict[str, Any] | None = None
+
+    @property
+    def length(self) -> units.Length:
+        """How its updates cut the example stream."""
+        changes = () if self.batch_schedule['as_learning_rate'] else self.batch_changes
+        first = self.batch_size
+        if self.parent is not None:
+            first, changes = continued(self.parent, self.batch_size, changes)
+        return units.Length(self.epoch_size, first, self.total_examples, self.epoch_boundary, changes)
+
+    @property
+    def start(self) -> int:
+        """The update it starts with: a branch's counter goes on from its parent's."""
+        return 0 if self.parent is None else self.parent['step']
+
+    def origin(self, part: str) -> int:
+        """The position in the example stream where 'data' or 'random' counts from: that of a branch that resets it."""
+        if self.parent is None or self.parent['state'].get(part, 'keep') == 'keep':
+            return 0
+        epochs, offsets, _ = self.length.batches(self.start, self.start + 1)
+        return int(epochs[0]) * self.epoch_size + int(offsets[0])
+
+    def table(self, start: int, stop: int) -> policy.Values:
+        """The hyperparameters of updates start ≤ t < stop.
+
+        A branch that keeps its parent's schedule reads it where the parent had seen as many examples; past its end the
+        last value holds. One that rebases it has a schedule of its own from the branch point on.
+        """
+        length, t = self.length, np.arange(start, stop, dtype=np.int64)
+        read, _ = schedule_length(self.parent, length)
+        if self.parent is None:
+            return policy.at(self.policy, read, t)
+        if self.parent['state']['schedule'] == 'keep':
+            return policy.at(self.policy, read, policy.update_reading(read, length.examples_before(t)), self.batch_size)
+        return policy.at(self.policy._replace(changes=read.changes), read, t - self.start)
+
+    @property
+    def policy(self) -> Policy:
+        """Its schedules."""
+        shared = {name: getattr(self, name) for name in Policy._fields if name not in ('changes', 'stretch')}
+        longer = Fraction(self.batch_size, self.scaling['reference_batch_size'] or 1)
+        stretch = longer if self.scaling['regime_adaptation'] else Fraction(1)
+        return Policy(**shared, changes=self.batch_changes, stretch=stretch)
+
+    def resolved(self) -> dict[str, Any]:
+        """All fields but `declared`, as plain values."""
+        return {k: v for k, v in asdict(self).items() if k != 'declared'}
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, for `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> 'Plan':
+        """The plan that `to_json` wrote (JSON's lists become tuples again); older ones get the fields they lack."""
+        return cls(**_completed(tuples(stored)))
+
+    def executed(self, **choices: Any) -> 'Plan':
+        """The same run with choices of the engine written into `execution`."""
+        return replace(self, execution=self.execution | choices)
+
+    def identity(self) -> dict[str, Any]:
+        """The result-determining fields that differ from their defaults."""
+        fields = self.resolved()
+        for name in OUTSIDE_ID:
+            del fields[name]
+        base = schema.known().to_dict()
+        base |= {s: {**sections.defaults(s, fields[s]['name']), 'name': base[s]['name']} for s in schema.NAMED}
+        base |= {'init_seed': 0, 'data_seed': 0, 'ghost_batch_size': self.batch_size}
+        optimizer = lookup.module('bsresearch.optim', 'build', self.optimizer['name'], 'optimizer')
+        base['momentum'] = optimizer.MOMENTUM
+        if self.ghost_batch_size is None:
+            del fields['ghost_batch_size']
+        if not self.warmup['examples']:
+            del fields['warmup']
+        if fields['ema']['half_life_examples'] is None:
+            del fields['ema']
+        if self.parent is None:
+            del fields['parent']
+        else:
+            changed = {part: how for part, how in self.parent['state'].items() if how != 'keep'}
+            fields['parent'] = {k: self.parent[k] for k in ('run', 'step')} | ({'state': changed} if changed else {})
+        return _without_defaults(fields, base)
+
+    @functools.cached_property
+    def id(self) -> str:
+        """sha256 of the canonical JSON of `identity`, its first 12 hexadecimal digits."""
+        return hashlib.sha256(canonical(self.identity()).encode()).hexdigest()[:12]
+
+    def static_key(self) -> str:
+        """Plans with the same key can share one compiled program and so a replica group."""
+        fields = self.resolved()
+        # Runs without weight decay skip a pass over the weights, so they do not mix with those that have some.
+        has = {'decays': self.weight_decay > 0, 'averages': self.ema['half_life_examples'] is not None}
+        has |= {'length': asdict(self.length), 'start': self.start}
+        return canonical({k: v for k, v in fields.items() if k not in REPLICA_FIELDS} | has)
+
+
+def _completed(stored: dict[str, Any]) -> dict[str, Any]:
+    """With fields that were added later, at their defaults: what the run did before they were there."""
+    known = schema.known().to_dict()
+    later: dict[str, Any] = {s: {'name': 'constant'} for s in schema.NAMED if s.endswith('schedule')}
+    found = {**later, 'no_decay': (), 'batch_changes': (), 'ema': {'half_life_examples': None}, **stored}
+    for section in schema.NAMED:
+        found[section] = {**sections.defaults(section, found[section]['name']), **found[section]}
+    found['warmup'] = {k: known['warmup'][k] for k in ('shape', 'delays_schedule')} | found['warmup']
+    found['recording'] = {k: known[k] for k in schema.RECORDING} | found['recording']
+    found['execution'] = {k: known[k] for k in schema.EXECUTION} | found['execution']
+    found['recording']['branch'] = known['branch'] | found['recording']['branch']
+    return found
+
+
+def schedule_length(parent: Mapping[str, Any] | None, length: units.Length) -> tuple[units.Length, int]:
+    """The length that a run's schedules stretch over, and how many examples were seen where it begins."""
+    if parent is None:
+        return length, 0
+    if parent['state']['schedule'] == 'keep':
+        return units.Length(**parent['schedule_length']), 0
+    since = parent['examples']
+    # The batch sizes go on, so that the schedule ends where the branch does.
+    changes = tuple((e - since, b) for e, b in length.changes if e > since)
+    first = length.batch_size_at(parent['step'])
+    return units.Length(length.epoch_size, first, length.total_examples - since, length.boundary, changes), since
+
+
+def continued(
+    parent: Mapping[str, Any], size: int, own: tuple[tuple[int, int], ...]
+) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """A branch's first batch size and the changes after it: its parent's up to the branch point, then its own."""
+    before, at = tuple(tuple(c) for c in parent['changes']), parent['examples']
+    if not at:  # nothing came before
+        return size, own
+    now = before[-1][1] if before else parent['batch_size']
+    # Its own batch schedule counts from the parent's beginning, so that without a change it goes on.
+    size = [size, *(b for since, b in own if since <= at)][-1]
+    here = ((at, size),) if size != now else ()
+    return parent['batch_size'], before + here + tuple(c for c in own if c[0] > at)
+
+
+def tuples(value: Any) -> Any:
+    """JSON's lists as the tuples they were."""
+    if isinstance(value, Mapping):
+        return {k: tuples(v) for k, v in value.items()}
+    return tuple(tuples(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+def canonical(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, whole floats as integers."""
+
+    def plain(v: Any) -> Any:
+        if isinstance(v, Mapping):
+            return {str(k): plain(x) for k, x in v.items()}
+        if isinstance(v, list | tuple):
+            return [plain(x) for x in v]
+        return int(v) if isinstance(v, float) and v.is_integer() and abs(v) < 2**53 else v
+
+    return json.dumps(plain(value), sort_keys=True, separators=(',', ':'), allow_nan=False)
+
+
+def _without_defaults(fields: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {}
+    for key, value in fields.items():
+        if isinstance(value, Mapping):
+            value = _without_defaults(value, base.get(key, {}))
+            if value:
+                kept[key] = value
+        elif key not in base or canonical(base[key]) != canonical(value):
+            kept[key] = value
+    return kept

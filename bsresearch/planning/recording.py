@@ -1,0 +1,145 @@
+"""What is recorded of a run, resolved and checked before anything is made: when, which measurements, which probe."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from bsresearch.core import kinds, lookup, units, when
+from bsresearch.measure import Measure, presets
+from bsresearch.measure.probes import POINTS
+from bsresearch.optim.policy import Policy, cycle_ends
+from bsresearch.planning import schema, sections
+from bsresearch.planning.probe import kind
+
+# Examples of a measurement, drawn with replacement, where the training set has fewer.
+MOST_DRAWN = 2**16
+
+
+def _check_measure(
+    name: str, quantity: Measure, curable: bool, optimizer: str, epoch_size: int, ghost: int | None
+) -> None:
+    """Raises ValueError for a measurement that the optimizer or batch norm in training mode makes impossible.
+
+    `curable`: whether it can be made with the running averages instead.
+    """
+    having = lookup.members('bsresearch.optim', 'precondition')
+    if quantity.preconditioned and optimizer not in having:
+        raise ValueError(
+            f'config.measure.{name}.preconditioned=True needs an optimizer with a preconditioner, which '
+            f'{optimizer!r} has not; those that have: {", ".join(having)}'
+        )
+    if not ghost or quantity.statistics != 'batch':
+        return
+    running = f'config.measure.{name}.statistics=running makes it with the running averages, as in evaluation'
+    if quantity.per_example:
+        cure = running if curable else 'switch it off, or use a model without batch norm'
+        raise ValueError(
+            f'config.measure.{name} takes the gradients of single examples apart, which batch norm in training '
+            f'mode couples; {cure}'
+        )
+    size = quantity.unit or quantity.batch_size
+    if size % ghost:
+        raise ValueError(
+            f'config.measure.{name}: its gradients of {size} examples are not a whole number of batch-norm groups '
+            f'of {ghost}; use a multiple of {ghost}'
+        )
+    if quantity.whole and epoch_size % ghost:
+        raise ValueError(
+            f'config.measure.{name}: the {epoch_size} training examples are not a whole number of batch-norm groups '
+            f'of {ghost}{f"; {running}" if curable else ""}'
+        )
+
+
+def _check_drawn(field: str, value: Any, epoch_size: int) -> None:
+    """Raises ValueError for a batch beyond the training set, where it is no small one drawn with replacement."""
+    most = max(epoch_size, MOST_DRAWN)
+    if field.endswith(('batch_size', '.samples')) and value > most:
+        raise ValueError(f'{field}={value}: at most {most}; the training set has {epoch_size} examples')
+
+
+def resolve(
+    c: Mapping[str, Any],
+    policy: Policy,
+    optimizer: str,
+    length: units.Length,
+    schedule: tuple[units.Length, int],
+    ghost: int | None,
+    params: Any,
+) -> dict[str, Any]:
+    """The recording sections, checked against the run.
+
+    Args:
+      c: the completed config.
+      optimizer: its name. schedule: what the schedules stretch over (plan.schedule_length).
+      ghost: examples of a batch-norm group, None without batch norm.
+      params: shapes of the weights.
+
+    Raises:
+      ValueError: an unknown field, points outside the run, or a measurement or a probe that this run cannot have.
+    """
+    for field in ('record', 'norms', 'evaluate', 'checkpoint', 'keep'):
+        when.points(c[field], length, f'config.{field}')
+    c = {**c, 'measure': presets.apply(c['measure_preset'], c['measure'], ghost)}
+    for name, spec in c['measure'].items():
+        build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
+        own = when.rest(spec)
+        for key in own:
+            if key not in lookup.keywords(build):
+                allowed = (*when.FIELDS, *lookup.keywords(build))
+                raise ValueError(f'unknown config field measure.{name}.{key}; {lookup.nearest(key, allowed)}')
+        known = lookup.check_keywords(build, own, f'config.measure.{name}') | lookup.keywords(build)
+        for key, value in own.items():
+            kinds.check(f'config.measure.{name}.{key}', value, known[key], lookup.hints(build)[key])
+            _check_drawn(f'config.measure.{name}.{key}', value, length.epoch_size)
+        quantity = build(**own)
+        if when.points(spec, length, f'config.measure.{name}'):
+            jax.eval_shape(quantity.init, params)  # which refuses weights it cannot measure
+            _check_measure(name, quantity, 'statistics' in known, optimizer, length.epoch_size, ghost)
+    probe = sections.complete('probe', c['probe'])
+    for key, value in probe.items():
+        _check_drawn(f'config.probe.{key}', value, length.epoch_size)
+    if probe['name'] != 'none':
+        kind(probe).check(params, length.epoch_size, ghost)
+    own = {'snapshots': _snapshots(c['snapshots'], policy, length, schedule), 'probe': probe}
+    points = {*probe_points(probe, length), *branch_points(c['branch'], length)}
+    return {k: c[k] for k in schema.RECORDING} | own | {'keep': _kept(c['keep'], points, length)}
+
+
+def _kept(spec: Mapping[str, Any], found: set[int], length: units.Length) -> dict[str, Any]:
+    """The points whose checkpoints are kept: also those of probes and branches."""
+    if not found - set(when.points(spec, length)):
+        return dict(spec)
+    return {**spec, 'at_steps': tuple(sorted({*spec['at_steps'], *found}))}
+
+
+def probe_points(section: Mapping[str, Any], length: units.Length) -> list[int]:
+    """The updates at whose θ_t a probe is made; without any, the end of the run."""
+    if section['name'] == 'none':
+        return []
+    return _points(section, length, 'config.probe') or [length.total_steps]
+
+
+def branch_points(section: Mapping[str, Any], length: units.Length) -> list[int]:
+    """The updates at whose θ_t branches begin."""
+    return _points(section, length, 'config.branch')
+
+
+def _points(section: Mapping[str, Any], length: units.Length, field: str) -> list[int]:
+    spec = {name: (() if name.startswith('at_') else 0) for name in when.FIELDS}
+    return when.points(spec | {name: section[name] for name in POINTS}, length, field)
+
+
+def _snapshots(
+    spec: Mapping[str, Any], policy: Policy, length: units.Length, schedule: tuple[units.Length, int]
+) -> dict[str, Any]:
+    """With the ends of cycles as update numbers, so that runs of one group agree on them."""
+    when.points(spec, length, 'config.snapshots')
+    if not spec['cycle_ends']:
+        return dict(spec)
+    if policy.schedule['name'] != 'warm_restarts':
+        raise ValueError(
+            f'config.snapshots.cycle_ends=True needs schedule.name=warm_restarts, which has cycles; this one is '
+            f'{policy.schedule["name"]!r}. Name the points instead, e.g. config.snapshots.at_epochs=5,10'
+        )
+    return {**spec, 'at_steps': tuple(sorted({*spec['at_steps'], *cycle_ends(policy, length, *schedule)}))}

@@ -1,0 +1,237 @@
+"""A declared config → a Plan. The only reader of declared configs; every field is checked before anything is made."""
+
+import functools
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from bsresearch import models, optim
+from bsresearch.core import kinds, lookup, rng, units, when
+from bsresearch.data import preprocess, select, sources
+from bsresearch.models import losses
+from bsresearch.planning import batch_norm, schema, sections
+from bsresearch.planning import policy as resolve_policy
+from bsresearch.planning import recording as resolve_recording
+from bsresearch.planning.plan import Plan, continued, schedule_length
+
+CHOICES = {
+    'strategy': ('auto', 'vmap', 'sequential'),
+    'data_residence': ('auto', 'device', 'host'),
+    'parallel': ('jit', 'pmap'),
+    'reduction': ('psum', 'ordered'),
+    'uneven_batch': ('pad', 'refuse'),
+    'dtype': ('float32', 'bfloat16', 'float64'),
+    'matmul_precision': ('default', 'high', 'highest'),
+}
+
+
+def check_fields(declared: Mapping[str, Any]) -> None:
+    """Raises ValueError for a field that the schema lacks, naming the nearest one."""
+
+    def walk(given: Mapping[str, Any], allowed: Any, path: str) -> None:
+        for key, value in given.items():
+            if key not in allowed and path.startswith('measure.'):
+                continue  # a field of the measurement itself, checked by `_recording`
+            if key not in allowed:
+                raise ValueError(f'unknown config field {path}{key}; {lookup.nearest(key, allowed)}')
+            if isinstance(allowed[key], ConfigDict) != isinstance(value, Mapping):
+                kind = 'a section' if isinstance(allowed[key], ConfigDict) else 'a value'
+                raise ValueError(f'config field {path}{key}={kinds.brief(value)}: {kind} is needed')
+            if isinstance(value, Mapping) and not (path == '' and key in (*schema.PARTS, 'sweep')):
+                walk(value, allowed[key], f'{path}{key}.')
+            elif not isinstance(value, Mapping):
+                kinds.check(f'config.{path}{key}', value, allowed[key], schema.hint(allowed, key))
+
+    walk(declared, schema.known(), '')
+
+
+def _check_evaluation(c: Mapping[str, Any], data: select.Dataset) -> None:
+    """Raises ValueError for an evaluation batch larger than every split."""
+    size, largest = c['evaluate']['batch_size'], max(len(split.labels) for split in data.named().values())
+    if size is not None and size > largest:
+        raise ValueError(
+            f'config.evaluate.batch_size={size}: the largest split has {largest} examples; use at most so many, or '
+            'None to let the engine choose'
+        )
+
+
+def _at_least(section: Mapping[str, Any], path: str, **minimum: float) -> None:
+    for field, least in minimum.items():
+        value = section[field]
+        if value is not None and value < least:
+            raise ValueError(f'{path}.{field}={value}: must be at least {least}')
+
+
+def _check_numbers(c: Mapping[str, Any]) -> None:
+    _at_least(c, 'config', batch_size=1, ghost_batch_size=1, micro_batch_size=1, max_replicas=1, weight_decay=0)
+    _at_least(c, 'config', workers=1, devices=1, reduction_chunks=1)
+    _at_least(c['mesh'], 'config.mesh', replica=1, batch=1)
+    kinds.check_most('config', c, batch_size=kinds.MOST_BATCH, reduction_chunks=kinds.MOST_CHUNKS)
+    if not c['learning_rate'] > 0:
+        raise ValueError(f'config.learning_rate={c["learning_rate"]}: must be positive')
+    if c['momentum'] is not None and not 0 <= c['momentum'] < 1:
+        raise ValueError(f'config.momentum={c["momentum"]}: must lie in [0, 1)')
+    for field in ('seed', 'init_seed', 'data_seed'):
+        if c[field] is not None and not 0 <= c[field] <= rng.MAX_SEED:
+            raise ValueError(f'config.{field}={c[field]}: must lie in [0, {rng.MAX_SEED}]')
+    for field, allowed in CHOICES.items():
+        if c[field] not in allowed:
+            raise ValueError(f'config.{field}={c[field]!r}; {lookup.nearest(str(c[field]), allowed)}')
+    for field in ('norm', 'value'):
+        if c['clip'][field] is not None and not c['clip'][field] > 0:
+            raise ValueError(f'config.clip.{field}={c["clip"][field]}: must be positive, or None for no clipping')
+    if c['divergence']['loss_factor'] is not None and not c['divergence']['loss_factor'] > 1:
+        raise ValueError(f'config.divergence.loss_factor={c["divergence"]["loss_factor"]}: must exceed 1')
+    _at_least(c['divergence'], 'config.divergence', patience=1)
+    _at_least(c['evaluate'], 'config.evaluate', batch_size=1)
+    if c['micro_batch_size'] is not None and c['micro_batch_size'] > c['batch_size']:
+        raise ValueError(
+            f'config.micro_batch_size={c["micro_batch_size"]} is larger than batch_size={c["batch_size"]}; '
+            'choose one that is not, or None to let the engine choose'
+        )
+
+
+def _whole(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """With what it lacks: fields added since a branch's parent was declared, and the shared ones of a section.
+
+    The value of an axis may be a section given in part.
+    """
+    known = schema.known().to_dict()
+    filled = {k: {**{f: v for f, v in known[k].items() if f != 'name'}, **value} for k, value in declared.items()
+              if isinstance(value, Mapping) and k in known and k not in ('measure', 'sweep')}  # fmt: skip
+    points = {name: {**usual, **declared.get('measure', {}).get(name, {})} for name, usual in known['measure'].items()}
+    return {**known, **declared, **filled, 'measure': points}
+
+
+def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> Any:
+    """Shapes of the weights: the model is built to be refused before anything is written; training builds its own."""
+    own = {k: v for k, v in model.items() if k != 'name'}
+    kinds.check_units(own)
+    module = sections.part('model', model['name'])(num_outputs, **own)
+    return jax.eval_shape(lambda key: models.init(module, key, shape), rng.key(0, 'init'))[0]
+
+
+def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool) -> None:
+    """Raises ValueError where the loss does not fit the labels, or snapshots would vote on targets."""
+    labels = data.train.labels
+    own = {k: v for k, v in parts['loss'].items() if k != 'name'}
+    loss = functools.partial(sections.part('loss', parts['loss']['name']), **own)
+    like = jax.ShapeDtypeStruct((1, data.num_outputs), 'float32'), jax.ShapeDtypeStruct((1,), labels.dtype)
+    jax.eval_shape(loss, *like)
+    if snapshots and parts['loss']['name'] in losses.WITHOUT_CLASSES:
+        raise ValueError(
+            f'config.snapshots average class probabilities, which data.name={parts["data"]["name"]!r} has none of; '
+            'leave them out'
+        )
+
+
+def dataset(data: Mapping[str, Any]) -> select.Dataset:
+    """The examples a resolved `data` section names (read-only; cached by the source)."""
+    shared = schema.known().data
+    own = {k: v for k, v in data.items() if k not in shared}
+    picked = {k: data[k] for k in ('fraction', 'validation', 'split_seed')}
+    return select.select(sources.resolve(data['name'], None, own), **picked)
+
+
+def _length(own: units.Length, parent: dict[str, Any] | None, c: Mapping[str, Any]) -> units.Length:
+    """The run's length: for a branch its parent's up to the branch point, then its own."""
+    if parent is None:
+        return own
+    changes = () if c['batch_schedule'].get('as_learning_rate') else own.changes
+    first, all_changes = continued(parent, own.batch_size, changes)
+    total = own.total_examples
+    if c['total_steps'] is not None:  # updates, whatever they hold
+        total = units.Length(own.epoch_size, first, 2**62, own.boundary, all_changes).examples_at(c['total_steps'])
+    if total <= parent['examples']:
+        field = next(k for k in ('total_epochs', 'total_examples', 'total_steps') if c[k] is not None)
+        raise ValueError(
+            f'the branch at epoch {parent["epoch"]:g} of run {parent["run"]} would end where it begins, or before: its '
+            f'{field}={c[field]} counts from the beginning of its parent; raise it'
+        )
+    found = units.Length(own.epoch_size, first, total, own.boundary, all_changes)
+    return kinds.check_size(found, f'the branch of run {parent["run"]}')
+
+
+def _check_batches(length: units.Length, start: int) -> None:
+    """Raises ValueError where a batch from update `start` on would hold more than the training set.
+
+    With `through` it may: its batches go on into the next permutation.
+    """
+    for segment in length.segments:
+        if length.boundary == 'partial' and segment.stop > start and segment.batch_size > length.epoch_size:
+            raise ValueError(
+                f'batch_size={segment.batch_size} with epoch_boundary=partial is never filled: a batch ends with its '
+                f'epoch of {length.epoch_size} examples, while rules and figures would count {segment.batch_size}; use '
+                f'batch_size={length.epoch_size}, or epoch_boundary=through'
+            )
+
+
+def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -> Plan:
+    """A declared config without axes → a Plan; `parent` as in Plan, for a branch.
+
+    Raises:
+      ValueError: any field that is unknown or cannot be; the message names it, what is allowed and the cure.
+      FileNotFoundError: the data set is not prepared.
+    """
+    check_fields(declared)
+    c = _whole(declared)
+    _check_numbers(c)
+    parts = {section: sections.complete(section, c[section]) for section in schema.NAMED}
+    _at_least(parts['data'], 'config.data', split_seed=0, crop_padding=0)
+    data = dataset(parts['data'])
+    shape = data.train.inputs.shape[1:]
+    look = parts['data']
+    preprocess.check(look['augment'], shape, look['mean'], look['std'], look['crop_padding'])
+    _check_evaluation(c, data)
+    params = _parameters(parts['model'], data.num_outputs, shape)
+    groups = {'no_decay': c['no_decay'], 'optimizer.not_adapted': parts['optimizer'].get('not_adapted', ())}
+    for field, patterns in groups.items():
+        optim.check_groups(params, tuple(patterns), f'config.{field}')
+    if c['tensorboard'] and importlib.util.find_spec('tensorboardX') is None:
+        raise ValueError('config.tensorboard=True needs tensorboardX: pip install -r requirements-track.txt')
+    # Optimizers are built here, before and after the scaling rules, for their errors alone.
+    build = lambda own: sections.part('optimizer', own['name'])(**{k: v for k, v in own.items() if k != 'name'})
+    build(parts['optimizer'])
+    kept = parent['schedule_length'] if parent is not None and parent['state']['schedule'] == 'keep' else None
+    found = resolve_policy.resolve(c, parts, len(data.train.labels), kept and kept['batch_size'])
+    build(found.optimizer)
+    length, policy = _length(found.length, parent, c), found.policy
+    _check_batches(length, 0 if parent is None else parent['step'])
+    _check_loss(parts, data, bool(when.points(c['snapshots'], length)) or c['snapshots']['cycle_ends'])
+    ghost = batch_norm.ghost_batch_size(c, parts['model'], length, data.num_outputs, shape)
+    parts |= {'optimizer': found.optimizer}
+    return Plan(
+        study=c['study'],
+        seed=c['seed'],
+        init_seed=c['seed'] if c['init_seed'] is None else c['init_seed'],
+        data_seed=c['seed'] if c['data_seed'] is None else c['data_seed'],
+        batch_size=c['batch_size'],
+        ghost_batch_size=ghost,
+        epoch_size=length.epoch_size,
+        epoch_boundary=c['epoch_boundary'],
+        total_examples=length.total_examples,
+        learning_rate=policy.learning_rate,
+        momentum=policy.momentum,
+        weight_decay=policy.weight_decay,
+        no_decay=tuple(c['no_decay']),
+        batch_changes=policy.changes,
+        ema=found.ema,
+        **parts,
+        dtype=c['dtype'],
+        matmul_precision=c['matmul_precision'],
+        clip=dict(c['clip']),
+        warmup=dict(policy.warmup),
+        divergence=dict(c['divergence']),
+        execution={k: c[k] for k in schema.EXECUTION},
+        recording=resolve_recording.resolve(
+            c, policy, found.optimizer['name'], length, schedule_length(parent, length), ghost, params
+        ),
+        example_shape=tuple(shape),
+        num_outputs=data.num_outputs,
+        data_checksum=data.checksum,
+        declared=dict(declared),
+        parent=parent,
+    )

@@ -1,0 +1,92 @@
+"""Sections of a config whose `name` picks a file or function: that part's signature is the section's schema."""
+
+import functools
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from bsresearch.core import kinds, lookup
+from bsresearch.models import losses
+from bsresearch.optim import batch_schedules, scaling, schedules
+from bsresearch.planning import schema
+
+# Keyword arguments of a part that come from fields of their own.
+_FROM_ELSEWHERE = {'model': ('ghost_batch_size', 'dtype', 'batch_axis'), 'optimizer': ('no_decay',)}
+
+
+def part(section: str, name: str) -> Any:
+    """The function whose keyword-only arguments are the schema of `section` for this name."""
+    if section == 'data':
+        # A TFDS set has no fields of its own.
+        embedded = name in lookup.members('bsresearch.data', 'load')
+        return importlib.import_module(f'bsresearch.data.{name}').load if embedded else lambda: None
+    if section == 'probe' and name == 'none':
+        return lambda: None
+    packages = {'model': 'bsresearch.models', 'optimizer': 'bsresearch.optim', 'probe': 'bsresearch.measure.probes'}
+    if section in packages:
+        package = packages[section]
+        return lookup.module(package, 'build', name, section).build
+    members = {
+        'schedule': schedules.members,
+        'momentum_schedule': schedules.members,
+        'weight_decay_schedule': schedules.members,
+        'batch_schedule': lambda: lookup.functions(batch_schedules, ('span', 'noise')),
+        'loss': lambda: lookup.functions(losses, ('outputs', 'labels')),
+        'scaling': lambda: lookup.functions(scaling, ('base', 'k')),
+    }[section]()
+    if name not in members:
+        raise ValueError(f'unknown {section} {name!r}; {lookup.nearest(name, members)}')
+    return members[name]
+
+
+@functools.cache
+def defaults(section: str, name: str) -> Mapping[str, Any]:
+    """Defaults of a named section: the shared fields and those of the part called `name`. Only to be read."""
+    shared = {k: v for k, v in schema.known()[section].to_dict().items() if k != 'name'}
+    own = lookup.keywords(part(section, name))
+    return shared | {k: v for k, v in own.items() if k not in _FROM_ELSEWHERE.get(section, ())}
+
+
+@functools.cache
+def hints_of(section: str, name: str) -> Mapping[str, Any]:
+    """The kinds of the fields of a named section, as annotations. Only to be read."""
+    shared = schema.known()[section]
+    shared_hints = {key: schema.hint(shared, key) for key in shared if key != 'name'}
+    return {**shared_hints, **lookup.hints(part(section, name))}
+
+
+def describe(section: str, given: Mapping[str, Any]) -> str:
+    """A completed section in a few words: its name, and what differs from that part's defaults."""
+    usual = defaults(section, given['name'])
+    own = ', '.join(f'{k}={v}' for k, v in given.items() if k != 'name' and v != usual[k])
+    return f'{given["name"]}({own})' if own else given['name']
+
+
+def complete(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A named section completed and checked."""
+    name = given.get('name')
+    if not isinstance(name, str):
+        raise ValueError(f'config.{section}.name={name!r}: the name of the {section} is needed, as text')
+    allowed = defaults(section, name)
+    for key in given:
+        if key != 'name' and key not in allowed:
+            raise ValueError(
+                f'unknown field config.{section}.{key} for {section}.name={name!r}; '
+                f'{lookup.nearest(key, ("name", *allowed)) if allowed else "it has no fields"}'
+            )
+    values = {k: given.get(k, v) for k, v in allowed.items()}
+    hints = hints_of(section, name)
+    for key, value in values.items():
+        kinds.check(f'config.{section}.{key}', value, allowed[key], hints.get(key, inspect.Parameter.empty))
+    if section.endswith('schedule') and 'parts' in values:
+        values['parts'] = tuple(_part(section, part) for part in values['parts'])
+    return {'name': name, **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}}
+
+
+def _part(section: str, part: Any) -> Any:
+    """A part of a joined schedule completed; one that makes no sense is left to the shape's own checks."""
+    if not isinstance(part, Mapping) or part.get('name') not in schedules.members():
+        return part
+    usual = {k: v for k, v in lookup.keywords(schedules.members()[part['name']]).items()}
+    return {'name': part['name'], 'times': 1.0, **usual, **part}

@@ -1,0 +1,1 @@
+"""How replicas and batches lie on devices and processes."""

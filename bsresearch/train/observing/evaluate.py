@@ -1,0 +1,96 @@
+"""Evaluation of whole splits: each example exactly once, sums in float64, one division, whatever the batch."""
+
+import functools
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from bsresearch.data.splits import Split
+from bsresearch.planning.plan import Plan
+from bsresearch.train import feed, program
+from bsresearch.train.devices import parallel
+from bsresearch.train.state import Data, State
+from bsresearch.train.step import Task
+
+# Rows of a split too large for the device that are evaluated at a time.
+BLOCK_ROWS = 16384
+
+
+def batch_size(plan: Plan, platform: str) -> int:
+    """Examples per forward call: the config's, else what suits the model and platform. Changes no result."""
+    given = plan.recording['evaluate']['batch_size']
+    if given is not None:
+        return given
+    hint = getattr(importlib.import_module(f'bsresearch.models.{plan.model["name"]}'), 'CPU_MICRO_BATCH', None)
+    return hint if platform == 'cpu' and hint else 1000
+
+
+class Evaluator:
+    """Losses and accuracy of the splits of one data set, for the replicas of a group."""
+
+    def __init__(
+        self,
+        task: Task,
+        plan: Plan,
+        splits: Mapping[str, Split],
+        resident: Mapping[str, Data],
+        group: parallel.Group,
+    ):
+        """`resident`: splits that are on the device already; the others follow it there if the training set is."""
+        wanted = {k: v for k, v in splits.items() if k != 'train' or plan.recording['evaluate']['train']}
+        self.group = group
+        self._fn = of_one(task, plan, group)
+        move = (lambda split: feed.to_device(split, group)) if resident else lambda split: split
+        self.splits = {k: resident[k] if k in resident else move(v) for k, v in wanted.items()}
+
+    def __call__(self, states: Any, alive: list[bool]) -> list[dict[str, float]]:
+        """Metrics per replica: what `program.evaluate` reports as means over a split, and the generalization gaps.
+
+        `<split>_loss` is the plain loss, without label smoothing; `<split>_objective`, where the training objective is
+        another, that; `<split>_accuracy`, where there are classes. `generalization_gap` = train − test accuracy;
+        `generalization_gap_loss` = test − train loss, and likewise `…_objective`.
+        """
+        metrics: list[dict[str, float]] = [{} for _ in alive]
+        for name, split in self.splits.items():
+            parts = [self._arrays(states, block, alive) for block in blocks(split, self.group)]
+            for r, row in enumerate(metrics):
+                for quantity in parts[0][r] if alive[r] else ():
+                    values = np.concatenate([p[r][quantity] for p in parts]).astype(np.float64)
+                    row[f'{name}_{quantity}'] = float(values.sum() / len(values))
+        return [row | _gaps(row) for row in metrics]
+
+    def _arrays(self, states: Any, data: Data, alive: list[bool]) -> list[Any]:
+        found = self.group.map('evaluate', self._fn, (states, data), (True, False), alive=alive, split_result=True)
+        cut = lambda x: x[: len(data.labels)]
+        return [x if x is None else {k: cut(v) for k, v in x.items()} for x in self.group.whole(found)]
+
+
+def _gaps(row: Mapping[str, float]) -> dict[str, float]:
+    """Test − train of each quantity that both have; of the accuracy, where more is better, train − test."""
+    gaps = {}
+    for quantity in ('accuracy', 'loss', 'objective'):
+        if {f'train_{quantity}', f'test_{quantity}'} <= row.keys():
+            gap = row[f'test_{quantity}'] - row[f'train_{quantity}']
+            gaps |= {'generalization_gap': -gap} if quantity == 'accuracy' else {f'generalization_gap_{quantity}': gap}
+    return gaps
+
+
+def of_one(task: Task, plan: Plan, group: parallel.Group) -> Callable[[State, Data], Any]:
+    """What is mapped over the replicas of a group."""
+    return functools.partial(_evaluate, task, batch_size(plan, parallel.platform()), group.layout.batch)
+
+
+def _evaluate(task: Task, size: int, devices: int, state: State, data: Data) -> Any:
+    return program.evaluate(task, size, devices, state.params, state.stats, data)
+
+
+def blocks(split: Data | Split, group: parallel.Group) -> Iterator[Data]:
+    """A resident split whole; a streamed one in pieces."""
+    if isinstance(split, Data):
+        yield split
+        return
+    for start in range(0, len(split.labels), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        yield feed.to_device(Split(split.inputs[rows], split.labels[rows]), group)

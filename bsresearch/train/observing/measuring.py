@@ -1,0 +1,142 @@
+"""Measurements of a group at θ_t: their inputs, their carried state, and what each of them cost."""
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+
+from bsresearch.core import rng
+from bsresearch.measure import Context, Measure
+from bsresearch.planning.plan import Plan
+from bsresearch.train import feed, program
+from bsresearch.train.devices import parallel, processes
+from bsresearch.train.state import State
+
+PyTree = Any
+# A measurement below is timed twice.
+QUICK_SECONDS = 0.5
+
+
+class Measuring:
+    """The measurements that a group makes; `states` are theirs, as the group's strategy holds them.
+
+    Args:
+      plans: of the group's replicas, in order.
+      measures: those that are made, by name.
+      task: step.Task of the group. chunks: what its examples are gathered with. group: how it maps its replicas.
+
+    Raises:
+      ValueError: one reads the whole training set, which is not on the device.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        measures: Mapping[str, Measure],
+        task: Any,
+        chunks: feed.Feed,
+        group: parallel.Group,
+    ):
+        self.plans, self.measures, self.task, self.feed, self.group = plans, measures, task, chunks, group
+        self.states: dict[str, Any] = {}
+        # What each has cost so far, compiling left out: how often it was made, and seconds in all.
+        self.spent = {name: {'count': 0, 'seconds': 0.0} for name in measures}
+        wanting = [name for name, m in measures.items() if m.whole and chunks.data is None]
+        if wanting:
+            raise ValueError(
+                f'config.measure.{wanting[0]} reads the whole training set, which is not on the device; use '
+                'config.data_residence=device, or switch it off'
+            )
+
+    def __call__(self, name: str, t: int, state: Any, origins: Any, alive: Sequence[bool]) -> list[dict[str, Any]]:
+        """One measurement of all replicas; metrics of each, none for one that is not `alive`."""
+        start, compiled = time.perf_counter(), self.group.compile_seconds
+        quantity = self.measures[name]
+        inputs = [self._inputs(name, quantity, plan, t) for plan in self.plans]
+        whole = self.feed.data if quantity.whole else None
+        if quantity.host:
+            found = self._on_host(name, quantity, state, origins, inputs, whole, alive)
+        else:
+            inputs = self.group.put(inputs)
+            fn = functools.partial(program.measure, self.task, quantity)
+            args = (self.states[name], state, origins, inputs, whole)
+            mapped = (True, True, True, True, False)
+            found = self._taken(name, self.group.map(f'measure/{name}', fn, args, mapped, alive=alive))
+        self.spent[name]['count'] += 1
+        self.spent[name]['seconds'] += time.perf_counter() - start - (self.group.compile_seconds - compiled)
+        return found
+
+    def forecast(self, state: Any, origins: Any, times: Mapping[str, int], updating: float) -> str:
+        """What measuring will cost, from making each where they begin; nothing of that is kept.
+
+        Args:
+          times: how often each will be made. updating: seconds that the group's updates will take.
+        """
+        before, parts, total = dict(self.states), [], 0.0
+        for name in self.measures:
+            each = self._timed(name, state, origins)
+            if each < QUICK_SECONDS:  # the first time is slower
+                each = self._timed(name, state, origins)
+            total += times[name] * each
+            parts.append(f'{name} {times[name]} × {1000 * each:.3g} ms')
+        self.states = before
+        self.spent = {name: {'count': 0, 'seconds': 0.0} for name in self.measures}
+        return f"  measuring: {', '.join(parts)}: about {_percent(total / max(updating, 1e-9))} of the updates' time"
+
+    def _timed(self, name: str, state: Any, origins: Any) -> float:
+        before = self.spent[name]['seconds']
+        self(name, self.plans[0].start, state, origins, [True] * len(self.plans))
+        return processes.share(lambda: self.spent[name]['seconds'] - before)
+
+    def _inputs(self, name: str, quantity: Measure, plan: Plan, t: int) -> program.MeasureInputs:
+        """The hyperparameters of update t, examples and a key from the measurement's own streams."""
+        hyper = feed.hyper_at(plan, t, self.task.dtype)
+        batch = None
+        if quantity.batch_size:
+            # As drawn: parts of it are batches drawn at random too.
+            draw = rng.generator(plan.data_seed, f'measure/{name}', t)
+            batch = self.feed.gather(draw.integers(0, plan.epoch_size, quantity.batch_size))
+        return program.MeasureInputs(hyper, batch, rng.key(plan.data_seed, f'measure/{name}', t))
+
+    def _taken(self, name: str, result: Any) -> list[dict[str, Any]]:
+        """Keeps the new states; the metrics of each replica."""
+        before = self.states[name]
+        self.states[name] = [old if new is None else new[0] for old, new in zip(before, result, strict=True)]
+        found = self.group.get([None if new is None else new[1] for new in result])
+        return [{} if metrics is None else metrics for metrics in found]
+
+    def _on_host(
+        self, name: str, quantity: Measure, state: Any, origins: Any, inputs: Any, whole: Any, alive: Sequence[bool]
+    ) -> list[dict[str, Any]]:
+        """One replica after another, the context's functions compiled."""
+        split = self.group.get if self.group.stacked else list
+        states, result = split(self.states[name]), []
+        for r, (own, params) in enumerate(zip(split(state), split(origins), strict=True)):
+            if not alive[r]:
+                result.append({})
+                continue
+            seen = self._compiled(name, quantity, own, params, inputs[r], whole)
+            states[r], metrics = quantity.update(states[r], seen)
+            result.append(metrics)
+        self.states[name] = self.group.put(states) if self.group.stacked else states
+        return result
+
+    def _compiled(
+        self, name: str, quantity: Measure, state: State, origins: PyTree, inputs: Any, whole: Any
+    ) -> Context:
+        """The context of one replica whose `losses` and `gradient` are compiled programs of the group."""
+        seen = program.context(self.task, quantity, state, origins, inputs, whole)
+        losses = functools.partial(program.losses_of, self.task, quantity.statistics)
+        mean = lambda params, stats, batch: losses(stats, params, batch).mean()
+        call = lambda what, fn, *args: self.group.call(f'measure/{name}/{what}', fn, args)
+        return seen._replace(
+            losses=lambda params, batch: call('losses', losses, state.stats, params, batch),
+            gradient=lambda params, batch: call('gradient', jax.value_and_grad(mean), params, state.stats, batch),
+        )
+
+
+def _percent(share: float) -> str:
+    """0.0123 → '1.2 %'; without decimals from 10 % on."""
+    return f'{100 * share:.0f} %' if share >= 0.1 else f'{100 * share:.1f} %'

@@ -1,0 +1,1 @@
+"""Where the time goes: JAX's trace, by phase of an update."""

@@ -1,0 +1,1 @@
+"""Memory and operations, computed from shapes alone."""
