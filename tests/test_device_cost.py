@@ -17,8 +17,7 @@ import pytest
 import toy
 
 from bsresearch.launching import estimate
-from bsresearch.planning import branch as resolve_branch
-from bsresearch.planning import resolve
+from bsresearch.planning import branch, resolve
 from bsresearch.planning.plan import Plan
 from bsresearch.train.devices import layout, parallel
 from bsresearch.train.session import Session
@@ -93,7 +92,7 @@ def test_operations_of_a_run_with_a_growing_batch_and_a_branch():
     forward = 3 * 1797 * sum(dense(64, 64, 64, 10))
     assert forward < evaluations < 1.1 * forward
     (parent,) = toy.plans(model=SMALL, total_steps=20)
-    child = resolve_branch.branch(parent, 'x', 20, {'total_steps': 25, 'batch_size': 64})
+    child = branch.branch(parent, 'x', 20, {'total_steps': 25, 'batch_size': 64})
     assert estimate.Flops().run(child)[0] == pytest.approx(5 * each[64], rel=1e-9)
 
 

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import toy
 
-from bsresearch.launching import command, groups, probing, runner
-from bsresearch.launching import environment as meta
+from bsresearch.launching import command, environment, groups, probing, runner
 from bsresearch.launching.jobs import jobs, worker
 from bsresearch.planning.probe import Probe
 from bsresearch.store import paths, presence, records
@@ -30,7 +29,7 @@ MOMENTS = {
     'after the last update': ('progress', 'last'),
     'when a group has ended': ('end_group', 1),
     'when all have ended': ('end_group', 2),
-    'before its meta is begun': (meta, 'begin'),
+    'before its meta is begun': (environment, 'begin'),
     'in the last seconds': (runner, '_end'),
     'while a checkpoint is saved': (loop.Session, 'save'),
     'before the groups are formed': (groups, 'form'),
@@ -150,7 +149,7 @@ def test_a_writer_makes_no_directory(tmp_path: pathlib.Path):
         writer.flush()
     writer.close()
     with pytest.raises(presence.Gone):
-        meta.update(tmp_path / 'run', {})
+        environment.update(tmp_path / 'run', {})
     assert [p.name for p in tmp_path.iterdir()] == ['moved']
 
 
@@ -183,8 +182,8 @@ def test_a_real_rename(updates: int, workdir: pathlib.Path):
     """Of another process's workdir, in the middle of its training, with checkpoints being saved all the time."""
     flags = ['--config=configs/quickstart.py', f'--workdir={workdir}', '--config.checkpoint.every_epochs=0.05']
     flags += ['--config.checkpoint.min_seconds=0.0', '--config.batch_size=2', '--config.total_epochs=20']
-    environment = os.environ | {'PYTHONPATH': str(ROOT)}
-    process = subprocess.Popen([sys.executable, 'main.py', *flags], cwd=ROOT, env=environment, text=True,
+    variables = os.environ | {'PYTHONPATH': str(ROOT)}
+    process = subprocess.Popen([sys.executable, 'main.py', *flags], cwd=ROOT, env=variables, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     end = time.monotonic() + 200
     while len(list(workdir.glob('*/groups/*/checkpoints/[0-9]*'))) < 1:

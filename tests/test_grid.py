@@ -256,7 +256,7 @@ def test_groups_are_formed_for_where_the_jobs_run(workdir: pathlib.Path):
     plans = toy.plans(sweep__seed=(0, 1), strategy='auto', batch_size=1)
     gpu: Any = SimpleNamespace(platform=lambda: 'gpu')
     ((item,),) = launcher.declare(workdir, [plans], launcher.Engine('x', None, {}, gpu), print)
-    assert isinstance(item.what, groups.Group)
+    assert isinstance(item.what, groups.ReplicaGroup)
     assert item.what.strategy == 'vmap'
 
 

@@ -62,7 +62,7 @@ def test_every_config_runs(config: str, workdir: pathlib.Path):
         assert min(meta['seconds_per_update']) > 0
 
 
-def formed(workdir: pathlib.Path, plans: list[Plan]) -> groups.Group:
+def formed(workdir: pathlib.Path, plans: list[Plan]) -> groups.ReplicaGroup:
     """Groups on disk, not yet trained: what a kill right after the start leaves."""
     paths.claim_workdir(workdir)
     return groups.form(workdir, plans, print)[0]
@@ -271,7 +271,7 @@ import sys, jax
 from jax import monitoring
 sys.path.insert(0, {tests!r})
 jax.config.update('jax_compilation_cache_dir', {cache!r})
-from bsresearch import command
+from bsresearch.launching import command
 from bsresearch.store.writer import Writer
 command.use_compilation_cache()
 import pathlib, toy

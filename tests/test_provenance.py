@@ -13,7 +13,7 @@ from bsresearch.launching import environment, groups, provenance
 from bsresearch.store import paths
 
 PACKAGE = pathlib.Path(__file__).parents[1] / 'bsresearch'
-ASK = 'from bsresearch import provenance as p; print(p.commit(), p.source_sha256(), sorted(p.changed_files()))'
+ASK = 'from bsresearch.launching.provenance import *; print(commit(), source_sha256(), sorted(changed_files()))'
 
 
 def git(folder: pathlib.Path, *arguments: str) -> str:
@@ -50,9 +50,9 @@ def test_an_untracked_or_changed_source_file_is_told(repository: pathlib.Path):
     (repository / 'bsresearch' / 'models' / 'own.py').write_text('"""Mine."""\n')
     untracked = told(repository)
     assert untracked == [f'{head}-dirty', untracked[1], "['models/own.py']"]
-    (repository / 'bsresearch' / 'units.py').write_text((PACKAGE / 'units.py').read_text() + '\n# changed\n')
+    (repository / 'bsresearch' / 'core' / 'units.py').write_text((PACKAGE / 'core' / 'units.py').read_text() + '\n# changed\n')
     changed = told(repository)
-    assert changed[2] == "['models/own.py', 'units.py']"
+    assert changed[2] == "['models/own.py', 'core' / 'units.py']"
     assert len({clean[1], untracked[1], changed[1]}) == 3
 
 

@@ -77,7 +77,7 @@ def assert_whole(workdir: pathlib.Path) -> None:
     items = jobs.load(workdir)
     assert len(items) == 3
     for item in items:
-        assert isinstance(item.what, groups.Group)
+        assert isinstance(item.what, groups.ReplicaGroup)
         assert jobs.state(item).name == 'done'
         assert said(item).count('finished after') == 1, said(item)
         for plan in item.what.plans:

@@ -15,8 +15,7 @@ import toy
 from flax import linen as nn
 
 from bsresearch.data import order
-from bsresearch.planning import branch as resolve_branch
-from bsresearch.planning import resolve, sweep
+from bsresearch.planning import branch, resolve, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.studies import critical_batch_size
 from bsresearch.train import program
@@ -217,7 +216,7 @@ def test_branches_of_a_run_with_workers():
                        branch__multiples=(1, 2), branch__more_epochs=0.0, branch__evaluations=1,
                        branch__more_examples=160, branch__learning_rate_rule='none')  # fmt: skip
     assert [(p.batch_size, p.ghost_batch_size) for p in critical_batch_size.branches([run])] == [(8, 4), (16, 4)]
-    longer = resolve_branch.branch(run, 'train/x', 20, {'total_steps': 60})
+    longer = branch.branch(run, 'train/x', 20, {'total_steps': 60})
     assert (longer.batch_size, longer.ghost_batch_size) == (8, 4)
 
 

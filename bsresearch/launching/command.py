@@ -15,8 +15,7 @@ from bsresearch.core import interrupts, lookup
 from bsresearch.launching import estimate, fitting, forecast, multihost, runner
 from bsresearch.launching import schedule_csv as schedule_csv_file
 from bsresearch.launching.console import Console, clock
-from bsresearch.planning import branch as resolve_branch
-from bsresearch.planning import schema, sweep
+from bsresearch.planning import branch, schema, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.store import leases, lineage, paths, presence, records
 from bsresearch.train.devices import processes
@@ -125,18 +124,18 @@ def _branch(where: str, workdir: str | None, overrides: dict[str, Any]) -> Plan:
     axes = [name for name in overrides if name.startswith('sweep.')]
     if axes:
         raise ValueError(f'--branch_from makes one run; config.{axes[0]} is an axis: use config.study=reload')
-    taken = [f'branch.{part}' for part in resolve_branch.PARTS]
+    taken = [f'branch.{part}' for part in branch.PARTS]
     strange = [name for name in overrides if name.startswith(('branch.', 'probe.')) and name not in taken]
     if strange:
         raise ValueError(
             f'--branch_from makes one branch, and no probe of it; config.{strange[0]} is for a study that makes some, '
             f'with --config. What it takes is what becomes of the state: {", ".join(taken)}'
         )
-    directory, parent, step = resolve_branch.point(where)
+    directory, parent, step = branch.point(where)
     inside = workdir is not None and directory.resolve().parent.parent == pathlib.Path(workdir).resolve()
     named = f'{parent.study}/{parent.id}' if inside else str(directory.resolve())
-    state = {part: overrides.pop(f'branch.{part}') for part in resolve_branch.PARTS if f'branch.{part}' in overrides}
-    return resolve_branch.branch(parent, named, step, overrides, state)
+    state = {part: overrides.pop(f'branch.{part}') for part in branch.PARTS if f'branch.{part}' in overrides}
+    return branch.branch(parent, named, step, overrides, state)
 
 
 def _wrong(flag: Any, workdir: str | None, dry_run: bool, schedule_csv: str | None, profile: bool) -> str | None:

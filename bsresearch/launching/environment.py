@@ -31,13 +31,17 @@ def _processor() -> str:
     return f'{name or platform.machine()}, {os.cpu_count()} cores'
 
 
+def package_versions() -> dict[str, str]:
+    """Of this package and those that numbers come from."""
+    return {'bsresearch': bsresearch.__version__} | {name: metadata.version(name) for name in PACKAGES}
+
+
 def versions() -> dict[str, str]:
-    """Of this package, Python and the packages that numbers come from."""
-    interpreter = {'bsresearch': bsresearch.__version__, 'python': platform.python_version()}
-    return interpreter | {name: metadata.version(name) for name in PACKAGES}
+    """Of Python and the packages."""
+    return {'python': platform.python_version()} | package_versions()
 
 
-def environment(plan: Plan) -> dict[str, Any]:
+def facts(plan: Plan) -> dict[str, Any]:
     """What a run is made with."""
     device = jax.devices()[0]
     return {
@@ -68,7 +72,7 @@ def begin(directory: pathlib.Path, plan: Plan, layout: str = '1 device') -> None
     place = {'layout': layout, 'processes': jax.process_count()}
     if stored.get('versions') is None:
         order = {'reduction': plan.execution['reduction']}
-        update(directory, environment(plan) | place | order | {'started': time.time()})
+        update(directory, facts(plan) | place | order | {'started': time.time()})
     elif place != {name: stored.get(name, place[name]) for name in place}:
         update(directory, {'layouts_later': [*stored.get('layouts_later', ()), place]})
 

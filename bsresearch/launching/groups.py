@@ -22,7 +22,7 @@ FINISHED = ('done', 'diverged')
 
 
 @dataclass(frozen=True)
-class Group:
+class ReplicaGroup:
     """A replica group on disk."""
 
     id: str
@@ -34,12 +34,12 @@ class Group:
         """Of one of its runs."""
         return self.directory.parent.parent / plan.id
 
-    def placed(self, asked: Plan) -> 'Group':
+    def placed(self, asked: Plan) -> 'ReplicaGroup':
         """With the devices that a command asks for, whatever it was begun on."""
         placement = {name: asked.execution[name] for name in schema.PLACEMENT}
         return dataclasses.replace(self, plans=[p.executed(**placement) for p in self.plans])
 
-    def asked(self, plans: Sequence[Plan]) -> 'Group':
+    def asked(self, plans: Sequence[Plan]) -> 'ReplicaGroup':
         """With the places where a command says the parents of branches are, which may have moved since."""
         parents = {p.id: p.parent for p in plans}
         return dataclasses.replace(
@@ -88,7 +88,7 @@ def unfinished(workdir: pathlib.Path, plans: Sequence[Plan]) -> list[Plan]:
     return [p for p in plans if status(workdir, p).get('status') not in FINISHED]
 
 
-def load(directory: pathlib.Path, member: str | None = None) -> Group:
+def load(directory: pathlib.Path, member: str | None = None) -> ReplicaGroup:
     """A group as it was written down.
 
     Args:
@@ -103,7 +103,7 @@ def load(directory: pathlib.Path, member: str | None = None) -> Group:
         raise Damaged(f'{file} is missing, which its runs point to; {RESTORE}')
     try:
         plans = [Plan.from_json(p) for p in stored['plans']]
-        group = Group(stored['id'], plans, stored['strategy'], directory)
+        group = ReplicaGroup(stored['id'], plans, stored['strategy'], directory)
         held = _name(plans)
     except (KeyError, TypeError, ValueError) as e:
         raise Damaged(f'{file} is damaged ({type(e).__name__}: {e}); {RESTORE}') from e
@@ -116,7 +116,7 @@ def load(directory: pathlib.Path, member: str | None = None) -> Group:
     return group
 
 
-def _compare(group: Group, stored: Sequence[Mapping[str, Any]]) -> None:
+def _compare(group: ReplicaGroup, stored: Sequence[Mapping[str, Any]]) -> None:
     """Of a description without a seal: each run's config.json was written with the same numbers.
 
     Raises:
@@ -135,14 +135,14 @@ def _name(plans: Sequence[Plan]) -> str:
     return hashlib.sha256('\n'.join(p.id for p in plans).encode()).hexdigest()[:12]
 
 
-def of(workdir: pathlib.Path, plan: Plan) -> Group:
+def of(workdir: pathlib.Path, plan: Plan) -> ReplicaGroup:
     """The group that a started run belongs to; errors as in `load`."""
     return load(directory_of(workdir, plan), plan.id)
 
 
 def form(
     workdir: pathlib.Path, plans: Sequence[Plan], say: Callable[[str], None], platform: str | None = None
-) -> list[Group]:
+) -> list[ReplicaGroup]:
     """The groups that hold the unfinished of `plans`: those on disk first, then new ones, written down.
 
     `platform`: where they will be trained (cpu, gpu, tpu), of whose memory nothing is known; None: in this process,
@@ -173,14 +173,14 @@ def form(
     return groups
 
 
-def _create(workdir: pathlib.Path, plans: list[Plan], platform: str | None) -> Group:
+def _create(workdir: pathlib.Path, plans: list[Plan], platform: str | None) -> ReplicaGroup:
     name = _name(plans)
     directory = paths.group_dir(workdir, plans[0].study, name)
     strategy = fitting.strategy_of(plans, platform)
     # The engine's own choices are written into the plans: a resume keeps them.
     micro = program.micro_batch(plans[0], platform or parallel.platform(), plans[0].length.largest_batch_size)
     plans = [p.executed(micro_batch_size=micro, strategy=strategy) for p in plans]
-    group = Group(name, plans, strategy, directory)
+    group = ReplicaGroup(name, plans, strategy, directory)
     directory.parent.mkdir(exist_ok=True)
     directory.mkdir(exist_ok=True)
     paths.write_json(
@@ -191,7 +191,7 @@ def _create(workdir: pathlib.Path, plans: list[Plan], platform: str | None) -> G
     return group
 
 
-def _dissolved(group: Group) -> bool:
+def _dissolved(group: ReplicaGroup) -> bool:
     """Whether the group lost members to another before it was trained (a kill while its runs were written).
 
     Its own members are then free to be grouped anew: no run may be in two groups.
@@ -209,7 +209,7 @@ def _dissolved(group: Group) -> bool:
     return True
 
 
-def _write_runs(group: Group) -> None:
+def _write_runs(group: ReplicaGroup) -> None:
     """The runs' config and meta, but for those that have them: a kill may have come between two."""
     facts = {'group': group.id, 'strategy': group.strategy, 'replicas': len(group.plans), 'status': 'running'}
     for index, plan in enumerate(group.plans):
@@ -220,7 +220,7 @@ def _write_runs(group: Group) -> None:
             paths.write_json(folder / 'meta.json', {'id': plan.id, 'study': plan.study, 'index': index} | facts)
 
 
-def _tell_differences(group: Group, asked: Sequence[Plan], say: Callable[[str], None]) -> None:
+def _tell_differences(group: ReplicaGroup, asked: Sequence[Plan], say: Callable[[str], None]) -> None:
     """Execution and recording stay as the group was started with."""
     ids = {p.id for p in group.plans}
     for plan in [p for p in asked if p.id in ids][:1]:
@@ -228,7 +228,7 @@ def _tell_differences(group: Group, asked: Sequence[Plan], say: Callable[[str], 
             say(f'group {group.id} {line}')
 
 
-def kept_execution(group: Group, asked: Plan) -> list[str]:
+def kept_execution(group: ReplicaGroup, asked: Plan) -> list[str]:
     """What a group keeps of how it is executed where a command asks for something else; None and 'auto' ask nothing."""
     begun = next(p for p in group.plans if p.id == asked.id)
     lines = []
@@ -240,7 +240,7 @@ def kept_execution(group: Group, asked: Plan) -> list[str]:
     return lines
 
 
-def _matters(group: Group, field: str, wish: Any, kept: Any) -> bool:
+def _matters(group: ReplicaGroup, field: str, wish: Any, kept: Any) -> bool:
     """Whether the group would be executed otherwise if the wish were followed."""
     runs = len(group.plans)
     if field == 'strategy':
@@ -250,7 +250,7 @@ def _matters(group: Group, field: str, wish: Any, kept: Any) -> bool:
     return field != 'reduction_chunks' or group.plans[0].execution['reduction'] == 'ordered'
 
 
-def kept_recording(group: Group, asked: Plan, leave: Sequence[str] = ()) -> list[str]:
+def kept_recording(group: ReplicaGroup, asked: Plan, leave: Sequence[str] = ()) -> list[str]:
     """What a group keeps of what is recorded, field by field, but for the sections `leave`."""
     begun = next(p for p in group.plans if p.id == asked.id)
     before, now = (flatten({k: v for k, v in p.recording.items() if k not in leave}) for p in (begun, asked))

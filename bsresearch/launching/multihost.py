@@ -6,7 +6,6 @@ MPI or on a TPU pod, whose environment JAX reads itself. On CPUs they speak thro
 
 import ctypes
 import hashlib
-import importlib.metadata
 import json
 import os
 import pathlib
@@ -21,8 +20,8 @@ from typing import Any, TypeVar
 
 import jax
 
-import bsresearch
 from bsresearch.core import interrupts
+from bsresearch.launching import environment
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.probe import Probe
 from bsresearch.train.devices import processes
@@ -38,7 +37,6 @@ LEFT = (
     'main.py: another process left, or did not answer in time (its own output tells why); this one ends too. What was '
     'saved is valid: the same command, given to all processes, goes on from there\n'
 )
-PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
 def run(body: Callable[[], int], coordinator: str | None, count: int | None, index: int | None, seconds: int) -> int:
@@ -155,14 +153,16 @@ def agreed(make: Callable[[], T]) -> T:
 
 def check_alike(plans: Sequence[Plan | Probe]) -> None:
     """Raises ValueError, in all processes, unless they were given the same config and run the same versions."""
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     stated = [p.to_json() if isinstance(p, Plan) else p.identity() for p in plans]
     config = hashlib.sha256(canonical(stated).encode()).hexdigest()[:12]
-    own = {'config': config, 'bsresearch': bsresearch.__version__} | versions
-    found = [json.loads(part) for part in processes.gather(json.dumps(own).encode())]
-    for index, other in enumerate(found):
-        differ = [f'{name} {found[0][name]} in process 0, {other[name]} in process {index}' for name in own
-                  if other[name] != found[0][name]]  # fmt: skip
+    this_process = {'config': config} | environment.package_versions()
+    first, *others = [json.loads(part) for part in processes.gather(json.dumps(this_process).encode())]
+    for index, other in enumerate(others, 1):
+        differ = [
+            f'{name} {value} in process 0, {other[name]} in process {index}'
+            for name, value in first.items()
+            if other[name] != value
+        ]
         if differ:
             raise ValueError(
                 f'the processes were not started alike: {"; ".join(differ)}; give all the same --config and overrides, '

@@ -11,7 +11,7 @@ import numpy as np
 
 from bsresearch import models
 from bsresearch.core import precision
-from bsresearch.launching import environment as meta
+from bsresearch.launching import environment
 from bsresearch.launching.console import Console, clock
 from bsresearch.measure.probes import Arrays, Place
 from bsresearch.models import layers
@@ -185,10 +185,10 @@ def _make(
         if file.exists() and _is_whole(file, console):
             continue
         if not noted:
-            meta.note_code([folder], 'block', block, console.say)
+            environment.note_code([folder], 'block', block, console.say)
             noted = True
         if caught:
-            meta.update(folder, {'seconds': net()})
+            environment.update(folder, {'seconds': net()})
             return
         _save(file, made.run(place, probe.learning_rate, block))
         now = time.perf_counter()
@@ -200,7 +200,7 @@ def _make(
     file = folder / 'arrays' / f'{probe.section["name"]}-{step}.npz'
     _save(file, made.finish(place, blocks))
     facts = {'status': 'done', 'seconds': net(), 'ended': time.time(), 'arrays': f'arrays/{file.name}'}
-    meta.update(folder, facts | {verify.KEY: {'arrays': {file.name: verify.of_file(file)}}})
+    environment.update(folder, facts | {verify.KEY: {'arrays': {file.name: verify.of_file(file)}}})
     # Also halves of blocks that a kill left behind.
     for part in (folder / 'arrays').glob('*block-*'):
         part.unlink()
@@ -222,7 +222,7 @@ def _begin(folder: pathlib.Path, probe: Probe) -> None:
             folder / 'meta.json',
             {'id': probe.id, 'study': probe.study, 'status': 'running'}
             | {'identity': probe.identity(), 'started': time.time()}
-            | meta.environment(plan),
+            | environment.facts(plan),
         )
 
 

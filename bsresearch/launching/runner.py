@@ -15,7 +15,7 @@ from bsresearch.core import precision
 from bsresearch.core.interrupts import Stopped, noted
 from bsresearch.launching import environment, groups, probing
 from bsresearch.launching.console import Console
-from bsresearch.launching.groups import Group
+from bsresearch.launching.groups import ReplicaGroup
 from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.probe import Probe
@@ -101,7 +101,7 @@ def _train_all(
 
 def _formed(
     workdir: pathlib.Path, plans: Sequence[Plan], todo: Sequence[Plan], console: Console, stay: presence.Stay
-) -> list[Group]:
+) -> list[ReplicaGroup]:
     watch = leases.Watch(console.say)
     for plan in todo:
         branching.check(workdir, plan, watch)
@@ -110,7 +110,7 @@ def _formed(
 
 
 @contextlib.contextmanager
-def _leased(group: Group, watch: leases.Watch) -> Iterator[leases.Lease | None]:
+def _leased(group: ReplicaGroup, watch: leases.Watch) -> Iterator[leases.Lease | None]:
     """Process 0 holds the lease for all."""
     lease = processes.share_here(lambda: leases.Lease(group.directory, watch).__enter__())
     try:
@@ -147,7 +147,7 @@ def _measure_later(workdir: pathlib.Path, finished: Sequence[Plan], console: Con
             _backfill(group, plan, console)
 
 
-def _backfill(group: Group, asked: Plan, console: Console) -> None:
+def _backfill(group: ReplicaGroup, asked: Plan, console: Console) -> None:
     """One finished group's; a signal ends it after the checkpoint in hand."""
     directories = [group.run_directory(p) for p in group.plans]
     with noted() as caught, leases.Lease(group.directory, leases.Watch(console.say, caught)):
@@ -158,7 +158,7 @@ def _backfill(group: Group, asked: Plan, console: Console) -> None:
 
 @precision.held
 def train(
-    group: Group,
+    group: ReplicaGroup,
     console: Console,
     caught: Sequence[int],
     lease: leases.Lease | None,
@@ -183,7 +183,7 @@ def train(
 
 
 def _train(
-    group: Group,
+    group: ReplicaGroup,
     console: Console,
     caught: Sequence[int],
     lease: leases.Lease | None,
@@ -233,7 +233,7 @@ def _train(
         session.close()
 
 
-def _end(group: Group, session: Session, outcome: loop.Outcome) -> None:
+def _end(group: ReplicaGroup, session: Session, outcome: loop.Outcome) -> None:
     """Writes how each run ended, or that it goes on."""
     facts = {
         'seconds': session.clock.summary(),

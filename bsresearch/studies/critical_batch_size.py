@@ -17,9 +17,7 @@ from typing import Any
 
 from bsresearch.analysis.quantities import branch_losses, critical_batch_size
 from bsresearch.optim import scaling
-from bsresearch.planning import branch as resolve_branch
-from bsresearch.planning import recording as resolve_recording
-from bsresearch.planning import schema
+from bsresearch.planning import branch, recording, schema
 from bsresearch.planning.plan import Plan
 from bsresearch.studies import POINTS_AND_STATE, reload
 
@@ -154,15 +152,15 @@ def branches(plans: list[Plan]) -> list[Plan]:
     found = []
     for plan in plans:
         section, window, scale = plan.recording['branch'], reload.window(plan), scaling.POWERS[rule(plan)]
-        state = {part: section[part] for part in resolve_branch.PARTS if section[part] is not None}
+        state = {part: section[part] for part in branch.PARTS if section[part] is not None}
         # A batch-norm group is not to grow with the batch: k times as many workers, where there are some.
         ghost = {'ghost_batch_size': plan.ghost_batch_size, 'workers': None} if plan.ghost_batch_size else {}
-        for step in resolve_recording.branch_points(section, plan.length):
+        for step in recording.branch_points(section, plan.length):
             start = plan.length.examples_at(step)
             shared = {**ghost, 'total_examples': start + window, **_evaluated(plan, start, window)}
             for k in multiples(plan):
                 own = {'batch_size': k * plan.batch_size, 'learning_rate': plan.learning_rate * scale(k)}
-                found.append(resolve_branch.branch(plan, f'{plan.study}/{plan.id}', step, {**own, **shared}, state))
+                found.append(branch.branch(plan, f'{plan.study}/{plan.id}', step, {**own, **shared}, state))
     return found
 
 

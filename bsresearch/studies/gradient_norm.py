@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 from bsresearch.analysis.quantities import gradient_norm
-from bsresearch.planning import recording as resolve_recording
+from bsresearch.planning import recording
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
 
@@ -37,7 +37,7 @@ def check(plans: list[Plan]) -> None:
 def probes(plan: Plan, own_rate: bool = False) -> list[Probe]:
     """Those of one run: every point and every learning rate, or the run's own alone."""
     section, found = plan.recording['probe'], []
-    for step in resolve_recording.probe_points(section, plan.length):
+    for step in recording.probe_points(section, plan.length):
         at = min(step, plan.length.total_steps - 1)
         own = float(plan.table(at, at + 1).learning_rate[0])
         rates = (own,) if own_rate or not section['learning_rates'] else section['learning_rates']

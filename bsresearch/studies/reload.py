@@ -7,8 +7,7 @@ control; all train `more_epochs` or `more_examples` longer. Past the end of the 
 
 from collections.abc import Iterator
 
-from bsresearch.planning import branch as resolve_branch
-from bsresearch.planning import recording as resolve_recording
+from bsresearch.planning import branch, recording
 from bsresearch.planning.plan import Plan
 from bsresearch.studies import POINTS_AND_STATE
 
@@ -51,15 +50,15 @@ def branches(plans: list[Plan]) -> list[Plan]:
     found = []
     for plan in plans:
         section = plan.recording['branch']
-        state = {part: section[part] for part in resolve_branch.PARTS if section[part] is not None}
+        state = {part: section[part] for part in branch.PARTS if section[part] is not None}
         changes: list[dict[str, object]] = [{}]
         changes += [{'batch_size': size} for size in section['batch_sizes']]
         changes += [{'learning_rate': rate} for rate in section['learning_rates']]
-        for step in resolve_recording.branch_points(section, plan.length):
+        for step in recording.branch_points(section, plan.length):
             until = plan.length.examples_at(step) + window(plan)
             for change in changes:
                 own = {**change, 'total_examples': until}
-                found.append(resolve_branch.branch(plan, f'{plan.study}/{plan.id}', step, own, state))
+                found.append(branch.branch(plan, f'{plan.study}/{plan.id}', step, own, state))
     return found
 
 

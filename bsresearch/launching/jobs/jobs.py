@@ -13,7 +13,7 @@ import uuid
 from typing import Any, NamedTuple
 
 from bsresearch.launching import groups
-from bsresearch.launching.groups import Group
+from bsresearch.launching.groups import ReplicaGroup
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
 from bsresearch.store import leases, paths
@@ -32,17 +32,17 @@ class NotShared(RuntimeError):
 
 
 class Item(NamedTuple):
-    """A job: `what` is its Group or its Probe; directory: of its lease, its log and its job.json."""
+    """A job: `what` is its ReplicaGroup or its Probe; directory: of its lease, its log and its job.json."""
 
     workdir: pathlib.Path
     name: str
     directory: pathlib.Path
-    what: Group | Probe
+    what: ReplicaGroup | Probe
 
     @property
     def plan(self) -> Plan:
         """Of its first run, or of the first run it looks at."""
-        return self.what.plans[0] if isinstance(self.what, Group) else self.what.points[0][0]
+        return self.what.plans[0] if isinstance(self.what, ReplicaGroup) else self.what.points[0][0]
 
 
 class State(NamedTuple):
@@ -90,7 +90,7 @@ def check_token(workdir: pathlib.Path, wanted: str) -> None:
         )
 
 
-def of_group(workdir: pathlib.Path, group: Group) -> Item:
+def of_group(workdir: pathlib.Path, group: ReplicaGroup) -> Item:
     """A group's."""
     return Item(workdir, f'{group.plans[0].study}/{group.id}', group.directory, group)
 
@@ -163,7 +163,7 @@ def state(item: Item, watch: leases.Watch | None = None) -> State:
     """
     said, lease = paths.read_json(item.directory / 'job.json') or {}, (watch or leases.Watch()).look(item.directory)
     done, errors, total = _ends(item)
-    begin = item.plan.start if isinstance(item.what, Group) else 0
+    begin = item.plan.start if isinstance(item.what, ReplicaGroup) else 0
     step = total if done else max(_saved(item) - begin, said.get('step', begin) - begin, 0)
     if done:
         return State('done', '', step, total, None)
@@ -194,7 +194,7 @@ def _silent(lease: leases.Sight) -> str:
 
 def _ends(item: Item) -> tuple[bool, list[str], int]:
     """Whether it came to its end; errors in its metas; how long it is, in updates or blocks."""
-    if isinstance(item.what, Group):
+    if isinstance(item.what, ReplicaGroup):
         metas = [item.what.meta(p) for p in item.what.plans]
         total = item.plan.length.total_steps - item.plan.start
         done = all(m.get('status') in groups.FINISHED for m in metas)
@@ -207,7 +207,7 @@ def _ends(item: Item) -> tuple[bool, list[str], int]:
 
 def _saved(item: Item) -> int:
     """The update of the newest checkpoint, or how many blocks are stored."""
-    if isinstance(item.what, Group):
+    if isinstance(item.what, ReplicaGroup):
         return latest_step(item.directory / 'checkpoints') or 0
     return len(list(item.directory.glob('arrays/block-*.npz')))
 
@@ -217,7 +217,7 @@ def retry(item: Item) -> bool:
     if state(item).name != 'failed':
         return False
     group = item.what
-    if isinstance(group, Group):
+    if isinstance(group, ReplicaGroup):
         for plan in group.plans:
             if group.meta(plan).get('status') == 'failed':
                 facts = group.meta(plan) | {'status': 'running', 'error': None}

@@ -18,7 +18,7 @@ from bsresearch import studies
 from bsresearch.core import lookup
 from bsresearch.core.interrupts import Stopped, noted
 from bsresearch.launching import fitting, groups
-from bsresearch.launching.groups import Group
+from bsresearch.launching.groups import ReplicaGroup
 from bsresearch.launching.jobs import jobs, worker
 from bsresearch.launching.jobs.engines import Job
 from bsresearch.planning import sweep
@@ -166,7 +166,7 @@ class Launcher:
         except (ValueError, leases.Owned) as e:
             never = isinstance(e, restore.Diverged)
             # A probe of diverged weights is no failure; a branch from there leaves its group's others without a start.
-            name = 'waiting' if not never else 'failed' if isinstance(item.what, Group) else jobs.LEFT_OUT
+            name = 'waiting' if not never else 'failed' if isinstance(item.what, ReplicaGroup) else jobs.LEFT_OUT
             jobs.note(item.directory, {'state': name, 'error': str(e)})
             self.say(f'  {item.name} is {name}: {e}')
             self._tried.add(item.name)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bsresearch.launching import groups
-from bsresearch.launching.groups import Group
+from bsresearch.launching.groups import ReplicaGroup
 from bsresearch.launching.jobs import jobs
 from bsresearch.store import paths, records
 
@@ -64,12 +64,12 @@ def _check_groups(workdir: pathlib.Path, items: Sequence[jobs.Item]) -> None:
 
 
 def _far(item: jobs.Item, state: jobs.State) -> str:
-    unit = 'updates' if isinstance(item.what, Group) else 'blocks'
+    unit = 'updates' if isinstance(item.what, ReplicaGroup) else 'blocks'
     return f'{state.step:>9,} of {state.total:,} {unit}'
 
 
 def _what(item: jobs.Item) -> str:
-    if not isinstance(item.what, Group):
+    if not isinstance(item.what, ReplicaGroup):
         return f'probe {item.what.section["name"]} of {", ".join(f"{p.id} at {s:,}" for p, s in item.what.points)}'
     plans = item.what.plans
     ends = Counter(item.what.meta(p).get('status') for p in plans)

@@ -11,7 +11,7 @@ from typing import Any
 from bsresearch.core.interrupts import Stopped
 from bsresearch.launching import fitting, probing, runner
 from bsresearch.launching.console import Console
-from bsresearch.launching.groups import FINISHED, Group
+from bsresearch.launching.groups import FINISHED, ReplicaGroup
 from bsresearch.launching.jobs import jobs
 from bsresearch.launching.jobs.engines import SIGNALLED
 from bsresearch.planning.probe import Probe
@@ -65,7 +65,7 @@ def run(item: jobs.Item, caught: list[int]) -> int:
     # it beats, and only then left alone.
     watch = leases.Watch(print, caught)
     # A probe's lease is taken where it is made.
-    held = leases.Lease(item.directory, watch) if isinstance(item.what, Group) else contextlib.nullcontext()
+    held = leases.Lease(item.directory, watch) if isinstance(item.what, ReplicaGroup) else contextlib.nullcontext()
     try:
         watch.check_free(item.directory)
         with held as lease:
@@ -123,7 +123,7 @@ def check(item: jobs.Item, watch: leases.Watch) -> None:
     Raises:
       ValueError: it is not there yet. restore.Diverged: it never will be.
     """
-    if not isinstance(item.what, Group):
+    if not isinstance(item.what, ReplicaGroup):
         for plan, step in item.what.points:
             restore.check(item.workdir, plan, step)
         return
