@@ -52,7 +52,7 @@ def plan(model: str, batch_size: int) -> Plan:
 def ours(p: Plan) -> tuple[Turn, float]:
     """A turn of n updates → seconds, by the very program the loop runs; and seconds spent compiling."""
     dataset = resolve.dataset(p.data)
-    group = parallel.Group(1, 'sequential', p.matmul_precision)
+    group = parallel.DeviceGroup(1, 'sequential', p.matmul_precision)
     task = program.task(p, dataset.scale, parallel.platform())
     feed = Feed([p], dataset, group, task.dtype)
     state = jax.jit(functools.partial(program.initial, task, p))()

@@ -52,7 +52,7 @@ def main(_: list[str]) -> None:
     rng = np.random.default_rng(0)
     data = jnp.asarray(rng.random((1, f.samples, 784), np.float32)), jnp.asarray(rng.integers(0, 10, (1, f.samples)))
     loss = lambda p, stats, b: losses.cross_entropy(models.apply(module, p, stats, b[0], train=True)[0], b[1])
-    group = parallel.Group(1, 'sequential')
+    group = parallel.DeviceGroup(1, 'sequential')
     rate, one = jnp.float32(0.01), jnp.int32(1)
 
     def trial(size: int) -> Callable[[], Any]:

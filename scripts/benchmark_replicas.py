@@ -57,7 +57,7 @@ def plans(model: dict[str, Any], batch_size: int, replicas: int) -> list[Plan]:
 def side(runs: list[Plan], strategy: str) -> Callable[[int], float]:
     """Turns of n updates of each run → seconds, by the very program the loop runs."""
     dataset = resolve.dataset(runs[0].data)
-    group = parallel.Group(len(runs), strategy, runs[0].matmul_precision, layout.ALONE)
+    group = parallel.DeviceGroup(len(runs), strategy, runs[0].matmul_precision, layout.ALONE)
     task = program.task(runs[0], dataset.scale, parallel.platform(), runs[0].batch_size, 1)
     feed = Feed(runs, dataset, group, task.dtype)
     states = [jax.tree.map(np.asarray, jax.jit(functools.partial(program.initial, task, p))()) for p in runs]

@@ -47,7 +47,7 @@ def plan(widths: tuple[int, ...], batch_size: int, schedule: dict[str, Any]) -> 
 def side(p: Plan) -> Callable[[int], float]:
     """Turns of n updates → seconds, by the very program the loop runs."""
     dataset = resolve.dataset(p.data)
-    group = parallel.Group(1, 'sequential', p.matmul_precision)
+    group = parallel.DeviceGroup(1, 'sequential', p.matmul_precision)
     task = program.task(p, dataset.scale, parallel.platform())
     feed = Feed([p], dataset, group, task.dtype)
     held, keys = [jax.jit(functools.partial(program.initial, task, p))()], program.keys(p)

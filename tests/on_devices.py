@@ -31,7 +31,7 @@ def train(count: int, strategy: str = 'sequential', **changes: Any) -> tuple[np.
     """(replicas, n) movement of weights and statistics, (replicas, count) losses."""
     plans = toy.plans(**{k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()})
     plan, dataset, mesh = plans[0], resolve.dataset(plans[0].data), layout.choose(plans)
-    group = parallel.Group(len(plans), strategy, layout=mesh, ordered=plan.execution['reduction'] == 'ordered')
+    group = parallel.DeviceGroup(len(plans), strategy, layout=mesh, ordered=plan.execution['reduction'] == 'ordered')
     task = program.task(plan, dataset.scale, 'cpu', plan.batch_size, mesh.batch)
     own = feed.Feed(plans, dataset, group, task.dtype)
     first = [jax.tree.map(np.asarray, jax.jit(functools.partial(program.initial, task, p))()) for p in plans]

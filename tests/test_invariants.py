@@ -33,7 +33,7 @@ def updates(plan: Plan, count: int) -> State:
     """The state after the first `count` updates of a plan, by the program the loop runs."""
     dataset = resolve.dataset(plan.data)
     task = program.task(plan, dataset.scale, 'cpu')
-    feed = Feed([plan], dataset, parallel.Group(1, 'sequential'), task.dtype)
+    feed = Feed([plan], dataset, parallel.DeviceGroup(1, 'sequential'), task.dtype)
     data, tables = feed.one(0, 0, count)
     state = program.initial(task, plan)
     advance = jax.jit(functools.partial(program.advance, task, False))
@@ -361,7 +361,7 @@ def test_matmul_precision_is_compiled_in(precision: str, text: str):
     """The config's value stands at every matrix product of the lowered program."""
     (plan,) = toy.plans(matmul_precision=precision)
     seen: list[str] = []
-    group = parallel.Group(1, 'sequential', plan.matmul_precision)
+    group = parallel.DeviceGroup(1, 'sequential', plan.matmul_precision)
 
     def product(a: Any, b: Any) -> Any:
         seen.append(str(jax.make_jaxpr(jnp.dot)(a, b)))

@@ -64,7 +64,7 @@ def test_invariant_1_a_growing_batch_reads_the_same_stream(boundary: str, monkey
     for changes in (GROWING, {'total_epochs': 2.0}):
         (plan,) = toy.plans(**changes, epoch_boundary=boundary)
         task = program.task(plan, 16.0, 'cpu')
-        made = feed.Feed([plan], resolve.dataset(plan.data), parallel.Group(1, 'sequential'), task.dtype)
+        made = feed.Feed([plan], resolve.dataset(plan.data), parallel.DeviceGroup(1, 'sequential'), task.dtype)
         ids, t = [], 0
         for start, stop, size in plan.length.segments:
             for t in range(start, stop, made.capacity(start)):

@@ -57,7 +57,7 @@ def ours(plan: Plan, count: int) -> State:
     """Our state after `count` updates, by the program the loop runs."""
     dataset = resolve.dataset(plan.data)
     task = program.task(plan, dataset.scale, 'cpu')
-    feed = Feed([plan], dataset, parallel.Group(1, 'sequential'), task.dtype)
+    feed = Feed([plan], dataset, parallel.DeviceGroup(1, 'sequential'), task.dtype)
     data, tables = feed.one(0, 0, plan.length.total_steps)
     advance = jax.jit(functools.partial(program.advance, task, False))
     return advance(program.initial(task, plan), None, data, tables, program.keys(plan), jnp.int32(count))[0]

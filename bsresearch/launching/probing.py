@@ -39,7 +39,7 @@ class Bench:
         if self.dataset.checksum != plan.data_checksum:
             raise ValueError(f'data set {plan.data["name"]} changed since run {plan.id} was planned; restore it')
         self.task = program.task(plan, self.dataset.scale, parallel.platform())
-        self.group = parallel.Group(1, 'sequential', plan.matmul_precision)
+        self.group = parallel.DeviceGroup(1, 'sequential', plan.matmul_precision)
 
     @functools.cached_property
     def evaluator(self) -> Evaluator:

@@ -10,14 +10,14 @@ import jax
 from bsresearch.core.units import Segment
 from bsresearch.train import program, updates
 from bsresearch.train.devices import processes
-from bsresearch.train.devices.parallel import Group, unstack
+from bsresearch.train.devices.parallel import DeviceGroup, unstack
 from bsresearch.train.feed import Feed
 from bsresearch.train.step import Task
 
 TARGET_SECONDS = 0.3
 
 
-def pace(group: Group, feed: Feed, tasks: Mapping[int, Task], states: Any) -> list[float]:
+def pace(group: DeviceGroup, feed: Feed, tasks: Mapping[int, Task], states: Any) -> list[float]:
     """Seconds per update of each segment of the runs; equal batch sizes are timed once.
 
     Args:
@@ -33,7 +33,7 @@ def pace(group: Group, feed: Feed, tasks: Mapping[int, Task], states: Any) -> li
     return [timed[segment.batch_size] for segment in plan.length.segments]
 
 
-def seconds_per_update(task: Task, group: Group, feed: Feed, states: Any, segment: Segment) -> float:
+def seconds_per_update(task: Task, group: DeviceGroup, feed: Feed, states: Any, segment: Segment) -> float:
     """Measured on copies of the first states, one on each row of the mesh, without compiling, evaluating or saving.
 
     Args:

@@ -21,7 +21,7 @@ from bsresearch.optim import Hyper, policy
 from bsresearch.planning import slots
 from bsresearch.planning.plan import Plan
 from bsresearch.train.devices import processes, shards
-from bsresearch.train.devices.parallel import Group
+from bsresearch.train.devices.parallel import DeviceGroup
 from bsresearch.train.program import Tables
 from bsresearch.train.state import Data
 
@@ -96,7 +96,7 @@ def tables(plan: Plan, start: int, count: int, size: int, devices: int, dtype: A
     return jax.tree.map(lambda x: np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)]), table)
 
 
-# What lies over the devices that share a batch, and on which axis (parallel.Group.map).
+# What lies over the devices that share a batch, and on which axis (parallel.DeviceGroup.map).
 SPLIT_TABLES = Tables(1, None, None, None, None, None)  # pyright: ignore[reportArgumentType]
 SPLIT_DATA = Data(0, 0)
 
@@ -104,13 +104,13 @@ SPLIT_DATA = Data(0, 0)
 class Feed:
     """Chunks for the replicas of a group; on several processes each makes what its devices take."""
 
-    def __init__(self, plans: Sequence[Plan], dataset: Dataset, group: Group, dtype: Any):
+    def __init__(self, plans: Sequence[Plan], dataset: Dataset, group: DeviceGroup, dtype: Any):
         self.plans, self.group, self.dtype = plans, group, dtype
         self.on_device = processes.share(lambda: resident(plans[0].execution['data_residence'], dataset))
         self._host = dataset.train
         self.data = to_device(dataset.train, group) if self.on_device else None
 
-    def beside(self, group: Group) -> 'Feed':
+    def beside(self, group: DeviceGroup) -> 'Feed':
         """The same for another group on the same devices; resident data are shared."""
         other = copy.copy(self)
         other.group = group
@@ -168,6 +168,6 @@ def _counting(table: Tables) -> Tables:
     return table._replace(ids=np.ascontiguousarray(np.broadcast_to(ids, table.ids.shape)))
 
 
-def to_device(split: Split, group: Group) -> Data:
+def to_device(split: Split, group: DeviceGroup) -> Data:
     """A whole split on all the group's devices, in its stored dtype."""
     return group.place(Data(np.asarray(split.inputs), np.asarray(split.labels)))

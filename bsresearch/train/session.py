@@ -67,7 +67,7 @@ class Session:
         self.initial = Initial(plans, directory, run_directories, report.say)
         self.events = Events(plan)
         ordered = plan.execution['reduction'] == 'ordered'
-        self.group = parallel.Group(len(plans), strategy, plan.matmul_precision, layout, ordered)
+        self.group = parallel.DeviceGroup(len(plans), strategy, plan.matmul_precision, layout, ordered)
         self.clock = Clock(lambda: self.group.compile_seconds)
         make = functools.partial(program.task, plan, dataset.scale, parallel.platform())
         # For updates at each batch size, and for all else.

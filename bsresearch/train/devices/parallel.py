@@ -4,10 +4,8 @@ sequential: one replica after another through the same compiled program, weights
 has the bits it has alone.
 vmap: all at once, in one program (accelerators, where a small batch leaves the machine idle; small runs on a CPU).
 
-On several devices (layout.py) a program runs under `shard_map` or `pmap`: the very same function, which sums over
-the devices that share a batch itself (shards.py). `jax.pmap` has been in maintenance since JAX 0.8, where it
-became a wrapper of jit and shard_map: it is kept here for code and hardware that are used to it, spreads the batch
-alone, and reuses no buffers. New work should use jit.
+On several devices (layout.py) a program runs under `shard_map` or `pmap` (mapping.py): the very same function, which
+sums over the devices that share a batch itself (shards.py).
 """
 
 import functools
@@ -22,18 +20,20 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import PartitionSpec
 
-from bsresearch.train.devices import layout as layouts
-from bsresearch.train.devices import shards
+from bsresearch.train.devices import mapping, shards
+from bsresearch.train.devices.layout import ALONE, Layout
+from bsresearch.train.devices.mapping import Arguments, Function
 
 PyTree = Any
+# A per-replica value as a group holds it: its rounds, None for one that was passed over.
+Rounds = Sequence[PyTree]
 # XLA's usual copy insertion copies all weights twice an update inside a loop on a CPU: 30 % of the time at B = 1.
-COMPILER_OPTIONS: dict[str, dict[str, Any]] = defaultdict(
+COMPILER_OPTIONS: dict[str, dict[str, str | bool]] = defaultdict(
     dict, cpu={'xla_cpu_copy_insertion_use_region_analysis': True}
 )
-
 # Fusing lets a CPU round a product and a sum at once, or not, as the program around them has it. Without it the same
 # arithmetic gives the same bits in programs for one device and for several.
-ORDERED_OPTIONS: dict[str, dict[str, Any]] = defaultdict(dict, cpu={'xla_disable_hlo_passes': 'fusion'})
+ORDERED_OPTIONS: dict[str, dict[str, str | bool]] = defaultdict(dict, cpu={'xla_disable_hlo_passes': 'fusion'})
 
 
 def choose(strategy: str, replicas: int, platform: str) -> str:
@@ -55,13 +55,16 @@ def unstack(tree: PyTree, count: int) -> list[PyTree]:
 
 def host(tree: PyTree) -> PyTree:
     """NumPy leaves; what lies on other processes' devices is fetched, so all of them must call this together."""
-    here = lambda x: x.is_fully_addressable or x.is_fully_replicated if isinstance(x, jax.Array) else True
-    fetch = lambda x: np.asarray(x if here(x) else multihost_utils.process_allgather(x, tiled=True))
+
+    def fetch(x: jax.Array | np.ndarray) -> np.ndarray:
+        elsewhere = isinstance(x, jax.Array) and not (x.is_fully_addressable or x.is_fully_replicated)
+        return np.asarray(multihost_utils.process_allgather(x, tiled=True) if elsewhere else x)
+
     return jax.tree.map(fetch, tree)
 
 
-class Group:
-    """The replicas of one group: their arrays on the devices, and functions mapped over them.
+class DeviceGroup:
+    """The replicas of one group on the devices: their arrays, and functions mapped over them.
 
     A per-replica value is held as a list of rounds, one after another: of one replica each, or of as many as are made
     at once (`lanes`: all under vmap, one for each row of the mesh), stacked on a first axis. `put` and `get` convert.
@@ -69,12 +72,7 @@ class Group:
     """
 
     def __init__(
-        self,
-        count: int,
-        strategy: str,
-        precision: str = 'highest',
-        layout: layouts.Layout = layouts.ALONE,
-        ordered: bool = False,
+        self, count: int, strategy: str, precision: str = 'highest', layout: Layout = ALONE, ordered: bool = False
     ):
         """`precision`: of matrix products, as jax.default_matmul_precision takes it. `ordered`: config.reduction is."""
         self.ordered = ordered
@@ -82,47 +80,46 @@ class Group:
         self.lanes = count if strategy == 'vmap' else layout.replicas
         self.stacked = strategy == 'vmap' or layout.replicas > 1
         self.compile_seconds = 0.0
-        self.latest: Any = None  # the compiled program that was called last
-        self._compiled: dict[Any, Callable[..., Any]] = {}
+        self.latest: jax.stages.Compiled | None = None  # the program that was called last
+        self._compiled: dict[tuple[str, tuple[tuple[int, ...], ...]], jax.stages.Compiled] = {}
 
-    def alone(self) -> 'Group':
+    def alone(self) -> 'DeviceGroup':
         """As many replicas as the mesh has rows, each alone on its row."""
-        return Group(self.layout.replicas, 'sequential', self.precision, self.layout, self.ordered)
+        return DeviceGroup(self.layout.replicas, 'sequential', self.precision, self.layout, self.ordered)
 
-    def rounds(self, values: Sequence[Any]) -> list[PyTree]:
+    def rounds(self, values: Sequence[PyTree]) -> list[PyTree]:
         """Per-replica host trees → rounds of host trees."""
         if not self.stacked:
             return list(values)
-        joined = lambda *xs: jnp.stack(xs) if isinstance(xs[0], jax.Array) else np.stack(xs)
-        parts = [values[i : i + self.lanes] for i in range(0, len(values), self.lanes)]
-        return [jax.tree.map(joined, *part) for part in parts]
+        starts = range(0, len(values), self.lanes)
+        return [jax.tree.map(_joined, *values[start : start + self.lanes]) for start in starts]
 
     def put(self, values: Sequence[PyTree]) -> list[PyTree]:
         """Per-replica host trees → on the devices, in buffers of their own: the state is donated."""
         return [self.place(tree, self._spec(None)) for tree in self.rounds(values)]
 
-    def get(self, held: Sequence[PyTree | None]) -> list[Any]:
+    def get(self, held: Rounds) -> list[PyTree]:
         """Back to one tree per replica, NumPy leaves; None for each replica of a round that is None."""
-        found = []
+        replicas: list[PyTree] = []
         for tree in held:
             if tree is None:
-                found += [None] * self.lanes
+                replicas += [None] * self.lanes
             else:
-                found += unstack(host(tree), self.lanes) if self.stacked else [host(tree)]
-        return found
+                replicas += unstack(host(tree), self.lanes) if self.stacked else [host(tree)]
+        return replicas
 
-    def whole(self, held: Sequence[PyTree | None]) -> list[Any]:
+    def whole(self, held: Rounds) -> list[PyTree]:
         """As `get`, for results of which each device that shares a batch has a part: these are joined."""
         if self.layout.batch == 1:
             return self.get(held)
-        front = lambda x: np.moveaxis(x, 0, 1) if self.stacked else x
-        parts = self.get([t if t is None else jax.tree.map(front, host(t)) for t in held])
+        lanes_first = lambda x: np.moveaxis(x, 0, 1) if self.stacked else x
+        parts = self.get([t if t is None else jax.tree.map(lanes_first, host(t)) for t in held])
         return [jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), t) for t in parts]
 
     def place(self, tree: PyTree, spec: PartitionSpec | None = None) -> PyTree:
         """Host arrays → copies of them on the devices; `spec` as jax.sharding has it, None: on all of them."""
 
-        def one(x: Any) -> jax.Array:
+        def one(x: jax.Array | np.ndarray) -> jax.Array:
             if self.layout.single:
                 return jnp.array(x)
             if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
@@ -132,19 +129,18 @@ class Group:
         return jax.tree.map(one, tree)
 
     def spread(self, tree: PyTree, split: PyTree) -> PyTree:
-        """A round's NumPy tree → on the devices; `split` as in `map`. On one device a program takes it as it is."""
+        """A round's NumPy tree → on the devices; `split` as in `Arguments`. On one device it stays as it is."""
         if self.layout.single:
             return tree
-        one = lambda axis, part: self.place(part, self._spec(axis if self.layout.batch > 1 else None))
-        return jax.tree.map(one, split, tree, is_leaf=_none)
+        one = lambda axis, part: self.place(part, self._spec(axis))
+        return jax.tree.map(one, split, tree, is_leaf=mapping.is_none)
 
     def spread_lazily(self, rows: np.ndarray, array: np.ndarray, split: int) -> jax.Array:
         """`array`[rows] of a round's rows, axis `split` (of one replica's) over the devices that share a batch."""
         if self.layout.single:
             return jnp.asarray(array[rows])
-        spec = self._spec(split if self.layout.batch > 1 else None)
         pick = lambda index: array[rows[index[: rows.ndim]]]
-        return self._fetch((*rows.shape, *array.shape[1:]), pick, spec)
+        return self._fetch((*rows.shape, *array.shape[1:]), pick, self._spec(split))
 
     def _fetch(self, shape: Sequence[int], part: Callable[[Any], np.ndarray], spec: PartitionSpec | None) -> jax.Array:
         """An array of which every process makes only what its devices hold, by `part`(index)."""
@@ -152,145 +148,99 @@ class Group:
         return jax.make_array_from_callback(tuple(shape), sharding, lambda index: np.array(part(index)))
 
     def _spec(self, split: int | None, mapped: bool = True) -> PartitionSpec:
-        """Of an argument: `mapped` over replicas, with the axis `split` (of one replica's array) over the batch's."""
-        lead = [layouts.REPLICA if self.layout.how == 'jit' else None] if mapped and self.stacked else []
-        return PartitionSpec(*lead, *([None] * split + [shards.AXIS] if split is not None else []))
+        """Of an argument: `mapped` over replicas, with the axis `split` where a batch is shared."""
+        return mapping.spec(split if self.layout.batch > 1 else None, mapped and self.stacked, self.layout)
 
-    def call(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], donate: tuple[int, ...] = ()) -> Any:
-        """`fn` of one replica on one device, compiled once per name and shapes; compile time is kept apart.
+    def like(self, tree: PyTree, mapped: bool = True, split: PyTree = None) -> PyTree:
+        """Shapes of a round of one of `map`'s arguments, and where they lie, from the shapes of one replica's."""
+        lead = (self.lanes,) if mapped and self.stacked else ()
+
+        def one(axis: int | None, part: PyTree) -> PyTree:
+            sharding = None if self.layout.single else self.layout.sharding(self._spec(axis, mapped))
+            shape = lambda x: jax.ShapeDtypeStruct((*lead, *x.shape), x.dtype, sharding=sharding)
+            return jax.tree.map(shape, part)
+
+        return jax.tree.map(one, split, tree, is_leaf=mapping.is_none)
+
+    def call(self, name: str, function: Function, args: tuple[PyTree, ...], donate: tuple[int, ...] = ()) -> PyTree:
+        """`function` of one replica on one device, compiled once per name and shapes; compile time is kept apart.
 
         Args:
           name: of the compiled program; one name per function.
           donate: arguments whose buffers the result may take.
         """
-        return self._run(name, lambda: jax.jit(fn, donate_argnums=donate), args)
-
-    def _run(self, name: str, program: Callable[[], Any], args: tuple[Any, ...]) -> Any:
-        key = (name, tuple(np.shape(x) for x in jax.tree.leaves(args)))
-        if key not in self._compiled:
-            start = time.perf_counter()
-            self._compiled[key] = self._compile(program, args)
-            self.compile_seconds += time.perf_counter() - start
-        self.latest = self._compiled[key]
-        return self.latest(*args)
-
-    def _compile(self, program: Callable[[], Any], args: tuple[Any, ...]) -> Any:
-        with jax.default_matmul_precision(self.precision):
-            lowered = program().lower(*args)
-        return lowered.compile(COMPILER_OPTIONS[platform()] | (ORDERED_OPTIONS[platform()] if self.ordered else {}))
-
-    def like(self, tree: PyTree, mapped: bool = True, split: Any = None) -> PyTree:
-        """Shapes of a round of one of `map`'s arguments, and where they lie, from the shapes of one replica's."""
-        lead = (self.lanes,) if mapped and self.stacked else ()
-
-        def one(axis: int | None, part: PyTree) -> PyTree:
-            spec = self._spec(axis if self.layout.batch > 1 else None, mapped)
-            sharding = None if self.layout.single else self.layout.sharding(spec)
-            shape = lambda x: jax.ShapeDtypeStruct((*lead, *x.shape), x.dtype, sharding=sharding)
-            return jax.tree.map(shape, part)
-
-        return jax.tree.map(one, split, tree, is_leaf=_none)
-
-    def compiled(self, fn: Callable[..., Any], args: tuple[Any, ...], mapped: tuple[bool, ...], **how: Any) -> Any:
-        """What `map` runs in each round, compiled from shapes alone (`like`) and not kept; `how`: its keywords."""
-        return self._compile(lambda: self._program(fn, mapped, **how), self._numbered(args))
+        return self._run(name, lambda: jax.jit(function, donate_argnums=donate), args)
 
     def map(
         self,
         name: str,
-        fn: Callable[..., Any],
-        args: tuple[Any, ...],
-        mapped: tuple[bool, ...],
-        donate: tuple[int, ...] = (),
+        function: Function,
+        args: tuple[PyTree, ...],
+        how: Arguments,
+        *,
         alive: Sequence[bool] | None = None,
-        split: tuple[Any, ...] | None = None,
-        split_result: bool = False,
         rounds: int | None = None,
-    ) -> list[Any]:
-        """`fn` over the replicas, round after round.
+    ) -> list[PyTree]:
+        """`function` over the replicas, round after round.
 
         Args:
-          name, donate: as for `call`.
-          args, mapped: arguments, and which of them are per replica.
+          name: as for `call`.
+          args, how: arguments, and how they lie: those that are per replica in rounds. `function` gets its part.
           alive: a round of which no replica is alive is passed over: its result is None.
-          split: for each argument, which axis of its arrays lies over the devices that share a batch; a tree of these,
-            None for those that all of them have. `fn` gets its part, without that axis.
-          split_result: whether each of these devices has a part of the result: they are stacked on a first axis.
           rounds: how many, from the first; None: all.
         """
-        build = functools.partial(self._program, fn, mapped, donate, split, split_result)
-        found: list[Any] = []
+        name = f'{name}/{self.strategy}' if self.stacked else name
+        results = []
         for k in range(rounds or self.count // self.lanes):
             if alive is not None and not any(alive[k * self.lanes : (k + 1) * self.lanes]):
-                found.append(None)
+                results.append(None)
                 continue
-            own = self._numbered(tuple(a[k] if m else a for a, m in zip(args, mapped, strict=True)))
-            found.append(self._run(f'{name}/{self.strategy}' if self.stacked else name, build, own))
+            of_round = tuple(arg[k] if mapped else arg for arg, mapped in zip(args, how.mapped, strict=True))
+            results.append(self._run(name, lambda: self._program(function, how), self._numbered(of_round)))
             if not self.layout.single and platform() == 'cpu':
                 # Programs of several host devices that wait for each other's threads may wait for ever.
-                jax.block_until_ready(found[-1])
-        return found
+                jax.block_until_ready(results[-1])
+        return results
 
-    def _numbered(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """With what pmap wants: an argument that is mapped, whatever the function needs."""
+    def compiled(self, function: Function, args: tuple[PyTree, ...], how: Arguments) -> jax.stages.Compiled:
+        """What `map` runs in each round, compiled from shapes alone (`like`) and not kept."""
+        return self._compile(self._program(function, how), self._numbered(args))
+
+    def _run(self, name: str, program: Callable[[], mapping.Lowerable], args: tuple[PyTree, ...]) -> PyTree:
+        key = (name, tuple(np.shape(x) for x in jax.tree.leaves(args)))
+        if key not in self._compiled:
+            start = time.perf_counter()
+            self._compiled[key] = self._compile(program(), args)
+            self.compile_seconds += time.perf_counter() - start
+        self.latest = self._compiled[key]
+        return self.latest(*args)
+
+    def _compile(self, program: mapping.Lowerable, args: tuple[PyTree, ...]) -> jax.stages.Compiled:
+        with jax.default_matmul_precision(self.precision):
+            lowered = program.lower(*args)
+        return lowered.compile(COMPILER_OPTIONS[platform()] | (ORDERED_OPTIONS[platform()] if self.ordered else {}))
+
+    def _numbered(self, args: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
+        """With the devices' numbers, which `mapping.over_pmap` takes before the others."""
         if self.layout.how != 'pmap' or self.layout.single:
             return args
         return (self.place(np.arange(self.layout.batch), PartitionSpec(shards.AXIS)), *args)
 
-    def _program(
-        self,
-        fn: Callable[..., Any],
-        mapped: tuple[bool, ...],
-        donate: tuple[int, ...] = (),
-        split: tuple[Any, ...] | None = None,
-        split_result: bool = False,
-    ) -> Any:
-        """What compiles to `fn` over the lanes of a round, on the group's devices."""
-        split = split if split is not None and self.layout.batch > 1 else (None,) * len(mapped)
-        split_result &= self.layout.batch > 1
-        lanes = tuple(0 if m else None for m in mapped)
+    def _program(self, function: Function, how: Arguments) -> mapping.Lowerable:
+        """What compiles to `function` over the lanes of a round, on the group's devices."""
         if self.strategy == 'vmap':
-            fn = jax.vmap(fn, in_axes=lanes)
+            function = mapping.over_lanes(function, how.mapped)
         if self.layout.single:
-            return jax.jit(fn, donate_argnums=donate)
+            return mapping.on_one_device(function, how)
         if self.layout.how == 'pmap':
-            shift = lambda a, m: a if a is None else a + (m and self.stacked)
-            axes = tuple(self._each(shift, s, m) for s, m in zip(split, mapped, strict=True))
-            out = 0 if split_result else None
-            numbered = lambda number, *args: fn(*args)
-            made = jax.pmap(numbered, shards.AXIS, in_axes=(0, *axes), out_axes=out, devices=self.layout.devices)
-            return layouts.Across(made) if jax.process_count() > 1 else made
-        one = self.stacked and self.strategy != 'vmap'  # one lane a row: not mapped
-        drop = lambda a, m, t: t if a is None else jax.tree.map(lambda x: jnp.squeeze(x, a + (m and self.stacked)), t)
-
-        def local(*args: Any) -> Any:
-            own = [
-                jax.tree.map(functools.partial(lambda m, a, t: drop(a, m, t), m), s, t, is_leaf=_none)
-                for s, m, t in zip(split, mapped, args, strict=True)
-            ]
-            if one:
-                own = [jax.tree.map(lambda x: x[0], t) if m else t for t, m in zip(own, mapped, strict=True)]
-            result = fn(*own)
-            for wanted in (one, split_result):
-                result = jax.tree.map(lambda x: x[None], result) if wanted else result
-            return result
-
-        specs = tuple(self._each(lambda a, m: self._spec(a, m), s, m) for s, m in zip(split, mapped, strict=True))
-        lead = (layouts.REPLICA,) if self.stacked else ()
-        out = PartitionSpec(shards.AXIS, *lead) if split_result else PartitionSpec(*lead)
-        mesh = self.layout.mesh
-        return jax.jit(
-            jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False), donate_argnums=donate
-        )
-
-    @staticmethod
-    def _each(what: Callable[..., Any], split: Any, mapped: bool) -> Any:
-        """`what`(axis or None, mapped) at each leaf of a tree of axes."""
-        return jax.tree.map(lambda a: what(a, mapped), split, is_leaf=_none)
+            return mapping.over_pmap(function, how.on(self.layout), self.layout, self.stacked)
+        if self.stacked and self.strategy != 'vmap':
+            function = mapping.of_one_lane(function, how.mapped)
+        return mapping.over_mesh(function, how.on(self.layout), self.layout, self.stacked)
 
 
-def _none(x: Any) -> bool:
-    return x is None
+def _joined(*arrays: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+    return jnp.stack(arrays) if isinstance(arrays[0], jax.Array) else np.stack(arrays)
 
 
 @functools.cache

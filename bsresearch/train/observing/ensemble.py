@@ -24,7 +24,9 @@ class Ensemble:
       evaluator: whose splits are used, but for the training set. snapshots: whether the run has any.
     """
 
-    def __init__(self, task: Task, plan: Plan, evaluator: evaluate.Evaluator, group: parallel.Group, snapshots: bool):
+    def __init__(
+        self, task: Task, plan: Plan, evaluator: evaluate.Evaluator, group: parallel.DeviceGroup, snapshots: bool
+    ):
         self.group, self._evaluator = group, evaluator
         splits = {k: v for k, v in evaluator.splits.items() if k != 'train'} if snapshots else {}
         self._labels = {k: np.asarray(v.labels) for k, v in splits.items()}
@@ -63,9 +65,8 @@ class Ensemble:
         return rows
 
     def _probabilities(self, states: Any, data: Data, alive: list[bool]) -> list[Any]:
-        args, mapped = (states, data), (True, False)
-        found = self.group.map('probabilities', self._fn, args, mapped, alive=alive, split_result=True)
-        return [p if p is None else p[: len(data.labels)] for p in self.group.whole(found)]
+        parts = self.group.map('probabilities', self._fn, (states, data), evaluate.OF_EXAMPLES, alive=alive)
+        return [p if p is None else p[: len(data.labels)] for p in self.group.whole(parts)]
 
 
 def _probabilities(task: Task, size: int, devices: int, state: State, data: Data) -> Any:

@@ -11,11 +11,14 @@ from bsresearch.data.splits import Split
 from bsresearch.planning.plan import Plan
 from bsresearch.train import feed, program
 from bsresearch.train.devices import parallel
+from bsresearch.train.devices.mapping import Arguments
 from bsresearch.train.state import Data, State
 from bsresearch.train.step import Task
 
 # Rows of a split too large for the device that are evaluated at a time.
 BLOCK_ROWS = 16384
+# What is computed of examples from (state, data): of all of them, or on each device of its part.
+OF_EXAMPLES = Arguments((True, False), split_result=True)
 
 
 def batch_size(plan: Plan, platform: str) -> int:
@@ -36,7 +39,7 @@ class Evaluator:
         plan: Plan,
         splits: Mapping[str, Split],
         resident: Mapping[str, Data],
-        group: parallel.Group,
+        group: parallel.DeviceGroup,
     ):
         """`resident`: splits that are on the device already; the others follow it there if the training set is."""
         wanted = {k: v for k, v in splits.items() if k != 'train' or plan.recording['evaluate']['train']}
@@ -62,9 +65,9 @@ class Evaluator:
         return [row | _gaps(row) for row in metrics]
 
     def _arrays(self, states: Any, data: Data, alive: list[bool]) -> list[Any]:
-        found = self.group.map('evaluate', self._fn, (states, data), (True, False), alive=alive, split_result=True)
-        cut = lambda x: x[: len(data.labels)]
-        return [x if x is None else {k: cut(v) for k, v in x.items()} for x in self.group.whole(found)]
+        parts = self.group.map('evaluate', self._fn, (states, data), OF_EXAMPLES, alive=alive)
+        count = len(data.labels)
+        return [x if x is None else {k: v[:count] for k, v in x.items()} for x in self.group.whole(parts)]
 
 
 def _gaps(row: Mapping[str, float]) -> dict[str, float]:
@@ -77,7 +80,7 @@ def _gaps(row: Mapping[str, float]) -> dict[str, float]:
     return gaps
 
 
-def of_one(task: Task, plan: Plan, group: parallel.Group) -> Callable[[State, Data], Any]:
+def of_one(task: Task, plan: Plan, group: parallel.DeviceGroup) -> Callable[[State, Data], Any]:
     """What is mapped over the replicas of a group."""
     return functools.partial(_evaluate, task, batch_size(plan, parallel.platform()), group.layout.batch)
 
@@ -86,7 +89,7 @@ def _evaluate(task: Task, size: int, devices: int, state: State, data: Data) -> 
     return program.evaluate(task, size, devices, state.params, state.stats, data)
 
 
-def blocks(split: Data | Split, group: parallel.Group) -> Iterator[Data]:
+def blocks(split: Data | Split, group: parallel.DeviceGroup) -> Iterator[Data]:
     """A resident split whole; a streamed one in pieces."""
     if isinstance(split, Data):
         yield split

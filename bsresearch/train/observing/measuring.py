@@ -12,11 +12,14 @@ from bsresearch.measure import Context, Measure
 from bsresearch.planning.plan import Plan
 from bsresearch.train import feed, program
 from bsresearch.train.devices import parallel, processes
+from bsresearch.train.devices.mapping import Arguments
 from bsresearch.train.state import State
 
 PyTree = Any
 # A measurement below is timed twice.
 QUICK_SECONDS = 0.5
+# Of program.measure: (its state, state, origins, inputs) of each replica, the training set of all.
+OF_MEASUREMENT = Arguments((True, True, True, True, False))
 
 
 class Measuring:
@@ -37,7 +40,7 @@ class Measuring:
         measures: Mapping[str, Measure],
         task: Any,
         chunks: feed.Feed,
-        group: parallel.Group,
+        group: parallel.DeviceGroup,
     ):
         self.plans, self.measures, self.task, self.feed, self.group = plans, measures, task, chunks, group
         self.states: dict[str, Any] = {}
@@ -62,8 +65,7 @@ class Measuring:
             inputs = self.group.put(inputs)
             fn = functools.partial(program.measure, self.task, quantity)
             args = (self.states[name], state, origins, inputs, whole)
-            mapped = (True, True, True, True, False)
-            found = self._taken(name, self.group.map(f'measure/{name}', fn, args, mapped, alive=alive))
+            found = self._taken(name, self.group.map(f'measure/{name}', fn, args, OF_MEASUREMENT, alive=alive))
         self.spent[name]['count'] += 1
         self.spent[name]['seconds'] += time.perf_counter() - start - (self.group.compile_seconds - compiled)
         return found

@@ -87,8 +87,8 @@ def record(session: Session, t: int, directory: pathlib.Path, say: Callable[[str
     count, lanes, first = _count(session, t), session.group.lanes, session.alive.index(True)
     one = [r // lanes == first // lanes for r in range(len(session.plans))]
     _updates(session, t, count, one)  # compiles
-    text = session.group.latest.as_text()
-    known = phases.program(text)
+    compiled = session.group.latest
+    known = phases.program(compiled.as_text() or '' if compiled is not None else '')
     if not any(place.phase in phases.PHASES for place in known.places.values()):
         raise ValueError(
             f'program {known.module} names no phases: it was compiled by another version and found in the cache; '

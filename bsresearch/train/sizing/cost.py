@@ -24,8 +24,9 @@ from bsresearch.train import feed, program, updates
 from bsresearch.train import step as stepping
 from bsresearch.train.devices import parallel
 from bsresearch.train.devices.layout import Layout
+from bsresearch.train.devices.mapping import Arguments
 from bsresearch.train.events import Events
-from bsresearch.train.observing import evaluate
+from bsresearch.train.observing import evaluate, measuring
 from bsresearch.train.sizing import held
 from bsresearch.train.state import Batch, Origins
 
@@ -88,7 +89,7 @@ def _evaluation(what: held.Held) -> Program:
     fn = evaluate.of_one(what.task, what.plan, what.group)
     args = (what.group.like(what.state), what.group.like(data, False))
     beside = 0 if what.resident else held.size(data)
-    return Program('evaluation', what.group.compiled(fn, args, (True, False), split_result=True), beside)
+    return Program('evaluation', what.group.compiled(fn, args, evaluate.OF_EXAMPLES), beside)
 
 
 def _inputs(what: held.Held, quantity: Measure) -> program.MeasureInputs:
@@ -103,7 +104,7 @@ def _measurement(what: held.Held, name: str, quantity: Measure) -> Program:
     own = (what.measures[name], what.state, Origins(params, params), inputs)
     args = (*(group.like(part) for part in own), whole)
     fn = functools.partial(program.measure, what.task, quantity)
-    made = group.compiled(fn, args, (True, True, True, True, False))
+    made = group.compiled(fn, args, measuring.OF_MEASUREMENT)
     return Program(name, made, what.each * held.size(inputs))
 
 
@@ -114,9 +115,10 @@ def _host_measurement(what: held.Held, name: str, quantity: Measure) -> Program:
     def mean(params: PyTree, stats: PyTree, batch: PyTree) -> jax.Array:
         return program.losses_of(what.task, quantity.statistics, stats, params, batch).mean()
 
-    alone = parallel.Group(1, 'sequential', what.group.precision)
+    alone = parallel.DeviceGroup(1, 'sequential', what.group.precision)
     args = (what.state.params, what.state.stats, batch)
-    return Program(name, alone.compiled(jax.value_and_grad(mean), args, (True, True, False)), held.size(batch))
+    made = alone.compiled(jax.value_and_grad(mean), args, Arguments((True, True, False)))
+    return Program(name, made, held.size(batch))
 
 
 def update_flops(plan: Plan, dataset: Dataset, batch_size: int) -> float:

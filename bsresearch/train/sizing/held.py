@@ -93,7 +93,7 @@ class Held:
         plan = self.plan = plans[0]
         self.dataset, self.layout, self.events = dataset, layout, Events(plan)
         ordered = plan.execution['reduction'] == 'ordered'
-        self.group = parallel.Group(len(plans), strategy, plan.matmul_precision, layout, ordered)
+        self.group = parallel.DeviceGroup(len(plans), strategy, plan.matmul_precision, layout, ordered)
         make = functools.partial(program.task, plan, dataset.scale, parallel.platform(), devices=layout.batch)
         most = largest(plan)
         self.task, self.advancing = make(plan.length.batch_size_at(0)), make(most.batch_size)
