@@ -17,7 +17,7 @@ from absl import flags
 from matplotlib.ticker import EngFormatter, FixedLocator, NullLocator, StrMethodFormatter
 
 from bsresearch.analysis import command, held_fixed
-from bsresearch.analysis.quantities.critical_batch_size import FACTORS, TOLERANCE, Found, find, text
+from bsresearch.analysis.quantities.critical_batch_size import FACTORS, TOLERANCE, CriticalBatchSizes, find, text
 from bsresearch.report import figures, plotting
 
 BRANCHED, NOISE = 'B* of the branches', 'B_simple = tr Σ/|G|² of their parent'
@@ -51,7 +51,7 @@ def _arms(table: pd.DataFrame, by: list[str]) -> list[tuple[str, pd.DataFrame]]:
     return [(named(values), rows) for values, rows in table.groupby(told, dropna=False)]
 
 
-def _notes(found: Found) -> list[str]:
+def _notes(found: CriticalBatchSizes) -> list[str]:
     seeds = sorted({found.seeds['runs'].min(), found.seeds['runs'].max()})
     tried = sorted(found.losses['k'].unique())
     window = sorted(found.losses['window'].unique())
@@ -63,7 +63,7 @@ def _notes(found: Found) -> list[str]:
     ]
 
 
-def _against_examples(found: Found, out: pathlib.Path) -> list[pathlib.Path]:
+def _against_examples(found: CriticalBatchSizes, out: pathlib.Path) -> list[pathlib.Path]:
     parts = _arms(found.seeds, found.by)
     dotted = ' and '.join(f'{factor * found.tolerance:g}' for factor in FACTORS.values())
     notes = [*_notes(found), 'arrow: of some seeds only a bound', f'dotted: at a tolerance of {dotted} nats']
@@ -106,7 +106,7 @@ def _line(
     ax.errorbar(rows['examples'], y, half, color=color, marker=marker, markersize=3.5, capsize=2, elinewidth=0.7)
 
 
-def _losses(found: Found, out: pathlib.Path) -> list[pathlib.Path]:
+def _losses(found: CriticalBatchSizes, out: pathlib.Path) -> list[pathlib.Path]:
     """A panel per arm and point."""
     keys = ['run', 'step']
     control = found.losses[found.losses['k'] == 1].set_index(keys)['loss'].rename('control')

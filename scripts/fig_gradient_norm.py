@@ -22,8 +22,8 @@ import pandas as pd
 from absl import flags
 
 from bsresearch.analysis import command
-from bsresearch.analysis.quantities import gradient_norm
-from bsresearch.analysis.quantities.gradient_norm import Found
+from bsresearch.analysis.quantities import gradient_entries, gradient_norm
+from bsresearch.analysis.quantities.gradient_norm import GradientNorms
 from bsresearch.report import figures, plotting
 
 PANELS = {
@@ -41,7 +41,7 @@ def define_flags() -> None:
     flags.DEFINE_string('out', None, 'directory of the figures; default: <workdir>/figures')
 
 
-def notes(found: list[Found]) -> list[str]:
+def notes(found: list[GradientNorms]) -> list[str]:
     """What holds for a whole figure."""
     f, runs = found[0], sorted({f.run for f in found})
     return [
@@ -61,7 +61,7 @@ def pooled(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(['epoch', 'batch_size'], sort=True)[columns].agg(how).reset_index()
 
 
-def means(found: list[Found], linear: bool, out: pathlib.Path, suffix: str) -> list[pathlib.Path]:
+def means(found: list[GradientNorms], linear: bool, out: pathlib.Path, suffix: str) -> list[pathlib.Path]:
     """Mean ± standard deviation of each statistic."""
     table = gradient_norm.table(found)
     points, names = pooled(table), titles(found)
@@ -90,7 +90,7 @@ def means(found: list[Found], linear: bool, out: pathlib.Path, suffix: str) -> l
         return plotting.save(fig, _with_pooled(table, points), out, f'fig_gradient_norm{suffix}')
 
 
-def titles(found: list[Found]) -> dict[float, str]:
+def titles(found: list[GradientNorms]) -> dict[float, str]:
     """The name of each checkpoint, by its epoch."""
     return {f.epoch: f.title for f in sorted(found, key=lambda f: f.epoch)}
 
@@ -105,7 +105,7 @@ def _with_pooled(table: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, points.assign(run='all')], ignore_index=True) if table['run'].nunique() > 1 else table
 
 
-def normalized(found: list[Found], linear: bool, out: pathlib.Path, suffix: str) -> list[pathlib.Path]:
+def normalized(found: list[GradientNorms], linear: bool, out: pathlib.Path, suffix: str) -> list[pathlib.Path]:
     """Norms scaled by mean(largest B)/mean(B): equal means, the spread is what is left."""
     rows = []
     for f in found:
@@ -133,7 +133,7 @@ def normalized(found: list[Found], linear: bool, out: pathlib.Path, suffix: str)
         return plotting.save(fig, shown, out, f'fig_gradient_norm_normalized{suffix}')
 
 
-def ridges(found: list[Found], out: pathlib.Path, suffix: str) -> list[pathlib.Path]:
+def ridges(found: list[GradientNorms], out: pathlib.Path, suffix: str) -> list[pathlib.Path]:
     """Histograms of the first run, a column per checkpoint: norms, normalized norms, entries of the gradient."""
     rows, runs = [], len({f.run for f in found})
     found = [f for f in found if f.run == found[0].run]
@@ -148,7 +148,7 @@ def ridges(found: list[Found], out: pathlib.Path, suffix: str) -> list[pathlib.P
                 plotting.ridge(axes[row][column], edges, heights, colors)
                 axes[row][column].set_xlabel(label)
                 rows += [_rows(f, label, b, edges, h) for b, h in zip(f.batch_sizes, heights, strict=True)]
-            edges, heights = gradient_norm.entry_densities(f)
+            edges, heights = gradient_entries.densities(f.counts, f.edges, f.largest)
             plotting.ridge(axes[2][column], edges, heights, colors, log=True)
             axes[2][column].set_xlabel('entry of the walking gradient (density, log scale)')
             rows += [_rows(f, 'entry', b, edges, h) for b, h in zip(f.batch_sizes, heights, strict=True)]
@@ -169,7 +169,7 @@ def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.histogram(values, edges)[0] / max(len(values), 1) / np.diff(edges)
 
 
-def _rows(f: Found, what: str, size: int, edges: np.ndarray, density: np.ndarray) -> pd.DataFrame:
+def _rows(f: GradientNorms, what: str, size: int, edges: np.ndarray, density: np.ndarray) -> pd.DataFrame:
     shown = density > 0
     facts = {'epoch': f.epoch, 'histogram': what, 'batch_size': int(size)}
     return pd.DataFrame(facts | {'low': edges[:-1][shown], 'high': edges[1:][shown], 'density': density[shown]})

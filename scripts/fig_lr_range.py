@@ -64,25 +64,25 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], 
     return files, lr_range.table(workdir)
 
 
-def _columns(loaded: arms.Arms, runs: Sequence[lr_range.Run]) -> list[tuple[str, list[lr_range.Run]]]:
+def _columns(loaded: arms.Arms, runs: Sequence[lr_range.RangeTest]) -> list[tuple[str, list[lr_range.RangeTest]]]:
     ids = [(title, set(rows['run'])) for title, rows in held_fixed.panels(loaded)]
     columns = [(title, [r for r in runs if r.fields['run'] in of_column]) for title, of_column in ids]
     return [(title, part) for title, part in columns if part]
 
 
-def _losses(runs: Sequence[lr_range.Run]) -> pd.DataFrame:
+def _losses(runs: Sequence[lr_range.RangeTest]) -> pd.DataFrame:
     """What the loss axis has to hold: smoothed losses up to where they blow up, single ones only below that."""
     shown = pd.concat([r.points[: lr_range.cut(r.points['smoothed_loss'].to_numpy())] for r in runs])
     smoothed = shown['smoothed_loss']
     return pd.DataFrame({'mean': pd.concat([smoothed, shown['batch_loss'].clip(upper=smoothed.max())])})
 
 
-def _accuracies(runs: Sequence[lr_range.Run]) -> pd.DataFrame:
+def _accuracies(runs: Sequence[lr_range.RangeTest]) -> pd.DataFrame:
     values = [r.evaluated[r.suggestions.accuracy] for r in runs if r.suggestions.accuracy]
     return pd.DataFrame({'mean': pd.concat(values).astype(float)})
 
 
-def _notes(loaded: arms.Arms, runs: Sequence[lr_range.Run], log: bool) -> list[str]:
+def _notes(loaded: arms.Arms, runs: Sequence[lr_range.RangeTest], log: bool) -> list[str]:
     """What was held fixed; the learning rate was not, and each line is one run."""
     rates = [r.points['learning_rate'] for r in runs]
     low, high = min(r.min() for r in rates), max(r.max() for r in rates)
@@ -100,7 +100,7 @@ def _notes(loaded: arms.Arms, runs: Sequence[lr_range.Run], log: bool) -> list[s
     ]
 
 
-def _loss(ax: plotting.Axes, run: lr_range.Run, color: plotting.Color, log: bool) -> None:
+def _loss(ax: plotting.Axes, run: lr_range.RangeTest, color: plotting.Color, log: bool) -> None:
     points = run.points
     rates, smoothed = points['learning_rate'].to_numpy(), points['smoothed_loss'].to_numpy()
     for name, alpha, width in (('batch_loss', 0.35, 0.4), ('smoothed_loss', 1.0, 1.1)):
@@ -115,7 +115,7 @@ def _loss(ax: plotting.Axes, run: lr_range.Run, color: plotting.Color, log: bool
     _marks(ax, run, LOSS_MARKS, rates, smoothed, color)
 
 
-def _accuracy(ax: plotting.Axes, run: lr_range.Run, color: plotting.Color) -> None:
+def _accuracy(ax: plotting.Axes, run: lr_range.RangeTest, color: plotting.Color) -> None:
     if run.suggestions.accuracy:
         known = run.evaluated[['learning_rate', run.suggestions.accuracy]].dropna()
         rates, accuracy = known.to_numpy(float).T
@@ -125,7 +125,7 @@ def _accuracy(ax: plotting.Axes, run: lr_range.Run, color: plotting.Color) -> No
 
 def _marks(
     ax: plotting.Axes,
-    run: lr_range.Run,
+    run: lr_range.RangeTest,
     marks: dict[str, str],
     rates: np.ndarray,
     values: np.ndarray,
@@ -138,7 +138,7 @@ def _marks(
             ax.plot(rate, y, color=color, marker=marker, linestyle='none', markeredgecolor='0.15', markeredgewidth=0.6)
 
 
-def _numbers(loaded: arms.Arms, runs: Sequence[lr_range.Run]) -> pd.DataFrame:
+def _numbers(loaded: arms.Arms, runs: Sequence[lr_range.RangeTest]) -> pd.DataFrame:
     """Every update and every evaluation of every run."""
     tables = []
     for run in runs:

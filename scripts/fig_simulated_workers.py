@@ -73,7 +73,7 @@ def _named(arm: str, lost: pd.Series) -> str:
     return f'{arm} ({", ".join(parts)})' if parts else arm
 
 
-def _report(found: simulated_workers.Found) -> str:
+def _report(found: simulated_workers.SimulatedWorkers) -> str:
     table = lambda frame: frame.to_string(index=False, float_format='{:.4g}'.format)
     text = f'at the end:\n{table(found.final)}'
     if not len(found.differences):

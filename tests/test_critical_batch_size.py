@@ -347,9 +347,11 @@ def test_branches_change_batch_and_learning_rate_alone():
 
 
 def test_every_optimizer_has_a_rule():
-    """A contract over the folder: a new one is put into either list."""
-    assert sorted((*study.LINEAR, *study.SQRT)) == list(lookup.members('bsresearch.optim', 'build'))
-    assert set(study.SQRT) >= set(lookup.members('bsresearch.optim', 'precondition'))
+    """A contract over the folder; one that divides by its second moments steps by the gradient over its scale."""
+    members = lookup.members('bsresearch.optim', 'build')
+    rules = {name: lookup.module('bsresearch.optim', 'build', name, 'optimizer').LEARNING_RATE_RULE for name in members}
+    assert set(rules.values()) == {'linear', 'sqrt'}
+    assert {rules[name] for name in lookup.members('bsresearch.optim', 'precondition')} == {'sqrt'}
     assert set(scaling.POWERS) == {'none', 'linear', 'sqrt'}
 
 

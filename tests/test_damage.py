@@ -14,7 +14,7 @@ from bsresearch.launching import groups, runner
 from bsresearch.launching.jobs import jobs, status
 from bsresearch.planning import branch, probe
 from bsresearch.planning.plan import Plan, tuples
-from bsresearch.store import lineage, paths, records, verify
+from bsresearch.store import estimates, lineage, paths, probe_records, records, verify
 from bsresearch.store.paths import Damaged
 from bsresearch.train import backfill
 from bsresearch.train.saving import restore
@@ -238,11 +238,11 @@ def test_records_that_changed_while_a_run_stood_still_are_refused_before_it_goes
 def test_a_damaged_array_of_a_probe_names_its_file(how: str, tmp_path: pathlib.Path):
     """Also of an old workdir, whose probes have no hash: a flipped byte is told by the archive's own sum."""
     workdir = unpack('probes', tmp_path)
-    assert records.probes(workdir, 'gradient_norm')
+    assert probe_records.load(workdir, 'gradient_norm')
     path = sorted(workdir.glob('gradient_norm/*/arrays/gradient_norm-*.npz'))[0]
     DAMAGES[how](path)
     with pytest.raises(Damaged, match=re.escape(str(path))):
-        records.probes(workdir, 'gradient_norm')
+        probe_records.load(workdir, 'gradient_norm')
 
 
 def test_a_lost_description_is_told_by_every_reader(copied: tuple[pathlib.Path, list[Plan]], tmp_path: pathlib.Path):
@@ -253,7 +253,7 @@ def test_a_lost_description_is_told_by_every_reader(copied: tuple[pathlib.Path, 
     folder = sorted(probed.glob('gradient_norm/*/probe.json'))[0].parent
     run = paths.run_dir(workdir, 'train', plans[0].id)
     write = lambda w: report.write(w, tmp_path / 'out', drawing=False)
-    table, probes = records.load, lambda w: records.probes(w, 'gradient_norm')
+    table, probes = records.load, lambda w: probe_records.load(w, 'gradient_norm')
     for file, root, readers in (
         (run / 'config.json', workdir, (write, table)),
         (run / 'meta.json', workdir, (write, table, status.text)),
@@ -287,13 +287,13 @@ def test_a_field_lost_from_an_old_description_names_its_file(old: str, tmp_path:
 def test_estimates_torn_or_damaged(copied: tuple[pathlib.Path, list[Plan]]):
     """What a kill left of a last line is left out, and nothing is appended to it."""
     workdir, _ = copied
-    file = workdir / records.ESTIMATES
-    records.note_estimate(workdir, 'train', 1.0, 2.0, True)
+    file = workdir / estimates.FILE
+    estimates.note(workdir, 'train', 1.0, 2.0, True)
     whole = file.read_text()
     file.write_text(whole + '{"study": "tr')
-    assert len(records.estimates(workdir)) == 1
-    records.note_estimate(workdir, 'train', 3.0, 4.0, False)
-    assert [row['spent_seconds'] for row in records.estimates(workdir)] == [2.0, 4.0]
+    assert len(estimates.load(workdir)) == 1
+    estimates.note(workdir, 'train', 3.0, 4.0, False)
+    assert [row['spent_seconds'] for row in estimates.load(workdir)] == [2.0, 4.0]
     for line in ('{}', '[1]', '', whole[:9], whole.strip().replace('2.0', '"x"')):
         file.write_text(f'{whole}{line}\n')
         with pytest.raises(Damaged, match=rf'{re.escape(str(file))}, line 2'):

@@ -13,17 +13,6 @@ from bsresearch.analysis.quantities import noise_scale
 from scripts import fig_noise_scale
 
 
-def test_fiellers_interval_solves_its_equation():
-    """Closed form: at both ends the difference mean(a) − r·mean(b) is t standard errors; five pairs."""
-    a, b = np.array([9.0, 11, 10, 12, 8]), np.array([2.0, 2.2, 1.9, 2.1, 1.8])
-    found = ratio.independent(a, b)
-    assert found.value == pytest.approx(5)
-    for end in (found.low, found.high):
-        apart = a - end * b
-        assert abs(apart.mean()) / (apart.std(ddof=1) / np.sqrt(5)) == pytest.approx(stats.t.ppf(0.975, 4))
-    assert np.isnan(ratio.independent(a[:2], b[:2]).low)
-
-
 def test_the_long_run_covariance_is_that_of_the_cosines():
     """A cosine of frequency j has its whole power in Λ_j, a constant has none; below 20 there is no interval."""
     t = (np.arange(40) + 0.5) / 40

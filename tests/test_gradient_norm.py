@@ -17,7 +17,7 @@ from bsresearch.measure.probes import walk
 from bsresearch.measure.probes.gradient_norm import build
 from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan
-from bsresearch.store import records
+from bsresearch.store import probe_records, records
 from bsresearch.studies import gradient_norm as study
 from bsresearch.train.saving import restore
 
@@ -32,7 +32,7 @@ def plan(**changes: Any) -> Plan:
     return toy.plans(**(base | changes), probe__name='gradient_norm', **fields)[0]
 
 
-def made(workdir: pathlib.Path, run: Plan) -> list[gradient_norm.Found]:
+def made(workdir: pathlib.Path, run: Plan) -> list[gradient_norm.GradientNorms]:
     """Trained, probed and loaded."""
     for stage in study.stages([run]):
         runner.launch(workdir, stage, toy.Quiet())
@@ -210,8 +210,8 @@ def test_laws_are_found_again():
     for seed in range(40):
         squares = 2 + 0.5 * np.sqrt(sizes) + np.random.default_rng(seed).normal(0, 0.05, (100, 5))
         own = {'batch_sizes': sizes, 'norms': {'walking': squares**0.5}}
-        fields: dict[str, Any] = dict.fromkeys(gradient_norm.Found._fields, 0) | own
-        found = gradient_norm.Found(**fields)
+        fields: dict[str, Any] = dict.fromkeys(gradient_norm.GradientNorms._fields, 0) | own
+        found = gradient_norm.GradientNorms(**fields)
         fits = gradient_norm.fits(found, 'walking').set_index('law')
         root: Any = fits.loc['a + b·√B']
         assert root['r2'] > 0.999 > 0.97 > fits['r2']['a + b·B'] > fits['r2']['a + b/B']
@@ -320,4 +320,4 @@ def test_probes_are_no_runs(tmp_path: pathlib.Path):
     made(tmp_path, run)
     assert records.runs(tmp_path)['run'].tolist() == [run.id]
     with pytest.raises(FileNotFoundError, match='no finished interpolation probes'):
-        records.probes(tmp_path, 'interpolation')
+        probe_records.load(tmp_path, 'interpolation')

@@ -27,7 +27,7 @@ def plans(seeds: tuple[int, ...] = (0,), **changes: Any) -> list[Plan]:
     return toy.plans(**(base | changes))
 
 
-def made(workdir: pathlib.Path, runs: list[Plan]) -> list[interpolation.Found]:
+def made(workdir: pathlib.Path, runs: list[Plan]) -> list[interpolation.Interpolation]:
     """Trained, probed and loaded."""
     study.check(runs)
     for stage in study.stages(runs):

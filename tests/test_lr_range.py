@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from fake_records import write_run
 
-from bsresearch.analysis.quantities import lr_range
+from bsresearch.analysis.quantities import lr_range, smith
 from bsresearch.report import plotting
 from bsresearch.store import records
 from bsresearch.store.writer import Writer
@@ -122,24 +122,24 @@ def test_what_steep_and_valley_do_not_find() -> None:
 TRAPEZE = np.interp(np.arange(101.0), [0, 20, 40, 60, 80], [0.1, 0.1, 0.9, 0.9, 0.1])
 
 
-def smith(accuracy: np.ndarray, **options: Any) -> lr_range.Bounds:
+def bounds(accuracy: np.ndarray, **options: Any) -> smith.Bounds:
     """Read at learning rates 1, 2, 3, …, so that a bound is the index + 1."""
-    return lr_range.smith(np.arange(1.0, len(accuracy) + 1), accuracy, **options)
+    return smith.bounds(np.arange(1.0, len(accuracy) + 1), accuracy, **options)
 
 
 def test_base_is_where_a_tenth_of_the_rise_is_passed() -> None:
     # 0.04 per point from index 20; the rise is 0.8: s(22) = 0.18 is not above, s(23) = 0.22 is.
-    assert (smith(TRAPEZE).base, smith(TRAPEZE).edge) == (24, False)
-    assert smith(TRAPEZE[21:]).edge
+    assert (bounds(TRAPEZE).base, bounds(TRAPEZE).edge) == (24, False)
+    assert bounds(TRAPEZE[21:]).edge
 
 
 def test_slowing_is_where_the_slope_is_a_quarter() -> None:
     """The ramp of slope 0.04 ends at index 40, from where on a median keeps it: 0.08/5 is left at 38, 0.04/5 at 39."""
     assert 0.08 / 5 > 0.25 * 0.04 > 0.04 / 5
-    assert smith(TRAPEZE).slows == 40
+    assert bounds(TRAPEZE).slows == 40
     # With 16 times the evaluations the window is 16 times as wide.
     fine = np.interp(np.arange(1616.0) / 16, np.arange(101.0), TRAPEZE)
-    assert (smith(fine).slows or 0) / 16 == pytest.approx(40, rel=0.06)
+    assert (bounds(fine).slows or 0) / 16 == pytest.approx(40, rel=0.06)
 
 
 def test_max_where_it_falls_or_turns_ragged() -> None:
@@ -147,33 +147,33 @@ def test_max_where_it_falls_or_turns_ragged() -> None:
     # Off a cliff after index 60; a ramp up to it has not slowed.
     cliff = np.where(np.arange(101) <= 60, ramp, 0.1)
     for end in (101, 62):
-        assert smith(cliff[:end])[1:4] == (None, 61, 'falls')
-    assert smith(cliff[:61]).max is None
+        assert bounds(cliff[:end])[1:4] == (None, 61, 'falls')
+    assert bounds(cliff[:61]).max is None
     # One accuracy below the others is ragged; one above is no level to fall from.
     dent = 0.15 * (np.arange(101) == 70)
-    assert smith(ramp - dent)[2:4] == (70, 'ragged')
-    assert smith(TRAPEZE)[2:4] == (63, 'falls')  # 0.9 − 0.04·2 is not below 0.9 − 0.08, the next is
-    assert smith(ramp + dent).by == ''
+    assert bounds(ramp - dent)[2:4] == (70, 'ragged')
+    assert bounds(TRAPEZE)[2:4] == (63, 'falls')  # 0.9 − 0.04·2 is not below 0.9 − 0.08, the next is
+    assert bounds(ramp + dent).by == ''
 
 
 def test_no_max_is_invented() -> None:
     ramp = np.linspace(0.1, 0.9, 101)
-    assert smith(ramp)[1:3] == (None, None)
-    assert smith(ramp).note == 'accuracy neither turns ragged nor falls within the tested range'
-    assert smith(ramp, diverged=True)[2:4] == (101, 'diverged')
+    assert bounds(ramp)[1:3] == (None, None)
+    assert bounds(ramp).note == 'accuracy neither turns ragged nor falls within the tested range'
+    assert bounds(ramp, diverged=True)[2:4] == (101, 'diverged')
     # Growing by the same amount per factor of the learning rate is slowing per learning rate.
     rates = np.geomspace(1e-3, 1, 101)
     assert lr_range.exponential(rates)
     assert not any(map(lr_range.exponential, (ramp, ramp - 0.1, np.full(50, 0.1))))
-    assert lr_range.smith(rates, ramp, log=True).slows is None
-    assert lr_range.smith(rates, ramp, log=False).slows is not None
+    assert smith.bounds(rates, ramp, log=True).slows is None
+    assert smith.bounds(rates, ramp, log=False).slows is not None
 
 
 def test_nothing_to_read() -> None:
     noise = np.random.default_rng(0).normal(0.1, 0.02, 200)
-    assert smith(np.linspace(0, 1, 9)) == lr_range.Bounds(note='9 evaluations, 10 are needed')
+    assert bounds(np.linspace(0, 1, 9)) == smith.Bounds(note='9 evaluations, 10 are needed')
     for accuracy in (np.full(50, 0.1), noise, -np.arange(50.0), [0.5] * 2 + [0.1] * 20):
-        assert smith(np.array(accuracy)) == lr_range.Bounds(note='accuracy does not rise above its scatter')
+        assert bounds(np.array(accuracy)) == smith.Bounds(note='accuracy does not rise above its scatter')
 
 
 # --- records

@@ -11,7 +11,7 @@ import shen_records
 from bsresearch.analysis import shen, shen_accuracy, shen_distance
 from bsresearch.analysis.claims import Claim
 from bsresearch.analysis.claims import shen as claims
-from bsresearch.analysis.quantities.interpolation import Found
+from bsresearch.analysis.quantities.interpolation import Interpolation
 from bsresearch.studies import shen as study
 
 KEYS = ['A1', 'A2', 'A3', 'B1', 'B2', 'C1', 'C2', 'C3', *(f'D{i}' for i in range(1, 11)),
@@ -251,11 +251,11 @@ def test_distances_at_equal_updates_are_interpolated_in_logarithms(loaded: shen.
 PARENTS = {f'run{i}': str(i) for i in range(3)}
 
 
-def line(large: str, loss: Any) -> Found:
+def line(large: str, loss: Any) -> Interpolation:
     """Seeds differ by a thousandth of the loss's square."""
     alpha = np.linspace(-1, 2, 25)
     own = loss(alpha) + 1e-3 * int(PARENTS[large]) * loss(alpha) ** 2
-    return Found(large, 'small', large, alpha, ('linear',), {'linear/train_loss': own}, 1.0, 1.0, np.ones(2))
+    return Interpolation(large, 'small', large, alpha, ('linear',), {'linear/train_loss': own}, 1.0, 1.0, np.ones(2))
 
 
 def test_a_line_without_a_barrier_and_its_sharper_end():

@@ -7,12 +7,14 @@ import pytest
 
 from bsresearch.analysis import shen_gradient_norm, shen_trials
 from bsresearch.analysis.claims import Claim
-from bsresearch.analysis.quantities.gradient_norm import Found
+from bsresearch.analysis.quantities.gradient_norm import GradientNorms
 
 SIZES = np.array([1, 3, 4, 16, 64, 256, 1024])
 
 
-def probe(run: str, epoch: float, mean: np.ndarray, cv: np.ndarray, rate: float = 0.01, trials: int = 100) -> Found:
+def probe(
+    run: str, epoch: float, mean: np.ndarray, cv: np.ndarray, rate: float = 0.01, trials: int = 100
+) -> GradientNorms:
     """Norms with the given means and coefficients of variation; the draws are the same for every run."""
     rng = np.random.default_rng(5 + int(epoch))
     noise = rng.exponential(size=(trials, len(SIZES))) - 1
@@ -26,7 +28,7 @@ def probe(run: str, epoch: float, mean: np.ndarray, cv: np.ndarray, rate: float 
     entries = 100
     # Kurtosis 3 at the smallest batch, 3·B^0.1 at the others.
     fourth = 3 * SIZES**0.1 * walking**4 / entries
-    return Found(
+    return GradientNorms(
         id=f'{run}-{epoch}-{rate}', run=run, step=int(epoch), epoch=epoch, learning_rate=rate, parameters='x',
         with_replacement=True, seed=0, settings='{}', samples=1024, batch_sizes=SIZES, norms=norms, fourth=fourth,
         largest=walking, counts=np.full((len(SIZES), 10), trials * entries // 10), edges=np.geomspace(1e-6, 1, 6),

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from bsresearch.core import flat, interrupts
-from bsresearch.store import checkpoints, leases, paths, presence, records
+from bsresearch.store import checkpoints, leases, paths, presence, probe_records, records
 from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.store.leases import Lease, Owned
 from bsresearch.store.paths import Damaged
@@ -909,7 +909,7 @@ def test_a_name_in_a_record_that_leads_out_of_its_folder_is_refused(tmp_path: pa
     paths.write_json(folder / 'probe.json', {'probe': {'name': 'gradient_norm'}, 'points': []})
     paths.write_json(folder / 'meta.json', {'status': 'done', 'arrays': name})
     with pytest.raises(ValueError, match='no path inside') as refused:
-        records.probes(tmp_path / 'runs', 'gradient_norm')
+        probe_records.load(tmp_path / 'runs', 'gradient_norm')
     assert '\n' not in str(refused.value)
     with pytest.raises(ValueError, match='no path inside'):
         paths.group_dir(tmp_path / 'runs', 'study', name)

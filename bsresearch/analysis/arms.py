@@ -1,14 +1,13 @@
 """The runs of a workdir as arms: runs that differ in their seeds alone. What figures start from."""
 
-import ast
 import pathlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from bsresearch.core import units
-from bsresearch.store import paths, records
+from bsresearch.store import records
 
 SEEDS = ('seed', *records.SPLIT_SEEDS)
 # x axis by name: the column of the records, and the axis label.
@@ -47,9 +46,8 @@ def load(workdir: pathlib.Path, study: str = 'train') -> Arms:
     Raises:
       FileNotFoundError: there are none.
     """
-    runs = records.runs(workdir)
-    declared = [paths.read_json(d / 'config.json')['declared']['learning_rate'] for d in records.run_dirs(workdir)]
-    runs = runs.assign(base_learning_rate=declared)
+    runs, declared, rows = records.read(workdir)
+    runs = runs.assign(base_learning_rate=[config['learning_rate'] for config in declared])
     studies = sorted(runs['study'].unique())
     runs = runs[runs['study'] == study].reset_index(drop=True)
     if not len(runs):
@@ -59,9 +57,7 @@ def load(workdir: pathlib.Path, study: str = 'train') -> Arms:
     runs = _with_lengths(runs)
     fields = independent(runs, [c for c in records.varying(runs) if c not in SEEDS])
     by = [*fields, *({'learning_rate'} - set(fields))]
-    rows = records.load(workdir)
-    rows = rows[rows['study'] == study]
-    rows = rows[['run', *(c for c in rows if c not in runs)]]
+    rows = rows[rows['study'] == study].drop(columns='study')
     rows = runs[['run', 'study', 'status', *(s for s in SEEDS if s in runs), *by]].merge(rows, on='run', how='left')
     return Arms(runs, _align_seconds(rows, by), by, fields[1:])
 
@@ -91,19 +87,20 @@ def independent(runs: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 
 
 def _with_lengths(runs: pd.DataFrame) -> pd.DataFrame:
-    fields = ['epoch_size', 'batch_size', 'total_examples', 'epoch_boundary']
-    # Older records have no batch schedule; where it acts on the learning rate, the batch size stays.
-    changes = runs['batch_changes'] if 'batch_changes' in runs else pd.Series('()', index=runs.index)
-    changes = changes.where(changes.notna(), '()')
-    if 'batch_schedule.as_learning_rate' in runs:
-        changes = changes.where(~runs['batch_schedule.as_learning_rate'].eq(True), '()')
-    rows = runs[fields].assign(changes=changes.map(ast.literal_eval)).itertuples(index=False, name=None)
-    lengths = [units.Length(*row) for row in rows]
+    lengths = [_length(run) for run in runs.to_dict('records')]
     # A copy first: its columns of one type lie together, which pandas asks for above a hundred of them.
     return runs.copy().assign(
         total_epochs=[length.total_examples / length.epoch_examples for length in lengths],
         total_updates=[length.total_steps for length in lengths],
     )
+
+
+def _length(run: Mapping[str, Any]) -> units.Length:
+    # Older records have no batch schedule; where it acts on the learning rate, the batch size stays.
+    changes = run.get('batch_changes')
+    if not isinstance(changes, tuple) or run.get('batch_schedule.as_learning_rate') is True:
+        changes = ()
+    return units.Length(run['epoch_size'], run['batch_size'], run['total_examples'], run['epoch_boundary'], changes)
 
 
 def _align_seconds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -58,7 +58,7 @@ def load(workdir: pathlib.Path) -> pd.DataFrame:
     Raises:
       ValueError: something else than schedules, peak learning rate and seeds varies.
     """
-    runs = records.runs(workdir)
+    runs, _, rows = records.read(workdir)
     runs = runs.assign(policy=names(runs))
     known = tuple(f'{s}.' for s in SECTIONS)
     expected = {'policy', 'momentum', 'batch_changes', *records.ALWAYS, *records.SPLIT_SEEDS}
@@ -70,13 +70,12 @@ def load(workdir: pathlib.Path) -> pd.DataFrame:
             f'the runs in {workdir} differ in {", ".join(others)} too; this figure compares schedules: '
             'use a workdir of its own for each value'
         )
-    rows = records.load(workdir)
-    keep = [c for c in rows if c not in runs or c == 'run']
-    changes = runs['batch_changes'] if 'batch_changes' in runs else pd.Series('()', index=runs.index)
-    runs = runs.assign(grows=~changes.fillna('()').isin(['()']))
+    # Older records have no batch schedule.
+    changes = runs['batch_changes'] if 'batch_changes' in runs else [None] * len(runs)
+    runs = runs.assign(grows=[isinstance(c, tuple) and len(c) > 0 for c in changes])
     seeds = [c for c in ('seed', *records.SPLIT_SEEDS) if c in runs]
     shown = ['run', 'study', 'status', 'policy', 'grows', 'learning_rate', 'batch_size', *seeds]
-    return runs[shown].merge(rows[keep], on='run')
+    return runs[shown].merge(rows.drop(columns='study'), on='run')
 
 
 def best_peaks(rows: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -1,16 +1,15 @@
-"""A ratio of two means with its 95 % interval: Fieller's, from independent pairs or from a series along a run.
+"""A ratio of two means with its 95 % interval: Fieller's, from a series along a run.
 
 For means a and b with covariances v (of the means), q = b/a lies in {q: (b − q·a)² ≤ t²(v_bb − 2q·v_ab + q²·v_aa)}
 (Fieller 1954), an interval where a is told from 0. Its inverse is the interval of a/b: where it reaches 0 the ratio has
 no upper end. Negative ends are left out: the ratio is one of quantities that are not negative.
 
-  independent  t with n − 1 degrees of freedom, v = sample covariance/n. n ≥ 3.
-  along a run  neighbours are alike, so v is the long-run covariance/n from the first ν = 3 cosines,
-               Ω_xy = (1/ν) Σ_j Λ_xj Λ_yj,  Λ_xj = √(2/n) Σ_t x_t cos(πj(t − ½)/n),  with t_3
-               (Müller 2007; Lazarus, Lewis, Stock & Watson 2018, the equal-weighted cosine estimate). n ≥ 20.
+Neighbours along a run are alike, so v is the long-run covariance/n from the first ν = 3 cosines,
+  Ω_xy = (1/ν) Σ_j Λ_xj Λ_yj,  Λ_xj = √(2/n) Σ_t x_t cos(πj(t − ½)/n),  with t_3
+(Müller 2007; Lazarus, Lewis, Stock & Watson 2018, the equal-weighted cosine estimate). n ≥ 20.
 
-Simulated for normal estimates (tests/test_coverage.py has the table): it covers 95 % of independent ones from n = 3 and
-n = 20 on, 93 % at n = 20 with AR(1) of 0.5. A trend within the series counts as noise: the interval of the ratio of the
+Simulated for normal estimates (tests/test_coverage.py has the table): it covers 95 % of independent ones from n = 20
+on, 93 % at n = 20 with AR(1) of 0.5. A trend within the series counts as noise: the interval of the ratio of the
 means over the series is then wider than it need be (covers 99 %). A smoothed series must not go in: its estimates are
 far more alike than ρ = 0.5.
 """
@@ -18,12 +17,11 @@ far more alike than ρ = 0.5.
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
 
-from bsresearch.analysis.summary import LEVEL
+from bsresearch.analysis import summary
 
 COSINES = 3
-FEWEST_INDEPENDENT, FEWEST_ALONG = 3, 20
+FEWEST_ALONG = 20
 
 
 class Ratio(NamedTuple):
@@ -39,22 +37,13 @@ def of_means(numerator: float, denominator: float) -> float:
     return float(numerator / denominator) if denominator > 0 else float('inf')
 
 
-def independent(numerator: np.ndarray, denominator: np.ndarray) -> Ratio:
-    """Of n independent pairs, (n,) each; ends NaN for n < 3."""
-    n = len(numerator)
-    value = of_means(numerator.mean(), denominator.mean())
-    if n < FEWEST_INDEPENDENT:
-        return Ratio(value, np.nan, np.nan)
-    return Ratio(value, *_fieller(numerator, denominator, np.cov(numerator, denominator) / n, n - 1))
-
-
 def along_run(numerator: np.ndarray, denominator: np.ndarray) -> Ratio:
     """Of a series in time order, (n,) each, not smoothed; ends NaN for n < 20."""
     n = len(numerator)
     value = of_means(numerator.mean(), denominator.mean())
     if n < FEWEST_ALONG:
         return Ratio(value, np.nan, np.nan)
-    return Ratio(value, *_fieller(numerator, denominator, long_run(np.stack([numerator, denominator])) / n, COSINES))
+    return Ratio(value, *_fieller(numerator, denominator, long_run(np.stack([numerator, denominator])) / n))
 
 
 def long_run(series: np.ndarray) -> np.ndarray:
@@ -65,10 +54,10 @@ def long_run(series: np.ndarray) -> np.ndarray:
     return weights @ weights.T / COSINES
 
 
-def _fieller(numerator: np.ndarray, denominator: np.ndarray, v: np.ndarray, freedom: int) -> tuple[float, float]:
+def _fieller(numerator: np.ndarray, denominator: np.ndarray, v: np.ndarray) -> tuple[float, float]:
     """(low, high) of mean(numerator)/mean(denominator), from the covariance v of the two means."""
     a, b = float(numerator.mean()), float(denominator.mean())
-    t2 = float(special.stdtrit(freedom, (1 + LEVEL) / 2)) ** 2
+    t2 = float(summary.half_width(1.0, COSINES)) ** 2
     # (b − q·a)² ≤ t²(…) as second·q² − 2·first·q + zeroth ≤ 0.
     second, first, zeroth = a * a - t2 * v[0, 0], a * b - t2 * v[0, 1], b * b - t2 * v[1, 1]
     if a <= 0 or second <= 0:  # the numerator is not told from 0

@@ -5,7 +5,6 @@ K. Shen, "Effect of batch size on training dynamics" (2018). The parents are the
 diverged or has not ended is named in `missing`: the others still count.
 """
 
-import ast
 import pathlib
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -132,7 +131,7 @@ def load(workdir: str | pathlib.Path) -> Study:
       FileNotFoundError: no runs of the study. ValueError: no parents, parents that differ, or runs that differ in
         something else than batch size, learning rate, optimizer and seed.
     """
-    runs = records.runs(workdir)
+    runs, _, recorded = records.read(workdir)
     studies = sorted(runs['study'].unique())
     runs = runs[runs['study'] == STUDY].reset_index(drop=True)
     if not len(runs):
@@ -146,7 +145,7 @@ def load(workdir: str | pathlib.Path) -> Study:
         runs = runs.assign(**{'parent.epoch': float('nan')})
     mains = runs[runs['parent.epoch'].isna()]
     parent = _parent(mains, workdir)
-    rows = _rows(workdir, runs)
+    rows = _rows(recorded, runs)
     found = []
     for key, mine in runs.groupby(['batch_size', 'learning_rate', 'optimizer.name', 'parent.epoch'], dropna=False):
         assert isinstance(key, tuple)
@@ -164,11 +163,9 @@ def load(workdir: str | pathlib.Path) -> Study:
     return study._replace(missing=_missing(study))
 
 
-def _rows(workdir: str | pathlib.Path, runs: pd.DataFrame) -> pd.DataFrame:
+def _rows(recorded: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """What was evaluated in the runs, and the last row of each, where a divergence is told."""
-    rows = records.load(workdir)
-    rows = rows[['run', *(c for c in rows if c not in runs)]]
-    rows = rows.merge(runs[['run', 'status']].assign(pair=pairs(runs)), on='run')
+    rows = recorded.drop(columns='study').merge(runs[['run', 'status']].assign(pair=pairs(runs)), on='run')
     rows = rows.assign(gone=summary.diverged(rows))
     evaluated = rows[[m for m in METRICS if m in rows]].notna().any(axis=1)
     return rows[evaluated | ~rows.duplicated('run', keep='last')]
@@ -182,7 +179,7 @@ def pairs(runs: pd.DataFrame) -> pd.Series:
 
 def _parent(runs: pd.DataFrame, workdir: str | pathlib.Path) -> tuple[int, float, str]:
     """Batch size, learning rate and optimizer of the runs with branches."""
-    own = runs[(runs['recording.branch.at_epochs'] != '()') | (runs['recording.branch.at_steps'] != '()')]
+    own = runs[runs['recording.branch.at_epochs'].map(bool) | runs['recording.branch.at_steps'].map(bool)]
     keys = list(own.groupby(['batch_size', 'learning_rate', 'optimizer.name']).groups)
     if len(keys) != 1:
         found = ', '.join(f'B = {b}, lr {r:g}, {o}' for b, r, o in keys) or 'none'
@@ -247,8 +244,7 @@ def _missing(study: Study) -> list[str]:
     ]
     found = [f'no {what}' for role, what in needed if not study.role(role)]
     one = large.runs.iloc[0]
-    epochs, sizes, rates = (ast.literal_eval(one[f'recording.branch.{k}']) for k in
-                            ('at_epochs', 'batch_sizes', 'learning_rates'))  # fmt: skip
+    epochs, sizes, rates = (one[f'recording.branch.{k}'] for k in ('at_epochs', 'batch_sizes', 'learning_rates'))
     changes = [(large.batch_size, large.learning_rate), *((s, large.learning_rate) for s in sizes),
                *((large.batch_size, r) for r in rates)]  # fmt: skip
     # A branch point is the first update at or after its epoch.

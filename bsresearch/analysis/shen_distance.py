@@ -11,7 +11,7 @@ import pandas as pd
 
 from bsresearch.analysis.claims import Claim, Part, each, every, listing
 from bsresearch.analysis.quantities import growth
-from bsresearch.analysis.quantities.interpolation import Found
+from bsresearch.analysis.quantities.interpolation import Interpolation
 from bsresearch.analysis.shen import Arm, Study
 from bsresearch.analysis.shen_accuracy import capped, difference, joined, lost, points
 
@@ -168,7 +168,7 @@ def _short(study: Study) -> Claim:
     )  # fmt: skip
 
 
-def line_claims(found: Sequence[Found], seed_of: Mapping[str, str], small: Collection[str]) -> list[Claim]:
+def line_claims(found: Sequence[Interpolation], seed_of: Mapping[str, str], small: Collection[str]) -> list[Claim]:
     """F1 and F2, from interpolation between the smallest batch (α = 0, the runs `small`) and the large one (α = 1).
 
     Of several lines between the same two runs the one with the most points: each seed counts once.

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from bsresearch.analysis.claims import Claim, Part, Verdict, each, every, listing, together
-from bsresearch.analysis.quantities import gradient_norm
-from bsresearch.analysis.quantities.gradient_norm import Found
+from bsresearch.analysis.quantities import gradient_norm, laws
+from bsresearch.analysis.quantities.gradient_norm import GradientNorms
 from bsresearch.analysis.shen_trials import FEWEST_FIT, Sample, samples
 
 SOURCE = 'Shen 2018, the 1000 trials'
@@ -20,7 +20,7 @@ NEAR = 0.25  # relative error of a mean square that still counts as predicted
 ROUNDING = 1e-4
 
 
-def claims(found: Sequence[Found], seed_of: Mapping[str, str], own_rate: float) -> list[Claim]:
+def claims(found: Sequence[GradientNorms], seed_of: Mapping[str, str], own_rate: float) -> list[Claim]:
     """D1 to D10.
 
     Args:
@@ -207,7 +207,7 @@ def _displacement(own: Sequence[Sample]) -> Claim:
 def _law(found: Sequence[Sample]) -> Claim:
     def r2(sizes: np.ndarray, squares: np.ndarray) -> np.ndarray:
         rows = squares.reshape(-1, squares.shape[-1])
-        return gradient_norm.least_squares(sizes, rows)[2].reshape(squares.shape[:-1])
+        return laws.least_squares(sizes, rows)[2].reshape(squares.shape[:-1])
 
     shown, parts, lost = [], [], []
     for s in found:

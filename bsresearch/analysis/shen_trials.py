@@ -14,8 +14,8 @@ import numpy as np
 
 from bsresearch.analysis import jackknife
 from bsresearch.analysis.claims import Part
-from bsresearch.analysis.quantities import gradient_norm
-from bsresearch.analysis.quantities.gradient_norm import Found
+from bsresearch.analysis.quantities import gradient_entries
+from bsresearch.analysis.quantities.gradient_norm import GradientNorms
 
 # Trials that an interval needs: of skewness it covers 90 % at 100, 93 % at 1000; of a difference of two R² 95 % at 50.
 FEWEST = {'skewness': 1000}
@@ -31,7 +31,7 @@ class Sample(NamedTuple):
 
     epoch: float
     learning_rate: float
-    found: list[Found]
+    found: list[GradientNorms]
     sizes: np.ndarray
     values: dict[str, np.ndarray]
     without: dict[str, np.ndarray]
@@ -66,7 +66,7 @@ class Sample(NamedTuple):
         return Part(label, own, error, freedom=max(len(self.group_sizes) - 1, 1))
 
 
-def statistics(found: Found, whole: np.ndarray, trials: np.ndarray) -> dict[str, np.ndarray]:
+def statistics(found: GradientNorms, whole: np.ndarray, trials: np.ndarray) -> dict[str, np.ndarray]:
     """(B,) each, over the given trials of a probe, at the batch sizes `whole` (a mask)."""
     walking, square = (found.norms[k][trials][:, whole] for k in ('walking', 'single'))
     many = len(trials) > 1
@@ -81,11 +81,11 @@ def statistics(found: Found, whole: np.ndarray, trials: np.ndarray) -> dict[str,
             'mean': mean, 'std': std, 'cv': std / mean, 'skewness': skewness if many else std,
             'square': (walking**2).mean(axis=0), 'single': (square**2).mean(axis=0),
             'displacement': found.norms['displacement'][trials][:, whole].mean(axis=0),
-            'kurtosis': gradient_norm.kurtosis(fourth, (walking**2).mean(axis=0), entries),
+            'kurtosis': gradient_entries.kurtosis(fourth, (walking**2).mean(axis=0), entries),
         }  # fmt: skip
 
 
-def sample(found: list[Found]) -> Sample:
+def sample(found: list[GradientNorms]) -> Sample:
     """Probes of one point and η with the same settings, one per seed."""
     first = found[0]
     whole = first.samples % first.batch_sizes == 0
@@ -100,7 +100,7 @@ def sample(found: list[Found]) -> Sample:
     return Sample(first.epoch, first.learning_rate, found, first.batch_sizes[whole], values, without, counts)
 
 
-def samples(found: Sequence[Found], seed_of: Mapping[str, str]) -> tuple[list[Sample], str]:
+def samples(found: Sequence[GradientNorms], seed_of: Mapping[str, str]) -> tuple[list[Sample], str]:
     """By η and point; of several settings those with the most trials, and a remark if there were several."""
     mine = [f for f in found if f.run in seed_of]
     trials = lambda f: len(f.norms['walking'])

@@ -28,6 +28,11 @@ def varies(variance: np.ndarray | float, mean: np.ndarray | float) -> Any:
     return variance > (ROUNDING * np.abs(mean)) ** 2
 
 
+def half_width(error: Any, freedom: Any, level: float = LEVEL) -> Any:
+    """Half of Student's interval, t_{(1 + level)/2, freedom}·error, of an estimate with a standard error."""
+    return special.stdtrit(freedom, (1 + level) / 2) * error
+
+
 def interval(
     n: np.ndarray, mean: np.ndarray, std: np.ndarray, rounding: np.ndarray | float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +43,7 @@ def interval(
     variance = np.where(n > 1, std**2 + rounding, 0.0)
     known = varies(variance, mean)
     width = np.full(len(n), np.nan)
-    width[known] = special.stdtrit(n[known] - 1, (1 + LEVEL) / 2) * np.sqrt(variance[known] / n[known])
+    width[known] = half_width(np.sqrt(variance[known] / n[known]), n[known] - 1)
     return mean - width, mean + width
 
 
@@ -49,7 +54,7 @@ def welch(a: pd.Series, b: pd.Series, rounding: float = 0.0) -> float:
     if not varies(parts.sum(), max(abs(a.mean()), abs(b.mean()))):
         return float('nan')
     freedom = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum()
-    return float(special.stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt(parts.sum()))
+    return float(half_width(np.sqrt(parts.sum()), freedom))
 
 
 def over_seeds(table: pd.DataFrame, x: str, metric: str, by: Sequence[str]) -> pd.DataFrame:

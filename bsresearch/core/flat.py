@@ -9,5 +9,8 @@ def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     flat = {}
     for key, value in tree.items():
         path = f'{prefix}{key}'
-        flat |= flatten(value, f'{path}.') if isinstance(value, Mapping) else {path: value}
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f'{path}.')
+        else:
+            flat[path] = value
     return flat

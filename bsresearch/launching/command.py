@@ -17,7 +17,7 @@ from bsresearch.launching import schedule_csv as schedule_csv_file
 from bsresearch.launching.console import Console, clock
 from bsresearch.planning import branch, schema, sweep
 from bsresearch.planning.plan import Plan
-from bsresearch.store import leases, lineage, paths, presence, records
+from bsresearch.store import estimates, leases, lineage, paths, presence, records
 from bsresearch.train.devices import processes
 from bsresearch.train.profiling.profile import Profiler
 
@@ -221,7 +221,7 @@ def _run(
     console.header(runs, grouped, root, probes)
     code = _execute(console, root, study, plans, Profiler(console.say) if profile else None)
     if seconds is not None and code != USAGE and root.is_dir():
-        records.note_estimate(root, name, seconds, time.time() - begun, code == 0)
+        estimates.note(root, name, seconds, time.time() - begun, code == 0)
         console.say(f'estimated {clock(seconds)}, took {clock(time.time() - begun)}')
     return code
 

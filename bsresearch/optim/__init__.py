@@ -3,7 +3,9 @@
 optax keeps injected hyperparameters and schedule counters in the optimizer's state, so a restored branch would go on
 silently with its parent's; here the transform is made anew from the values of update t (traced, so nothing recompiles).
 
-A file also says MOMENTUM, the config's `momentum` where none is given, and HAS_MOMENTUM, whether it reads one at all.
+A file also says MOMENTUM, the config's `momentum` where none is given, HAS_MOMENTUM, whether it reads one at all, and
+LEARNING_RATE_RULE, how ε suits k times the batch: linear in k where a step is the gradient (or its running sum) times
+ε, sqrt where the step is divided by the gradient's scale.
 It may have `precondition(opt_state, gradient, hyper, **settings) -> P · gradient`, P the diagonal its second moments
 give, and `complements(course, **settings) -> Complements`, which its transform then gets in Hyper (moments.py).
 """

@@ -11,6 +11,7 @@ from bsresearch.optim import Hyper, PyTree, Transform, check, descend, moments
 
 MOMENTUM = 0.0
 HAS_MOMENTUM = False
+LEARNING_RATE_RULE = 'sqrt'
 
 
 def _scale(rho: float, epsilon: float) -> optax.GradientTransformation:

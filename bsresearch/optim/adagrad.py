@@ -12,6 +12,7 @@ from bsresearch.optim import Hyper, PyTree, Transform, check, descend, scaled
 
 MOMENTUM = 0.0
 HAS_MOMENTUM = False
+LEARNING_RATE_RULE = 'sqrt'
 
 
 def _scale(initial: float, epsilon: float) -> optax.GradientTransformation:

@@ -17,6 +17,7 @@ from bsresearch.optim import Array, Complements, Hyper, PyTree, Transform, check
 # Where the config gives none.
 MOMENTUM = 0.9
 HAS_MOMENTUM = True
+LEARNING_RATE_RULE = 'sqrt'
 CORRECTIONS = ('parity', 'corrected')
 
 

@@ -5,6 +5,7 @@ from bsresearch.optim import Complements, Hyper, PyTree, Transform, adam, moment
 # Where the config gives none.
 MOMENTUM = 0.9
 HAS_MOMENTUM = True
+LEARNING_RATE_RULE = 'sqrt'
 
 
 def build(

@@ -11,6 +11,7 @@ from bsresearch.optim import Complements, Hyper, Transform, adam, adapt, check, 
 # Where the config gives none.
 MOMENTUM = 0.9
 HAS_MOMENTUM = True
+LEARNING_RATE_RULE = 'sqrt'
 
 
 def build(

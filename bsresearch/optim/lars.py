@@ -12,6 +12,7 @@ from bsresearch.optim import Hyper, Transform, adapt, check, decay
 # Where the config gives none.
 MOMENTUM = 0.9
 HAS_MOMENTUM = True
+LEARNING_RATE_RULE = 'linear'
 
 
 def build(

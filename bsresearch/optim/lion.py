@@ -12,6 +12,7 @@ from bsresearch.optim import Complements, Hyper, PyTree, Transform, check, desce
 # Where the config gives none.
 MOMENTUM = 0.9
 HAS_MOMENTUM = True
+LEARNING_RATE_RULE = 'sqrt'
 
 
 def _scale(hyper: Hyper, beta2: float) -> optax.GradientTransformation:

@@ -11,6 +11,7 @@ from bsresearch.optim import Hyper, Transform, decay, descend
 # Where the config gives none.
 MOMENTUM = 0.9
 HAS_MOMENTUM = True
+LEARNING_RATE_RULE = 'linear'
 
 
 def build(

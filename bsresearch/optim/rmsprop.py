@@ -14,6 +14,7 @@ from bsresearch.optim import Hyper, PyTree, Transform, check, descend, moments, 
 # Where the config gives none. The velocity is kept also then: a schedule may raise the momentum later.
 MOMENTUM = 0.0
 HAS_MOMENTUM = True
+LEARNING_RATE_RULE = 'sqrt'
 
 
 def _scale(alpha: float, epsilon: float, centered: bool) -> optax.GradientTransformation:

@@ -6,6 +6,7 @@ from bsresearch.optim import Hyper, Transform, decay
 
 MOMENTUM = 0.0
 HAS_MOMENTUM = False
+LEARNING_RATE_RULE = 'linear'
 
 
 def build(*, no_decay: tuple[str, ...] = ()) -> Transform:

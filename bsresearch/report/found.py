@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from bsresearch.core.flat import flatten
-from bsresearch.store import paths, records
+from bsresearch.store import estimates, lineage, paths, probe_records, records
 
 
 class Run(NamedTuple):
@@ -54,7 +54,7 @@ class Probe(NamedTuple):
 
 
 class Found(NamedTuple):
-    """All of a workdir. estimates: `records.estimates`."""
+    """All of a workdir. estimates: `estimates.load`."""
 
     runs: tuple[Run, ...]
     probes: tuple[Probe, ...]
@@ -90,14 +90,14 @@ def load(workdir: pathlib.Path) -> Found:
     """
     runs = [_run(directory) for directory in records.described_dirs(workdir, 'config.json')]
     probes = [
-        Probe(d.name, d.parent.name, paths.read_json(d / 'probe.json', 'probe', 'points'), records.probe_status(d))
+        Probe(d.name, d.parent.name, paths.read_json(d / 'probe.json', 'probe', 'points'), probe_records.status(d))
         for d in records.described_dirs(workdir, 'probe.json')
     ]
     if not runs and not probes:
         raise FileNotFoundError(
             f'--workdir={workdir} holds no runs and no probes; name what main.py was given as --workdir'
         )
-    return Found(tuple(runs), tuple(probes), tuple(records.estimates(workdir)))
+    return Found(tuple(runs), tuple(probes), tuple(estimates.load(workdir)))
 
 
 def _run(directory: pathlib.Path) -> Run:
@@ -108,6 +108,6 @@ def _run(directory: pathlib.Path) -> Run:
         flatten(config.get('declared', {})),
         flatten(config['resolved']),
         records.status(directory),
-        records.lineage(directory),
+        lineage.read(directory),
         records.last_row(directory),
     )

@@ -3,7 +3,24 @@
 import pathlib
 from typing import Any
 
-from bsresearch.store import records
+from bsresearch.store import paths, records, verify
+from bsresearch.store.paths import RESTORE, Damaged
+
+
+def read(directory: pathlib.Path) -> dict[str, Any] | None:
+    """A branch's lineage.json, or without `changes` what its config says of a parent it has not begun from.
+
+    None for a run that is no branch.
+
+    Raises:
+      Damaged: it is missing, though the branch has records.
+    """
+    begun = paths.read_json(directory / 'lineage.json', 'run', 'step', 'epoch', 'state', 'changes')
+    parent = (paths.read_json(directory / 'config.json') or {}).get('resolved', {}).get('parent')
+    if begun is None and parent is not None and verify.has_rows(directory):
+        raise Damaged(f'{directory}/lineage.json is missing, though the branch has records; {RESTORE}')
+    # Its own `changes` are of the parent's batch size.
+    return begun or (parent and {k: v for k, v in parent.items() if k != 'changes'})
 
 
 def text(workdir: pathlib.Path) -> str:
@@ -14,7 +31,7 @@ def text(workdir: pathlib.Path) -> str:
     """
     found: dict[str, Any] = {}
     for directory in records.run_dirs(workdir):
-        facts = records.lineage(directory)
+        facts = read(directory)
         found[directory.name] = (facts, records.status(directory).get('status', 'not started'))
     below: dict[str | None, list[str]] = {}
     for run, (facts, _) in found.items():

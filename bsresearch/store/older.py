@@ -24,8 +24,12 @@ def objective_of(metric: str) -> str | None:
 
 def smoothed(directory: pathlib.Path) -> bool:
     """Whether a run's training objective has label smoothing."""
-    resolved = (paths.read_json(directory / 'config.json') or {}).get('resolved', {})
-    return bool(resolved.get('loss', {}).get('label_smoothing', 0))
+    return has_smoothing(paths.read_json(directory / 'config.json') or {})
+
+
+def has_smoothing(config: Mapping[str, Any]) -> bool:
+    """As `smoothed`, of what config.json holds."""
+    return bool(config.get('resolved', {}).get('loss', {}).get('label_smoothing', 0))
 
 
 def misnamed(names: Iterable[str]) -> dict[str, str]:

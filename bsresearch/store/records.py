@@ -2,22 +2,20 @@
 
 import json
 import pathlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bsresearch.core.flat import flatten
-from bsresearch.store import older, paths, verify
+from bsresearch.store import columns, older, paths, verify
 from bsresearch.store.paths import RESTORE, Damaged
-from bsresearch.store.writer import array_files, drop_torn_line
+from bsresearch.store.writer import array_files
 
 # Config columns of the table that are there even if no run differs.
 SPLIT_SEEDS = ('init_seed', 'data_seed')
 ALWAYS = ('batch_size', 'learning_rate', 'seed')
-ESTIMATES = 'estimates.jsonl'
-NUMERIC = ('integer', 'floating', 'mixed-integer-float', 'empty')
 POSITION = ('step', 'examples', 'epoch', 'seconds', 'wall_seconds')
 
 
@@ -38,19 +36,24 @@ def holds_older_losses(directory: pathlib.Path) -> bool:
 
 
 def _stored(directory: pathlib.Path) -> Iterator[dict[str, Any]]:
-    path, sealed = directory / verify.ROWS, verify.check(directory)
-    if not path.exists():
-        return
-    raw = path.read_bytes()
-    lines = raw[: sealed['bytes'] if sealed else len(raw)].split(b'\n')
-    for number, line in enumerate(lines[:-1], 1):
+    for number, line in enumerate(_lines(directory).split(b'\n')[:-1], 1):
         try:
             row = json.loads(line)
         except ValueError as e:
-            raise Damaged(f'{path}, line {number} is damaged ({e}); {RESTORE}') from e
+            raise Damaged(f'{directory / verify.ROWS}, line {number} is damaged ({e}); {RESTORE}') from e
         if not isinstance(row, dict):
-            raise Damaged(f'{path}, line {number} is damaged (it holds no row); {RESTORE}')
+            raise Damaged(f'{directory / verify.ROWS}, line {number} is damaged (it holds no row); {RESTORE}')
         yield row
+
+
+def _lines(directory: pathlib.Path, contents: Mapping[str, Any] | None = None) -> bytes:
+    """A run's metrics.jsonl, checked; without what stands after the sealed lines, or after the last whole one.
+
+    `contents`: of its meta.json, where the caller has read it.
+    """
+    path, sealed = directory / verify.ROWS, verify.check(directory, contents)
+    raw = path.read_bytes()[: sealed['bytes'] if sealed else None] if path.exists() else b''
+    return raw[: raw.rfind(b'\n') + 1]
 
 
 def run_dirs(workdir: pathlib.Path) -> list[pathlib.Path]:
@@ -94,41 +97,6 @@ def status(directory: pathlib.Path) -> dict[str, Any]:
     return meta or {}
 
 
-def probe_status(directory: pathlib.Path) -> dict[str, Any]:
-    """A probe's meta; empty if it was not begun.
-
-    Raises:
-      Damaged: there is none, though something was measured, or that is not what it was.
-    """
-    meta = paths.read_json(directory / 'meta.json')
-    if not meta and any((directory / 'arrays').glob('*.npz')):
-        raise Damaged(f'{directory}/meta.json is missing or empty, though the probe has arrays; {RESTORE}')
-    if meta:
-        verify.check(directory, meta.get(verify.KEY))
-    return meta or {}
-
-
-def probes(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
-    """The finished probes of one name: their probe.json, `meta`, and `arrays`, what they found.
-
-    Raises:
-      FileNotFoundError: there are none.
-    """
-    found = []
-    for directory in described_dirs(pathlib.Path(workdir), 'probe.json'):
-        stated, meta = paths.read_json(directory / 'probe.json', 'probe', 'points'), probe_status(directory)
-        if stated['probe'].get('name') == name and meta.get('status') == 'done':
-            runs = [paths.run_dir(pathlib.Path(workdir), p['study'], p['run']) for p in stated['points']]
-            stored = paths.read_npz(paths.within(directory, meta.get('arrays')))
-            arrays = older.renamed(stored, any(map(older.smoothed, runs)))
-            found.append(stated | {'meta': meta, 'arrays': arrays})
-    if not found:
-        raise FileNotFoundError(
-            f'no finished {name} probes in {workdir}; main.py with config.probe.name={name} makes them'
-        )
-    return found
-
-
 def _merged(directory: pathlib.Path) -> list[dict[str, Any]]:
     """One row per recorded step: what was evaluated at θ_t and the scalars of update t stand on lines of their own."""
     by_step: dict[int, dict[str, Any]] = {}
@@ -139,21 +107,74 @@ def _merged(directory: pathlib.Path) -> list[dict[str, Any]]:
     return [by_step[step] for step in sorted(by_step)]
 
 
+class Records(NamedTuple):
+    """All runs of a workdir, read once.
+
+    Attributes:
+      runs: one row per run: run, study, status, the meta's facts and every resolved config field, dotted; lists are
+        tuples. declared: of each of them the declared config.
+      rows: one row per run and recorded step: run, study, position and metrics; the index is that of `runs`.
+    """
+
+    runs: pd.DataFrame
+    declared: list[Mapping[str, Any]]
+    rows: pd.DataFrame
+
+
+class _Described(NamedTuple):
+    directory: pathlib.Path
+    config: dict[str, Any]
+    meta: dict[str, Any]
+
+
+def read(workdir: str | pathlib.Path) -> Records:
+    """Raises FileNotFoundError where there are no runs, Damaged where something is not what was written."""
+    described = _described(workdir)
+    table, rows = _table(described), _rows(described)
+    rows = pd.concat([table[['run', 'study']].take(rows.index), rows], axis=1)
+    return Records(table, [run.config.get('declared', {}) for run in described], rows)
+
+
 def runs(workdir: str | pathlib.Path) -> pd.DataFrame:
-    """One row per run: run, study, status, the meta's facts and every resolved config field, dotted."""
+    """`Records.runs` alone: what was recorded is not read."""
+    return _table(_described(workdir))
+
+
+def _described(workdir: str | pathlib.Path) -> list[_Described]:
+    directories = run_dirs(pathlib.Path(workdir))
+    return [_Described(d, paths.read_json(d / 'config.json', 'resolved'), status(d)) for d in directories]
+
+
+def _table(described: Sequence[_Described]) -> pd.DataFrame:
     table = []
-    for directory in run_dirs(pathlib.Path(workdir)):
-        config = paths.read_json(directory / 'config.json', 'resolved')
-        meta = status(directory)
-        fields = {k: _cell(v) for k, v in flatten(config['resolved']).items()}
+    for directory, config, meta in described:
+        fields = _fields(config['resolved'])
         row = {'run': directory.name, 'study': fields.pop('study'), 'status': meta.get('status', 'not started')}
         table.append(row | {'diverged_step': meta.get('diverged_step')} | fields)
     return pd.DataFrame(table)
 
 
-def _cell(value: Any) -> Any:
-    """A config value that a table can group by."""
-    return str(tuple(value)) if isinstance(value, list | tuple) else value
+def _fields(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """A config's fields, dotted, as values that a table can group by."""
+    return {field: _hashable(value) for field, value in flatten(resolved).items()}
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+
+
+def _rows(described: Sequence[_Described]) -> pd.DataFrame:
+    older_losses = [older.has_smoothing(run.config) for run in described]
+    lines = [
+        b'' if older_loss else _lines(run.directory, run.meta.get(verify.KEY))
+        for run, older_loss in zip(described, older_losses, strict=True)
+    ]
+    try:
+        frames, left = [columns.parse(lines)], [i for i, older_loss in enumerate(older_losses) if older_loss]
+    except ValueError:  # row by row damage is told with its line, and what is no number can be read
+        frames, left = [], range(len(described))
+    frames += [pd.DataFrame(_merged(described[i].directory)).assign(run=i) for i in left]
+    return columns.merge(frames, POSITION)
 
 
 def varying(table: pd.DataFrame) -> list[str]:
@@ -161,10 +182,10 @@ def varying(table: pd.DataFrame) -> list[str]:
     facts = {'run', 'study', 'status', 'diverged_step'}
     outside = ('recording.', 'execution.', 'parent')
     # Of a branch its point and what became of the state; who its parent was follows from these and the seed.
-    told = ('parent.epoch', 'parent.state.')
+    shown = ('parent.epoch', 'parent.state.')
 
     def differs(column: str) -> bool:
-        hidden = column.startswith(outside) and not column.startswith(told)
+        hidden = column.startswith(outside) and not column.startswith(shown)
         if column in facts or hidden or table[column].nunique(dropna=False) == 1:
             return False
         if column.startswith('parent.state.') and set(table[column].dropna()) <= {'keep'}:
@@ -184,65 +205,9 @@ def load(workdir: str | pathlib.Path) -> pd.DataFrame:
     objective.  `seconds` is training time alone (updates × calibrated seconds per update); `wall_seconds` is the
     group's.
     """
-    table = runs(workdir)
-    shown = ['run', 'study', 'status', *varying(table)]
-    frames = []
-    for _, run in table.iterrows():
-        frame = pd.DataFrame(_merged(paths.run_dir(pathlib.Path(workdir), run['study'], run['run'])))
-        for place, column in enumerate(shown):
-            frame.insert(place, column, run[column])
-        frames.append(frame)
-    frames = [f for f in frames if len(f)]
-    if not frames:
-        return pd.DataFrame(columns=[*shown, *POSITION])
-    everything = pd.concat(frames, ignore_index=True)
-    metrics = sorted(set(everything.columns) - {*shown, *POSITION})
-    for column in metrics:
-        # Nulls alone in one run would make it a column of objects, which nothing can be computed with.
-        if pd.api.types.infer_dtype(everything[column], skipna=True) in NUMERIC:
-            everything[column] = everything[column].astype(float)
-    return everything[[*shown, *(p for p in POSITION if p in everything), *metrics]]
-
-
-def lineage(directory: pathlib.Path) -> dict[str, Any] | None:
-    """A branch's lineage.json, or without `changes` what its config says of a parent it has not begun from.
-
-    None for a run that is no branch.
-
-    Raises:
-      Damaged: it is missing, though the branch has records.
-    """
-    begun = paths.read_json(directory / 'lineage.json', 'run', 'step', 'epoch', 'state', 'changes')
-    parent = (paths.read_json(directory / 'config.json') or {}).get('resolved', {}).get('parent')
-    if begun is None and parent is not None and verify.has_rows(directory):
-        raise Damaged(f'{directory}/lineage.json is missing, though the branch has records; {RESTORE}')
-    # Its own `changes` are of the parent's batch size.
-    return begun or (parent and {k: v for k, v in parent.items() if k != 'changes'})
-
-
-def note_estimate(workdir: pathlib.Path, study: str, estimated: float, spent: float, ended: bool) -> None:
-    """Writes down how long a launch was estimated to take, and took; in seconds. `ended`: it came to its end."""
-    row = {'study': study, 'estimated_seconds': estimated, 'spent_seconds': spent, 'ended': ended}
-    drop_torn_line(workdir / ESTIMATES)
-    with open(workdir / ESTIMATES, 'a') as f:
-        f.write(json.dumps(row) + '\n')
-
-
-def estimates(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """What `note_estimate` wrote, launch by launch; a last line torn by a kill is left out.
-
-    Raises:
-      Damaged: a line is not what was written.
-    """
-    file, found = workdir / ESTIMATES, []
-    for number, line in enumerate(file.read_bytes().split(b'\n')[:-1] if file.exists() else [], 1):
-        try:
-            row = json.loads(line)
-            seconds = {name: float(row[name]) for name in ('estimated_seconds', 'spent_seconds')}
-            found.append({'study': str(row['study']), 'ended': bool(row['ended'])} | seconds)
-        except (KeyError, TypeError, ValueError) as e:
-            raise Damaged(f'{file}, line {number} is damaged ({type(e).__name__}: {e}); remove that line') from e
-    return found
+    table, _, rows = read(workdir)
+    fields = table[['run', 'study', 'status', *varying(table)]].take(rows.index)
+    return pd.concat([fields, rows.drop(columns=['run', 'study'])], axis=1).reset_index(drop=True)
 
 
 def dense(directory: pathlib.Path) -> Mapping[str, np.ndarray]:
@@ -263,6 +228,6 @@ def last_row(directory: pathlib.Path) -> dict[str, Any]:
 
 def flatten_varying(resolved: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each run's config fields that differ between the runs, and those always shown."""
-    flat = [{k: _cell(v) for k, v in flatten(r).items()} for r in resolved]
+    flat = [_fields(r) for r in resolved]
     shown = varying(pd.DataFrame(flat)) if flat else []
     return [{k: f.get(k) for k in shown} for f in flat]

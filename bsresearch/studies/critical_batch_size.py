@@ -2,10 +2,10 @@
 
 Source: Merrill et al. 2025 (arXiv:2505.23971), as described at second hand. At every point of `config.branch` a run
 trained with (B, ε) gets a branch with (k·B, f(k)·ε) for each k of `multiples`, and the control, k = 1; all see the same
-examples for one window. f(k) = k where a step is the gradient (or its running sum) times ε, √k where an optimizer
-divides by the gradient's scale; or what `config.branch.learning_rate_rule` names. ε is the schedule's peak: with a
-constant schedule the rate itself. Momentum, weight decay, the batch-norm group and the optimizer's slots stay as they
-are. A large k may fail by its learning rate alone (stability, not noise): that is part of this definition.
+examples for one window. f is the optimizer's LEARNING_RATE_RULE, or what `config.branch.learning_rate_rule` names. ε is
+the schedule's peak: with a constant schedule the rate itself. Momentum, weight decay, the batch-norm group and the
+optimizer's slots stay as they are. A large k may fail by its learning rate alone (stability, not noise): that is part
+of this definition.
 
 Every branch is evaluated after the same numbers of examples, and none ends in a short batch, taken at a rate meant for
 a whole one: so the window must be a whole number of the largest batches, for each evaluation.
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bsresearch.analysis.quantities import branch_losses, critical_batch_size
+from bsresearch.core import lookup
 from bsresearch.optim import scaling
 from bsresearch.planning import branch, recording, schema
 from bsresearch.planning.plan import Plan
@@ -23,9 +24,6 @@ from bsresearch.studies import POINTS_AND_STATE, reload
 
 STUDY = branch_losses.STUDY
 SECTIONS = {'branch': (*POINTS_AND_STATE, 'multiples', 'learning_rate_rule', 'evaluations')}
-# What a step is proportional to, where the config names no rule: ε times gradients, or times gradients over their size.
-LINEAR = ('lars', 'momentum', 'sgd')
-SQRT = ('adadelta', 'adagrad', 'adam', 'adamw', 'lamb', 'lion', 'rmsprop')
 FEWEST = 4  # updates in a window
 
 
@@ -33,7 +31,7 @@ def rule(plan: Plan) -> str:
     """The rule f of scaling.POWERS by which a run's branches scale the learning rate.
 
     Raises:
-      ValueError: an unknown one; or none is given and the optimizer suggests none.
+      ValueError: an unknown one.
     """
     given, name = plan.recording['branch']['learning_rate_rule'], plan.optimizer['name']
     if given is not None:
@@ -43,13 +41,7 @@ def rule(plan: Plan) -> str:
                 'choose by the optimizer'
             )
         return given
-    for members, found in ((LINEAR, 'linear'), (SQRT, 'sqrt')):
-        if name in members:
-            return found
-    raise ValueError(
-        f'no rule is known by which the learning rate of optimizer.name={name!r} follows the batch size; name one: '
-        f'config.branch.learning_rate_rule={"|".join(scaling.POWERS)}'
-    )
+    return lookup.module('bsresearch.optim', 'build', name, 'optimizer').LEARNING_RATE_RULE
 
 
 def multiples(plan: Plan) -> tuple[int, ...]:

@@ -54,22 +54,22 @@ def load(workdir: pathlib.Path, chosen: Collection[str] | None = None) -> tuple[
     if not len(branches):
         raise ValueError(f'the runs in {workdir} have no branches yet; give the command that made them again')
     by = arms.independent(parents, [c for c in records.varying(parents) if c not in arms.SEEDS])
-    own = parents.set_index('run')
-    found = []
+    by_run = parents.set_index('run')
+    rows = []
     for branch in branches.to_dict('records'):
-        parent = own.loc[branch['parent.run']]
+        parent = by_run.loc[branch['parent.run']]
         k = branch['batch_size'] / parent['batch_size']
         at, loss = _evaluations(workdir, branch)
-        found.append(
+        rows.append(
             {'run': branch['parent.run'], **parent[by].to_dict(), 'seed': parent['seed']}
             | {f: branch[f'parent.{f}'] for f in ('step', 'examples', 'epoch')}
             | {'branch': branch['run'], 'status': branch['status'], 'k': k, 'tried': branch['batch_size']}
             | {'rate': branch['learning_rate'], 'loss': loss, 'evaluated': at}
             | {'window': branch['total_examples'] - branch['parent.examples'], 'epoch_size': branch['epoch_size']}
         )
-    rows = pd.DataFrame(found).astype(dict.fromkeys(('step', 'examples', 'window'), int))
-    _check(rows)
-    return rows.drop(columns='evaluated').sort_values(['run', 'step', 'k'], ignore_index=True), by
+    table = pd.DataFrame(rows).astype(dict.fromkeys(('step', 'examples', 'window'), int))
+    _check(table)
+    return table.drop(columns='evaluated').sort_values(['run', 'step', 'k'], ignore_index=True), by
 
 
 def _evaluations(workdir: pathlib.Path, branch: dict[str, Any]) -> tuple[tuple[int, ...], float]:
@@ -87,13 +87,13 @@ def _evaluations(workdir: pathlib.Path, branch: dict[str, Any]) -> tuple[tuple[i
 
 def _check(rows: pd.DataFrame) -> None:
     """Raises ValueError for branches of one point that are no comparison."""
-    for (run, step), mine in rows.groupby(['run', 'step']):
-        own = 'use a workdir of its own for each window, rule and set of evaluations'
-        twice = mine[mine.duplicated('k')]
+    for (run, step), branches in rows.groupby(['run', 'step']):
+        cure = 'use a workdir of its own for each window, rule and set of evaluations'
+        twice = branches[branches.duplicated('k')]
         if len(twice):
-            raise ValueError(f'run {run} has two branches with k = {twice["k"].iloc[0]:g} at update {step}; {own}')
-        places = mine.loc[mine['status'] == 'done', 'evaluated']
-        if mine['window'].nunique() > 1 or places.nunique() > 1:
-            raise ValueError(f'the branches of run {run} at update {step} were not evaluated at equal examples; {own}')
-        if mine['k'].min() != 1:
+            raise ValueError(f'run {run} has two branches with k = {twice["k"].iloc[0]:g} at update {step}; {cure}')
+        places = branches.loc[branches['status'] == 'done', 'evaluated']
+        if branches['window'].nunique() > 1 or places.nunique() > 1:
+            raise ValueError(f'the branches of run {run} at update {step} were not evaluated at equal examples; {cure}')
+        if branches['k'].min() != 1:
             raise ValueError(f'run {run} has no control (k = 1) among its branches at update {step}')

@@ -41,7 +41,7 @@ class Critical(NamedTuple):
     gap: bool
 
 
-class Found(NamedTuple):
+class CriticalBatchSizes(NamedTuple):
     """What `find` found.
 
     Attributes:
@@ -80,7 +80,9 @@ def largest(multiples: np.ndarray, losses: np.ndarray, tolerance: float) -> Crit
     return Critical(float(multiples[place]), bound, upper, not within[:place].all())
 
 
-def find(workdir: pathlib.Path, tolerance: float = TOLERANCE, runs: Collection[str] | None = None) -> Found:
+def find(
+    workdir: pathlib.Path, tolerance: float = TOLERANCE, runs: Collection[str] | None = None
+) -> CriticalBatchSizes:
     """All points of all parents, or of those in `runs`.
 
     Raises:
@@ -95,7 +97,7 @@ def find(workdir: pathlib.Path, tolerance: float = TOLERANCE, runs: Collection[s
     points = pd.DataFrame([_point(rows, by, tolerance) for _, rows in losses.groupby(['run', 'step'], sort=False)])
     points = points.merge(noise, on=['run', 'step'])
     seeds = pd.DataFrame([_over_seeds(rows, by) for _, rows in points.groupby([*by, 'step'], dropna=False)])
-    return Found(losses, points, seeds, by, tolerance)
+    return CriticalBatchSizes(losses, points, seeds, by, tolerance)
 
 
 def _judged(losses: pd.DataFrame, tolerance: float) -> pd.DataFrame:
@@ -114,28 +116,32 @@ def _point(rows: pd.DataFrame, by: list[str], tolerance: float) -> dict[str, Any
     row = {c: first[c] for c in ('run', *by, 'seed', 'step', 'examples', 'epoch')}
     row |= {'control': first['loss'], **counts}
     for end, factor in {'': 1.0, **{f'_{name}': factor for name, factor in FACTORS.items()}}.items():
-        found = at(factor * tolerance)
-        row |= {f'critical{end}': found.k * size, f'bound{end}': found.bound, f'upper{end}': found.upper * size}
-        row |= {f'gap{end}': found.gap}
+        critical = at(factor * tolerance)
+        row |= {
+            f'critical{end}': critical.k * size,
+            f'bound{end}': critical.bound,
+            f'upper{end}': critical.upper * size,
+        }
+        row |= {f'gap{end}': critical.gap}
     return row
 
 
 def _noise(workdir: pathlib.Path, losses: pd.DataFrame) -> pd.DataFrame:
     """B_simple of the parents near each point, NaN where it was not measured."""
-    found, rows_of = [], {}
-    for (run, step), mine in losses.groupby(['run', 'step'], sort=False):
+    near_points, rows_of = [], {}
+    for (run, step), branches in losses.groupby(['run', 'step'], sort=False):
         if run not in rows_of:
             rows = pd.DataFrame(records.rows(paths.run_dir(workdir, branch_losses.STUDY, str(run))))
             rows_of[run] = noise_scale.estimates(rows)
-        rows, point = rows_of[run], mine.iloc[0]
+        rows, point = rows_of[run], branches.iloc[0]
         near = rows[(rows['examples'] - point['examples']).abs() <= NEAR * point['window']] if len(rows) else rows
         value, low, high, population = np.nan, np.nan, np.nan, np.nan
         if len(near):
             square, trace = near['square'].to_numpy(), near['trace'].to_numpy()
             (value, low, high), population, _ = noise_scale.along_run(square, trace, point['epoch_size'])
-        found.append((run, step, value, low, high, population, len(near)))
+        near_points.append((run, step, value, low, high, population, len(near)))
     columns = ['run', 'step', 'noise_scale', 'low', 'high', 'population', 'measurements']
-    return pd.DataFrame(found, columns=columns)
+    return pd.DataFrame(near_points, columns=columns)
 
 
 class Median(NamedTuple):
@@ -169,8 +175,8 @@ def _over_seeds(points: pd.DataFrame, by: list[str]) -> dict[str, Any]:
     row |= {'lowest': known['critical'].min(), 'highest': known['critical'].max()}
     row |= {name.replace(' ', '_'): int((known['bound'] == name).sum()) for name in ('at least', 'at most')}
     for end in ('', *(f'_{name}' for name in FACTORS)):
-        found = median(*(known[f'{column}{end}'].to_numpy() for column in ('critical', 'bound', 'upper')))
-        row |= {f'critical{end}': found.value, f'bound{end}': found.bound, f'upper{end}': found.upper}
+        middle = median(*(known[f'{column}{end}'].to_numpy() for column in ('critical', 'bound', 'upper')))
+        row |= {f'critical{end}': middle.value, f'bound{end}': middle.bound, f'upper{end}': middle.upper}
     for column in ('noise_scale', 'population'):
         size = points[column].dropna()
         row |= {column: size.median(), f'{column}_lowest': size.min(), f'{column}_highest': size.max()}
@@ -187,40 +193,40 @@ def cell(row: Any, end: str = '') -> str:
     return f'{"≥ " if bound == "at least" else "? " if bound else ""}{value:,.0f}'
 
 
-def text(found: Found) -> str:
+def text(sizes: CriticalBatchSizes) -> str:
     """A table by arm and point, and what to know about it."""
-    seeds, rows = found.seeds, found.seeds.to_dict('records')
+    seeds, rows = sizes.seeds, sizes.seeds.to_dict('records')
     between = lambda row, name: '–' if np.isnan(row[name[0]]) else f'{row[name[0]]:,.0f} to {row[name[1]]:,.0f}'
-    shown = seeds[[*found.by, 'epoch', 'examples', 'control']].rename(columns={'control': 'loss at k = 1'})
-    shown['n'] = [f'{row["n"]} of {row["runs"]}' for row in rows]
-    shown['B*'] = [cell(row) for row in rows]
-    shown['range'] = [between(row, ('lowest', 'highest')) for row in rows]
+    columns = seeds[[*sizes.by, 'epoch', 'examples', 'control']].rename(columns={'control': 'loss at k = 1'})
+    columns['n'] = [f'{row["n"]} of {row["runs"]}' for row in rows]
+    columns['B*'] = [cell(row) for row in rows]
+    columns['range'] = [between(row, ('lowest', 'highest')) for row in rows]
     for name, factor in FACTORS.items():
-        shown[f'B* at {factor * found.tolerance:g}'] = [cell(row, f'_{name}') for row in rows]
-    shown['B_simple'] = seeds['noise_scale']
-    shown['its range'] = [between(row, ('noise_scale_lowest', 'noise_scale_highest')) for row in rows]
-    shown['B*/B_simple'] = seeds['critical'] / seeds['noise_scale']
+        columns[f'B* at {factor * sizes.tolerance:g}'] = [cell(row, f'_{name}') for row in rows]
+    columns['B_simple'] = seeds['noise_scale']
+    columns['its range'] = [between(row, ('noise_scale_lowest', 'noise_scale_highest')) for row in rows]
+    columns['B*/B_simple'] = seeds['critical'] / seeds['noise_scale']
     lines = [
-        shown.to_string(index=False, float_format='{:,.4g}'.format, na_rep='–'),
-        f'B*: median over seeds at a tolerance of {found.tolerance:g} nats, and their range; ≥: the largest '
+        columns.to_string(index=False, float_format='{:,.4g}'.format, na_rep='–'),
+        f'B*: median over seeds at a tolerance of {sizes.tolerance:g} nats, and their range; ≥: the largest '
         'batch tried passes; <: none above B does',
     ]
-    return '\n'.join(lines + remarks(found))
+    return '\n'.join(lines + remarks(sizes))
 
 
-def remarks(found: Found) -> list[str]:
+def remarks(sizes: CriticalBatchSizes) -> list[str]:
     """What keeps the table from being read plainly; one sentence each."""
-    points, told = found.points, []
+    points, sentences = sizes.points, []
     whats = {'unfinished': 'are not finished: their points have no B*', 'diverged': 'diverged: they fail'}
     for name, what in whats.items():
         if points[name].sum():
-            told.append(f'{points[name].sum()} of {points["branches"].sum()} branches {what}')
+            sentences.append(f'{points[name].sum()} of {points["branches"].sum()} branches {what}')
     if points['gap'].any():
-        told.append(f'at {points["gap"].sum()} of {len(points)} points of a run a batch smaller than B* fails')
+        sentences.append(f'at {points["gap"].sum()} of {len(points)} points of a run a batch smaller than B* fails')
     missing = points['measurements'] == 0
     if missing.any():
-        told.append(
+        sentences.append(
             f'B_simple was not measured near {missing.sum()} of {len(points)} points of a run; ask for it there: '
             'config.measure.noise_scale.at_epochs'
         )
-    return told
+    return sentences

@@ -8,12 +8,12 @@ import pandas as pd
 
 from bsresearch.analysis import resolution, summary
 from bsresearch.analysis.quantities import gradient_norm
-from bsresearch.store import records
+from bsresearch.store import probe_records
 
 METRICS = ('train_loss', 'test_loss', 'train_accuracy', 'test_accuracy')
 
 
-class Found(NamedTuple):
+class Interpolation(NamedTuple):
     """One pair of runs.
 
     small, large: their ids, at α = 0 and 1. alpha: (points,). values: '<path>/<metric>' → (points,).
@@ -32,17 +32,17 @@ class Found(NamedTuple):
     arms: tuple[int, int] = (0, 0)
 
 
-def load(workdir: str | pathlib.Path) -> list[Found]:
+def load(workdir: str | pathlib.Path) -> list[Interpolation]:
     """The finished probes of a workdir.
 
     Raises:
       FileNotFoundError: there are none. ValueError: an older version made them with another loss.
     """
-    found, numbers = [], gradient_norm.arms(workdir)
-    for probe in records.probes(workdir, 'interpolation'):
+    pairs, numbers = [], gradient_norm.arms(workdir)
+    for probe in probe_records.load(workdir, 'interpolation'):
         arrays, (small, large) = probe['arrays'], probe['points']
-        found.append(
-            Found(
+        pairs.append(
+            Interpolation(
                 probe['meta']['id'],
                 small['run'],
                 large['run'],
@@ -55,32 +55,32 @@ def load(workdir: str | pathlib.Path) -> list[Found]:
                 (numbers[small['run']][0], numbers[large['run']][0]),
             )
         )
-    for f in found:
-        if any(k.endswith('_objective') and k.replace('_objective', '_loss') not in f.values for k in f.values):
+    for pair in pairs:
+        if any(k.endswith('_objective') and k.replace('_objective', '_loss') not in pair.values for k in pair.values):
             raise ValueError(
-                f'probe {f.id} was made by an older version, whose losses hold label smoothing; remove its directory, '
-                'and the command that made it makes it anew'
+                f'probe {pair.id} was made by an older version, whose losses hold label smoothing; remove its '
+                'directory, and the command that made it makes it anew'
             )
-    return found
+    return pairs
 
 
-def table(found: list[Found]) -> pd.DataFrame:
+def table(pairs: list[Interpolation]) -> pd.DataFrame:
     """One row per path, metric and α: n pairs, mean, std, 95 % interval (low, high; NaN for one pair).
 
     Raises:
       ValueError: pairs on different α, of different arms, or one pair twice.
     """
-    if len({f.alpha.tobytes() for f in found}) > 1:
+    if len({pair.alpha.tobytes() for pair in pairs}) > 1:
         raise ValueError('the probes of this workdir have different α; draw them from workdirs of their own')
-    if len({f.arms for f in found}) > 1 or len({(f.small, f.large) for f in found}) < len(found):
+    if len({pair.arms for pair in pairs}) > 1 or len({(pair.small, pair.large) for pair in pairs}) < len(pairs):
         raise ValueError(
-            f'the {len(found)} probes of this workdir are of several arms, or of several settings, and no repetitions: '
+            f'the {len(pairs)} probes of this workdir are of several arms, or of several settings, and no repetitions: '
             'draw them from workdirs of their own'
         )
     rows = []
-    for path in found[0].paths:
+    for path in pairs[0].paths:
         for metric in METRICS:
-            values = [f.values[f'{path}/{metric}'] for f in found if f'{path}/{metric}' in f.values]
+            values = [pair.values[f'{path}/{metric}'] for pair in pairs if f'{path}/{metric}' in pair.values]
             if not values:  # no accuracy without classes
                 continue
             values = np.stack(values)
@@ -88,22 +88,22 @@ def table(found: list[Found]) -> pd.DataFrame:
             std = values.std(axis=0, ddof=1) if n > 1 else np.full(len(mean), np.nan)
             rounding = resolution.variance(metric, values.ravel())
             low, high = summary.interval(np.full(len(mean), n), mean, std, rounding)
-            facts = {'path': path, 'metric': metric, 'alpha': found[0].alpha, 'n': n}
+            facts = {'path': path, 'metric': metric, 'alpha': pairs[0].alpha, 'n': n}
             rows.append(pd.DataFrame(facts | {'mean': mean, 'std': std, 'low': low, 'high': high}))
     return pd.concat(rows, ignore_index=True)
 
 
-def text(found: list[Found]) -> str:
+def text(pairs: list[Interpolation]) -> str:
     """The ends, the highest training loss between them, and how far apart they are; a line per pair."""
     lines = []
-    for f in found:
-        ends = np.interp((0, 1), f.alpha, f.values[f'{f.paths[0]}/train_loss'])
-        inside = (f.alpha >= 0) & (f.alpha <= 1)
-        top = {p: float(f.values[f'{p}/train_loss'][inside].max()) for p in f.paths}
+    for pair in pairs:
+        ends = np.interp((0, 1), pair.alpha, pair.values[f'{pair.paths[0]}/train_loss'])
+        inside = (pair.alpha >= 0) & (pair.alpha <= 1)
+        top = {p: float(pair.values[f'{p}/train_loss'][inside].max()) for p in pair.paths}
         between = ', '.join(f'{p} {v:.4g}' for p, v in top.items())
         lines.append(
-            f'  {f.small} (α = 0) and {f.large} (α = 1): training loss {ends[0]:.4g} and {ends[1]:.4g}, highest '
-            f'between: {between}; distance {f.distance:.4g}, norms {f.norms[0]:.4g} and {f.norms[1]:.4g}, '
-            f'cosine {f.cosine:.4f}'
+            f'  {pair.small} (α = 0) and {pair.large} (α = 1): training loss {ends[0]:.4g} and {ends[1]:.4g}, highest '
+            f'between: {between}; distance {pair.distance:.4g}, norms {pair.norms[0]:.4g} and {pair.norms[1]:.4g}, '
+            f'cosine {pair.cosine:.4f}'
         )
     return '\n'.join(lines)

@@ -1,10 +1,10 @@
-"""LR range test → where to train: fastai's four rules on the smoothed loss, Smith's reading of the accuracy.
+"""LR range test → where to train: fastai's four rules on the smoothed loss, Smith's reading of the accuracy (smith.py).
 
 Every rule is a convention.  fastai's were made for about 100 updates: they drop the first tenth of those planned and
 the last 5, smooth over 1/(1 − β) = 50 and compare slopes 15 apart, whatever the batch size.  A rule that finds nothing
 gives None and a note; one whose answer hangs on where the tested range begins or ends is named in `edge`.
 
-Reference: fastai 2.8, callback/schedule.py (`LRFinder`, `Learner.lr_find`); Smith, arXiv:1506.01186, 3.3.
+Reference: fastai 2.8, callback/schedule.py (`LRFinder`, `Learner.lr_find`).
 """
 
 import pathlib
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import arms
+from bsresearch.analysis.quantities import smith
 from bsresearch.store import paths, records
 
 STUDY = 'lr_range'
@@ -101,55 +102,6 @@ RULES: dict[str, tuple[Callable[[np.ndarray, np.ndarray], Pick], int, float]] = 
     'minimum': (minimum, 3, 10.0),
     'steep': (steep, 3, 1.0),
 }
-FEWEST, BEGIN, TROUBLE, SLOW = 10, 0.1, 0.1, 0.25  # of Smith's reading
-
-
-class Bounds(NamedTuple):
-    """Smith's bounds; by: what limits the upper one, `ragged`, `falls` or `diverged`."""
-
-    base: float | None = None
-    slows: float | None = None
-    max: float | None = None
-    by: str = ''
-    edge: bool = False
-    note: str = ''
-
-
-def smith(lrs: np.ndarray, accuracy: np.ndarray, log: bool = False, diverged: bool = False) -> Bounds:
-    """Smith's reading "by eye", made definite: where accuracy begins to rise, slows, and turns ragged or falls.
-
-    s is the centred median of the n accuracies a over w = max(5, n/16) evaluations (w odd; fewer towards the ends), s*
-    the lowest of its first ⌈w/2⌉, the rise R = max s − s*, which must exceed 4 × the scatter 1.05·median|a_i+1 − a_i|.
-      base: the first point from which on s > s* + BEGIN·R, up to the maximum of s.
-      max: the last point, after base, before an accuracy more than TROUBLE·R below the best that two evaluations in a
-        row had reached: `ragged`, or `falls` where it stays so; without one, if the run diverged, the last point.
-      slows: the first point, w or more before that, over whose next w points s gains, per their width, less than
-        SLOW × its slope since base.  Where accuracy saturates it is far below max; Smith takes the first of both.
-    Slopes are per log learning rate with `log`. All of it is a choice, the constants above all.
-    """
-    n, x = len(lrs), np.log(lrs) if log else lrs
-    if n < FEWEST:
-        return Bounds(note=f'{n} evaluations, {FEWEST} are needed')
-    half, window = max(2, n // 32), 2 * max(2, n // 32) + 1
-    s = np.array([np.median(accuracy[i - w : i + w + 1]) for i in range(n) for w in [min(half, i, n - 1 - i)]])
-    peak = int(s.argmax())
-    start = s[: min(half, peak) + 1].min()
-    rise = s[peak] - start
-    if rise <= 4 * 1.05 * np.median(np.abs(np.diff(accuracy))) + 1e-9:
-        return Bounds(note='accuracy does not rise above its scatter')
-    base = int(np.flatnonzero(s[: peak + 1] <= start + BEGIN * rise)[-1]) + 1
-    best = np.maximum.accumulate(np.minimum(accuracy[1:], accuracy[:-1]))
-    bad = np.append([False, False], accuracy[2:] < best[:-1] - TROUBLE * rise)
-    bad[: base + 1] = False
-    first = int(bad.argmax()) if bad.any() else n
-    slope = lambda i, height, j: (height - s[i]) / (x[j] - x[i])
-    gains = ((i, slope(i, s[i + 1 : i + window + 1].max(), i + window)) for i in range(base + 1, first - window))
-    slows = next((float(lrs[i]) for i, gain in gains if gain < SLOW * slope(base - 1, s[i], i)), None)
-    if first == n and not diverged:
-        note = 'accuracy neither turns ragged nor falls within the tested range'
-        return Bounds(float(lrs[base]), slows, edge=base <= half, note=note)
-    by = 'diverged' if first == n else 'falls' if bad[first:].all() else 'ragged'
-    return Bounds(float(lrs[base]), slows, float(lrs[first - 1]), by, base <= half)
 
 
 class Suggestions(NamedTuple):
@@ -175,26 +127,28 @@ def updates(rows: pd.DataFrame, dense: Mapping[str, np.ndarray] | None = None, b
       ValueError: there are none, or the learning rate falls: no range test.
     """
     if dense:
-        found = pd.DataFrame({k: dense[k] for k in ('learning_rate_used', 'batch_loss')}, dtype=float)
-        found.insert(0, 'step', range(len(found)))
+        recorded = pd.DataFrame({k: dense[k] for k in ('learning_rate_used', 'batch_loss')}, dtype=float)
+        recorded.insert(0, 'step', range(len(recorded)))
     elif 'learning_rate_used' in rows and rows['learning_rate_used'].notna().any():
         kept = ['step', 'learning_rate_used', 'batch_loss']
-        found = rows.loc[rows['learning_rate_used'].notna(), kept].astype(float).sort_values('step', ignore_index=True)
+        recorded = (
+            rows.loc[rows['learning_rate_used'].notna(), kept].astype(float).sort_values('step', ignore_index=True)
+        )
     else:
         raise ValueError(f'run {rows["run"].iloc[0]} has no recorded updates; a range test needs learning_rate_used')
-    falls = np.flatnonzero(np.diff(found['learning_rate_used']) < 0)
+    falls = np.flatnonzero(np.diff(recorded['learning_rate_used']) < 0)
     if len(falls):
-        step = int(found['step'].iloc[falls[0] + 1])
+        step = int(recorded['step'].iloc[falls[0] + 1])
         raise ValueError(f'run {rows["run"].iloc[0]}: its learning rate falls at update {step}; that is no range test')
-    found = found.rename(columns={'learning_rate_used': 'learning_rate'}).astype({'step': int})
-    return found.assign(smoothed_loss=smooth(found['batch_loss'].to_numpy(), beta))
+    recorded = recorded.rename(columns={'learning_rate_used': 'learning_rate'}).astype({'step': int})
+    return recorded.assign(smoothed_loss=smooth(recorded['batch_loss'].to_numpy(), beta))
 
 
 def evaluations(rows: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     """Where the run was evaluated: step, learning_rate (of update t at θ_t, the last one at the end), the measured."""
     measured = [c for c in EVALUATED if c in rows and rows[c].notna().any()]
-    found = rows.loc[rows[measured].notna().any(axis=1), ['step', *measured]].astype({'step': int})
-    return pd.merge_asof(found.sort_values('step'), points[['step', 'learning_rate']], on='step')
+    evaluated = rows.loc[rows[measured].notna().any(axis=1), ['step', *measured]].astype({'step': int})
+    return pd.merge_asof(evaluated.sort_values('step'), points[['step', 'learning_rate']], on='step')
 
 
 def exponential(lrs: np.ndarray) -> bool:
@@ -212,27 +166,27 @@ def suggest(
 
     planned: updates the run was to have; fastai's first tenth is of these. Default: those it has.
     """
-    found: dict[str, Any] = {}
+    rates: dict[str, Any] = {}
     edge, notes = [], []
     lrs, losses = _seen_by_fastai(points, planned)
     for name, (rule, fewest, divisor) in RULES.items():
         few = Pick(None, note=f'{len(lrs)} points are left after trimming, {fewest} are needed')
         pick = rule(lrs, losses) if len(lrs) >= fewest else few
-        found[name] = None if pick.index is None else float(lrs[pick.index]) / divisor
-        outside = found[name] is not None and found[name] < points['learning_rate'].iloc[0]
+        rates[name] = None if pick.index is None else float(lrs[pick.index]) / divisor
+        outside = rates[name] is not None and rates[name] < points['learning_rate'].iloc[0]
         edge += [name] if pick.edge or outside else []
         notes += [f'{name}: {pick.note}'] if pick.note else []
     column = next((c for c in ACCURACIES if c in evaluated), '')
-    bounds = Bounds(note='no accuracy was recorded')
+    bounds = smith.Bounds(note='no accuracy was recorded')
     if column:
         # Of evaluations at one learning rate (a staircase), the last tells what it led to.
         seen = evaluated[['learning_rate', column]].dropna().drop_duplicates('learning_rate', keep='last')
-        rates, accuracy = seen.to_numpy(float).T
-        bounds = smith(rates, accuracy, exponential(points['learning_rate'].to_numpy()), diverged)
+        tried, accuracy = seen.to_numpy(float).T
+        bounds = smith.bounds(tried, accuracy, exponential(points['learning_rate'].to_numpy()), diverged)
     edge += ['smith_base'] if bounds.edge else []
     notes += [f'smith: {bounds.note}'] if bounds.note else []
-    found |= {f'smith_{k}': getattr(bounds, k) for k in ('base', 'slows', 'max')}
-    return Suggestions(**found, smith_max_by=bounds.by, accuracy=column, edge=tuple(edge), notes=tuple(notes))
+    rates |= {f'smith_{k}': getattr(bounds, k) for k in ('base', 'slows', 'max')}
+    return Suggestions(**rates, smith_max_by=bounds.by, accuracy=column, edge=tuple(edge), notes=tuple(notes))
 
 
 def _seen_by_fastai(points: pd.DataFrame, planned: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -245,7 +199,7 @@ def _seen_by_fastai(points: pd.DataFrame, planned: int | None) -> tuple[np.ndarr
     return used['learning_rate'].to_numpy(), used['smoothed_loss'].to_numpy()
 
 
-class Run(NamedTuple):
+class RangeTest(NamedTuple):
     """One run: its row of `arms.Arms.runs`, its `updates`, its `evaluations`, and what they suggest."""
 
     fields: pd.Series
@@ -254,19 +208,21 @@ class Run(NamedTuple):
     suggestions: Suggestions
 
 
-def load(workdir: pathlib.Path, loaded: arms.Arms) -> list[Run]:
+def load(workdir: pathlib.Path, loaded: arms.Arms) -> list[RangeTest]:
     """The range tests `loaded` by `arms.load(workdir, STUDY)`, but those that have no updates on record yet."""
-    found = []
+    tests = []
     for _, run in loaded.runs.iterrows():
         rows = loaded.rows[(loaded.rows['run'] == run['run']) & loaded.rows['step'].notna()]
         dense = records.dense(paths.run_dir(workdir, STUDY, run['run']))
         if dense or run['status'] in ('done', 'diverged') or rows.get('learning_rate_used', pd.Series()).notna().any():
             points = updates(rows, dense)
             evaluated, diverged = evaluations(rows, points), run['status'] == 'diverged'
-            found.append(Run(run, points, evaluated, suggest(points, evaluated, int(run['total_updates']), diverged)))
-    if not found:
+            tests.append(
+                RangeTest(run, points, evaluated, suggest(points, evaluated, int(run['total_updates']), diverged))
+            )
+    if not tests:
         raise ValueError(f'the range tests in {workdir} have no records yet')
-    return found
+    return tests
 
 
 def table(workdir: pathlib.Path) -> pd.DataFrame:
@@ -277,8 +233,8 @@ def table(workdir: pathlib.Path) -> pd.DataFrame:
     """
     loaded = arms.load(workdir, STUDY)
     fields = [f for f in loaded.by if loaded.runs[f].nunique(dropna=False) > 1 or f == 'batch_size']
-    told = ['weight_decay', *(['seed'] if loaded.runs['seed'].nunique() > 1 else [])]
-    fields += [c for c in told if c in loaded.runs and c not in fields]
+    further = ['weight_decay', *(['seed'] if loaded.runs['seed'].nunique() > 1 else [])]
+    fields += [c for c in further if c in loaded.runs and c not in fields]
     rows = []
     for run, points, _, suggestions in load(workdir, loaded):
         lrs, n = points['learning_rate'].to_numpy(), cut(points['smoothed_loss'].to_numpy())

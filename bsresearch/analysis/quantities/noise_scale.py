@@ -77,24 +77,24 @@ def windows(workdir: pathlib.Path, count: int = 5) -> pd.DataFrame:
     if 'train_loss' in loaded.rows:
         summary.check_plain(loaded.rows, 'train_loss')
     size = loaded.runs.set_index('run')['epoch_size']
-    found = []
+    windows_of_runs = []
     for run, rows in loaded.rows.groupby('run', sort=False):
         rows = rows.sort_values('step')
         points = estimates(rows)
         for part in np.array_split(np.arange(len(points)), min(count, len(points))):
-            mine = points.loc[part]
-            square, trace = mine['square'].to_numpy(), mine['trace'].to_numpy()
+            window = points.loc[part]
+            square, trace = window['square'].to_numpy(), window['trace'].to_numpy()
             scale = along_run(square, trace, size[run])
-            middle = mine.iloc[len(mine) // 2]
-            inside = rows[(rows['step'] >= mine['step'].min()) & (rows['step'] <= mine['step'].max())]
-            found.append(
+            middle = window.iloc[len(window) // 2]
+            inside = rows[(rows['step'] >= window['step'].min()) & (rows['step'] <= window['step'].max())]
+            windows_of_runs.append(
                 {c: middle[c] for c in ('run', *loaded.by, 'step', 'examples', 'epoch')}
-                | {'n': len(mine), 'noise_scale': scale.simple.value, 'low': scale.simple.low}
+                | {'n': len(window), 'noise_scale': scale.simple.value, 'low': scale.simple.low}
                 | {'high': scale.simple.high, 'population': scale.population, 'negative': scale.negative}
                 | {'gradient_square': square.mean(), 'trace': trace.mean()}
                 | {'train_loss': inside['train_loss'].mean() if 'train_loss' in inside else np.nan}
             )
-    return pd.DataFrame(found)
+    return pd.DataFrame(windows_of_runs)
 
 
 def text(value: float, low: float, high: float) -> str:

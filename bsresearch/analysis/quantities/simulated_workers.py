@@ -15,7 +15,7 @@ from bsresearch.store import records
 TEST, TRAIN = 'test_accuracy', 'train_loss'
 
 
-class Found(NamedTuple):
+class SimulatedWorkers(NamedTuple):
     """Records of simulated workers.
 
     Attributes:
@@ -30,7 +30,7 @@ class Found(NamedTuple):
     differences: pd.DataFrame
 
 
-def find(workdir: pathlib.Path) -> Found:
+def find(workdir: pathlib.Path) -> SimulatedWorkers:
     """The runs of study `train` in a workdir.
 
     Raises:
@@ -55,7 +55,7 @@ def find(workdir: pathlib.Path) -> Found:
     if TEST not in metrics:
         raise ValueError(f'the runs in {workdir} were recorded without {TEST}')
     rows = _with_reference(runs)[['run', 'arm', 'workers']].merge(loaded.rows, on='run')
-    return Found(loaded, summary.final(rows, metrics, ['arm', 'workers']), _differences(rows))
+    return SimulatedWorkers(loaded, summary.final(rows, metrics, ['arm', 'workers']), _differences(rows))
 
 
 def _arm(runs: pd.DataFrame) -> pd.Series:
@@ -74,8 +74,8 @@ def _at_reference(runs: pd.DataFrame) -> pd.Series:
 
 def _check_axes(runs: pd.DataFrame, workdir: pathlib.Path) -> None:
     # Warm-up and learning rate at each W tell arms apart, and are told by their names.
-    told = ('scaling.', 'warmup.', 'base_learning_rate')
-    fields = [c for c in records.varying(runs) if c not in (*arms.SEEDS, 'arm', 'workers') and not c.startswith(told)]
+    named = ('scaling.', 'warmup.', 'base_learning_rate')
+    fields = [c for c in records.varying(runs) if c not in (*arms.SEEDS, 'arm', 'workers') and not c.startswith(named)]
     others = [c for c in fields if not arms.follows(runs, c, ['arm', 'workers'])]
     if others:
         raise ValueError(
@@ -87,12 +87,12 @@ def _check_axes(runs: pd.DataFrame, workdir: pathlib.Path) -> None:
 def _with_reference(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs, those at the reference batch size once in every arm."""
     shared = _at_reference(runs)
-    own, reference = runs[~shared], runs[shared]
-    if not len(reference) or not len(own):
+    rest, reference = runs[~shared], runs[shared]
+    if not len(reference) or not len(rest):
         return runs
-    parts = [own]
-    for arm, mine in own.groupby('arm'):
-        same = reference['scaling.name'] == mine['scaling.name'].iloc[0]
+    parts = [rest]
+    for arm, members in rest.groupby('arm'):
+        same = reference['scaling.name'] == members['scaling.name'].iloc[0]
         # A grid of rules × workers has the reference once for each rule.
         chosen = same if same.any() else reference['scaling.name'] == reference['scaling.name'].iloc[0]
         parts.append(reference[chosen].assign(arm=arm))
@@ -102,9 +102,9 @@ def _with_reference(runs: pd.DataFrame) -> pd.DataFrame:
 def _differences(rows: pd.DataFrame) -> pd.DataFrame:
     done = rows[(rows['status'] == 'done') & ~summary.diverged(rows) & rows[TEST].notna()]
     last = done.sort_values('step').drop_duplicates(['arm', 'run'], keep='last')
-    found, rounding = [], resolution.variance(TEST, rows[TEST])
-    for arm, mine in last.groupby('arm'):
-        values = {w: of_w[TEST].astype(float) for w, of_w in mine.groupby('workers')}
+    differences, rounding = [], resolution.variance(TEST, rows[TEST])
+    for arm, members in last.groupby('arm'):
+        values = {w: of_w[TEST].astype(float) for w, of_w in members.groupby('workers')}
         first = min(values)
         for workers, value in values.items():
             if workers == first or min(len(value), len(values[first])) < 2:
@@ -112,5 +112,5 @@ def _differences(rows: pd.DataFrame) -> pd.DataFrame:
             difference = value.mean() - values[first].mean()
             half = summary.welch(value, values[first], rounding)
             counts = len(value), len(values[first])
-            found.append((arm, workers, first, *counts, difference, difference - half, difference + half))
-    return pd.DataFrame(found, columns=['arm', 'workers', 'minus', 'n', 'n_minus', 'difference', 'low', 'high'])
+            differences.append((arm, workers, first, *counts, difference, difference - half, difference + half))
+    return pd.DataFrame(differences, columns=['arm', 'workers', 'minus', 'n', 'n_minus', 'difference', 'low', 'high'])

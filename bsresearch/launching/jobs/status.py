@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bsresearch.launching import groups
 from bsresearch.launching.groups import ReplicaGroup
 from bsresearch.launching.jobs import jobs
-from bsresearch.store import paths, records
+from bsresearch.store import paths, probe_records, records
 
 
 def text(workdir: pathlib.Path) -> str:
@@ -28,7 +28,7 @@ def text(workdir: pathlib.Path) -> str:
     counted = Counter(state.name for state in states)
     told = ', '.join(f'{counted[name]} {name}' for name in jobs.STATES if counted[name])
     apart = [p.parent for p in sorted(workdir.glob('*/*/probe.json')) if not p.with_name('plan.json').exists()]
-    pending = [d.name for d in apart if records.probe_status(d).get('status') != 'done']
+    pending = [d.name for d in apart if probe_records.status(d).get('status') != 'done']
     if pending:
         lines.append(f'probes that an older main.py began, not finished: {", ".join(pending)}; its command goes on')
     return '\n'.join([*lines, f'{len(items)} jobs: {told}'])

@@ -1,0 +1,42 @@
+"""Probes on disk: what they were told to measure, their meta, and what they measured."""
+
+import pathlib
+from typing import Any
+
+from bsresearch.store import older, paths, records, verify
+from bsresearch.store.paths import RESTORE, Damaged
+
+
+def status(directory: pathlib.Path) -> dict[str, Any]:
+    """A probe's meta; empty if it was not begun.
+
+    Raises:
+      Damaged: there is none, though something was measured, or that is not what it was.
+    """
+    meta = paths.read_json(directory / 'meta.json')
+    if not meta and any((directory / 'arrays').glob('*.npz')):
+        raise Damaged(f'{directory}/meta.json is missing or empty, though the probe has arrays; {RESTORE}')
+    if meta:
+        verify.check(directory, meta.get(verify.KEY))
+    return meta or {}
+
+
+def load(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
+    """The finished probes of one name: their probe.json, `meta`, and `arrays`, what they found.
+
+    Raises:
+      FileNotFoundError: there are none.
+    """
+    finished = []
+    for directory in records.described_dirs(pathlib.Path(workdir), 'probe.json'):
+        stated, meta = paths.read_json(directory / 'probe.json', 'probe', 'points'), status(directory)
+        if stated['probe'].get('name') == name and meta.get('status') == 'done':
+            runs = [paths.run_dir(pathlib.Path(workdir), p['study'], p['run']) for p in stated['points']]
+            stored = paths.read_npz(paths.within(directory, meta.get('arrays')))
+            arrays = older.renamed(stored, any(map(older.smoothed, runs)))
+            finished.append(stated | {'meta': meta, 'arrays': arrays})
+    if not finished:
+        raise FileNotFoundError(
+            f'no finished {name} probes in {workdir}; main.py with config.probe.name={name} makes them'
+        )
+    return finished
