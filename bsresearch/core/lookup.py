@@ -47,13 +47,13 @@ def module(package: str, function: str, name: str, what: str) -> ModuleType:
 
 def functions(source: ModuleType, leading: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
     """The public functions of a module whose positional arguments are `leading`: its members, by name."""
-    found = {}
+    public = {}
     for name, fn in inspect.getmembers(source, inspect.isfunction):
         parameters = inspect.signature(fn).parameters.values()
         positional = tuple(p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY)
         if positional == leading and not name.startswith('_') and fn.__module__ == source.__name__:
-            found[name] = fn
-    return found
+            public[name] = fn
+    return public
 
 
 def keywords(fn: Callable[..., Any]) -> dict[str, Any]:

@@ -98,30 +98,30 @@ class Length:
     @functools.cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """The run cut where the batch size changes; with `partial` also at the end of an epoch that had a change."""
-        found = [Piece(0, 0, self.batch_size)]
+        pieces = [Piece(0, 0, self.batch_size)]
         for examples, size in self.changes:
             # An update may have passed a change already when the next one comes.
-            while len(found) > 1 and found[-1].start_examples >= examples:
-                found.pop()
-            step = self._step_in(found[-1], examples)
-            seen = self._examples_in(found[-1], step)
-            found.append(Piece(step, seen, size))
+            while len(pieces) > 1 and pieces[-1].start_examples >= examples:
+                pieces.pop()
+            step = self._step_in(pieces[-1], examples)
+            seen = self._examples_in(pieces[-1], step)
+            pieces.append(Piece(step, seen, size))
             if self.boundary == 'partial' and (rest := -seen % self.epoch_size):
-                found.append(Piece(step + -(-rest // size), seen + rest, size))
-        return tuple(found)
+                pieces.append(Piece(step + -(-rest // size), seen + rest, size))
+        return tuple(pieces)
 
     @functools.cached_property
     def segments(self) -> tuple[Segment, ...]:
         """The run cut where the batch size changes: neighbours differ."""
-        found: list[Segment] = []
+        segments: list[Segment] = []
         ends = [p.start_step for p in self.pieces[1:]]
         for piece, stop in zip(self.pieces, [*ends, self.total_steps], strict=True):
             stop = min(stop, self.total_steps)
-            if found and found[-1][2] == piece.batch_size:
-                found[-1] = found[-1]._replace(stop=stop)
+            if segments and segments[-1][2] == piece.batch_size:
+                segments[-1] = segments[-1]._replace(stop=stop)
             elif piece.start_step < stop:
-                found.append(Segment(piece.start_step, stop, piece.batch_size))
-        return tuple(found)
+                segments.append(Segment(piece.start_step, stop, piece.batch_size))
+        return tuple(segments)
 
     def batch_size_at(self, step: int) -> int:
         """B of update `step`; of the last one for the final state."""
@@ -133,12 +133,12 @@ class Length:
         return max(segment.batch_size for segment in self.segments)
 
     def _examples_in(self, piece: Piece, step: int) -> int:
-        made = step - piece.start_step
+        updates = step - piece.start_step
         if self.boundary == 'through':
-            return piece.start_examples + made * piece.batch_size
+            return piece.start_examples + updates * piece.batch_size
         if rest := -piece.start_examples % self.epoch_examples:
-            return piece.start_examples + min(made * piece.batch_size, rest)
-        epoch, inside = divmod(made, -(-self.epoch_examples // piece.batch_size))
+            return piece.start_examples + min(updates * piece.batch_size, rest)
+        epoch, inside = divmod(updates, -(-self.epoch_examples // piece.batch_size))
         inside = min(inside * piece.batch_size, self.epoch_examples)
         return piece.start_examples + epoch * self.epoch_examples + inside
 
@@ -192,14 +192,14 @@ class Length:
         """Epoch and offset of each update's first example, and how many its batch may hold; (n,), int64."""
         at = np.searchsorted([p.start_step for p in self.pieces], t, side='right') - 1
         first, before, size = (np.array(column, np.int64)[at] for column in zip(*self.pieces, strict=True))
-        made = t - first
+        updates = t - first
         if self.boundary == 'through':
-            seen = before + made * size
+            seen = before + updates * size
             return seen // self.epoch_size, seen % self.epoch_size, size
         # A piece that starts inside an epoch ends with it, before it could have made an epoch's updates.
         per_epoch = -(-self.epoch_examples // size)
-        epochs = before // self.epoch_examples + made // per_epoch
-        offsets = before % self.epoch_examples + made % per_epoch * size
+        epochs = before // self.epoch_examples + updates // per_epoch
+        offsets = before % self.epoch_examples + updates % per_epoch * size
         return epochs, offsets, np.minimum(size, self.epoch_examples - offsets)
 
 

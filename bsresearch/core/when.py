@@ -49,15 +49,15 @@ def points(spec: Mapping[str, Any], length: Length, field: str = 'when') -> list
     check(spec, field)
     total, steps = length.total_examples, length.total_steps
     _check_counts(spec, length, field)
-    found: set[int] = set()
+    updates: set[int] = set()
     if spec['every_steps']:
-        found |= set(range(0, steps + 1, int(spec['every_steps'])))
+        updates |= set(range(0, steps + 1, int(spec['every_steps'])))
     if spec['every_examples']:
-        found |= {length.step_at(e) for e in _marks(spec['every_examples'], total, 1)}
+        updates |= {length.step_at(e) for e in _marks(spec['every_examples'], total, 1)}
     if spec['every_epochs']:
-        found |= {length.step_at(e) for e in _marks(spec['every_epochs'], total, length.epoch_examples)}
+        updates |= {length.step_at(e) for e in _marks(spec['every_epochs'], total, length.epoch_examples)}
     if spec['log_spaced']:
-        found |= {round(t) for t in np.geomspace(1, max(steps, 1), int(spec['log_spaced']))} | {0}
+        updates |= {round(t) for t in np.geomspace(1, max(steps, 1), int(spec['log_spaced']))} | {0}
     at: list[tuple[str, float, int, float]] = [('at_steps', s, s, steps) for s in spec['at_steps']]
     at += [('at_examples', e, length.step_at(e), total) for e in spec['at_examples']]
     for e in spec['at_epochs']:
@@ -66,8 +66,8 @@ def points(spec: Mapping[str, Any], length: Length, field: str = 'when') -> list
     for name, value, step, limit in at:
         if value > limit:
             raise ValueError(f'{field}.{name} has the point {value}, past the end of the run ({limit:g})')
-        found.add(step)
-    return sorted(found)
+        updates.add(step)
+    return sorted(updates)
 
 
 def rest(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,8 +52,8 @@ def command(name: str, data_dir: pathlib.Path) -> str:
 
 def available(data_dir: pathlib.Path) -> list[str]:
     """Names of the sets prepared in `data_dir`, sorted; nothing is verified."""
-    found = data_dir.glob(f'[!.]*/{MANIFEST}')
-    return sorted(path.parent.name.replace('-', '/', 1) for path in found)  # The inverse of `folder`.
+    manifests = data_dir.glob(f'[!.]*/{MANIFEST}')
+    return sorted(path.parent.name.replace('-', '/', 1) for path in manifests)  # The inverse of `folder`.
 
 
 def write(name: str, splits: Splits, *, data_dir: pathlib.Path, source: dict[str, Any]) -> pathlib.Path:
@@ -123,9 +123,9 @@ def read(name: str, data_dir: pathlib.Path) -> Splits:
     for key in ARRAYS:
         file = path / f'{key}.npy'
         expected = manifest['files'][file.name]['sha256']
-        found = _file_hash(file) if file.is_file() else 'no such file'
-        if found != expected:
-            raise _damaged(file, expected, found, name)
+        actual = _file_hash(file) if file.is_file() else 'no such file'
+        if actual != expected:
+            raise _damaged(file, expected, actual, name)
         arrays.append(np.load(file, mmap_mode='r', allow_pickle=False))
     train, test = Split(*arrays[:2]), Split(*arrays[2:])
     return Splits(train, test, manifest['num_outputs'], manifest['scale'], manifest['checksum'])
@@ -138,16 +138,16 @@ def _read_manifest(path: pathlib.Path, name: str) -> dict[str, Any]:
         expected = manifest.pop('manifest_sha256')
     except (FileNotFoundError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise _damaged(file, 'inside the manifest', f'none ({error!r})', name) from None
-    if (found := _manifest_hash(manifest)) != expected:
-        raise _damaged(file, expected, found, name)
+    if (actual := _manifest_hash(manifest)) != expected:
+        raise _damaged(file, expected, actual, name)
     if manifest['name'] != name:
         raise ValueError(f'{path} holds the data set {manifest["name"]!r}, not {name!r}; rename the folder back')
     return manifest
 
 
-def _damaged(file: pathlib.Path, expected: str, found: str, name: str) -> ValueError:
+def _damaged(file: pathlib.Path, expected: str, actual: str, name: str) -> ValueError:
     return ValueError(
-        f'{file} is damaged: expected sha256 {expected}, found {found}; remove the folder {file.parent} and prepare '
+        f'{file} is damaged: expected sha256 {expected}, found {actual}; remove the folder {file.parent} and prepare '
         f'again (`{command(name, file.parent.parent)}`), or copy the folder again'
     )
 

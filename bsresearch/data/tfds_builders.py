@@ -146,35 +146,35 @@ def stage_fashion_mnist(source: pathlib.Path, manual_dir: pathlib.Path) -> None:
         (manual_dir / name).write_bytes(raw)
 
 
-def to_download(made: Any, manual_dir: pathlib.Path) -> dict[str, str]:
+def to_download(builder: Any, manual_dir: pathlib.Path) -> dict[str, str]:
     """Registered files that are neither in `manual_dir` nor in TFDS's cache: {URL: file name}."""
-    cache = pathlib.Path(made.data_dir_root) / 'downloads' / made.name
+    cache = pathlib.Path(builder.data_dir_root) / 'downloads' / builder.name
     return {
         url: info.filename or url.rsplit('/', 1)[1]
-        for url, info in made.url_infos.items()
+        for url, info in builder.url_infos.items()
         if not (info.filename and (manual_dir / info.filename).exists())
         and not (cache / resource.get_dl_fname(url, info.checksum)).exists()
     }
 
 
-def decode(made: Any) -> Splits:
+def decode(builder: Any) -> Splits:
     """A prepared TFDS set as arrays: inputs (N, height, width, channels), uint8; labels (N,), int32; TFDS's order.
 
     Raises:
       ValueError: no train or no test split.
     """
-    if missing := {'train', 'test'} - set(made.info.splits):
+    if missing := {'train', 'test'} - set(builder.info.splits):
         raise ValueError(
-            f'{made.name!r} has no split {" and no split ".join(sorted(missing))}; its splits: '
+            f'{builder.name!r} has no split {" and no split ".join(sorted(missing))}; its splits: '
             f'{", ".join(made.info.splits)}; allowed: sets with train and test'
         )
     splits = []
     for split in ('train', 'test'):
-        source = made.as_data_source(split=split)
-        inputs = np.empty((len(source), *made.info.features['image'].shape), np.uint8)
+        source = builder.as_data_source(split=split)
+        inputs = np.empty((len(source), *builder.info.features['image'].shape), np.uint8)
         labels = np.empty(len(source), np.int32)
         for i, example in enumerate(source):
             inputs[i], labels[i] = example['image'], example['label']
         splits.append(Split(inputs, labels))
     train, test = splits
-    return Splits(train, test, made.info.features['label'].num_classes, 255.0, prepared.checksum(train, test))
+    return Splits(train, test, builder.info.features['label'].num_classes, 255.0, prepared.checksum(train, test))

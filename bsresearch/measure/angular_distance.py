@@ -18,25 +18,25 @@ from bsresearch.measure import Context, Measure, PyTree, wide
 
 def normalized(params: PyTree, path: str = '') -> dict[str, jax.Array]:
     """The kernels of layers `<kind>_<i>` that have a `norm_<i>` beside them, by path, at any depth."""
-    found = {}
+    by_path = {}
     for name, value in sorted(params.items()):
         if not isinstance(value, Mapping):
             continue
         partner = f'norm_{name.rpartition("_")[2]}'
         if 'kernel' in value and '_' in name and partner in params and name != partner:
-            found[f'{path}{name}'] = value['kernel']
+            by_path[f'{path}{name}'] = value['kernel']
         else:
-            found |= normalized(value, f'{path}{name}/')
-    return found
+            by_path |= normalized(value, f'{path}{name}/')
+    return by_path
 
 
 def kernels(params: PyTree, path: str = '') -> dict[str, jax.Array]:
     """Every kernel, by the path of its layer."""
-    found = {}
+    by_path = {}
     for name, value in sorted(params.items()):
         if isinstance(value, Mapping):
-            found |= {f'{path}{name}': value['kernel']} if 'kernel' in value else kernels(value, f'{path}{name}/')
-    return found
+            by_path |= {f'{path}{name}': value['kernel']} if 'kernel' in value else kernels(value, f'{path}{name}/')
+    return by_path
 
 
 def angle(a: jax.Array, b: jax.Array) -> jax.Array:

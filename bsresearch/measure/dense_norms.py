@@ -89,12 +89,12 @@ def _of(params: PyTree, path: str) -> PyTree:
 
 def layers(params: PyTree, inputs: dict[str, jax.Array], errors: dict[str, jax.Array]) -> dict[str, Layer]:
     """The layers by path, in the weights' precision, from what `tapped` saw and the derivatives by its offsets."""
-    found = {}
+    by_path = {}
     for path, h in inputs.items():
-        own = _of(params, path)
-        dtype = own['kernel'].dtype
-        found[path] = Layer(h.astype(dtype), errors[path].astype(dtype), jnp.full((), 'bias' in own, dtype))
-    return found
+        weights = _of(params, path)
+        dtype = weights['kernel'].dtype
+        by_path[path] = Layer(h.astype(dtype), errors[path].astype(dtype), jnp.full((), 'bias' in weights, dtype))
+    return by_path
 
 
 def of_losses(losses: Callable[[PyTree, Any], jax.Array], params: PyTree, batch: Any) -> dict[str, Layer]:

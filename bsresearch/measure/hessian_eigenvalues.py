@@ -147,10 +147,11 @@ def build(
         flat, unravel = ravel_pytree(context.params)
         first, further = jax.random.split(context.key)
         start = jax.random.normal(first, flat.shape, flat.dtype)
-        found = lanczos(lambda v: ravel_pytree(product(unravel(v)))[0], start, further, number, max_products, tolerance)
-        metrics = {f'hessian_eigenvalue/{i}': found.values[i] for i in range(number)}
-        metrics['hessian_residual'] = found.residuals.max() / jnp.abs(found.values[0])
-        metrics['hessian_products'] = found.count
+        times_hessian = lambda v: ravel_pytree(product(unravel(v)))[0]
+        spectrum = lanczos(times_hessian, start, further, number, max_products, tolerance)
+        metrics = {f'hessian_eigenvalue/{i}': spectrum.values[i] for i in range(number)}
+        metrics['hessian_residual'] = spectrum.residuals.max() / jnp.abs(spectrum.values[0])
+        metrics['hessian_products'] = spectrum.count
         if stability_limit != 'none' and context.precondition is None:
             rate, momentum = context.hyper.learning_rate, context.hyper.momentum
             metrics['stability_limit'] = LIMITS[stability_limit](momentum) / rate

@@ -36,8 +36,8 @@ def build(*, probes: int = 16, batch_size: int = 1024, micro_batch_size: int = 2
             v = signs(key, context.params)
             return dot(v, product(v))
 
-        found = jax.lax.map(quadratic, jax.random.split(context.key, probes))
-        error = found.std(ddof=1) / jnp.sqrt(probes).astype(found.dtype)
-        return state, {'hessian_trace': found.mean(), 'hessian_trace_standard_error': error}
+        products = jax.lax.map(quadratic, jax.random.split(context.key, probes))
+        error = products.std(ddof=1) / jnp.sqrt(probes).astype(products.dtype)
+        return state, {'hessian_trace': products.mean(), 'hessian_trace_standard_error': error}
 
     return Measure(lambda params: (), update, batch_size=batch_size, unit=unit, whole=not batch_size)

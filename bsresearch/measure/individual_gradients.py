@@ -149,7 +149,7 @@ def _by_layer(m: Moments) -> dict[str, jax.Array]:
     metrics: dict[str, jax.Array] = {}
     deviations: PyTree = layers(m.deviations)
     for name, mean in layers(m.mean).items():
-        own = m._replace(mean=mean, deviations=deviations[name])
-        metrics[f'individual_gradient_square/{name}'] = gradient_square(own)
-        metrics[f'individual_trace/{name}'] = trace(own)
+        layer = m._replace(mean=mean, deviations=deviations[name])
+        metrics[f'individual_gradient_square/{name}'] = gradient_square(layer)
+        metrics[f'individual_trace/{name}'] = trace(layer)
     return metrics

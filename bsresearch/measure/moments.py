@@ -52,8 +52,8 @@ def moments(losses: Losses, params: PyTree, batch: Any) -> Moments:
     squares = lambda tree: total(jax.tree.map(lambda x: x * x, tree))
 
     def add(deviations: PyTree, example: Any) -> tuple[PyTree, dict[str, jax.Array]]:
-        own = jax.tree.map(lambda x: x[None], example)
-        gradient = jax.grad(lambda p: losses(p, own).sum())(params)
+        alone = jax.tree.map(lambda x: x[None], example)
+        gradient = jax.grad(lambda p: losses(p, alone).sum())(params)
         deviations = jax.tree.map(lambda d, g, m: d + (g - m) ** 2, deviations, gradient, mean)
         return deviations, {name: squares(tree) for name, tree in layers(gradient).items()}
 

@@ -26,7 +26,7 @@ from bsresearch.measure import Context, Measure, PyTree, hessian_vector
 Vector = np.ndarray
 
 
-class Found(NamedTuple):
+class Search(NamedTuple):
     """What a search saw: the value at its start, the largest, where that was, and the number of evaluations."""
 
     start: float
@@ -50,7 +50,7 @@ def unflatten(vector: Vector, like: PyTree) -> PyTree:
 
 def maximize(
     function: Callable[[Vector], tuple[float, Vector]], box: Vector, iterations: int, first_step: float
-) -> Found:
+) -> Search:
     """Inexact maximum over |y_i| ≤ box_i from y = 0, by L-BFGS-B.
 
     Args:
@@ -58,7 +58,7 @@ def maximize(
       first_step: its length before it is cut to the box, in lengths of the box's diagonal; 0: that of the gradient.
     """
     value, slope = function(np.zeros(len(box)))
-    best = Found(value, value, np.zeros(len(box)), 1)
+    best = Search(value, value, np.zeros(len(box)), 1)
     steepness = np.linalg.norm(slope)
     scale = float(first_step * np.linalg.norm(box) / steepness) if first_step and steepness > 0 else 1.0
     at_start: tuple[float, Vector] | None = (value, slope)
@@ -150,12 +150,12 @@ def build(
             return value, slope if a is None else (slope.astype(np.float32) @ a).astype(np.float64)
 
         within = x if a is None else coordinates(a, x)
-        found = maximize(around, epsilon * (np.abs(within) + 1), iterations, first_step)
+        search = maximize(around, epsilon * (np.abs(within) + 1), iterations, first_step)
         return state, {
-            'sharpness': np.float64(100 * (found.largest - found.start) / (1 + found.start)),
-            'sharpness_loss': np.float64(found.start),
-            'sharpness_maximum_loss': np.float64(found.largest),
-            'sharpness_evaluations': np.int64(found.evaluations),
+            'sharpness': np.float64(100 * (search.largest - search.start) / (1 + search.start)),
+            'sharpness_loss': np.float64(search.start),
+            'sharpness_maximum_loss': np.float64(search.largest),
+            'sharpness_evaluations': np.int64(search.evaluations),
         }
 
     return Measure(lambda params: (), update, batch_size=batch_size, unit=unit, whole=not batch_size, host=True)

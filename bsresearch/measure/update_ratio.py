@@ -30,8 +30,8 @@ def build(*, batch_size: int = 256, statistics: str = 'batch', per_layer: bool =
         ratio = lambda a, b: jnp.sqrt(squared_norm(a) / squared_norm(b))
         metrics = {'update_ratio': ratio(moved, context.params)}
         if per_layer:
-            own = layers(context.params)
-            metrics |= {f'update_ratio/{name}': ratio(tree, own[name]) for name, tree in layers(moved).items()}
+            weights = layers(context.params)
+            metrics |= {f'update_ratio/{name}': ratio(tree, weights[name]) for name, tree in layers(moved).items()}
         return state, metrics
 
     return Measure(init=lambda params: (), update=update, batch_size=batch_size, statistics=statistics)

@@ -85,5 +85,5 @@ def build(
         raise ValueError(
             f'model.widths={widths}, kernel_size={kernel_size}, dense_width={dense_width}: each at least 1'
         )
-    own = (tuple(widths), kernel_size, dense_width, init, batch_norm, dropout)
-    return Cnn(num_outputs, *own, ghost_batch_size, dtype, batch_axis)
+    settings = (tuple(widths), kernel_size, dense_width, init, batch_norm, dropout)
+    return Cnn(num_outputs, *settings, ghost_batch_size, dtype, batch_axis)

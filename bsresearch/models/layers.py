@@ -61,10 +61,10 @@ def product(lhs: jax.Array, rhs: jax.Array, dimensions: Any, precision: Any = No
 
     An update of an MLP 784-1024-1024-10 at B = 1 then takes four fifths of the time (scripts/benchmark_gradient_norm).
     """
-    own = lambda x, k: lax.dot_general(x, k, dimensions, precision=precision, **kw)
+    xla = lambda x, k: lax.dot_general(x, k, dimensions, precision=precision, **kw)
     if lhs.ndim != 2 or len(lhs) != 1 or rhs.size < LARGE_KERNEL or len(rhs) % 2:
-        return own(lhs, rhs)
-    return lax.platform_dependent(lhs, rhs, cpu=_halves, default=own)
+        return xla(lhs, rhs)
+    return lax.platform_dependent(lhs, rhs, cpu=_halves, default=xla)
 
 
 def dense(features: int, init: str, dtype: str, name: str) -> nn.Dense:

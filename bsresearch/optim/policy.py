@@ -56,22 +56,22 @@ class Values(NamedTuple):
 
 def shape(section: Section, t: np.ndarray, span: Span) -> Paired:
     """A shape's factors, and its momentum if it schedules one, at updates t of the span."""
-    own = {k: v for k, v in section.items() if k != 'name'}
-    found = schedules.members()[section['name']](t, span, **own)
-    return found if isinstance(found, Paired) else Paired(found, None)
+    settings = {k: v for k, v in section.items() if k != 'name'}
+    factors = schedules.members()[section['name']](t, span, **settings)
+    return factors if isinstance(factors, Paired) else Paired(factors, None)
 
 
 def _alone(quantity: str, section: Section, t: np.ndarray, span: Span) -> np.ndarray:
     try:
-        found = shape(section, t, span)
+        course = shape(section, t, span)
     except ValueError as error:
         raise ValueError(str(error).replace('schedule.', f'{quantity}_schedule.', 1)) from error
-    if found.momentum is not None:
+    if course.momentum is not None:
         raise ValueError(
             f'{quantity}_schedule.name={section["name"]!r} schedules a learning rate and its momentum together; use it '
             f'as config.schedule, or set {quantity}_schedule.cycle_momentum=False for its course as a factor'
         )
-    return found.factor
+    return course.factor
 
 
 def warmup(t: np.ndarray, steps: int, start: float, convention: str, kind: str = 'gradual') -> np.ndarray:
@@ -120,12 +120,12 @@ def _on(policy: Policy, length: Length, t: np.ndarray) -> tuple[np.ndarray, np.n
     t = np.minimum(t, total - 1)  # past the end the last value holds
     steps = length.step_at(warm['examples'])
     span = _span(policy, length)
-    found = shape(policy.schedule, np.maximum(t - span.start, 0), span)
-    rate = policy.learning_rate * found.factor
+    course = shape(policy.schedule, np.maximum(t - span.start, 0), span)
+    rate = policy.learning_rate * course.factor
     rate = rate * warmup(t, steps, warm['start'], warm['convention'], warm['shape'])
     whole = Span(length, 0, total, policy.stretch)
-    if found.momentum is not None:
-        momentum = found.momentum
+    if course.momentum is not None:
+        momentum = course.momentum
     else:
         momentum = (policy.momentum or 0.0) * _alone('momentum', policy.momentum_schedule, t, whole)
     decay = policy.weight_decay * _alone('weight_decay', policy.weight_decay_schedule, t, whole)
@@ -211,13 +211,13 @@ def ema_rate(half_life: int, examples: np.ndarray, counts: np.ndarray) -> np.nda
     return np.expm1(-rate * counts) / np.expm1(-rate * (examples + counts))
 
 
-def _check_peak(policy: Policy, found: Values, t: np.ndarray) -> None:
-    above = found.learning_rate > policy.learning_rate * (1 + 1e-9)
+def _check_peak(policy: Policy, used: Values, t: np.ndarray) -> None:
+    above = used.learning_rate > policy.learning_rate * (1 + 1e-9)
     if above.any():
         i = int(np.argmax(above))
         raise ValueError(
             f'batch_schedule.name=instead_of_decay: the noise temperature of schedule.name={policy.schedule["name"]} '
-            f'rises again after the batch has grown, so that learning_rate={found.learning_rate[i]:g} at update {t[i]} '
+            f'rises again after the batch has grown, so that learning_rate={used.learning_rate[i]:g} at update {t[i]} '
             f'would exceed its peak of {policy.learning_rate:g}; limit max_growths, or use a schedule that only decays'
         )
 
@@ -235,12 +235,12 @@ def check(policy: Policy, length: Length, dtype: str = 'float32') -> None:
         middle = np.arange(0, total, -(-total // CHECKED), dtype=np.int64)
         chunks = [np.arange(CHECKED, dtype=np.int64), middle, np.arange(total - CHECKED, total, dtype=np.int64)]
     for t in chunks:
-        found = at(policy, length, t)
+        used = at(policy, length, t)
         if policy.batch_schedule['name'] == 'instead_of_decay':
-            _check_peak(policy, found, t)
+            _check_peak(policy, used, t)
         limits = {'learning_rate': (0.0, np.inf), 'momentum': (0.0, 1.0), 'weight_decay': (0.0, np.inf)}
         for name, (low, high) in limits.items():
-            values = getattr(found, name)
+            values = getattr(used, name)
             bad = ~((values >= low) & (values < high))
             if bad.any():
                 i = int(np.argmax(bad))

@@ -76,13 +76,13 @@ def build(
         rows = [_draw(seed, i, len(place.train.labels), samples, with_replacement) for i in range(start, start + BLOCK)]
         data = jax.tree.map(lambda x: np.asarray(x)[np.stack(rows)], place.train)
         dtype = jax.tree.leaves(place.params[0])[0].dtype
-        found = {}
+        by_size = {}
         for size in sizes:
             fn = functools.partial(walk.trials, place.losses, patterns, size, place.one_by_one)
             args = (place.params[0], place.stats[0], data, np.asarray(learning_rate, dtype), np.int32(number))
-            found[size] = jax.tree.map(np.asarray, place.call(f'walk/{size}', fn, args))
+            by_size[size] = jax.tree.map(np.asarray, place.call(f'walk/{size}', fn, args))
         kept = lambda name, x: x if name == 'counts' else x[:number]
-        return {name: np.stack([kept(name, getattr(found[s], name)) for s in sizes], -1 if name != 'counts' else 0)
+        return {name: np.stack([kept(name, getattr(by_size[s], name)) for s in sizes], -1 if name != 'counts' else 0)
                 for name in walk.Trial._fields}  # fmt: skip
 
     def finish(place: Place, blocks: Sequence[Arrays]) -> Arrays:

@@ -76,8 +76,8 @@ def build(
         return {name: np.array(values) for name, values in rows.items()}
 
     def finish(place: Place, blocks: Sequence[Arrays]) -> Arrays:
-        found = {f'{path}/{name}': x for path, b in zip(paths, blocks, strict=True) for name, x in b.items()}
-        return {'alpha': alphas} | found | _apart(*(_flat(p) for p in place.params))
+        measured = {f'{path}/{name}': x for path, b in zip(paths, blocks, strict=True) for name, x in b.items()}
+        return {'alpha': alphas} | measured | _apart(*(_flat(p) for p in place.params))
 
     brief = ({'num_points': 2}, len(paths) * num_points / 2)
     return Kind(check=check, blocks=len(paths), run=run, finish=finish, points=2, brief=brief)
@@ -97,8 +97,8 @@ def _estimated(place: Place, params: PyTree, size: int, batches: int, seed: int)
     for i in range(batches):
         rows = rng.generator(seed, 'probe/interpolation', i).integers(0, len(place.train.labels), size)
         batch = jax.tree.map(lambda x, rows=rows: np.asarray(x)[rows], place.train)
-        found = jax.tree.map(np.asarray, place.call('batch_statistics', place.batch_statistics, (params, batch)))
-        total = found if total is None else jax.tree.map(np.add, total, found)
+        statistics = jax.tree.map(np.asarray, place.call('batch_statistics', place.batch_statistics, (params, batch)))
+        total = statistics if total is None else jax.tree.map(np.add, total, statistics)
     return jax.tree.map(lambda x: x / batches, total)
 
 

@@ -98,11 +98,11 @@ def trial(
     share, batches = size / len(data[1]), cut(data, size)
     selected = functools.partial(pick, patterns=patterns)
     end, total = walk(loss, patterns, start, batches, learning_rate)
-    mine = lambda leaves, batch: loss(put(start, patterns, leaves), batch).mean()
+    batch_loss = lambda leaves, batch: loss(put(start, patterns, leaves), batch).mean()
     # The batches' forward passes side by side, each with its own batch: their gradients' sum is that of the sum.
-    all_batches = lambda leaves: jax.vmap(mine, in_axes=(None, 0))(leaves, batches).sum()
+    all_batches = lambda leaves: jax.vmap(batch_loss, in_axes=(None, 0))(leaves, batches).sum()
     frozen = jax.grad(all_batches)(selected(start))
-    single = jax.grad(mine)(selected(start), jax.tree.map(lambda x: x[0], batches))
+    single = jax.grad(batch_loss)(selected(start), jax.tree.map(lambda x: x[0], batches))
     moved = jax.tree.map(jnp.subtract, end, start)
     norm = lambda tree: jnp.sqrt(squared_norm(tree))
     entries = jnp.concatenate([share * x.ravel() for x in total])
@@ -134,20 +134,20 @@ def trials(
     Args:
       loss: (params, stats, (inputs, labels)) → losses. data: with a first axis of trials.
     """
-    own = functools.partial(trial, lambda p, batch: loss(p, stats, batch), patterns, size, start)
+    one_trial = functools.partial(trial, lambda p, batch: loss(p, stats, batch), patterns, size, start)
     block = len(data[1])
     if not one_by_one:
-        found = jax.vmap(own, in_axes=(0, None))(data, learning_rate)
+        block_of_trials = jax.vmap(one_trial, in_axes=(0, None))(data, learning_rate)
         real = jnp.arange(block) < number
-        return found._replace(counts=jnp.where(real[:, None], found.counts, 0).sum(0))
-    shapes = jax.eval_shape(own, jax.tree.map(lambda x: x[0], data), learning_rate)
+        return block_of_trials._replace(counts=jnp.where(real[:, None], block_of_trials.counts, 0).sum(0))
+    shapes = jax.eval_shape(one_trial, jax.tree.map(lambda x: x[0], data), learning_rate)
     empty = jax.tree.map(lambda x: jnp.zeros((block, *x.shape), x.dtype), shapes)
     empty = empty._replace(counts=jnp.zeros_like(shapes.counts))
 
     def body(i: jax.Array, out: Trial) -> Trial:
-        found = own(jax.tree.map(lambda x: x[i], data), learning_rate)
-        stored = jax.tree.map(lambda buffer, value: buffer.at[i].set(value) if value.ndim == 0 else buffer, out, found)
-        return stored._replace(counts=out.counts + found.counts)
+        new = one_trial(jax.tree.map(lambda x: x[i], data), learning_rate)
+        stored = jax.tree.map(lambda buffer, value: buffer.at[i].set(value) if value.ndim == 0 else buffer, out, new)
+        return stored._replace(counts=out.counts + new.counts)
 
     return jax.lax.fori_loop(0, number, body, empty)
 

@@ -52,21 +52,21 @@ def _part(declared: Mapping[str, Any], span: Span) -> Part:
 
 def _parts(parts: tuple[Mapping[str, Any], ...], edges: list[int], span: Span) -> tuple[list[Part], bool]:
     """The parts, each tried at its first update, and whether they schedule momentum."""
-    found, paired = [], []
+    shapes, paired = [], []
     for i, declared in enumerate(parts):
         try:
             part = _part(declared, span.part(edges[i], edges[i + 1]))
             paired.append(part(np.zeros(1, np.int64)).momentum is not None)
         except ValueError as error:
             raise ValueError(f'schedule.parts[{i}]: {error}') from error
-        found.append(part)
+        shapes.append(part)
     if len(set(paired)) > 1:
         with_, without = ([i for i, p in enumerate(paired) if p is wanted] for wanted in (True, False))
         raise ValueError(
             f'schedule.parts {with_} schedule momentum and {without} do not, so it would be undefined there; set '
             f'cycle_momentum=False in parts {with_}, or use shapes with momentum throughout'
         )
-    return found, paired[0]
+    return shapes, paired[0]
 
 
 def join(

@@ -28,11 +28,11 @@ class Cycles(NamedTuple):
             return [edge for edge in self.edges if edge < stop]
         if self.multiplier == 1:
             return list(range(0, stop, self.first))
-        found, length = [0], self.first
-        while found[-1] + length < stop:
-            found.append(found[-1] + length)
+        starts, length = [0], self.first
+        while starts[-1] + length < stop:
+            starts.append(starts[-1] + length)
             length *= self.multiplier
-        return found
+        return starts
 
     def length(self, cycle: int) -> int:
         """Updates in a cycle."""
@@ -47,17 +47,17 @@ def _edges(span: Span, epochs: float, multiplier: int) -> tuple[int, ...]:
     length, seen, before = exact(epochs), exact(0), span.length.examples_at(span.start)
     if multiplier == 1:
         check_points('schedule.first_cycle_epochs', epochs, int(span.examples / (length * span.epoch_examples)))
-    found = [0]
-    while found[-1] < span.steps:
+    edges = [0]
+    while edges[-1] < span.steps:
         seen += length
         length *= multiplier
         examples = math.ceil(seen * span.epoch_examples)
         step = span.length.step_at(before + min(examples, span.examples)) - span.start
         beyond = max(0, examples - span.examples)
-        found.append(step + -(-beyond // span.length.batch_size_at(span.stop - 1)))
-        if found[-1] == found[-2]:
+        edges.append(step + -(-beyond // span.length.batch_size_at(span.stop - 1)))
+        if edges[-1] == edges[-2]:
             raise wrong('first_cycle_epochs', epochs, 'each cycle needs at least one update')
-    return tuple(found)
+    return tuple(edges)
 
 
 def _cycles(span: Span, first_epochs: float | None, first_steps: int | None, multiplier: int | float) -> Cycles:

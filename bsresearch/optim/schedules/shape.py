@@ -104,18 +104,18 @@ def length_of(span: Span, field: str, epochs: float | None, steps: int | None) -
     check_number(name, value)
     if steps is not None and type(steps) is not int:
         raise wrong(name, steps, 'a whole number of updates is needed')
-    found = span.step_of(f'schedule.{name}', epochs=epochs, steps=steps)
-    if found < 1:
+    length = span.step_of(f'schedule.{name}', epochs=epochs, steps=steps)
+    if length < 1:
         raise wrong(name, value, 'at least one update is needed')
-    return found
+    return length
 
 
 def needed_length(span: Span, field: str, epochs: float | None, steps: int | None) -> int:
     """`length_of` where one of the two must be given."""
-    found = length_of(span, field, epochs, steps)
-    if found is None:
+    length = length_of(span, field, epochs, steps)
+    if length is None:
         raise ValueError(f'schedule.{field}_epochs or schedule.{field}_steps is needed: give one of the two')
-    return found
+    return length
 
 
 def boundaries(
@@ -131,13 +131,13 @@ def boundaries(
     for field, points in (('at_epochs', at_epochs), ('at_fractions', at_fractions), ('at_examples', at_examples)):
         for point in points:
             check_number(field, point)
-    found = [span.step_of('schedule.at_epochs', epochs=e) for e in at_epochs]
-    found += [span.step_of('schedule.at_fractions', fraction=f) for f in at_fractions]
-    found += [span.step_of('schedule.at_examples', examples=e) for e in at_examples]
+    updates = [span.step_of('schedule.at_epochs', epochs=e) for e in at_epochs]
+    updates += [span.step_of('schedule.at_fractions', fraction=f) for f in at_fractions]
+    updates += [span.step_of('schedule.at_examples', examples=e) for e in at_examples]
     declared = at_epochs or at_fractions or at_examples
-    if list(declared) != sorted(set(declared)) or any(not 0 < b < span.steps for b in found):
+    if list(declared) != sorted(set(declared)) or any(not 0 < b < span.steps for b in updates):
         raise ValueError(
             f'schedule boundaries {declared} must rise and lie inside the run of '
-            f'{span.examples / span.length.epoch_examples:g} epochs; of its {span.steps} updates they fall on {found}'
+            f'{span.examples / span.length.epoch_examples:g} epochs; of its {span.steps} updates they fall on {updates}'
         )
-    return found
+    return updates
