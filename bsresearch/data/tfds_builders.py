@@ -166,7 +166,7 @@ def decode(builder: Any) -> Splits:
     if missing := {'train', 'test'} - set(builder.info.splits):
         raise ValueError(
             f'{builder.name!r} has no split {" and no split ".join(sorted(missing))}; its splits: '
-            f'{", ".join(made.info.splits)}; allowed: sets with train and test'
+            f'{", ".join(builder.info.splits)}; allowed: sets with train and test'
         )
     splits = []
     for split in ('train', 'test'):
