@@ -149,7 +149,7 @@ def _numbers(loaded: arms.Arms, runs: Sequence[lr_range.RangeTest]) -> pd.DataFr
         together['learning_rate'] = together['learning_rate'].fillna(together.pop('learning_rate_there'))
         for place, field in enumerate(['run', *loaded.by]):
             if field != 'learning_rate':
-                together.insert(min(place, together.shape[1]), field, run.fields[field])
+                together.insert(min(place, together.shape[1]), field, [run.fields[field]] * len(together))
         tables.append(together)
     return pd.concat(tables, ignore_index=True)
 

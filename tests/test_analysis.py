@@ -329,3 +329,32 @@ def test_a_torn_last_line_is_left_out(tmp_path: pathlib.Path) -> None:
     points = summary.over_seeds(loaded.rows, 'step', 'test_loss', loaded.by)
     assert points['mean'].tolist() == [3.0, 2.0]
     assert len(records.load(tmp_path)) == 2
+
+
+def test_what_is_no_number_is_read_too(tmp_path: pathlib.Path) -> None:
+    """A user's own measurement may have written text: the other run's numbers are the same beside it."""
+    write_run(tmp_path, seed=1, values={'test_loss': [3.0, 2.0]})
+    alone = records.load(tmp_path)['test_loss'].tolist()
+    directory = write_run(tmp_path, seed=2)
+    (directory / 'metrics.jsonl').write_text('{"step": 0, "test_loss": 1.0, "note": "2026-11-29"}\n')
+    rows = records.load(tmp_path).set_index('seed')
+    assert rows.loc[1, 'test_loss'].tolist() == alone
+    assert rows.loc[2, ['test_loss', 'note']].tolist() == [1.0, '2026-11-29']
+
+
+def test_lists_of_the_config_are_tuples(tmp_path: pathlib.Path) -> None:
+    """Arms may differ in one: a panel each, which curves and final values keep."""
+    for widths in ([8], [16], [8, 8]):
+        for seed in (0, 1):
+            model = {'name': 'mlp', 'widths': widths}
+            write_run(tmp_path, seed=seed, values={'test_loss': [2.0, 1.0]}, model=model, name=f'{widths}-{seed}')
+    loaded = arms.load(tmp_path)
+    assert loaded.panels == ['model.widths']
+    assert [title for title, _ in held_fixed.panels(loaded)] == [
+        'model.widths (8,)',
+        'model.widths (8, 8)',
+        'model.widths (16,)',
+    ]
+    points = summary.over_seeds(loaded.rows, 'epoch', 'test_loss', loaded.by)
+    assert set(points['model.widths']) == {(8,), (8, 8), (16,)}
+    assert points.groupby('epoch')['n'].sum().tolist() == [6, 6]

@@ -30,8 +30,8 @@ def panels(arms: Arms) -> list[tuple[str, pd.DataFrame]]:
 def describe(arms: Arms) -> list[str]:
     """Phrases for the figure; a field that has panels of its own is left to their titles."""
     runs = arms.runs
-    told = {*_TOLD, 'seed', *records.SPLIT_SEEDS}
-    followers = [c for c in records.varying(runs) if c not in told and not follows(runs, c, arms.panels)]
+    named = {*_TOLD, 'seed', *records.SPLIT_SEEDS}
+    followers = [c for c in records.varying(runs) if c not in named and not follows(runs, c, arms.panels)]
     phrases = [_length(arms), _learning_rate(arms), *_training(arms), _task(arms), _seeds(arms)]
     return [*phrases, *([f'differs with B: {", ".join(followers)}'] if followers else [])]
 

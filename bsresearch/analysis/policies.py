@@ -23,12 +23,12 @@ def names(runs: pd.DataFrame) -> pd.Series:
     """
     parts = []
     for section in SECTIONS:
-        own = [c for c in runs if c.startswith(f'{section}.')]
-        if not own or not (runs[own].nunique(dropna=False) > 1).any():
+        fields = [c for c in runs if c.startswith(f'{section}.')]
+        if not fields or not (runs[fields].nunique(dropna=False) > 1).any():
             continue
         text = pd.Series('', index=runs.index)
         for name, members in runs.groupby(f'{section}.name'):
-            differing = [c for c in own if not c.endswith('.name') and members[c].nunique(dropna=False) > 1]
+            differing = [c for c in fields if not c.endswith('.name') and members[c].nunique(dropna=False) > 1]
             for i, run in members.iterrows():
                 settings = ', '.join(
                     f'{c.split(".", 1)[1].replace("_", " ")} {_text(run[c])}' for c in differing if not _unset(run[c])
@@ -74,8 +74,8 @@ def load(workdir: pathlib.Path) -> pd.DataFrame:
     changes = runs['batch_changes'] if 'batch_changes' in runs else [None] * len(runs)
     runs = runs.assign(grows=[isinstance(c, tuple) and len(c) > 0 for c in changes])
     seeds = [c for c in ('seed', *records.SPLIT_SEEDS) if c in runs]
-    shown = ['run', 'study', 'status', 'policy', 'grows', 'learning_rate', 'batch_size', *seeds]
-    return runs[shown].merge(rows.drop(columns='study'), on='run')
+    columns = ['run', 'study', 'status', 'policy', 'grows', 'learning_rate', 'batch_size', *seeds]
+    return runs[columns].merge(rows.drop(columns='study'), on='run')
 
 
 def best_peaks(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -93,22 +93,22 @@ def best_peaks(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
       ValueError: a peak whose runs have not all ended, so that nothing can be chosen; or all have diverged.
     """
     final = summary.final(rows, [metric], ['policy', 'learning_rate'])
-    found = []
-    for policy, mine in final.groupby('policy', sort=False):
-        unfinished = int(mine['unfinished'].sum())
+    peaks = []
+    for policy, tried in final.groupby('policy', sort=False):
+        unfinished = int(tried['unfinished'].sum())
         if unfinished:
             raise ValueError(
                 f'policy {policy!r} has {unfinished} runs that are not finished: its best peak learning rate is not '
                 'known; let main.py finish them'
             )
-        usable = mine[(mine['diverged'] == 0) & mine['mean'].notna()]
+        usable = tried[(tried['diverged'] == 0) & tried['mean'].notna()]
         if not len(usable):
             raise ValueError(f'policy {policy!r} has no peak learning rate at which every run came to its end')
         best = usable.loc[usable['mean'].idxmax()]
-        edge = len(mine) > 1 and best['learning_rate'] in (mine['learning_rate'].min(), mine['learning_rate'].max())
-        counts = {'tried': len(mine), 'diverged': int((mine['diverged'] > 0).sum())}
-        found.append({k: best[k] for k in ('policy', 'learning_rate', 'mean', 'n')} | counts | {'edge': edge})
-    return pd.DataFrame(found)
+        edge = len(tried) > 1 and best['learning_rate'] in (tried['learning_rate'].min(), tried['learning_rate'].max())
+        counts = {'tried': len(tried), 'diverged': int((tried['diverged'] > 0).sum())}
+        peaks.append({k: best[k] for k in ('policy', 'learning_rate', 'mean', 'n')} | counts | {'edge': edge})
+    return pd.DataFrame(peaks)
 
 
 def _at_whole_epochs(rows: pd.DataFrame) -> pd.DataFrame:
@@ -128,7 +128,7 @@ def differences(rows: pd.DataFrame, metric: str, arms: Sequence[str]) -> pd.Data
       one row per arm and epoch after the start, where all arms are the same: policy, epoch, n, n_reference (runs),
       difference, low, high (NaN as for `summary.interval`), covers (whether 0 may be the difference).
     """
-    found, rounding = [], resolution.variance(metric, rows[metric])
+    compared, rounding = [], resolution.variance(metric, rows[metric])
     rows = _at_whole_epochs(rows[rows[metric].notna()])
     value = {a: rows[rows['policy'] == a] for a in arms}
     for arm in arms[1:]:
@@ -136,6 +136,6 @@ def differences(rows: pd.DataFrame, metric: str, arms: Sequence[str]) -> pd.Data
             a, b = (v.loc[v['whole'] == epoch, metric].astype(float) for v in (value[arm], value[arms[0]]))
             difference, half = a.mean() - b.mean(), summary.welch(a, b, rounding)
             apart = abs(difference) > half
-            found.append((arm, epoch, len(a), len(b), difference, difference - half, difference + half, not apart))
+            compared.append((arm, epoch, len(a), len(b), difference, difference - half, difference + half, not apart))
     columns = ['policy', 'epoch', 'n', 'n_reference', 'difference', 'low', 'high', 'covers']
-    return pd.DataFrame(found, columns=columns)
+    return pd.DataFrame(compared, columns=columns)

@@ -82,7 +82,8 @@ def over_seeds(table: pd.DataFrame, x: str, metric: str, by: Sequence[str]) -> p
     for arm, rows in _groups(table, by):
         names = dict(zip(by, arm, strict=True))
         _check_seeds(rows, names)
-        arms.append(_arm(rows, x, metric).assign(**names))
+        of_arm = _arm(rows, x, metric)
+        arms.append(of_arm.assign(**{name: [value] * len(of_arm) for name, value in names.items()}))
     points = pd.concat(arms, ignore_index=True).assign(metric=metric)
     return points[[*by, 'metric', x, *COUNTS, *VALUES]]
 
@@ -106,7 +107,7 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
     """
     _check(table, ['step', *metrics, *by])
     table = table.assign(gone=diverged(table))
-    found = []
+    estimates = []
     for arm, rows in _groups(table, by):
         names, of_run = dict(zip(by, arm, strict=True)), rows.groupby('run')
         runs, gone = of_run.ngroups, int(of_run['gone'].any().sum())
@@ -120,13 +121,13 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
         counts = {'runs': runs, 'diverged': gone, 'unfinished': runs - gone - done['run'].nunique()}
         for metric in metrics:
             values = last[metric].dropna().astype(float)
-            found.append(
+            estimates.append(
                 names
                 | {'metric': metric, 'n': len(values), 'mean': values.mean(), 'std': values.std()}
                 | counts
                 | {'rounding': resolution.variance(metric, rows[metric])}
             )
-    result = pd.DataFrame(found)
+    result = pd.DataFrame(estimates)
     low, high = interval(*(result[c].to_numpy() for c in ('n', 'mean', 'std', 'rounding')))
     return result.assign(low=low, high=high)[[*by, 'metric', *COUNTS, 'unfinished', *VALUES]]
 

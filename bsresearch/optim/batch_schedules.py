@@ -114,22 +114,22 @@ def instead_of_decay(
     wanted = np.minimum(cap, np.floor(length.batch_size / noise() * (1 + 1e-9)))
     # Every update before the first that wants so much wants less: the largest so far is searched.
     largest = np.maximum.accumulate(wanted)
-    found: list[tuple[int, int]] = []
-    while size < cap and (max_growths is None or len(found) < max_growths):
+    growths: list[tuple[int, int]] = []
+    while size < cap and (max_growths is None or len(growths) < max_growths):
         # The last step may be a short one, up to the cap.
         least = size * min_factor if largest[-1] >= size * min_factor else cap
         update = int(np.searchsorted(largest, least))
         if update == len(largest):
             break
         size = int(wanted[update])
-        found.append((length.examples_at(update), size))
-    if not found and max_growths != 0:
+        growths.append((length.examples_at(update), size))
+    if not growths and max_growths != 0:
         raise ValueError(
             'batch_schedule.name=instead_of_decay: the schedule lets the noise temperature fall by less than '
             f'min_factor={min_factor:g}, or batch_size={length.batch_size} is at its cap of {cap} already; nothing '
             'would grow'
         )
-    return tuple(found)
+    return tuple(growths)
 
 
 def _every(span: Span, epochs: float) -> list[int]:

@@ -108,8 +108,8 @@ def cycle_ends(policy: Policy, length: Length, stretch: Length, since: int) -> l
     section = policy.schedule
     read = _first_length(stretch) if policy.batch_schedule['name'] == 'instead_of_decay' else stretch
     span = _span(policy, read)
-    own = {k: section[k] for k in lookup.keywords(schedules.cycle_ends)}
-    ends = [span.start + end for end in schedules.cycle_ends(span, **own)]
+    settings = {k: section[k] for k in lookup.keywords(schedules.cycle_ends)}
+    ends = [span.start + end for end in schedules.cycle_ends(span, **settings)]
     seen = [since + read.examples_at(end) for end in ends]
     return [length.step_at(examples) for examples in seen if examples <= length.total_examples]
 

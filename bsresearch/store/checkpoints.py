@@ -52,8 +52,8 @@ def _alone() -> ocp.options.MultiprocessingOptions:
     """Where several processes train, one of them reads and writes, and waits for none."""
     if jax.process_count() == 1:
         return ocp.options.MultiprocessingOptions()
-    own = jax.process_index()
-    return ocp.options.MultiprocessingOptions(own, {own}, barrier_sync_key_prefix=f'{own}')
+    process = jax.process_index()
+    return ocp.options.MultiprocessingOptions(process, {process}, barrier_sync_key_prefix=f'{process}')
 
 
 def _text_digest(meta: dict[str, Any]) -> str:
@@ -152,12 +152,12 @@ class Checkpoints:
                     f'checkpoint {self.directory / str(step)}, item {name}, does not fit this code: {differ[0]} was '
                     f'saved as {saved.get(differ[0])}, wanted is {wanted.get(differ[0])}; use the versions in meta.json'
                 )
-        found = self._read(step, {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()})
+        items = self._read(step, {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()})
         for name in targets:
-            if digest(found[name]) != meta['sha256'][name]:
+            if digest(items[name]) != meta['sha256'][name]:
                 place = f'checkpoint {self.directory / str(step)}, item {name}'
                 raise DamagedCheckpoint(f'{place}: its sha256 is not what was saved')
-        return {name: found[name] if name in targets else tree for name, tree in like.items()}, meta
+        return {name: items[name] if name in targets else tree for name, tree in like.items()}, meta
 
     def holds(self, step: int, name: str, like: PyTree) -> bool:
         """Whether the checkpoint at `step` has an item of that name, structure, shapes and dtypes."""

@@ -29,21 +29,21 @@ def text(workdir: pathlib.Path) -> str:
     Raises:
       FileNotFoundError: there are no runs.
     """
-    found: dict[str, Any] = {}
+    runs: dict[str, Any] = {}
     for directory in records.run_dirs(workdir):
         facts = read(directory)
-        found[directory.name] = (facts, records.status(directory).get('status', 'not started'))
+        runs[directory.name] = (facts, records.status(directory).get('status', 'not started'))
     below: dict[str | None, list[str]] = {}
-    for run, (facts, _) in found.items():
-        parent = facts['run'] if facts and facts['run'] in found else None
+    for run, (facts, _) in runs.items():
+        parent = facts['run'] if facts and facts['run'] in runs else None
         below.setdefault(parent, []).append(run)
     lines: list[str] = []
 
     def add(run: str, depth: int) -> None:
-        facts, status = found[run]
+        facts, status = runs[run]
         begun = f'  of {facts["run"]} {what(facts)}' if facts else ''
         lines.append(f'{"  " * depth}{run}  {status}{begun}')
-        for child in sorted(below.get(run, []), key=lambda r: (found[r][0]['step'], r)):
+        for child in sorted(below.get(run, []), key=lambda r: (runs[r][0]['step'], r)):
             add(child, depth + 1)
 
     for run in below.get(None, []):

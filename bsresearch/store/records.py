@@ -229,5 +229,5 @@ def last_row(directory: pathlib.Path) -> dict[str, Any]:
 def flatten_varying(resolved: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each run's config fields that differ between the runs, and those always shown."""
     flat = [_fields(r) for r in resolved]
-    shown = varying(pd.DataFrame(flat)) if flat else []
-    return [{k: f.get(k) for k in shown} for f in flat]
+    fields = varying(pd.DataFrame(flat)) if flat else []
+    return [{k: f.get(k) for k in fields} for f in flat]

@@ -54,8 +54,8 @@ def power(t: np.ndarray, distance: np.ndarray) -> Fit:
     rss = lambda p: float(((distance - best(p)[1]) ** 2).sum())
     grid = np.linspace(0, 2, 81)
     start = grid[int(np.argmin([rss(p) for p in grid]))]
-    found = optimize.minimize_scalar(rss, bounds=(max(0.0, start - 0.05), min(2.0, start + 0.05)), method='bounded')
-    p = float(found.x)
+    minimum = optimize.minimize_scalar(rss, bounds=(max(0.0, start - 0.05), min(2.0, start + 0.05)), method='bounded')
+    p = float(minimum.x)
     c, predicted = best(p)
     return _fit(c / t.max() ** p, p, distance, predicted)
 
@@ -72,32 +72,32 @@ def fits(workdir: pathlib.Path) -> pd.DataFrame:
       ValueError: no run has the distance at enough points.
     """
     loaded = arms.load(workdir)
-    found = []
+    fitted = []
     rows = loaded.rows
     gone = set(rows.loc[summary.diverged(rows), 'run'])
     if 'distance' in rows:
-        for run, mine in rows[rows['distance'].notna() & (rows['step'] > 0)].groupby('run', sort=False):
-            mine = mine.sort_values('step')
-            outcome = 'diverged' if run in gone else 'done' if mine['status'].iloc[0] == 'done' else 'unfinished'
-            facts = {'run': run, 'outcome': outcome, **{c: mine[c].iloc[0] for c in loaded.by}, 'points': len(mine)}
-            if len(mine) < FEWEST:
-                found.append(facts)
+        for run, points in rows[rows['distance'].notna() & (rows['step'] > 0)].groupby('run', sort=False):
+            points = points.sort_values('step')
+            outcome = 'diverged' if run in gone else 'done' if points['status'].iloc[0] == 'done' else 'unfinished'
+            facts = {'run': run, 'outcome': outcome, **{c: points[c].iloc[0] for c in loaded.by}, 'points': len(points)}
+            if len(points) < FEWEST:
+                fitted.append(facts)
                 continue
-            t, distance = mine['step'].to_numpy(float), mine['distance'].to_numpy(float)
+            t, distance = points['step'].to_numpy(float), points['distance'].to_numpy(float)
             log, pow_ = logarithm(t, distance), power(t, distance)
-            found.append(
+            fitted.append(
                 facts
                 | {'distance': distance[-1]}
                 | {'log_slope': log.second, 'log_aic': log.aic, 'log_r2': log.r2}
                 | {'exponent': pow_.second, 'power_aic': pow_.aic, 'power_r2': pow_.r2}
                 | {'better': 'log' if log.aic < pow_.aic else 'power'}
             )
-    if not any('distance' in row for row in found):
+    if not any('distance' in row for row in fitted):
         raise ValueError(
             f'no run in {workdir} has its distance at {FEWEST} points or more; ask for it: '
             '--config.measure.distance.log_spaced=30'
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(fitted)
 
 
 def by_arm(table: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
@@ -107,16 +107,16 @@ def by_arm(table: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
     `unfinished` or `short`.
     """
     rows = []
-    for arm, mine in table.groupby(fields, dropna=False):
+    for arm, members in table.groupby(fields, dropna=False):
         row = dict(zip(fields, arm if isinstance(arm, tuple) else (arm,), strict=True))
-        outcome, short = mine['outcome'], mine['distance'].isna()
+        outcome, short = members['outcome'], members['distance'].isna()
         counts = {o: int((outcome == o).sum()) for o in ('diverged', 'unfinished')}
         counts['short'] = int(((outcome == 'done') & short).sum())
-        runs, mine = len(mine), mine[(outcome == 'done') & ~short]
-        row |= {'runs': runs, 'n': len(mine), **counts}
+        runs, members = len(members), members[(outcome == 'done') & ~short]
+        row |= {'runs': runs, 'n': len(members), **counts}
         for column in ('distance', 'log_slope', 'exponent'):
-            count, mean, std = (np.array([x]) for x in (len(mine), mine[column].mean(), mine[column].std()))
+            count, mean, std = (np.array([x]) for x in (len(members), members[column].mean(), members[column].std()))
             low, high = summary.interval(count, mean, std)
             row |= {column: mean[0], f'{column}_low': low[0], f'{column}_high': high[0]}
-        rows.append(row | {'power_better': int((mine['better'] == 'power').sum())})
+        rows.append(row | {'power_better': int((members['better'] == 'power').sum())})
     return pd.DataFrame(rows)

@@ -68,15 +68,15 @@ def schedules(table: pd.DataFrame) -> list[Schedule]:
     Raises:
       ValueError: a run's examples do not rise from update to update.
     """
-    found: dict[bytes, tuple[list[str], pd.DataFrame]] = {}
+    distinct: dict[bytes, tuple[list[str], pd.DataFrame]] = {}
     for run, rows in table.groupby('run', sort=False):
         rows = rows.drop(columns='run').sort_values('step', ignore_index=True)
         still = np.flatnonzero(np.diff(rows['examples']) <= 0)
         if len(still):
             steps = rows['step'].iloc[[still[0], still[0] + 1]].astype(int).tolist()
             raise ValueError(f'run {run}: its examples do not rise from update {steps[0]} to {steps[1]}')
-        found.setdefault(rows.to_numpy(float).tobytes(), ([], rows))[0].append(str(run))
-    return [Schedule(tuple(runs), rows) for runs, rows in found.values()]
+        distinct.setdefault(rows.to_numpy(float).tobytes(), ([], rows))[0].append(str(run))
+    return [Schedule(tuple(runs), rows) for runs, rows in distinct.values()]
 
 
 def compare(table: pd.DataFrame) -> pd.DataFrame:

@@ -48,8 +48,8 @@ def measured(workdir: pathlib.Path) -> Sharpness:
     rows = rows.assign(loss=loss)
     shown = [m for m in (SHARPNESS, EIGENVALUE) if m in rows and rows[m].notna().any()]
     points = rows[rows[shown].notna().any(axis=1)]
-    told = [m for m in (*shown, LIMIT, 'loss') if m in rows and points[m].notna().any()]
-    return Sharpness(loaded, points, shown, summary.final(points, told, loaded.by))
+    metrics = [m for m in (*shown, LIMIT, 'loss') if m in rows and points[m].notna().any()]
+    return Sharpness(loaded, points, shown, summary.final(points, metrics, loaded.by))
 
 
 def unconverged(points: pd.DataFrame, tolerance: float = 1e-3) -> float:

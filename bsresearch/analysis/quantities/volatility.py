@@ -75,15 +75,15 @@ def of_runs(loaded: Arms, metric: str, threshold: float, last: float | None = No
     """
     if metric not in loaded.rows or not loaded.rows[metric].notna().any():
         raise ValueError(f'the runs were recorded without {metric}; evaluate them (config.evaluate.every_epochs)')
-    shown = list(dict.fromkeys([*(s for s in SEEDS if s in loaded.runs), *loaded.by]))
+    fields = list(dict.fromkeys([*(s for s in SEEDS if s in loaded.runs), *loaded.by]))
     rows_of = dict(list(loaded.rows.groupby('run', sort=False)))
-    found = []
+    by_run = []
     for run in loaded.runs.to_dict('records'):
         k = window(run['total_epochs'], last)
-        found.append(
-            {c: run[c] for c in shown} | {'run': run['run']} | _run(run, rows_of[run['run']], metric, k, threshold)
+        by_run.append(
+            {c: run[c] for c in fields} | {'run': run['run']} | _run(run, rows_of[run['run']], metric, k, threshold)
         )
-    table, rounding = pd.DataFrame(found), resolution.variance(metric, loaded.rows[metric])
+    table, rounding = pd.DataFrame(by_run), resolution.variance(metric, loaded.rows[metric])
     of_level = rounding / table['evaluations'].astype(float)
     return table.drop(columns='evaluations').assign(rounding_final=rounding, rounding_level=of_level)
 
@@ -96,14 +96,15 @@ def _run(run: dict[str, Any], rows: pd.DataFrame, metric: str, k: float, thresho
     points = rows[rows[metric].notna() & ~lost].sort_values('epoch')
     epochs, values = (points[c].to_numpy(float) for c in ('epoch', metric))
     reached = first_at(epochs, values, threshold)
-    own = {'outcome': outcome, 'until': run['total_epochs'], **dict.fromkeys(QUANTITIES, np.nan), 'evaluations': np.nan}
-    own['epochs_to'] = np.nan if outcome == 'unfinished' and np.isinf(reached) else reached
+    facts = {'outcome': outcome, 'until': run['total_epochs']}
+    facts |= dict.fromkeys((*QUANTITIES, 'evaluations'), np.nan)
+    facts['epochs_to'] = np.nan if outcome == 'unfinished' and np.isinf(reached) else reached
     late = epochs > run['total_epochs'] - k
     if outcome == 'done' and late.any():
         e, v = epochs[late], values[late]
-        own |= {'final': v[-1], 'level': v.mean(), 'volatility': deviation(e, v), 'evaluations': len(v)}
-        own['volatility_detrended'] = deviation(e, v, detrend=True)
-    return own
+        facts |= {'final': v[-1], 'level': v.mean(), 'volatility': deviation(e, v), 'evaluations': len(v)}
+        facts['volatility_detrended'] = deviation(e, v, detrend=True)
+    return facts
 
 
 def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -118,7 +119,7 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     Returns:
       one row per arm and quantity: by, quantity, runs, n, diverged, unfinished, censored, mean, std, low, high, median.
     """
-    found = []
+    estimates = []
     for arm, rows in table.groupby(list(by), dropna=False, sort=True):
         counts = {'runs': len(rows)} | {o: int((rows['outcome'] == o).sum()) for o in ('diverged', 'unfinished')}
         for quantity in QUANTITIES:
@@ -128,14 +129,14 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
             moments = {'mean': known.mean() if len(known) else np.nan}
             moments['std'] = known.std(ddof=1) if len(known) > 1 else np.nan
             rounding = rows[f'rounding_{quantity}'].mean() if quantity in ('final', 'level') else 0.0
-            own = (
+            estimate = (
                 {'quantity': quantity, 'rounding': rounding, 'n': len(values) - censored, 'censored': censored}
                 | counts
                 | moments
             )
-            own['median'] = float(np.median(values)) if len(values) else np.nan
-            found.append(dict(zip(by, arm, strict=True)) | own)
-    result = pd.DataFrame(found)
+            estimate['median'] = float(np.median(values)) if len(values) else np.nan
+            estimates.append(dict(zip(by, arm, strict=True)) | estimate)
+    result = pd.DataFrame(estimates)
     low, high = summary.interval(*(result[c].to_numpy(float) for c in ('n', 'mean', 'std', 'rounding')))
     counts = ['runs', 'n', 'diverged', 'unfinished', 'censored']
     return result.assign(low=low, high=high)[[*by, 'quantity', *counts, *summary.VALUES, 'median']]
