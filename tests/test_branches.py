@@ -72,8 +72,8 @@ def test_a_warm_up_in_updates_is_the_parents_or_refused_where_the_batch_size_cha
     kept = at(run, changed | {'warmup.steps': 0, 'warmup.examples': 80})
     assert kept.id == at(same, changed).id
     np.testing.assert_array_equal(kept.table(5, 8).learning_rate, run.table(5, 11).learning_rate[::2])
-    assert at(run, changed, {'schedule': 'rebase'}).warmup['examples'] == 160
-    assert at(run, {'learning_rate': 0.1}).warmup['examples'] == 80
+    assert at(run, changed, {'schedule': 'rebase'}).policy.warmup['examples'] == 160
+    assert at(run, {'learning_rate': 0.1}).policy.warmup['examples'] == 80
 
 
 def test_a_branch_to_a_batch_that_epochs_cut_short_is_refused():
@@ -416,7 +416,7 @@ def test_the_reload_study_brings_a_control_at_every_point(tmp_path: pathlib.Path
     for stage in study.stages([run]):
         toy.train(tmp_path, stage)
     made = study.branches([run])
-    assert [(p.batch_size, p.learning_rate) for p in made] == [(128, 0.05), (32, 0.05), (128, 0.2)] * 2
+    assert [(p.batch_size, p.policy.learning_rate) for p in made] == [(128, 0.05), (32, 0.05), (128, 0.2)] * 2
     control, late = made[0], made[3]
     # The parent's last batch is short, the control goes on through it.
     losses = toy.dense(tmp_path, run)['batch_loss']

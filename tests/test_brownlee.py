@@ -259,7 +259,9 @@ def test_the_grid_is_the_sources_protocol():
     assert found == (0.01, (500, 0.01), (1, 0.01), (1, 0.001), (32, 0.01), [4, 8, 16, 32, 64, 128, 256, 450, 500])
     updates = {p.batch_size: p.length.total_steps for p in plans}
     assert updates == {b: 200 * math.ceil(500 / b) for b in updates}
-    assert all(p.optimizer['name'] == 'momentum' and p.momentum == 0.9 and p.weight_decay == 0 for p in plans)
+    assert all(
+        p.optimizer['name'] == 'momentum' and p.policy.momentum == 0.9 and p.policy.weight_decay == 0 for p in plans
+    )
     assert plans[0].data | {
         'num_examples': 1000,
         'centers': 3,

@@ -20,7 +20,6 @@ import main
 from bsresearch.core import lookup
 from bsresearch.core.flat import flatten
 from bsresearch.launching import command, groups
-from bsresearch.optim import policy
 from bsresearch.planning import plan, schema, sections, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
@@ -291,7 +290,7 @@ def test_what_the_engine_chose_is_kept_and_changes_no_id():
 def recorded(p: Plan) -> dict[str, Any]:
     """All numbers of a run, but those that hold its batch size by name, and the rule's own."""
     fields = {k: v for k, v in flatten(p.resolved()).items() if k not in ('batch_size', 'epoch_boundary')}
-    rates = policy.table(p.policy, p.length, 0, p.length.total_steps).learning_rate
+    rates = p.table(0, p.length.total_steps).learning_rate
     return fields | {'highest': rates.max(), 'lowest': rates.min()}
 
 
@@ -322,7 +321,7 @@ def test_invariant_2_a_named_rule_scales_the_learning_rate_alone_and_is_recorded
     """Closed form: B = 4·B_ref; the resolved rate is in the plan, in its config.json and in every update's table."""
     change = {'scaling.name': rule, 'scaling.reference_batch_size': 32, 'momentum': 0.9, 'optimizer.name': 'momentum'}
     small, large = plans(change, batch_size=(32, 128))
-    assert (small.learning_rate, large.learning_rate) == (0.1, 0.1 * factor)
+    assert (small.policy.learning_rate, large.policy.learning_rate) == (0.1, 0.1 * factor)
     a, b = recorded(small), recorded(large)
     assert {k for k in a if a[k] != b[k]} == {'learning_rate', 'highest', 'lowest'}
     groups.form(tmp_path, [large], pytest.fail)
@@ -382,14 +381,14 @@ def test_a_kill_while_runs_are_written_down_leaves_none_out(tmp_path: pathlib.Pa
 
 def test_axes_multiply():
     found = plans(batch_size=(8, 16), learning_rate=(0.1, 0.2, 0.3), seed=(0, 1))
-    values = [(p.batch_size, p.learning_rate, p.seed) for p in found]
+    values = [(p.batch_size, p.policy.learning_rate, p.seed) for p in found]
     assert values == list(itertools.product((8, 16), (0.1, 0.2, 0.3), (0, 1)))
     assert len({p.id for p in found}) == 12
 
 
 def test_zipped_axes_advance_together_and_multiply_with_the_rest():
     found = plans(seed=(0, 1), zip={'batch_size': (8, 16, 32), 'learning_rate': (0.1, 0.2, 0.4)})
-    values = {(p.seed, p.batch_size, p.learning_rate) for p in found}
+    values = {(p.seed, p.batch_size, p.policy.learning_rate) for p in found}
     assert values == {(s, b, r) for s in (0, 1) for b, r in ((8, 0.1), (16, 0.2), (32, 0.4))}
     assert len(found) == 6
 
@@ -432,14 +431,17 @@ def test_axes_over_a_part_named_on_the_command_line_stay():
         'schedule': {'name': 'step', 'at_epochs': (1.0,)},
     }
     found = sweep.expand(config, {'schedule.name': 'cosine', 'sweep.schedule.final': (0.1, 0.2)})
-    assert [p.schedule['final'] for p in found] == [0.1, 0.2]
+    assert [p.policy.schedule['final'] for p in found] == [0.1, 0.2]
     zipped = sweep.expand(config, {'schedule.name': 'cosine', 'sweep.zip.schedule.final': (0.1, 0.3)})
-    assert [p.schedule['final'] for p in zipped] == [0.1, 0.3]
+    assert [p.policy.schedule['final'] for p in zipped] == [0.1, 0.3]
 
 
 def test_a_field_given_beside_an_axis_of_names_holds_for_each():
     found = plans({'sweep.schedule.name': ('cosine', 'polynomial'), 'schedule.final': 0.1})
-    assert [(p.schedule['name'], p.schedule['final']) for p in found] == [('cosine', 0.1), ('polynomial', 0.1)]
+    assert [(p.policy.schedule['name'], p.policy.schedule['final']) for p in found] == [
+        ('cosine', 0.1),
+        ('polynomial', 0.1),
+    ]
     with pytest.raises(ValueError, match=r"unknown field config\.schedule\.final for schedule\.name='constant'"):
         plans({'sweep.schedule.name': ('cosine', 'constant'), 'schedule.final': 0.1})
 
@@ -452,7 +454,7 @@ def test_one_value_for_an_axis_removes_the_axis():
     assert {p.data['fraction'] for p in found} == {0.25}
     assert len(found) == 4
     zipped = {'zip': {'batch_size': (8, 16), 'learning_rate': (0.1, 0.2)}}
-    assert [(p.batch_size, p.learning_rate) for p in plans({'batch_size': 4}, **zipped)] == [(4, 0.1), (4, 0.2)]
+    assert [(p.batch_size, p.policy.learning_rate) for p in plans({'batch_size': 4}, **zipped)] == [(4, 0.1), (4, 0.2)]
 
 
 def test_a_value_that_is_no_axis_leaves_the_axes():

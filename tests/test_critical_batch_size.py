@@ -329,19 +329,22 @@ def test_branches_change_batch_and_learning_rate_alone():
     """Both rules, the examples and the places of the evaluations; slots are kept, the batch-norm group too."""
     for optimizer, factor in (('momentum', 4.0), ('adam', 2.0)):
         run = plan(optimizer__name=optimizer, branch__multiples=(4,))
-        assert [(p.batch_size, p.learning_rate) for p in study.branches([run])] == [(2, 0.3), (8, 0.3 * factor)] * 2
+        assert [(p.batch_size, p.policy.learning_rate) for p in study.branches([run])] == [
+            (2, 0.3),
+            (8, 0.3 * factor),
+        ] * 2
         for found in study.branches([run]):
             assert found.parent
             start = found.parent['examples']
             assert found.total_examples == start + 128
             assert found.recording['evaluate']['at_examples'] == (start + 64, start + 128)
-            assert (found.momentum, found.parent['state']['optimizer']) == (run.momentum, 'keep')
+            assert (found.policy.momentum, found.parent['state']['optimizer']) == (run.policy.momentum, 'keep')
     (run,) = toy.plans(**{
         'study': branch_losses.STUDY, 'model': {'name': 'mlp', 'widths': (8,), 'batch_norm': True}, 'total_steps': 40,
         'branch__at_steps': (20,), 'branch__multiples': (1, 2), 'branch__more_epochs': 0.0, 'branch__evaluations': 1,
         'branch__more_examples': 160, 'branch__learning_rate_rule': 'none',
     })  # fmt: skip
-    assert [(p.ghost_batch_size, p.batch_size, p.learning_rate) for p in study.branches([run])] == [
+    assert [(p.ghost_batch_size, p.batch_size, p.policy.learning_rate) for p in study.branches([run])] == [
         (8, 8, 0.05), (8, 16, 0.05),
     ]  # fmt: skip
 

@@ -9,7 +9,6 @@ from bsresearch.launching import forecast
 from bsresearch.planning import sweep
 from bsresearch.planning.branch import branch
 from bsresearch.store import paths
-from bsresearch.train.events import Events
 
 RATES = forecast.Rates(
     update=2.0, evaluate=10.0, measures={'distance': 3.0, 'parameter_norm': 5.0}, checkpoint=0.5, start=7.0
@@ -48,7 +47,7 @@ def test_of_a_branch_only_its_own_part_is_counted(rates: list[tuple[int, int]], 
     found = branch(plan, 'x', 10, {'batch_size': 200})
     seconds = forecast.study(tmp_path, [[found]])
     assert rates == [(200, 1)]
-    updates, points = found.length.total_steps - 10, Events(found).evaluate
+    updates, points = found.length.total_steps - 10, found.events.evaluate
     assert min(points) == 10
     assert seconds == pytest.approx(updates * 2.0 + len(points) * 18.0 + 7.0, rel=0.02)
 

@@ -16,7 +16,6 @@ import toy
 
 from bsresearch.data import linear_regression, noisy_quadratic, sources
 from bsresearch.models import losses
-from bsresearch.optim import policy
 from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan
 from bsresearch.theory import least_squares, noise_scale
@@ -47,7 +46,7 @@ def predicted(plan: Plan) -> np.ndarray:
     """E[L(θ_t)] over permutations of the plan's own training set: (T + 1,)."""
     xi = np.asarray(resolve.dataset(plan.data).train.inputs, np.float64)
     h = theory.spectrum(xi.shape[1], plan.model['exponent'])
-    used = policy.table(plan.policy, plan.length, 0, plan.length.total_steps)
+    used = plan.table(0, plan.length.total_steps)
     sizes = np.array([plan.length.batch_size_at(t) for t in range(plan.length.total_steps)])
     found = theory.moments(
         h, xi.var(0, ddof=1), np.full(len(h), plan.model['start']), used.learning_rate, used.momentum, sizes,
@@ -80,7 +79,7 @@ def test_runs_follow_the_recurrence(workdir: pathlib.Path):
         expected = predicted(mine[0])[list(POINTS)]
         assert (error < 0.03 * expected).all()
         z = (losses.mean(0) - expected) / error
-        assert (np.abs(z) < 3).all(), (mine[0].schedule['name'], z)
+        assert (np.abs(z) < 3).all(), (mine[0].policy.schedule['name'], z)
 
 
 def measured(workdir: pathlib.Path, changes: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -24,7 +24,7 @@ def one(**changes: Any) -> Plan:
 
 
 def values(plan: Plan) -> policy.Values:
-    return policy.table(plan.policy, plan.length, 0, plan.length.total_steps)
+    return plan.table(0, plan.length.total_steps)
 
 
 def temperature(plan: Plan) -> np.ndarray:
@@ -50,7 +50,7 @@ def test_momentum_and_weight_decay_have_schedules_of_their_own():
 
 def test_a_schedule_that_cycles_momentum_needs_no_other():
     plan = one(schedule__name='one_cycle')
-    assert plan.momentum is None
+    assert plan.policy.momentum is None
     assert values(plan).momentum.max() == 0.95
     assert values(plan).momentum.min() == pytest.approx(0.85, abs=1e-4)
     fixed = one(schedule__name='one_cycle', schedule__cycle_momentum=False, momentum=0.7)
@@ -92,20 +92,20 @@ def test_goyals_three_warmups():
 def test_growth_is_a_list_of_batch_sizes():
     """Closed form: B·factor^i at each point, up to the cap; the learning rate stays."""
     plan = one(batch_schedule__name='growth', batch_schedule__factor=3.0, batch_schedule__at_epochs=(2.0, 4.0, 6.0))
-    assert plan.batch_changes == ((2 * 1437, 30), (4 * 1437, 90), (6 * 1437, 270))
+    assert plan.policy.batch_changes == ((2 * 1437, 30), (4 * 1437, 90), (6 * 1437, 270))
     assert [b for _, _, b in plan.length.segments] == [10, 30, 90, 270]
     assert set(values(plan).learning_rate) == {0.1}
     capped = one(
         batch_schedule__name='growth', batch_schedule__factor=3.0, batch_schedule__every_epochs=2.0,
         batch_schedule__max_fraction=0.05,
     )  # fmt: skip
-    assert capped.batch_changes == ((2 * 1437, 30), (4 * 1437, 71))  # ⌊0.05·1437⌋, after which nothing changes
+    assert capped.policy.batch_changes == ((2 * 1437, 30), (4 * 1437, 71))  # ⌊0.05·1437⌋, after which nothing changes
     tenths = one(batch_schedule__name='growth', batch_schedule__every_epochs=0.1, total_epochs=0.5)
-    assert [e for e, _ in tenths.batch_changes] == [144, 288, 432, 575]  # ⌈i·143.7⌉
+    assert [e for e, _ in tenths.policy.batch_changes] == [144, 288, 432, 575]  # ⌈i·143.7⌉
     listed = one(
         batch_schedule__name='steps', batch_schedule__batch_sizes=(7, 500), batch_schedule__at_fractions=(0.1, 0.9)
     )
-    assert listed.batch_changes == ((1725, 7), (15520, 500))
+    assert listed.policy.batch_changes == ((1725, 7), (15520, 500))
 
 
 @pytest.mark.parametrize('boundary', ['through', 'partial'])
@@ -225,7 +225,7 @@ def test_growth_instead_of_decay_follows_a_delayed_schedule():
         total_examples=1600, batch_size=8, warmup__examples=800, warmup__delays_schedule=True, schedule__name='step',
         schedule__factor=0.2, schedule__at_fractions=(0.5,), batch_schedule__name='instead_of_decay',
     )  # fmt: skip
-    assert plan.batch_changes == ((1200, 40),)
+    assert plan.policy.batch_changes == ((1200, 40),)
     assert values(plan).learning_rate.max() == pytest.approx(0.1)
 
 
@@ -315,7 +315,9 @@ def test_half_lives_in_examples_do_not_depend_on_the_batch_size():
     """Closed form: β(B) = β_ref^k halves over equally many examples."""
     for size in (5, 10, 40, 100):
         plan = one(batch_size=size, momentum=0.9, scaling__name='half_life', scaling__reference_batch_size=10)
-        assert size * math.log(0.5) / math.log(plan.momentum or 0) == pytest.approx(10 * math.log(0.5) / math.log(0.9))
+        assert size * math.log(0.5) / math.log(plan.policy.momentum or 0) == pytest.approx(
+            10 * math.log(0.5) / math.log(0.9)
+        )
 
 
 def test_rules_for_single_quantities_are_resolved_and_recorded():
@@ -324,14 +326,14 @@ def test_rules_for_single_quantities_are_resolved_and_recorded():
         scaling__reference_batch_size=10, scaling__weight_decay='sqrt', scaling__warmup='linear',
         scaling__momentum='half_life',
     )  # fmt: skip
-    assert plan.learning_rate == pytest.approx(0.4)
-    assert plan.weight_decay == pytest.approx(2e-3)
-    assert plan.warmup['examples'] == 4 * 1437
-    assert plan.momentum == pytest.approx(0.9**4)
+    assert plan.policy.learning_rate == pytest.approx(0.4)
+    assert plan.policy.weight_decay == pytest.approx(2e-3)
+    assert plan.policy.warmup['examples'] == 4 * 1437
+    assert plan.policy.momentum == pytest.approx(0.9**4)
     adam = one(optimizer__name='adam', batch_size=40, scaling__name='adam_sde', scaling__reference_batch_size=10)
     assert adam.optimizer['beta2'] == pytest.approx(1 - 4e-3)
     assert adam.optimizer['epsilon'] == pytest.approx(0.5e-8)
-    assert adam.momentum == pytest.approx(0.6)
+    assert adam.policy.momentum == pytest.approx(0.6)
 
 
 def rule(name: str, reference: int = 5, **changes: Any) -> dict[str, Any]:
@@ -391,7 +393,7 @@ def test_warm_ups_in_updates_are_declared_at_the_reference():
     """LEGW at k = 4: 20 updates of B_ref are 160 examples, four times as many in all: 20 updates of B."""
     own = {'scaling__name': 'legw', 'scaling__reference_batch_size': 8, 'batch_size': 32}
     by_steps, by_examples = one(warmup__steps=20, **own), one(warmup__examples=160, **own)
-    assert by_steps.warmup['examples'] == by_examples.warmup['examples'] == 640
+    assert by_steps.policy.warmup['examples'] == by_examples.policy.warmup['examples'] == 640
     with pytest.raises(ValueError, match='would do so twice'):
         one(warmup__epochs=0.5, scaling__regime_adaptation=True, **own)
 

@@ -28,7 +28,7 @@ def declared(schedule: dict, warmup: dict, peak: float = 0.5, **other: Any) -> P
 
 
 def table(schedule: dict, warmup: dict, peak: float, length: Length, start: int, stop: int) -> np.ndarray:
-    return policy.table(declared(schedule, warmup, peak), length, start, stop).learning_rate
+    return policy.at(declared(schedule, warmup, peak), length, np.arange(start, stop)).learning_rate
 
 
 def rates(schedule: dict, warmup: dict, length: Length, peak: float = 0.5) -> np.ndarray:
@@ -167,7 +167,7 @@ def test_warmup_given_in_updates_lasts_that_many_updates(boundary: str, steps: i
     """Closed form: update W is the first at the peak, also where short batches end an epoch (1437 = 44·32 + 29)."""
     changes = {'warmup.steps': steps, 'epoch_boundary': boundary, 'batch_size': 32}
     plan = resolved(**changes)
-    found = policy.table(plan.policy, plan.length, 0, 300).learning_rate / plan.learning_rate
+    found = plan.table(0, 300).learning_rate / plan.policy.learning_rate
     np.testing.assert_allclose(found[:steps], np.arange(steps) / steps)
     assert (found[steps:] == 1).all()
 

@@ -11,7 +11,6 @@ import pytest
 import toy
 
 from bsresearch.launching import fitting, schedule_csv
-from bsresearch.optim import policy
 from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.sweep import groups
@@ -50,7 +49,7 @@ def used(workdir: pathlib.Path, plan: Plan) -> dict[str, np.ndarray]:
 
 def assert_as_planned(workdir: pathlib.Path, plan: Plan) -> None:
     """Every update's dense record is the policy's table in the weights' precision."""
-    values = policy.table(plan.policy, plan.length, 0, plan.length.total_steps)
+    values = plan.table(0, plan.length.total_steps)
     found = used(workdir, plan)
     for name in ('learning_rate', 'momentum'):
         np.testing.assert_array_equal(found[f'{name}_used'], getattr(values, name).astype(np.float32))

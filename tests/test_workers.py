@@ -95,7 +95,7 @@ def looped(plan: Plan, count: int, *, by_examples: bool = True) -> tuple[Any, An
         mean = lambda *leaves, weights=weights: sum(w * leaf for w, leaf in zip(weights, leaves, strict=True))
         g, stats = jax.tree.map(mean, *found)
         velocity = jax.tree.map(lambda v, g, p: MOMENTUM * v + g + DECAY * p, velocity, g, params)
-        params = jax.tree.map(lambda p, v: p - plan.learning_rate * v, params, velocity)
+        params = jax.tree.map(lambda p, v: p - plan.policy.learning_rate * v, params, velocity)
     return params, stats
 
 

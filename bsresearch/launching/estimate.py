@@ -11,7 +11,7 @@ from bsresearch.launching import fitting
 from bsresearch.launching.console import Console
 from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan, canonical
-from bsresearch.train import events, program
+from bsresearch.train import program
 from bsresearch.train.devices import parallel
 from bsresearch.train.sizing import cost, held
 
@@ -25,10 +25,10 @@ def disk_bytes(plans: Sequence[Plan]) -> int:
     plan = plans[0]
     task = program.task(plan, resolve.dataset(plan.data).scale, parallel.platform())
     state = jax.eval_shape(functools.partial(program.initial, task, plan))
-    when = events.Events(plan)
-    rows = len(when.record) + len(when.norms) + len(when.evaluate)
-    dense = (16 * plan.recording['record']['dense'] + 12 * plan.recording['norms']['dense']) * when.total
-    kept = held.size(state) * (2 + len(when.keep)) + held.size(state.params)
+    events = plan.events
+    rows = len(events.record) + len(events.norms) + len(events.evaluate)
+    dense = (16 * plan.recording['record']['dense'] + 12 * plan.recording['norms']['dense']) * events.total
+    kept = held.size(state) * (2 + len(events.keep)) + held.size(state.params)
     return len(plans) * (kept + rows * ROW_BYTES + dense)
 
 

@@ -10,7 +10,6 @@ from bsresearch.planning import resolve, sweep
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.train import feed
 from bsresearch.train.devices import layout, parallel
-from bsresearch.train.events import Events
 from bsresearch.train.sizing import cost, held
 
 # Of a device's memory, what a group that could be split may take: allocators fragment, libraries want workspace.
@@ -61,14 +60,15 @@ def _known(plans: Sequence[Plan], strategy: str, mesh: layout.Layout, exact: boo
 
 def facts(plan: Plan) -> list[object]:
     """What the size of a run's arrays and programs depends on."""
-    events, sizes = Events(plan), sorted({s.batch_size for s in plan.length.segments if s.stop > plan.start})
+    events, sizes = plan.events, sorted({s.batch_size for s in plan.length.segments if s.stop > plan.start})
     due = {n: {k: v for k, v in spec.items() if not k.startswith(('every_', 'at_', 'log_'))}
            for n, spec in plan.recording['measure'].items() if events.measure[n]}  # fmt: skip
     evaluation = [plan.recording['evaluate'][k] for k in ('batch_size', 'train')]
     return [
         plan.model, plan.data, plan.dtype, plan.matmul_precision, plan.loss, plan.optimizer, plan.clip, plan.no_decay,
-        plan.ghost_batch_size, plan.weight_decay > 0, plan.ema['half_life_examples'] is None, plan.parent is None,
-        plan.execution, sizes, [feed.capacity(plan, on_device, max(sizes)) for on_device in (True, False)], due,
+        plan.ghost_batch_size, plan.policy.weight_decay > 0, plan.ema['half_life_examples'] is None,
+        plan.parent is None, plan.execution, sizes,
+        [feed.capacity(plan, on_device, max(sizes)) for on_device in (True, False)], due,
         bool(events.norms) or events.all_norms, plan.recording['norms']['update'], evaluation,
         bool(events.evaluate or events.snapshots),
     ]  # fmt: skip

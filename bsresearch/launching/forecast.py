@@ -18,7 +18,6 @@ from bsresearch.planning import resolve, schema
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.probe import Probe
 from bsresearch.train.devices import layout
-from bsresearch.train.events import Events
 from bsresearch.train.session import Session
 
 UPDATING_SECONDS = 1.0
@@ -60,7 +59,7 @@ def study(workdir: pathlib.Path | None, stages: Sequence[Sequence[Plan] | Sequen
 
 def _group(workdir: pathlib.Path, plans: list[Plan], known: dict[str, Any]) -> float:
     """Of one group, from where it stands."""
-    plan, events = plans[0], Events(plans[0])
+    plan, events = plans[0], plans[0].events
     begin = max(plan.start, *(int(groups.status(workdir, p).get('step') or 0) for p in plans))
     strategy = groups.status(workdir, plan).get('strategy') or fitting.strategy_of(plans)
     timed, times = (plans, 1) if strategy == 'vmap' else (plans[:1], len(plans))
@@ -88,7 +87,7 @@ def _group(workdir: pathlib.Path, plans: list[Plan], known: dict[str, Any]) -> f
 
 def _alone(plan: Plan, size: int) -> Plan:
     """A run of that batch size from the start, with every event at update 0 that the plan has at some."""
-    events, point = Events(plan), schema.when(at_steps=(0,)).to_dict()
+    events, point = plan.events, schema.when(at_steps=(0,)).to_dict()
     quiet = {'record': {**point, 'dense': False}, 'norms': {**point, 'dense': False, 'update': False}}
     recording = plan.recording | quiet
     recording |= {name: schema.known()[name].to_dict() for name in ('keep', 'snapshots')}
@@ -97,7 +96,8 @@ def _alone(plan: Plan, size: int) -> Plan:
     recording['measure'] = {
         name: {**spec, **point} if events.measure[name] else spec for name, spec in plan.recording['measure'].items()
     }
-    changes = {'parent': None, 'batch_size': size, 'batch_changes': (), 'recording': recording}
+    policy = plan.policy._replace(batch_changes=())
+    changes = {'parent': None, 'batch_size': size, 'policy': policy, 'recording': recording}
     return dataclasses.replace(plan, **changes, total_examples=max(plan.total_examples, 1000 * size))
 
 

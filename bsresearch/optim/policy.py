@@ -29,8 +29,8 @@ class Policy(NamedTuple):
 
     learning_rate: peak, after scaling. momentum: what momentum_schedule multiplies; None where `schedule` brings its
       own. schedule, momentum_schedule, weight_decay_schedule: {'name', settings}. warmup: {'examples', 'start',
-      'convention', 'shape', 'delays_schedule'}. batch_schedule: {'name', …}. changes: what it resolved to. stretch:
-      how many times longer lengths in epochs and examples are than declared.
+      'convention', 'shape', 'delays_schedule'}. batch_schedule: {'name', …}. batch_changes: what it resolved to,
+      (examples, batch size) each. stretch: how many times longer lengths in epochs and examples are than declared.
     """
 
     learning_rate: float
@@ -41,7 +41,7 @@ class Policy(NamedTuple):
     weight_decay_schedule: Section
     warmup: Section
     batch_schedule: Section
-    changes: batch_schedules.Changes = ()
+    batch_changes: batch_schedules.Changes = ()
     stretch: Fraction = Fraction(1)
 
 
@@ -158,9 +158,9 @@ def at(policy: Policy, length: Length, t: np.ndarray, first: int | None = None) 
     first batch size and multiplies by B_first/B instead: the same the other way round.
     """
     seen = length.examples_before(np.minimum(t, length.total_steps - 1))
-    points = np.array([e for e, _ in policy.changes], np.int64)
+    points = np.array([e for e, _ in policy.batch_changes], np.int64)
     first = first or length.batch_size
-    sizes = np.array([first, *(b for _, b in policy.changes)], np.int64)
+    sizes = np.array([first, *(b for _, b in policy.batch_changes)], np.int64)
     size = sizes[np.searchsorted(points, seen, side='right')]
     if policy.batch_schedule['name'] == 'instead_of_decay':
         base = _first_length(length)
@@ -172,11 +172,6 @@ def at(policy: Policy, length: Length, t: np.ndarray, first: int | None = None) 
     if policy.batch_schedule['as_learning_rate']:
         return Values(rate * (ratio * first / size), momentum, decay, np.full_like(size, first))
     return Values(rate * ratio, momentum, decay, size)
-
-
-def table(policy: Policy, length: Length, start: int, stop: int) -> Values:
-    """`at` for updates start ≤ t < stop."""
-    return at(policy, length, np.arange(start, stop, dtype=np.int64))
 
 
 def relative_noise(policy: Policy, length: Length) -> np.ndarray:

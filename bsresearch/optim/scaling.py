@@ -5,7 +5,9 @@ its own in `config.scaling.weight_decay`, `.momentum` and `.warmup` (POWERS, MOM
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 
 class Scaled(NamedTuple):
@@ -108,3 +110,12 @@ def power(field: str, rule: str, k: float) -> float:
     if rule not in POWERS:
         raise ValueError(f'scaling.{field}={rule!r}: allowed are {", ".join(POWERS)}')
     return POWERS[rule](k)
+
+
+def stretch(section: Mapping[str, Any], batch_size: int) -> Fraction:
+    """By regime adaptation (Hoffer et al. 2017): B/B_ref, which makes equal updates at all batch sizes; else 1.
+
+    Lengths and boundaries of the run, its schedules and warm-up in epochs or examples are multiplied by it. Fractions
+    and updates stay as they are, and so does the half-life of the weights' average.
+    """
+    return Fraction(batch_size, section['reference_batch_size']) if section['regime_adaptation'] else Fraction(1)

@@ -5,15 +5,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from bsresearch.core import lookup, units
-from bsresearch.optim import policy
-from bsresearch.optim.policy import Policy
-from bsresearch.planning import schema, sections
+from bsresearch.optim import policy, scaling
+from bsresearch.optim.policy import Policy, Values
+from bsresearch.planning import events, schema, sections
+from bsresearch.planning.events import Events
 
 # What may differ between runs that share a compiled program.
 REPLICA_FIELDS = (
@@ -24,6 +24,8 @@ REPLICA_FIELDS = (
 OUTSIDE_ID = (
     'seed', 'execution', 'recording', 'epoch_size', 'example_shape', 'num_outputs', 'data_checksum', 'batch_changes',
 )  # fmt: skip
+# Of a policy; its stretch follows from `scaling` and the batch size.
+STORED_POLICY = tuple(name for name in Policy._fields if name != 'stretch')
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,8 @@ class Plan:
     """One run. Every field is resolved; those of `execution` and `recording` are outside its identity.
 
     Attributes:
-      epoch_size: training examples. total_examples: the run's length. learning_rate: peak, after scaling.
-      momentum: None where the learning rate's schedule brings its own. warmup: {'examples', 'start', …}.
-      batch_changes: (examples, batch size), what batch_schedule resolved to. ema: {'half_life_examples'}.
+      epoch_size: training examples. total_examples: the run's length. policy: its schedules and what they multiply.
+      ema: {'half_life_examples'}.
       ghost_batch_size: examples in a batch-norm group; None where the model has none.
       parent: of a branch (planning/branch.py); None without one.
       example_shape, num_outputs, data_checksum: facts of the data.
@@ -49,9 +50,7 @@ class Plan:
     epoch_size: int
     epoch_boundary: str
     total_examples: int
-    learning_rate: float
-    momentum: float | None
-    weight_decay: float
+    policy: Policy
     no_decay: tuple[str, ...]
     data: dict[str, Any]
     model: dict[str, Any]
@@ -60,12 +59,6 @@ class Plan:
     loss: dict[str, Any]
     optimizer: dict[str, Any]
     clip: dict[str, Any]
-    schedule: dict[str, Any]
-    momentum_schedule: dict[str, Any]
-    weight_decay_schedule: dict[str, Any]
-    batch_schedule: dict[str, Any]
-    batch_changes: tuple[tuple[int, int], ...]
-    warmup: dict[str, Any]
     scaling: dict[str, Any]
     ema: dict[str, Any]
     divergence: dict[str, Any]
@@ -77,10 +70,10 @@ class Plan:
     declared: dict[str, Any]
     parent: dict[str, Any] | None = None
 
-    @property
+    @functools.cached_property
     def length(self) -> units.Length:
         """How its updates cut the example stream."""
-        changes = () if self.batch_schedule['as_learning_rate'] else self.batch_changes
+        changes = () if self.policy.batch_schedule['as_learning_rate'] else self.policy.batch_changes
         first = self.batch_size
         if self.parent is not None:
             first, changes = continued(self.parent, self.batch_size, changes)
@@ -98,7 +91,7 @@ class Plan:
         epochs, offsets, _ = self.length.batches(self.start, self.start + 1)
         return int(epochs[0]) * self.epoch_size + int(offsets[0])
 
-    def table(self, start: int, stop: int) -> policy.Values:
+    def table(self, start: int, stop: int) -> Values:
         """The hyperparameters of updates start ≤ t < stop.
 
         A branch that keeps its parent's schedule reads it where the parent had seen as many examples; past its end the
@@ -110,28 +103,29 @@ class Plan:
             return policy.at(self.policy, read, t)
         if self.parent['state']['schedule'] == 'keep':
             return policy.at(self.policy, read, policy.update_reading(read, length.examples_before(t)), self.batch_size)
-        return policy.at(self.policy._replace(changes=read.changes), read, t - self.start)
+        return policy.at(self.policy._replace(batch_changes=read.changes), read, t - self.start)
 
-    @property
-    def policy(self) -> Policy:
-        """Its schedules."""
-        shared = {name: getattr(self, name) for name in Policy._fields if name not in ('changes', 'stretch')}
-        longer = Fraction(self.batch_size, self.scaling['reference_batch_size'] or 1)
-        stretch = longer if self.scaling['regime_adaptation'] else Fraction(1)
-        return Policy(**shared, changes=self.batch_changes, stretch=stretch)
+    @functools.cached_property
+    def events(self) -> Events:
+        """When something happens in it."""
+        return events.resolve(self.recording, self.length, self.start)
 
     def resolved(self) -> dict[str, Any]:
-        """All fields but `declared`, as plain values."""
-        return {k: v for k, v in asdict(self).items() if k != 'declared'}
+        """All fields but `declared`, as plain values; those of the policy, but for what follows, stand beside them."""
+        fields = {k: v for k, v in asdict(self).items() if k not in ('policy', 'declared')}
+        return fields | {name: getattr(self.policy, name) for name in STORED_POLICY}
 
     def to_json(self) -> dict[str, Any]:
         """All fields, for `from_json`."""
-        return asdict(self)
+        return self.resolved() | {'declared': self.declared}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> 'Plan':
         """The plan that `to_json` wrote (JSON's lists become tuples again); older ones get the fields they lack."""
-        return cls(**_completed(tuples(stored)))
+        fields = _completed(tuples(stored))
+        stretch = scaling.stretch(fields['scaling'], fields['batch_size'])
+        schedules = Policy(**{name: fields.pop(name) for name in STORED_POLICY}, stretch=stretch)
+        return cls(**fields, policy=schedules)
 
     def executed(self, **choices: Any) -> 'Plan':
         """The same run with choices of the engine written into `execution`."""
@@ -149,7 +143,7 @@ class Plan:
         base['momentum'] = optimizer.MOMENTUM
         if self.ghost_batch_size is None:
             del fields['ghost_batch_size']
-        if not self.warmup['examples']:
+        if not self.policy.warmup['examples']:
             del fields['warmup']
         if fields['ema']['half_life_examples'] is None:
             del fields['ema']
@@ -169,7 +163,7 @@ class Plan:
         """Plans with the same key can share one compiled program and so a replica group."""
         fields = self.resolved()
         # Runs without weight decay skip a pass over the weights, so they do not mix with those that have some.
-        has = {'decays': self.weight_decay > 0, 'averages': self.ema['half_life_examples'] is not None}
+        has = {'decays': self.policy.weight_decay > 0, 'averages': self.ema['half_life_examples'] is not None}
         has |= {'length': asdict(self.length), 'start': self.start}
         return canonical({k: v for k, v in fields.items() if k not in REPLICA_FIELDS} | has)
 

@@ -42,17 +42,6 @@ def _k(c: Config) -> float:
     return c['batch_size'] / reference
 
 
-def stretch(scaling_section: Config, batch_size: int) -> Fraction:
-    """By regime adaptation (Hoffer et al. 2017): B/B_ref, which makes equal updates at all batch sizes; else 1.
-
-    Lengths and boundaries of the run, its schedules and warm-up in epochs or examples are multiplied by it. Fractions
-    and updates stay as they are, and so does the half-life of the weights' average.
-    """
-    if not scaling_section['regime_adaptation']:
-        return Fraction(1)
-    return Fraction(batch_size, scaling_section['reference_batch_size'])
-
-
 def _length(c: Config, epoch_size: int, longer: Fraction) -> units.Length:
     given: dict[str, Any] = {k: c[k] for k in ('total_epochs', 'total_examples', 'total_steps')}
     if given['total_epochs'] is not None and longer != 1:
@@ -206,7 +195,7 @@ def resolve(c: Config, parts: Config, epoch_size: int, counted_at: int | None = 
       ValueError: a schedule, rule or length that cannot be; names the field and the cure.
     """
     _k(c)  # for its error, where a rule lacks its reference
-    longer = stretch(c['scaling'], c['batch_size'])
+    longer = scaling.stretch(c['scaling'], c['batch_size'])
     length = _length(c, epoch_size, longer)
     momentum = _momentum(c, parts, units.Span(length, 0, length.total_steps, longer))
     values = _scaled(c, parts, momentum)
@@ -229,7 +218,7 @@ def resolve(c: Config, parts: Config, epoch_size: int, counted_at: int | None = 
                     f'depend on the schedule; give {unit}epochs or {unit}examples'
                 )
         length = units.Length(epoch_size, c['batch_size'], length.total_examples, c['epoch_boundary'], changes)
-    own = own._replace(changes=changes)
+    own = own._replace(batch_changes=changes)
     policy.check(own, length, c['dtype'])
     optimizer = dict(parts['optimizer'])
     optimizer |= {key: values.beta2 for key in SECOND_MOMENTS if key in optimizer}

@@ -198,11 +198,10 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     kept = parent['schedule_length'] if parent is not None and parent['state']['schedule'] == 'keep' else None
     found = resolve_policy.resolve(c, parts, len(data.train.labels), kept and kept['batch_size'])
     build(found.optimizer)
-    length, policy = _length(found.length, parent, c), found.policy
+    length = _length(found.length, parent, c)
     _check_batches(length, 0 if parent is None else parent['step'])
     _check_loss(parts, data, bool(when.points(c['snapshots'], length)) or c['snapshots']['cycle_ends'])
     ghost = batch_norm.ghost_batch_size(c, parts['model'], length, data.num_outputs, shape)
-    parts |= {'optimizer': found.optimizer}
     return Plan(
         study=c['study'],
         seed=c['seed'],
@@ -213,21 +212,18 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
         epoch_size=length.epoch_size,
         epoch_boundary=c['epoch_boundary'],
         total_examples=length.total_examples,
-        learning_rate=policy.learning_rate,
-        momentum=policy.momentum,
-        weight_decay=policy.weight_decay,
+        policy=found.policy,
         no_decay=tuple(c['no_decay']),
-        batch_changes=policy.changes,
         ema=found.ema,
-        **parts,
+        **{section: parts[section] for section in ('data', 'model', 'loss', 'scaling')},
+        optimizer=found.optimizer,
         dtype=c['dtype'],
         matmul_precision=c['matmul_precision'],
         clip=dict(c['clip']),
-        warmup=dict(policy.warmup),
         divergence=dict(c['divergence']),
         execution={k: c[k] for k in schema.EXECUTION},
         recording=resolve_recording.resolve(
-            c, policy, found.optimizer['name'], length, schedule_length(parent, length), ghost, params
+            c, found.policy, found.optimizer['name'], length, schedule_length(parent, length), ghost, params
         ),
         example_shape=tuple(shape),
         num_outputs=data.num_outputs,

@@ -85,10 +85,10 @@ def _check_run(plan: Plan) -> None:
             f'config.scaling={rules} would change the branches a second time: config.study={STUDY} scales them itself '
             '(config.branch.learning_rate_rule); use scaling.name=none'
         )
-    if plan.batch_schedule['name'] != 'constant':
+    if plan.policy.batch_schedule['name'] != 'constant':
         raise ValueError(
-            f'batch_schedule.name={plan.batch_schedule["name"]!r}: the branches of config.study={STUDY} multiply one '
-            'batch size; use constant'
+            f'batch_schedule.name={plan.policy.batch_schedule["name"]!r}: the branches of config.study={STUDY} '
+            'multiply one batch size; use constant'
         )
     if plan.epoch_boundary != 'through':
         raise ValueError(
@@ -151,7 +151,7 @@ def branches(plans: list[Plan]) -> list[Plan]:
             start = plan.length.examples_at(step)
             shared = {**ghost, 'total_examples': start + window, **_evaluated(plan, start, window)}
             for k in multiples(plan):
-                own = {'batch_size': k * plan.batch_size, 'learning_rate': plan.learning_rate * scale(k)}
+                own = {'batch_size': k * plan.batch_size, 'learning_rate': plan.policy.learning_rate * scale(k)}
                 found.append(branch.branch(plan, f'{plan.study}/{plan.id}', step, {**own, **shared}, state))
     return found
 

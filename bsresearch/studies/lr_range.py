@@ -20,9 +20,9 @@ def check(plans: list[Plan]) -> None:
       ValueError: a run of another schedule.
     """
     for plan in plans:
-        if plan.schedule['name'] != SHAPE:
+        if plan.policy.schedule['name'] != SHAPE:
             raise ValueError(
-                f'config.study=lr_range needs schedule.name={SHAPE}; run {plan.id} has {plan.schedule["name"]!r}'
+                f'config.study=lr_range needs schedule.name={SHAPE}; run {plan.id} has {plan.policy.schedule["name"]!r}'
             )
 
 

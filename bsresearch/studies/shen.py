@@ -48,8 +48,9 @@ def lines(plans: list[Plan]) -> list[Probe]:
         small = min(filter(alike, plans), key=lambda p: p.batch_size)
         if small is parent:
             raise ValueError(
-                f'config.study=shen: no run of seed {parent.seed} with learning_rate={parent.learning_rate:g} and a '
-                f'batch smaller than {parent.batch_size}, to compare with the large batch; add one to config.sweep'
+                f'config.study=shen: no run of seed {parent.seed} with learning_rate={parent.policy.learning_rate:g} '
+                f'and a batch smaller than {parent.batch_size}, to compare with the large batch; add one to '
+                'config.sweep'
             )
         found.append(Probe(parent.study, section, tuple((p, p.length.total_steps) for p in (small, parent)), 0.0))
     return found

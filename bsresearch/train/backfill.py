@@ -20,7 +20,6 @@ from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.store.writer import Writer
 from bsresearch.train import program
 from bsresearch.train.devices import layout
-from bsresearch.train.events import Events
 from bsresearch.train.session import Report, Session
 
 EVALUATION = 'evaluation'
@@ -29,8 +28,7 @@ NOTE = 'backfill.json'
 
 def points(plan: Plan) -> dict[str, set[int]]:
     """Every evaluation and measurement of a plan: name → updates at whose θ_t it is made."""
-    events = Events(plan)
-    return {EVALUATION: events.evaluate} | events.measure
+    return {EVALUATION: plan.events.evaluate} | plan.events.measure
 
 
 def settings(plan: Plan, name: str) -> dict[str, Any]:
@@ -83,9 +81,10 @@ def run(
         stateful = {n for n, m in program.measures(asked).items() if not m.stateless}
         at_hand = {stored[0].start, *session.checkpoints.steps()}
         can = {name: at & at_hand for name, at in wanted.items() if name not in stateful}
-        session.events.evaluate = can.get(EVALUATION, set())
-        session.events.snapshots = set()
-        session.events.measure = {name: can.get(name, set()) for name in session.events.measure}
+        measure = {name: can.get(name, set()) for name in session.events.measure}
+        session.events = dataclasses.replace(
+            session.events, evaluate=can.get(EVALUATION, set()), snapshots=set(), measure=measure
+        )
         session.recorder.pace = np.atleast_1d(metas[0]['seconds_per_update']).tolist()
         session.recorder.timed = False
         _note(directory, session.recorder.flush(), metas)

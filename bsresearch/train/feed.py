@@ -70,7 +70,7 @@ def hyper_at(plan: Plan, t: int, dtype: Any) -> Hyper:
 
 def _typed(plan: Plan, start: int, values: policy.Values, dtype: Any) -> Hyper:
     """Values of updates from `start` on, with their complements, each rounded once."""
-    decay = values.weight_decay if plan.weight_decay else None
+    decay = values.weight_decay if plan.policy.weight_decay else None
     wide = Hyper(values.learning_rate, values.momentum, decay, slots.complements(plan, start, values.momentum))
     return jax.tree.map(lambda x: x.astype(dtype), wide)
 

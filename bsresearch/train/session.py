@@ -16,7 +16,6 @@ from bsresearch.store import records
 from bsresearch.train import calibrate, feed, program, updates
 from bsresearch.train.devices import parallel, processes
 from bsresearch.train.devices.layout import ALONE, Layout
-from bsresearch.train.events import Events
 from bsresearch.train.observing.divergence import Watch
 from bsresearch.train.observing.ensemble import Ensemble
 from bsresearch.train.observing.evaluate import Evaluator
@@ -65,7 +64,7 @@ class Session:
         plan = plans[0]
         self.plans, self.directory, self.report = plans, directory, report
         self.initial = Initial(plans, directory, run_directories, report.say)
-        self.events = Events(plan)
+        self.events = plan.events
         ordered = plan.execution['reduction'] == 'ordered'
         self.group = parallel.DeviceGroup(len(plans), strategy, plan.matmul_precision, layout, ordered)
         self.clock = Clock(lambda: self.group.compile_seconds)

@@ -147,7 +147,7 @@ def _past_schedule(plan: Plan) -> bool:
     given: Any = plan.parent
     kept = given['state']['schedule'] == 'keep' and plan.total_examples > given['schedule_length']['total_examples']
     moving = ('schedule', 'momentum_schedule', 'weight_decay_schedule')
-    return kept and any(getattr(plan, s)['name'] != 'constant' for s in moving)
+    return kept and any(getattr(plan.policy, s)['name'] != 'constant' for s in moving)
 
 
 def _changes(parent: Plan, plan: Plan) -> dict[str, list[Any]]:

@@ -25,7 +25,6 @@ from bsresearch.train import step as stepping
 from bsresearch.train.devices import parallel
 from bsresearch.train.devices.layout import Layout
 from bsresearch.train.devices.mapping import Arguments
-from bsresearch.train.events import Events
 from bsresearch.train.observing import evaluate, measuring
 from bsresearch.train.sizing import held
 from bsresearch.train.state import Batch, Origins
@@ -152,7 +151,7 @@ def evaluated(plan: Plan, dataset: Dataset) -> int:
     """Examples that the evaluations of a run look at."""
     train = plan.recording['evaluate']['train']
     examples = sum(len(s.labels) for name, s in dataset.named().items() if train or name != 'train')
-    return len(Events(plan).evaluate) * examples * (1 if plan.ema['half_life_examples'] is None else 2)
+    return len(plan.events.evaluate) * examples * (1 if plan.ema['half_life_examples'] is None else 2)
 
 
 def _flops(lowered: Any) -> float:

@@ -19,7 +19,6 @@ from bsresearch.planning.plan import Plan
 from bsresearch.train import feed, program
 from bsresearch.train.devices import parallel
 from bsresearch.train.devices.layout import ALONE, Layout
-from bsresearch.train.events import Events
 from bsresearch.train.observing import evaluate
 from bsresearch.train.state import Data
 
@@ -91,7 +90,7 @@ class Held:
 
     def __init__(self, plans: Sequence[Plan], dataset: Dataset, strategy: str, layout: Layout):
         plan = self.plan = plans[0]
-        self.dataset, self.layout, self.events = dataset, layout, Events(plan)
+        self.dataset, self.layout, self.events = dataset, layout, plan.events
         ordered = plan.execution['reduction'] == 'ordered'
         self.group = parallel.DeviceGroup(len(plans), strategy, plan.matmul_precision, layout, ordered)
         make = functools.partial(program.task, plan, dataset.scale, parallel.platform(), devices=layout.batch)
