@@ -50,9 +50,11 @@ def test_an_untracked_or_changed_source_file_is_told(repository: pathlib.Path):
     (repository / 'bsresearch' / 'models' / 'own.py').write_text('"""Mine."""\n')
     untracked = told(repository)
     assert untracked == [f'{head}-dirty', untracked[1], "['models/own.py']"]
-    (repository / 'bsresearch' / 'core' / 'units.py').write_text((PACKAGE / 'core' / 'units.py').read_text() + '\n# changed\n')
+    (repository / 'bsresearch' / 'core' / 'units.py').write_text(
+        (PACKAGE / 'core' / 'units.py').read_text() + '\n# changed\n'
+    )
     changed = told(repository)
-    assert changed[2] == "['models/own.py', 'core' / 'units.py']"
+    assert changed[2] == "['core/units.py', 'models/own.py']"
     assert len({clean[1], untracked[1], changed[1]}) == 3
 
 
