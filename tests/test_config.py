@@ -8,7 +8,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +15,9 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-import main
 from bsresearch.core import lookup
 from bsresearch.core.flat import flatten
-from bsresearch.launching import command, groups
+from bsresearch.launching import command, flag_parser, groups
 from bsresearch.planning import plan, schema, sections, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
@@ -772,16 +770,12 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         flags.DEFINE_string('workdir', None, '', flag_values=values)
         flags.DEFINE_bool('dry_run', False, '', flag_values=values)
         flags.DEFINE_string('schedule_csv', None, '', flag_values=values)
-        names = types.SimpleNamespace(
-            FLAGS=values, Error=flags.Error, UnrecognizedFlagError=flags.UnrecognizedFlagError
-        )
-        monkeypatch.setattr(command, 'flags', names)
         argv = ['main.py', *map(str, arguments)]
         monkeypatch.setattr(sys, 'argv', argv)  # ml_collections looks for overrides there
         try:
-            command.parse_flags(argv)
-            dry_run, table = bool(values['dry_run'].value), values['schedule_csv'].value
-            code = command.run(values['config'], values['workdir'].value, dry_run=dry_run, schedule_csv=table)
+            flag_parser.parser('main.py', values)(argv)
+            given: dict[str, Any] = {name: values[name].value for name in ('workdir', 'dry_run', 'schedule_csv')}
+            code = command.run(values['config'], command.Request(**given))
         except SystemExit as e:
             code = e.code
         captured = capsys.readouterr()
@@ -959,6 +953,6 @@ def test_main_refuses_an_unknown_data_set_with_the_list(config_file: pathlib.Pat
 
 def test_main_refuses_what_remains_of_the_command(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as e:
-        main.main(['main.py', 'fast'])
+        flag_parser.parser('main.py')(['main.py', 'fast'])
     captured = capsys.readouterr()
     refused((e.value.code, captured.out, captured.err), "unexpected argument 'fast'")

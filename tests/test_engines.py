@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bsresearch.launching.jobs import jobs, launcher, status, worker
+from bsresearch.launching.jobs import engines, jobs, launcher, status, worker
 from bsresearch.launching.jobs.engines import Job, local, slurm
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -67,22 +67,22 @@ def test_local_asks_its_jobs_to_stop(tmp_path: pathlib.Path):
 def test_an_engine_that_cannot_work_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path):
     """The nearest name, the extra to install, Slurm's commands, an option of no engine."""
     with pytest.raises(ValueError, match="unknown engine 'slrum'; did you mean 'slurm'"):
-        launcher.prepared('slrum', None, {})
+        engines.chosen('slrum', None, {})
     with pytest.raises(ValueError, match=r'--processes=0: at least 1'):
-        launcher.prepared('local', 0, {})
-    with pytest.raises(ValueError, match="engine slurm has no field 'partitoin'; did you mean 'partition'"):
-        launcher.prepared('slurm', None, {'partitoin': 'gpu'})
+        engines.chosen('local', 0, {})
+    with pytest.raises(ValueError, match='--slurm_gpus is of engine slurm; this launch has --engine=local'):
+        engines.chosen('local', None, {'slurm_gpus': 1})
     with monkeypatch.context() as patched:
         patched.setitem(sys.modules, 'submitit', None)
         with pytest.raises(ValueError, match=r'extra `cluster`: pip install -r requirements-cluster\.txt'):
-            launcher.prepared('slurm', 16, {'partition': 'gpu'})
+            engines.chosen('slurm', 16, {'slurm_partition': 'gpu'})
     monkeypatch.setitem(sys.modules, 'submitit', ModuleType('submitit'))
     monkeypatch.setenv('PATH', str(tmp_path))
     with pytest.raises(ValueError, match=r'needs sbatch, srun, squeue, scontrol, which is not on this machine'):
-        launcher.prepared('slurm', 16, {})
+        engines.chosen('slurm', 16, {})
     monkeypatch.setattr(slurm.shutil, 'which', lambda name: name)
     with pytest.raises(ValueError, match='--slurm_minutes=1 is over before --slurm_signal_seconds=120'):
-        launcher.prepared('slurm', 16, {'minutes': 1})
+        engines.chosen('slurm', 16, {'slurm_minutes': 1})
 
 
 @pytest.mark.usefixtures('environment')

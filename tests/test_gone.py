@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import toy
 
-from bsresearch.launching import command, environment, groups, probing, runner
+from bsresearch.launching import command, environment, groups, planner, probing, runner
 from bsresearch.launching.jobs import jobs, worker
+from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
 from bsresearch.store import paths, presence, records
 from bsresearch.store.writer import Writer
@@ -62,8 +63,8 @@ class Moving(toy.Quiet):
         """Nothing."""
 
 
-def study_of(*stages: Any) -> Any:
-    return SimpleNamespace(stages=lambda _: iter(stages))
+def study_of(plans: list[Plan], *stages: Any) -> planner.Study:
+    return planner.Study('train', SimpleNamespace(stages=lambda _: iter(stages)), plans, list(stages))
 
 
 @pytest.fixture(scope='module')
@@ -92,7 +93,7 @@ def test_a_workdir_that_is_moved_away_is_told_and_not_made_anew(
         monkeypatch.setattr(owner, name, moving)
         if owner is groups:  # there is something to move
             paths.claim_workdir(workdir)
-    assert command._execute(console, workdir, study_of(plans), plans, None) == 1
+    assert command.execute(console, workdir, study_of(plans, plans)) == 1
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 1
     assert ' is gone: ' in errors[0]
@@ -116,7 +117,8 @@ def test_a_stage_begins_nothing_where_the_workdir_was_before(workdir: pathlib.Pa
         workdir.rename(workdir.with_name('moved'))
         yield [first, second]
 
-    assert command._execute(Moving(workdir, ('', 0)), workdir, SimpleNamespace(stages=stages), [first], None) == 1
+    study = planner.Study('train', SimpleNamespace(stages=stages), [first], [])
+    assert command.execute(Moving(workdir, ('', 0)), workdir, study) == 1
     assert ' is gone: ' in capsys.readouterr().err
     assert not workdir.exists()
 
@@ -167,7 +169,7 @@ def test_a_probe_and_a_job_tell_it_too(workdir: pathlib.Path, monkeypatch: pytes
         real(*args)
 
     monkeypatch.setattr(probing, '_save', moving)
-    assert command._execute(Moving(workdir, ('', 0)), workdir, study_of(probes), plans, None) == 1
+    assert command.execute(Moving(workdir, ('', 0)), workdir, study_of(plans, probes)) == 1
     assert capsys.readouterr().err.count('\n') == 1
     workdir.with_name('moved').rename(workdir)
     (item.directory / 'lease.json').unlink()  # of this process, which lives

@@ -15,16 +15,16 @@ import jax
 import pytest
 import toy
 
-from bsresearch.launching import command, groups, runner
+from bsresearch.launching import command, groups, planner, runner
 from bsresearch.launching.jobs import jobs, launcher, status, worker
-from bsresearch.launching.jobs.engines import Ended, local
+from bsresearch.launching.jobs.engines import Ended, Engine, local
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
 from bsresearch.store import leases, paths, records
 from bsresearch.studies import gradient_norm, reload
 
 ROOT = pathlib.Path(__file__).parent.parent
-LOCAL = launcher.Engine('local', 2, {}, local)
+LOCAL = Engine('local', 2, {}, local)
 
 
 class Here:
@@ -34,9 +34,9 @@ class Here:
         self.workdir, self.made = workdir, []
 
     @property
-    def engine(self) -> launcher.Engine:
+    def engine(self) -> Engine:
         module: Any = SimpleNamespace(run=self._run, platform=lambda: 'cpu')
-        return launcher.Engine('here', None, {}, module)
+        return Engine('here', None, {}, module)
 
     def _run(self, given: Any, *_: Any) -> Iterator[Ended]:
         for job in given:
@@ -47,7 +47,11 @@ class Here:
 def launched(workdir: pathlib.Path, study: Any, plans: list[Plan]) -> tuple[int, Here, list[str]]:
     """Exit code, engine and lines of a launch in this process."""
     here, lines = Here(workdir), []
-    return launcher.run(workdir, study, plans, here.engine, lines.append), here, lines
+    return (
+        launcher.run(workdir, planner.Study('', study, plans, list(study.stages(plans))), here.engine, lines.append),
+        here,
+        lines,
+    )
 
 
 def train_study(stage: Sequence[Plan | Probe]) -> Any:
@@ -100,7 +104,10 @@ def test_two_launchers_at_once_train_each_run_once(workdir: pathlib.Path):
 def started(workdir: pathlib.Path, name: str) -> subprocess.Popen[bytes]:
     """A job's process, in the middle of its training: it saved further than was reached before."""
     item = jobs.find(workdir, name)
-    before, command = jobs.state(item).step, launcher.Launcher(workdir, LOCAL, lambda: False, print)._job(item).command
+    before, command = (
+        jobs.state(item).step,
+        launcher.Launcher(workdir, LOCAL, lambda: False, print).command(item).command,
+    )
     saved = lambda: [int(p.name) for p in item.directory.glob('checkpoints/*') if p.name.isdigit()]
     process = subprocess.Popen(command)
     deadline = time.monotonic() + 300
@@ -255,9 +262,8 @@ def test_groups_are_formed_for_where_the_jobs_run(workdir: pathlib.Path):
     """Declared on a CPU for a GPU, replicas are mapped together, as a launch on the GPU itself would have it."""
     plans = toy.plans(sweep__seed=(0, 1), strategy='auto', batch_size=1)
     gpu: Any = SimpleNamespace(platform=lambda: 'gpu')
-    ((item,),) = launcher.declare(workdir, [plans], launcher.Engine('x', None, {}, gpu), print)
-    assert isinstance(item.what, groups.ReplicaGroup)
-    assert item.what.strategy == 'vmap'
+    ((item,),) = launcher.declare(workdir, [plans], Engine('x', None, {}, gpu), print)
+    assert groups.load(item.directory).strategy == 'vmap'
 
 
 def test_a_workdir_of_another_host_is_told(workdir: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: Any):
@@ -319,7 +325,7 @@ def test_a_damaged_checkpoint_under_a_probe_is_told_in_one_line(how: str, workdi
         if how == 'half removed':
             shutil.rmtree(folder / 'meta')
         capsys.readouterr()
-        assert command._execute(toy.Quiet(), workdir, train_study(probes), plans, None) == 1
+        assert command.execute(toy.Quiet(), workdir, planner.Study('', train_study(probes), plans, [])) == 1
         errors = capsys.readouterr().err
         assert errors.count('\n') == 1
         assert str(folder) in errors

@@ -13,7 +13,7 @@ import jax
 import pytest
 import toy
 
-from bsresearch.launching import command, groups, runner
+from bsresearch.launching import command, flag_parser, groups, runner
 from bsresearch.planning.plan import Plan
 from bsresearch.store import leases, paths
 from bsresearch.train.profiling import phases, profile, trace
@@ -278,11 +278,11 @@ def test_flags_that_cannot_be(capsys: pytest.CaptureFixture[str], tmp_path: path
         (tmp_path / 'runs', True, '--profile traces updates, --dry_run makes none'),
         (None, False, '--workdir=<directory> is needed'),
     ]:
-        assert command.run(given, workdir and str(workdir), dry_run=dry_run, profile=True) == 2
+        assert command.run(given, command.Request(workdir and str(workdir), dry_run, profile=True)) == 2
         shown = capsys.readouterr().err
         assert message in shown
         assert shown.count('\n') == 1
     with pytest.raises(SystemExit):
-        command.parse_flags(['main.py', '--profil'])
+        flag_parser.parser('main.py')(['main.py', '--profil'])
     assert "unknown flag --profil; did you mean 'profile'?" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

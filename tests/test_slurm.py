@@ -54,7 +54,7 @@ def launcher(workdir: pathlib.Path, environment: dict[str, str]) -> subprocess.P
     )
 
 
-def running(workdir: pathlib.Path, process: subprocess.Popen[str], besides: set[str]) -> jobs.Item:
+def running(workdir: pathlib.Path, process: subprocess.Popen[str], besides: set[str]) -> jobs.GridJob:
     """A group that a Slurm job trains now and that has a checkpoint to lose."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline:
@@ -67,7 +67,7 @@ def running(workdir: pathlib.Path, process: subprocess.Popen[str], besides: set[
     raise AssertionError('no group began to train')
 
 
-def said(item: jobs.Item) -> str:
+def said(item: jobs.GridJob) -> str:
     """What its jobs printed."""
     return (item.directory / 'log.txt').read_text()
 
@@ -77,10 +77,9 @@ def assert_whole(workdir: pathlib.Path) -> None:
     items = jobs.load(workdir)
     assert len(items) == 3
     for item in items:
-        assert isinstance(item.what, groups.ReplicaGroup)
         assert jobs.state(item).name == 'done'
         assert said(item).count('finished after') == 1, said(item)
-        for plan in item.what.plans:
+        for plan in groups.load(item.directory).plans:
             rows = list(records.rows(paths.run_dir(workdir, plan.study, plan.id)))
             steps = [row['step'] for row in rows if 'batch_loss' in row]
             assert steps == sorted(set(steps))

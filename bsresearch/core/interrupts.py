@@ -8,10 +8,13 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+# SIGUSR2 is how a scheduler tells that a job's time is up.
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+# Exit code of a program that a signal stopped: this and the signal's number, as shells have it.
+SIGNALLED = 128
 
 
 class Stopped(Exception):
@@ -30,9 +33,9 @@ def line(number: int) -> str:
     return f'stopped by {signal.Signals(number).name}; the same command goes on from here'
 
 
-def install(numbers: Sequence[int] = NUMBERS) -> None:
-    """From now on these signals end the process at once. Called before the imports that take seconds."""
-    for number in numbers:
+def install() -> None:
+    """From now on the signals end the process at once. Called before the imports that take seconds."""
+    for number in NUMBERS:
         signal.signal(number, _end)
 
 
@@ -61,26 +64,41 @@ def _end(number: int, _: Any) -> None:
     _flush()
     with contextlib.suppress(OSError):
         os.write(1, f'{line(number)}\n'.encode())
-    os._exit(128 + number)
+    os._exit(SIGNALLED + number)
+
+
+_noted: list[int] | None = None
 
 
 @contextlib.contextmanager
-def noted() -> Iterator[list[int]]:
-    """SIGTERM and SIGINT, once: noted in the list, for the loop to leave cleanly. A second one acts as usual.
+def noted(*, often: bool = False) -> Iterator[list[int]]:
+    """The signals, once: noted in the list, for the loop to leave cleanly. A second one acts as usual.
 
-    What was noted when this is left is the caller's to answer: a signal may come after its last look.
+    What was noted when this is left is the caller's to answer: a signal may come after its last look. Within another
+    `noted` the list is the outer one's.
+
+    Args:
+      often: all that come are noted. A scheduler sends several to every process of a job, some of them twice; none may
+        kill while a checkpoint is saved.
     """
+    global _noted
+    if _noted is not None:
+        yield _noted
+        return
     caught: list[int] = []
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in NUMBERS}
 
     def note(number: int, _: Any) -> None:
         caught.append(number)
-        signal.signal(number, before[number])
+        if not often:
+            signal.signal(number, before[number])
 
-    before: dict[int, Any] = {n: signal.getsignal(n) for n in NUMBERS}
     for number in before:
         signal.signal(number, note)
+    _noted = caught
     try:
         yield caught
     finally:
+        _noted = None
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -54,6 +54,16 @@ def directory(workdir: pathlib.Path, probe: Probe) -> pathlib.Path:
     return paths.run_dir(workdir, probe.study, probe.id)
 
 
+def describe(workdir: pathlib.Path, probe: Probe) -> pathlib.Path:
+    """Writes the probe's plan.json, once: of what is to be made --status tells by it; its directory."""
+    folder = directory(workdir, probe)
+    if not (folder / 'plan.json').exists():
+        folder.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        paths.write_json(folder / 'plan.json', probe.to_json())
+    return folder
+
+
 def launch(
     workdir: pathlib.Path,
     probes: Sequence[Probe],
@@ -84,17 +94,11 @@ def launch(
         if key not in benches:
             with precision.of(plan):
                 benches[key] = Bench(plan)
-        folder = directory(workdir, probe)
         paths.claim_workdir(workdir, stay)
-        folder.parent.mkdir(exist_ok=True)
-        folder.mkdir(exist_ok=True)
-        if not (folder / 'plan.json').exists():  # as jobs.py reads it, for --status
-            paths.write_json(folder / 'plan.json', probe.to_json())
-        with presence.Stay(folder), leases.Lease(folder, watch), precision.of(plan):
-            if done(folder):  # by another process, since this one looked
-                continue
-            presence.clear([folder / 'arrays'], folder)
-            _make(workdir, probe, benches[key], console, caught, f'probe {number}/{len(todo)}: {_title(probe)}')
+        folder = describe(workdir, probe)
+        with leases.Lease(folder, watch):
+            if not done(folder):  # by another process, since this one looked
+                make(workdir, probe, console, caught, benches[key], f'{number}/{len(todo)}')
 
 
 def done(folder: pathlib.Path) -> bool:
@@ -168,10 +172,28 @@ def seconds(probe: Probe, bench: Bench) -> float:
     return times * block + time.perf_counter() - start
 
 
+def make(
+    workdir: pathlib.Path,
+    probe: Probe,
+    console: Console,
+    caught: Sequence[int],
+    bench: Bench | None = None,
+    number: str = '1/1',
+) -> None:
+    """One probe, from where it stands; its lease is held by the caller.
+
+    Args:
+      caught: signals that came; the block in hand is finished first. bench: of like runs. number: for the console.
+    """
+    folder, plan = directory(workdir, probe), probe.points[0][0]
+    with presence.Stay(folder), precision.of(plan):
+        presence.clear([folder / 'arrays'], folder)
+        _make(workdir, probe, bench or Bench(plan), console, caught, f'probe {number}: {_title(probe)}')
+
+
 def _make(
     workdir: pathlib.Path, probe: Probe, bench: Bench, console: Console, caught: Sequence[int], title: str
 ) -> None:
-    """One probe, from where it stands."""
     folder, made = directory(workdir, probe), probe.kind
     _begin(folder, probe)
     place = _place(probe, bench, [restore.state(workdir, plan, step) for plan, step in probe.points])

@@ -16,9 +16,9 @@ from bsresearch.core.interrupts import Stopped, noted
 from bsresearch.launching import environment, groups, probing
 from bsresearch.launching.console import Console
 from bsresearch.launching.groups import ReplicaGroup
+from bsresearch.launching.planner import Stage, probes_of, runs_of
 from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan, canonical
-from bsresearch.planning.probe import Probe
 from bsresearch.store import leases, paths, presence, verify
 from bsresearch.train import backfill, loop
 from bsresearch.train.devices import layout, processes
@@ -29,7 +29,7 @@ from bsresearch.train.session import Session
 
 def launch(
     workdir: pathlib.Path,
-    stage: Sequence[Plan] | Sequence[Probe],
+    stage: Stage,
     console: Console,
     profiler: Profiler | None = None,
     stay: presence.Stay | None = None,
@@ -62,19 +62,19 @@ def _look(workdir: pathlib.Path, stay: presence.Stay) -> None:
 
 def _launch(
     workdir: pathlib.Path,
-    stage: Sequence[Plan] | Sequence[Probe],
+    stage: Stage,
     console: Console,
     profiler: Profiler | None,
     stay: presence.Stay,
 ) -> None:
-    probes = [p for p in stage if isinstance(p, Probe)]
+    probes = probes_of(stage)
     if probes:
         with noted() as caught:
             # Each is a matter of one device.
             processes.share(lambda: probing.launch(workdir, probes, console, caught, stay))
         _stop_if(caught)
         return
-    _train_all(workdir, [p for p in stage if isinstance(p, Plan)], console, profiler, stay)
+    _train_all(workdir, runs_of(stage), console, profiler, stay)
 
 
 def _train_all(

@@ -5,20 +5,24 @@ said of it: {state: running | stopped | failed | waiting | left out, error, host
 its processes printed. Who works on it now is told by the lease alone.
 """
 
+import contextlib
 import os
 import pathlib
 import socket
 import time
 import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from bsresearch.launching import groups
-from bsresearch.launching.groups import ReplicaGroup
-from bsresearch.planning.plan import Plan
+from bsresearch.launching import environment, fitting, groups, probing, runner
+from bsresearch.launching.console import Console
+from bsresearch.launching.groups import FINISHED, ReplicaGroup
 from bsresearch.planning.probe import Probe
-from bsresearch.store import leases, paths
+from bsresearch.store import leases, paths, records
 from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.store.steps import latest_step
+from bsresearch.train.saving import branching, restore
 
 LEFT_OUT = 'left out'  # a probe of a run that diverged before its point
 STATES = ('done', 'running', 'failed', 'stopped', 'to do', LEFT_OUT)
@@ -31,98 +35,122 @@ class NotShared(RuntimeError):
     """The workdir is not the one that the launcher wrote into."""
 
 
-class Item(NamedTuple):
-    """A job: `what` is its ReplicaGroup or its Probe; directory: of its lease, its log and its job.json."""
-
-    workdir: pathlib.Path
-    name: str
-    directory: pathlib.Path
-    what: ReplicaGroup | Probe
-
-    @property
-    def plan(self) -> Plan:
-        """Of its first run, or of the first run it looks at."""
-        return self.what.plans[0] if isinstance(self.what, ReplicaGroup) else self.what.points[0][0]
-
-
-class State(NamedTuple):
-    """Where a job stands. reason: of what it does not go on, or may not, '' otherwise. step, total: own updates, or
-    blocks.
+class JobState(NamedTuple):
+    """Where a job stands. reason: of what it does not go on, or may not, '' otherwise. step, total: its own updates, or
+    blocks. owner: what the lease of a running one says.
     """
 
     name: str
     reason: str
     step: int
     total: int
-    owner: dict[str, Any] | None
+    owner: dict[str, Any] | None = None
 
 
-def token(workdir: pathlib.Path) -> str:
-    """What a job must find in the workdir; written by its first launch."""
-    paths.claim_workdir(workdir)
-    found = paths.read_json(workdir / TOKEN, 'token')
-    if found is None:
-        own = workdir / f'{TOKEN}.{uuid.uuid4().hex}.tmp'
-        paths.write_json(own, {'token': uuid.uuid4().hex, 'host': socket.gethostname(), 'written': time.time()})
-        try:
-            os.link(own, workdir / TOKEN)  # of two launches at once the first one's stays
-        except FileExistsError:
-            pass
-        finally:
-            own.unlink()
-        found = paths.read_json(workdir / TOKEN, 'token')
-    return found['token']
+class GridJob(NamedTuple):
+    """A group to train, or a probe to make.
+
+    Attributes:
+      name: <study>/<id>. directory: of its lease, its log and its job.json. run_directories: of its metas.
+      start, total, unit: it is `total` updates or blocks long, counted from `start`. saved: how far it is stored.
+      title: what it is, for --status. without_start: its state where what it begins with diverged.
+      check: looks for what it begins with; ValueError: it is not there yet, restore.Diverged: it never will be.
+      make: takes it to its end, or to where a signal stops it; its lease is held by the caller.
+    """
+
+    name: str
+    directory: pathlib.Path
+    run_directories: Sequence[pathlib.Path]
+    start: int
+    total: int
+    unit: str
+    saved: Callable[[], int]
+    title: Callable[[], str]
+    without_start: str
+    check: Callable[[leases.Watch], None]
+    make: Callable[[Console, Sequence[int], leases.Lease], None]
+
+    def metas(self) -> list[dict[str, Any]]:
+        """Of its runs, or of the probe."""
+        return [records.status(directory) for directory in self.run_directories]
+
+    def said(self) -> dict[str, Any]:
+        """What job.json says."""
+        return paths.read_json(self.directory / 'job.json') or {}
+
+    def note(self, **facts: Any) -> None:
+        """Merges facts into job.json."""
+        paths.write_json(self.directory / 'job.json', self.said() | facts)
+
+    def begin(self) -> None:
+        """This process works on it now; what an earlier one said is forgotten."""
+        number = os.environ.get('SLURM_ARRAY_JOB_ID')
+        slurm = f'{number}_{os.environ["SLURM_ARRAY_TASK_ID"]}' if number else os.environ.get('SLURM_JOB_ID')
+        facts = {'state': 'running', 'host': socket.gethostname(), 'pid': os.getpid(), 'slurm': slurm}
+        paths.write_json(self.directory / 'job.json', facts | {'started': time.time()})
 
 
-def check_token(workdir: pathlib.Path, wanted: str) -> None:
-    """Raises NotShared unless the launcher wrote into this very directory; writes nothing."""
-    deadline, found = time.monotonic() + TOKEN_SECONDS, None
-    while found is None:
-        found = paths.read_json(workdir / TOKEN, 'token')
-        if found is None and time.monotonic() > deadline:
-            break
-        time.sleep(0.0 if found else 1.0)
-    if found is None or found['token'] != wanted:
-        there = 'is of another launch' if found else 'is missing'
-        raise NotShared(
-            f'on host {socket.gethostname()} {workdir} is not the directory that the launcher wrote into ({TOKEN} '
-            f'{there}): --workdir must lie on a disk that all hosts share, under the same path'
-        )
+def of_group(workdir: pathlib.Path, group: ReplicaGroup) -> GridJob:
+    """The job that trains a group."""
+    plan, runs = group.plans[0], len(group.plans)
+
+    def title() -> str:
+        diverged = sum(group.meta(p).get('status') == 'diverged' for p in group.plans)
+        told = f' ({diverged} diverged)' if diverged else ''
+        return f'B = {plan.batch_size}, {runs} run{"s" if runs > 1 else ""}{told}'
+
+    def check(watch: leases.Watch) -> None:
+        for unfinished in groups.unfinished(workdir, group.plans):
+            branching.check(workdir, unfinished, watch)
+
+    def make(console: Console, caught: Sequence[int], lease: leases.Lease) -> None:
+        fitting.check(group.plans, group.strategy)  # it was formed where this memory was not known
+        runner.train(group, console, caught, lease)
+
+    return GridJob(
+        f'{plan.study}/{group.id}', group.directory, [group.run_directory(p) for p in group.plans], plan.start,
+        plan.length.total_steps - plan.start, 'updates', lambda: latest_step(group.directory / 'checkpoints') or 0,
+        title, 'failed', check, make,
+    )  # fmt: skip
 
 
-def of_group(workdir: pathlib.Path, group: ReplicaGroup) -> Item:
-    """A group's."""
-    return Item(workdir, f'{group.plans[0].study}/{group.id}', group.directory, group)
+def of_probe(workdir: pathlib.Path, probe: Probe) -> GridJob:
+    """The job that makes a probe, which is written down with it."""
+    folder, points = probing.describe(workdir, probe), ', '.join(f'{p.id} at {s:,}' for p, s in probe.points)
+
+    def check(_: leases.Watch) -> None:
+        for plan, step in probe.points:
+            restore.check(workdir, plan, step)
+
+    return GridJob(
+        f'{probe.study}/{probe.id}', folder, [folder], 0, probe.kind.blocks, 'blocks',
+        lambda: len(list(folder.glob('arrays/block-*.npz'))), lambda: f'probe {probe.section["name"]} of {points}',
+        LEFT_OUT, check, lambda console, caught, _: probing.make(workdir, probe, console, caught),
+    )  # fmt: skip
 
 
-def of_probe(workdir: pathlib.Path, probe: Probe) -> Item:
-    """A probe's, which is written down with it."""
-    directory = paths.run_dir(workdir, probe.study, probe.id)
-    if not (directory / 'plan.json').exists():
-        directory.parent.mkdir(exist_ok=True)
-        directory.mkdir(exist_ok=True)
-        paths.write_json(directory / 'plan.json', probe.to_json())
-    return Item(workdir, f'{probe.study}/{probe.id}', directory, probe)
-
-
-def find(workdir: pathlib.Path, name: str) -> Item:
+def find(workdir: pathlib.Path, name: str) -> GridJob:
     """The job of a name.
 
     Raises:
       ValueError: the workdir has none of that name.
     """
-    study, _, own = name.partition('/')
-    for item in load(workdir, study or '-', own or '-'):
-        return item
+    study, _, member = name.partition('/')
+    for job in load(workdir, study or '-', member or '-'):
+        return job
     raise ValueError(f'no group or probe {name!r} in {workdir}; --status lists them')
 
 
-def load(workdir: pathlib.Path, study: str = '*', own: str = '*') -> list[Item]:
-    """All jobs of a workdir: groups first, sorted by name."""
-    found = [of_group(workdir, groups.load(p.parent)) for p in sorted(workdir.glob(f'{study}/groups/{own}/group.json'))]
-    for path in sorted(workdir.glob(f'{study}/{own}/plan.json')):
-        found.append(of_probe(workdir, _probe(path)))
-    return found
+def load(workdir: pathlib.Path, study: str = '*', member: str = '*') -> list[GridJob]:
+    """All jobs of a workdir, or those of the names: groups first, sorted by name.
+
+    Raises:
+      ValueError: it holds runs of another schema. Damaged: a description is not what was written.
+    """
+    paths.check_schema(workdir)
+    described = sorted(workdir.glob(f'{study}/groups/{member}/group.json'))
+    of_groups = [of_group(workdir, groups.load(file.parent)) for file in described]
+    return [*of_groups, *(of_probe(workdir, _probe(f)) for f in sorted(workdir.glob(f'{study}/{member}/plan.json')))]
 
 
 def _probe(path: pathlib.Path) -> Probe:
@@ -133,57 +161,49 @@ def _probe(path: pathlib.Path) -> Probe:
     """
     try:
         probe = Probe.from_json(paths.read_json(path))
-        held = probe.id
+        probe_id = probe.id
     except (KeyError, TypeError) as e:
         raise Damaged(f'{path} is damaged ({type(e).__name__}: {e}); {RESTORE}') from e
-    if held != path.parent.name:
+    if probe_id != path.parent.name:
         raise Damaged(f'{path} is damaged (it describes another probe than it was made for); {RESTORE}')
     return probe
 
 
-def note(directory: pathlib.Path, facts: dict[str, Any]) -> None:
-    """Merges facts into job.json."""
-    path = directory / 'job.json'
-    paths.write_json(path, (paths.read_json(path) or {}) | facts)
-
-
-def begin(directory: pathlib.Path) -> None:
-    """This process works on it now; what an earlier one said is forgotten."""
-    number = os.environ.get('SLURM_ARRAY_JOB_ID')
-    slurm = f'{number}_{os.environ["SLURM_ARRAY_TASK_ID"]}' if number else os.environ.get('SLURM_JOB_ID')
-    facts = {'state': 'running', 'host': socket.gethostname(), 'pid': os.getpid(), 'slurm': slurm}
-    paths.write_json(directory / 'job.json', facts | {'started': time.time()})
-
-
-def state(item: Item, watch: leases.Watch | None = None) -> State:
+def state(job: GridJob, watch: leases.Watch | None = None) -> JobState:
     """Where it stands, from what lies in the workdir.
 
     `watch`: has looked at its lease before, and so may know whether another host's process lives; by one look that
     cannot be told, and it counts as running.
     """
-    said, lease = paths.read_json(item.directory / 'job.json') or {}, (watch or leases.Watch()).look(item.directory)
-    done, errors, total = _ends(item)
-    begin = item.plan.start if isinstance(item.what, ReplicaGroup) else 0
-    step = total if done else max(_saved(item) - begin, said.get('step', begin) - begin, 0)
-    if done:
-        return State('done', '', step, total, None)
+    said, lease, metas = job.said(), (watch or leases.Watch()).look(job.directory), job.metas()
+    if all(meta.get('status') in FINISHED for meta in metas):
+        return JobState('done', '', job.total, job.total)
+    errors = [m.get('error') or 'its meta.json tells no reason' for m in metas if m.get('status') == 'failed']
+    step, owner = max(job.saved(), said.get('step', 0), job.start) - job.start, None
+    name, reason = said.get('state', 'to do'), said.get('error', '')
     if lease is not None and lease.state != leases.DEAD:
-        return State('running', _silent(lease), step, total, lease.owner)
-    if said.get('state') == 'failed' or errors:
-        return State('failed', said.get('error') or errors[0], step, total, None)
-    if lease is not None:
-        return State('stopped', f'{lease.name} ended without a word: killed, or out of memory', step, total, None)
-    if said.get('state') in ('stopped', 'waiting', LEFT_OUT):
-        return State('to do' if said['state'] == 'waiting' else said['state'], said['error'], step, total, None)
-    return State('stopped', 'after a checkpoint', step, total, None) if step else State('to do', '', step, total, None)
+        name, reason, owner = 'running', _silent(lease), lease.owner
+    elif name == 'failed' or errors:
+        name, reason = 'failed', reason or errors[0]
+    elif lease is not None:
+        name, reason = 'stopped', f'{lease.name} ended without a word: killed, or out of memory'
+    elif name == 'waiting':
+        name = 'to do'
+    elif name not in ('stopped', LEFT_OUT):  # its lease was given up, and nothing said
+        name, reason = ('stopped', 'after a checkpoint') if step else ('to do', '')
+    return JobState(name, reason, step, job.total, owner)
+
+
+def counted(states: Iterable[JobState]) -> str:
+    """How many are in which state: '3 done, 1 failed'."""
+    counts = Counter(state.name for state in states)
+    return ', '.join(f'{counts[name]} {name}' for name in STATES if counts[name])
 
 
 def _silent(lease: leases.Sight) -> str:
     """What makes it doubtful that a lease's owner lives; '' if nothing does."""
-    if lease.state == leases.ALIVE:
-        return ''
     age = None if lease.owner is None else time.time() - lease.owner['beat']
-    if age is not None and abs(age) < leases.STALE_SECONDS:
+    if lease.state == leases.ALIVE or (age is not None and abs(age) < leases.STALE_SECONDS):
         return ''
     beat = '' if age is None else f', whose clock says {abs(age):,.0f} s {"ago" if age > 0 else "ahead"}'
     return (
@@ -192,35 +212,37 @@ def _silent(lease: leases.Sight) -> str:
     )
 
 
-def _ends(item: Item) -> tuple[bool, list[str], int]:
-    """Whether it came to its end; errors in its metas; how long it is, in updates or blocks."""
-    if isinstance(item.what, ReplicaGroup):
-        metas = [item.what.meta(p) for p in item.what.plans]
-        total = item.plan.length.total_steps - item.plan.start
-        done = all(m.get('status') in groups.FINISHED for m in metas)
-    else:
-        metas, total = [paths.read_json(item.directory / 'meta.json') or {}], item.what.kind.blocks
-        done = metas[0].get('status') == 'done'
-    errors = [m.get('error') or 'its meta.json tells no reason' for m in metas if m.get('status') == 'failed']
-    return done, errors, total
-
-
-def _saved(item: Item) -> int:
-    """The update of the newest checkpoint, or how many blocks are stored."""
-    if isinstance(item.what, ReplicaGroup):
-        return latest_step(item.directory / 'checkpoints') or 0
-    return len(list(item.directory.glob('arrays/block-*.npz')))
-
-
-def retry(item: Item) -> bool:
+def retry(job: GridJob) -> bool:
     """Makes a failed job to do again, from its checkpoints; whether it was one."""
-    if state(item).name != 'failed':
+    if state(job).name != 'failed':
         return False
-    group = item.what
-    if isinstance(group, ReplicaGroup):
-        for plan in group.plans:
-            if group.meta(plan).get('status') == 'failed':
-                facts = group.meta(plan) | {'status': 'running', 'error': None}
-                paths.write_json(group.run_directory(plan) / 'meta.json', facts)
-    (item.directory / 'job.json').unlink(missing_ok=True)
+    for directory, meta in zip(job.run_directories, job.metas(), strict=True):
+        if meta.get('status') == 'failed':
+            environment.update(directory, {'status': 'running', 'error': None})
+    (job.directory / 'job.json').unlink(missing_ok=True)
     return True
+
+
+def token(workdir: pathlib.Path) -> str:
+    """What a job must find in the workdir; written by its first launch."""
+    paths.claim_workdir(workdir)
+    if not (workdir / TOKEN).exists():
+        unlinked = workdir / f'{TOKEN}.{uuid.uuid4().hex}.tmp'
+        paths.write_json(unlinked, {'token': uuid.uuid4().hex, 'host': socket.gethostname(), 'written': time.time()})
+        with contextlib.suppress(FileExistsError):  # of two launches at once the first one's stays
+            os.link(unlinked, workdir / TOKEN)
+        unlinked.unlink()
+    return paths.read_json(workdir / TOKEN, 'token')['token']
+
+
+def check_token(workdir: pathlib.Path, wanted: str) -> None:
+    """Raises NotShared unless the launcher wrote into this very directory; writes nothing."""
+    deadline = time.monotonic() + TOKEN_SECONDS
+    while (launch := paths.read_json(workdir / TOKEN, 'token')) is None and time.monotonic() < deadline:
+        time.sleep(1.0)
+    if launch is None or launch['token'] != wanted:
+        there = 'is of another launch' if launch else 'is missing'
+        raise NotShared(
+            f'on host {socket.gethostname()} {workdir} is not the directory that the launcher wrote into ({TOKEN} '
+            f'{there}): --workdir must lie on a disk that all hosts share, under the same path'
+        )

@@ -9,26 +9,23 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
 
-from bsresearch import studies
-from bsresearch.core import lookup
-from bsresearch.core.interrupts import Stopped, noted
-from bsresearch.launching import fitting, groups
-from bsresearch.launching.groups import ReplicaGroup
-from bsresearch.launching.jobs import jobs, worker
-from bsresearch.launching.jobs.engines import Job
-from bsresearch.planning import sweep
+from bsresearch.core.interrupts import SIGNALLED, Stopped, line, noted
+from bsresearch.launching import command, fitting, flag_parser, groups, planner
+from bsresearch.launching.console import Console
+from bsresearch.launching.flag_parser import usage
+from bsresearch.launching.jobs import engines, jobs, status
+from bsresearch.launching.jobs.engines import Engine, Job
+from bsresearch.launching.planner import Stage, Study, probes_of, runs_of
 from bsresearch.planning.plan import Plan
-from bsresearch.planning.probe import Probe
 from bsresearch.store import leases, paths, presence
 from bsresearch.train import backfill
 from bsresearch.train.saving import restore
 
-PACKAGE = 'bsresearch.launching.jobs.engines'
+PROGRAM = 'launch'
 # Between two looks at jobs that other launchers' processes are at.
 LOOK_SECONDS = 2.0
 # A job killed on another host looks alive until its lease is stale, and is then given to the engine again: so often.
@@ -36,80 +33,128 @@ TRIES = 3
 # Exit code of a launch after which something is not done.
 INCOMPLETE = 1
 
-Stage = Sequence[Plan] | Sequence[Probe]
+
+class Request(NamedTuple):
+    """What the command is asked for beside the config; options: flags of engines that it has."""
+
+    workdir: str | None
+    engine: str = 'local'
+    array: int | None = None
+    options: Mapping[str, Any] = {}
+    status: bool = False
+    retry: bool = False
 
 
-class Engine(NamedTuple):
-    """Where jobs run. options: its own; at_once: how many together at most, None as the engine sees fit."""
+def launch(flag: Any, request: Request) -> int:
+    """Launches the study of a config, or says where it stands; the exit code. `flag`: --config."""
+    if not request.workdir:
+        return usage(PROGRAM, '--workdir=<directory> is needed: where runs are written, and found again')
+    workdir, looking = pathlib.Path(request.workdir), request.status or (request.retry and flag.value is None)
+    if flag.value is None and not looking:
+        needed = '--config=<file> is needed, e.g. --config=configs/batch_size_sweep.py; or --status or --retry'
+        return usage(PROGRAM, needed)
+    try:
+        plan = None if looking else _planned(flag, workdir, request)
+        if request.status:
+            print(status.text(workdir))
+        elif request.retry and (looking or workdir.is_dir()):
+            names = status.retry(workdir)
+            print('\n'.join(f'{name} is to do again' for name in names) or 'nothing failed')
+    except (ValueError, OSError, leases.Owned) as e:
+        return usage(PROGRAM, str(e))
+    return 0 if plan is None else _launch(workdir, *plan)
 
-    name: str
-    at_once: int | None
-    options: Mapping[str, Any]
-    module: ModuleType
+
+def _planned(flag: Any, workdir: pathlib.Path, request: Request) -> tuple[Study, Engine]:
+    # The accelerator is for the jobs: one that this process held they could not have.
+    jax.config.update('jax_platforms', 'cpu')
+    engine = engines.chosen(request.engine, request.array, request.options)
+    return planner.study(*flag_parser.declared(flag), workdir), engine
 
 
-def prepared(name: str, at_once: int | None, given: Mapping[str, Any]) -> Engine:
-    """An engine with all its options, checked.
+def _launch(workdir: pathlib.Path, study: Study, engine: Engine) -> int:
+    """With the table of results."""
+    console = Console()
+    try:
+        code = run(workdir, study, engine, console.say)
+        command.show_results(console, workdir, study.plans)
+    except Stopped as e:
+        console.say(f'{line(e.number)}, --status tells what is on its way')
+        return SIGNALLED + e.number
+    except (ValueError, OSError) as e:
+        print(f'{PROGRAM}: {e}', file=sys.stderr)
+        return INCOMPLETE
+    if code:
+        console.say(f'not all is done: python -m scripts.launch --status --workdir={workdir}')
+    return code
+
+
+def run(workdir: pathlib.Path, study: Study, engine: Engine, say: Callable[[str], None]) -> int:
+    """Launches a planned study and waits for its end; the exit code.
 
     Raises:
-      ValueError: it is unknown, or cannot work here.
+      ValueError, OSError: nothing could be submitted.
+      Stopped: by a signal. presence.Gone: the workdir is not where it was.
     """
-    module = lookup.module(PACKAGE, 'run', name, 'engine')
-    options = lookup.check_keywords(module.run, given, f'engine {name}')
-    module.check(at_once, **options)
-    return Engine(name, at_once, options, module)
-
-
-def planned(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.Path) -> tuple[Any, list[Plan]]:
-    """The study and its runs, as main.py plans them; nothing is written.
-
-    Raises:
-      ValueError, OSError: what is wrong with the config or the workdir.
-    """
-    config['study'] = overrides.pop('study', config['study'])
-    plans = sweep.expand(config, overrides)
-    studies.check(config['study'], plans)
-    paths.check_schema(workdir)
-    return studies.module(config['study']), plans
-
-
-def declare(
-    workdir: pathlib.Path, stages: Sequence[Stage], engine: Engine, say: Callable[[str], None]
-) -> list[list[jobs.Item]]:
-    """Writes down the groups and probes of all stages; those already there stay as they are.
-
-    Runs that are finished are in no item.
-
-    Raises:
-      ValueError: a run needs more memory than this machine has, where it is the one.
-    """
-    found, platform = [], engine.module.platform(**engine.options)
-    # Elsewhere nothing is known of the memory: groups are formed as the config has them, and each job checks its own.
-    if getattr(engine.module, 'SAME_MACHINE', False) and platform == jax.default_backend():
-        platform = None
-        for stage in stages:
-            fitting.groups([p for p in stage if isinstance(p, Plan)])
-    paths.claim_workdir(workdir)
-    for stage in stages:
-        runs = [p for p in stage if isinstance(p, Plan)]
-        formed = [jobs.of_group(workdir, g) for g in groups.form(workdir, runs, say, platform)] if runs else []
-        found.append(formed + [jobs.of_probe(workdir, p) for p in stage if isinstance(p, Probe)])
-    return found
+    if lacking := _lacking(workdir, study.runs):
+        say(
+            f'{lacking} finished groups are asked for measurements that they lack: main.py with the same flags makes '
+            'those that can be had from their checkpoints'
+        )
+    grid = declare(workdir, study.stages, engine, say)
+    complete = True
+    with noted() as caught, presence.Stay(workdir) as stay:
+        launcher = Launcher(workdir, engine, lambda: bool(caught), say, stay, leases.Watch(say, caught))
+        for number, members in enumerate(grid, 1):
+            complete &= launcher.stage(f'stage {number} of {len(grid)}', members)
+            if caught:
+                break
+    if caught:
+        raise Stopped(caught[0])
+    if complete and hasattr(study.procedure, 'conclude'):
+        study.procedure.conclude(workdir, study.plans, say)
+    return 0 if complete else INCOMPLETE
 
 
 def _lacking(workdir: pathlib.Path, plans: Sequence[Plan]) -> int:
     """How many finished groups were recorded with less than is asked for now."""
-    asked: dict[pathlib.Path, Plan] = {}
-    for plan in plans:
-        if groups.status(workdir, plan).get('status') in groups.FINISHED:
-            asked.setdefault(groups.directory_of(workdir, plan), plan)
-    loaded = [(groups.load(directory), plan) for directory, plan in asked.items()]
-    later = lambda group: group.meta(group.plans[0]).get('measured_later', {})
-    return sum(g.ended and bool(backfill.missing(g.plans[0], plan, later(g))) for g, plan in loaded)
+    finished = [p for p in plans if groups.status(workdir, p).get('status') in groups.FINISHED]
+    asked = {groups.directory_of(workdir, plan): plan for plan in reversed(finished)}
+    lacking = 0
+    for directory, plan in asked.items():
+        group = groups.load(directory)
+        later = group.meta(group.plans[0]).get('measured_later', {})
+        lacking += group.ended and bool(backfill.missing(group.plans[0], plan, later))
+    return lacking
+
+
+def declare(
+    workdir: pathlib.Path, stages: Sequence[Stage], engine: Engine, say: Callable[[str], None]
+) -> list[list[jobs.GridJob]]:
+    """Writes down the groups and probes of all stages, as jobs; those already there stay as they are.
+
+    Runs that are finished are in no job.
+
+    Raises:
+      ValueError: a run needs more memory than this machine has, where it is the one.
+    """
+    platform = engine.module.platform(**engine.options)
+    # Elsewhere nothing is known of the memory: groups are formed as the config has them, and each job checks its own.
+    if getattr(engine.module, 'SAME_MACHINE', False) and platform == jax.default_backend():
+        platform = None
+        for stage in stages:
+            fitting.groups(runs_of(stage))
+    paths.claim_workdir(workdir)
+    grid = []
+    for stage in stages:
+        formed = groups.form(workdir, runs_of(stage), say, platform)
+        of_groups = [jobs.of_group(workdir, group) for group in formed]
+        grid.append(of_groups + [jobs.of_probe(workdir, probe) for probe in probes_of(stage)])
+    return grid
 
 
 class Launcher:
-    """Takes the items of stages to their ends.
+    """Takes the jobs of stages to their ends.
 
     Args:
       should_stop: whether a signal came. say: for one line. stay: knows the workdir. watch: of leases.
@@ -127,93 +172,65 @@ class Launcher:
         self.workdir, self.engine, self.should_stop, self.say = workdir.absolute(), engine, should_stop, say
         self._token = jobs.token(self.workdir)
         self._stay, self._watch = stay or presence.Stay(), watch or leases.Watch(say)
-        # Jobs that came to no end here: one more try is another command. And how often each was given to the engine.
-        self._tried: set[str] = set()
-        self._given: Counter[str] = Counter()
+        # How often each job may be given to the engine yet; of one that came to no end another command is one more try.
+        self._tries: Counter[str] = Counter()
 
-    def stage(self, title: str, items: Sequence[jobs.Item]) -> bool:
+    def stage(self, title: str, grid: Sequence[jobs.GridJob]) -> bool:
         """Returns whether all are done, when none of them can be taken further now."""
-        states = {item.name: jobs.state(item, self._watch) for item in items}
-        count = lambda name: sum(s.name == name for s in states.values())
-        told = ', '.join(f'{count(name)} {name}' for name in jobs.STATES if count(name))
-        self.say(f'{title}: {len(items)} jobs ({told or "nothing to do"}), engine {self.engine.name}')
-        for item in items:
-            if states[item.name].name == 'failed':
-                self.say(f'  {item.name} failed before: {states[item.name].reason} (--retry makes it to do again)')
+        states = [jobs.state(job, self._watch) for job in grid]
+        told = jobs.counted(states) or 'nothing to do'
+        self.say(f'{title}: {len(grid)} jobs ({told}), engine {self.engine.name}')
+        for job, state in zip(grid, states, strict=True):
+            self._tries[job.name] = TRIES
+            if state.name == 'failed':
+                self.say(f'  {job.name} failed before: {state.reason} (--retry makes it to do again)')
         waited = False
         while not self.should_stop():
             self._stay.check()
-            states = {item.name: jobs.state(item, self._watch) for item in items}
-            mine = [i for i in items if states[i.name].name in ('to do', 'stopped') and i.name not in self._tried]
-            mine = [item for item in mine if self._given[item.name] < TRIES and self._can_begin(item)]
-            others = sum(s.name == 'running' for s in states.values())
-            if mine:
-                self._submit(mine)
-            elif others:
+            states = {job.name: jobs.state(job, self._watch).name for job in grid}
+            open_jobs = [job for job in grid if states[job.name] in ('to do', 'stopped') and self._tries[job.name] > 0]
+            others = sum(name == 'running' for name in states.values())
+            if ready := [job for job in open_jobs if self._can_begin(job)]:
+                self._submit(ready)
+            elif not others:
+                break
+            else:
                 if not waited:
                     self.say(f'  waiting for {others} jobs that other processes are at')
                 waited = True
                 time.sleep(LOOK_SECONDS)
-            else:
-                break
-        ends = {jobs.state(item).name for item in items}
+        ends = {jobs.state(job).name for job in grid}
         return ends <= {'done', jobs.LEFT_OUT} and ends != {jobs.LEFT_OUT}
 
-    def _can_begin(self, item: jobs.Item) -> bool:
+    def _can_begin(self, job: jobs.GridJob) -> bool:
         """Whether what it begins with is there; if not, that is noted, and it is passed over."""
         try:
-            worker.check(item, self._watch)
+            job.check(self._watch)
         except (ValueError, leases.Owned) as e:
-            never = isinstance(e, restore.Diverged)
             # A probe of diverged weights is no failure; a branch from there leaves its group's others without a start.
-            name = 'waiting' if not never else 'failed' if isinstance(item.what, ReplicaGroup) else jobs.LEFT_OUT
-            jobs.note(item.directory, {'state': name, 'error': str(e)})
-            self.say(f'  {item.name} is {name}: {e}')
-            self._tried.add(item.name)
+            name = job.without_start if isinstance(e, restore.Diverged) else 'waiting'
+            job.note(state=name, error=str(e))
+            self.say(f'  {job.name} is {name}: {e}')
+            self._tries[job.name] = 0
             return False
         return True
 
-    def _submit(self, items: Sequence[jobs.Item]) -> None:
-        self._given.update(item.name for item in items)
-        known, engine = {item.name: item for item in items}, self.engine
-        ended = engine.module.run([self._job(i) for i in items], engine.at_once, self.should_stop, **engine.options)
-        for job, code, words in ended:
+    def _submit(self, ready: Sequence[jobs.GridJob]) -> None:
+        self._tries.subtract(job.name for job in ready)
+        given, engine = {job.name: job for job in ready}, self.engine
+        commands = [self.command(job) for job in ready]
+        for job, code, words in engine.module.run(commands, engine.at_once, self.should_stop, **engine.options):
             self._stay.check()
-            state = jobs.state(known[job.name], self._watch)
+            state = jobs.state(given[job.name], self._watch)
             if state.name != 'running':  # else another process is at it, and may need this launcher yet
-                self._tried.add(job.name)
+                self._tries[job.name] = 0
             reason = f': {state.reason}' if state.reason else ''
-            told = f' (exit code {code}{f"; {words}" if words else ""})' if code != 0 and state.name != 'done' else ''
-            self.say(f'  {job.name} {state.name}{reason}{told}')
+            exit_code = (
+                f' (exit code {code}{f"; {words}" if words else ""})' if code != 0 and state.name != 'done' else ''
+            )
+            self.say(f'  {job.name} {state.name}{reason}{exit_code}')
 
-    def _job(self, item: jobs.Item) -> Job:
-        own = (f'--worker={item.name}', f'--workdir={self.workdir}', f'--token={self._token}')
-        return Job(item.name, (sys.executable, '-m', 'scripts.launch', *own))
-
-
-def run(workdir: pathlib.Path, study: Any, plans: list[Plan], engine: Engine, say: Callable[[str], None]) -> int:
-    """Launches a planned study and waits for its end; the exit code.
-
-    Raises:
-      ValueError, OSError: nothing could be submitted.
-      Stopped: by a signal. presence.Gone: the workdir is not where it was.
-    """
-    stages = list(study.stages(plans))
-    if lacking := _lacking(workdir, [p for stage in stages for p in stage if isinstance(p, Plan)]):
-        say(
-            f'{lacking} finished groups are asked for measurements that they lack: main.py with the same flags makes '
-            'those that can be had from their checkpoints'
-        )
-    declared = declare(workdir, stages, engine, say)
-    complete = True
-    with noted() as caught, presence.Stay(workdir) as stay:
-        launcher = Launcher(workdir, engine, lambda: bool(caught), say, stay, leases.Watch(say, caught))
-        for number, items in enumerate(declared, 1):
-            complete &= launcher.stage(f'stage {number} of {len(declared)}', items)
-            if caught:
-                break
-    if caught:
-        raise Stopped(caught[0])
-    if complete and hasattr(study, 'conclude'):
-        study.conclude(workdir, plans, say)
-    return 0 if complete else INCOMPLETE
+    def command(self, job: jobs.GridJob) -> Job:
+        """The command that does a job."""
+        options = (f'--worker={job.name}', f'--workdir={self.workdir}', f'--token={self._token}')
+        return Job(job.name, (sys.executable, '-m', 'scripts.launch', *options))

@@ -17,10 +17,11 @@ and SIGUSR2, and goes on from there when it is given again; an engine may give i
 once. What became of it stands in the workdir; its exit code is 0 too where another process was at it.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, NamedTuple
 
-# Exit code of a job that a signal stopped: this and the signal's number, as shells have it.
-SIGNALLED = 128
+from bsresearch.core import lookup
 
 
 class Job(NamedTuple):
@@ -36,3 +37,40 @@ class Ended(NamedTuple):
     job: Job
     code: int | None
     words: str
+
+
+class Engine(NamedTuple):
+    """Where jobs run. at_once: how many together at most, None as it sees fit. options: its own, all of them."""
+
+    name: str
+    at_once: int | None
+    options: Mapping[str, Any]
+    module: ModuleType
+
+
+def flags() -> dict[str, tuple[str, str, Any]]:
+    """Flags of all engines: name → (engine, option, default)."""
+    engines = {name: lookup.module(__name__, 'run', name, 'engine') for name in lookup.members(__name__, 'run')}
+    return {
+        f'{name}_{option}': (name, option, default)
+        for name, module in engines.items()
+        for option, default in lookup.keywords(module.run).items()
+    }
+
+
+def chosen(name: str, at_once: int | None, given: Mapping[str, Any]) -> Engine:
+    """The engine of that name, checked; `given`: values of `flags` that the command has.
+
+    Raises:
+      ValueError: it is unknown, or cannot work here, or an option is another engine's.
+    """
+    module = lookup.module(__name__, 'run', name, 'engine')
+    known, options = flags(), {}
+    for flag, value in given.items():
+        owner, option, _ = known[flag]
+        if owner != name:
+            raise ValueError(f'--{flag} is of engine {owner}; this launch has --engine={name}')
+        options[option] = value
+    options = lookup.keywords(module.run) | options
+    module.check(at_once, **options)
+    return Engine(name, at_once, options, module)

@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from bsresearch.launching.jobs.engines import SIGNALLED, Ended, Job
+from bsresearch.core.interrupts import SIGNALLED
+from bsresearch.launching.jobs.engines import Ended, Job
 
 FOLDER = '~/.cache/bsresearch/slurm'
 # Slurm's default MaxArraySize is 1001.
