@@ -104,10 +104,10 @@ def load(directory: pathlib.Path, member: str | None = None) -> ReplicaGroup:
     try:
         plans = [Plan.from_json(p) for p in stored['plans']]
         group = ReplicaGroup(stored['id'], plans, stored['strategy'], directory)
-        held = _name(plans)
+        name = _name(plans)
     except (KeyError, TypeError, ValueError) as e:
         raise Damaged(f'{file} is damaged ({type(e).__name__}: {e}); {RESTORE}') from e
-    if held != directory.name or group.id != directory.name:
+    if name != directory.name or group.id != directory.name:
         raise Damaged(f'{file} is damaged (it describes other runs than it was made for); {RESTORE}')
     if member is not None and member not in {p.id for p in plans}:
         raise Damaged(f'{file} does not hold run {member}, which points to it; {RESTORE}')
@@ -156,20 +156,21 @@ def form(
         fitting.groups([p for p in todo if not status(workdir, p)])
     for study in sorted({p.study for p in todo}):
         with _study_lock(workdir / study):
-            mine = [p for p in todo if p.study == study]
-            while started := [p for p in mine if status(workdir, p)]:
+            ungrouped = [p for p in todo if p.study == study]
+            while started := [p for p in ungrouped if status(workdir, p)]:
                 group = of(workdir, started[0])
                 if _dissolved(group):
                     continue
                 if platform is None:
                     fitting.check(group.placed(started[0]).plans, group.strategy)
                 _write_runs(group)
-                _tell_differences(group, started, say)
+                for line in (*kept_execution(group, started[0]), *kept_recording(group, started[0])):
+                    say(f'group {group.id} {line}')
                 groups.append(group.placed(started[0]).asked(started))
                 members = {p.id for p in group.plans}
-                mine = [p for p in mine if p.id not in members]
-            parts = fitting.groups(mine, say) if platform is None else sweep.groups(mine)
-            groups += [_create(workdir, members, platform) for members in parts]
+                ungrouped = [p for p in ungrouped if p.id not in members]
+            parts = fitting.groups(ungrouped, say) if platform is None else sweep.groups(ungrouped)
+            groups += [_create(workdir, part, platform) for part in parts]
     return groups
 
 
@@ -183,10 +184,8 @@ def _create(workdir: pathlib.Path, plans: list[Plan], platform: str | None) -> R
     group = ReplicaGroup(name, plans, strategy, directory)
     directory.parent.mkdir(exist_ok=True)
     directory.mkdir(exist_ok=True)
-    paths.write_json(
-        directory / 'group.json',
-        {'id': name, 'strategy': strategy, 'plans': [p.to_json() for p in plans]},
-    )
+    description = {'id': name, 'strategy': strategy, 'plans': [p.to_json() for p in plans]}
+    paths.write_json(directory / 'group.json', description)
     _write_runs(group)
     return group
 
@@ -220,14 +219,6 @@ def _write_runs(group: ReplicaGroup) -> None:
             paths.write_json(folder / 'meta.json', {'id': plan.id, 'study': plan.study, 'index': index} | facts)
 
 
-def _tell_differences(group: ReplicaGroup, asked: Sequence[Plan], say: Callable[[str], None]) -> None:
-    """Execution and recording stay as the group was started with."""
-    ids = {p.id for p in group.plans}
-    for plan in [p for p in asked if p.id in ids][:1]:
-        for line in (*kept_execution(group, plan), *kept_recording(group, plan)):
-            say(f'group {group.id} {line}')
-
-
 def kept_execution(group: ReplicaGroup, asked: Plan) -> list[str]:
     """What a group keeps of how it is executed where a command asks for something else; None and 'auto' ask nothing."""
     begun = next(p for p in group.plans if p.id == asked.id)
@@ -255,7 +246,5 @@ def kept_recording(group: ReplicaGroup, asked: Plan, leave: Sequence[str] = ()) 
     begun = next(p for p in group.plans if p.id == asked.id)
     before, now = (flatten({k: v for k, v in p.recording.items() if k not in leave}) for p in (begun, asked))
     fields = [k for k in sorted(before.keys() | now.keys()) if canonical(before.get(k)) != canonical(now.get(k))]
-    if not fields:
-        return []
     differing = ', '.join(f'{k}={before.get(k)} (not {now.get(k)})' for k in fields)
-    return [f'goes on with the recording it was started with: {differing}']
+    return [f'goes on with the recording it was started with: {differing}'] if fields else []

@@ -89,16 +89,11 @@ def launch(
     for number, probe in enumerate(todo, 1):
         if caught:
             return
-        plan = probe.points[0][0]
-        key = canonical([plan.static_key(), probe.section])
-        if key not in benches:
-            with precision.of(plan):
-                benches[key] = Bench(plan)
         paths.claim_workdir(workdir, stay)
         folder = describe(workdir, probe)
         with leases.Lease(folder, watch):
             if not done(folder):  # by another process, since this one looked
-                make(workdir, probe, console, caught, benches[key], f'{number}/{len(todo)}')
+                make(workdir, probe, console, caught, benches, f'{number}/{len(todo)}')
 
 
 def done(folder: pathlib.Path) -> bool:
@@ -106,21 +101,26 @@ def done(folder: pathlib.Path) -> bool:
     return (paths.read_json(folder / 'meta.json') or {}).get('status') == 'done'
 
 
+def check(workdir: pathlib.Path, probe: Probe) -> None:
+    """Raises ValueError unless the weights at its points can be had; restore.Diverged where they never will be."""
+    for plan, step in probe.points:
+        restore.check(workdir, plan, step)
+
+
 def _with_weights(workdir: pathlib.Path, probes: Sequence[Probe], console: Console) -> list[Probe]:
     """The probes whose points are all there; those of diverged runs are told of and left out, unless all are."""
-    there, gone = [], []
+    ready, diverged = [], []
     for probe in probes:
         try:
-            for plan, step in probe.points:
-                restore.check(workdir, plan, step)
-            there.append(probe)
+            check(workdir, probe)
+            ready.append(probe)
         except restore.Diverged as e:
-            gone.append(e)
-    if gone and not there:
-        raise gone[0]
-    for e in gone:
+            diverged.append(e)
+    if diverged and not ready:
+        raise diverged[0]
+    for e in diverged:
         console.say(f'{e}; it is not probed there')
-    return there
+    return ready
 
 
 def _title(probe: Probe) -> str:
@@ -173,56 +173,50 @@ def seconds(probe: Probe, bench: Bench) -> float:
 
 
 def make(
-    workdir: pathlib.Path,
-    probe: Probe,
-    console: Console,
-    caught: Sequence[int],
-    bench: Bench | None = None,
-    number: str = '1/1',
+    workdir: pathlib.Path, probe: Probe, console: Console, caught: Sequence[int], benches: dict[str, Bench], number: str
 ) -> None:
     """One probe, from where it stands; its lease is held by the caller.
 
     Args:
-      caught: signals that came; the block in hand is finished first. bench: of like runs. number: for the console.
+      caught: signals that came; the block in hand is finished first. benches: of earlier probes. number: for the
+        console.
     """
     folder, plan = directory(workdir, probe), probe.points[0][0]
+    key = canonical([plan.static_key(), probe.section])
     with presence.Stay(folder), precision.of(plan):
         presence.clear([folder / 'arrays'], folder)
-        _make(workdir, probe, bench or Bench(plan), console, caught, f'probe {number}: {_title(probe)}')
+        bench = benches[key] = benches.get(key) or Bench(plan)
+        _make(workdir, probe, bench, console, caught, f'probe {number}: {_title(probe)}')
 
 
 def _make(
     workdir: pathlib.Path, probe: Probe, bench: Bench, console: Console, caught: Sequence[int], title: str
 ) -> None:
-    folder, made = directory(workdir, probe), probe.kind
+    folder, probed = directory(workdir, probe), probe.kind
     _begin(folder, probe)
     place = _place(probe, bench, [restore.state(workdir, plan, step) for plan, step in probe.points])
     spent = (paths.read_json(folder / 'meta.json') or {}).get('seconds', 0.0)
     console.say(title)
-    start = shown = time.perf_counter()
-    compiled, noted = bench.group.compile_seconds, False
+    start = said = time.perf_counter()
+    compiled = bench.group.compile_seconds
     net = lambda: spent + time.perf_counter() - start - (bench.group.compile_seconds - compiled)
-    for block in range(made.blocks):
-        file = _block_file(folder, block)
-        if file.exists() and _is_whole(file, console):
-            continue
-        if not noted:
-            environment.note_code([folder], 'block', block, console.say)
-            noted = True
+    files = [folder / 'arrays' / f'block-{block:06d}.npz' for block in range(probed.blocks)]
+    missing = [block for block, file in enumerate(files) if not (file.exists() and _is_whole(file, console))]
+    if missing:
+        environment.note_code([folder], 'block', missing[0], console.say)
+    for block in missing:
         if caught:
             environment.update(folder, {'seconds': net()})
             return
-        _save(file, made.run(place, probe.learning_rate, block))
+        _save(files[block], probed.run(place, probe.learning_rate, block))
         now = time.perf_counter()
-        if now - shown > LINE_SECONDS or block == 0:
-            shown, left = now, (made.blocks - block - 1) * net() / (block + 1)
-            console.say(f'  block {block + 1}/{made.blocks}  ETA {clock(left)}')
-    blocks = [paths.read_npz(_block_file(folder, b)) for b in range(made.blocks)]
-    step = probe.points[0][1]
-    file = folder / 'arrays' / f'{probe.section["name"]}-{step}.npz'
-    _save(file, made.finish(place, blocks))
-    facts = {'status': 'done', 'seconds': net(), 'ended': time.time(), 'arrays': f'arrays/{file.name}'}
-    environment.update(folder, facts | {verify.KEY: {'arrays': {file.name: verify.of_file(file)}}})
+        if now - said > LINE_SECONDS or block == 0:
+            said, left = now, (probed.blocks - block - 1) * net() / (block + 1)
+            console.say(f'  block {block + 1}/{probed.blocks}  ETA {clock(left)}')
+    result = folder / 'arrays' / f'{probe.section["name"]}-{probe.points[0][1]}.npz'
+    _save(result, probed.finish(place, [paths.read_npz(file) for file in files]))
+    facts = {'status': 'done', 'seconds': net(), 'ended': time.time(), 'arrays': f'arrays/{result.name}'}
+    environment.update(folder, facts | {verify.KEY: {'arrays': {result.name: verify.of_file(result)}}})
     # Also halves of blocks that a kill left behind.
     for part in (folder / 'arrays').glob('*block-*'):
         part.unlink()
@@ -231,25 +225,17 @@ def _make(
 
 def _begin(folder: pathlib.Path, probe: Probe) -> None:
     """Writes what it is, once: probe.json and meta.json."""
-    plan = probe.points[0][0]
     points = [
         {'run': p.id, 'study': p.study, 'step': s, 'examples': p.length.examples_at(s), 'epoch': p.length.epoch_at(s)}
         for p, s in probe.points
     ]
-    stated = {'probe': probe.section, 'points': points, 'learning_rate': probe.learning_rate}
     if paths.read_json(folder / 'probe.json') is None:
+        stated = {'probe': probe.section, 'points': points, 'learning_rate': probe.learning_rate}
         paths.write_json(folder / 'probe.json', stated)
     if paths.read_json(folder / 'meta.json') is None:
-        paths.write_json(
-            folder / 'meta.json',
-            {'id': probe.id, 'study': probe.study, 'status': 'running'}
-            | {'identity': probe.identity(), 'started': time.time()}
-            | environment.facts(plan),
-        )
-
-
-def _block_file(folder: pathlib.Path, block: int) -> pathlib.Path:
-    return folder / 'arrays' / f'block-{block:06d}.npz'
+        facts = {'id': probe.id, 'study': probe.study, 'status': 'running', 'identity': probe.identity()}
+        facts |= {'started': time.time()} | environment.facts(probe.points[0][0])
+        paths.write_json(folder / 'meta.json', facts)
 
 
 def _is_whole(file: pathlib.Path, console: Console) -> bool:

@@ -50,7 +50,13 @@ def launch(
             launch(workdir, stage, console, profiler, stay)
         return
     processes.share(lambda: _look(workdir, stay))
-    _launch(workdir, stage, console, profiler, stay)
+    with noted() as caught:
+        if probes := probes_of(stage):
+            # Each is a matter of one device.
+            processes.share(lambda: probing.launch(workdir, probes, console, caught, stay))
+        else:
+            _train_all(workdir, runs_of(stage), console, caught, profiler, stay)
+    _stop_if(caught)  # one may have come since the last look
     # The next stage, in any process, reads what this one wrote.
     processes.share(lambda: None)
 
@@ -60,53 +66,35 @@ def _look(workdir: pathlib.Path, stay: presence.Stay) -> None:
     paths.check_schema(workdir)
 
 
-def _launch(
+def _train_all(
     workdir: pathlib.Path,
-    stage: Stage,
+    plans: Sequence[Plan],
     console: Console,
+    caught: Sequence[int],
     profiler: Profiler | None,
     stay: presence.Stay,
-) -> None:
-    probes = probes_of(stage)
-    if probes:
-        with noted() as caught:
-            # Each is a matter of one device.
-            processes.share(lambda: probing.launch(workdir, probes, console, caught, stay))
-        _stop_if(caught)
-        return
-    _train_all(workdir, runs_of(stage), console, profiler, stay)
-
-
-def _train_all(
-    workdir: pathlib.Path, plans: Sequence[Plan], console: Console, profiler: Profiler | None, stay: presence.Stay
 ) -> None:
     """The runs of a stage that are not finished, group by group."""
     todo = processes.share(lambda: groups.unfinished(workdir, plans))
     unfinished = {p.id for p in todo}
-    finished = [p for p in plans if p.id not in unfinished]
-    if finished:
+    watch = leases.Watch(console.say, caught)
+    if finished := [p for p in plans if p.id not in unfinished]:
         console.say(f'{len(finished)} of {len(plans)} runs are finished already and are left alone')
-        _measure_later(workdir, finished, console)
-    if not todo:
-        return
-    formed = processes.share(lambda: _formed(workdir, plans, todo, console, stay))
-    with noted() as caught:
-        watch = leases.Watch(console.say, caught)
-        for number, group in enumerate(formed, 1):
-            with _leased(group, watch) as lease:
-                train(group, console, caught, lease, (number, len(formed)), profiler)
-            _stop_if(caught)
-    _stop_if(caught)  # one may have come since the last look
+        _measure_later(workdir, finished, console, caught, watch)
+    formed = processes.share(lambda: _formed(workdir, todo, console, watch, stay)) if todo else []
+    for number, group in enumerate(formed, 1):
+        _stop_if(caught)
+        with _leased(group, watch) as lease:
+            train(group, console, caught, lease, (number, len(formed)), profiler)
 
 
 def _formed(
-    workdir: pathlib.Path, plans: Sequence[Plan], todo: Sequence[Plan], console: Console, stay: presence.Stay
+    workdir: pathlib.Path, todo: Sequence[Plan], console: Console, watch: leases.Watch, stay: presence.Stay
 ) -> list[ReplicaGroup]:
-    watch = leases.Watch(console.say)
     for plan in todo:
         branching.check(workdir, plan, watch)
     paths.claim_workdir(workdir, stay)
-    return groups.form(workdir, plans, console.say)
+    return groups.form(workdir, todo, console.say)
 
 
 @contextlib.contextmanager
@@ -127,33 +115,33 @@ def _stop_if(caught: Sequence[int]) -> None:
         raise Stopped(max(numbers))
 
 
-def _measure_later(workdir: pathlib.Path, finished: Sequence[Plan], console: Console) -> None:
+def _measure_later(
+    workdir: pathlib.Path, finished: Sequence[Plan], console: Console, caught: Sequence[int], watch: leases.Watch
+) -> None:
     """Measurements that finished runs are now asked for."""
     if jax.process_count() > 1:
         console.say('  measurements added to finished runs are made without --multihost')
         return
-    seen: set[pathlib.Path] = set()
+    asked: dict[pathlib.Path, Plan] = {}
     for plan in finished:
-        directory = groups.directory_of(workdir, plan)
-        if directory in seen:
-            continue
-        seen.add(directory)
+        asked.setdefault(groups.directory_of(workdir, plan), plan)
+    for directory, plan in asked.items():
         group = groups.load(directory, plan.id).placed(plan)
         half_made = (directory / backfill.NOTE).exists()
         if group.ended and (half_made or canonical(plan.recording) != canonical(group.plans[0].recording)):
             later = ('measure', 'measure_preset', 'evaluate', 'probe')
             for line in (*groups.kept_execution(group, plan), *groups.kept_recording(group, plan, later)):
                 console.say(f'  group {group.id} {line}; it is finished, only measurements can be added')
-            _backfill(group, plan, console)
+            _backfill(group, plan, console, caught, watch)
+            _stop_if(caught)
 
 
-def _backfill(group: ReplicaGroup, asked: Plan, console: Console) -> None:
+def _backfill(group: ReplicaGroup, asked: Plan, console: Console, caught: Sequence[int], watch: leases.Watch) -> None:
     """One finished group's; a signal ends it after the checkpoint in hand."""
     directories = [group.run_directory(p) for p in group.plans]
-    with noted() as caught, leases.Lease(group.directory, leases.Watch(console.say, caught)):
+    with leases.Lease(group.directory, watch):
         presence.clear([*directories, *(d / 'arrays' for d in directories)], group.directory)
         backfill.run(group.plans, asked, group.directory, directories, group.strategy, console, lambda: bool(caught))
-    _stop_if(caught)
 
 
 @precision.held

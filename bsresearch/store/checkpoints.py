@@ -20,6 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
+from bsresearch.store import paths
 from bsresearch.store.paths import Damaged
 from bsresearch.store.presence import Gone, Stay
 from bsresearch.store.steps import complete_steps
@@ -27,6 +28,12 @@ from bsresearch.store.steps import complete_steps
 PyTree = Any
 # Errors of the machine, not of the checkpoint.
 PASSING = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM, errno.ESTALE, errno.EACCES, errno.EPERM)
+# Letters of a reader's error that are told.
+LETTERS = 200
+# Within a group's checkpoints: those that are being removed.
+REMOVED = 'removed'
+# <workdir>/<study>/groups/<group>/checkpoints: so many folders Orbax may make anew when the workdir is moved away.
+DEPTH = 5
 policies = ocp.checkpoint_managers
 
 
@@ -56,14 +63,6 @@ def _alone() -> ocp.options.MultiprocessingOptions:
     return ocp.options.MultiprocessingOptions(process, {process}, barrier_sync_key_prefix=f'{process}')
 
 
-def _text_digest(meta: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
-
-
-# Letters of a reader's error that are told.
-WORDS = 200
-
-
 class DamagedCheckpoint(Damaged):
     """A checkpoint whose content is not what was saved. what: it and its item, and how that shows."""
 
@@ -73,12 +72,6 @@ class DamagedCheckpoint(Damaged):
 
     def __str__(self) -> str:
         return f'{self.what}; restore that folder from a copy, take another point, or train in another workdir'
-
-
-# Within a group's checkpoints: those that are being removed.
-REMOVED = 'removed'
-# <workdir>/<study>/groups/<group>/checkpoints: so many folders Orbax may make anew when the workdir is moved away.
-DEPTH = 5
 
 
 class Checkpoints:
@@ -121,13 +114,11 @@ class Checkpoints:
     def save(self, step: int, items: dict[str, PyTree], meta: dict[str, Any]) -> None:
         """Saves in the background what the items hold now; returns when they may be changed."""
         items = {name: tree for name, tree in items.items() if jax.tree.leaves(tree)}
-        meta = meta | {
-            'sha256': {name: digest(tree) for name, tree in items.items()},
-            'layout': {name: layout(tree) for name, tree in items.items()},
-        }
+        digests = {name: digest(tree) for name, tree in items.items()}
+        layouts = {name: layout(tree) for name, tree in items.items()}
         # Orbax writes the JSON from another thread, later: it must not see what the caller changes meanwhile.
-        meta = json.loads(json.dumps(meta))
-        meta['own_sha256'] = _text_digest(meta)
+        meta = json.loads(json.dumps(meta | {'sha256': digests, 'layout': layouts}))
+        meta['own_sha256'] = paths.digest(meta)
         saves = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
         self._stay.check()
         if not self._manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **saves)):
@@ -149,15 +140,17 @@ class Checkpoints:
             differ = sorted(k for k in saved.keys() | wanted.keys() if saved.get(k) != wanted.get(k))
             if differ:
                 raise ValueError(
-                    f'checkpoint {self.directory / str(step)}, item {name}, does not fit this code: {differ[0]} was '
-                    f'saved as {saved.get(differ[0])}, wanted is {wanted.get(differ[0])}; use the versions in meta.json'
+                    f'{self._item(step, name)}, does not fit this code: {differ[0]} was saved as '
+                    f'{saved.get(differ[0])}, wanted is {wanted.get(differ[0])}; use the versions in meta.json'
                 )
-        items = self._read(step, {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()})
+        restored = self._read(step, {name: ocp.args.StandardRestore(tree) for name, tree in targets.items()})
         for name in targets:
-            if digest(items[name]) != meta['sha256'][name]:
-                place = f'checkpoint {self.directory / str(step)}, item {name}'
-                raise DamagedCheckpoint(f'{place}: its sha256 is not what was saved')
-        return {name: items[name] if name in targets else tree for name, tree in like.items()}, meta
+            if digest(restored[name]) != meta['sha256'][name]:
+                raise DamagedCheckpoint(f'{self._item(step, name)}: its sha256 is not what was saved')
+        return {name: restored[name] if name in targets else tree for name, tree in like.items()}, meta
+
+    def _item(self, step: int, name: str) -> str:
+        return f'checkpoint {self.directory / str(step)}, item {name}'
 
     def holds(self, step: int, name: str, like: PyTree) -> bool:
         """Whether the checkpoint at `step` has an item of that name, structure, shapes and dtypes."""
@@ -176,9 +169,8 @@ class Checkpoints:
 
     def _meta(self, step: int) -> dict[str, Any]:
         meta = self._read(step, {'meta': ocp.args.JsonRestore()})['meta']
-        if not isinstance(meta, dict) or meta.pop('own_sha256', None) != _text_digest(meta):
-            place = f'checkpoint {self.directory / str(step)}, item meta'
-            raise DamagedCheckpoint(f'{place}: its sha256 is not what was saved')
+        if not isinstance(meta, dict) or meta.pop('own_sha256', None) != paths.digest(meta):
+            raise DamagedCheckpoint(f'{self._item(step, "meta")}: its sha256 is not what was saved')
         return meta
 
     def _read(self, step: int, args: dict[str, Any]) -> Any:
@@ -186,18 +178,12 @@ class Checkpoints:
             return {}
         try:
             return self._manager.restore(step, args=ocp.args.Composite(**args))
-        except MemoryError:
-            raise
-        except OSError as e:
-            if e.errno in PASSING:
-                raise
-            raise DamagedCheckpoint(f'checkpoint {self.directory / str(step)} cannot be read: {e}') from e
         except Exception as e:  # Orbax raises whatever its readers do; each means that this step cannot be used.
-            first = (str(e) or type(e).__name__).splitlines()[0]
-            first = (
-                first if len(first) <= WORDS else f'{first[:WORDS]} …'
-            )  # TensorStore tells kilobytes of its own spec
-            raise DamagedCheckpoint(f'checkpoint {self.directory / str(step)} cannot be read: {first}') from e
+            if isinstance(e, MemoryError) or (isinstance(e, OSError) and e.errno in PASSING):
+                raise
+            line = (str(e) or type(e).__name__).splitlines()[0]
+            words = line if len(line) <= LETTERS else f'{line[:LETTERS]} …'  # TensorStore tells kilobytes of its spec
+            raise DamagedCheckpoint(f'checkpoint {self.directory / str(step)} cannot be read: {words}') from e
 
     def restore_latest(
         self, like: dict[str, PyTree], say: Callable[[str], None]
@@ -210,7 +196,7 @@ class Checkpoints:
         damaged: list[tuple[int, DamagedCheckpoint]] = []
         for step in sorted(self._manager.all_steps(), reverse=True):  # one that lacks a part is told as damaged
             try:
-                found = self.restore(step, like)
+                whole = self.restore(step, like)
             except DamagedCheckpoint as e:
                 damaged.append((step, e))
                 continue
@@ -221,7 +207,7 @@ class Checkpoints:
                 (self.directory / str(bad)).rename(grave)
             if damaged:
                 self.reload()
-            return found
+            return whole
         if damaged:
             raise ValueError(
                 f'no checkpoint in {self.directory} is whole: {"; ".join(e.what for _, e in damaged)}. '

@@ -15,7 +15,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import psutil
@@ -91,10 +90,9 @@ def _alive(owner: dict[str, Any]) -> bool:
     try:
         process = psutil.Process(owner['pid'])
         ticks = owner.get('process_ticks')
-        same = ticks == _ticks(owner['pid']) if isinstance(ticks, int) else False
-        return (same or abs(process.create_time() - owner['process_start']) < 1) and (
-            process.status() != psutil.STATUS_ZOMBIE
-        )
+        same_ticks = isinstance(ticks, int) and ticks == _ticks(owner['pid'])
+        same = same_ticks or abs(process.create_time() - owner['process_start']) < 1
+        return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:
@@ -176,8 +174,8 @@ class Lease:
         self.path = directory / 'lease.json'
         self._watch = watch or Watch()
         self._token = uuid.uuid4().hex
-        # Its own name on a shared disk, where two hosts may have the same pid.
-        self._own = self.path.with_name(f'lease.{self._token}.tmp')
+        # Named by the token: on a shared disk two hosts may have the same pid.
+        self._unlinked = self.path.with_name(f'lease.{self._token}.tmp')
         self._beats = 0
         # Set when another process took over: the holder must stop writing.
         self.lost = False
@@ -194,20 +192,18 @@ class Lease:
                 self._clear_if_dead()
                 try:
                     # Linking a complete file is atomic: nobody sees half a lease, and none is overwritten.
-                    self._write(self._own)
-                    os.link(self._own, self.path)
+                    self._write(self._unlinked)
+                    os.link(self._unlinked, self.path)
                 except FileExistsError:
                     raise Owned(f'{directory} was taken by another process just now; wait for it') from None
                 finally:
-                    self._own.unlink(missing_ok=True)
+                    self._unlinked.unlink(missing_ok=True)
         except FileNotFoundError:
             raise presence.Gone(str(directory)) from None
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
         if self._holds():
@@ -246,8 +242,8 @@ class Lease:
                     if not self._holds():
                         self.lost = True
                         return
-                    self._write(self._own)
-                    os.replace(self._own, self.path)
+                    self._write(self._unlinked)
+                    os.replace(self._unlinked, self.path)
             except OSError:
                 # A full disk must not kill the run from here; the loop's own writes will say so. Nor a directory that
                 # is gone, which whoever works in it looks for.

@@ -22,7 +22,7 @@ from bsresearch.planning.probe import Probe
 from bsresearch.store import leases, paths, records
 from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.store.steps import latest_step
-from bsresearch.train.saving import branching, restore
+from bsresearch.train.saving import branching
 
 LEFT_OUT = 'left out'  # a probe of a run that diverged before its point
 STATES = ('done', 'running', 'failed', 'stopped', 'to do', LEFT_OUT)
@@ -108,9 +108,11 @@ def of_group(workdir: pathlib.Path, group: ReplicaGroup) -> GridJob:
         runner.train(group, console, caught, lease)
 
     return GridJob(
-        f'{plan.study}/{group.id}', group.directory, [group.run_directory(p) for p in group.plans], plan.start,
-        plan.length.total_steps - plan.start, 'updates', lambda: latest_step(group.directory / 'checkpoints') or 0,
-        title, 'failed', check, make,
+        name=f'{plan.study}/{group.id}', directory=group.directory,
+        run_directories=[group.run_directory(p) for p in group.plans],
+        start=plan.start, total=plan.length.total_steps - plan.start, unit='updates',
+        saved=lambda: latest_step(group.directory / 'checkpoints') or 0,
+        title=title, without_start='failed', check=check, make=make,
     )  # fmt: skip
 
 
@@ -118,14 +120,14 @@ def of_probe(workdir: pathlib.Path, probe: Probe) -> GridJob:
     """The job that makes a probe, which is written down with it."""
     folder, points = probing.describe(workdir, probe), ', '.join(f'{p.id} at {s:,}' for p, s in probe.points)
 
-    def check(_: leases.Watch) -> None:
-        for plan, step in probe.points:
-            restore.check(workdir, plan, step)
+    def make(console: Console, caught: Sequence[int], _: leases.Lease) -> None:
+        probing.make(workdir, probe, console, caught, {}, '1/1')
 
     return GridJob(
-        f'{probe.study}/{probe.id}', folder, [folder], 0, probe.kind.blocks, 'blocks',
-        lambda: len(list(folder.glob('arrays/block-*.npz'))), lambda: f'probe {probe.section["name"]} of {points}',
-        LEFT_OUT, check, lambda console, caught, _: probing.make(workdir, probe, console, caught),
+        name=f'{probe.study}/{probe.id}', directory=folder, run_directories=[folder],
+        start=0, total=probe.kind.blocks, unit='blocks', saved=lambda: len(list(folder.glob('arrays/block-*.npz'))),
+        title=lambda: f'probe {probe.section["name"]} of {points}', without_start=LEFT_OUT,
+        check=lambda _: probing.check(workdir, probe), make=make,
     )  # fmt: skip
 
 
