@@ -84,11 +84,11 @@ class Console:
         since, begun = self._first
         rate = (step - begun) / (now - since) if step > begun else 0.0
         left = (plan.length.total_steps - step) / rate if rate else 0.0
-        shown = {k: last[k] for k in ('test_accuracy', 'test_loss', 'train_loss') if last.get(k) is not None}
+        scores = {k: last[k] for k in ('test_accuracy', 'test_loss', 'train_loss') if last.get(k) is not None}
         text = (
             f'{step - plan.start:,}/{plan.length.total_steps - plan.start:,}  {updates_per_second:,.0f} updates/s  '
             f'{updates_per_second * plan.batch_size:,.0f} examples/s  ETA {clock(left) if rate else "…"}  '
-            + '  '.join(f'{k} {v:.4f}' for k, v in shown.items())
+            + '  '.join(f'{k} {v:.4f}' for k, v in scores.items())
         )
         if self._progress is not None:
             self._progress.update(self._bar, completed=step - plan.start, text=text)
@@ -109,7 +109,7 @@ class Console:
         """A table of runs: their ids, what differs between them, and the given facts."""
         fields = flatten_varying([_brief(p) for p in plans])
         # Headings break at their words, cells never: a run's id stays whole on 80 columns.
-        self.table([{'run': p.id} | own | fact for p, own, fact in zip(plans, fields, facts, strict=True)], title)
+        self.table([{'run': p.id} | config | fact for p, config, fact in zip(plans, fields, facts, strict=True)], title)
 
     def table(self, rows: Sequence[dict[str, Any]], title: str) -> None:
         """Rows of the same fields."""

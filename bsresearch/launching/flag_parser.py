@@ -67,8 +67,8 @@ def _misuse(argv: list[str], given: set[str]) -> str | None:
 def _own_names(values: flags.FlagValues, program_file: str) -> list[str]:
     """Names of the flags that the program defines itself: those of libraries stand under dotted module names."""
     modules = values.flags_by_module_dict()
-    own = [flag for module in modules if module == program_file or '.' not in module for flag in modules[module]]
-    return [flag.name for flag in own if '.' not in flag.name and not (flag.help or '').startswith(INTERNAL)]
+    own_flags = [flag for module in modules if module == program_file or '.' not in module for flag in modules[module]]
+    return [flag.name for flag in own_flags if '.' not in flag.name and not (flag.help or '').startswith(INTERNAL)]
 
 
 def _in_plain_words(error: str) -> str:

@@ -142,10 +142,10 @@ def agreed(make: Callable[[], T]) -> T:
         value, error = make(), ''
     except (ValueError, OSError) as e:
         value, error = None, str(e) or type(e).__name__
-    found = [part.decode() for part in processes.gather(error.encode())]
+    errors = [part.decode() for part in processes.gather(error.encode())]
     if error:
         raise ValueError(error)
-    for index, text in enumerate(found):
+    for index, text in enumerate(errors):
         if text:
             raise ValueError(f'process {index} was given something else, and refused it: {text}')
     return value  # pyright: ignore[reportReturnType]

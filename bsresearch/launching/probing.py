@@ -162,14 +162,14 @@ def seconds(probe: Probe, bench: Bench) -> float:
     short = kind({**probe.section, **settings})
     state = jax.tree.map(np.asarray, jax.jit(functools.partial(program.initial, bench.task, bench.plan))())
     place = _place(probe, bench, [state] * len(probe.points))
-    found = short.run(place, probe.learning_rate, 0)  # compiles
+    block_result = short.run(place, probe.learning_rate, 0)  # compiles
     start = time.perf_counter()
     short.run(place, probe.learning_rate, 0)
-    block = time.perf_counter() - start
-    short.finish(place, [found] * short.blocks)
+    block_seconds = time.perf_counter() - start
+    short.finish(place, [block_result] * short.blocks)
     start = time.perf_counter()
-    short.finish(place, [found] * short.blocks)
-    return times * block + time.perf_counter() - start
+    short.finish(place, [block_result] * short.blocks)
+    return times * block_seconds + time.perf_counter() - start
 
 
 def make(

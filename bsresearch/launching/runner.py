@@ -232,14 +232,14 @@ def _end(group: ReplicaGroup, session: Session, outcome: loop.Outcome) -> None:
     }
     for plan, watch, writer in zip(group.plans, session.watches, session.recorder.writers, strict=True):
         status = ('done' if watch.alive else 'diverged') if outcome.finished else 'running'
-        own = {
+        ending = {
             'status': status,
             'error': None,
             'diverged_step': watch.state['step'],
             'diverged_reason': watch.state['reason'],
         }
         if not watch.alive:
-            own['step'] = watch.state['step']
+            ending['step'] = watch.state['step']
         if outcome.finished:
-            own[verify.KEY] = writer.contents()
-        environment.update(group.run_directory(plan), facts | own)
+            ending[verify.KEY] = writer.contents()
+        environment.update(group.run_directory(plan), facts | ending)

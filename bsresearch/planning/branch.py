@@ -129,8 +129,8 @@ def branch(
         )
     examples = length.examples_at(step)
     # A schedule that the parent kept is its own parent's still.
-    own = parent.parent
-    read = own['schedule_length'] if own and own['state']['schedule'] == 'keep' else asdict(length)
+    grandparent = parent.parent
+    scheduled = grandparent if grandparent and grandparent['state']['schedule'] == 'keep' else None
     info = {
         'run': parent.id,
         'study': parent.study,
@@ -140,7 +140,7 @@ def branch(
         'epoch': length.epoch_at(step),
         'batch_size': length.batch_size,
         'changes': tuple(c for c in length.changes if c[0] < examples),
-        'schedule_length': read,
+        'schedule_length': scheduled['schedule_length'] if scheduled else asdict(length),
         'state': {'params': 'keep', **how},
         'slots': slots.kept(parent, step, how['optimizer']),
     }

@@ -174,13 +174,13 @@ def check_schema(workdir: pathlib.Path) -> None:
     """Raises ValueError if the workdir holds runs of another config schema, or is a file; writes nothing."""
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f'--workdir={workdir} is a file; name a directory')
-    found = read_json(workdir / 'schema.json')
-    if found is not None and found.get('schema') != SCHEMA_VERSION:
+    schema = read_json(workdir / 'schema.json')
+    if schema is not None and schema.get('schema') != SCHEMA_VERSION:
         raise ValueError(
-            f'--workdir={workdir} holds runs of config schema {found.get("schema")}, this version writes schema '
+            f'--workdir={workdir} holds runs of config schema {schema.get("schema")}, this version writes schema '
             f'{SCHEMA_VERSION}; use another workdir, or the version that wrote it'
         )
-    if found is None and workdir.is_dir() and any(workdir.glob('*/*/config.json')):
+    if schema is None and workdir.is_dir() and any(workdir.glob('*/*/config.json')):
         raise ValueError(f'--workdir={workdir} holds runs but no schema.json; use another workdir')
 
 

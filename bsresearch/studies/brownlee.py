@@ -34,9 +34,9 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
     """Prints the verdicts, over all runs of the study in the workdir."""
     try:
-        found = brownlee.claims(workdir)
+        checked_claims = brownlee.claims(workdir)
     except ValueError as e:
         # The runs are made, and of use without the table.
         say(f'no table of claims: {e}')
         return
-    say(f'claims of the source (scripts/report.py tells them in full):\n{report(found)}')
+    say(f'claims of the source (scripts/report.py tells them in full):\n{report(checked_claims)}')

@@ -106,13 +106,13 @@ def _check_window(plan: Plan) -> None:
     if evaluations < 1:
         raise ValueError(f'config.branch.evaluations={evaluations}: at least 1 is needed, at the end of the window')
     largest = ks[-1] * plan.batch_size
-    told = f'config.branch.multiples={ks}: the largest batch, {ks[-1]} × {plan.batch_size} = {largest},'
+    batch_words = f'config.branch.multiples={ks}: the largest batch, {ks[-1]} × {plan.batch_size} = {largest},'
     if largest > plan.epoch_size:
-        raise ValueError(f'{told} exceeds the epoch of {plan.epoch_size} examples; leave out the largest k')
+        raise ValueError(f'{batch_words} exceeds the epoch of {plan.epoch_size} examples; leave out the largest k')
     if window < FEWEST * largest:
         raise ValueError(
-            f'{told} fits {window // largest} times into the window of {window} examples, at least {FEWEST} updates '
-            'are needed; raise config.branch.more_examples, or leave out the largest k'
+            f'{batch_words} fits {window // largest} times into the window of {window} examples, at least {FEWEST} '
+            'updates are needed; raise config.branch.more_examples, or leave out the largest k'
         )
     unit = evaluations * largest
     if any(window % (evaluations * k * plan.batch_size) for k in ks):
@@ -128,20 +128,20 @@ def _check_window(plan: Plan) -> None:
 def _evaluated(plan: Plan, start: int, window: int) -> dict[str, Any]:
     """How a branch is recorded: evaluated at even places of its window; all that is measured is its parent's."""
     off, count = schema.when().to_dict(), plan.recording['branch']['evaluations']
-    found: dict[str, Any] = {f'evaluate.{field}': value for field, value in off.items()}
-    found['evaluate.at_examples'] = tuple(start + window * i // count for i in range(1, count + 1))
-    found['measure_preset'] = 'none'
+    changes: dict[str, Any] = {f'evaluate.{field}': value for field, value in off.items()}
+    changes['evaluate.at_examples'] = tuple(start + window * i // count for i in range(1, count + 1))
+    changes['measure_preset'] = 'none'
     for name in plan.declared['measure']:
-        found |= {f'measure.{name}.{field}': value for field, value in off.items()}
+        changes |= {f'measure.{name}.{field}': value for field, value in off.items()}
     # Points named one by one are the parent's, and may lie past a branch's end.
     for section in ('record', 'norms', 'checkpoint', 'keep', 'snapshots'):
-        found |= {f'{section}.{field}': () for field in off if field.startswith('at_')}
-    return found
+        changes |= {f'{section}.{field}': () for field in off if field.startswith('at_')}
+    return changes
 
 
 def branches(plans: list[Plan]) -> list[Plan]:
     """All branches of the runs: by point, the control first."""
-    found = []
+    all_branches = []
     for plan in plans:
         section, window, scale = plan.recording['branch'], reload.window(plan), scaling.POWERS[rule(plan)]
         state = {part: section[part] for part in branch.PARTS if section[part] is not None}
@@ -151,9 +151,9 @@ def branches(plans: list[Plan]) -> list[Plan]:
             start = plan.length.examples_at(step)
             shared = {**ghost, 'total_examples': start + window, **_evaluated(plan, start, window)}
             for k in multiples(plan):
-                own = {'batch_size': k * plan.batch_size, 'learning_rate': plan.policy.learning_rate * scale(k)}
-                found.append(branch.branch(plan, f'{plan.study}/{plan.id}', step, {**own, **shared}, state))
-    return found
+                scaled = {'batch_size': k * plan.batch_size, 'learning_rate': plan.policy.learning_rate * scale(k)}
+                all_branches.append(branch.branch(plan, f'{plan.study}/{plan.id}', step, {**scaled, **shared}, state))
+    return all_branches
 
 
 def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
@@ -164,5 +164,5 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
 
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
     """Prints B* and B_simple at every point of these runs."""
-    found = critical_batch_size.find(workdir, runs=[p.id for p in plans])
-    say(f'critical batch size (scripts/fig_critical_batch_size.py draws it):\n{critical_batch_size.text(found)}')
+    table = critical_batch_size.text(critical_batch_size.find(workdir, runs=[p.id for p in plans]))
+    say(f'critical batch size (scripts/fig_critical_batch_size.py draws it):\n{table}')

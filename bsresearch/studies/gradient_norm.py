@@ -36,13 +36,13 @@ def check(plans: list[Plan]) -> None:
 
 def probes(plan: Plan, own_rate: bool = False) -> list[Probe]:
     """Those of one run: every point and every learning rate, or the run's own alone."""
-    section, found = plan.recording['probe'], []
+    section, probes_of_run = plan.recording['probe'], []
     for step in recording.probe_points(section, plan.length):
         at = min(step, plan.length.total_steps - 1)
-        own = float(plan.table(at, at + 1).learning_rate[0])
-        rates = (own,) if own_rate or not section['learning_rates'] else section['learning_rates']
-        found += [Probe(plan.study, section, ((plan, step),), rate) for rate in rates]
-    return found
+        rate_there = float(plan.table(at, at + 1).learning_rate[0])
+        rates = (rate_there,) if own_rate or not section['learning_rates'] else section['learning_rates']
+        probes_of_run += [Probe(plan.study, section, ((plan, step),), rate) for rate in rates]
+    return probes_of_run
 
 
 def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
@@ -53,6 +53,6 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
 
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
     """Prints which law fits and whether the identities hold."""
-    mine = {probe.id for plan in plans for probe in probes(plan)}
-    found = [f for f in gradient_norm.load(workdir) if f.id in mine]
-    say(f'gradient norm against batch size (scripts/fig_gradient_norm.py draws it):\n{gradient_norm.text(found)}')
+    ids = {probe.id for plan in plans for probe in probes(plan)}
+    measured = [f for f in gradient_norm.load(workdir) if f.id in ids]
+    say(f'gradient norm against batch size (scripts/fig_gradient_norm.py draws it):\n{gradient_norm.text(measured)}')

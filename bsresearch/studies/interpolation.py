@@ -20,17 +20,17 @@ def pairs(plans: list[Plan]) -> list[tuple[Plan, Plan]]:
     Raises:
       ValueError: a seed has not exactly two, or their networks or data differ.
     """
-    found = []
+    pairs_of_runs = []
     for seed in sorted({p.seed for p in plans}):
-        mine = sorted((p for p in plans if p.seed == seed), key=lambda p: p.batch_size)
-        if len(mine) != 2:
-            raise ValueError(f'config.study={NAME} needs two runs for each seed; seed {seed} has {len(mine)}')
-        a, b = mine
+        of_seed = sorted((p for p in plans if p.seed == seed), key=lambda p: p.batch_size)
+        if len(of_seed) != 2:
+            raise ValueError(f'config.study={NAME} needs two runs for each seed; seed {seed} has {len(of_seed)}')
+        a, b = of_seed
         for field in ('model', 'data', 'dtype', 'data_checksum', 'loss', 'ghost_batch_size'):
             if getattr(a, field) != getattr(b, field):
                 raise ValueError(f'runs {a.id} and {b.id} differ in {field}: there is no path between them')
-        found.append((a, b))
-    return found
+        pairs_of_runs.append((a, b))
+    return pairs_of_runs
 
 
 def check(plans: list[Plan]) -> None:
@@ -62,6 +62,6 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
 
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
     """Prints what was found at both ends and between them."""
-    mine = {probe.id for probe in probes(plans)}
-    found = [f for f in interpolation.load(workdir) if f.id in mine]
-    say(f'between the two solutions (scripts/fig_interpolation.py draws it):\n{interpolation.text(found)}')
+    ids = {probe.id for probe in probes(plans)}
+    paths_between = [between for between in interpolation.load(workdir) if between.id in ids]
+    say(f'between the two solutions (scripts/fig_interpolation.py draws it):\n{interpolation.text(paths_between)}')

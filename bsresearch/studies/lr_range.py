@@ -34,5 +34,5 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
     """Prints the suggested bounds of each run."""
     table = lr_range.table(workdir)
-    mine = table[table['run'].isin([p.id for p in plans])]
-    say(f'suggested learning rates (scripts/fig_lr_range.py draws them):\n{lr_range.text(mine)}')
+    runs = table[table['run'].isin([p.id for p in plans])]
+    say(f'suggested learning rates (scripts/fig_lr_range.py draws them):\n{lr_range.text(runs)}')

@@ -39,15 +39,15 @@ def window(plan: Plan) -> int:
     given = f'config.branch.more_epochs={epochs}, more_examples={examples}'
     if bool(epochs) == (examples is not None):
         raise ValueError(f'{given}: a branch needs exactly one length; more_epochs=0 leaves it to more_examples')
-    found = plan.length.examples_of(epochs=epochs) if epochs else examples
-    if found < 1:
+    length = plan.length.examples_of(epochs=epochs) if epochs else examples
+    if length < 1:
         raise ValueError(f'{given}: the length of a branch must be positive')
-    return found
+    return length
 
 
 def branches(plans: list[Plan]) -> list[Plan]:
     """All branches of the runs: by point, the control first."""
-    found = []
+    all_branches = []
     for plan in plans:
         section = plan.recording['branch']
         state = {part: section[part] for part in branch.PARTS if section[part] is not None}
@@ -57,9 +57,9 @@ def branches(plans: list[Plan]) -> list[Plan]:
         for step in recording.branch_points(section, plan.length):
             until = plan.length.examples_at(step) + window(plan)
             for change in changes:
-                own = {**change, 'total_examples': until}
-                found.append(branch.branch(plan, f'{plan.study}/{plan.id}', step, own, state))
-    return found
+                changed = {**change, 'total_examples': until}
+                all_branches.append(branch.branch(plan, f'{plan.study}/{plan.id}', step, changed, state))
+    return all_branches
 
 
 def stages(plans: list[Plan]) -> Iterator[list[Plan]]:

@@ -40,10 +40,10 @@ def check(plans: list[Plan]) -> None:
 def lines(plans: list[Plan]) -> list[Probe]:
     """One for each parent: from the smallest batch at its seed and learning rate to itself."""
     section = {**sections.defaults('probe', 'interpolation'), 'name': 'interpolation'}
-    found = []
+    probes = []
     for parent in parents(plans):
-        alike = lambda p, own=parent: all(
-            getattr(p, field) == getattr(own, field) for field in ('seed', 'learning_rate', 'optimizer', 'model')
+        alike = lambda p, same_as=parent: all(
+            getattr(p, field) == getattr(same_as, field) for field in ('seed', 'learning_rate', 'optimizer', 'model')
         )
         small = min(filter(alike, plans), key=lambda p: p.batch_size)
         if small is parent:
@@ -52,16 +52,16 @@ def lines(plans: list[Plan]) -> list[Probe]:
                 f'and a batch smaller than {parent.batch_size}, to compare with the large batch; add one to '
                 'config.sweep'
             )
-        found.append(Probe(parent.study, section, tuple((p, p.length.total_steps) for p in (small, parent)), 0.0))
-    return found
+        probes.append(Probe(parent.study, section, tuple((p, p.length.total_steps) for p in (small, parent)), 0.0))
+    return probes
 
 
 def norms(plans: list[Plan]) -> list[Probe]:
     """The probes of D: all seeds at their own rate, then the first seed at the others."""
     every = [probe for plan in parents(plans) for probe in gradient_norm.probes(plan, own_rate=True)]
-    first, own = min(p.seed for p in parents(plans)), {probe.id for probe in every}
+    first, ids = min(p.seed for p in parents(plans)), {probe.id for probe in every}
     beside = [
-        probe for p in parents(plans) if p.seed == first for probe in gradient_norm.probes(p) if probe.id not in own
+        probe for p in parents(plans) if p.seed == first for probe in gradient_norm.probes(p) if probe.id not in ids
     ]
     return every + beside
 
@@ -77,9 +77,9 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
     """Prints what the runs say to the article's claims."""
     try:
-        found = shen.claims(workdir)
+        checked_claims = shen.claims(workdir)
     except ValueError as e:
         # The runs are made, and of use without the table.
         say(f'no table of claims: {e}')
         return
-    say(f'the claims of the article (scripts/fig_shen.py draws the figures):\n{claims.report(found)}')
+    say(f'the claims of the article (scripts/fig_shen.py draws the figures):\n{claims.report(checked_claims)}')

@@ -96,8 +96,8 @@ def of_group(workdir: pathlib.Path, group: ReplicaGroup) -> GridJob:
 
     def title() -> str:
         diverged = sum(group.meta(p).get('status') == 'diverged' for p in group.plans)
-        told = f' ({diverged} diverged)' if diverged else ''
-        return f'B = {plan.batch_size}, {runs} run{"s" if runs > 1 else ""}{told}'
+        and_diverged = f' ({diverged} diverged)' if diverged else ''
+        return f'B = {plan.batch_size}, {runs} run{"s" if runs > 1 else ""}{and_diverged}'
 
     def check(watch: leases.Watch) -> None:
         for unfinished in groups.unfinished(workdir, group.plans):

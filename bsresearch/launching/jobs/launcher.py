@@ -178,8 +178,8 @@ class Launcher:
     def stage(self, title: str, grid: Sequence[jobs.GridJob]) -> bool:
         """Returns whether all are done, when none of them can be taken further now."""
         states = [jobs.state(job, self._watch) for job in grid]
-        told = jobs.counted(states) or 'nothing to do'
-        self.say(f'{title}: {len(grid)} jobs ({told}), engine {self.engine.name}')
+        counts = jobs.counted(states) or 'nothing to do'
+        self.say(f'{title}: {len(grid)} jobs ({counts}), engine {self.engine.name}')
         for job, state in zip(grid, states, strict=True):
             self._tries[job.name] = TRIES
             if state.name == 'failed':

@@ -148,49 +148,49 @@ def run(
     )
     queued: dict[Job, Any] = {}
     for first in range(0, len(jobs), LARGEST_ARRAY):
-        part = jobs[first : first + LARGEST_ARRAY]
+        jobs_of_array = jobs[first : first + LARGEST_ARRAY]
         try:
             with executor.batch():
-                made = [executor.submit(Worker(job.command)) for job in part]
+                submitted = [executor.submit(Worker(job.command)) for job in jobs_of_array]
         except (FailedJobError, FailedSubmissionError) as e:
             raise ValueError(f'sbatch refused the jobs: {" ".join(str(e).split())}') from e
-        queued |= dict(zip(part, made, strict=True))
+        queued |= dict(zip(jobs_of_array, submitted, strict=True))
     yield from _wait(queued, should_stop, poll_seconds)
 
 
 def _wait(queued: dict[Job, Any], should_stop: Callable[[], bool], poll_seconds: float) -> Iterator[Ended]:
     """Tells of each job when Slurm has it no more, or its result is there."""
     looked = 0.0
-    there = {made.job_id for made in queued.values()}
+    in_queue = {submitted.job_id for submitted in queued.values()}
     while queued and not should_stop():
         if time.monotonic() - looked > poll_seconds:
-            looked, there = time.monotonic(), _in_queue(there)
-        for job, made in list(queued.items()):
-            if made.paths.result_pickle.exists() or made.job_id not in there:
+            looked, in_queue = time.monotonic(), _in_queue(in_queue)
+        for job, submitted in list(queued.items()):
+            if submitted.paths.result_pickle.exists() or submitted.job_id not in in_queue:
                 del queued[job]
-                yield _ended(job, made)
+                yield _ended(job, submitted)
         time.sleep(min(1.0, poll_seconds))
 
 
-def _ended(job: Job, made: Any) -> Ended:
-    lines = [line for line in (made.stderr() or '').splitlines() if line.strip()]
+def _ended(job: Job, submitted: Any) -> Ended:
+    lines = [line for line in (submitted.stderr() or '').splitlines() if line.strip()]
     code = None
-    if made.paths.result_pickle.exists():
-        error = made.exception()
-        code = None if error is not None else made.result()
-    nothing = f'it left no word in {made.paths.folder}: is --slurm_folder on a disk that all hosts share?'
+    if submitted.paths.result_pickle.exists():
+        error = submitted.exception()
+        code = None if error is not None else submitted.result()
+    nothing = f'it left no word in {submitted.paths.folder}: is --slurm_folder on a disk that all hosts share?'
     words = lines[-1] if lines else nothing
-    return Ended(job, code, '' if code == 0 else f'Slurm job {made.job_id}: {words}')
+    return Ended(job, code, '' if code == 0 else f'Slurm job {submitted.job_id}: {words}')
 
 
 def _in_queue(before: set[str]) -> set[str]:
     """Ids of this user's jobs that wait, run or are being ended; `before` where Slurm does not answer."""
     command = ['squeue', '-h', '-r', '-u', getpass.getuser(), '-o', '%i']
-    found = subprocess.run(command, capture_output=True, text=True)
-    return set(found.stdout.split()) if found.returncode == 0 else before
+    answer = subprocess.run(command, capture_output=True, text=True)
+    return set(answer.stdout.split()) if answer.returncode == 0 else before
 
 
 def _slurm_state(number: str) -> str:
     """Of a job: RUNNING, COMPLETING, CANCELLED, …; '' if Slurm does not answer."""
-    found = subprocess.run(['squeue', '-h', '-j', number, '-o', '%T'], capture_output=True, text=True)
-    return found.stdout.strip()
+    answer = subprocess.run(['squeue', '-h', '-j', number, '-o', '%T'], capture_output=True, text=True)
+    return answer.stdout.strip()
