@@ -51,8 +51,8 @@ def main(_: list[str]) -> None:
     if f.worker:
         interrupts.leave(worker.work(f.workdir, f.worker, f.token))
     options = {name: f[name].value for name in engines.flags() if f[name].present}
-    request = launcher.Request(f.workdir, f.engine, f.array, options, f.status, f.retry)
-    interrupts.leave(launcher.launch(f['config'], request))
+    given = {'engine': f.engine, 'array': f.array, 'options': options, 'look': f.status, 'retry': f.retry}
+    interrupts.leave(launcher.launch(f['config'], f.workdir, **given))
 
 
 if __name__ == '__main__':

@@ -89,7 +89,7 @@ def test_two_launchers_at_once_train_each_run_once(workdir: pathlib.Path):
 
     def one(number: int) -> None:
         (items,) = launcher.declare(workdir, [plans], LOCAL, lambda _: None)
-        results[number] = launcher.Launcher(workdir, LOCAL, lambda: False, lambda _: None).stage('', items)
+        results[number] = launcher.Launcher(workdir, LOCAL, lambda _: None).stage('', items)
 
     threads = [threading.Thread(target=one, args=(n,)) for n in range(2)]
     for thread in threads:
@@ -106,7 +106,7 @@ def started(workdir: pathlib.Path, name: str) -> subprocess.Popen[bytes]:
     item = jobs.find(workdir, name)
     before, command = (
         jobs.state(item).step,
-        launcher.Launcher(workdir, LOCAL, lambda: False, print).command(item).command,
+        launcher.Launcher(workdir, LOCAL, print).command(item).command,
     )
     saved = lambda: [int(p.name) for p in item.directory.glob('checkpoints/*') if p.name.isdigit()]
     process = subprocess.Popen(command)

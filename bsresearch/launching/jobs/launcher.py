@@ -8,8 +8,8 @@ import pathlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 
@@ -34,42 +34,33 @@ TRIES = 3
 INCOMPLETE = 1
 
 
-class Request(NamedTuple):
-    """What the command is asked for beside the config; options: flags of engines that it has."""
+def launch(flag: Any, workdir: str, *, engine: str, array: int | None, options: Any, look: bool, retry: bool) -> int:
+    """Launches the study of a config, or says where it stands; the exit code.
 
-    workdir: str | None
-    engine: str = 'local'
-    array: int | None = None
-    options: Mapping[str, Any] = {}
-    status: bool = False
-    retry: bool = False
-
-
-def launch(flag: Any, request: Request) -> int:
-    """Launches the study of a config, or says where it stands; the exit code. `flag`: --config."""
-    if not request.workdir:
+    Args:
+      flag: --config. options: flags of engines that were given. look: --status.
+    """
+    if not workdir:
         return usage(PROGRAM, '--workdir=<directory> is needed: where runs are written, and found again')
-    workdir, looking = pathlib.Path(request.workdir), request.status or (request.retry and flag.value is None)
-    if flag.value is None and not looking:
+    root, planned = pathlib.Path(workdir), flag.value is not None and not look
+    if not (planned or look or retry):
         needed = '--config=<file> is needed, e.g. --config=configs/batch_size_sweep.py; or --status or --retry'
         return usage(PROGRAM, needed)
+    study = chosen = None
     try:
-        plan = None if looking else _planned(flag, workdir, request)
-        if request.status:
-            print(status.text(workdir))
-        elif request.retry and (looking or workdir.is_dir()):
-            names = status.retry(workdir)
+        if look:
+            print(status.text(root))
+        if planned:
+            # The accelerator is for the jobs: one that this process held they could not have.
+            jax.config.update('jax_platforms', 'cpu')
+            chosen = engines.chosen(engine, array, options)
+            study = planner.study(*flag_parser.declared(flag), root)
+        if retry and not look and (root.is_dir() or not planned):
+            names = status.retry(root)
             print('\n'.join(f'{name} is to do again' for name in names) or 'nothing failed')
     except (ValueError, OSError, leases.Owned) as e:
         return usage(PROGRAM, str(e))
-    return 0 if plan is None else _launch(workdir, *plan)
-
-
-def _planned(flag: Any, workdir: pathlib.Path, request: Request) -> tuple[Study, Engine]:
-    # The accelerator is for the jobs: one that this process held they could not have.
-    jax.config.update('jax_platforms', 'cpu')
-    engine = engines.chosen(request.engine, request.array, request.options)
-    return planner.study(*flag_parser.declared(flag), workdir), engine
+    return 0 if study is None or chosen is None else _launch(root, study, chosen)
 
 
 def _launch(workdir: pathlib.Path, study: Study, engine: Engine) -> int:
@@ -104,7 +95,7 @@ def run(workdir: pathlib.Path, study: Study, engine: Engine, say: Callable[[str]
     grid = declare(workdir, study.stages, engine, say)
     complete = True
     with noted() as caught, presence.Stay(workdir) as stay:
-        launcher = Launcher(workdir, engine, lambda: bool(caught), say, stay, leases.Watch(say, caught))
+        launcher = Launcher(workdir, engine, say, caught, stay)
         for number, members in enumerate(grid, 1):
             complete &= launcher.stage(f'stage {number} of {len(grid)}', members)
             if caught:
@@ -157,21 +148,15 @@ class Launcher:
     """Takes the jobs of stages to their ends.
 
     Args:
-      should_stop: whether a signal came. say: for one line. stay: knows the workdir. watch: of leases.
+      say: for one line. caught: signals that came; the first ends it. stay: knows the workdir.
     """
 
     def __init__(
-        self,
-        workdir: pathlib.Path,
-        engine: Engine,
-        should_stop: Callable[[], bool],
-        say: Callable[[str], None],
+        self, workdir: pathlib.Path, engine: Engine, say: Callable[[str], None], caught: Sequence[int] = (),
         stay: presence.Stay | None = None,
-        watch: leases.Watch | None = None,
-    ):
-        self.workdir, self.engine, self.should_stop, self.say = workdir.absolute(), engine, should_stop, say
-        self._token = jobs.token(self.workdir)
-        self._stay, self._watch = stay or presence.Stay(), watch or leases.Watch(say)
+    ):  # fmt: skip
+        self.workdir, self.engine, self.say, self._caught = workdir.absolute(), engine, say, caught
+        self._token, self._stay, self._watch = jobs.token(workdir), stay or presence.Stay(), leases.Watch(say, caught)
         # How often each job may be given to the engine yet; of one that came to no end another command is one more try.
         self._tries: Counter[str] = Counter()
 
@@ -185,7 +170,7 @@ class Launcher:
             if state.name == 'failed':
                 self.say(f'  {job.name} failed before: {state.reason} (--retry makes it to do again)')
         waited = False
-        while not self.should_stop():
+        while not self._caught:
             self._stay.check()
             states = {job.name: jobs.state(job, self._watch).name for job in grid}
             open_jobs = [job for job in grid if states[job.name] in ('to do', 'stopped') and self._tries[job.name] > 0]
@@ -219,15 +204,15 @@ class Launcher:
         self._tries.subtract(job.name for job in ready)
         given, engine = {job.name: job for job in ready}, self.engine
         commands = [self.command(job) for job in ready]
-        for job, code, words in engine.module.run(commands, engine.at_once, self.should_stop, **engine.options):
+        ended = engine.module.run(commands, engine.at_once, lambda: bool(self._caught), **engine.options)
+        for job, code, words in ended:
             self._stay.check()
             state = jobs.state(given[job.name], self._watch)
             if state.name != 'running':  # else another process is at it, and may need this launcher yet
                 self._tries[job.name] = 0
             reason = f': {state.reason}' if state.reason else ''
-            exit_code = (
-                f' (exit code {code}{f"; {words}" if words else ""})' if code != 0 and state.name != 'done' else ''
-            )
+            failed = code != 0 and state.name != 'done'
+            exit_code = f' (exit code {code}{f"; {words}" if words else ""})' if failed else ''
             self.say(f'  {job.name} {state.name}{reason}{exit_code}')
 
     def command(self, job: jobs.GridJob) -> Job:
