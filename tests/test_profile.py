@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import pytest
 import toy
+from absl import flags
 
 from bsresearch.launching import command, flag_parser, groups, runner
 from bsresearch.planning.plan import Plan
@@ -282,7 +283,9 @@ def test_flags_that_cannot_be(capsys: pytest.CaptureFixture[str], tmp_path: path
         shown = capsys.readouterr().err
         assert message in shown
         assert shown.count('\n') == 1
+    values = flags.FlagValues()
+    flags.DEFINE_bool('profile', False, '', flag_values=values)
     with pytest.raises(SystemExit):
-        flag_parser.parser('main.py')(['main.py', '--profil'])
+        flag_parser.parser('main.py', values)(['main.py', '--profil'])
     assert "unknown flag --profil; did you mean 'profile'?" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
