@@ -21,7 +21,7 @@ from bsresearch.planning import branch, resolve
 from bsresearch.planning.plan import Plan
 from bsresearch.train.devices import layout, parallel
 from bsresearch.train.session import Session
-from bsresearch.train.sizing import cost, held
+from bsresearch.train.sizing import flops, memory
 
 ROOT = pathlib.Path(__file__).parent.parent
 MLP, CNN = {'name': 'mlp', 'widths': (1024, 1024)}, {'name': 'cnn'}
@@ -46,7 +46,7 @@ def closed_form(plan: Plan) -> float:
 
 
 def counted(plan: Plan) -> float:
-    return cost.update_flops(plan, resolve.dataset(plan.data), plan.batch_size)
+    return flops.of_update([plan], resolve.dataset(plan.data), plan.batch_size)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,8 @@ def test_operations_do_not_depend_on_how_a_batch_is_cut():
     """Micro-batches change nothing, also uneven ones; another optimizer and an average add a few per weight."""
     whole, *cut = (toy.plans(model=SMALL, batch_size=96, micro_batch_size=m)[0] for m in (None, 32, 40, 1))
     assert {counted(plan) for plan in cut} == {counted(whole)}
-    weights = held.size(jax.eval_shape(lambda: toy.program.initial(toy.program.task(whole, 1.0, 'cpu'), whole)).params)
+    state = jax.eval_shape(lambda: toy.program.initial(toy.program.task(whole, 1.0, 'cpu'), whole))
+    weights = memory.size(state.params)
     for more, most in (({'optimizer__name': 'adam'}, 20), ({'ema__half_life_epochs': 1.0}, 4)):
         (plan,) = toy.plans(model=SMALL, batch_size=96, **more)
         assert 2 * weights / 4 < counted(plan) - counted(whole) < most * weights / 4
@@ -73,8 +74,9 @@ def test_operations_grow_with_replicas_under_vmap():
     found = {}
     for count in (1, 2, 6):
         plans = toy.plans(model=SMALL, batch_size=32, strategy='vmap', sweep__seed=tuple(range(count)))
-        what = held.Held(plans, resolve.dataset(plans[0].data), parallel.choose('vmap', count, 'cpu'), layout.ALONE)
-        found[count] = next(cost.programs(what)).compiled.cost_analysis()['flops']
+        strategy = parallel.choose('vmap', count, 'cpu')
+        shapes = memory.Shapes(plans, resolve.dataset(plans[0].data), strategy, layout.ALONE)
+        found[count] = next(shapes.programs()).compiled.cost_analysis()['flops']
     for count in (2, 6):
         assert found[count] == pytest.approx(count * found[1], rel=0.02)
 
@@ -87,13 +89,13 @@ def test_operations_of_a_run_with_a_growing_batch_and_a_branch():
     sizes = [(s.stop - s.start, s.batch_size) for s in plan.length.segments]
     assert [size for _, size in sizes] == [32, 64]
     each = {size: counted(toy.plans(model=SMALL, batch_size=size)[0]) for _, size in sizes}
-    updates, evaluations = estimate.Flops().run(plan)
+    updates, evaluations = estimate.run_flops(plan)
     assert updates == pytest.approx(sum(count * each[size] for count, size in sizes), rel=1e-9)
     forward = 3 * 1797 * sum(dense(64, 64, 64, 10))
     assert forward < evaluations < 1.1 * forward
     (parent,) = toy.plans(model=SMALL, total_steps=20)
     child = branch.branch(parent, 'x', 20, {'total_steps': 25, 'batch_size': 64})
-    assert estimate.Flops().run(child)[0] == pytest.approx(5 * each[64], rel=1e-9)
+    assert estimate.run_flops(child)[0] == pytest.approx(5 * each[64], rel=1e-9)
 
 
 # --- memory
@@ -147,11 +149,11 @@ def trained(strategy: str, part: float = 0.5, **changes: Any) -> dict[str, Any]:
         live = on_first_device({id(x) for x in kept})
         ran = [usage(program) for program in session.group._compiled.values()]
         session.close()
-    what = held.Held(plans, dataset, strategy, mesh)
-    analysed = list(cost.programs(what))
-    memory = what.memory(max(cost.taken(what, p) for p in analysed))
+    shapes = memory.Shapes(plans, dataset, strategy, mesh)
+    analysed = list(shapes.programs())
+    foretold = shapes.held(max(map(shapes.needed, analysed)))
     programs = {p.name: usage(p.compiled) for p in analysed}
-    return {'live': live, 'memory': memory._asdict(), 'programs': programs, 'ran': ran}
+    return {'live': live, 'memory': foretold._asdict(), 'programs': programs, 'ran': ran}
 
 
 def usage(compiled: Any) -> list[int]:
@@ -162,12 +164,12 @@ def usage(compiled: Any) -> list[int]:
 
 def assert_as_foretold(found: dict[str, Any], *, waiting: float) -> None:
     """Within 4 % and 4 KiB, of the chunk what is there between calls; every analysed program is one that was run."""
-    memory = found['memory']
-    there = memory['data'] + memory['runs'] + waiting * memory['chunk']
+    foretold = found['memory']
+    there = foretold['data'] + foretold['runs'] + waiting * foretold['chunk']
     assert found['live'] == pytest.approx(there, rel=0.04, abs=2**12), found
     for name, program in found['programs'].items():
         assert program in found['ran'], (name, found)
-    assert memory['programs'] >= max(p[3] for p in found['programs'].values())
+    assert foretold['programs'] >= max(p[3] for p in found['programs'].values())
 
 
 @pytest.mark.slow
@@ -219,7 +221,7 @@ def test_the_estimate_is_near_what_xla_says(model: dict[str, Any]):
             ghost_batch_size=8, measure__distance__every_epochs=0.0, measure__parameter_norm__every_epochs=0.0,
         )  # fmt: skip
         given = plans, resolve.dataset(plans[0].data), strategy, layout.ALONE
-        exact, rough = cost.memory(*given), held.estimate(*given)
+        exact, rough = memory.analysed(*given), memory.estimate(*given)
         assert rough[:3] == exact[:3]
         assert 1 / 3 < rough.total / exact.total < 3, (size, micro, strategy, exact, rough)
 
@@ -229,8 +231,8 @@ def test_measurements_are_part_of_it():
     (plan,) = toy.plans(model=SMALL, measure__hessian_eigenvalues__every_epochs=1.0)
     given = [plan], resolve.dataset(plan.data), 'sequential', layout.ALONE
     weights = 4 * 8970
-    for memory in (cost.memory(*given), held.estimate(*given)):
-        assert 40 * weights < memory.programs < 100 * weights
+    for size in (memory.analysed, memory.estimate):
+        assert 40 * weights < size(*given).programs < 100 * weights
 
 
 def test_what_the_platform_does_not_tell_is_an_error(monkeypatch: pytest.MonkeyPatch):
@@ -238,6 +240,6 @@ def test_what_the_platform_does_not_tell_is_an_error(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(jax.stages.Compiled, 'memory_analysis', lambda _: None)
     monkeypatch.setattr(jax.stages.Lowered, 'cost_analysis', lambda _: None)
     with pytest.raises(ValueError, match='XLA does not tell on cpu what memory'):
-        cost.memory([plan], resolve.dataset(plan.data), 'sequential', layout.ALONE)
+        memory.analysed([plan], resolve.dataset(plan.data), 'sequential', layout.ALONE)
     with pytest.raises(ValueError, match=re.escape('XLA does not tell on cpu how many operations')):
         counted(plan)

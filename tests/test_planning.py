@@ -10,6 +10,7 @@ from bsresearch.launching import fitting, groups
 from bsresearch.store import paths
 from bsresearch.train import feed
 from bsresearch.train.devices import layout
+from bsresearch.train.sizing import memory
 
 WIDE = {'name': 'mlp', 'widths': (256, 256)}
 
@@ -18,7 +19,7 @@ WIDE = {'name': 'mlp', 'widths': (256, 256)}
 def room(monkeypatch: pytest.MonkeyPatch) -> int:
     """A device that holds three of the runs below, with what cannot be split, and not four."""
     runs = toy.plans(sweep__seed=(0, 1, 2, 3), model=WIDE, strategy='vmap')
-    needed = [fitting.analysed(runs[:n], 'vmap', layout.ALONE).total for n in (3, 4)]
+    needed = [fitting.once(memory.analysed, runs[:n], 'vmap', layout.ALONE).total for n in (3, 4)]
     size = int(sum(needed) / 2 / fitting.HEADROOM)
     monkeypatch.setattr(feed, 'device_memory', lambda: size)
     return size

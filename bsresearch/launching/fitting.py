@@ -1,17 +1,21 @@
 """Replica groups that fit the device: how many runs are trained together is settled before anything is written."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import jax
 
-from bsresearch.core import precision
+from bsresearch.core import precision, when
+from bsresearch.data.select import Dataset
 from bsresearch.planning import resolve, sweep
 from bsresearch.planning.plan import Plan, canonical
-from bsresearch.train import feed
+from bsresearch.train import feed, program
 from bsresearch.train.devices import layout, parallel
-from bsresearch.train.sizing import cost, held
+from bsresearch.train.sizing import memory
 
+T = TypeVar('T')
 # Of a device's memory, what a group that could be split may take: allocators fragment, libraries want workspace.
 HEADROOM = 0.9
 # Below this share of the memory the estimate is trusted: XLA's own number costs a compilation for each program, which
@@ -24,6 +28,10 @@ CURES = (
     'brought chunk by chunk), more devices to share a batch (config.devices, config.mesh.batch), or, for a growing '
     'batch, config.batch_schedule.max_batch_size'
 )
+# Where `vmap` is faster on a CPU (pays_together): bytes of all runs' weights and of their layers' outputs at most; and
+# at least so many examples, or FLOPs of an update of one run and of all.
+CACHED_WEIGHTS, CACHED_OUTPUTS = 28e6, 8e6
+WORTH_BATCH, WORTH_FLOPS_EACH, WORTH_FLOPS = 8, 2e5, 2e6
 
 
 def words(size: float) -> str:
@@ -40,38 +48,42 @@ def room(mesh: layout.Layout) -> int:
     return feed.device_memory() // sharing
 
 
-def analysed(plans: Sequence[Plan], strategy: str, mesh: layout.Layout) -> held.Memory:
-    """What a group takes, by XLA's analysis; like groups are analysed once."""
-    return _known(plans, strategy, mesh, True)
+# Of a plan, what changes neither the shape of an array nor a program: lengths and points, but for what `size_key` adds.
+SIZELESS = (
+    'study', 'batch_size', 'total_examples', 'epoch_boundary', 'batch_schedule', 'batch_changes', 'divergence',
+    'length', 'start',
+)  # fmt: skip
 
 
-_MEMORY: dict[str, held.Memory] = {}
+def size_key(plan: Plan) -> dict[str, object]:
+    """What the size of a run's arrays and programs depends on: all that makes its group, without SIZELESS."""
+    events, recording = plan.events, plan.recording
+    sizes = sorted({s.batch_size for s in plan.length.segments if s.stop > plan.start})
+    fields = {name: value for name, value in plan.static().items() if name not in SIZELESS}
+    return fields | {
+        'branches': plan.parent is not None,
+        'batch_sizes': sizes,
+        'updates_per_chunk': [feed.capacity(plan, on_device, max(sizes)) for on_device in (True, False)],
+        'recording': {name: when.rest(spec) for name, spec in recording.items() if isinstance(spec, Mapping)},
+        'measured': {n: when.rest(spec) for n, spec in recording['measure'].items() if events.measure[n]},
+        'norms': bool(events.norms) or events.all_norms,
+        'evaluates': bool(events.evaluate or events.snapshots),
+    }
 
 
-@precision.held
-def _known(plans: Sequence[Plan], strategy: str, mesh: layout.Layout, exact: bool) -> held.Memory:
+_KNOWN: dict[str, Any] = {}
+
+
+def once(measure: Callable[..., T], plans: Sequence[Plan], *rest: object) -> T:
+    """`measure`(plans, data set, *rest), made once for all plans of one size."""
     dataset = resolve.dataset(plans[0].data)
-    resident = feed.resident(plans[0].execution['data_residence'], dataset)
-    key = canonical([facts(plans[0]), len(plans), strategy, str(mesh), resident, exact])
-    if key not in _MEMORY:
-        _MEMORY[key] = (cost.memory if exact else held.estimate)(plans, dataset, strategy, mesh)
-    return _MEMORY[key]
-
-
-def facts(plan: Plan) -> list[object]:
-    """What the size of a run's arrays and programs depends on."""
-    events, sizes = plan.events, sorted({s.batch_size for s in plan.length.segments if s.stop > plan.start})
-    due = {n: {k: v for k, v in spec.items() if not k.startswith(('every_', 'at_', 'log_'))}
-           for n, spec in plan.recording['measure'].items() if events.measure[n]}  # fmt: skip
-    evaluation = [plan.recording['evaluate'][k] for k in ('batch_size', 'train')]
-    return [
-        plan.model, plan.data, plan.dtype, plan.matmul_precision, plan.loss, plan.optimizer, plan.clip, plan.no_decay,
-        plan.ghost_batch_size, plan.policy.weight_decay > 0, plan.ema['half_life_examples'] is None,
-        plan.parent is None, plan.execution, sizes,
-        [feed.capacity(plan, on_device, max(sizes)) for on_device in (True, False)], due,
-        bool(events.norms) or events.all_norms, plan.recording['norms']['update'], evaluation,
-        bool(events.evaluate or events.snapshots),
-    ]  # fmt: skip
+    on_device = feed.resident(plans[0].execution['data_residence'], dataset)
+    function = f'{measure.__module__}.{measure.__qualname__}'
+    key = canonical([function, size_key(plans[0]), len(plans), on_device, *map(str, rest)])
+    if key not in _KNOWN:
+        with precision.of(plans):
+            _KNOWN[key] = measure(plans, dataset, *rest)
+    return _KNOWN[key]
 
 
 def needs(plans: Sequence[Plan], strategy: str, mesh: layout.Layout) -> int:
@@ -79,13 +91,10 @@ def needs(plans: Sequence[Plan], strategy: str, mesh: layout.Layout) -> int:
 
     One of several processes cannot compile for all of them: there the estimate must do.
     """
-    guess, there = _known(plans, strategy, mesh, False).total, room(mesh)
+    guess, there = once(memory.estimate, plans, strategy, mesh).total, room(mesh)
     if not WORTH_COMPILING * there < guess < HOPELESS * there or jax.process_count() > 1:
         return guess
-    return analysed(plans, strategy, mesh).total
-
-
-_TOGETHER: dict[str, bool] = {}
+    return once(memory.analysed, plans, strategy, mesh).total
 
 
 def strategy_of(plans: Sequence[Plan], platform: str | None = None) -> str:
@@ -98,11 +107,23 @@ def strategy_of(plans: Sequence[Plan], platform: str | None = None) -> str:
     # Several devices share the work as they are; ordered sums promise the bits of one run on one of them.
     if (asked, there) != ('auto', 'cpu') or len(plans) == 1 or ordered or not _single(plans, platform):
         return parallel.choose(asked, len(plans), there)
-    key = canonical([facts(plans[0]), len(plans)])
-    if key not in _TOGETHER:
-        with precision.of(plans):
-            _TOGETHER[key] = held.pays_together(plans, resolve.dataset(plans[0].data))
-    return 'vmap' if _TOGETHER[key] else 'sequential'
+    return 'vmap' if once(pays_together, plans) else 'sequential'
+
+
+def pays_together(plans: Sequence[Plan], dataset: Dataset) -> bool:
+    """Whether `vmap` is faster than one after another for these runs on a CPU: while the weights of all, and what their
+    layers put out for a batch, stay in its caches, and the operations are worth starting.
+
+    Work counts each weight once for an example, so a convolution's is more. The bounds are those of
+    scripts/benchmark_replicas.py and its like with 2 to 64 runs on 2 cores of a Xeon (0.7 to 1.9 times as fast): near
+    them either way is off by some 10 %. Timing at the start of a group would give other bits at every launch.
+    """
+    runs, shapes = len(plans), memory.Shapes(plans[:1], dataset, 'sequential', layout.ALONE)
+    batch, params = program.micro_batch(plans[0], 'cpu', memory.largest(plans[0]).batch_size), shapes.start.state.params
+    work = 6 * batch * sum(math.prod(x.shape) for x in jax.tree.leaves(params))
+    worthwhile = batch >= WORTH_BATCH or (work >= WORTH_FLOPS_EACH and runs * work >= WORTH_FLOPS)
+    fits = runs * memory.size(params) <= CACHED_WEIGHTS and runs * shapes.outputs(batch) <= CACHED_OUTPUTS
+    return worthwhile and fits
 
 
 def _single(plans: Sequence[Plan], platform: str | None) -> bool:
@@ -133,7 +154,7 @@ def _split(plans: list[Plan], say: Callable[[str], None]) -> list[list[Plan]]:
     parts = [plans]
     strategy, mesh = placed(plans)
     needed, there = needs(plans, strategy, mesh), room(mesh)
-    for parts in _finer(plans, needed, there, _known(plans, strategy, mesh, False).data, mesh.replicas):
+    for parts in _finer(plans, needed, there, once(memory.estimate, plans, strategy, mesh).data, mesh.replicas):
         if all(_fits(part) for part in {len(part): part for part in parts}.values()):
             break
     else:
@@ -173,7 +194,7 @@ def check(plans: Sequence[Plan], strategy: str | None = None) -> None:
     needed, there = needs(plans, strategy or chosen, mesh), room(mesh)
     if needed <= there:
         return
-    batch, runs = held.largest(plans[0]).batch_size, 'a run' if len(plans) == 1 else f'a group of {len(plans)} runs'
+    batch, runs = memory.largest(plans[0]).batch_size, 'a run' if len(plans) == 1 else f'a group of {len(plans)} runs'
     cure = '' if len(plans) == 1 else 'train it on a larger device, or its runs in another workdir; else '
     raise ValueError(
         f'{runs} at batch_size={batch} needs {needed:,} bytes ({words(needed)}) on each device, which has {there:,} '

@@ -159,13 +159,16 @@ class Plan:
         """sha256 of the canonical JSON of `identity`, its first 12 hexadecimal digits."""
         return hashlib.sha256(canonical(self.identity()).encode()).hexdigest()[:12]
 
-    def static_key(self) -> str:
-        """Plans with the same key can share one compiled program and so a replica group."""
-        fields = self.resolved()
+    def static(self) -> dict[str, Any]:
+        """What runs of one replica group have in common."""
         # Runs without weight decay skip a pass over the weights, so they do not mix with those that have some.
         has = {'decays': self.policy.weight_decay > 0, 'averages': self.ema['half_life_examples'] is not None}
         has |= {'length': asdict(self.length), 'start': self.start}
-        return canonical({k: v for k, v in fields.items() if k not in REPLICA_FIELDS} | has)
+        return {k: v for k, v in self.resolved().items() if k not in REPLICA_FIELDS} | has
+
+    def static_key(self) -> str:
+        """Plans with the same key can share one compiled program and so a replica group."""
+        return canonical(self.static())
 
 
 def _completed(stored: dict[str, Any]) -> dict[str, Any]:

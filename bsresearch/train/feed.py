@@ -96,6 +96,25 @@ def tables(plan: Plan, start: int, count: int, size: int, devices: int, dtype: A
     return jax.tree.map(lambda x: np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)]), table)
 
 
+def shapes(plan: Plan, train: Split, on_device: bool, devices: int, start: int, dtype: Any) -> tuple[Data, Tables]:
+    """Of one replica: the training set, or the examples of a chunk; the Tables of a chunk from update `start` on.
+
+    Args:
+      on_device: whether the training set is. devices: that share a batch.
+    """
+    size = capacity(plan, on_device, plan.length.batch_size_at(start))
+    table = tables(plan, start, 1, size, devices, dtype)
+    if on_device:
+        return stored(train, len(train.labels)), table
+    return stored(train, *([devices] if devices > 1 else []), size * table.ids.shape[-1]), table
+
+
+def stored(split: Split, *rows: int) -> Data:
+    """Shapes of so many examples as a device stores them."""
+    shape = lambda x: jax.ShapeDtypeStruct((*rows, *x.shape[1:]), jax.dtypes.canonicalize_dtype(x.dtype))
+    return Data(shape(split.inputs), shape(split.labels))
+
+
 # What lies over the devices that share a batch, and on which axis (parallel.DeviceGroup.map).
 SPLIT_TABLES = Tables(1, None, None, None, None, None)  # pyright: ignore[reportArgumentType]
 SPLIT_DATA = Data(0, 0)

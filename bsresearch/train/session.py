@@ -1,6 +1,5 @@
 """A group in training: its arrays on the device, its programs, records and checkpoints. The loop calls it in order."""
 
-import functools
 import pathlib
 import time
 from bisect import bisect_left, bisect_right
@@ -21,6 +20,7 @@ from bsresearch.train.observing.ensemble import Ensemble
 from bsresearch.train.observing.evaluate import Evaluator
 from bsresearch.train.observing.measuring import Measuring
 from bsresearch.train.observing.record import Clock, Recorder
+from bsresearch.train.parts import Parts
 from bsresearch.train.saving import branching
 from bsresearch.train.saving.initial import Initial
 from bsresearch.train.saving.saved import Saved
@@ -64,21 +64,14 @@ class Session:
         plan = plans[0]
         self.plans, self.directory, self.report = plans, directory, report
         self.initial = Initial(plans, directory, run_directories, report.say)
-        self.events = plan.events
-        ordered = plan.execution['reduction'] == 'ordered'
-        self.group = parallel.DeviceGroup(len(plans), strategy, plan.matmul_precision, layout, ordered)
+        self.parts = parts = Parts(plans, dataset, strategy, layout)
+        self.events, self.group, self.task, self.tasks = parts.events, parts.group, parts.task, parts.tasks
         self.clock = Clock(lambda: self.group.compile_seconds)
-        make = functools.partial(program.task, plan, dataset.scale, parallel.platform())
-        # For updates at each batch size, and for all else.
-        self.tasks = {s.batch_size: make(s.batch_size, layout.batch) for s in plan.length.segments}
-        self.task = make(plan.length.batch_size_at(0))
         self.feed = feed.Feed(plans, dataset, self.group, self.task.dtype)
         resident = {'train': self.feed.data} if self.feed.data is not None else {}
         self.evaluator = Evaluator(self.task, plan, dataset.named(), resident, self.group)
         self.ensemble = Ensemble(self.task, plan, self.evaluator, self.group, bool(self.events.snapshots))
-        built = program.measures(plan)
-        due = {n: built[n] for n, points in self.events.measure.items() if points}
-        self.measuring = Measuring(plans, due, self.task, self.feed, self.group)
+        self.measuring = Measuring(plans, parts.measures, self.task, self.feed, self.group)
         self.keys = self.group.put([program.keys(p) for p in plans])
         self.watches = [Watch(p.divergence['loss_factor'], p.divergence['patience']) for p in plans]
         self.recorder = Recorder(plans, run_directories, self.clock, writes=processes.leads())
@@ -153,18 +146,10 @@ class Session:
 
     def _fresh(self) -> dict[str, PyTree]:
         """The checkpoint's items at update 0, replicas stacked."""
-        own_measures = self.measuring.measures
-
-        def first(plan: Plan) -> tuple[PyTree, dict[str, PyTree]]:
-            state = jax.jit(functools.partial(program.initial, self.task, plan))()
-            # It leaves the device before the next run's is made: all of them might not fit on one.
-            return parallel.host(state), parallel.host({n: m.init(state.params) for n, m in own_measures.items()})
-
-        states, begun = zip(*map(first, self.plans), strict=True)
-        measures = {n: parallel.stack([own[n] for own in begun]) for n in own_measures}
-        averages = parallel.stack([program.initial_average(p, s) for p, s in zip(self.plans, states, strict=True)])
-        own = {'state': parallel.stack(states), 'ema': averages, 'ensemble': self.ensemble.items}
-        return own | {f'measure_{n}': m for n, m in measures.items()}
+        # One leaves the device before the next is made: all of them might not fit on it.
+        starts = parallel.stack([parallel.host(self.parts.start(plan)) for plan in self.plans])
+        measures = {f'measure_{name}': states for name, states in starts.measures.items()}
+        return {'state': starts.state, 'ema': starts.average, 'ensemble': self.ensemble.items} | measures
 
     def _place(self, items: dict[str, PyTree]) -> None:
         branching.check_slots(self.plans, items['state'])

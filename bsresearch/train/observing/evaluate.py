@@ -42,11 +42,10 @@ class Evaluator:
         group: parallel.DeviceGroup,
     ):
         """`resident`: splits that are on the device already; the others follow it there if the training set is."""
-        wanted = {k: v for k, v in splits.items() if k != 'train' or plan.recording['evaluate']['train']}
         self.group = group
         self._fn = of_one(task, plan, group)
         move = (lambda split: feed.to_device(split, group)) if resident else lambda split: split
-        self.splits = {k: resident[k] if k in resident else move(v) for k, v in wanted.items()}
+        self.splits = {k: resident[k] if k in resident else move(v) for k, v in wanted(plan, splits).items()}
 
     def __call__(self, states: Any, alive: list[bool]) -> list[dict[str, float]]:
         """Metrics per replica: what `program.evaluate` reports as means over a split, and the generalization gaps.
@@ -68,6 +67,17 @@ class Evaluator:
         parts = self.group.map('evaluate', self._fn, (states, data), OF_EXAMPLES, alive=alive)
         count = len(data.labels)
         return [x if x is None else {k: v[:count] for k, v in x.items()} for x in self.group.whole(parts)]
+
+
+def wanted(plan: Plan, splits: Mapping[str, Split]) -> dict[str, Split]:
+    """The splits that a run evaluates, by name."""
+    return {k: v for k, v in splits.items() if k != 'train' or plan.recording['evaluate']['train']}
+
+
+def largest_block(plan: Plan, splits: Mapping[str, Split], on_device: bool) -> Data:
+    """Shapes of what is evaluated at a time of the largest split."""
+    split = max(wanted(plan, splits).values(), key=lambda s: len(s.labels))
+    return feed.stored(split, len(split.labels) if on_device else min(len(split.labels), BLOCK_ROWS))
 
 
 def _gaps(row: Mapping[str, float]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,7 +13,8 @@ from bsresearch.planning.plan import Plan
 from bsresearch.train import feed, program
 from bsresearch.train.devices import parallel, processes
 from bsresearch.train.devices.mapping import Arguments
-from bsresearch.train.state import State
+from bsresearch.train.state import Data, State
+from bsresearch.train.step import Task
 
 PyTree = Any
 # A measurement below is timed twice.
@@ -28,7 +29,7 @@ class Measuring:
     Args:
       plans: of the group's replicas, in order.
       measures: those that are made, by name.
-      task: step.Task of the group. chunks: what its examples are gathered with. group: how it maps its replicas.
+      task: of the group. chunks: what its examples are gathered with. group: how it maps its replicas.
 
     Raises:
       ValueError: one reads the whole training set, which is not on the device.
@@ -38,7 +39,7 @@ class Measuring:
         self,
         plans: Sequence[Plan],
         measures: Mapping[str, Measure],
-        task: Any,
+        task: Task,
         chunks: feed.Feed,
         group: parallel.DeviceGroup,
     ):
@@ -131,12 +132,21 @@ class Measuring:
         """The context of one replica whose `losses` and `gradient` are compiled programs of the group."""
         seen = program.context(self.task, quantity, state, origins, inputs, whole)
         losses = functools.partial(program.losses_of, self.task, quantity.statistics)
-        mean = lambda params, stats, batch: losses(stats, params, batch).mean()
+        gradient = gradient_of_one(self.task, quantity)
         call = lambda what, fn, *args: self.group.call(f'measure/{name}/{what}', fn, args)
         return seen._replace(
             losses=lambda params, batch: call('losses', losses, state.stats, params, batch),
-            gradient=lambda params, batch: call('gradient', jax.value_and_grad(mean), params, state.stats, batch),
+            gradient=lambda params, batch: call('gradient', gradient, params, state.stats, batch),
         )
+
+
+def gradient_of_one(task: Task, quantity: Measure) -> Callable[[PyTree, PyTree, Data], tuple[jax.Array, PyTree]]:
+    """(params, stats, batch) → mean loss of a measurement's examples, and its gradient."""
+
+    def mean_loss(params: PyTree, stats: PyTree, batch: Data) -> jax.Array:
+        return program.losses_of(task, quantity.statistics, stats, params, batch).mean()
+
+    return jax.value_and_grad(mean_loss)
 
 
 def _percent(share: float) -> str:

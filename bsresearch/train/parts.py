@@ -1,0 +1,51 @@
+"""What a group in training is built from: Session makes its arrays here, sizing/memory.py their shapes."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from bsresearch.data.select import Dataset
+from bsresearch.planning.plan import Plan
+from bsresearch.train import program
+from bsresearch.train.devices import parallel
+from bsresearch.train.devices.layout import Layout
+from bsresearch.train.state import Average, State
+
+PyTree = Any
+
+
+class Start(NamedTuple):
+    """One run's arrays at update 0. measures: what each measurement remembers, by name."""
+
+    state: State
+    average: Average | None
+    measures: dict[str, PyTree]
+
+
+class Parts:
+    """Of one replica group; arguments as Session's.
+
+    Attributes:
+      events: of all its runs. group: how they are mapped onto the devices.
+      tasks: of updates, by batch size. task: of all else.
+      measures: the measurements that are made, by name.
+    """
+
+    def __init__(self, plans: Sequence[Plan], dataset: Dataset, strategy: str, layout: Layout):
+        plan = plans[0]
+        self.events = plan.events
+        ordered = plan.execution['reduction'] == 'ordered'
+        self.group = parallel.DeviceGroup(len(plans), strategy, plan.matmul_precision, layout, ordered)
+        make = functools.partial(program.task, plan, dataset.scale, parallel.platform())
+        self.tasks = {s.batch_size: make(s.batch_size, layout.batch) for s in plan.length.segments}
+        self.task = make(plan.length.batch_size_at(0))
+        measures = program.measures(plan)
+        self.measures = {name: measures[name] for name, points in self.events.measure.items() if points}
+
+    def start(self, plan: Plan) -> Start:
+        """One run at update 0, whatever its parent."""
+        state = jax.jit(functools.partial(program.initial, self.task, plan))()
+        measures = {name: measure.init(state.params) for name, measure in self.measures.items()}
+        return Start(state, program.initial_average(plan, state), measures)
