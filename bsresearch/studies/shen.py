@@ -37,15 +37,17 @@ def check(plans: list[Plan]) -> None:
     lines(plans)
 
 
+def _compared(plan: Plan) -> tuple[object, ...]:
+    """What a run has in common with the parent that it is compared with."""
+    return plan.seed, plan.policy.learning_rate, plan.optimizer, plan.model
+
+
 def lines(plans: list[Plan]) -> list[Probe]:
     """One for each parent: from the smallest batch at its seed and learning rate to itself."""
     section = {**sections.defaults('probe', 'interpolation'), 'name': 'interpolation'}
     probes = []
     for parent in parents(plans):
-        alike = lambda p, same_as=parent: all(
-            getattr(p, field) == getattr(same_as, field) for field in ('seed', 'learning_rate', 'optimizer', 'model')
-        )
-        small = min(filter(alike, plans), key=lambda p: p.batch_size)
+        small = min((p for p in plans if _compared(p) == _compared(parent)), key=lambda p: p.batch_size)
         if small is parent:
             raise ValueError(
                 f'config.study=shen: no run of seed {parent.seed} with learning_rate={parent.policy.learning_rate:g} '
