@@ -106,12 +106,19 @@ def _whole(declared: Mapping[str, Any]) -> dict[str, Any]:
     return {**known, **declared, **filled, 'measure': points}
 
 
+_SHAPES: dict[tuple[Any, ...], Any] = {}  # of the weights: traced once for all runs of a grid
+
+
 def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> Any:
     """Shapes of the weights: the model is built to be refused before anything is written; training builds its own."""
     own = {k: v for k, v in model.items() if k != 'name'}
     kinds.check_units(own)
-    module = sections.part('model', model['name'])(num_outputs, **own)
-    return jax.eval_shape(lambda key: models.init(module, key, shape), rng.key(0, 'init'))[0]
+    build = sections.part('model', model['name'])
+    key = build, num_outputs, shape, repr(own)
+    if key not in _SHAPES:
+        module = build(num_outputs, **own)
+        _SHAPES[key] = jax.eval_shape(lambda k: models.init(module, k, shape), rng.key(0, 'init'))[0]
+    return _SHAPES[key]
 
 
 def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool) -> None:
