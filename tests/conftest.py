@@ -30,6 +30,19 @@ def workdir(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 @pytest.fixture
+def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn as ever, in a few pixels, and their PDF is a stand-in: fonts and resolution take the time."""
+    from matplotlib.figure import Figure
+
+    save = Figure.savefig
+
+    def small(figure: Figure, path: pathlib.Path, **_: object) -> None:
+        save(figure, path, format='png', dpi=20)
+
+    monkeypatch.setattr(Figure, 'savefig', small)
+
+
+@pytest.fixture
 def late_errors() -> Iterator[None]:
     """Orbax reads many arrays at once and reports one failure; the others are reported when they are collected."""
     yield

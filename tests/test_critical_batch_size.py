@@ -23,6 +23,7 @@ from bsresearch.studies import critical_batch_size as study
 from bsresearch.theory.noisy_quadratic import spectrum
 from scripts import fig_critical_batch_size
 
+pytestmark = pytest.mark.usefixtures('small_pictures')
 NAN, INF = np.nan, np.inf
 K = np.array([1, 2, 4, 8])
 
@@ -279,7 +280,7 @@ def test_the_figures_are_drawn_with_their_numbers(made: pathlib.Path):
 QUADRATIC: dict[str, Any] = {
     'study': branch_losses.STUDY, 'data__name': 'noisy_quadratic', 'data__dimension': 4, 'data__num_examples': 512,
     'data__noise': 0.0, 'model': {'name': 'quadratic'}, 'loss__name': 'sum_of_outputs', 'batch_size': 2,
-    'learning_rate': 0.3, 'total_steps': 20, 'branch__at_steps': (0, 8), 'branch__multiples': (2, 4, 8, 16),
+    'learning_rate': 0.3, 'total_steps': 20, 'branch__at_steps': (0, 8), 'branch__multiples': (2, 4, 8),
     'branch__evaluations': 2, 'branch__more_epochs': 0.0, 'branch__more_examples': 128,
 }  # fmt: skip
 
@@ -295,7 +296,7 @@ def plan(**changes: Any) -> Plan:
 
 
 def test_on_a_quadratic_b_is_what_the_closed_form_says(tmp_path: pathlib.Path):
-    """Closed form without noise: θ_k falls by 1 − kεh an update. k = 4 (kε = 1.2) wins, 8 (2.4 > 2/h) and 16 grow.
+    """Closed form without noise: θ_k falls by 1 − kεh an update. k = 4 (kε = 1.2) wins, 8 (2.4 > 2/h) grows.
 
     Also at update 0, where the branch has no parent's batches before its own; the control is its parent.
     """
@@ -319,7 +320,7 @@ def test_on_a_quadratic_b_is_what_the_closed_form_says(tmp_path: pathlib.Path):
     assert 'B_simple' in said[0]
     widest = toy.rows(tmp_path, study.branches([run])[-1])
     used = {r['step']: r['batch_size_used'] for r in widest if 'batch_size_used' in r}
-    assert used == dict.fromkeys((8, 9, 10, 11), 32)
+    assert (min(used), set(used.values())) == (8, {16})
     # What is measured is the parent's.
     assert not any('noise_trace' in r for r in widest)
     assert found.points['measurements'].tolist() == [1, 1]
@@ -372,7 +373,7 @@ def test_every_optimizer_has_a_rule():
         ({'branch__learning_rate_rule': 'cubic'}, "learning_rate_rule='cubic': allowed are none, linear, sqrt"),
         ({'branch__multiples': (2, 512)}, '512 × 2 = 1024, exceeds the epoch of 512 examples'),
         ({'branch__multiples': (2, 64)}, '64 × 2 = 128, fits 1 times into the window of 128 examples, at least 4'),
-        ({'branch__more_examples': 150}, 'more_epochs=0, more_examples=192'),
+        ({'branch__more_examples': 150}, 'more_epochs=0, more_examples=160'),
         ({'branch__multiples': (2, 3)}, 'use powers of 2 as k'),
         ({'branch__evaluations': 0}, 'evaluations=0: at least 1'),
         ({'branch__more_epochs': 1.0}, 'more_epochs=1.0, more_examples=128: a branch needs exactly one length'),

@@ -3,6 +3,7 @@
 No network: archives are synthetic, in the real binary formats.
 """
 
+import functools
 import gzip
 import hashlib
 import importlib.util
@@ -15,10 +16,12 @@ import sys
 import tarfile
 import time
 import types
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from absl import flags
 
 from bsresearch.data import blobs, digits, prepared, sources
 from bsresearch.data.splits import Split, Splits
@@ -47,14 +50,44 @@ def same(a: Splits, b: Splits) -> bool:
     return a[2:] == b[2:] and all(x.dtype == y.dtype and np.array_equal(x, y) for x, y in arrays)
 
 
+DEAD_PROXY = {'http_proxy': 'http://127.0.0.1:9', 'https_proxy': 'http://127.0.0.1:9', 'no_proxy': ''}
+
+
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs scripts.prepare_data as a user does; a dead proxy stands in for a machine without network."""
-    dead = {'http_proxy': 'http://127.0.0.1:9', 'https_proxy': 'http://127.0.0.1:9', 'no_proxy': ''}
     return subprocess.run(
         [sys.executable, '-m', 'scripts.prepare_data', *arguments],
-        capture_output=True, text=True, cwd=pathlib.Path(__file__).parents[1], env=os.environ | dead | environment,
-        timeout=120,
+        capture_output=True, text=True, cwd=pathlib.Path(__file__).parents[1], timeout=120,
+        env=os.environ | DEAD_PROXY | environment,
     )  # fmt: skip
+
+
+Called = Callable[..., tuple[int | None, str, str]]
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Called:
+    """scripts.prepare_data in this process, without network: exit code, stdout, stderr."""
+    from scripts import prepare_data
+
+    def call(*arguments: str, **environment: str) -> tuple[int | None, str, str]:
+        for name, value in (DEAD_PROXY | environment).items():
+            monkeypatch.setenv(name, value)
+        values = flags.FlagValues()
+        with monkeypatch.context() as own:
+            own.setattr(flags, 'FLAGS', values)
+            for kind in ('string', 'bool'):
+                define = functools.partial(getattr(flags, f'DEFINE_{kind}'), flag_values=values)
+                own.setattr(flags, f'DEFINE_{kind}', define)
+            prepare_data.define_flags()
+            try:
+                code = prepare_data.main(prepare_data.parse_flags(['prepare_data', *arguments]))
+            except SystemExit as e:
+                code = int(str(e.code))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
 
 
 # --- embedded sets
@@ -489,13 +522,16 @@ def test_a_set_without_a_test_split_names_its_splits():
     [(['--nam=x'], 'Did you mean: name'), ([], 'which set?'), (['mnist', '--name=x'], '--name=mnist'),
      (['--name=fashon_mnist'], 'unknown data set'), (['--name=mnist', '--manual_dir=/nowhere'], 'no such folder')],
 )  # fmt: skip
-def test_command_misuse_is_one_line_and_exit_code_2(arguments: list[str], message: str, tmp_path: pathlib.Path):
-    done = command(*arguments, BSRESEARCH_DATA=str(tmp_path))
-    assert (done.returncode, done.stderr.count('\n')) == (2, 1)
-    assert message in done.stderr
+def test_command_misuse_is_one_line_and_exit_code_2(
+    called: Called, arguments: list[str], message: str, tmp_path: pathlib.Path
+):
+    code, _, error = called(*arguments, BSRESEARCH_DATA=str(tmp_path))
+    assert (code, error.count('\n')) == (2, 1)
+    assert message in error
 
 
 def test_command_without_network_or_package_says_what_to_do_at_once(tmp_path: pathlib.Path):
+    """In a process of its own, as a user calls it."""
     start = time.monotonic()
     done = command('--name=fashion_mnist', '--debian_dir=/nowhere', BSRESEARCH_DATA=str(tmp_path))
     assert done.returncode == 2
@@ -506,16 +542,16 @@ def test_command_without_network_or_package_says_what_to_do_at_once(tmp_path: pa
     assert 'Traceback' not in done.stderr
 
 
-def test_command_on_what_needs_nothing(toy_dir: pathlib.Path):
+def test_command_on_what_needs_nothing(called: Called, toy_dir: pathlib.Path):
     """Embedded sets, sets already prepared (left alone), and damaged ones (the cure, exit code 2)."""
     before = {p: p.stat().st_mtime_ns for p in toy_dir.rglob('*')}
-    assert 'needs no preparation' in command('--name=digits').stdout
-    done = command('--name=toy', f'--data_dir={toy_dir}')
-    assert (done.returncode, 'already prepared' in done.stdout, 'valid: ' in done.stdout) == (0, True, True)
+    assert 'needs no preparation' in called('--name=digits')[1]
+    code, said, _ = called('--name=toy', f'--data_dir={toy_dir}')
+    assert (code, 'already prepared' in said, 'valid: ' in said) == (None, True, True)
     assert {p: p.stat().st_mtime_ns for p in toy_dir.rglob('*')} == before
     (toy_dir / 'toy' / 'test_labels.npy').unlink()
-    done = command('--name=toy', f'--data_dir={toy_dir}')
-    assert (done.returncode, 'remove the folder' in done.stderr) == (2, True)
+    code, _, error = called('--name=toy', f'--data_dir={toy_dir}')
+    assert (code, 'remove the folder' in error) == (2, True)
 
 
 @pytest.mark.slow

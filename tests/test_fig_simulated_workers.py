@@ -13,6 +13,7 @@ from bsresearch.analysis import resolution
 from bsresearch.analysis.quantities import simulated_workers
 from scripts import fig_simulated_workers
 
+pytestmark = pytest.mark.usefixtures('small_pictures')
 LINEAR, NONE = 'learning rate linear in B, 2-epoch warm-up', 'learning rate as for one worker'
 NORMED: dict[str, Any] = {'ghost_batch_size': 8}
 

@@ -16,6 +16,7 @@ from bsresearch.store import records
 from bsresearch.store.writer import Writer
 from scripts import fig_lr_range
 
+pytestmark = pytest.mark.usefixtures('small_pictures')
 ROOT = pathlib.Path(__file__).parents[1]
 NONE = pd.DataFrame({'step': pd.Series(dtype=int), 'learning_rate': pd.Series(dtype=float)})
 
@@ -199,14 +200,15 @@ def write(workdir: pathlib.Path, stop: int | None = None, **fields: Any) -> path
     return directory
 
 
-@pytest.fixture
-def grid(tmp_path: pathlib.Path) -> pathlib.Path:
+@pytest.fixture(scope='module')
+def grid(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """B = 16 and 128; weight decays 0 and 0.01, whose runs have their own seeds; one of four diverges at update 90."""
+    workdir = tmp_path_factory.mktemp('grid')
     for size in (16, 128):
         for decay in (0.0, 0.01):
             stop = 90 if (size, decay) == (128, 0.01) else None
-            write(tmp_path, stop, batch_size=size, weight_decay=decay, seed=int(100 * decay))
-    return tmp_path
+            write(workdir, stop, batch_size=size, weight_decay=decay, seed=int(100 * decay))
+    return workdir
 
 
 def test_table(grid: pathlib.Path) -> None:

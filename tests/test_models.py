@@ -27,7 +27,8 @@ def test_every_model_keeps_its_contract(name: str, dtype: str):
     """Shapes, float32 weights and outputs, jit without recompiling, determinism, vmap over weights."""
     module = build(name, dtype=dtype)
     key = jax.random.key(0)
-    params, stats = models.init(module, key, SHAPE)
+    init = lambda: jax.jit(lambda: models.init(module, key, SHAPE))()
+    params, stats = init()
     assert {x.dtype for x in jax.tree.leaves(params)} == {np.dtype(np.float32)}
     x = jax.random.normal(key, (4, *SHAPE))
     traces = []
@@ -41,7 +42,7 @@ def test_every_model_keeps_its_contract(name: str, dtype: str):
     assert (out.shape, out.dtype) == ((4, 5), np.float32)
     np.testing.assert_array_equal(apply(params, x), out)
     assert len(traces) == 1
-    again, _ = models.init(module, key, SHAPE)
+    again, _ = init()
     jax.tree.map(np.testing.assert_array_equal, params, again)
     two = jax.tree.map(lambda p: jnp.stack([p, 2 * p]), params)
     mapped = jax.vmap(lambda p: apply(p, x))(two)
@@ -72,16 +73,16 @@ def test_normal_initializers_are_truncated_unless_said(kind: str, variance: floa
         assert (np.abs(w).max() < 2.28) == (name == kind)
 
 
-@pytest.mark.parametrize('size', [1, 3, 4, 5])
+@pytest.mark.parametrize('size', [3, 4])
 def test_patches_convolution_is_xlas(size: int):
     """Values and both gradients against XLA's own convolution, odd and even kernels."""
     x = jax.random.normal(jax.random.key(0), (2, 7, 6, 3))
     k = jax.random.normal(jax.random.key(1), (size, size, 3, 4))
     own = lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
-    np.testing.assert_allclose(layers.patches_conv(x, k), own(x, k), rtol=1e-4, atol=1e-4)
-    for argument in (0, 1):
-        total = lambda f, a=argument: jax.grad(lambda x, k: (f(x, k) ** 2).sum(), a)(x, k)
-        np.testing.assert_allclose(total(layers.patches_conv), total(own), rtol=1e-3, atol=1e-3)
+    squares = lambda f: lambda x, k: ((f(x, k) ** 2).sum(), f(x, k))
+    mine, theirs = (jax.jit(jax.grad(squares(f), (0, 1), has_aux=True))(x, k) for f in (layers.patches_conv, own))
+    np.testing.assert_allclose(mine[1], theirs[1], rtol=1e-4, atol=1e-4)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3), mine[0], theirs[0])
 
 
 def test_max_pool_is_the_windowed_maximum():
@@ -100,6 +101,11 @@ def test_pooling_before_relu_is_relu_before_pooling():
     np.testing.assert_array_equal(jax.nn.relu(layers.max_pool(x)), layers.max_pool(jax.nn.relu(x)))
 
 
+def trained(layer: layers.BatchNorm) -> Any:
+    """Compiled: (variables, inputs, weights) → outputs and new running statistics, in training."""
+    return jax.jit(lambda v, x, weights: layer.apply(v, x, train=True, weights=weights, mutable=['stats']))
+
+
 def test_ghost_batch_norm_is_numpy_group_by_group():
     """Groups of 4, the last padded: mean and biased variance of real examples; one running update of their mean."""
     rng = np.random.default_rng(0)
@@ -107,7 +113,7 @@ def test_ghost_batch_norm_is_numpy_group_by_group():
     weights = np.r_[np.ones(10), 0, 0].astype(np.float32)
     layer = layers.BatchNorm(4, 'float32')
     variables = layer.init(jax.random.key(0), x, train=False, weights=None)
-    out, updated = layer.apply(variables, x, train=True, weights=jnp.asarray(weights), mutable=['stats'])
+    out, updated = trained(layer)(variables, x, jnp.asarray(weights))
     means, variances, counts = [], [], []
     for g in range(3):
         real = np.asarray(x)[4 * g : 4 * g + 4][weights[4 * g : 4 * g + 4] > 0].astype(np.float64)
@@ -134,7 +140,7 @@ def test_a_group_of_one_value_moves_no_running_statistics(real: int):
     variables = {'params': {'scale': jnp.ones(3), 'bias': jnp.full(3, 0.25)}, 'stats': before}
     weights = jnp.asarray(np.arange(12) < real, jnp.float32)
     updated: Any
-    out, updated = layer.apply(variables, jnp.asarray(x, jnp.float32), train=True, weights=weights, mutable=['stats'])
+    out, updated = trained(layer)(variables, jnp.asarray(x, jnp.float32), weights)
     np.testing.assert_array_equal(jnp.asarray(out)[real - 1], 0.25)
     whole = [x[4 * g : 4 * g + 4] for g in range(real // 4)]
     for name, moment in (('mean', np.mean), ('var', np.var)):
@@ -219,7 +225,7 @@ def test_a_cnn_refuses_what_is_no_image():
         models.init(build('cnn'), jax.random.key(0), (2,))
 
 
-@pytest.mark.parametrize('shape', [(784, 1024), (1024, 512), (1023, 512), (64, 10)])
+@pytest.mark.parametrize('shape', [(784, 1024), (1023, 512)])
 def test_one_example_by_a_large_kernel_is_the_plain_product(shape: tuple[int, int]):
     """Value, both derivatives, forward and reverse, and the mapped product, against `lax.dot_general`."""
     keys = jax.random.split(jax.random.key(0), 4)

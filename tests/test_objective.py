@@ -20,6 +20,7 @@ from bsresearch.store import older, paths, records
 from bsresearch.train import program
 from scripts import fig_batch_size, fig_interpolation
 
+pytestmark = pytest.mark.usefixtures('small_pictures')
 SMOOTHED = {'loss__label_smoothing': 0.2, 'total_steps': 16, 'evaluate__at_steps': (4, 16)}
 SMOOTHED |= {'evaluate__every_epochs': 0.0, 'ema__half_life_epochs': 0.1}
 REGRESSION = {'data': {'name': 'linear_regression', 'num_examples': 64}, 'loss__name': 'squared_error'}

@@ -11,6 +11,7 @@ from scipy import stats
 from bsresearch.analysis import policies
 from scripts import fig_policies
 
+pytestmark = pytest.mark.usefixtures('small_pictures')
 ARMS = {
     'constant': {'name': 'constant'},
     'step': {'name': 'step', 'factor': 0.1},

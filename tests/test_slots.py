@@ -101,10 +101,11 @@ def test_the_null_branch_of_a_corrected_course_is_its_parent(workdir: pathlib.Pa
 def test_a_branch_of_a_course_at_zero_is_written_and_read(workdir: pathlib.Path):
     """∏β₁ = 0, whose logarithm JSON cannot hold: the null branch is its parent, bit for bit, and 1 − ∏β₁ is 1."""
     (run,) = toy.plans(
-        optimizer__name='adam', optimizer__bias_correction='corrected', momentum=0.0, total_steps=8, keep__at_steps=(4,)
-    )
-    null = child(run, 4, 'keep')
-    np.testing.assert_array_equal(corrections(null, 4, 8)[0], 1.0)
+        optimizer__name='adam', optimizer__bias_correction='corrected', momentum=0.0, total_steps=24,
+        keep__at_steps=(12,),
+    )  # fmt: skip
+    null = child(run, 12, 'keep')
+    np.testing.assert_array_equal(corrections(null, 12, 24)[0], 1.0)
     toy.train(workdir, [run])
     toy.train(workdir, [null])
     toy.assert_equal(*(toy.final(workdir, plan) for plan in (run, null)))

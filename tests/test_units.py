@@ -16,7 +16,7 @@ from bsresearch.planning import schema
 
 # beartype looks at a random entry of a tuple, also where hypothesis draws a Length.
 pytestmark = pytest.mark.filterwarnings('ignore:Do not use the `random` module')
-quick = settings(deadline=None, database=None, derandomize=True, max_examples=150)
+quick = settings(deadline=None, database=None, derandomize=True, max_examples=60)
 
 # Hand-written decimals, as a person writes them; most have no exact binary form.
 DECIMALS = (0.1, 0.2, 0.25, 0.3, 0.7, 1.0, 1.1, 1.5, 2.0, 3.3)
