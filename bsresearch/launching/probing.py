@@ -175,12 +175,7 @@ def seconds(probe: Probe, bench: Bench) -> float:
 def make(
     workdir: pathlib.Path, probe: Probe, console: Console, caught: Sequence[int], benches: dict[str, Bench], number: str
 ) -> None:
-    """One probe, from where it stands; its lease is held by the caller.
-
-    Args:
-      caught: signals that came; the block in hand is finished first. benches: of earlier probes. number: for the
-        console.
-    """
+    """One probe, from where it stands, as `launch` does; the caller holds its lease, and benches of earlier ones."""
     folder, plan = directory(workdir, probe), probe.points[0][0]
     key = canonical([plan.static_key(), probe.section])
     with presence.Stay(folder), precision.of(plan):
