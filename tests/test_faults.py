@@ -4,15 +4,17 @@ Slow: `make test-slow`. Beside them: a full disk in test_launch.py, moves in tes
 test_interrupts.py, flipped bytes in test_damage.py.
 """
 
+import os
 import pathlib
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from typing import Any
 
 import pytest
 import toy
-from test_invariants import start
 
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths, records
@@ -43,6 +45,22 @@ EVERYTHING: dict[str, Any] = {
     'measure__noise_scale__batch_size': 64,
     'measure__path_length__every_steps': 7,
 }  # fmt: skip
+
+
+RUN = """
+import pathlib, sys
+sys.path.insert(0, {tests!r})
+import conftest, toy
+toy.train(pathlib.Path({workdir!r}), toy.plans(**{changes!r}))
+"""
+
+
+def start(workdir: pathlib.Path, changes: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """Trains in a process of its own."""
+    here = pathlib.Path(__file__).parent
+    code = RUN.format(tests=str(here), changes=changes, workdir=str(workdir))
+    environment = os.environ | {'PYTHONPATH': str(here.parent)}
+    return subprocess.Popen([sys.executable, '-c', code], env=environment)
 
 
 def saved(workdir: pathlib.Path) -> set[int]:

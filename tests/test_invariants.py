@@ -1,12 +1,10 @@
-"""The invariants of training, by number. 1 and 2 stand in test_order.py and test_config.py."""
+"""The invariants of training, by number: 1 stands in test_order.py, 2 in test_config.py, 3 in test_invariant_3.py."""
 
-import functools
 import os
 import pathlib
 import signal
 import subprocess
 import sys
-import time
 from typing import Any
 
 import jax
@@ -22,133 +20,19 @@ from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
 from bsresearch.train import program
 from bsresearch.train.devices import parallel
-from bsresearch.train.feed import Feed
 from bsresearch.train.state import State
 
-CNN = {'model__name': 'cnn', 'model__widths': (4, 8), 'model__dense_width': 16}
-BN = CNN | {'model__batch_norm': True, 'ghost_batch_size': 4}
 
-
-def updates(plan: Plan, count: int) -> State:
-    """The state after the first `count` updates of a plan, by the program the loop runs."""
-    dataset = resolve.dataset(plan.data)
-    task = program.task(plan, dataset.scale, 'cpu')
-    feed = Feed([plan], dataset, parallel.DeviceGroup(1, 'sequential'), task.dtype)
-    data, tables = feed.one(0, 0, count)
-    state = program.initial(task, plan)
-    advance = jax.jit(functools.partial(program.advance, task, False))
-    return advance(state, None, data, tables, program.keys(plan), jnp.int32(count))[0]
-
-
-def relative(a: Any, b: Any) -> float:
-    """‖a − b‖/‖b‖ over all leaves, in float64."""
-    flat = [np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in jax.tree.leaves(t)]) for t in (a, b)]
-    return float(np.linalg.norm(flat[0] - flat[1]) / np.linalg.norm(flat[1]))
-
-
-def moved(plan: Plan, count: int) -> Any:
-    """Weights after `count` updates minus the initial ones: a relative error of the updates themselves."""
-    first = updates(plan, 0) if count == 0 else program.initial(program.task(plan, 16.0, 'cpu'), plan)
-    last = updates(plan, count)
-    both = (last.params, last.stats), (first.params, first.stats)
-    return jax.tree.map(lambda a, b: np.asarray(a, np.float64) - np.asarray(b, np.float64), *both)
-
-
-@pytest.mark.parametrize('micro', [4, 8, 12, 20])
-@pytest.mark.parametrize('model', ['mlp', 'cnn', 'batch_norm', 'noisy'])
-def test_invariant_3_micro_batches_change_nothing_after_one_update(micro: int, model: str):
-    """Sums and weights are added and divided once: 1e-6 relative in float32, also where the last part is ragged.
-
-    `noisy` has dropout, flips and crops, whose keys follow the example, and an epoch's end inside the batch.
-    """
-    kind = {'mlp': {}, 'cnn': CNN, 'batch_norm': BN}.get(model) or (
-        {'data__augment': ('flip', 'crop'), 'data__crop_padding': 1, 'model__dropout': 0.3, 'data__fraction': 0.01}
-        if model == 'noisy'
-        else {}
-    )
-    common = {'batch_size': 24, 'total_steps': 3, 'optimizer__name': 'momentum', 'momentum': 0.9, **kind}
-    (whole,) = toy.plans(**common, micro_batch_size=24)
-    (parts,) = toy.plans(**common, micro_batch_size=micro)
-    assert relative(moved(parts, 1), moved(whole, 1)) < 1e-6
-
-
-@pytest.mark.parametrize('model', ['mlp', 'batch_norm'])
-def test_invariant_3_micro_batches_change_nothing_after_100_updates(model: str):
-    """In float64, 1e-10 relative after 100 updates."""
-    with jax.enable_x64(True):
-        kind = BN if model == 'batch_norm' else {}
-        common = {'batch_size': 24, 'total_steps': 100, 'dtype': 'float64', **kind}
-        (whole,) = toy.plans(**common, micro_batch_size=24)
-        (parts,) = toy.plans(**common, micro_batch_size=8)
-        a, b = updates(parts, 100), updates(whole, 100)
-        assert jax.tree.leaves(a.params)[0].dtype == np.float64
-        assert relative((a.params, a.stats), (b.params, b.stats)) < 1e-10
-
-
-@pytest.mark.parametrize('seen', [13, 9])
-def test_invariant_9_a_last_group_of_one_moves_no_statistics_however_the_batch_is_cut(seen: int):
-    """Groups of 4, the last batch 4 + 1 or 1 alone: micro-batches and whole agree, its variance of 0 is out."""
-    model = {'name': 'mlp', 'widths': (8,), 'batch_norm': True}
-    common = {'model': model, 'batch_size': 8, 'ghost_batch_size': 4, 'total_steps': None, 'total_examples': seen}
-    (whole,), (parts,) = toy.plans(**common), toy.plans(**common, micro_batch_size=4)
-    before, a, b = updates(whole, 1), updates(whole, 2), updates(parts, 2)
-    assert relative(a.stats, b.stats) < 1e-6
-    if seen == 9:
-        toy.assert_equal(a.stats, before.stats)
-    else:
-        assert relative(a.stats, before.stats) > 1e-3
-
-
-@pytest.mark.parametrize('model', [{}, CNN])
-def test_invariant_3_replicas_one_after_another_are_single_runs(workdir: pathlib.Path, model: Any):
-    """Bit for bit on a CPU: weights and rows of a group's members against the same runs alone."""
-    axes = {'sweep__seed': (0, 1), 'sweep__learning_rate': (0.01, 0.1)}
-    together = toy.plans(**axes, **model)
-    alone = toy.plans(**axes, **model, max_replicas=1)
-    toy.train(workdir / 'together', together)
-    toy.train(workdir / 'alone', alone)
-    assert len({paths.read_json(workdir / 'together' / 'train' / p.id / 'meta.json')['group'] for p in together}) == 1
-    for p, q in zip(together, alone, strict=True):
-        assert p.id == q.id
-        toy.assert_equal(toy.final(workdir / 'together', p), toy.final(workdir / 'alone', q))
-        assert list(toy.rows(workdir / 'together', p)) == list(toy.rows(workdir / 'alone', q))
-
-
-def test_invariant_3_vmapped_replicas_are_single_runs(workdir: pathlib.Path):
-    """Within 1e-6 relative after one update in float32."""
-    axes = {'sweep__seed': (0, 1, 2), 'total_steps': 1, 'learning_rate': 0.5}
-    mapped, alone = toy.plans(**axes, strategy='vmap'), toy.plans(**axes)
-    toy.train(workdir / 'vmap', mapped)
-    toy.train(workdir / 'alone', alone)
-    meta = paths.read_json(workdir / 'vmap' / 'train' / mapped[0].id / 'meta.json')
-    assert (meta['strategy'], meta['replicas']) == ('vmap', 3)
-    for p, q in zip(mapped, alone, strict=True):
-        assert relative(toy.final(workdir / 'vmap', p), toy.final(workdir / 'alone', q)) < 1e-6
-
-
-def test_invariant_3_chunks_of_any_length_and_recording_change_no_bit(workdir: pathlib.Path):
-    """Leaving the device at every third update, or recording every norm, or nothing: the same weights."""
-    common = {'optimizer__name': 'momentum', 'momentum': 0.9, 'total_steps': 30}
-    variants = {
-        'default': {},
-        'chunks': {'evaluate__every_steps': 3},
-        'norms': {'norms__every_steps': 1, 'record__every_steps': 1, 'record__dense': True},
-        'silent': {'norms__log_spaced': 0, 'record__log_spaced': 0, 'evaluate__every_epochs': 0.0},
-    }
-    found = {}
-    for batch_size in (1, 8):
-        for name, change in variants.items():
-            (plan,) = toy.plans(batch_size=batch_size, **common, **change)
-            toy.train(workdir / name, [plan])
-            found[name] = toy.final(workdir / name, plan)
-        for other in found.values():
-            toy.assert_equal(found['default'], other)
+def start(plan: Plan) -> State:
+    """The state before the first update."""
+    task = program.task(plan, 16.0, 'cpu')
+    return jax.jit(lambda: program.initial(task, plan))()
 
 
 def test_invariant_4_evaluation_is_whole_and_does_not_depend_on_its_batch(workdir: pathlib.Path):
     """Sum over all examples, one division: equal to NumPy's mean over the full logits, for any batch."""
     values = {}
-    for size in (1, 7, 360, 1293):
+    for size in (7, 1293):
         (plan,) = toy.plans(evaluate__batch_size=size, total_steps=5, data__validation=0.1)
         toy.train(workdir / str(size), [plan])
         values[size] = list(toy.rows(workdir / str(size), plan))[-1]
@@ -165,25 +49,22 @@ def test_invariant_4_evaluation_is_whole_and_does_not_depend_on_its_batch(workdi
 
 
 RUN = """
-import pathlib, sys
+import os, pathlib, signal, sys
 sys.path.insert(0, {tests!r})
 import conftest, toy
-plans = toy.plans(**{changes!r})
-toy.train(pathlib.Path({workdir!r}), plans)
+
+
+class Killed(toy.Quiet):
+    def progress(self, step, *args, **kwargs):
+        if step >= {step}:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+toy.train(pathlib.Path({workdir!r}), toy.plans(**{changes!r}), Killed())
 """
-
-
-def start(workdir: pathlib.Path, changes: dict[str, Any]) -> subprocess.Popen[bytes]:
-    """Trains in a process of its own."""
-    here = pathlib.Path(__file__).parent
-    code = RUN.format(tests=str(here), changes=changes, workdir=str(workdir))
-    environment = os.environ | {'PYTHONPATH': str(here.parent)}
-    return subprocess.Popen([sys.executable, '-c', code], env=environment)
-
-
 LONG = {
     'sweep__seed': (0, 1),
-    'total_steps': 6000,
+    'total_steps': 1200,
     'batch_size': 1,
     'optimizer__name': 'adam',
     'momentum': 0.9,
@@ -196,28 +77,25 @@ LONG = {
 }
 
 
-@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM])
-def test_invariant_5_resume_equals_never_stopped(workdir: pathlib.Path, number: signal.Signals):
-    """A real process is killed in the middle and the run resumed: rows, weights and dense records bit for bit."""
+def test_invariant_5_resume_equals_never_stopped(workdir: pathlib.Path):
+    """A real process is killed past a checkpoint and the run resumed: rows, weights and dense records bit for bit."""
     plans = toy.plans(**LONG)
     toy.train(workdir / 'whole', plans)
-    process = start(workdir / 'killed', LONG)
+    here = pathlib.Path(__file__).parent
+    code = RUN.format(tests=str(here), changes=LONG, workdir=str(workdir / 'killed'), step=900)
+    environment = os.environ | {'PYTHONPATH': str(here.parent)}
+    ended = subprocess.run([sys.executable, '-c', code], env=environment, timeout=300, check=False)
+    assert ended.returncode == -signal.SIGKILL
     saved = workdir / 'killed' / 'train' / 'groups'
-    deadline = time.monotonic() + 120
-    while len(list(saved.glob('*/checkpoints/[0-9]*/commit_success.txt'))) < 1:
-        assert process.poll() is None, 'it ended before its first checkpoint'
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(number)
-    process.wait(60)
+    assert len(list(saved.glob('*/checkpoints/[0-9]*/commit_success.txt'))) >= 1
     status = [paths.read_json(workdir / 'killed' / 'train' / p.id / 'meta.json')['status'] for p in plans]
-    assert status == ['running', 'running'], 'the process ended before it was killed: make the run longer'
+    assert status == ['running', 'running']
     toy.train(workdir / 'killed', plans)
     for plan in plans:
         toy.assert_equal(toy.final(workdir / 'killed', plan), toy.final(workdir / 'whole', plan))
         assert list(toy.rows(workdir / 'killed', plan)) == list(toy.rows(workdir / 'whole', plan))
         dense = [toy.dense(workdir / w, plan) for w in ('killed', 'whole')]
-        assert len(dense[0]['batch_loss']) == 6000
+        assert len(dense[0]['batch_loss']) == 1200
         toy.assert_equal(*dense)
 
 
@@ -253,7 +131,7 @@ def test_invariant_8_a_row_at_t_is_measured_at_theta_t_with_the_values_used(work
         by_step.setdefault(row['step'], {}).update(row)
     train = resolve.dataset(plan.data).train
     x_all = np.asarray(train.inputs, np.float64).reshape(len(train.labels), -1) / 16
-    first = program.initial(program.task(plan, 16.0, 'cpu'), plan).params['output']
+    first = start(plan).params['output']
     w, b = np.asarray(first['kernel'], np.float64), np.asarray(first['bias'], np.float64)
     w0, b0 = w.copy(), b.copy()
     for t in range(13):
@@ -300,10 +178,9 @@ def test_invariant_11_divergence_is_a_result(workdir: pathlib.Path):
     assert list(toy.rows(workdir / 'group', runs[2])) == list(toy.rows(workdir / 'alone', good))
 
 
-@pytest.mark.parametrize('strategy', ['sequential', 'vmap'])
-def test_invariant_11_loss_above_a_factor_for_k_updates(workdir: pathlib.Path, strategy: str):
+def test_invariant_11_loss_above_a_factor_for_k_updates(workdir: pathlib.Path):
     """The step found equals a scan of the recorded losses, whatever the chunks it was watched in."""
-    axes = {'sweep__learning_rate': (0.01, 30.0), 'record__every_steps': 1, 'strategy': strategy}
+    axes = {'sweep__learning_rate': (0.01, 30.0), 'record__every_steps': 1, 'strategy': 'vmap'}
     limits = {'divergence__loss_factor': 2.0, 'divergence__patience': 3, 'evaluate__every_steps': 2}
     runs = toy.plans(**axes, **limits)
     free = toy.plans(**axes)
@@ -322,17 +199,6 @@ def test_the_batch_size_used_is_what_the_update_used(workdir: pathlib.Path):
     (plan,) = toy.plans(**epochs, record__every_steps=1)
     toy.train(workdir, [plan])
     assert [r['batch_size_used'] for r in toy.rows(workdir, plan) if 'batch_loss' in r] == [8, 6, 8, 6]
-
-
-def test_streamed_examples_give_the_resident_run(workdir: pathlib.Path):
-    """A set that does not fit the device: the same weights and rows, bit for bit."""
-    common = {'data__augment': ('crop',), 'measure__gradient_norm__every_steps': 7, 'sweep__seed': (0, 1)}
-    resident, streamed = toy.plans(**common, data_residence='device'), toy.plans(**common, data_residence='host')
-    toy.train(workdir / 'device', resident)
-    toy.train(workdir / 'host', streamed)
-    for p in resident:
-        toy.assert_equal(toy.final(workdir / 'device', p), toy.final(workdir / 'host', p))
-        assert list(toy.rows(workdir / 'device', p)) == list(toy.rows(workdir / 'host', p))
 
 
 def test_nothing_is_compiled_twice_however_events_fall(workdir: pathlib.Path):
@@ -376,7 +242,7 @@ def test_lr_and_momentum_are_inputs_not_state():
     """The optimizer's state holds no hyperparameter: a restored state cannot bring an old one back."""
     (plan,) = toy.plans(optimizer__name='momentum', momentum=0.9)
     task = program.task(plan, 16.0, 'cpu')
-    state = program.initial(task, plan)
+    state = start(plan)
     shapes = sorted(x.shape for x in jax.tree.leaves(state.opt_state))
     assert shapes == sorted(x.shape for x in jax.tree.leaves(state.params))
     hyper = Hyper(jnp.float32(0.5), jnp.float32(0.0), None)
@@ -443,7 +309,6 @@ def test_measurements_added_later_keep_the_settings_of_the_first(workdir: pathli
     ('changes', 'step', 'reason'),
     [
         ({'clip__norm': 1.0}, 0, 'norm of the gradient to be clipped is not finite'),
-        ({'clip__norm': 1.0, 'clip__value': 1e30}, 0, 'norm of the gradient to be clipped is not finite'),
         ({'optimizer__name': 'adam'}, 2, 'loss is not finite'),
         ({'optimizer__name': 'lars'}, 1, 'loss is not finite'),
         ({'optimizer__name': 'lamb'}, None, None),
@@ -458,12 +323,7 @@ def test_invariant_11_a_norm_that_overflows_is_a_divergence(
     toy.train(workdir, [plan])
     meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json')
     if step is None:
-        moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), toy.final(workdir, plan), initial(plan))
+        moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), toy.final(workdir, plan), start(plan).params)
         assert meta['status'] == 'diverged' or min(jax.tree.leaves(moved)) > 0
     else:
         assert (meta['status'], meta['diverged_step'], meta['diverged_reason']) == ('diverged', step, reason)
-
-
-def initial(plan: Plan) -> Any:
-    """θ_0."""
-    return program.initial(program.task(plan, 16.0, 'cpu'), plan).params
