@@ -65,12 +65,12 @@ def side(runs: list[Plan], strategy: str) -> Callable[[int], float]:
     keys = group.put([program.keys(p) for p in runs])
 
     def turn(count: int) -> float:
-        data, tables, _ = feed.chunk(0, min(count, feed.capacity(0)))
+        chunk = feed.chunk(0, min(count, feed.capacity(0)))
         start, left = time.perf_counter(), count
         while left:
             now = min(left, feed.capacity(0))
-            found = updates.run(group, task, held[0], data, tables, keys, now)
-            held[0] = ([f[0] for f in found], [f[1] for f in found])
+            rounds = updates.run(group, task, held[0], chunk, keys, now)
+            held[0] = ([made.state for made in rounds if made], [made.average for made in rounds if made])
             left -= now
         jax.block_until_ready(held[0])
         return time.perf_counter() - start

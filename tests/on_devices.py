@@ -35,12 +35,12 @@ def train(count: int, strategy: str = 'sequential', **changes: Any) -> tuple[np.
     task = program.task(plan, dataset.scale, 'cpu', plan.batch_size, mesh.batch)
     own = feed.Feed(plans, dataset, group, task.dtype)
     first = [jax.tree.map(np.asarray, jax.jit(functools.partial(program.initial, task, p))()) for p in plans]
-    data, tables, _ = own.chunk(0, count)
+    chunk = own.chunk(0, count)
     keys = group.put([program.keys(p) for p in plans])
     carry = (group.put(first), group.put([None] * len(plans)))
-    found = updates.run(group, task, carry, data, tables, keys, count)
-    ends = group.get([state for state, *_ in found])
-    losses = [info.loss[:count] for info in group.get([info for _, _, info, _ in found])]
+    rounds = updates.run(group, task, carry, chunk, keys, count)
+    ends = group.get([made.state for made in rounds if made])
+    losses = [infos.loss[:count] for infos in group.get([made.infos for made in rounds if made])]
     moved = [flat((e.params, e.stats)) - flat((f.params, f.stats)) for e, f in zip(ends, first, strict=True)]
     return np.stack(moved), np.stack(losses)
 

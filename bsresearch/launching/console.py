@@ -30,7 +30,7 @@ def clock(seconds: float) -> str:
 
 
 class Console:
-    """Prints; the Report that training gets (train/session.py)."""
+    """Prints; the Progress that training gets (train/observing/progress.py)."""
 
     def __init__(self, quiet: bool = False) -> None:
         # Names of workdirs and patterns may hold what rich would read as its markup, or as an emoji.

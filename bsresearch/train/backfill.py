@@ -20,7 +20,8 @@ from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.store.writer import Writer
 from bsresearch.train import program
 from bsresearch.train.devices import layout
-from bsresearch.train.session import Report, Session
+from bsresearch.train.observing.progress import Progress
+from bsresearch.train.session import Session
 
 EVALUATION = 'evaluation'
 NOTE = 'backfill.json'
@@ -51,7 +52,7 @@ def run(
     directory: pathlib.Path,
     run_directories: Sequence[pathlib.Path],
     strategy: str,
-    report: Report,
+    report: Progress,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Makes what can be made for a whole finished group, and says what cannot.
@@ -110,7 +111,7 @@ def _measure(
     can: dict[str, set[int]],
     metas: Sequence[dict[str, Any]],
     should_stop: Callable[[], bool],
-    report: Report,
+    report: Progress,
 ) -> dict[str, set[int]]:
     """Makes the measurements that `can` be made, checkpoint after checkpoint; those that were, name → updates."""
     for step in sorted(set().union(*can.values())):

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -14,6 +14,7 @@ from bsresearch.train.devices.parallel import DeviceGroup, unstack
 from bsresearch.train.feed import Feed
 from bsresearch.train.step import Task
 
+PyTree = Any
 TARGET_SECONDS = 0.3
 
 
@@ -40,22 +41,21 @@ def seconds_per_update(task: Task, group: DeviceGroup, feed: Feed, states: Any, 
       task: of the segment's batch size. segment: the updates to be timed. Others as in `pace`.
     """
     alone = group if group.strategy == 'sequential' else group.alone()
-    own = feed if alone is group else feed.beside(alone)
+    feed = feed if alone is group else feed.beside(alone)
     available = min(feed.capacity(segment.start), segment.stop - segment.start)
-    data, tables, _ = own.chunk(segment.start, available, alone.lanes)
-    first = unstack(states, alone.lanes)
-    held = [alone.put([each(r) for r in range(alone.lanes)])[0] for each in (
-        lambda r: first[r],
-        lambda r: program.initial_average(feed.plans[r], first[r]),
-        lambda r: program.keys(feed.plans[r]),
-    )]  # fmt: skip
+    chunk = feed.chunk(segment.start, available, alone.lanes)
+    plans, states = feed.plans[: alone.lanes], unstack(states, alone.lanes)
+    [state] = alone.put(states)
+    [average] = alone.put([program.initial_average(plan, state) for plan, state in zip(plans, states, strict=True)])
+    keys = alone.put([program.keys(plan) for plan in plans])
 
-    def run(carry: Sequence[Any], count: int) -> Any:
-        first_round = ([carry[0]], [carry[1]])
-        [result] = updates.run(alone, task, first_round, data, tables, held[2:], count, rounds=1)
-        return jax.block_until_ready(result[:2])
+    def run(carry: tuple[PyTree, PyTree], count: int) -> tuple[PyTree, PyTree]:
+        state, average = carry
+        [advanced] = updates.run(alone, task, ([state], [average]), chunk, keys, count, rounds=1)
+        assert advanced is not None
+        return jax.block_until_ready((advanced.state, advanced.average))
 
-    carry = run(held, 1)
+    carry = run((state, average), 1)
     count = 1
     while True:
         start = time.perf_counter()

@@ -8,7 +8,7 @@ import copy
 import functools
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +21,8 @@ from bsresearch.optim import Hyper, policy
 from bsresearch.planning import slots
 from bsresearch.planning.plan import Plan
 from bsresearch.train.devices import processes, shards
-from bsresearch.train.devices.parallel import DeviceGroup
-from bsresearch.train.program import Tables
-from bsresearch.train.state import Data
+from bsresearch.train.devices.parallel import DeviceGroup, Rounds
+from bsresearch.train.state import Data, Tables
 
 IDS_PER_CHUNK = 2**18
 UPDATES_PER_CHUNK = 2**14
@@ -120,6 +119,19 @@ SPLIT_TABLES = Tables(1, None, None, None, None, None)  # pyright: ignore[report
 SPLIT_DATA = Data(0, 0)
 
 
+class Chunk(NamedTuple):
+    """What updates start ≤ t < start + count read, as the group holds it.
+
+    data: the resident training set, or rounds of examples. tables: rounds. hyper: of each replica, (count,) each.
+    """
+
+    start: int
+    count: int
+    data: Data | Rounds
+    tables: Rounds
+    hyper: list[Hyper]
+
+
 class Feed:
     """Chunks for the replicas of a group; on several processes each makes what its devices take."""
 
@@ -151,19 +163,16 @@ class Feed:
         return Data(*map(jnp.asarray, self.gather(table.ids.reshape(-1)))), _counting(table)
 
     @functools.partial(jax.profiler.annotate_function, name='data')
-    def chunk(self, start: int, count: int, replicas: int | None = None) -> tuple[Any, list[Any], list[Hyper]]:
-        """Data and Tables of the first `replicas` (None: all), as the group holds them, and each one's (count,) hyper.
-
-        Data: the resident training set, or rounds of what the chunk reads.
-        """
-        own = [self.tables(r, start, count) for r in range(replicas or len(self.plans))]
-        values = [jax.tree.map(lambda x: x[:count], table.hyper) for table in own]
-        if self.data is None:
-            data = [self._streamed(part) for part in self.group.rounds([table.ids for table in own])]
-            own = [_counting(table) for table in own]
-        else:
-            data = self.data
-        return data, [self.group.spread(part, SPLIT_TABLES) for part in self.group.rounds(own)], values
+    def chunk(self, start: int, count: int, replicas: int | None = None) -> Chunk:
+        """Of the first `replicas`; None: of all."""
+        tables = [self.tables(r, start, count) for r in range(replicas or len(self.plans))]
+        hyper = [jax.tree.map(lambda x: x[:count], table.hyper) for table in tables]
+        data = self.data
+        if data is None:
+            data = [self._streamed(ids) for ids in self.group.rounds([table.ids for table in tables])]
+            tables = [_counting(table) for table in tables]
+        rounds = [self.group.spread(table, SPLIT_TABLES) for table in self.group.rounds(tables)]
+        return Chunk(start, count, data, rounds, hyper)
 
     def _streamed(self, ids: np.ndarray) -> Data:
         """The examples of a round's ids: each device gets its own, update after update."""

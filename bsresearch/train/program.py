@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int, Shaped
 
 from bsresearch import models
 from bsresearch.core import lookup, rng, when
@@ -16,24 +17,9 @@ from bsresearch.optim import Hyper
 from bsresearch.planning.plan import Plan
 from bsresearch.train import step as stepping
 from bsresearch.train.devices import shards
-from bsresearch.train.state import Array, Average, Batch, Data, Info, Keys, Origins, State
+from bsresearch.train.state import Advanced, Array, Average, Batch, Data, Info, Keys, Origins, State, Tables
 
 PyTree = Any
-
-
-class Tables(NamedTuple):
-    """What up to K updates read, from the host.
-
-    ids: (K, B); counts, epochs, offsets: (K,); hyper: (K,) each; ema_rate: (K,), how far the moving average of the
-    weights goes towards the new ones (policy.ema_rate), None without one.
-    """
-
-    ids: Array
-    counts: Array
-    epochs: Array
-    offsets: Array
-    hyper: Hyper
-    ema_rate: Array | None
 
 
 class MeasureInputs(NamedTuple):
@@ -117,9 +103,12 @@ def initial_average(plan: Plan, state: State) -> Average | None:
     return Average(state.params, state.stats) if on else None
 
 
-def averaged(average: Average, state: State, rate: jax.Array) -> Average:
+def averaged(average: Average, state: State, rate: Float[Array, '']) -> Average:
     """The average after an update that led to `state`; `rate` as in Tables.ema_rate."""
-    toward = lambda a, x: a + rate.astype(a.dtype) * (x - a)
+
+    def toward(a: jax.Array, x: jax.Array) -> jax.Array:
+        return a + rate.astype(a.dtype) * (x - a)
+
     return jax.tree.map(toward, average, Average(state.params, state.stats))
 
 
@@ -131,39 +120,48 @@ def advance(
     data: Data,
     tables: Tables,
     key: Keys,
-    count: jax.Array,
-) -> tuple[State, Average | None, Info, jax.Array]:
-    """The first `count` updates of `tables`: a loop on the device, of any length, one compiled program.
+    count: Int[Array, ''],
+) -> Advanced:
+    """The first `count` updates of `tables`: a loop on the device, of any length, one compiled program."""
 
-    Returns:
-      the state and average; Info of (K,) scalars, those past `count` meaningless; (2,) whether all weights, and all
-      that the optimizer keeps, are finite.
-    """
-    size = len(tables.counts)
-    buffer = lambda wanted: jnp.zeros((size if wanted else 0,), t.dtype)
-    out = Info(buffer(True), buffer(t.clips), buffer(norms), buffer(norms and t.clips), buffer(norms and t.update_norm))
-
-    def body(i: jax.Array, carry: tuple[State, Average | None, Info]) -> tuple[State, Average | None, Info]:
-        state, average, out = carry
-        ids, batch_count, epoch, offset, hyper, rate = jax.tree.map(lambda x: x[i], tuple(tables))
-        batch = Batch(ids, batch_count, epoch, offset)
-        state, info = stepping.step(t, state, data, batch, Hyper(*hyper), key, norms=norms)
+    def update(i: jax.Array, carry: tuple[State, Average | None, Info]) -> tuple[State, Average | None, Info]:
+        state, average, infos = carry
+        row = jax.tree.map(lambda x: x[i], tables)
+        batch = Batch(row.ids, row.counts, row.epochs, row.offsets)
+        state, info = stepping.step(t, state, data, batch, row.hyper, key, norms=norms)
         with jax.named_scope('optimizer'):
-            average = None if average is None else averaged(average, state, rate)
-        keep = lambda buffer, value: buffer.at[i].set(value) if buffer.size else buffer
-        return state, average, Info(*map(keep, out, info))
+            average = None if average is None else averaged(average, state, row.ema_rate)
+        return (
+            state,
+            average,
+            jax.tree.map(lambda buffer, x: buffer.at[i].set(x) if buffer.size else buffer, infos, info),
+        )
 
-    state, average, out = jax.lax.fori_loop(0, count, body, (state, average, out))
-    return state, average, out, jnp.stack([_all_finite(state.params), _all_finite(state.opt_state)])
+    carry = (state, average, _no_infos(t, norms, len(tables.counts)))
+    state, average, infos = jax.lax.fori_loop(0, count, update, carry)
+    finite = jnp.stack([_all_finite(state.params), _all_finite(state.opt_state)])
+    return Advanced(state, average, infos, finite)
 
 
-def _all_finite(tree: PyTree) -> jax.Array:
+def _no_infos(t: stepping.Task, norms: bool, size: int) -> Info:
+    """Buffers for what is asked for of so many updates."""
+    buffer = lambda wanted: jnp.zeros((size if wanted else 0,), t.dtype)
+    return Info(
+        loss=buffer(True),
+        clip_size=buffer(t.clips),
+        gradient_norm=buffer(norms),
+        clipped_gradient_norm=buffer(norms and t.clips),
+        update_norm=buffer(norms and t.update_norm),
+    )
+
+
+def _all_finite(tree: PyTree) -> Bool[Array, '']:
     return jnp.stack([jnp.bool_(True), *(jnp.isfinite(x).all() for x in jax.tree.leaves(tree))]).all()
 
 
 def evaluate(
     t: stepping.Task, batch_size: int, devices: int, params: PyTree, stats: PyTree, data: Data
-) -> dict[str, jax.Array]:
+) -> dict[str, Shaped[Array, ' n']]:
     """What is reported of every example, each computed once; (N,) each. The host sums them in float64.
 
     `loss`, the plain one; `objective`, the training objective where it is another; `accuracy`, whether the largest
@@ -173,26 +171,29 @@ def evaluate(
     the first N.
     """
 
-    def of(outputs: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
-        found = {'loss': (t.plain_loss or t.loss)(outputs, labels)}
-        found |= {'objective': t.loss(outputs, labels)} if t.plain_loss else {}
-        return found | ({'accuracy': outputs.argmax(-1) == labels} if t.classifies else {})
+    def reported(outputs: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+        values = {'loss': (t.plain_loss or t.loss)(outputs, labels)}
+        if t.plain_loss:
+            values['objective'] = t.loss(outputs, labels)
+        if t.classifies:
+            values['accuracy'] = outputs.argmax(-1) == labels
+        return values
 
-    return _over_examples(t, batch_size, devices, params, stats, data, of)
+    return _over_examples(t, batch_size, devices, params, stats, data, reported)
 
 
 def probabilities(
     t: stepping.Task, batch_size: int, devices: int, params: PyTree, stats: PyTree, data: Data
-) -> jax.Array:
+) -> Float[Array, 'n outputs']:
     """(N, num_outputs) softmax of the outputs for every example; on several devices as for `evaluate`."""
-    of = lambda outputs, labels: jax.nn.softmax(outputs)
-    return _over_examples(t, batch_size, devices, params, stats, data, of)
+    softmax = lambda outputs, labels: jax.nn.softmax(outputs)
+    return _over_examples(t, batch_size, devices, params, stats, data, softmax)
 
 
 def _over_examples(
-    t: stepping.Task, batch_size: int, devices: int, params: PyTree, stats: PyTree, data: Data, of: Any
-) -> Any:
-    """`of`(outputs, labels) for all examples, `batch_size` at a time; a tree of (N, …)."""
+    t: stepping.Task, batch_size: int, devices: int, params: PyTree, stats: PyTree, data: Data, quantity: Any
+) -> PyTree:
+    """`quantity`(outputs, labels) for all examples, `batch_size` at a time; a tree of (N, …)."""
     total = len(data.labels)
     calls = -(-total // (batch_size * devices))
     begin = jax.lax.axis_index(shards.AXIS) * (calls * batch_size) if devices > 1 else 0
@@ -200,10 +201,10 @@ def _over_examples(
     def block(start: jax.Array) -> Any:
         rows = jnp.minimum(start + jnp.arange(batch_size, dtype=jnp.int32), total - 1)
         outputs, _ = models.apply(t.module, params, stats, t.normalize(data.inputs[rows]), train=False)
-        return of(outputs, data.labels[rows])
+        return quantity(outputs, data.labels[rows])
 
-    found = jax.lax.map(block, begin + jnp.arange(calls, dtype=jnp.int32) * batch_size)
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), found)
+    values = jax.lax.map(block, begin + jnp.arange(calls, dtype=jnp.int32) * batch_size)
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), values)
     return flat if devices > 1 else jax.tree.map(lambda x: x[:total], flat)
 
 
@@ -230,7 +231,7 @@ def measure(
         return quantity.update(mstate, context(t, quantity, state, origins, inputs, whole))
 
 
-def losses_of(t: stepping.Task, statistics: str, stats: PyTree, params: PyTree, batch: Data) -> jax.Array:
+def losses_of(t: stepping.Task, statistics: str, stats: PyTree, params: PyTree, batch: Data) -> Float[Array, ' N']:
     """(n,) losses of a measurement's examples: no augmentation, no dropout; `statistics` as in Measure."""
     quiet = t.module.clone(dropout=0.0) if t.dropout else t.module
     outputs, _ = models.apply(quiet, params, stats, t.normalize(batch.inputs), train=statistics == 'batch')

@@ -4,14 +4,14 @@ import pathlib
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import numpy as np
 
 from bsresearch.data.select import Dataset
+from bsresearch.optim import Hyper
 from bsresearch.planning.plan import Plan
-from bsresearch.store import records
 from bsresearch.train import calibrate, feed, program, updates
 from bsresearch.train.devices import parallel, processes
 from bsresearch.train.devices.layout import ALONE, Layout
@@ -19,28 +19,18 @@ from bsresearch.train.observing.divergence import Watch
 from bsresearch.train.observing.ensemble import Ensemble
 from bsresearch.train.observing.evaluate import Evaluator
 from bsresearch.train.observing.measuring import Measuring
+from bsresearch.train.observing.progress import Progress
 from bsresearch.train.observing.record import Clock, Recorder
 from bsresearch.train.parts import Parts
 from bsresearch.train.saving import branching
 from bsresearch.train.saving.initial import Initial
 from bsresearch.train.saving.saved import Saved
-from bsresearch.train.state import Origins
+from bsresearch.train.state import Info, Origins
 
 PyTree = Any
 
 # The device is left at least this often, so that a signal is answered and the console moves.
 CHUNK_SECONDS = 1.0
-
-
-@runtime_checkable
-class Report(Protocol):
-    """What training tells its caller."""
-
-    def say(self, text: str) -> None:
-        """One line for the user."""
-
-    def progress(self, step: int, updates_per_second: float, last: dict[str, Any]) -> None:
-        """All replicas stand at θ_step; `last` is the newest row of the first."""
 
 
 class Session:
@@ -58,7 +48,7 @@ class Session:
         directory: pathlib.Path,
         run_directories: Sequence[pathlib.Path],
         strategy: str,
-        report: Report,
+        report: Progress,
         layout: Layout = ALONE,
     ):
         plan = plans[0]
@@ -78,7 +68,7 @@ class Session:
         self.checkpoints = Saved(directory / 'checkpoints', sorted(self.events.keep))
         self._last_save = time.monotonic()
         self._updates_made, self._updating_seconds = 0, 0.0
-        self._ahead: tuple[tuple[int, int], Any] | None = None
+        self._next: feed.Chunk | None = None  # made while the device works
 
     @property
     def alive(self) -> list[bool]:
@@ -109,18 +99,8 @@ class Session:
             watch.state = state
         self.clock.resume(meta['seconds'])
         self.measuring.spent |= meta.get('measuring', {})
-        self._say_older_losses()
+        self.recorder.say_older_losses(self.report.say)
         return meta['step'], meta['events_done']
-
-    def _say_older_losses(self) -> None:
-        """That a run which goes on has losses with label smoothing before this point, and without it from here on."""
-        writers = self.recorder.writers  # of the process that writes
-        runs = [p.id for p, w in zip(self.plans, writers, strict=False) if records.holds_older_losses(w.directory)]
-        if runs:
-            self.report.say(
-                f'  run {", ".join(runs)}: losses recorded so far hold label smoothing (an older version wrote them), '
-                'and are read as <split>_objective; from here on <split>_loss is without it, and both are recorded'
-            )
 
     def _say_cost(self) -> None:
         """What measuring will cost."""
@@ -168,33 +148,20 @@ class Session:
     def observe(self, t: int, alive: list[bool] | None = None) -> None:
         """Evaluates and measures what is due at θ_t, and writes the rows of the runs that are `alive`."""
         alive = self.alive if alive is None else alive
-        rows: list[dict[str, Any]] = [{} for _ in alive]
-        if t in self.events.evaluate:
-            with self.clock.phase('evaluate'):
-                for row, found in zip(rows, self._evaluated(alive), strict=True):
-                    row |= found
-        if t in self.events.snapshots:
-            with self.clock.phase('evaluate'):
-                for row, found in zip(rows, self.ensemble.add(self.state, alive), strict=True):
-                    row |= found
+        parts: list[list[dict[str, Any]]] = []  # metrics of each replica
+        with self.clock.phase('evaluate'):
+            if t in self.events.evaluate:
+                parts.append(self.evaluator.with_averages(self.state, self.average, alive))
+            if t in self.events.snapshots:
+                parts.append(self.ensemble.add(self.state, alive))
         with self.clock.phase('measure'):
             for name in self.measuring.measures:
                 if t in self.events.measure[name]:
-                    found = self.measuring(name, t, self.state, self.origins, alive)
-                    for row, metrics in zip(rows, found, strict=True):
-                        row |= metrics
-        for r, row in enumerate(rows):
+                    parts.append(self.measuring(name, t, self.state, self.origins, alive))
+        for r in range(len(self.plans)):
+            row = {name: value for metrics in parts for name, value in metrics[r].items()}
             if row and alive[r]:
                 self.recorder.row(r, t, row)
-
-    def _evaluated(self, alive: list[bool]) -> list[dict[str, float]]:
-        rows = self.evaluator(self.state, alive)
-        if self.plans[0].ema['half_life_examples'] is not None:
-            swap = lambda state, average: state._replace(params=average.params, stats=average.stats)
-            averaged = list(map(swap, self.state, self.average))
-            for row, found in zip(rows, self.evaluator(averaged, alive), strict=True):
-                row |= {f'ema_{k}': v for k, v in found.items()}
-        return rows
 
     def save_due(self, t: int) -> bool:
         """Whether a checkpoint is to be made at θ_t."""
@@ -234,19 +201,19 @@ class Session:
         alive = self.alive
         count, norms = self._span(t)
         # Making a chunk is overhead unless the device works meanwhile.
-        data, tables, hyper = self._chunk(t, count)
+        chunk = self._chunk(t, count)
         with self.clock.phase('updates'):
             start, compiled = time.perf_counter(), self.group.compile_seconds
             task = self.tasks[self.plans[0].length.batch_size_at(t)]
             carry = (self.state, self.average)
-            result = updates.run(self.group, task, carry, data, tables, self.keys, count, norms=norms, alive=alive)
+            rounds = updates.run(self.group, task, carry, chunk, self.keys, count, norms=norms, alive=alive)
             if t + count < self.events.total:
-                self._ahead = (t + count, n := self._span(t + count)[0]), self.feed.chunk(t + count, n)
-            infos, finite = self._collect(result, count)
+                self._next = self.feed.chunk(t + count, self._span(t + count)[0])
+            infos = self._collect(rounds)
             seconds, compiled = time.perf_counter() - start, self.group.compile_seconds - compiled
         for r, info in enumerate(infos):
             if info is not None:
-                self._record(r, t, info, norms, hyper[r], finite[r])
+                self._record(r, t, count, norms, *info, chunk.hyper[r])
         # Over the session: a chunk of one update, as the norms make them, is mostly dispatch.
         self._updates_made += count * sum(alive)
         self._updating_seconds += seconds - compiled
@@ -260,21 +227,22 @@ class Session:
         limit = max(1, int(CHUNK_SECONDS / max(group_seconds, 1e-9)))
         return self.events.span(t, min(self.feed.capacity(t), limit))
 
-    def _chunk(self, t: int, count: int) -> Any:
-        """The chunk made while the device worked, if it is the one wanted."""
-        ahead, self._ahead = self._ahead, None
-        return ahead[1] if ahead is not None and ahead[0] == (t, count) else self.feed.chunk(t, count)
+    def _chunk(self, t: int, count: int) -> feed.Chunk:
+        """The one made while the device worked, if it is the one wanted."""
+        chunk, self._next = self._next, None
+        if chunk is not None and (chunk.start, chunk.count) == (t, count):
+            return chunk
+        return self.feed.chunk(t, count)
 
-    def _collect(self, result: Any, count: int) -> tuple[list[Any], list[Any]]:
-        """Takes the new state; waits for the scalars of each replica (None for one that was passed over)."""
-        kept = lambda old, i: [o if new is None else new[i] for o, new in zip(old, result, strict=True)]
-        self.state, self.average = kept(self.state, 0), kept(self.average, 1)
-        found = self.group.get([None if new is None else new[2:] for new in result])
-        cut = lambda info: jax.tree.map(lambda x: x[:count], info)
-        return [None if x is None else cut(x[0]) for x in found], [None if x is None else x[1] for x in found]
+    def _collect(self, rounds: parallel.Rounds) -> list[tuple[Info, np.ndarray] | None]:
+        """Takes the new state; waits for infos and `finite` of each replica (None for one that was passed over)."""
+        self.state = [old if new is None else new.state for old, new in zip(self.state, rounds, strict=True)]
+        self.average = [old if new is None else new.average for old, new in zip(self.average, rounds, strict=True)]
+        return self.group.get([None if new is None else (new.infos, new.finite) for new in rounds])
 
-    def _record(self, r: int, t: int, info: Any, norms: bool, hyper: Any, finite: np.ndarray) -> None:
-        watch, count = self.watches[r], len(info.loss)
+    def _record(self, r: int, t: int, count: int, norms: bool, infos: Info, finite: np.ndarray, hyper: Hyper) -> None:
+        """Of a chunk's first `count` updates, from t on, those that are recorded."""
+        watch, info = self.watches[r], jax.tree.map(lambda x: x[:count], infos)
         if not watch.alive:
             return
         watch.see(t, info.loss, info.clip_size, finite.tolist())

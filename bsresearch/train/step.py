@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from bsresearch import models
 from bsresearch.data import preprocess
@@ -20,11 +20,13 @@ from bsresearch.measure import dense_norms
 from bsresearch.models import losses
 from bsresearch.optim import Hyper, Transform
 from bsresearch.train.devices.shards import Shards, piece, total
-from bsresearch.train.state import Batch, Data, Info, Keys, State
+from bsresearch.train.state import Array, Batch, Data, Info, Keys, State
 
 PyTree = Any
 # Up to this batch size the norm of a dense net's gradient is had from its layers (measure/dense_norms.py): measured.
 DENSE_NORM_BATCH = 64
+# (mean loss, its gradient, new model statistics)
+Gradient = tuple[Float[Array, ''], PyTree, PyTree]
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,8 @@ def init(task: Task, key: jax.Array, example_shape: tuple[int, ...]) -> State:
 
 
 def loss_sum(
-    task: Task, params: PyTree, stats: PyTree, data: Data, batch: Batch, weights: jax.Array, keys: Keys
-) -> tuple[jax.Array, PyTree]:
+    task: Task, params: PyTree, stats: PyTree, data: Data, batch: Batch, weights: Float[Array, ' B'], keys: Keys
+) -> tuple[Float[Array, ''], PyTree]:
     """Σ w_i l_i over the batch's examples in training mode, and the new model statistics."""
     place = (batch.epoch, batch.offset, len(batch.ids), task.epoch_size)
     with jax.named_scope('data'):
@@ -106,13 +108,13 @@ def loss_sum(
         return losses.weighted_sum(task.loss(outputs, labels), weights), stats
 
 
-def _weights(task: Task, batch: Batch) -> jax.Array:
-    """(B,) 1 for a real example, 0 for padding."""
+def _weights(task: Task, batch: Batch) -> Float[Array, ' B']:
+    """1 for a real example, 0 for padding."""
     with jax.named_scope('data'):
         return (batch.start + jnp.arange(len(batch.ids)) < batch.count).astype(task.dtype)
 
 
-def _whole(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> tuple[jax.Array, PyTree, PyTree]:
+def _whole(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> Gradient:
     """(mean loss, its gradient, new statistics) from one gradient call."""
     mean_loss = functools.partial(_mean_loss, task, state, data, batch, keys)
     (loss, stats), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
@@ -144,14 +146,14 @@ def _with_norm(
         (loss, stats), inputs = dense_norms.tapped(lambda: mean_loss(params), offsets)
         return loss, (stats, inputs)
 
-    (loss, (stats, inputs)), found = jax.value_and_grad(seen, argnums=(0, 1), has_aux=True)(state.params, offsets)
-    gradient, errors = found
+    of_both = jax.value_and_grad(seen, argnums=(0, 1), has_aux=True)
+    (loss, (stats, inputs)), (gradient, errors) = of_both(state.params, offsets)
     with jax.named_scope('measure'):
         square = dense_norms.batch_square(dense_norms.layers(state.params, inputs, errors))
         return loss, gradient, stats, jnp.sqrt(square)
 
 
-def _accumulated(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> tuple[jax.Array, PyTree, PyTree]:
+def _accumulated(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> Gradient:
     """The same from micro-batches; the last may be ragged (padded with weight zero)."""
     size, micro = len(batch.ids), task.micro_batch_size
     calls = -(-size // micro)
@@ -177,11 +179,11 @@ def _accumulated(task: Task, state: State, data: Data, batch: Batch, keys: Keys)
     return loss, gradient, stats
 
 
-def _sharded(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> tuple[jax.Array, PyTree, PyTree]:
+def _sharded(task: Task, state: State, data: Data, batch: Batch, keys: Keys) -> Gradient:
     """The same from the shards of a batch, of which this device holds one."""
     assert task.shards is not None
 
-    def share(part: Batch) -> tuple[jax.Array, PyTree, PyTree]:
+    def share(part: Batch) -> Gradient:
         if task.micro_batch_size < len(part.ids):
             return _accumulated(task, state, data, part, keys)
         loss, gradient, stats = _whole(task, state, data, part, keys)
@@ -221,12 +223,11 @@ def step(
     """
     whole = task.micro_batch_size == len(batch.ids) and task.shards is None
     small = norms and whole and len(batch.ids) <= DENSE_NORM_BATCH
-    if small and (found := _with_norm(task, state, data, batch, keys)):
-        loss, gradient, stats, size = found
-    else:
+    with_norm = _with_norm(task, state, data, batch, keys) if small else None
+    if with_norm is None:
         gradient_of = _sharded if task.shards is not None else _whole if whole else _accumulated
-        loss, gradient, stats = gradient_of(task, state, data, batch, keys)
-        size = None
+        with_norm = (*gradient_of(task, state, data, batch, keys), None)
+    loss, gradient, stats, length = with_norm
     # Where XLA heeds the barriers (not on a CPU), they keep the update's rounding free of what else reads its parts;
     # that recording changes no bit is tested.
     gradient = jax.lax.optimization_barrier(gradient)
@@ -236,7 +237,7 @@ def step(
     info = Info(loss, clip_size if task.clips else none, none, none, none)
     if norms:
         with jax.named_scope('measure'):
-            info = info._replace(gradient_norm=norm(gradient) if size is None else size)
+            info = info._replace(gradient_norm=norm(gradient) if length is None else length)
             info = info._replace(clipped_gradient_norm=norm(clipped) if task.clips else none)
     with jax.named_scope('optimizer'):
         updates, opt_state = task.transform(hyper).update(clipped, state.opt_state, state.params)

@@ -10,37 +10,34 @@ import numpy as np
 from bsresearch.train import program
 from bsresearch.train.devices.mapping import Arguments
 from bsresearch.train.devices.parallel import DeviceGroup, Rounds
-from bsresearch.train.feed import SPLIT_DATA, SPLIT_TABLES
-from bsresearch.train.state import Data, Keys
+from bsresearch.train.feed import SPLIT_DATA, SPLIT_TABLES, Chunk
+from bsresearch.train.state import Advanced, Data, Keys
 from bsresearch.train.step import Task
 
 PyTree = Any
-# (new states, their averages, Info of a chunk, (2,) whether all is finite): of each round, None if passed over.
-Results = list[Any]
 
 
 def run(
     group: DeviceGroup,
     task: Task,
     carry: tuple[Rounds, Rounds],
-    data: Data | Rounds,
-    tables: Rounds,
+    chunk: Chunk,
     keys: Rounds,
     count: int,
     *,
     norms: bool = False,
     alive: Sequence[bool] | None = None,
     rounds: int | None = None,
-) -> Results:
-    """program.advance over the replicas of a group; the carry's buffers are given away.
+) -> list[Advanced | None]:
+    """program.advance over the replicas of a group, round after round; the carry's buffers are given away.
 
     Args:
       task: of the updates' batch size and of the group's devices.
-      carry: states and averages. data, tables: of a chunk (feed.Feed.chunk). keys: all as the group holds them.
+      carry: states and averages. keys: as the group holds them.
       count: how many of the chunk's updates. norms: as in program.advance. alive, rounds: as in DeviceGroup.map.
     """
-    streamed = not isinstance(data, Data)  # rounds of what is read, not the one training set
-    args = (*carry, data, tables, keys, np.int32(count))
+    streamed = not isinstance(chunk.data, Data)  # rounds of what is read, not the one training set
+    args = (*carry, chunk.data, chunk.tables, keys, np.int32(count))
     return group.map(f'advance/{norms}', _advance(task, norms), args, _arguments(streamed), alive=alive, rounds=rounds)
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Int, Int32
 
 from bsresearch.planning.plan import Plan
-from bsresearch.train.state import Batch
+from bsresearch.train.state import Array, Batch
 
 PyTree = Any
 # Of the mesh (parallel.py).
@@ -69,7 +70,7 @@ def spans_batch(plan: Plan, batch_size: int) -> bool:
     return plan.ghost_batch_size == batch_size
 
 
-def piece(batch: Batch, by: Any, ids: jax.Array, epoch_size: int) -> Batch:
+def piece(batch: Batch, by: Int[Array, ''] | int, ids: Int32[Array, ' lanes'], epoch_size: int) -> Batch:
     """The part of a batch that begins `by` examples after it, and holds these ids."""
     offset = batch.offset + by
     return Batch(ids, batch.count, batch.epoch + offset // epoch_size, offset % epoch_size, batch.start + by)
@@ -82,29 +83,33 @@ def total(shards: Shards, share: Callable[[Batch], PyTree], batch: Batch, epoch_
       share: of a piece, its part of the sum. batch: this device's lanes; epoch and offset those of the whole batch.
     """
     place = jnp.int32(0) if shards.axis is None else jax.lax.axis_index(shards.axis)
-    own = piece(batch, place * shards.lanes, batch.ids, epoch_size)
+    here = piece(batch, place * shards.lanes, batch.ids, epoch_size)
     if shards.chunks is not None:
-        return _ordered(shards, share, own, epoch_size)
-    return jax.lax.psum(share(own), AXIS)
+        return _ordered(shards, share, here, epoch_size)
+    return jax.lax.psum(share(here), AXIS)
 
 
-def _ordered(shards: Shards, share: Callable[[Batch], PyTree], own: Batch, epoch_size: int) -> PyTree:
-    """The bounds of both loops are known to the device alone: a loop of known length may be compiled in another way."""
+def _ordered(shards: Shards, share: Callable[[Batch], PyTree], batch: Batch, epoch_size: int) -> PyTree:
+    """Of this device's `batch`. The bounds of both loops are known to the device alone: a loop of known length may be
+    compiled in another way.
+    """
     assert shards.chunks is not None
-    here = shards.chunks // shards.devices
-    size = shards.lanes // here
-    rows = own.ids.reshape(here, size)
-    filled = lambda first: jnp.clip(-(-(own.count - first) // size), 0, here)
+    chunks = shards.chunks // shards.devices
+    size = shards.lanes // chunks
+    rows = batch.ids.reshape(chunks, size)
+    filled = jnp.clip(-(-(batch.count - batch.start) // size), 0, chunks)
 
-    def fill(i: jax.Array, found: PyTree) -> PyTree:
-        part = share(piece(own, i * size, rows[i], epoch_size))
-        return jax.tree.map(lambda buffer, x: buffer.at[i].set(x), found, part)
+    def fill(i: jax.Array, shares: PyTree) -> PyTree:
+        part = share(piece(batch, i * size, rows[i], epoch_size))
+        return jax.tree.map(lambda buffer, x: buffer.at[i].set(x), shares, part)
 
-    like = jax.eval_shape(share, piece(own, 0, rows[0], epoch_size))
-    found = jax.tree.map(lambda x: jnp.zeros((here, *x.shape), x.dtype), like)
-    found = jax.lax.fori_loop(0, filled(own.start), fill, found)
+    def add(i: jax.Array, summed: PyTree) -> PyTree:
+        return jax.tree.map(lambda s, x: s + x[i], summed, shares)
+
+    like = jax.eval_shape(share, piece(batch, 0, rows[0], epoch_size))
+    shares = jax.tree.map(lambda x: jnp.zeros((chunks, *x.shape), x.dtype), like)
+    shares = jax.lax.fori_loop(0, filled, fill, shares)
     if shards.axis is not None:
-        found = jax.lax.all_gather(found, shards.axis, tiled=True)
-    add = lambda i, sum_: jax.tree.map(lambda s, x: s + x[i], sum_, found)
-    first = jax.tree.map(lambda x: x[0], found)
-    return jax.lax.fori_loop(1, -(-own.count // size), add, first)
+        shares = jax.lax.all_gather(shares, shards.axis, tiled=True)
+    first = jax.tree.map(lambda x: x[0], shares)
+    return jax.lax.fori_loop(1, -(-batch.count // size), add, first)

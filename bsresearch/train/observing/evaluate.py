@@ -12,6 +12,7 @@ from bsresearch.planning.plan import Plan
 from bsresearch.train import feed, program
 from bsresearch.train.devices import parallel
 from bsresearch.train.devices.mapping import Arguments
+from bsresearch.train.devices.parallel import Rounds
 from bsresearch.train.state import Data, State
 from bsresearch.train.step import Task
 
@@ -47,7 +48,7 @@ class Evaluator:
         move = (lambda split: feed.to_device(split, group)) if resident else lambda split: split
         self.splits = {k: resident[k] if k in resident else move(v) for k, v in wanted(plan, splits).items()}
 
-    def __call__(self, states: Any, alive: list[bool]) -> list[dict[str, float]]:
+    def __call__(self, states: Rounds, alive: list[bool]) -> list[dict[str, float]]:
         """Metrics per replica: what `program.evaluate` reports as means over a split, and the generalization gaps.
 
         `<split>_loss` is the plain loss, without label smoothing; `<split>_objective`, where the training objective is
@@ -63,7 +64,16 @@ class Evaluator:
                     row[f'{name}_{quantity}'] = float(values.sum() / len(values))
         return [row | _gaps(row) for row in metrics]
 
-    def _arrays(self, states: Any, data: Data, alive: list[bool]) -> list[Any]:
+    def with_averages(self, states: Rounds, averages: Rounds, alive: list[bool]) -> list[dict[str, float]]:
+        """The same, and of the moving averages of the weights, where there are any, as `ema_…`."""
+        rows = self(states, alive)
+        if averages[0] is None:
+            return rows
+        averaged = [s._replace(params=a.params, stats=a.stats) for s, a in zip(states, averages, strict=True)]
+        of_averages = self(averaged, alive)
+        return [row | {f'ema_{k}': v for k, v in ema.items()} for row, ema in zip(rows, of_averages, strict=True)]
+
+    def _arrays(self, states: Rounds, data: Data, alive: list[bool]) -> list[Any]:
         parts = self.group.map('evaluate', self._fn, (states, data), OF_EXAMPLES, alive=alive)
         count = len(data.labels)
         return [x if x is None else {k: v[:count] for k, v in x.items()} for x in self.group.whole(parts)]

@@ -11,7 +11,7 @@ import jax
 from bsresearch.core.units import Length
 from bsresearch.optim import Hyper
 from bsresearch.planning.plan import Plan
-from bsresearch.store import paths
+from bsresearch.store import paths, records
 from bsresearch.store.writer import Writer
 from bsresearch.train.state import Info
 
@@ -134,6 +134,15 @@ class Recorder:
             dense |= norms
         if dense and self.writers:
             self.writers[r].dense(start, {k: v[:count] for k, v in dense.items()})
+
+    def say_older_losses(self, say: Callable[[str], None]) -> None:
+        """That a run which goes on has losses with label smoothing before this point, and without it from here on."""
+        writers = zip(self.plans, self.writers, strict=bool(self.writers))
+        if runs := [plan.id for plan, writer in writers if records.holds_older_losses(writer.directory)]:
+            say(
+                f'  run {", ".join(runs)}: losses recorded so far hold label smoothing (an older version wrote them), '
+                'and are read as <split>_objective; from here on <split>_loss is without it, and both are recorded'
+            )
 
     def flush(self) -> list[int]:
         """Makes all rows durable; the position of each file."""

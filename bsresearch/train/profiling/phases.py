@@ -1,12 +1,13 @@
-"""Which phase of an update an instruction of its compiled program belongs to.
+"""Which phase of an update each instruction of its compiled program belongs to.
 
-A phase is a named scope of step.py, and `backward` what JAX made by transposing it. A compiled instruction carries one
-scope, that of its root, also where the compiler fused work of other phases into it: at B = 1 the weights' gradient is
-made inside the instruction that applies it, and counts as the optimizer's. How much of a phase is so mixed is told.
+A phase is a named scope of step.py, and `backward` what JAX made by transposing it. JAX writes the scopes into the
+program's text, as `op_name` of each instruction; no more of the text is read than names, loops and what a fusion calls.
+A fused instruction counts as its root's phase: at B = 1 the weights' gradient is made inside the instruction that
+applies it, and counts as the optimizer's. How much of a phase is so mixed stands in the table.
 """
 
-import functools
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -14,27 +15,13 @@ from typing import NamedTuple
 PHASES = ('data', 'forward', 'backward', 'optimizer', 'measure')
 # Instructions of no scope.
 OTHER = 'other'
-_CONTROL = ('while', 'conditional', 'call')
+_COMPUTATION = re.compile(r'(ENTRY )?%?([\w.-]+) .*\{$')
+_INSTRUCTION = re.compile(r'\s+(ROOT )?%?([\w.-]+) = ')
+_CONTROL = re.compile(r' (while|conditional|call)\(')
 
 
 class Instruction(NamedTuple):
-    """A line of a compiled program.
-
-    Attributes:
-      computation: that it stands in. opcode: fusion, dot, while and so on. op_name: of its metadata, None without.
-      operands: names of the instructions it reads. calls: the computation it applies, None for none.
-    """
-
-    name: str
-    computation: str
-    opcode: str
-    op_name: str | None
-    operands: tuple[str, ...]
-    calls: str | None
-
-
-class Place(NamedTuple):
-    """Where an instruction belongs. phase: one of PHASES or OTHER. mixed: whether it holds work of other phases too.
+    """phase: one of PHASES or OTHER. mixed: whether it holds work of other phases too.
 
     looped: whether it is made at each update, not once a chunk. control: whether it only runs others.
     """
@@ -45,20 +32,13 @@ class Place(NamedTuple):
     control: bool
 
 
-class Program(NamedTuple):
-    """A compiled program. module: its name, as traces have it. places: of its instructions, by name."""
-
-    module: str
-    places: Mapping[str, Place]
-
-
-def of_scope(op_name: str | None) -> str | None:
+def of_scope(op_name: str) -> str | None:
     """`jit(advance)/while/body/transpose(jvp(forward))/…` → backward; None outside all scopes. The innermost counts.
 
     But a measurement's gradients are a measurement.
     """
     names, transposed = [], False
-    for part in (op_name or '').split('/'):
+    for part in op_name.split('/'):
         *transforms, name = part.rstrip(')').split('(')
         transposed |= 'transpose' in transforms
         if name in PHASES and transforms[-1:] != ['jit']:
@@ -68,70 +48,55 @@ def of_scope(op_name: str | None) -> str | None:
     return 'backward' if transposed else names[-1] if names else None
 
 
-def instructions(text: str) -> tuple[dict[str, Instruction], dict[str, str], str]:
-    """The instructions of an HLO text by name, the root of each computation, and the name of the entry computation."""
-    found, roots, entry, computation = {}, {}, '', ''
+def of_program(text: str) -> dict[str, Instruction]:
+    """The instructions of a compiled program's text, by name."""
+    bodies: dict[str, dict[str, str]] = defaultdict(dict)  # by computation, then by instruction: its line
+    roots, computation, entry = {}, '', ''
     for line in text.splitlines():
-        if head := re.match(r'(ENTRY )?%?([\w.-]+) .*\{$', line):
+        if head := _COMPUTATION.match(line):
             computation = head[2]
             entry = computation if head[1] else entry
-        if not (match := re.match(r'\s+(ROOT )?%?([\w.-]+) = (.*)', line)):
-            continue
-        root, name, rest = match.groups()
-        rest, *attributes = re.split(r'(?<=\)), (?=\w[\w-]*=)', rest, maxsplit=1)
-        opcode = re.search(r' ([a-z][\w-]*)\((.*)', f' {rest}')
-        if opcode is None:
-            continue
-        told = re.search(r'op_name="([^"]*)"', line)
-        calls = re.search(r'calls=%?([\w.-]+)', attributes[0]) if attributes else None
-        operands = tuple(re.findall(r'%([\w.-]+)', opcode[2]))
-        made = (opcode[1], told and told[1], operands, calls and calls[1])
-        found[name] = Instruction(name, computation, *made)
-        if root:
-            roots[computation] = name
-    return found, roots, entry
+        elif instruction := _INSTRUCTION.match(line):
+            bodies[computation][instruction[2]] = line
+            if instruction[1]:
+                roots[computation] = line
+    result = {}
+    for computation, body in bodies.items():
+        phases = _phases(body, {name: _op_name(line, roots) for name, line in body.items()})
+        for name, line in body.items():
+            inside = {of_scope(_op_name(called, {}) or '') for called in bodies.get(_called(line), {}).values()}
+            mixed = bool(inside - {None, phases[name]})
+            control = bool(_CONTROL.search(line))
+            result[name] = Instruction(phases[name] or OTHER, mixed, computation != entry, control)
+    return result
 
 
-def program(text: str) -> Program:
-    """Reads a compiled program's text.
+def _called(line: str) -> str:
+    called = re.search(r'calls=%?([\w.-]+)', line)
+    return called[1] if called else ''
 
-    The compiler drops the names of some instructions (products of a matrix and a vector on a CPU). Such a one is of the
-    root's phase of what it calls; else of the latest phase that it reads from or, where that is none or data, of the
-    earliest that reads it.
+
+def _op_name(line: str, roots: Mapping[str, str]) -> str | None:
+    """An instruction's, or that of the root of what it calls."""
+    op_name, root = re.search(r'op_name="([^"]*)"', line), roots.get(_called(line))
+    return op_name[1] if op_name else root and _op_name(root, roots)
+
+
+def _phases(body: dict[str, str], op_names: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Of the instructions of a computation, where each stands after what it reads.
+
+    The compiler drops the names of some (products of a matrix and a vector on a CPU). Such a one is of the latest phase
+    that it reads from or, where that is none or data, of the earliest that reads it.
     """
-    found, roots, entry = instructions(text)
-    users: dict[str, list[str]] = {name: [] for name in found}
-    inside: dict[str, set[str]] = {}
-    for one in found.values():
-        for operand in one.operands:
-            if operand in users:
-                users[operand].append(one.name)
-        if phase := of_scope(one.op_name):
-            inside.setdefault(one.computation, set()).add(phase)
-
-    def root(one: Instruction) -> str | None:
-        if one.op_name is None and one.calls in roots:
-            return root(found[roots[one.calls]])
-        return one.op_name
-
-    known = {name: root(one) for name, one in found.items()}
-    order = PHASES.index
-
-    @functools.cache
-    def near(name: str, before: bool) -> str | None:
-        if known[name] is not None:
-            return of_scope(known[name])
-        around = [n for n in found[name].operands if n in found] if before else users[name]
-        phases = [phase for n in around if (phase := near(n, before))]
-        return (max if before else min)(phases, key=order, default=None)
-
-    def place(one: Instruction) -> Place:
-        phase = of_scope(known[one.name])
-        if known[one.name] is None:
-            phase, after = near(one.name, True), near(one.name, False)
-            phase = after or phase if phase in (None, 'data') else phase
-        mixed = bool(inside.get(one.calls or '', set()) - {phase})
-        return Place(phase or OTHER, mixed, one.computation != entry, one.opcode in _CONTROL)
-
-    module = re.match(r'HloModule ([\w.-]+)', text)
-    return Program(module[1] if module else '', {name: place(one) for name, one in found.items()})
+    own = {name: of_scope(op_name) for name, op_name in op_names.items() if op_name is not None}
+    reads = {name: [n for n in re.findall(r'%([\w.-]+)', line)[1:] if n in body] for name, line in body.items()}
+    before, after, readers = dict(own), dict(own), defaultdict(list)
+    for name in body:
+        if name not in own:
+            before[name] = max(filter(None, map(before.get, reads[name])), key=PHASES.index, default=None)
+    for name in reversed(body):
+        if name not in own:
+            after[name] = min(filter(None, readers[name]), key=PHASES.index, default=None)
+        for operand in reads[name]:
+            readers[operand].append(after[name])
+    return {name: before[name] if before[name] not in (None, 'data') else after[name] or before[name] for name in body}

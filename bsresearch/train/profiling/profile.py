@@ -9,8 +9,9 @@ import copy
 import functools
 import pathlib
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -70,9 +71,9 @@ def _numbered(folder: pathlib.Path) -> pathlib.Path:
     """A new directory in `folder`: 1, 2 and so on."""
     folder.mkdir(exist_ok=True)
     taken = [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
-    made = folder / str(max(taken, default=0) + 1)
-    made.mkdir()
-    return made
+    directory = folder / str(max(taken, default=0) + 1)
+    directory.mkdir()
+    return directory
 
 
 def record(session: Session, t: int, directory: pathlib.Path, say: Callable[[str], None]) -> None:
@@ -88,10 +89,10 @@ def record(session: Session, t: int, directory: pathlib.Path, say: Callable[[str
     one = [r // lanes == first // lanes for r in range(len(session.plans))]
     _updates(session, t, count, one)  # compiles
     compiled = session.group.latest
-    known = phases.program(compiled.as_text() or '' if compiled is not None else '')
-    if not any(place.phase in phases.PHASES for place in known.places.values()):
+    text = compiled.as_text() or '' if compiled is not None else ''
+    if all(instruction.phase == phases.OTHER for instruction in phases.of_program(text).values()):
         raise ValueError(
-            f'program {known.module} names no phases: it was compiled by another version and found in the cache; '
+            'the program of the updates names no phases: it was compiled by another version and found in the cache; '
             'set jax_compilation_cache_include_metadata_in_key'
         )
     untraced = min(_updates(session, t, count, one) for _ in range(2)) / count
@@ -104,10 +105,10 @@ def record(session: Session, t: int, directory: pathlib.Path, say: Callable[[str
     if not processes.leads():
         return
     events = trace.read(directory)
-    during = [(e['ts'], e['ts'] + e['dur']) for e in events if e.get('name', '').startswith(MEASURE)]
-    found = trace.spans(events, known, during)
-    trace.write(directory / 'perfetto_trace.json.gz', events, found)
-    rows = [*table(found, count), Row('untraced', 'update', untraced, None, None)]
+    measured = [(e['ts'], e['ts'] + e['dur']) for e in events if e.get('name', '').startswith(MEASURE)]
+    flights = trace.flights(events, text, measured)
+    trace.write(directory / 'perfetto_trace.json.gz', events, flights)
+    rows = [*table(flights, count), Row('untraced', 'update', untraced, None, None)]
     rows += [Row(f'measure {name}', 'measurement', seconds, None, None) for name, seconds in spent.items()]
     write(directory / 'phases.csv', rows)
     runs = f'{sum(one)} runs at once' if sum(one) > 1 else '1 run'
@@ -121,11 +122,11 @@ def record(session: Session, t: int, directory: pathlib.Path, say: Callable[[str
 def _updates(session: Session, t: int, count: int, alive: Sequence[bool]) -> float:
     """Makes updates from θ_t on copies, as Session.advance does; the seconds that they took."""
     norms, task = session.events.all_norms, session.tasks[session.plans[0].length.batch_size_at(t)]
-    data, tables, _ = session.feed.chunk(t, count)
+    chunk = session.feed.chunk(t, count)
     carry = jax.tree.map(jnp.array, (session.state, session.average))
-    jax.block_until_ready((carry, data, tables))
+    jax.block_until_ready((carry, chunk.data, chunk.tables))
     begun = time.perf_counter()
-    result = updates.run(session.group, task, carry, data, tables, session.keys, count, norms=norms, alive=alive)
+    result = updates.run(session.group, task, carry, chunk, session.keys, count, norms=norms, alive=alive)
     jax.block_until_ready(result)
     return time.perf_counter() - begun
 
@@ -170,22 +171,25 @@ def _traced(directory: pathlib.Path) -> Iterator[None]:
         jax.profiler.stop_trace()
 
 
-def table(found: Sequence[trace.Span], count: int) -> list[Row]:
+def table(flights: Sequence[trace.Flight], count: int) -> list[Row]:
     """The phases of an update, over `count` of them, their total, and what is done once a chunk."""
-    looped = [((s.phase, s.place.mixed), s.start, s.stop) for s in found if s.place and s.place.looped]
-    once = [(s.phase, s.start, s.stop) for s in found if s.place and not s.place.looped]
-    seconds: dict[Any, float] = {label: us / 1e6 / count for label, us in trace.elapsed(looped).items()}
+    looped = [
+        ((f.phase, f.instruction.mixed), f.start, f.stop) for f in flights if f.instruction and f.instruction.looped
+    ]
+    once = [(f.phase, f.start, f.stop) for f in flights if f.instruction and not f.instruction.looped]
+    seconds = defaultdict(float, {label: us / 1e6 / count for label, us in trace.elapsed(looped).items()})
     total = sum(seconds.values())
+    share = lambda part: part / total if total else 0.0
     rows = []
     for phase in (*phases.PHASES, phases.OTHER):
-        mixed = seconds.get((phase, True), 0.0)
-        own = mixed + seconds.get((phase, False), 0.0)
-        rows.append(Row(phase, 'update', own, own / total if total else 0.0, mixed))
-    idle = seconds.get(trace.IDLE, 0.0)
-    rows.append(Row(trace.IDLE, 'update', idle, idle / total if total else 0.0, 0.0))
-    rows.append(Row('total', 'update', total, 1.0 if total else 0.0, sum(row.mixed or 0.0 for row in rows)))
-    busy = {label: us for label, us in trace.elapsed(once).items() if label != trace.IDLE}
-    return [*rows, Row('once', 'chunk', sum(busy.values()) / 1e6, None, None)]
+        mixed = seconds[phase, True]
+        whole = seconds[phase, False] + mixed
+        rows.append(Row(phase, 'update', whole, share(whole), mixed))
+    idle = seconds[trace.IDLE]
+    rows.append(Row(trace.IDLE, 'update', idle, share(idle), 0.0))
+    rows.append(Row('total', 'update', total, share(total), sum(row.mixed or 0.0 for row in rows)))
+    once_seconds = sum(us for label, us in trace.elapsed(once).items() if label != trace.IDLE) / 1e6
+    return [*rows, Row('once', 'chunk', once_seconds, None, None)]
 
 
 def write(path: pathlib.Path, rows: Sequence[Row]) -> None:

@@ -7,123 +7,117 @@ threads work on it; those in flight together share the time equally; what only r
 import gzip
 import json
 import pathlib
-from bisect import bisect_left
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from bsresearch.train.profiling.phases import OTHER, PHASES, Place, Program
+from bsresearch.train.profiling.phases import OTHER, PHASES, Instruction, of_program
 
-Event = Mapping[str, Any]
+Event = dict[str, Any]
 # No instruction is in flight: the time of the executor on a CPU, of launches on an accelerator.
 IDLE = 'idle'
 
 
-class Span(NamedTuple):
-    """An instruction in flight, in microseconds of the trace. place: None for one of another program, a measurement's.
+class Flight(NamedTuple):
+    """An event's instruction in flight, in microseconds of the trace; None for one of a measurement's program."""
 
-    event: its number in the trace.
-    """
-
-    event: int
+    event: Event
     phase: str
-    place: Place | None
+    instruction: Instruction | None
     start: float
     stop: float
 
 
-def read(folder: pathlib.Path) -> list[dict[str, Any]]:
+def read(folder: pathlib.Path) -> list[Event]:
     """The events of the one trace that `jax.profiler` wrote into a folder."""
     (file,) = (folder / 'plugins' / 'profile').glob('*/*.trace.json.gz')
     with gzip.open(file) as f:
         return json.load(f)['traceEvents']
 
 
-def spans(events: Sequence[Event], known: Program, during: Sequence[tuple[float, float]] = ()) -> list[Span]:
+def flights(events: Iterable[Event], text: str, measured: Sequence[tuple[float, float]] = ()) -> list[Flight]:
     """The instructions that a trace shows, by start.
 
     On a CPU an instruction may go on in other threads after its event: until its `end: …` event, which has no other
     sign. An accelerator's events last as long as the instruction.
 
     Args:
-      known: the program of the updates.
-      during: when measurements were made; the instructions within are theirs.
+      text: of the program of the updates. measured: (start, stop) of measurements; the instructions within are theirs.
     """
-    marked = [(i, e) for i, e in enumerate(events) if e.get('ph') == 'X' and 'hlo_op' in e.get('args', {})]
-    begins = _times((e['args']['hlo_op'], e['ts']) for _, e in marked)
-    ends = _times((e['name'][5:], e['ts']) for e in events if e.get('name', '').startswith('end: '))
-    found = []
-    for number, event in marked:
-        name, start = event['args']['hlo_op'], event['ts']
-        place = None
-        if not any(a <= start <= b for a, b in during):
-            place = known.places.get(name) if event['args'].get('hlo_module') == known.module else None
-            if place is None or place.control:
-                continue
-        stop, own, done = start + event.get('dur', 0.0), begins[name], ends.get(name, [])
-        again, at = bisect_left(own, start) + 1, bisect_left(done, start)
-        if at < len(done) and (again == len(own) or done[at] <= own[again]):
-            stop = max(stop, done[at])
-        found.append(Span(number, place.phase if place else 'measure', place, start, stop))
-    return sorted(found, key=lambda span: span.start)
+    module, instructions = re.match(r'HloModule ([\w.-]+)', text), of_program(text)
+    result: list[Flight] = []
+    newest: dict[str, int | None] = {}  # by instruction, the place of its flight in `result`
+    for event in sorted((e for e in events if e.get('ph') == 'X'), key=lambda e: e['ts']):
+        start, args = event['ts'], event.get('args', {})
+        if (at := newest.pop(event['name'].removeprefix('end: '), None)) is not None and 'hlo_op' not in args:
+            result[at] = result[at]._replace(stop=max(result[at].stop, start))
+        if 'hlo_op' not in args:
+            continue
+        during_measurement = any(first <= start <= last for first, last in measured)
+        updates = not during_measurement and module is not None and args.get('hlo_module') == module[1]
+        instruction = instructions.get(args['hlo_op']) if updates else None
+        shown = during_measurement or (instruction is not None and not instruction.control)
+        newest[args['hlo_op']] = len(result) if shown else None
+        if shown:
+            phase = instruction.phase if instruction else 'measure'
+            result.append(Flight(event, phase, instruction, start, start + event.get('dur', 0.0)))
+    return result
 
 
-def _times(pairs: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
-    for name, time in sorted(pairs):
-        found.setdefault(name, []).append(time)
-    return found
-
-
-def elapsed(flights: Sequence[tuple[Any, float, float]]) -> dict[Any, float]:
+def elapsed(spans: Iterable[tuple[Hashable, float, float]]) -> dict[Any, float]:
     """Time by label, of (label, start, stop): at each moment those in flight share it equally, and IDLE has the rest.
 
     So the values sum to the time from the first start to the last stop.
     """
-    marks = [(start, 1, label) for label, start, _ in flights] + [(stop, -1, label) for label, _, stop in flights]
+    marks = [mark for label, start, stop in spans for mark in ((start, 1, label), (stop, -1, label))]
     marks.sort(key=lambda mark: mark[0])
-    total: Counter[Any] = Counter()
-    now: Counter[Any] = Counter()
+    total: Counter[Hashable] = Counter()
+    in_flight: Counter[Hashable] = Counter()
     before = marks[0][0] if marks else 0.0
     for time, change, label in marks:
-        running = sum(now.values())
-        for other, times in now.items() if running else [(IDLE, 1)]:
-            total[other] += (time - before) * times / max(running, 1)  # pyright: ignore[reportArgumentType]
-        now[label] += change
+        for other, share in _shares(in_flight).items():
+            total[other] += share * (time - before)  # pyright: ignore[reportArgumentType]
+        in_flight[label] += change
         before = time
     return dict(total)
 
 
-def blocks(found: Sequence[Span]) -> list[tuple[str, float, float]]:
-    """(phase, start, stop): following instructions of one phase are one block. Those of one phase do not overlap."""
-    result: list[list[Any]] = []
-    newest: dict[str, list[Any]] = {}
-    before = None
-    for span in found:
-        last = newest.get(span.phase)
-        if last is not None and (span.phase == before or last[2] >= span.start):
-            last[2] = max(last[2], span.stop)
-        else:
-            newest[span.phase] = [span.phase, span.start, span.stop]
-            result.append(newest[span.phase])
-        before = span.phase
-    return [(phase, start, stop) for phase, start, stop in result]
+def _shares(in_flight: Counter[Hashable]) -> dict[Hashable, float]:
+    count = in_flight.total()
+    return {label: number / count for label, number in in_flight.items()} if count else {IDLE: 1.0}
 
 
-def write(path: pathlib.Path, events: Sequence[Event], found: Sequence[Span]) -> None:
+def write(path: pathlib.Path, events: list[Event], shown: Sequence[Flight]) -> None:
     """The trace for ui.perfetto.dev: `phase` among each instruction's arguments, and a process with a track a phase."""
-    told = [dict(event) for event in events]
-    for span in found:
-        told[span.event]['args'] = {**told[span.event]['args'], 'phase': span.phase}
-    process = 1 + max((e['pid'] for e in events if 'pid' in e), default=0)
-    note = lambda kind, tid, args: told.append({'ph': 'M', 'pid': process, 'tid': tid, 'name': kind, 'args': args})
-    note('process_name', 0, {'name': 'phases of an update'})
-    note('process_sort_index', 0, {'sort_index': -1})
-    for tid, phase in enumerate((*PHASES, OTHER), 1):
-        note('thread_name', tid, {'name': phase})
-        note('thread_sort_index', tid, {'sort_index': tid})
-        for name, start, stop in blocks(found):
-            if name == phase:
-                told.append({'ph': 'X', 'pid': process, 'tid': tid, 'name': name, 'ts': start, 'dur': stop - start})
+    for flight in shown:
+        flight.event['args']['phase'] = flight.phase
+    process = {'pid': 1 + max((e['pid'] for e in events if 'pid' in e), default=0), 'tid': 0}
+    notes = [process | {'ph': 'M', 'name': 'process_name', 'args': {'name': 'phases of an update'}}]
+    notes.append(process | {'ph': 'M', 'name': 'process_sort_index', 'args': {'sort_index': -1}})
+    tracks = {phase: process | {'tid': tid} for tid, phase in enumerate((*PHASES, OTHER), 1)}
+    for phase, track in tracks.items():
+        notes.append(track | {'ph': 'M', 'name': 'thread_name', 'args': {'name': phase}})
+        notes.append(track | {'ph': 'M', 'name': 'thread_sort_index', 'args': {'sort_index': track['tid']}})
+    slices = [
+        tracks[phase] | {'ph': 'X', 'name': phase, 'ts': start, 'dur': stop - start}
+        for phase, start, stop in blocks((f.phase, f.start, f.stop) for f in shown)
+    ]
     with gzip.open(path, 'wt') as f:
-        json.dump({'displayTimeUnit': 'ns', 'traceEvents': told}, f)
+        json.dump({'displayTimeUnit': 'ns', 'traceEvents': [*events, *notes, *slices]}, f)
+
+
+def blocks(spans: Iterable[tuple[str, float, float]]) -> list[tuple[str, float, float]]:
+    """(phase, start, stop) by start, where following instructions of one phase are one; none of a phase overlap."""
+    result: list[tuple[str, float, float]] = []
+    newest: dict[str, int] = {}  # by phase, the place of its last block in `result`
+    before = None
+    for phase, start, stop in spans:
+        at = newest.get(phase)
+        if at is not None and (phase == before or result[at][2] >= start):
+            result[at] = (phase, result[at][1], max(result[at][2], stop))
+        else:
+            newest[phase] = len(result)
+            result.append((phase, start, stop))
+        before = phase
+    return result
