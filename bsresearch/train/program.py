@@ -1,4 +1,4 @@
-"""The functions a group compiles: updates between two events, evaluation, measurement. Pure, for one replica."""
+"""The functions a group compiles: updates between two events, measurement. Pure, for one replica."""
 
 import functools
 import importlib
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 
 from bsresearch import models
 from bsresearch.core import lookup, rng, when
@@ -157,55 +157,6 @@ def _no_infos(t: stepping.Task, norms: bool, size: int) -> Info:
 
 def _all_finite(tree: PyTree) -> Bool[Array, '']:
     return jnp.stack([jnp.bool_(True), *(jnp.isfinite(x).all() for x in jax.tree.leaves(tree))]).all()
-
-
-def evaluate(
-    t: stepping.Task, batch_size: int, devices: int, params: PyTree, stats: PyTree, data: Data
-) -> dict[str, Shaped[Array, ' n']]:
-    """What is reported of every example, each computed once; (N,) each. The host sums them in float64.
-
-    `loss`, the plain one; `objective`, the training objective where it is another; `accuracy`, whether the largest
-    output is the class, where there are classes.
-
-    On several devices each computes its part: (n,) each, whose concatenation has repetitions of the last example after
-    the first N.
-    """
-
-    def reported(outputs: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
-        values = {'loss': (t.plain_loss or t.loss)(outputs, labels)}
-        if t.plain_loss:
-            values['objective'] = t.loss(outputs, labels)
-        if t.classifies:
-            values['accuracy'] = outputs.argmax(-1) == labels
-        return values
-
-    return _over_examples(t, batch_size, devices, params, stats, data, reported)
-
-
-def probabilities(
-    t: stepping.Task, batch_size: int, devices: int, params: PyTree, stats: PyTree, data: Data
-) -> Float[Array, 'n outputs']:
-    """(N, num_outputs) softmax of the outputs for every example; on several devices as for `evaluate`."""
-    softmax = lambda outputs, labels: jax.nn.softmax(outputs)
-    return _over_examples(t, batch_size, devices, params, stats, data, softmax)
-
-
-def _over_examples(
-    t: stepping.Task, batch_size: int, devices: int, params: PyTree, stats: PyTree, data: Data, quantity: Any
-) -> PyTree:
-    """`quantity`(outputs, labels) for all examples, `batch_size` at a time; a tree of (N, …)."""
-    total = len(data.labels)
-    calls = -(-total // (batch_size * devices))
-    begin = jax.lax.axis_index(shards.AXIS) * (calls * batch_size) if devices > 1 else 0
-
-    def block(start: jax.Array) -> Any:
-        rows = jnp.minimum(start + jnp.arange(batch_size, dtype=jnp.int32), total - 1)
-        outputs, _ = models.apply(t.module, params, stats, t.normalize(data.inputs[rows]), train=False)
-        return quantity(outputs, data.labels[rows])
-
-    values = jax.lax.map(block, begin + jnp.arange(calls, dtype=jnp.int32) * batch_size)
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), values)
-    return flat if devices > 1 else jax.tree.map(lambda x: x[:total], flat)
 
 
 def measures(plan: Plan) -> dict[str, Measure]:

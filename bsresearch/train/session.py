@@ -2,7 +2,7 @@
 
 import pathlib
 import time
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +28,6 @@ from bsresearch.train.saving.saved import Saved
 from bsresearch.train.state import Info, Origins
 
 PyTree = Any
-
 # The device is left at least this often, so that a signal is answered and the console moves.
 CHUNK_SECONDS = 1.0
 
@@ -51,7 +50,6 @@ class Session:
         report: Progress,
         layout: Layout = ALONE,
     ):
-        plan = plans[0]
         self.plans, self.directory, self.report = plans, directory, report
         self.initial = Initial(plans, directory, run_directories, report.say)
         self.parts = parts = Parts(plans, dataset, strategy, layout)
@@ -59,8 +57,8 @@ class Session:
         self.clock = Clock(lambda: self.group.compile_seconds)
         self.feed = feed.Feed(plans, dataset, self.group, self.task.dtype)
         resident = {'train': self.feed.data} if self.feed.data is not None else {}
-        self.evaluator = Evaluator(self.task, plan, dataset.named(), resident, self.group)
-        self.ensemble = Ensemble(self.task, plan, self.evaluator, self.group, bool(self.events.snapshots))
+        self.evaluator = Evaluator(self.task, plans[0], dataset.named(), resident, self.group)
+        self.ensemble = Ensemble(self.task, plans[0], self.evaluator, self.group, bool(self.events.snapshots))
         self.measuring = Measuring(plans, parts.measures, self.task, self.feed, self.group)
         self.keys = self.group.put([program.keys(p) for p in plans])
         self.watches = [Watch(p.divergence['loss_factor'], p.divergence['patience']) for p in plans]
@@ -80,19 +78,18 @@ class Session:
     def start(self) -> tuple[int, bool]:
         """Loads the newest whole checkpoint, or makes the initial weights. Returns (t, whether t's events are done)."""
         fresh = self._fresh()
-        found = self.checkpoints.restore_latest(fresh, self.report.say)
-        if found is None:
+        checkpoint = self.checkpoints.restore_latest(fresh, self.report.say)
+        if checkpoint is None:
             items, origins = self.initial.begin(fresh)
-            self._set_origins(origins)
-            self._place(items)
+            self._place(items, origins)
             self.recorder.rewind([0] * len(self.plans), 0)
             with self.clock.phase('calibrate'):
                 self.recorder.pace = calibrate.pace(self.group, self.feed, self.tasks, items['state'])
-                self._say_cost()
+                if self.measuring.measures:
+                    self.report.say(self._cost())
             return self.plans[0].start, False
-        items, meta = found
-        self._set_origins(self.initial.resume(fresh, meta.get('initial_sha256', {})))
-        self._place(items)
+        items, meta = checkpoint
+        self._place(items, self.initial.resume(fresh, meta.get('initial_sha256', {})))
         self.recorder.rewind(meta['positions'], meta['step'], meta.get('records_sha256'))
         self.recorder.pace = np.atleast_1d(meta['seconds_per_update']).tolist()  # older ones hold one number
         for watch, state in zip(self.watches, meta['divergence'], strict=True):
@@ -102,15 +99,11 @@ class Session:
         self.recorder.say_older_losses(self.report.say)
         return meta['step'], meta['events_done']
 
-    def _say_cost(self) -> None:
+    def _cost(self) -> str:
         """What measuring will cost."""
-        if not self.measuring.measures:
-            return
-        segments = zip(self.plans[0].length.segments, self.recorder.pace, strict=True)
-        begin = self.plans[0].start
-        updating = sum(max(0, s.stop - max(s.start, begin)) * pace for s, pace in segments) * len(self.plans)
+        begin, end = (self.recorder.seconds_at(t) for t in (self.plans[0].start, self.events.total))
         times = {name: len(self.events.measure[name]) for name in self.measuring.measures}
-        self.report.say(self.measuring.forecast(self.state, self.origins, times, updating))
+        return self.measuring.forecast(self.state, self.origins, times, (end - begin) * len(self.plans))
 
     def load(self, step: int) -> None:
         """The state at a checkpoint (at 0: the initial one), to be looked at and not trained on."""
@@ -118,11 +111,10 @@ class Session:
         if step == self.plans[0].start:
             items, origins = self.initial.begin(items, {})
         else:
-            found, meta = self.checkpoints.restore(step, {name: items[name] for name in ('state', 'ema')})
+            saved, meta = self.checkpoints.restore(step, {name: items[name] for name in ('state', 'ema')})
             origins = self.initial.resume(items, meta.get('initial_sha256', {}))
-            items |= found
-        self._set_origins(origins)
-        self._place(items)
+            items |= saved
+        self._place(items, origins)
 
     def _fresh(self) -> dict[str, PyTree]:
         """The checkpoint's items at update 0, replicas stacked."""
@@ -131,35 +123,36 @@ class Session:
         measures = {f'measure_{name}': states for name, states in starts.measures.items()}
         return {'state': starts.state, 'ema': starts.average, 'ensemble': self.ensemble.items} | measures
 
-    def _place(self, items: dict[str, PyTree]) -> None:
+    def _place(self, items: dict[str, PyTree], origins: dict[str, PyTree]) -> None:
+        """On the devices: a checkpoint's items, and the weights that distances are measured from."""
         branching.check_slots(self.plans, items['state'])
-        put = lambda tree: self.group.put(parallel.unstack(tree, len(self.plans)))
-        self.state, self.average = put(items['state']), put(items['ema'])
+        self.state, self.average = self._put(items['state']), self._put(items['ema'])
         self.ensemble.items = items['ensemble']
-        self.measuring.states = {n: put(items[f'measure_{n}']) for n in self.measuring.measures}
+        self.measuring.states = {n: self._put(items[f'measure_{n}']) for n in self.measuring.measures}
+        initial = self._put(origins['params'])
+        branch = self._put(origins['branch']) if 'branch' in origins else initial
+        self.origins = list(map(Origins, initial, branch))
 
-    def _set_origins(self, items: dict[str, PyTree]) -> None:
-        put = lambda name: self.group.put(parallel.unstack(items[name], len(self.plans)))
-        first = put('params')
-        self.origins = list(map(Origins, first, put('branch') if 'branch' in items else first))
+    def _put(self, stacked: PyTree) -> parallel.Rounds:
+        return self.group.put(parallel.unstack(stacked, len(self.plans)))
 
     # --- events at θ_t
 
     def observe(self, t: int, alive: list[bool] | None = None) -> None:
         """Evaluates and measures what is due at θ_t, and writes the rows of the runs that are `alive`."""
         alive = self.alive if alive is None else alive
-        parts: list[list[dict[str, Any]]] = []  # metrics of each replica
+        results: list[list[dict[str, Any]]] = []  # metrics of each replica
         with self.clock.phase('evaluate'):
             if t in self.events.evaluate:
-                parts.append(self.evaluator.with_averages(self.state, self.average, alive))
+                results.append(self.evaluator.with_averages(self.state, self.average, alive))
             if t in self.events.snapshots:
-                parts.append(self.ensemble.add(self.state, alive))
+                results.append(self.ensemble.add(self.state, alive))
         with self.clock.phase('measure'):
             for name in self.measuring.measures:
                 if t in self.events.measure[name]:
-                    parts.append(self.measuring(name, t, self.state, self.origins, alive))
+                    results.append(self.measuring(name, t, self.state, self.origins, alive))
         for r in range(len(self.plans)):
-            row = {name: value for metrics in parts for name, value in metrics[r].items()}
+            row = {name: value for metrics in results for name, value in metrics[r].items()}
             if row and alive[r]:
                 self.recorder.row(r, t, row)
 
@@ -202,28 +195,26 @@ class Session:
         count, norms = self._span(t)
         # Making a chunk is overhead unless the device works meanwhile.
         chunk = self._chunk(t, count)
+        before = self.clock.spent['updates']
         with self.clock.phase('updates'):
-            start, compiled = time.perf_counter(), self.group.compile_seconds
             task = self.tasks[self.plans[0].length.batch_size_at(t)]
             carry = (self.state, self.average)
             rounds = updates.run(self.group, task, carry, chunk, self.keys, count, norms=norms, alive=alive)
             if t + count < self.events.total:
                 self._next = self.feed.chunk(t + count, self._span(t + count)[0])
             infos = self._collect(rounds)
-            seconds, compiled = time.perf_counter() - start, self.group.compile_seconds - compiled
         for r, info in enumerate(infos):
-            if info is not None:
+            if info is not None and alive[r]:
                 self._record(r, t, count, norms, *info, chunk.hyper[r])
         # Over the session: a chunk of one update, as the norms make them, is mostly dispatch.
         self._updates_made += count * sum(alive)
-        self._updating_seconds += seconds - compiled
+        self._updating_seconds += self.clock.spent['updates'] - before
         rate = self._updates_made / max(self._updating_seconds, 1e-9)
         self.report.progress(t + count, rate, self.recorder.last[0])
         return count
 
     def _span(self, t: int) -> tuple[int, bool]:
-        starts = [segment.start for segment in self.plans[0].length.segments]
-        group_seconds = self.recorder.pace[bisect_right(starts, t) - 1] * len(self.plans) / self.group.layout.replicas
+        group_seconds = self.recorder.pace_at(t) * len(self.plans) / self.group.layout.replicas
         limit = max(1, int(CHUNK_SECONDS / max(group_seconds, 1e-9)))
         return self.events.span(t, min(self.feed.capacity(t), limit))
 
@@ -243,8 +234,6 @@ class Session:
     def _record(self, r: int, t: int, count: int, norms: bool, infos: Info, finite: np.ndarray, hyper: Hyper) -> None:
         """Of a chunk's first `count` updates, from t on, those that are recorded."""
         watch, info = self.watches[r], jax.tree.map(lambda x: x[:count], infos)
-        if not watch.alive:
-            return
         watch.see(t, info.loss, info.clip_size, finite.tolist())
         end = t + count if watch.alive else min(t + count, watch.state['step'] + 1)
         recorded = self.events.record

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from bsresearch.planning.plan import Plan
-from bsresearch.train import program
 from bsresearch.train.devices import parallel
 from bsresearch.train.observing import evaluate
-from bsresearch.train.state import Data, State
+from bsresearch.train.state import Data
 from bsresearch.train.step import Task
 
 
@@ -35,7 +34,7 @@ class Ensemble:
         if snapshots:
             self.items['size'] = np.zeros(group.count, np.int32)
         self._fn = functools.partial(
-            _probabilities, task, evaluate.batch_size(plan, parallel.platform()), group.layout.batch
+            evaluate.probabilities, task, evaluate.batch_size(plan, parallel.platform()), group.layout.batch
         )
 
     def add(self, states: Any, alive: list[bool]) -> list[dict[str, float]]:
@@ -67,7 +66,3 @@ class Ensemble:
     def _probabilities(self, states: Any, data: Data, alive: list[bool]) -> list[Any]:
         parts = self.group.map('probabilities', self._fn, (states, data), evaluate.OF_EXAMPLES, alive=alive)
         return [p if p is None else p[: len(data.labels)] for p in self.group.whole(parts)]
-
-
-def _probabilities(task: Task, size: int, devices: int, state: State, data: Data) -> Any:
-    return program.probabilities(task, size, devices, state.params, state.stats, data)

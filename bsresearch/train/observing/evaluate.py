@@ -5,17 +5,22 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Shaped
 
+from bsresearch import models
 from bsresearch.data.splits import Split
 from bsresearch.planning.plan import Plan
-from bsresearch.train import feed, program
-from bsresearch.train.devices import parallel
+from bsresearch.train import feed
+from bsresearch.train.devices import parallel, shards
 from bsresearch.train.devices.mapping import Arguments
 from bsresearch.train.devices.parallel import Rounds
-from bsresearch.train.state import Data, State
+from bsresearch.train.state import Array, Data, State
 from bsresearch.train.step import Task
 
+PyTree = Any
 # Rows of a split too large for the device that are evaluated at a time.
 BLOCK_ROWS = 16384
 # What is computed of examples from (state, data): of all of them, or on each device of its part.
@@ -49,7 +54,7 @@ class Evaluator:
         self.splits = {k: resident[k] if k in resident else move(v) for k, v in wanted(plan, splits).items()}
 
     def __call__(self, states: Rounds, alive: list[bool]) -> list[dict[str, float]]:
-        """Metrics per replica: what `program.evaluate` reports as means over a split, and the generalization gaps.
+        """Metrics per replica: what `metrics` gives as means over a split, and the generalization gaps.
 
         `<split>_loss` is the plain loss, without label smoothing; `<split>_objective`, where the training objective is
         another, that; `<split>_accuracy`, where there are classes. `generalization_gap` = train − test accuracy;
@@ -102,11 +107,52 @@ def _gaps(row: Mapping[str, float]) -> dict[str, float]:
 
 def of_one(task: Task, plan: Plan, group: parallel.DeviceGroup) -> Callable[[State, Data], Any]:
     """What is mapped over the replicas of a group."""
-    return functools.partial(_evaluate, task, batch_size(plan, parallel.platform()), group.layout.batch)
+    return functools.partial(metrics, task, batch_size(plan, parallel.platform()), group.layout.batch)
 
 
-def _evaluate(task: Task, size: int, devices: int, state: State, data: Data) -> Any:
-    return program.evaluate(task, size, devices, state.params, state.stats, data)
+def metrics(task: Task, size: int, devices: int, state: State, data: Data) -> dict[str, Shaped[Array, ' n']]:
+    """What is reported of every example, each computed once, `size` at a time. The host sums them in float64.
+
+    `loss`, the plain one; `objective`, the training objective where it is another; `accuracy`, whether the largest
+    output is the class, where there are classes.
+
+    On several devices each computes its part, whose concatenation has repetitions of the last example after the first
+    N; on one n = N.
+    """
+
+    def of_batch(outputs: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+        values = {'loss': (task.plain_loss or task.loss)(outputs, labels)}
+        if task.plain_loss:
+            values['objective'] = task.loss(outputs, labels)
+        if task.classifies:
+            values['accuracy'] = outputs.argmax(-1) == labels
+        return values
+
+    return _over_examples(task, size, devices, state, data, of_batch)
+
+
+def probabilities(task: Task, size: int, devices: int, state: State, data: Data) -> Float[Array, 'n outputs']:
+    """Softmax of the outputs for every example; on several devices as for `metrics`."""
+    return _over_examples(task, size, devices, state, data, lambda outputs, labels: jax.nn.softmax(outputs))
+
+
+def _over_examples(
+    task: Task, size: int, devices: int, state: State, data: Data, of_batch: Callable[[jax.Array, jax.Array], PyTree]
+) -> PyTree:
+    """`of_batch`(outputs, labels) for all examples, `size` at a time; a tree of (N, …)."""
+    total = len(data.labels)
+    calls = -(-total // (size * devices))
+    begin = jax.lax.axis_index(shards.AXIS) * (calls * size) if devices > 1 else 0
+
+    def block(start: jax.Array) -> PyTree:
+        rows = jnp.minimum(start + jnp.arange(size, dtype=jnp.int32), total - 1)
+        inputs = task.normalize(data.inputs[rows])
+        outputs, _ = models.apply(task.module, state.params, state.stats, inputs, train=False)
+        return of_batch(outputs, data.labels[rows])
+
+    values = jax.lax.map(block, begin + jnp.arange(calls, dtype=jnp.int32) * size)
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), values)
+    return flat if devices > 1 else jax.tree.map(lambda x: x[:total], flat)
 
 
 def blocks(split: Data | Split, group: parallel.DeviceGroup) -> Iterator[Data]:

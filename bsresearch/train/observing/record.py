@@ -3,12 +3,12 @@
 import contextlib
 import pathlib
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 
-from bsresearch.core.units import Length
 from bsresearch.optim import Hyper
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths, records
@@ -73,9 +73,13 @@ class Recorder:
         self._boards: list[Any] = []
         self._directories = directories
 
-    def _seconds(self, length: Length, step: int) -> float:
+    def pace_at(self, t: int) -> float:
+        """Seconds of update t."""
+        return self.pace[bisect_right([segment.start for segment in self.plans[0].length.segments], t) - 1]
+
+    def seconds_at(self, step: int) -> float:
         """Of training alone, up to θ_step."""
-        parts = zip(length.segments, self.pace, strict=True)
+        parts = zip(self.plans[0].length.segments, self.pace, strict=True)
         return sum((min(stop, step) - start) * pace for (start, stop, _), pace in parts if start < step)
 
     def _at(self, r: int, step: int) -> dict[str, Any]:
@@ -84,7 +88,7 @@ class Recorder:
             'step': step,
             'examples': length.examples_at(step),
             'epoch': length.epoch_at(step),
-            'seconds': self._seconds(length, step),
+            'seconds': self.seconds_at(step),
         } | ({'wall_seconds': self.clock.wall} if self.timed else {})
 
     def row(self, r: int, step: int, metrics: Mapping[str, Any]) -> None:

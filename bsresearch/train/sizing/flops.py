@@ -50,8 +50,8 @@ def of_evaluation(plans: Sequence[Plan], dataset: Dataset) -> float:
     plan = plans[0]
     task, size = program.task(plan, dataset.scale, parallel.platform()), evaluate.batch_size(plan, parallel.platform())
     state = jax.eval_shape(functools.partial(program.initial, task, plan))
-    fn = functools.partial(program.evaluate, task, size, 1)
-    return _flops(jax.jit(fn).lower(state.params, state.stats, feed.stored(dataset.train, size))) / size
+    fn = functools.partial(evaluate.metrics, task, size, 1)
+    return _flops(jax.jit(fn).lower(state, feed.stored(dataset.train, size))) / size
 
 
 def _flops(lowered: Any) -> float:
