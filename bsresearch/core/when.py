@@ -8,7 +8,17 @@ import numpy as np
 from bsresearch.core.kinds import check_points
 from bsresearch.core.units import Length, exact
 
-FIELDS = ('every_steps', 'every_examples', 'every_epochs', 'at_steps', 'at_examples', 'at_epochs', 'log_spaced')
+# The fields of a section of points, each at the value that turns it off; what is given is united.
+OFF: dict[str, Any] = dict(
+    every_steps=0,  # updates
+    every_examples=0,  # examples
+    every_epochs=0.0,  # epochs, fractions allowed
+    at_steps=(),  # update numbers
+    at_examples=(),  # examples seen
+    at_epochs=(),  # epochs seen
+    log_spaced=0,  # number of points from the first to the last update, spaced evenly in log
+)
+FIELDS = tuple(OFF)
 WHOLE = ('every_steps', 'at_steps', 'log_spaced')
 
 

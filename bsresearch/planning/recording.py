@@ -126,8 +126,7 @@ def branch_points(section: Mapping[str, Any], length: units.Length) -> list[int]
 
 
 def _points(section: Mapping[str, Any], length: units.Length, field: str) -> list[int]:
-    spec = {name: (() if name.startswith('at_') else 0) for name in when.FIELDS}
-    return when.points(spec | {name: section[name] for name in POINTS}, length, field)
+    return when.points(when.OFF | {name: section[name] for name in POINTS}, length, field)
 
 
 def _snapshots(

@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -12,9 +13,7 @@ from bsresearch import models, optim
 from bsresearch.core import kinds, lookup, rng, units, when
 from bsresearch.data import preprocess, select, sources
 from bsresearch.models import losses
-from bsresearch.planning import batch_norm, schema, sections
-from bsresearch.planning import policy as resolve_policy
-from bsresearch.planning import recording as resolve_recording
+from bsresearch.planning import batch_norm, policy, recording, schema, sections
 from bsresearch.planning.plan import Plan, continued, schedule_length
 
 CHOICES = {
@@ -87,6 +86,8 @@ def _check_numbers(c: Mapping[str, Any]) -> None:
         raise ValueError(f'config.divergence.loss_factor={c["divergence"]["loss_factor"]}: must exceed 1')
     _at_least(c['divergence'], 'config.divergence', patience=1)
     _at_least(c['evaluate'], 'config.evaluate', batch_size=1)
+    if c['tensorboard'] and importlib.util.find_spec('tensorboardX') is None:
+        raise ValueError('config.tensorboard=True needs tensorboardX: pip install -r requirements-track.txt')
     if c['micro_batch_size'] is not None and c['micro_batch_size'] > c['batch_size']:
         raise ValueError(
             f'config.micro_batch_size={c["micro_batch_size"]} is larger than batch_size={c["batch_size"]}; '
@@ -94,8 +95,8 @@ def _check_numbers(c: Mapping[str, Any]) -> None:
         )
 
 
-def _whole(declared: Mapping[str, Any]) -> dict[str, Any]:
-    """With what it lacks: fields added since a branch's parent was declared, and the shared ones of a section.
+def _completed(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """A declared config with what it lacks: fields added since a branch's parent was declared, shared ones of sections.
 
     The value of an axis may be a section given in part.
     """
@@ -106,33 +107,59 @@ def _whole(declared: Mapping[str, Any]) -> dict[str, Any]:
     return {**known, **declared, **filled, 'measure': points}
 
 
+def _settings(section: Mapping[str, Any]) -> dict[str, Any]:
+    """What a named section hands to the part that it names."""
+    return {k: v for k, v in section.items() if k != 'name'}
+
+
 _SHAPES: dict[tuple[Any, ...], Any] = {}  # of the weights: traced once for all runs of a grid
 
 
 def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> Any:
     """Shapes of the weights: the model is built to be refused before anything is written; training builds its own."""
-    own = {k: v for k, v in model.items() if k != 'name'}
-    kinds.check_units(own)
+    settings = _settings(model)
+    kinds.check_units(settings)
     build = sections.part('model', model['name'])
-    key = build, num_outputs, shape, repr(own)
+    key = build, num_outputs, shape, repr(settings)
     if key not in _SHAPES:
-        module = build(num_outputs, **own)
+        module = build(num_outputs, **settings)
         _SHAPES[key] = jax.eval_shape(lambda k: models.init(module, k, shape), rng.key(0, 'init'))[0]
     return _SHAPES[key]
 
 
 def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool) -> None:
     """Raises ValueError where the loss does not fit the labels, or snapshots would vote on targets."""
-    labels = data.train.labels
-    own = {k: v for k, v in parts['loss'].items() if k != 'name'}
-    loss = functools.partial(sections.part('loss', parts['loss']['name']), **own)
-    like = jax.ShapeDtypeStruct((1, data.num_outputs), 'float32'), jax.ShapeDtypeStruct((1,), labels.dtype)
-    jax.eval_shape(loss, *like)
+    loss = functools.partial(sections.part('loss', parts['loss']['name']), **_settings(parts['loss']))
+    outputs = jax.ShapeDtypeStruct((1, data.num_outputs), 'float32')
+    jax.eval_shape(loss, outputs, jax.ShapeDtypeStruct((1,), data.train.labels.dtype))
     if snapshots and parts['loss']['name'] in losses.WITHOUT_CLASSES:
         raise ValueError(
             f'config.snapshots average class probabilities, which data.name={parts["data"]["name"]!r} has none of; '
             'leave them out'
         )
+
+
+def _built(optimizer: Mapping[str, Any]) -> None:
+    """Builds an optimizer for its errors alone: as declared, and as the scaling rules left it."""
+    sections.part('optimizer', optimizer['name'])(**_settings(optimizer))
+
+
+def _check_optimizer(c: Mapping[str, Any], optimizer: Mapping[str, Any], params: Any) -> None:
+    """Raises ValueError for settings that it refuses, and for groups of parameters that there are none of."""
+    groups = {'no_decay': c['no_decay'], 'optimizer.not_adapted': optimizer.get('not_adapted', ())}
+    for field, patterns in groups.items():
+        optim.check_groups(params, tuple(patterns), f'config.{field}')
+    _built(optimizer)
+
+
+def _checked_dataset(c: Mapping[str, Any], section: Mapping[str, Any]) -> select.Dataset:
+    """The data set of a completed `data` section, whose examples can be augmented and evaluated as the config says."""
+    _at_least(section, 'config.data', split_seed=0, crop_padding=0)
+    data = dataset(section)
+    shape = data.train.inputs.shape[1:]
+    preprocess.check(section['augment'], shape, section['mean'], section['std'], section['crop_padding'])
+    _check_evaluation(c, data)
+    return data
 
 
 def dataset(data: Mapping[str, Any]) -> select.Dataset:
@@ -143,23 +170,22 @@ def dataset(data: Mapping[str, Any]) -> select.Dataset:
     return select.select(sources.resolve(data['name'], None, own), **picked)
 
 
-def _length(own: units.Length, parent: dict[str, Any] | None, c: Mapping[str, Any]) -> units.Length:
-    """The run's length: for a branch its parent's up to the branch point, then its own."""
+def _length(declared: units.Length, parent: dict[str, Any] | None, c: Mapping[str, Any]) -> units.Length:
+    """The run's length: the declared one; for a branch its parent's up to the branch point, then the declared one."""
     if parent is None:
-        return own
-    changes = () if c['batch_schedule'].get('as_learning_rate') else own.changes
-    first, all_changes = continued(parent, own.batch_size, changes)
-    total = own.total_examples
+        return declared
+    first, changes = continued(parent, declared.batch_size, declared.changes)
+    endless = replace(declared, batch_size=first, total_examples=2**62, changes=changes)
+    total = declared.total_examples
     if c['total_steps'] is not None:  # updates, whatever they hold
-        total = units.Length(own.epoch_size, first, 2**62, own.boundary, all_changes).examples_at(c['total_steps'])
+        total = endless.examples_at(c['total_steps'])
     if total <= parent['examples']:
         field = next(k for k in ('total_epochs', 'total_examples', 'total_steps') if c[k] is not None)
         raise ValueError(
             f'the branch at epoch {parent["epoch"]:g} of run {parent["run"]} would end where it begins, or before: its '
             f'{field}={c[field]} counts from the beginning of its parent; raise it'
         )
-    found = units.Length(own.epoch_size, first, total, own.boundary, all_changes)
-    return kinds.check_size(found, f'the branch of run {parent["run"]}')
+    return kinds.check_size(replace(endless, total_examples=total), f'the branch of run {parent["run"]}')
 
 
 def _check_batches(length: units.Length, start: int) -> None:
@@ -184,31 +210,21 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
       FileNotFoundError: the data set is not prepared.
     """
     check_fields(declared)
-    c = _whole(declared)
+    c = _completed(declared)
     _check_numbers(c)
     parts = {section: sections.complete(section, c[section]) for section in schema.NAMED}
-    _at_least(parts['data'], 'config.data', split_seed=0, crop_padding=0)
-    data = dataset(parts['data'])
+    data = _checked_dataset(c, parts['data'])
     shape = data.train.inputs.shape[1:]
-    look = parts['data']
-    preprocess.check(look['augment'], shape, look['mean'], look['std'], look['crop_padding'])
-    _check_evaluation(c, data)
     params = _parameters(parts['model'], data.num_outputs, shape)
-    groups = {'no_decay': c['no_decay'], 'optimizer.not_adapted': parts['optimizer'].get('not_adapted', ())}
-    for field, patterns in groups.items():
-        optim.check_groups(params, tuple(patterns), f'config.{field}')
-    if c['tensorboard'] and importlib.util.find_spec('tensorboardX') is None:
-        raise ValueError('config.tensorboard=True needs tensorboardX: pip install -r requirements-track.txt')
-    # Optimizers are built here, before and after the scaling rules, for their errors alone.
-    build = lambda own: sections.part('optimizer', own['name'])(**{k: v for k, v in own.items() if k != 'name'})
-    build(parts['optimizer'])
+    _check_optimizer(c, parts['optimizer'], params)
     kept = parent['schedule_length'] if parent is not None and parent['state']['schedule'] == 'keep' else None
-    found = resolve_policy.resolve(c, parts, len(data.train.labels), kept and kept['batch_size'])
-    build(found.optimizer)
-    length = _length(found.length, parent, c)
+    resolved = policy.resolve(c, parts, len(data.train.labels), kept and kept['batch_size'])
+    _built(resolved.optimizer)
+    length = _length(resolved.length, parent, c)
     _check_batches(length, 0 if parent is None else parent['step'])
     _check_loss(parts, data, bool(when.points(c['snapshots'], length)) or c['snapshots']['cycle_ends'])
     ghost = batch_norm.ghost_batch_size(c, parts['model'], length, data.num_outputs, shape)
+    stretched = schedule_length(parent, length)
     return Plan(
         study=c['study'],
         seed=c['seed'],
@@ -219,19 +235,17 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
         epoch_size=length.epoch_size,
         epoch_boundary=c['epoch_boundary'],
         total_examples=length.total_examples,
-        policy=found.policy,
+        policy=resolved.policy,
         no_decay=tuple(c['no_decay']),
-        ema=found.ema,
+        ema=resolved.ema,
         **{section: parts[section] for section in ('data', 'model', 'loss', 'scaling')},
-        optimizer=found.optimizer,
+        optimizer=resolved.optimizer,
         dtype=c['dtype'],
         matmul_precision=c['matmul_precision'],
         clip=dict(c['clip']),
         divergence=dict(c['divergence']),
         execution={k: c[k] for k in schema.EXECUTION},
-        recording=resolve_recording.resolve(
-            c, found.policy, found.optimizer['name'], length, schedule_length(parent, length), ghost, params
-        ),
+        recording=recording.resolve(c, resolved.policy, resolved.optimizer['name'], length, stretched, ghost, params),
         example_shape=tuple(shape),
         num_outputs=data.num_outputs,
         data_checksum=data.checksum,

@@ -9,6 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict, config_dict
 
 from bsresearch.core import lookup
+from bsresearch.core.when import OFF
 
 # Sections whose `name` picks a file or function; their other fields are that part's own, but for the shared ones.
 NAMED = (
@@ -29,19 +30,8 @@ RECORDING = (
 
 
 def when(**given: object) -> ConfigDict:
-    """Points of a run at which something happens; the union of all that is given (core/when.py)."""
-    return ConfigDict(
-        dict(
-            every_steps=0,  # updates; 0: off
-            every_examples=0,  # examples; 0: off
-            every_epochs=0.0,  # epochs, fractions allowed; 0: off
-            at_steps=(),  # update numbers
-            at_examples=(),  # examples seen
-            at_epochs=(),  # epochs seen
-            log_spaced=0,  # number of points from the first to the last update, spaced evenly in log; 0: off
-        )
-        | given
-    )
+    """Points of a run at which something happens; the union of all that is given (core/when.py has the fields)."""
+    return ConfigDict(OFF | given)
 
 
 @functools.cache

@@ -7,7 +7,7 @@ A command-line override of a field that is an axis, or lies in a section that is
 
 import copy
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -53,13 +53,17 @@ def assign(declared: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     return result
 
 
-def _axes(sweep: Mapping[str, Any], collapse: bool) -> list[Axis]:
-    """Each axis as a list of changes; `collapse`: rows of the zip that repeat count once."""
-    sweep = dict(sweep)
-    together = sweep.pop('zip', {})
+def _zipped(sweep: Mapping[str, Any]) -> dict[str, Any]:
+    """The axes that advance together, dotted path → values."""
+    together = sweep.get('zip', {})
     if not isinstance(together, Mapping):
         raise ValueError(f'config.sweep.zip={together!r}: a section of axes is needed')
-    together, single = flatten(together), flatten(sweep)
+    return flatten(together)
+
+
+def _axes(sweep: Mapping[str, Any], collapse: bool) -> list[Axis]:
+    """Each axis as a list of changes; `collapse`: rows of the zip that repeat count once."""
+    together, single = _zipped(sweep), flatten({k: v for k, v in sweep.items() if k != 'zip'})
     for path, values in (single | together).items():
         if not isinstance(values, list | tuple) or not values:
             raise ValueError(f'config.sweep.{path}={values!r}: a non-empty tuple of values is needed')
@@ -78,11 +82,15 @@ def _axes(sweep: Mapping[str, Any], collapse: bool) -> list[Axis]:
     return axes
 
 
+def _with_lengths(paths: Iterable[str]) -> set[str]:
+    """A run has one length: what replaces one of its three fields replaces them all."""
+    found = set(paths)
+    return found | set(LENGTHS) if found & set(LENGTHS) else found
+
+
 def _drop_axes(sweep: dict[str, Any], overridden: Mapping[str, Any]) -> dict[str, Any]:
     """The sweep without the axes that a single value replaced."""
-    fixed = {p for p in overridden if not p.startswith('sweep.')}
-    if fixed & set(LENGTHS):
-        fixed |= set(LENGTHS)
+    fixed = _with_lengths(p for p in overridden if not p.startswith('sweep.'))
 
     def prune(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
         kept = {}
@@ -108,6 +116,48 @@ def _add_axis(sweep: dict[str, Any], path: str, value: Any) -> None:
     sweep[leaf] = value if isinstance(value, list | tuple) else (value,)
 
 
+def _check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Raises ValueError for a field that the config has not."""
+    for path in sorted(overrides):
+        if (name := path.split('.')[0]) not in config:
+            raise ValueError(f'unknown config field {name}; {lookup.nearest(name, config)}')
+
+
+def _drop_fields_of_old_parts(config: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Where an override names another part, axes over the old part's own fields go with it."""
+    for section in schema.PARTS:
+        name = config[section].get('name')
+        if overrides.get(f'{section}.name', name) == name:
+            continue
+        for axes in (config['sweep'], config['sweep'].get('zip', {})):
+            if axes.get(section):
+                axes[section] = {k: v for k, v in axes[section].items() if k in schema.known()[section]}
+
+
+def _swept(config: dict[str, Any], overrides: Mapping[str, Any]) -> list[Axis]:
+    """The axes of a config after the overrides; takes `sweep` out of it."""
+    zipped = _with_lengths(_zipped(config['sweep']))
+    # Where an override takes a member of the zip away, rows of what is left may repeat.
+    collapse = bool(zipped & _with_lengths(overrides))
+    config['sweep'] = _drop_axes(config['sweep'], overrides)
+    _drop_fields_of_old_parts(config, overrides)
+    # After that, so that axes over the new part's fields stay.
+    for path, value in overrides.items():
+        if path.startswith('sweep.'):
+            _add_axis(config['sweep'], path.removeprefix('sweep.'), value)
+    return _axes(config.pop('sweep'), collapse)
+
+
+def _union(changes_of_axes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The changes that a run takes from each axis, as one."""
+    changes: dict[str, Any] = {}
+    for change in changes_of_axes:
+        if repeated := changes.keys() & change.keys():
+            raise ValueError(f'config.sweep sets {sorted(repeated)[0]} on two axes')
+        changes |= change
+    return changes
+
+
 def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> list[Plan]:
     """All runs of a declared config.
 
@@ -121,39 +171,14 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
     overrides = dict(overrides or {})
     config = copy.deepcopy(dict(declared))
     resolve.check_fields(config)
-    sections = {p.split('.')[0] for p in overrides}
-    unknown = sections - set(config)
-    if unknown:
-        name = sorted(unknown)[0]
-        raise ValueError(f'unknown config field {name}; {lookup.nearest(name, config)}')
-    zipped = config['sweep'].get('zip', {})
-    zipped = flatten(zipped) if isinstance(zipped, Mapping) else {}
-    config['sweep'] = _drop_axes(config['sweep'], overrides)
-    for section in schema.PARTS:
-        if overrides.get(f'{section}.name', config[section].get('name')) != config[section].get('name'):
-            # Axes over the old part's own fields go with it.
-            for axes in (config['sweep'], config['sweep'].get('zip', {})):
-                own = axes.get(section, {})
-                axes |= {section: {k: v for k, v in own.items() if k in schema.known()[section]}} if own else {}
-    # After that, so that axes over the new part's fields stay.
-    for path, value in overrides.items():
-        if path.startswith('sweep.'):
-            _add_axis(config['sweep'], path.removeprefix('sweep.'), value)
-    collapse = bool(
-        zipped.keys() & overrides.keys() or (zipped.keys() & set(LENGTHS) and overrides.keys() & set(LENGTHS))
-    )
-    axes = _axes(config.pop('sweep'), collapse)
+    _check_overrides(config, overrides)
+    axes = _swept(config, overrides)
     fixed = {p: v for p, v in overrides.items() if not p.startswith('sweep.')}
     base = assign(config | {'sweep': {}}, fixed)
     resolve.check_fields(base)
     plans = []
     for combination in itertools.product(*axes):
-        changes: dict[str, Any] = {}
-        for change in combination:
-            repeated = changes.keys() & change.keys()
-            if repeated:
-                raise ValueError(f'config.sweep sets {sorted(repeated)[0]} on two axes')
-            changes |= change
+        changes = _union(combination)
         # Fields given for a section whose name is an axis are given for each of its values.
         renamed = tuple(f'{s}.' for s in schema.PARTS if f'{s}.name' in changes)
         again = {p: v for p, v in fixed.items() if p.startswith(renamed) and p not in changes}
