@@ -10,7 +10,8 @@ import pytest
 import toy
 
 from bsresearch.launching import groups
-from bsresearch.planning.branch import PARTS, branch, point
+from bsresearch.planning.branch import PARTS, branch
+from bsresearch.planning.branch_point import point
 from bsresearch.planning.plan import Plan
 from bsresearch.store import leases, lineage, paths
 from bsresearch.studies import gradient_norm

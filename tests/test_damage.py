@@ -12,7 +12,7 @@ from workdirs_of_old import unpack
 
 from bsresearch.launching import groups, runner
 from bsresearch.launching.jobs import jobs, status
-from bsresearch.planning import branch, probe
+from bsresearch.planning import branch_point, probe
 from bsresearch.planning.plan import Plan, tuples
 from bsresearch.store import estimates, lineage, paths, probe_records, records, verify
 from bsresearch.store.paths import Damaged
@@ -157,7 +157,7 @@ def test_another_number_in_a_group_is_refused(field: str, copied: tuple[pathlib.
     with pytest.raises(Damaged, match=r'group\.json'):
         toy.train(workdir, plans)
     with pytest.raises(Damaged, match=r'group\.json'):
-        branch.plan_of(group.run_directory(plans[0]))
+        branch_point.plan_of(group.run_directory(plans[0]))
 
 
 @pytest.mark.parametrize('field', ['learning_rate', 'epoch_size', 'seed'])
@@ -193,7 +193,7 @@ def test_a_neighbours_place_in_the_group_is_refused(tmp_path: pathlib.Path):
     plan = groups.load(file.parent).plans[1]
     meta = paths.run_dir(workdir, 'train', plan.id) / 'meta.json'
     replaced(meta, '"index": 1', '"index": 0')
-    for read in (lambda: restore.state(workdir, plan, 100), lambda: branch.plan_of(meta.parent)):
+    for read in (lambda: restore.state(workdir, plan, 100), lambda: branch_point.plan_of(meta.parent)):
         with pytest.raises(Damaged, match=plan.id):
             read()
 

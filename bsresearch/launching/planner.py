@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from bsresearch import studies
-from bsresearch.planning import branch, sweep
+from bsresearch.planning import branch, branch_point, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
 from bsresearch.store import paths
@@ -80,7 +80,7 @@ def _branch(where: str, workdir: pathlib.Path | None, overrides: dict[str, Any])
             f'--branch_from makes one branch, and no probe of it; config.{strange[0]} is for a study that makes some, '
             f'with --config. What it takes is what becomes of the state: {", ".join(parts)}'
         )
-    directory, parent, step = branch.point(where)
+    directory, parent, step = branch_point.point(where)
     inside = workdir is not None and directory.resolve().parent.parent == workdir.resolve()
     parent_directory = f'{parent.study}/{parent.id}' if inside else str(directory.resolve())
     changes = {name: value for name, value in overrides.items() if name not in parts}

@@ -7,7 +7,6 @@ branch without changes is its parent. For each part of the state it says what be
   rebase  the schedule's origin moves to the branch point.
 """
 
-import pathlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -15,10 +14,7 @@ from typing import Any
 from bsresearch.core import lookup
 from bsresearch.planning import resolve, slots, sweep
 from bsresearch.planning.plan import Plan
-from bsresearch.store import paths
-from bsresearch.store.paths import RESTORE, Damaged
 
-UNITS = ('step', 'epoch', 'examples')
 # What a branch does not inherit: its parent's own probes and branches.
 OWN = ('probe.at_steps', 'probe.at_epochs', 'branch.at_steps', 'branch.at_epochs')
 # Parts of the state, and what may become of them; the first is the default. Weights are always kept.
@@ -32,59 +28,6 @@ PARTS = {
     'measures': ('keep', 'reset'),  # what measurements remember: lengths of paths, moving averages
     'initial': ('keep', 'reset'),  # the weights that distances are measured from
 }
-
-
-def plan_of(directory: pathlib.Path) -> Plan:
-    """The plan of a run, from what was written down when its group was made.
-
-    Raises:
-      ValueError: there is no such run (those beside it are listed), or it was written under another schema.
-      Damaged: what was written is not what is there.
-    """
-    meta = paths.read_json(directory / 'meta.json')
-    if meta is None or 'group' not in meta:
-        near = sorted(p.parent.name for p in directory.parent.glob('*/config.json'))
-        beside = lookup.nearest(directory.name, near) if near else 'nor beside it: give <workdir>/<study>/<run id>'
-        raise ValueError(f'no run in {directory}; {beside}')
-    paths.check_schema(directory.parent.parent)
-    group = paths.group_dir(directory.parent.parent, directory.parent.name, meta['group']) / 'group.json'
-    stored = paths.read_json(group)
-    if stored is None:
-        raise Damaged(f'{directory} belongs to group {meta["group"]}, whose group.json is missing; {RESTORE}')
-    try:
-        plan = Plan.from_json(stored['plans'][meta['index']])
-        held = plan.id
-    except (KeyError, IndexError, TypeError, ValueError) as e:
-        raise Damaged(f'{group} is damaged ({type(e).__name__}: {e}); {RESTORE}') from e
-    if held != directory.name:
-        raise Damaged(f'{group} has run {held} where {directory}/meta.json places {directory.name}; {RESTORE}')
-    return plan
-
-
-def point(where: str) -> tuple[pathlib.Path, Plan, int]:
-    """'<directory of a run>@epoch:2' (or step:…, examples:…) → the directory, its run's plan and the update.
-
-    Raises:
-      ValueError: not of that form, no run there, or a point past its end; those near it are listed by `restore.check`.
-    """
-    text, _, at = where.rpartition('@')
-    unit, _, number = at.partition(':')
-    digits = number.replace('.', '', 1) if unit == 'epoch' else number
-    if not text or unit not in UNITS or not digits.isdigit():
-        raise ValueError(f'--branch_from={where}: write <directory of a run>@epoch:2, @step:100 or @examples:5000')
-    directory = pathlib.Path(text)
-    parent = plan_of(directory)
-    length = parent.length
-    if unit == 'step':
-        step = int(number)
-    else:
-        examples = length.examples_of(epochs=float(number)) if unit == 'epoch' else int(number)
-        if examples > length.total_examples:
-            raise ValueError(
-                f'--branch_from={where}: run {parent.id} ends at epoch {length.epoch_at(length.total_steps):g}'
-            )
-        step = length.step_at(examples)
-    return directory, parent, step
 
 
 def branch(

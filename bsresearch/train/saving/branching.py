@@ -12,7 +12,7 @@ import optax
 from bsresearch.core import when
 from bsresearch.core.flat import flatten
 from bsresearch.planning import slots
-from bsresearch.planning.branch import plan_of
+from bsresearch.planning.branch_point import plan_of
 from bsresearch.planning.plan import Plan
 from bsresearch.store import leases, lineage, paths
 from bsresearch.train import program

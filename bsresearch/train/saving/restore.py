@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from bsresearch.core import precision
-from bsresearch.planning.branch import plan_of
+from bsresearch.planning.branch_point import plan_of
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
 from bsresearch.store.checkpoints import Checkpoints, DamagedCheckpoint
