@@ -221,7 +221,7 @@ def test_load_has_one_row_per_run_and_step(tmp_path: pathlib.Path):
     ]  # fmt: skip
     assert table[['run', 'step']].values.tolist() == [['aa', 0], ['aa', 4], ['bb', 0]]
     assert table['batch_size'].tolist() == [8, 8, 16]
-    assert table['model.widths'].tolist() == ['(8, 8)', '(8, 8)', '(4,)']
+    assert table['model.widths'].tolist() == [(8, 8), (8, 8), (4,)]
     assert table['examples'].tolist() == [0, 32, 0]
     assert table.fillna(-1)['test_loss'].tolist() == [2.0, 1.0, -1]
     assert table.fillna(-1)['batch_loss'].tolist() == [2.5, -1, 3.0]
