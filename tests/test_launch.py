@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch.launching import estimate, fitting, groups, runner
+from bsresearch.launching import fitting, forecast, groups, runner
 from bsresearch.launching.console import Console
 from bsresearch.planning import resolve, sweep
 from bsresearch.planning.plan import Plan
@@ -98,7 +98,7 @@ def test_dry_run_writes_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.Monk
     """The table of runs with ids and updates; the folder stays empty."""
     monkeypatch.chdir(tmp_path)
     plans = toy.plans(sweep__seed=(0, 1))
-    estimate.show(Console(), plans, sweep.groups(plans))
+    forecast.show(Console(), plans, sweep.groups(plans))
     shown = capsys.readouterr().out
     assert all(p.id in shown for p in plans)
     assert '2 runs in 1 groups, 80 updates' in shown
@@ -346,7 +346,7 @@ def test_memory_estimate_counts_what_shapes_tell(workdir: pathlib.Path):
     """16 replicas of Shen's network: state and initial weights alone are 16 × 2 × 7.5 MB."""
     plans = toy.plans(sweep__seed=tuple(range(16)), model={'name': 'mlp', 'widths': (1024, 1024)})
     memory = fitting.needs(plans, 'sequential', layout.ALONE)
-    disk = estimate.disk_bytes(plans)
+    disk = forecast.disk_bytes(plans)
     weights = 4 * (64 * 1024 + 1024 + 1024 * 1024 + 1024 + 10240 + 10)
     assert 16 * 2 * weights < memory < 16 * 2 * weights + 2**28
     assert disk > 16 * 3 * weights

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from bsresearch.core import interrupts
-from bsresearch.launching import estimate, fitting, flag_parser, forecast, multihost, planner, runner, schedule_csv
+from bsresearch.launching import fitting, flag_parser, forecast, multihost, planner, runner, schedule_csv
 from bsresearch.launching.console import Console, clock
 from bsresearch.store import estimates, leases, lineage, paths, presence, records
 from bsresearch.train.devices import processes
@@ -141,7 +141,7 @@ def _planned(console: Console, flag: Any, request: Request) -> tuple[planner.Stu
     if workdir is not None and not dry_run:
         multihost.check_shared(workdir)
     if dry_run:
-        estimate.show(console, study.runs, groups, len(study.members) - len(study.runs))
+        forecast.show(console, study.runs, groups, len(study.members) - len(study.runs))
     if request.schedule_csv is not None:
         file = pathlib.Path(request.schedule_csv)
         console.say(f'{schedule_csv.write(file, study.plans):,} updates → {file}')

@@ -1,7 +1,8 @@
-"""How long a study will take on this machine: the rates of each kind of group and probe are measured, then added up.
+"""What a launch will take, before it does anything: `show` tells its size, `study` measures how long it takes.
 
-A group is timed as it will run: a second of its updates, one evaluation, one of each measurement, one checkpoint, in a
-directory of its own that is removed. What is finished already costs nothing.
+Time is that of this machine: each kind of group is timed as it will run, with a second of its updates, one evaluation,
+one of each measurement and one checkpoint, in a directory of its own that is removed; a probe by a short one.
+What is finished already costs nothing.
 """
 
 import dataclasses
@@ -14,13 +15,18 @@ from typing import Any, NamedTuple
 
 from bsresearch.core import precision
 from bsresearch.launching import fitting, groups, probing
+from bsresearch.launching.console import Console
 from bsresearch.planning import resolve, schema
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.probe import Probe
 from bsresearch.train.devices import layout
+from bsresearch.train.observing import evaluate
 from bsresearch.train.session import Session
+from bsresearch.train.sizing import flops, memory
 
 UPDATING_SECONDS = 1.0
+# A row of metrics.jsonl, as measured.
+ROW_BYTES = 350
 
 
 class Rates(NamedTuple):
@@ -65,9 +71,7 @@ def _group(workdir: pathlib.Path, plans: list[Plan], known: dict[str, Any]) -> f
     timed, times = (plans, 1) if strategy == 'vmap' else (plans[:1], len(plans))
     after = lambda points: sum(t >= begin for t in points)
     total, rates = 0.0, None
-    for start, stop, size in plan.length.segments:
-        if stop <= begin:
-            continue
+    for start, stop, size in (segment for segment in plan.length.segments if segment.stop > begin):
         alike = [_alone(p, size) for p in timed]
         key = canonical([alike[0].static_key(), len(alike), strategy])
         if key not in known:
@@ -143,3 +147,70 @@ def _probe(probe: Probe, benches: dict[str, probing.Bench], known: dict[str, Any
                 benches[like] = probing.Bench(plan)
             known[key] = probing.seconds(probe, benches[like])
     return known[key]
+
+
+# --- size
+
+
+@precision.held
+def disk_bytes(plans: Sequence[Plan]) -> int:
+    """What a group leaves: two rotating checkpoints, the kept ones, the initial weights and the rows."""
+    shapes = memory.Shapes(plans[:1], resolve.dataset(plans[0].data), 'sequential', layout.ALONE)
+    state, events, recording = shapes.start.state, shapes.parts.events, plans[0].recording
+    rows = len(events.record) + len(events.norms) + len(events.evaluate)
+    dense = (16 * recording['record']['dense'] + 12 * recording['norms']['dense']) * events.total
+    kept = memory.size(state) * (2 + len(events.keep)) + memory.size(state.params)
+    return len(plans) * (kept + rows * ROW_BYTES + dense)
+
+
+def run_flops(plan: Plan) -> tuple[float, float]:
+    """Floating-point operations of all updates of one run that are its own; of its evaluations."""
+    counts = [(s.stop - max(s.start, plan.start), s.batch_size) for s in plan.length.segments]
+    updating = sum(count * fitting.once(flops.of_update, [plan], size) for count, size in counts if count > 0)
+    splits = evaluate.wanted(plan, resolve.dataset(plan.data).named()).values()
+    weights = 1 if plan.ema['half_life_examples'] is None else 2  # their average is evaluated too
+    examples = len(plan.events.evaluate) * weights * sum(len(split.labels) for split in splits)
+    return updating, examples * fitting.once(flops.of_evaluation, [plan]) if examples else 0.0
+
+
+def _of_group(group: Sequence[Plan]) -> dict[str, Any]:
+    """A row of the table of groups."""
+    strategy, mesh = fitting.placed(group)
+    needed, size = fitting.once(memory.analysed, group, strategy, mesh), memory.largest(group[0]).batch_size
+    update = fitting.once(flops.of_update, group[:1], size)
+    return {
+        'runs': len(group),
+        'batch size': size,
+        'strategy': strategy,
+        'layout': str(mesh),
+        'MiB per device': round(needed.total / 2**20, 1),
+        'of it programs': round(needed.programs / 2**20, 1),
+        'a device has': round(fitting.room(mesh) / 2**20),
+        'FLOPs per update': update,
+        'of the group': len(group) * update,
+    }
+
+
+def show(console: Console, plans: Sequence[Plan], formed: Sequence[Sequence[Plan]], probes: int = 0) -> None:
+    """Prints the tables of runs and groups and what they will take; programs are compiled, nothing is written."""
+    facts: dict[str, dict[str, Any]] = {}
+    of_groups, updating, evaluating = [], 0.0, 0.0
+    for number, group in enumerate(formed, 1):
+        of_groups.append({'group': number} | _of_group(group))
+        for plan in group:
+            facts[plan.id] = {
+                'updates': plan.length.total_steps - plan.start,
+                'examples': plan.total_examples - plan.length.examples_at(plan.start),
+                'group': number,
+            }
+            updates, evaluations = run_flops(plan)
+            updating, evaluating = updating + updates, evaluating + evaluations
+    console.plans(plans, [facts[p.id] for p in plans], 'dry run: nothing is written')
+    console.table(of_groups, 'groups; FLOPs of an update of one run, and of all runs of the group')
+    updates = sum(p.length.total_steps - p.start for p in plans)
+    and_probes = f'{probes} probes, ' if probes else ''
+    console.say(
+        f'{len(plans)} runs in {len(formed)} groups, {and_probes}{updates:,} updates, '
+        f'about {sum(map(disk_bytes, formed)) / 2**20:,.0f} MiB on disk'
+    )
+    console.say(f'{updating:.3g} FLOPs in updates and {evaluating:.3g} in evaluations, measurements and probes apart')
