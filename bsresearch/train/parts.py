@@ -41,8 +41,7 @@ class Parts:
         make = functools.partial(program.task, plan, dataset.scale, parallel.platform())
         self.tasks = {s.batch_size: make(s.batch_size, layout.batch) for s in plan.length.segments}
         self.task = make(plan.length.batch_size_at(0))
-        measures = program.measures(plan)
-        self.measures = {name: measures[name] for name, points in self.events.measure.items() if points}
+        self.measures = program.measures(plan)
 
     def start(self, plan: Plan) -> Start:
         """One run at update 0, whatever its parent."""

@@ -160,11 +160,11 @@ def _all_finite(tree: PyTree) -> Bool[Array, '']:
 
 
 def measures(plan: Plan) -> dict[str, Measure]:
-    """The measurements of a plan, by name, also those that are off."""
+    """The measurements that a plan makes, by name."""
     built = {}
-    for name, spec in plan.recording['measure'].items():
+    for name in (name for name, points in plan.events.measure.items() if points):
         build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
-        built[name] = build(**when.rest(spec))
+        built[name] = build(**when.rest(plan.recording['measure'][name]))
     return built
 
 
