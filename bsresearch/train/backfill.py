@@ -40,8 +40,8 @@ def settings(plan: Plan, name: str) -> dict[str, Any]:
 
 def missing(stored: Plan, asked: Plan, later: dict[str, list[int]]) -> dict[str, set[int]]:
     """What `asked` wants and `stored` did not make, nor an earlier call of `run` (`later`)."""
-    made = points(stored)
-    lacks = {name: at - made.get(name, set()) - set(later.get(name, ())) for name, at in points(asked).items()}
+    in_training = points(stored)
+    lacks = {name: at - in_training.get(name, set()) - set(later.get(name, ())) for name, at in points(asked).items()}
     return {name: at for name, at in lacks.items() if at}
 
 
@@ -150,9 +150,9 @@ def undo(directory: pathlib.Path, run_directories: Sequence[pathlib.Path]) -> No
 
 def _tell(wanted: dict[str, set[int]], can: dict[str, set[int]], say: Callable[[str], None]) -> None:
     for name, at in sorted(wanted.items()):
-        made, lost = sorted(can.get(name, ())), sorted(at - can.get(name, set()))
-        if made:
-            say(f'  {name}: measured from checkpoints at updates {_some(made)}')
+        measured, lost = sorted(can.get(name, ())), sorted(at - can.get(name, set()))
+        if measured:
+            say(f'  {name}: measured from checkpoints at updates {_some(measured)}')
         if lost:
             say(
                 f'  {name}: cannot be had at updates {_some(lost)}: no checkpoint was kept there (config.keep), '
@@ -161,5 +161,5 @@ def _tell(wanted: dict[str, set[int]], can: dict[str, set[int]], say: Callable[[
 
 
 def _some(steps: Sequence[int]) -> str:
-    shown = ', '.join(map(str, steps[:6]))
-    return shown if len(steps) <= 6 else f'{shown} … ({len(steps)} in all)'
+    first = ', '.join(map(str, steps[:6]))
+    return first if len(steps) <= 6 else f'{first} … ({len(steps)} in all)'

@@ -38,13 +38,13 @@ def share(make: Callable[[], T]) -> T:
     """
     if jax.process_count() == 1:
         return make()
-    told: tuple[Any, BaseException | None] = (None, None)
+    outcome: tuple[Any, BaseException | None] = (None, None)
     if leads():
         try:
-            told = make(), None
+            outcome = make(), None
         except Exception as e:
-            told = None, e
-    value, error = pickle.loads(_broadcast(pickle.dumps(told) if leads() else b''))
+            outcome = None, e
+    value, error = pickle.loads(_broadcast(pickle.dumps(outcome) if leads() else b''))
     if error is not None:
         raise error
     return value
@@ -52,9 +52,9 @@ def share(make: Callable[[], T]) -> T:
 
 def share_here(make: Callable[[], T]) -> T | None:
     """`make`'s value in process 0, None in the others; an exception is raised in all of them."""
-    found: list[T] = []
-    share(lambda: found.append(make()))
-    return found[0] if found else None
+    values: list[T] = []
+    share(lambda: values.append(make()))
+    return values[0] if values else None
 
 
 def _broadcast(data: bytes) -> bytes:

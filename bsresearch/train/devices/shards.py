@@ -97,7 +97,6 @@ def _ordered(shards: Shards, share: Callable[[Batch], PyTree], batch: Batch, epo
     chunks = shards.chunks // shards.devices
     size = shards.lanes // chunks
     rows = batch.ids.reshape(chunks, size)
-    filled = jnp.clip(-(-(batch.count - batch.start) // size), 0, chunks)
 
     def fill(i: jax.Array, shares: PyTree) -> PyTree:
         part = share(piece(batch, i * size, rows[i], epoch_size))
@@ -108,6 +107,7 @@ def _ordered(shards: Shards, share: Callable[[Batch], PyTree], batch: Batch, epo
 
     like = jax.eval_shape(share, piece(batch, 0, rows[0], epoch_size))
     shares = jax.tree.map(lambda x: jnp.zeros((chunks, *x.shape), x.dtype), like)
+    filled = jnp.clip(-(-(batch.count - batch.start) // size), 0, chunks)
     shares = jax.lax.fori_loop(0, filled, fill, shares)
     if shards.axis is not None:
         shares = jax.lax.all_gather(shares, shards.axis, tiled=True)

@@ -61,15 +61,15 @@ class Measuring:
         inputs = [self._inputs(name, quantity, plan, t) for plan in self.plans]
         whole = self.feed.data if quantity.whole else None
         if quantity.host:
-            found = self._on_host(name, quantity, state, origins, inputs, whole, alive)
+            metrics = self._on_host(name, quantity, state, origins, inputs, whole, alive)
         else:
             inputs = self.group.put(inputs)
             fn = functools.partial(program.measure, self.task, quantity)
             args = (self.states[name], state, origins, inputs, whole)
-            found = self._taken(name, self.group.map(f'measure/{name}', fn, args, OF_MEASUREMENT, alive=alive))
+            metrics = self._taken(name, self.group.map(f'measure/{name}', fn, args, OF_MEASUREMENT, alive=alive))
         self.spent[name]['count'] += 1
         self.spent[name]['seconds'] += time.perf_counter() - start - (self.group.compile_seconds - compiled)
-        return found
+        return metrics
 
     def forecast(self, state: Any, origins: Any, times: Mapping[str, int], updating: float) -> str:
         """What measuring will cost, from making each where they begin; nothing of that is kept.
@@ -107,8 +107,8 @@ class Measuring:
         """Keeps the new states; the metrics of each replica."""
         before = self.states[name]
         self.states[name] = [old if new is None else new[0] for old, new in zip(before, result, strict=True)]
-        found = self.group.get([None if new is None else new[1] for new in result])
-        return [{} if metrics is None else metrics for metrics in found]
+        replicas = self.group.get([None if new is None else new[1] for new in result])
+        return [{} if metrics is None else metrics for metrics in replicas]
 
     def _on_host(
         self, name: str, quantity: Measure, state: Any, origins: Any, inputs: Any, whole: Any, alive: Sequence[bool]
@@ -116,11 +116,11 @@ class Measuring:
         """One replica after another, the context's functions compiled."""
         split = self.group.get if self.group.stacked else list
         states, result = split(self.states[name]), []
-        for r, (own, params) in enumerate(zip(split(state), split(origins), strict=True)):
+        for r, (replica, params) in enumerate(zip(split(state), split(origins), strict=True)):
             if not alive[r]:
                 result.append({})
                 continue
-            seen = self._compiled(name, quantity, own, params, inputs[r], whole)
+            seen = self._compiled(name, quantity, replica, params, inputs[r], whole)
             states[r], metrics = quantity.update(states[r], seen)
             result.append(metrics)
         self.states[name] = self.group.put(states) if self.group.stacked else states

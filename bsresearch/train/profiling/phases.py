@@ -88,14 +88,14 @@ def _phases(body: dict[str, str], op_names: Mapping[str, str | None]) -> dict[st
     The compiler drops the names of some (products of a matrix and a vector on a CPU). Such a one is of the latest phase
     that it reads from or, where that is none or data, of the earliest that reads it.
     """
-    own = {name: of_scope(op_name) for name, op_name in op_names.items() if op_name is not None}
+    named = {name: of_scope(op_name) for name, op_name in op_names.items() if op_name is not None}
     reads = {name: [n for n in re.findall(r'%([\w.-]+)', line)[1:] if n in body] for name, line in body.items()}
-    before, after, readers = dict(own), dict(own), defaultdict(list)
+    before, after, readers = dict(named), dict(named), defaultdict(list)
     for name in body:
-        if name not in own:
+        if name not in named:
             before[name] = max(filter(None, map(before.get, reads[name])), key=PHASES.index, default=None)
     for name in reversed(body):
-        if name not in own:
+        if name not in named:
             after[name] = min(filter(None, readers[name]), key=PHASES.index, default=None)
         for operand in reads[name]:
             readers[operand].append(after[name])

@@ -57,9 +57,9 @@ def flights(events: Iterable[Event], text: str, measured: Sequence[tuple[float, 
         during_measurement = any(first <= start <= last for first, last in measured)
         updates = not during_measurement and module is not None and args.get('hlo_module') == module[1]
         instruction = instructions.get(args['hlo_op']) if updates else None
-        shown = during_measurement or (instruction is not None and not instruction.control)
-        newest[args['hlo_op']] = len(result) if shown else None
-        if shown:
+        counted = during_measurement or (instruction is not None and not instruction.control)
+        newest[args['hlo_op']] = len(result) if counted else None
+        if counted:
             phase = instruction.phase if instruction else 'measure'
             result.append(Flight(event, phase, instruction, start, start + event.get('dur', 0.0)))
     return result
@@ -88,9 +88,9 @@ def _shares(in_flight: Counter[Hashable]) -> dict[Hashable, float]:
     return {label: number / count for label, number in in_flight.items()} if count else {IDLE: 1.0}
 
 
-def write(path: pathlib.Path, events: list[Event], shown: Sequence[Flight]) -> None:
+def write(path: pathlib.Path, events: list[Event], flights: Sequence[Flight]) -> None:
     """The trace for ui.perfetto.dev: `phase` among each instruction's arguments, and a process with a track a phase."""
-    for flight in shown:
+    for flight in flights:
         flight.event['args']['phase'] = flight.phase
     process = {'pid': 1 + max((e['pid'] for e in events if 'pid' in e), default=0), 'tid': 0}
     notes = [process | {'ph': 'M', 'name': 'process_name', 'args': {'name': 'phases of an update'}}]
@@ -101,7 +101,7 @@ def write(path: pathlib.Path, events: list[Event], shown: Sequence[Flight]) -> N
         notes.append(track | {'ph': 'M', 'name': 'thread_sort_index', 'args': {'sort_index': track['tid']}})
     slices = [
         tracks[phase] | {'ph': 'X', 'name': phase, 'ts': start, 'dur': stop - start}
-        for phase, start, stop in blocks((f.phase, f.start, f.stop) for f in shown)
+        for phase, start, stop in blocks((f.phase, f.start, f.stop) for f in flights)
     ]
     with gzip.open(path, 'wt') as f:
         json.dump({'displayTimeUnit': 'ns', 'traceEvents': [*events, *notes, *slices]}, f)

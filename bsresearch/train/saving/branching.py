@@ -53,22 +53,22 @@ def begin(
     """
     if plans[0].parent is None:
         return fresh, Origins(fresh['state'].params, fresh['state'].params)
-    states, averages, initials, memories, told = [], [], [], [], {}
+    states, averages, initials, memories, lineages = [], [], [], [], {}
     for r, (plan, folder) in enumerate(zip(plans, run_directories, strict=True)):
         new = not (folder / 'lineage.json').exists()
         state, average, initial, memory = _one(jax.tree.map(lambda x, r=r: x[r], fresh), plan, folder)
         if new:
-            told.setdefault(lineage.what(paths.read_json(folder / 'lineage.json')), []).append(plan)
+            lineages.setdefault(lineage.what(paths.read_json(folder / 'lineage.json')), []).append(plan)
         states.append(state)
         averages.append(average)
         initials.append(initial)
         memories.append(memory)
-    for text, alike in told.items():
+    for text, alike in lineages.items():
         kept = ', '.join(part for part, how in sorted(alike[0].parent['state'].items()) if how == 'keep')
         say(f'  {f"{len(alike)} branches" if len(alike) > 1 else "branch"} {text} (kept: {kept})')
     state = parallel.stack(states)
-    own = {'state': state, 'ema': parallel.stack(averages), **parallel.stack(memories)}
-    return fresh | own, Origins(parallel.stack(initials), state.params)
+    begun = {'state': state, 'ema': parallel.stack(averages), **parallel.stack(memories)}
+    return fresh | begun, Origins(parallel.stack(initials), state.params)
 
 
 def _one(
@@ -134,12 +134,12 @@ def _memory(
     """States of the measurements: the parent's of equal settings, from its `workdir`; else new ones at `begin`."""
     built, named = program.measures(plan), [item for item in fresh if item.startswith('measure_')]
     begin = jax.tree.map(jnp.asarray, begin)
-    own = {item: jax.tree.map(np.asarray, built[item.removeprefix('measure_')].init(begin)) for item in named}
+    begun = {item: jax.tree.map(np.asarray, built[item.removeprefix('measure_')].init(begin)) for item in named}
     if workdir is None:
-        return own
+        return begun
     settings = lambda p, item: when.rest(p.recording['measure'].get(item.removeprefix('measure_'), {}))
-    alike = {item: tree for item, tree in own.items() if settings(plan, item) == settings(parent, item)}
-    return own | restore.measures(workdir, parent, plan.start, alike)
+    alike = {item: tree for item, tree in begun.items() if settings(plan, item) == settings(parent, item)}
+    return begun | restore.measures(workdir, parent, plan.start, alike)
 
 
 def _past_schedule(plan: Plan) -> bool:

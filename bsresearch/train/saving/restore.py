@@ -26,14 +26,14 @@ class Diverged(ValueError):
 
 def _facts(workdir: pathlib.Path, plan: Plan) -> dict[str, Any]:
     folder = paths.run_dir(workdir, plan.study, plan.id)
-    found = paths.read_json(folder / 'meta.json')
-    if found is None:
+    meta = paths.read_json(folder / 'meta.json')
+    if meta is None:
         raise ValueError(f'no run {plan.id} in {folder.parent}; train it first')
-    if 'group' not in found:
+    if 'group' not in meta:
         raise Damaged(f'{folder}/meta.json names no group, so it is not whole; remove that folder, or restore it')
     if not paths.is_sealed(folder / 'meta.json'):
         plan_of(folder)  # which finds out whether the place in the group that it tells is the run's
-    return found
+    return meta
 
 
 def group_directory(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
@@ -43,8 +43,8 @@ def group_directory(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
 
 def was_saved(workdir: pathlib.Path, plan: Plan) -> bool:
     """Whether a run's group has a complete checkpoint; not so for a run that was not begun."""
-    found = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json') or {}
-    return 'group' in found and latest_step(group_directory(workdir, plan) / 'checkpoints') is not None
+    meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json') or {}
+    return 'group' in meta and latest_step(group_directory(workdir, plan) / 'checkpoints') is not None
 
 
 def _store(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[pathlib.Path, dict[str, Any]]:
@@ -101,14 +101,14 @@ def items(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[dict[str, Any],
     folder, meta = _store(workdir, plan, step)
     one = _like(plan)
     wide = lambda tree: jax.tree.map(lambda x: np.zeros((meta['replicas'], *x.shape), x.dtype), tree)
-    mine = lambda tree: jax.tree.map(lambda x: x[meta['index']], tree)
+    of_run = lambda tree: jax.tree.map(lambda x: x[meta['index']], tree)
     with Checkpoints(folder, writes=False) as store:
         if step:
             like = {'state': wide(one), 'ema': wide(program.initial_average(plan, one))}
-            found, facts = store.restore(step, like)
-            return {name: mine(tree) for name, tree in found.items()}, facts['sha256']
-        found, facts = store.restore(0, {'params': wide(one.params)})
-    fresh = _fresh(plan)._replace(params=mine(found['params']))
+            saved, facts = store.restore(step, like)
+            return {name: of_run(tree) for name, tree in saved.items()}, facts['sha256']
+        saved, facts = store.restore(0, {'params': wide(one.params)})
+    fresh = _fresh(plan)._replace(params=of_run(saved['params']))
     return {'state': fresh, 'ema': program.initial_average(plan, fresh)}, facts['sha256']
 
 
@@ -121,8 +121,8 @@ def measures(workdir: pathlib.Path, plan: Plan, step: int, like: dict[str, Any])
     with Checkpoints(folder, writes=False) as store:
         wanted = {name: wide(tree) for name, tree in like.items()}
         fitting = {name: tree for name, tree in wanted.items() if store.holds(step, name, tree)}
-        found, _ = store.restore(step, fitting) if fitting else ({}, {})
-    return {name: jax.tree.map(lambda x: x[meta['index']], tree) for name, tree in found.items()}
+        saved, _ = store.restore(step, fitting) if fitting else ({}, {})
+    return {name: jax.tree.map(lambda x: x[meta['index']], tree) for name, tree in saved.items()}
 
 
 def state(workdir: pathlib.Path, plan: Plan, step: int) -> State:
@@ -135,8 +135,8 @@ def initial(workdir: pathlib.Path, plan: Plan) -> Any:
     folder, meta = _store(workdir, plan, 0)
     like = jax.tree.map(lambda x: np.zeros((meta['replicas'], *x.shape), x.dtype), shapes(plan))
     with Checkpoints(folder, writes=False) as store:
-        found, _ = store.restore(0, {'params': like})
-    return jax.tree.map(lambda x: x[meta['index']], found['params'])
+        saved, _ = store.restore(0, {'params': like})
+    return jax.tree.map(lambda x: x[meta['index']], saved['params'])
 
 
 def _leaves(tree: Any) -> dict[str, Any]:
@@ -148,5 +148,7 @@ def check_fits(wanted: Any, found: Any, branch: str, parent: str) -> None:
     want, have = ({k: f'{x.dtype}{list(x.shape)}' for k, x in _leaves(tree).items()} for tree in (wanted, found))
     differ = sorted(k for k in want.keys() | have.keys() if want.get(k) != have.get(k))
     if differ:
-        shown = '; '.join(f'{k}: parent {have.get(k)}, branch {want.get(k)}' for k in differ[:4])
-        raise ValueError(f'branch {branch} cannot take over the state of {parent}: {shown}; the networks must be alike')
+        differences = '; '.join(f'{k}: parent {have.get(k)}, branch {want.get(k)}' for k in differ[:4])
+        raise ValueError(
+            f'branch {branch} cannot take over the state of {parent}: {differences}; the networks must be alike'
+        )
