@@ -144,8 +144,8 @@ def update_reading(length: Length, examples: np.ndarray) -> np.ndarray:
         return first + (examples - before) // size
     inside = before % length.epoch_examples  # a piece may start within an epoch
     epochs, offset = np.divmod(examples - before + inside, length.epoch_examples)
-    made = epochs * -(-length.epoch_examples // size)
-    return first + made + np.where(epochs > 0, offset, offset - inside) // size
+    updates = epochs * -(-length.epoch_examples // size)
+    return first + updates + np.where(epochs > 0, offset, offset - inside) // size
 
 
 def at(policy: Policy, length: Length, t: np.ndarray, first: int | None = None) -> Values:

@@ -175,14 +175,14 @@ def _completed(stored: dict[str, Any]) -> dict[str, Any]:
     """With fields that were added later, at their defaults: what the run did before they were there."""
     known = schema.known().to_dict()
     later: dict[str, Any] = {s: {'name': 'constant'} for s in schema.NAMED if s.endswith('schedule')}
-    found = {**later, 'no_decay': (), 'batch_changes': (), 'ema': {'half_life_examples': None}, **stored}
+    fields = {**later, 'no_decay': (), 'batch_changes': (), 'ema': {'half_life_examples': None}, **stored}
     for section in schema.NAMED:
-        found[section] = {**sections.defaults(section, found[section]['name']), **found[section]}
-    found['warmup'] = {k: known['warmup'][k] for k in ('shape', 'delays_schedule')} | found['warmup']
-    found['recording'] = {k: known[k] for k in schema.RECORDING} | found['recording']
-    found['execution'] = {k: known[k] for k in schema.EXECUTION} | found['execution']
-    found['recording']['branch'] = known['branch'] | found['recording']['branch']
-    return found
+        fields[section] = {**sections.defaults(section, fields[section]['name']), **fields[section]}
+    fields['warmup'] = {k: known['warmup'][k] for k in ('shape', 'delays_schedule')} | fields['warmup']
+    fields['recording'] = {k: known[k] for k in schema.RECORDING} | fields['recording']
+    fields['execution'] = {k: known[k] for k in schema.EXECUTION} | fields['execution']
+    fields['recording']['branch'] = known['branch'] | fields['recording']['branch']
+    return fields
 
 
 def schedule_length(parent: Mapping[str, Any] | None, length: units.Length) -> tuple[units.Length, int]:
@@ -199,17 +199,17 @@ def schedule_length(parent: Mapping[str, Any] | None, length: units.Length) -> t
 
 
 def continued(
-    parent: Mapping[str, Any], size: int, own: tuple[tuple[int, int], ...]
+    parent: Mapping[str, Any], size: int, changes: tuple[tuple[int, int], ...]
 ) -> tuple[int, tuple[tuple[int, int], ...]]:
     """A branch's first batch size and the changes after it: its parent's up to the branch point, then its own."""
     before, at = tuple(tuple(c) for c in parent['changes']), parent['examples']
     if not at:  # nothing came before
-        return size, own
+        return size, changes
     now = before[-1][1] if before else parent['batch_size']
     # Its own batch schedule counts from the parent's beginning, so that without a change it goes on.
-    size = [size, *(b for since, b in own if since <= at)][-1]
+    size = [size, *(b for since, b in changes if since <= at)][-1]
     here = ((at, size),) if size != now else ()
-    return parent['batch_size'], before + here + tuple(c for c in own if c[0] > at)
+    return parent['batch_size'], before + here + tuple(c for c in changes if c[0] > at)
 
 
 def tuples(value: Any) -> Any:

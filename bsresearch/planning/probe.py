@@ -36,9 +36,9 @@ class Probe:
         build = lookup.module('bsresearch.measure.probes', 'build', self.section['name'], 'probe').build
         usual = lookup.keywords(build)
         elsewhere = (*POINTS, 'learning_rates')
-        own = {k: v for k, v in self.section.items() if k not in elsewhere and (k == 'name' or v != usual[k])}
+        settings = {k: v for k, v in self.section.items() if k not in elsewhere and (k == 'name' or v != usual[k])}
         points = [[plan.id, step] for plan, step in self.points]
-        return {'probe': own, 'points': points, 'learning_rate': self.learning_rate}
+        return {'probe': settings, 'points': points, 'learning_rate': self.learning_rate}
 
     @functools.cached_property
     def id(self) -> str:

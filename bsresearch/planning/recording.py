@@ -83,16 +83,16 @@ def resolve(
     c = {**c, 'measure': presets.apply(c['measure_preset'], c['measure'], ghost)}
     for name, spec in c['measure'].items():
         build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
-        own = when.rest(spec)
-        for key in own:
+        settings = when.rest(spec)
+        for key in settings:
             if key not in lookup.keywords(build):
                 allowed = (*when.FIELDS, *lookup.keywords(build))
                 raise ValueError(f'unknown config field measure.{name}.{key}; {lookup.nearest(key, allowed)}')
-        known = lookup.check_keywords(build, own, f'config.measure.{name}') | lookup.keywords(build)
-        for key, value in own.items():
+        known = lookup.check_keywords(build, settings, f'config.measure.{name}') | lookup.keywords(build)
+        for key, value in settings.items():
             kinds.check(f'config.measure.{name}.{key}', value, known[key], lookup.hints(build)[key])
             _check_drawn(f'config.measure.{name}.{key}', value, length.epoch_size)
-        quantity = build(**own)
+        quantity = build(**settings)
         if when.points(spec, length, f'config.measure.{name}'):
             jax.eval_shape(quantity.init, params)  # which refuses weights it cannot measure
             _check_measure(name, quantity, 'statistics' in known, optimizer, length.epoch_size, ghost)
@@ -101,16 +101,19 @@ def resolve(
         _check_drawn(f'config.probe.{key}', value, length.epoch_size)
     if probe['name'] != 'none':
         kind(probe).check(params, length.epoch_size, ghost)
-    own = {'snapshots': _snapshots(c['snapshots'], policy, length, schedule), 'probe': probe}
     points = {*probe_points(probe, length), *branch_points(c['branch'], length)}
-    return {k: c[k] for k in schema.RECORDING} | own | {'keep': _kept(c['keep'], points, length)}
+    return {k: c[k] for k in schema.RECORDING} | {
+        'probe': probe,
+        'snapshots': _snapshots(c['snapshots'], policy, length, schedule),
+        'keep': _kept(c['keep'], points, length),
+    }
 
 
-def _kept(spec: Mapping[str, Any], found: set[int], length: units.Length) -> dict[str, Any]:
+def _kept(spec: Mapping[str, Any], points: set[int], length: units.Length) -> dict[str, Any]:
     """The points whose checkpoints are kept: also those of probes and branches."""
-    if not found - set(when.points(spec, length)):
+    if not points - set(when.points(spec, length)):
         return dict(spec)
-    return {**spec, 'at_steps': tuple(sorted({*spec['at_steps'], *found}))}
+    return {**spec, 'at_steps': tuple(sorted({*spec['at_steps'], *points}))}
 
 
 def probe_points(section: Mapping[str, Any], length: units.Length) -> list[int]:

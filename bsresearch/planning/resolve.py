@@ -165,9 +165,9 @@ def _checked_dataset(c: Mapping[str, Any], section: Mapping[str, Any]) -> select
 def dataset(data: Mapping[str, Any]) -> select.Dataset:
     """The examples a resolved `data` section names (read-only; cached by the source)."""
     shared = schema.known().data
-    own = {k: v for k, v in data.items() if k not in shared}
-    picked = {k: data[k] for k in ('fraction', 'validation', 'split_seed')}
-    return select.select(sources.resolve(data['name'], None, own), **picked)
+    settings = {k: v for k, v in data.items() if k not in shared}
+    selection = {k: data[k] for k in ('fraction', 'validation', 'split_seed')}
+    return select.select(sources.resolve(data['name'], None, settings), **selection)
 
 
 def _length(declared: units.Length, parent: dict[str, Any] | None, c: Mapping[str, Any]) -> units.Length:

@@ -84,8 +84,8 @@ def _axes(sweep: Mapping[str, Any], collapse: bool) -> list[Axis]:
 
 def _with_lengths(paths: Iterable[str]) -> set[str]:
     """A run has one length: what replaces one of its three fields replaces them all."""
-    found = set(paths)
-    return found | set(LENGTHS) if found & set(LENGTHS) else found
+    replaced, lengths = set(paths), set(LENGTHS)
+    return replaced | lengths if replaced & lengths else replaced
 
 
 def _drop_axes(sweep: dict[str, Any], overridden: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,8 +118,8 @@ def _add_axis(sweep: dict[str, Any], path: str, value: Any) -> None:
 
 def _check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
     """Raises ValueError for a field that the config has not."""
-    for path in sorted(overrides):
-        if (name := path.split('.')[0]) not in config:
+    for name in sorted({path.split('.')[0] for path in overrides}):
+        if name not in config:
             raise ValueError(f'unknown config field {name}; {lookup.nearest(name, config)}')
 
 
@@ -152,7 +152,8 @@ def _union(changes_of_axes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The changes that a run takes from each axis, as one."""
     changes: dict[str, Any] = {}
     for change in changes_of_axes:
-        if repeated := changes.keys() & change.keys():
+        repeated = changes.keys() & change.keys()
+        if repeated:
             raise ValueError(f'config.sweep sets {sorted(repeated)[0]} on two axes')
         changes |= change
     return changes
