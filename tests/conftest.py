@@ -1,11 +1,13 @@
 """Settings of all tests: strict shapes, strict ranks, one compilation cache for the whole session."""
 
+import contextlib
 import gc
 import getpass
 import pathlib
 import tempfile
 import time
 from collections.abc import Iterator
+from unittest import mock
 
 import jax
 import pytest
@@ -16,11 +18,21 @@ _sources = pathlib.Path(__file__).parent.parent
 _annotated = [p.relative_to(_sources) for p in _sources.glob('bsresearch/**/*.py') if 'jaxtyping' in p.read_text()]
 _hook = install_import_hook(['.'.join(p.with_suffix('').parts) for p in _annotated], 'typecheck.check')
 
+from bsresearch.train.devices import parallel  # noqa: E402  after the hook
+
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 # Tests share most of their programs; the cache outlives the session, and XLA keys it by program and version.
 _cache = pathlib.Path(tempfile.gettempdir()) / f'bsresearch-tests-{getpass.getuser()}'
 jax.config.update('jax_compilation_cache_dir', str(_cache))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+
+
+@pytest.fixture(autouse=True)
+def programs_of_the_code_as_it_is(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that patches code compiles its own programs, and leaves none: groups of a process share theirs."""
+    patches = 'monkeypatch' in request.fixturenames
+    with contextlib.nullcontext() if not patches else mock.patch.dict(parallel._PROGRAMS, clear=True):
+        yield
 
 
 @pytest.fixture

@@ -140,6 +140,7 @@ def trained(strategy: str, part: float = 0.5, **changes: Any) -> dict[str, Any]:
         directories = [pathlib.Path(folder) / name for name in ('g', *(p.id for p in plans))]
         for directory in directories:
             directory.mkdir()
+        parallel._PROGRAMS.clear()
         session = Session(plans, dataset, directories[0], directories[1:], strategy, toy.Quiet(), mesh)
         t, _ = session.start()
         session.observe(t)
@@ -147,7 +148,7 @@ def trained(strategy: str, part: float = 0.5, **changes: Any) -> dict[str, Any]:
             t += session.advance(t)
         gc.collect()
         live = on_first_device({id(x) for x in kept})
-        ran = [usage(program) for program in session.group._compiled.values()]
+        ran = [usage(program) for program in parallel._PROGRAMS.values()]
         session.close()
     shapes = memory.Shapes(plans, dataset, strategy, mesh)
     analysed = list(shapes.programs())

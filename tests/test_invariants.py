@@ -214,6 +214,7 @@ def test_nothing_is_compiled_twice_however_events_fall(workdir: pathlib.Path):
     counts = []
     for every in (40, 3):
         seen.clear()
+        parallel._PROGRAMS.clear()
         (plan,) = toy.plans(evaluate__every_steps=every, checkpoint__every_steps=every, norms__every_steps=every)
         toy.train(workdir / str(every), [plan])
         counts.append(len(seen))

@@ -92,9 +92,14 @@ def keys(plan: Plan) -> Keys:
     return Keys(*(rng.key(plan.data_seed, stream) for stream in Keys._fields))
 
 
+def initial_key(plan: Plan) -> Array:
+    """What θ_0 is drawn from."""
+    return rng.key(plan.init_seed, 'init')
+
+
 def initial(t: stepping.Task, plan: Plan) -> State:
     """θ_0."""
-    return stepping.init(t, rng.key(plan.init_seed, 'init'), plan.example_shape)
+    return stepping.init(t, initial_key(plan), plan.example_shape)
 
 
 def initial_average(plan: Plan, state: State) -> Average | None:

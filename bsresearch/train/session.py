@@ -119,7 +119,7 @@ class Session:
     def _fresh(self) -> dict[str, PyTree]:
         """The checkpoint's items at update 0, replicas stacked."""
         # One leaves the device before the next is made: all of them might not fit on it.
-        starts = parallel.stack([parallel.host(self.parts.start(plan)) for plan in self.plans])
+        starts = parallel.stack([parallel.host(self.parts.start(p, self.parts.initial(p))) for p in self.plans])
         measures = {f'measure_{name}': states for name, states in starts.measures.items()}
         return {'state': starts.state, 'ema': starts.average, 'ensemble': self.ensemble.items} | measures
 

@@ -11,7 +11,7 @@ sums over the devices that share a batch itself (shards.py).
 import functools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
@@ -35,6 +35,18 @@ COMPILER_OPTIONS: dict[str, dict[str, str | bool]] = defaultdict(
 # arithmetic gives the same bits in programs for one device and for several.
 ORDERED_OPTIONS: dict[str, dict[str, str | bool]] = defaultdict(dict, cpu={'xla_disable_hlo_passes': 'fusion'})
 
+# Compiled programs of this process, the least recently used first, and how many are kept.
+_PROGRAMS: dict[Hashable, jax.stages.Compiled] = {}
+KEPT_PROGRAMS = 256
+
+
+def kept(key: Hashable, make: Callable[[], jax.stages.Compiled]) -> jax.stages.Compiled:
+    """The program known by `key`, made where no group of this process has it."""
+    _PROGRAMS[key] = _PROGRAMS.pop(key, None) or make()  # the newest last
+    if len(_PROGRAMS) > KEPT_PROGRAMS:
+        del _PROGRAMS[next(iter(_PROGRAMS))]
+    return _PROGRAMS[key]
+
 
 def choose(strategy: str, replicas: int, platform: str) -> str:
     """The strategy for a group: the config's, or by platform (fitting.strategy_of knows more); of one: `sequential`."""
@@ -51,6 +63,11 @@ def stack(trees: Sequence[PyTree]) -> PyTree:
 def unstack(tree: PyTree, count: int) -> list[PyTree]:
     """The inverse of `stack`."""
     return [jax.tree.map(lambda x, r=r: x[r], tree) for r in range(count)]
+
+
+def shapes_of(tree: PyTree) -> tuple[tuple[int, ...], ...]:
+    """Of its leaves."""
+    return tuple(np.shape(x) for x in jax.tree.leaves(tree))
 
 
 def host(tree: PyTree) -> PyTree:
@@ -72,20 +89,33 @@ class DeviceGroup:
     """
 
     def __init__(
-        self, count: int, strategy: str, precision: str = 'highest', layout: Layout = ALONE, ordered: bool = False
+        self,
+        count: int,
+        strategy: str,
+        precision: str = 'highest',
+        layout: Layout = ALONE,
+        ordered: bool = False,
+        kind: Hashable | None = None,
     ):
-        """`precision`: of matrix products, as jax.default_matmul_precision takes it. `ordered`: config.reduction is."""
+        """A group without arrays.
+
+        Args:
+          precision: of matrix products, as jax.default_matmul_precision takes it.
+          ordered: whether sums over a batch are added in one fixed order, config.reduction.
+          kind: of its runs: groups of equal kinds call the same functions by the same names, so what one has compiled
+            serves the others of this process. None: a kind of its own.
+        """
         self.ordered = ordered
         self.count, self.strategy, self.precision, self.layout = count, strategy, precision, layout
         self.lanes = count if strategy == 'vmap' else layout.replicas
         self.stacked = strategy == 'vmap' or layout.replicas > 1
         self.compile_seconds = 0.0
         self.latest: jax.stages.Compiled | None = None  # the program that was called last
-        self._compiled: dict[tuple[str, tuple[tuple[int, ...], ...]], jax.stages.Compiled] = {}
+        self.kind = object() if kind is None else kind
 
     def alone(self) -> 'DeviceGroup':
         """As many replicas as the mesh has rows, each alone on its row."""
-        return DeviceGroup(self.layout.replicas, 'sequential', self.precision, self.layout, self.ordered)
+        return DeviceGroup(self.layout.replicas, 'sequential', self.precision, self.layout, self.ordered, self.kind)
 
     def rounds(self, values: Sequence[PyTree]) -> list[PyTree]:
         """Per-replica host trees → rounds of host trees."""
@@ -207,13 +237,16 @@ class DeviceGroup:
         return self._compile(self._program(function, how), self._numbered(args))
 
     def _run(self, name: str, program: Callable[[], mapping.Lowerable], args: tuple[PyTree, ...]) -> PyTree:
-        key = (name, tuple(np.shape(x) for x in jax.tree.leaves(args)))
-        if key not in self._compiled:
-            start = time.perf_counter()
-            self._compiled[key] = self._compile(program(), args)
-            self.compile_seconds += time.perf_counter() - start
-        self.latest = self._compiled[key]
+        settings = self.kind, self.strategy, self.lanes, self.precision, self.layout, self.ordered
+        key = (*settings, jax.config.values['jax_compilation_cache_include_metadata_in_key'], name, shapes_of(args))
+        self.latest = kept(key, lambda: self._timed(program(), args))
         return self.latest(*args)
+
+    def _timed(self, program: mapping.Lowerable, args: tuple[PyTree, ...]) -> jax.stages.Compiled:
+        start = time.perf_counter()
+        compiled = self._compile(program, args)
+        self.compile_seconds += time.perf_counter() - start
+        return compiled
 
     def _compile(self, program: mapping.Lowerable, args: tuple[PyTree, ...]) -> jax.stages.Compiled:
         with jax.default_matmul_precision(self.precision):

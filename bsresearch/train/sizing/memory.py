@@ -80,7 +80,7 @@ class Shapes:
         self.parts = parts = Parts(plans, dataset, strategy, layout)
         self.each, self.at_once = len(plans) // layout.replicas, parts.group.lanes // layout.replicas
         self.on_device = feed.resident(self.plan.execution['data_residence'], dataset)
-        self.start = jax.eval_shape(lambda: parts.start(self.plan))
+        self.start = jax.eval_shape(lambda: parts.start(self.plan, program.initial(parts.task, self.plan)))
         self.keys = jax.eval_shape(lambda: program.keys(self.plan))
         begin, dtype = max(largest(self.plan).start, self.plan.start), parts.task.dtype
         self.data, self.tables = feed.shapes(self.plan, dataset.train, self.on_device, layout.batch, begin, dtype)
