@@ -107,17 +107,12 @@ def _completed(declared: Mapping[str, Any]) -> dict[str, Any]:
     return {**known, **declared, **filled, 'measure': points}
 
 
-def _settings(section: Mapping[str, Any]) -> dict[str, Any]:
-    """What a named section hands to the part that it names."""
-    return {k: v for k, v in section.items() if k != 'name'}
-
-
 _SHAPES: dict[tuple[Any, ...], Any] = {}  # of the weights: traced once for all runs of a grid
 
 
 def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> Any:
     """Shapes of the weights: the model is built to be refused before anything is written; training builds its own."""
-    settings = _settings(model)
+    settings = sections.settings(model)
     kinds.check_units(settings)
     build = sections.part('model', model['name'])
     key = build, num_outputs, shape, repr(settings)
@@ -129,7 +124,7 @@ def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ..
 
 def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool) -> None:
     """Raises ValueError where the loss does not fit the labels, or snapshots would vote on targets."""
-    loss = functools.partial(sections.part('loss', parts['loss']['name']), **_settings(parts['loss']))
+    loss = functools.partial(sections.part('loss', parts['loss']['name']), **sections.settings(parts['loss']))
     outputs = jax.ShapeDtypeStruct((1, data.num_outputs), 'float32')
     jax.eval_shape(loss, outputs, jax.ShapeDtypeStruct((1,), data.train.labels.dtype))
     if snapshots and parts['loss']['name'] in losses.WITHOUT_CLASSES:
@@ -141,7 +136,7 @@ def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool)
 
 def _built(optimizer: Mapping[str, Any]) -> None:
     """Builds an optimizer for its errors alone: as declared, and as the scaling rules left it."""
-    sections.part('optimizer', optimizer['name'])(**_settings(optimizer))
+    sections.part('optimizer', optimizer['name'])(**sections.settings(optimizer))
 
 
 def _check_optimizer(c: Mapping[str, Any], optimizer: Mapping[str, Any], params: Any) -> None:

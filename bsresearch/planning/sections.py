@@ -40,6 +40,11 @@ def part(section: str, name: str) -> Any:
     return members[name]
 
 
+def settings(section: Mapping[str, Any]) -> dict[str, Any]:
+    """What a named section hands to the part that it names."""
+    return {k: v for k, v in section.items() if k != 'name'}
+
+
 @functools.cache
 def defaults(section: str, name: str) -> Mapping[str, Any]:
     """Defaults of a named section: the shared fields and those of the part called `name`. Only to be read."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from bsresearch.core import lookup
 from bsresearch.optim import Complements, moments
+from bsresearch.planning import sections
 from bsresearch.planning.plan import Plan, canonical
 
 # Logarithms are added one after another, in blocks: a sum does not depend on where a chunk begins.
@@ -43,8 +44,7 @@ def complements(plan: Plan, start: int, beta1: np.ndarray) -> Complements | None
         return None
     updates = at(plan, start).updates + 1 + np.arange(len(beta1), dtype=np.int64)
     course = moments.Course(beta1, updates, lambda: _added(_log_product(plan, start), beta1))
-    settings = {k: v for k, v in plan.optimizer.items() if k != 'name'}
-    return optimizer.complements(course, **settings)
+    return optimizer.complements(course, **sections.settings(plan.optimizer))
 
 
 def _begin(plan: Plan) -> Slots:
