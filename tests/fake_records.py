@@ -1,8 +1,12 @@
 """Records on disk that no training made, for tests of what only reads records."""
 
+import hashlib
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from bsresearch.core.units import Length
 from bsresearch.store import paths
@@ -82,3 +86,53 @@ def write_run(
     writer.flush()
     writer.close()
     return directory
+
+
+def write_probe(
+    workdir: pathlib.Path,
+    runs: Sequence[pathlib.Path],
+    settings: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    *,
+    epoch: int = 0,
+    learning_rate: float = 0.0,
+) -> None:
+    """Writes a finished probe of runs (their directories), as probing does; `settings`: with its name."""
+    points = [{'run': run.name, 'study': run.parent.name, 'step': 4 * epoch, 'epoch': float(epoch)} for run in runs]
+    stated = {'probe': dict(settings), 'points': points, 'learning_rate': learning_rate}
+    identity = stated | {'points': [[run.name, 4 * epoch] for run in runs]}
+    probe = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    directory = paths.run_dir(workdir, runs[0].parent.name, probe)
+    (directory / 'arrays').mkdir(parents=True)
+    paths.write_json(directory / 'probe.json', stated)
+    paths.write_npz(directory / 'arrays' / 'found.npz', arrays)
+    meta = {'id': probe, 'study': runs[0].parent.name, 'status': 'done', 'identity': identity}
+    paths.write_json(directory / 'meta.json', meta | {'arrays': 'arrays/found.npz'})
+
+
+def gradient_norms(
+    walking: np.ndarray, sizes: np.ndarray, learning_rate: float, samples: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """What a gradient-norm probe stores, from its walking norms (trials, batch sizes).
+
+    ‖∇L‖² = 0.5, tr Σ = 500 and frozen norms of 0.5; all weights are P, 100 of them, with a kurtosis of 3 at the
+    smallest batch and 3·B^0.1 at the others.
+    """
+    trials, entries, square, trace = len(walking), 100, 0.5, 500.0
+    moved = walking * learning_rate * samples / sizes
+    return {
+        'walking': walking,
+        'frozen': np.full(walking.shape, 0.5),
+        'single': np.sqrt(square + trace / sizes) * (1 + 1e-3 * rng.normal(size=walking.shape)),
+        'displacement': moved,
+        'displacement_selected': moved,
+        'fourth': 3 * sizes**0.1 * walking**4 / entries,
+        'largest': np.ones(walking.shape),  # where the bins end
+        'counts': np.full((len(sizes), 10), trials * entries // 10),
+        'edges': np.geomspace(1e-6, 1, 6),
+        'batch_sizes': sizes,
+        'samples': np.array(samples),
+        'gradient_square': np.array(square),
+        'trace': np.array(trace),
+        'population': np.array(60000),
+    }

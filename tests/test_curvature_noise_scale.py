@@ -70,7 +70,7 @@ def test_a_measurement_is_its_brute_force():
     inputs, labels = draw(1, seed=2)
     a, b = inputs[0, :N].mean(0), inputs[0, N : 2 * N].mean(0)
     h = labels[0, 2 * N :].mean() * HESSIAN
-    for size in (1, 4, 100):
+    for size in (4, 100):
         found = measured(inputs, labels, micro_batch_size=size)
         assert found['curvature_noise_trace'][0] == pytest.approx(N / 2 * (a - b) @ h @ (a - b), rel=1e-9)
         assert found['curvature_noise_gradient_curvature'][0] == pytest.approx(a @ h @ b, rel=1e-9)

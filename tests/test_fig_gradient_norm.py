@@ -1,38 +1,42 @@
 """The figures of the gradient-norm probe: drawn from records alone, the plotted numbers beside them."""
 
 import pathlib
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import toy
+from fake_records import gradient_norms, write_probe, write_run
 
 from bsresearch.analysis.quantities import gradient_norm
-from bsresearch.launching import runner
-from bsresearch.studies import gradient_norm as study
 from scripts import fig_gradient_norm
 
 FIGURES = ('fig_gradient_norm', 'fig_gradient_norm_normalized', 'fig_gradient_norm_ridges')
 
 
-def probed(workdir: pathlib.Path, run_seed: int = 0, **probe: Any) -> None:
-    """Two checkpoints of a small run, a few trials each."""
-    own = {'trials': 6, 'samples': 16, 'batch_sizes': (1, 4, 16), 'at_steps': (0, 20)} | probe
-    (run,) = toy.plans(
-        study='gradient_norm', model={'name': 'linear'}, total_steps=20, seed=run_seed, probe__name='gradient_norm',
-        **{f'probe__{k}': v for k, v in own.items()},
-    )  # fmt: skip
-    for stage in study.stages([run]):
-        runner.launch(workdir, stage, toy.Quiet())
+def probed(
+    workdir: pathlib.Path, run_seed: int = 0, trials: int = 6, sizes: tuple[int, ...] = (1, 4, 16), seed: int = 0,
+    rate: float = 0.05,
+) -> None:  # fmt: skip
+    """Two checkpoints of a run, a few trials each."""
+    run = write_run(workdir, study='gradient_norm', seed=run_seed)
+    settings = {'name': 'gradient_norm', 'parameters': ['output/kernel'], 'with_replacement': True, 'seed': seed}
+    random = np.random.default_rng([run_seed, seed])
+    for epoch in (0, 1):
+        walking = 0.2 * np.array(sizes) ** 0.15 * random.uniform(0.9, 1.1, (trials, len(sizes)))
+        arrays = gradient_norms(walking, np.array(sizes), rate, 16, random)
+        own = settings | {'trials': trials, 'batch_sizes': list(sizes)}
+        write_probe(workdir, [run], own, arrays, epoch=epoch, learning_rate=rate)
 
 
 @pytest.mark.parametrize('linear', [False, True])
-def test_the_figures_and_their_numbers(linear: bool, tmp_path: pathlib.Path):
+def test_the_figures_and_their_numbers(linear: bool, tmp_path: pathlib.Path, request: pytest.FixtureRequest):
     """Three figures in three formats; the table has every batch size and checkpoint."""
+    if linear:
+        request.getfixturevalue('small_pictures')
     probed(tmp_path)
     files, text = fig_gradient_norm.draw(tmp_path, linear, tmp_path / 'figures')
     assert [f.name for f in files] == [f'{n}.{s}' for n in FIGURES for s in ('pdf', 'png', 'csv')]
+    assert all(f.stat().st_size for f in files)
     table = pd.read_csv(files[2])
     assert len(table) == 6
     assert table['walking_mean'].tolist() == pytest.approx(
@@ -47,18 +51,11 @@ def test_the_figures_and_their_numbers(linear: bool, tmp_path: pathlib.Path):
         assert (mine['density'] * (mine['high'] - mine['low'])).sum() == pytest.approx(1, rel=1e-3)
 
 
-def test_rates_have_figures_of_their_own(tmp_path: pathlib.Path):
-    """η is in the file names where there are several."""
-    probed(tmp_path, learning_rates=(0.01, 0.1))
-    files, _ = fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
-    assert {f.stem for f in files} == {f'{n}_{rate}' for n in FIGURES for rate in ('0.01', '0.1')}
-
-
-def test_seeds_share_a_figure(tmp_path: pathlib.Path):
-    """Its line is the mean over them; the table has each seed, and what is drawn of all."""
+def test_seeds_share_a_figure_and_rates_have_figures_of_their_own(tmp_path: pathlib.Path, small_pictures: None):
+    """Its line is the mean over them; the table has each seed, and what is drawn of all; η is in the file names."""
     for seed in range(3):
         probed(tmp_path, run_seed=seed)
-    probed(tmp_path, learning_rates=(0.01,))
+    probed(tmp_path, rate=0.01)
     files, _ = fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
     assert {f.stem for f in files} == {f'{n}_{rate}' for n in FIGURES for rate in ('0.01', '0.05')}
     table = pd.read_csv(tmp_path / 'figures' / 'fig_gradient_norm_0.05.csv')
@@ -72,11 +69,11 @@ def test_seeds_share_a_figure(tmp_path: pathlib.Path):
     assert pd.read_csv(tmp_path / 'figures' / 'fig_gradient_norm_0.01.csv')['run'].nunique() == 1
 
 
-def test_probes_that_differ_in_their_settings_are_drawn_apart(tmp_path: pathlib.Path):
+def test_probes_that_differ_in_their_settings_are_drawn_apart(tmp_path: pathlib.Path, small_pictures: None):
     """Other draws, other batch sizes: of one point there is one line in a figure."""
-    others: list[dict[str, Any]] = [{}, {'seed': 1}, {'batch_sizes': (2, 8)}]
-    for other in others:
-        probed(tmp_path, **other)
+    probed(tmp_path)
+    probed(tmp_path, seed=1)
+    probed(tmp_path, sizes=(2, 8))
     files, text = fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
     tables = [pd.read_csv(f) for f in files if f.suffix == '.csv' and f.stem[-1].isdigit()]
     assert len(tables) == 9
@@ -86,12 +83,15 @@ def test_probes_that_differ_in_their_settings_are_drawn_apart(tmp_path: pathlib.
     assert text.count('seed 1') == 2
 
 
-def test_one_trial_is_drawn_without_bars(tmp_path: pathlib.Path):
-    """And nothing warns."""
+def test_one_trial_is_drawn_without_bars(tmp_path: pathlib.Path, small_pictures: None):
+    """No spread from one trial, and nothing warns."""
     probed(tmp_path, trials=1)
     files, text = fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
     assert len(files) == 9
-    assert 'one trial' in text
+    table = pd.read_csv(files[2])
+    assert table['walking_std'].isna().all()
+    assert table['walking_mean'].notna().all()
+    assert 'one trial: no spread' in text
 
 
 def test_without_probes_it_says_what_makes_them(tmp_path: pathlib.Path):

@@ -53,7 +53,7 @@ def test_the_figure_is_drawn_with_its_numbers(eigenvalues: bool, tmp_path: pathl
     assert set(final['metric']) >= {'sharpness', 'loss'}
 
 
-def test_a_single_run_has_no_interval(tmp_path: pathlib.Path):
+def test_a_single_run_has_no_interval(tmp_path: pathlib.Path, small_pictures: None):
     write_run(tmp_path, values={'sharpness': [1.0, 2.0], 'sharpness_loss': [1.0, 0.5]})
     files, final = fig_sharpness.draw(tmp_path, tmp_path / 'figures')
     assert len(files) == 3

@@ -89,7 +89,7 @@ def test_the_article_names_the_colours(whole: pathlib.Path):
     assert branches['no change from epoch 8'].color == fig_shen.CONTROL
 
 
-def test_what_is_there_is_drawn(tmp_path: pathlib.Path, monkeypatch: Any):
+def test_what_is_there_is_drawn(tmp_path: pathlib.Path, monkeypatch: Any, small_pictures: None):
     """One seed without branches and Adam; unfinished runs are named on the figure."""
     shen_records.write(tmp_path, seeds=(0,), skip=('control', 'smaller', 'higher', 'adam'), rate={'status': 'running'})
     notes: list[str] = []
@@ -103,7 +103,9 @@ def test_what_is_there_is_drawn(tmp_path: pathlib.Path, monkeypatch: Any):
     assert 'schematic, no data' in notes
 
 
-def test_without_evaluations_only_the_schematic_is_drawn(tmp_path: pathlib.Path, monkeypatch: Any):
+def test_without_evaluations_only_the_schematic_is_drawn(
+    tmp_path: pathlib.Path, monkeypatch: Any, small_pictures: None
+):
     monkeypatch.setattr(shen_records, 'curves', lambda *_: {'other': [1.0, 2.0]})
     shen_records.write(tmp_path, seeds=(0,))
     files, _ = fig_shen.draw(tmp_path, tmp_path)

@@ -3,6 +3,7 @@
 import pathlib
 import subprocess
 import sys
+import types
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
 from bsresearch.analysis import arms, summary
+from bsresearch.analysis import command as command_line
 from bsresearch.report import plotting
 from bsresearch.store import records
 from scripts import export_records, fig_batch_size
@@ -47,8 +49,8 @@ def grid(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What plotting.save is given: 'fig' and 'table'."""
+def drawn(monkeypatch: pytest.MonkeyPatch, small_pictures: None) -> dict[str, Any]:
+    """What plotting.save is given: 'fig' and 'table'; pages of a few pixels."""
     kept: dict[str, Any] = {}
     save = plotting.save
 
@@ -92,7 +94,7 @@ def test_lines_and_csv_are_the_summary(x: str, grid: pathlib.Path, drawn: dict[s
     assert len(lines) == 2 * 2 * 4
 
 
-def test_hand_computed_values(grid: pathlib.Path) -> None:
+def test_hand_computed_values(grid: pathlib.Path, small_pictures: None) -> None:
     files, final = fig_batch_size.draw(grid, 'epoch', grid / 'out')
     points = pd.read_csv(files[2])
     row = points.query('batch_size == 16 and learning_rate == 0.2 and metric == "test_loss" and epoch == 2').iloc[0]
@@ -149,7 +151,7 @@ def test_bands_are_the_intervals(grid: pathlib.Path, drawn: dict[str, Any]) -> N
 # --- the words
 
 
-@pytest.mark.parametrize('x', ['updates', 'seconds'])
+@pytest.mark.parametrize('x', AXES)
 def test_the_figure_says_what_it_shows(x: str, grid: pathlib.Path, drawn: dict[str, Any]) -> None:
     fig_batch_size.draw(grid, x, grid / 'out')
     found = words(drawn['fig'])
@@ -202,15 +204,17 @@ def test_notes_are_filled_by_whole_phrases() -> None:
 # --- the files
 
 
-def test_files_are_whole_repeatable_and_large_enough(grid: pathlib.Path) -> None:
-    first, _ = fig_batch_size.draw(grid, 'epoch', grid / 'a')
-    second, _ = fig_batch_size.draw(grid, 'epoch', grid / 'b')
+def test_files_are_whole_repeatable_and_large_enough(tmp_path: pathlib.Path) -> None:
+    for seed in range(2):
+        write_run(tmp_path, seed=seed, values=curves(seed))
+    first, _ = fig_batch_size.draw(tmp_path, 'epoch', tmp_path / 'a')
+    second, _ = fig_batch_size.draw(tmp_path, 'epoch', tmp_path / 'b')
     assert [f.name for f in first] == ['batch_size.pdf', 'batch_size.png', 'batch_size.csv']
-    assert sorted(p.name for p in (grid / 'a').iterdir()) == sorted(f.name for f in first)
+    assert sorted(p.name for p in (tmp_path / 'a').iterdir()) == sorted(f.name for f in first)
     assert [f.read_bytes() for f in first] == [f.read_bytes() for f in second]
     assert first[0].read_bytes().startswith(b'%PDF')
     pixels = image.imread(first[1])
-    assert pixels.shape[1] >= 200 * 2 * plotting.PANEL_WIDTH
+    assert pixels.shape[1] >= 200 * plotting.PANEL_WIDTH
     assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 10
 
 
@@ -248,26 +252,29 @@ def test_command_prints_paths_and_final_values(grid: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'message'),
+    ('argument', 'message'),
     [
-        ((), '--workdir=<directory> is needed'),
-        (('--workdir={}/nowhere',), '--workdir={}/nowhere: no such directory'),
-        (('--workdir={}/empty',), 'no runs in {}/empty'),
-        (
-            ('--workdir={}/plain', '--x=hours'),
-            'flag --x=hours: value should be one of <epoch|updates|examples|seconds>',
-        ),
-        (('--workdir={}/plain',), 'were recorded without evaluation: none has test_accuracy, train_accuracy'),
+        ('--workdir={}/nowhere', '--workdir={}/nowhere: no such directory'),
+        ('--x=hours', 'flag --x=hours: value should be one of <epoch|updates|examples|seconds>'),
+        ('t.csv', "unexpected argument 't.csv'; flags are written --name=value"),
     ],
 )
-def test_errors_are_one_line_and_exit_2(arguments: tuple[str, ...], message: str, tmp_path: pathlib.Path) -> None:
-    (tmp_path / 'empty').mkdir()
-    write_run(tmp_path / 'plain', values={'distance': [1.0]})
-    done = command('scripts.fig_batch_size', *(a.format(tmp_path) for a in arguments))
-    assert done.returncode == 2
+def test_errors_are_one_line_and_exit_2(argument: str, message: str, tmp_path: pathlib.Path) -> None:
+    done = command('scripts.fig_batch_size', argument.format(tmp_path))
+    assert (done.returncode, done.stdout) == (2, '')
     assert len(done.stderr.splitlines()) == 1
     assert message.format(tmp_path) in done.stderr
-    assert done.stdout == ''
+
+
+def test_workdirs_that_cannot_be_drawn_are_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_line.flags, 'FLAGS', types.SimpleNamespace(workdir=None))
+    with pytest.raises(ValueError, match='--workdir=<directory> is needed'):
+        command_line.workdir()
+    with pytest.raises(FileNotFoundError, match='no runs in'):
+        fig_batch_size.draw(tmp_path, 'epoch', tmp_path / 'out')
+    write_run(tmp_path, values={'distance': [1.0]})
+    with pytest.raises(ValueError, match='recorded without evaluation: none has test_accuracy, train_accuracy'):
+        fig_batch_size.draw(tmp_path, 'epoch', tmp_path / 'out')
 
 
 def test_figures_import_neither_jax_nor_tensorflow() -> None:
@@ -308,14 +315,6 @@ def test_export_keeps_what_is_there(grid: pathlib.Path) -> None:
     assert len(pd.read_csv(out)) == len(records.load(grid))
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (('--out={}/t.xlsx',), '--out={}/t.xlsx: the suffix must be .csv or .parquet'),
-        (('t.csv',), "unexpected argument 't.csv'; flags are written --name=value"),
-    ],
-)
-def test_export_errors_are_one_line(arguments: tuple[str, ...], message: str, grid: pathlib.Path) -> None:
-    done = command('scripts.export_records', f'--workdir={grid}', *(a.format(grid) for a in arguments))
-    assert (done.returncode, done.stdout) == (2, '')
-    assert done.stderr == f'export_records: {message.format(grid)}\n'
+def test_export_knows_two_formats(grid: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match=r't\.xlsx: the suffix must be \.csv or \.parquet'):
+        export_records.export(grid, grid / 't.xlsx', overwrite=False)

@@ -22,11 +22,11 @@ SIZE = 21
 
 def single_gradients(task: Any, params: Any, batch: program.Data) -> tuple[np.ndarray, list[Any]]:
     """Losses and gradients of a batch's examples one by one, NumPy float64."""
-    losses, gradients = [], []
+    one = lambda p, x, y: task.loss(models.apply(task.module, p, {}, x, train=False)[0], y)[0]
+    value_and_grad, losses, gradients = jax.jit(jax.value_and_grad(one)), [], []
     for i in range(len(batch.labels)):
         x, y = task.normalize(batch.inputs[i : i + 1]), batch.labels[i : i + 1]
-        one = lambda p, x=x, y=y: task.loss(models.apply(task.module, p, {}, x, train=False)[0], y)[0]
-        loss, gradient = jax.value_and_grad(one)(params)
+        loss, gradient = value_and_grad(params, x, y)
         losses.append(float(loss))
         gradients.append(jax.tree.map(np.asarray, gradient))
     return np.array(losses), gradients
@@ -68,20 +68,16 @@ def naive(losses: np.ndarray, g: np.ndarray) -> dict[str, float]:
 def measured(request: Any) -> Any:
     """A network's measurement in float64 beside its single gradients."""
     model = {'mlp': {'name': 'mlp', 'widths': (16,)}, 'cnn': {'name': 'cnn', 'widths': (3,), 'dense_width': 8}}
-    (plan,) = toy.plans(dtype='float64', model=model[request.param])
-    data = resolve.dataset(plan.data)
     with jax.enable_x64(True):
-        task = program.task(plan, data.scale, 'cpu')
-        state = program.initial(task, plan)
-        batch = program.Data(jnp.asarray(data.train.inputs[:SIZE]), jnp.asarray(data.train.labels[:SIZE]))
+        data, task, state = toy.network(dtype='float64', model=model[request.param])
+        batch = toy.batch(data, slice(SIZE))
         quantity = individual_gradients.build(batch_size=SIZE, per_layer=True)
         given = program.MeasureInputs(Hyper(jnp.float64(RATE), None, None), batch, None)
         mstate = quantity.init(state.params)
-        _, found = program.measure(
-            task, quantity, mstate, state, program.Origins(state.params, state.params), given, None
-        )
+        origins = program.Origins(state.params, state.params)
+        found = jax.jit(lambda: program.measure(task, quantity, mstate, state, origins, given, None)[1])()
         losses = lambda params, part: program.losses_of(task, 'batch', {}, params, part)
-        taken = moments.moments(losses, state.params, batch)
+        taken = jax.jit(lambda p, b: moments.moments(losses, p, b))(state.params, batch)
         yield found, taken, *single_gradients(task, state.params, batch)
 
 
@@ -189,7 +185,7 @@ def test_settings_that_cannot_be_are_refused(settings: dict, message: str):
 def test_batch_norm_is_refused_and_running_statistics_are_the_cure(tmp_path: pathlib.Path):
     """In training mode an example has no gradient of its own: refused at planning; measured with running averages."""
     model = {'name': 'mlp', 'widths': (8,), 'batch_norm': True}
-    asked = {'model': model, 'total_steps': 4, 'measure__individual_gradients__at_steps': (4,)}
+    asked = {**toy.BARE, 'model': model, 'total_steps': 4, 'measure__individual_gradients__at_steps': (4,)}
     with pytest.raises(ValueError, match=r'measure\.individual_gradients\.statistics=running makes it'):
         toy.plans(**asked)
     (plan,) = toy.plans(**asked, measure__individual_gradients__statistics='running')
@@ -204,6 +200,6 @@ def test_batch_norm_is_refused_and_running_statistics_are_the_cure(tmp_path: pat
     x = task.normalize(jnp.asarray(data.train.inputs[drawn]))
     y = jnp.asarray(data.train.labels[drawn])
     one = lambda p, x, y: task.loss(models.apply(task.module, p, state.stats, x[None], train=False)[0], y[None])[0]
-    gradients = jax.vmap(jax.grad(one), in_axes=(None, 0, 0))(state.params, x, y)
+    gradients = jax.jit(jax.vmap(jax.grad(one), in_axes=(None, 0, 0)))(state.params, x, y)
     spread = sum(np.asarray(g, np.float64).var(0, ddof=1).sum() for g in jax.tree.leaves(gradients))
     assert row['individual_trace'] == pytest.approx(spread, rel=1e-5)

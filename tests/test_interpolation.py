@@ -20,7 +20,7 @@ from scripts import fig_interpolation
 
 def plans(seeds: tuple[int, ...] = (0,), **changes: Any) -> list[Plan]:
     """Two arms per seed."""
-    base: dict[str, Any] = {
+    base = toy.BARE | {'evaluate__every_epochs': 1.0} | {
         'study': 'interpolation', 'model': {'name': 'mlp', 'widths': (8,)}, 'total_steps': None, 'total_epochs': 1.0,
         'probe__name': 'interpolation', 'probe__num_points': 7, 'sweep__batch_size': (8, 32), 'sweep__seed': seeds,
     }  # fmt: skip
@@ -41,21 +41,47 @@ def flat(tree: Any) -> np.ndarray:
     return np.concatenate([np.ravel(x).astype(np.float64) for x in jax.tree.leaves(tree)])
 
 
-@pytest.mark.parametrize('batch_norm', [False, True])
-def test_the_ends_are_the_runs(batch_norm: bool, tmp_path: pathlib.Path):
+@pytest.fixture(scope='module')
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A workdir with the pairs of two seeds."""
+    workdir = tmp_path_factory.mktemp('pairs')
+    made(workdir, plans(seeds=(0, 1)))
+    return workdir
+
+
+def check_ends(workdir: pathlib.Path, runs: list[Plan], found: interpolation.Interpolation) -> None:
     """At α = 0 and 1 on both paths the losses that the runs recorded; distance and angle from the weights."""
-    model = {'name': 'mlp', 'widths': (8,), 'batch_norm': batch_norm}
-    runs = plans(model=model, ghost_batch_size=8, probe__statistics='interpolated')
-    (found,) = made(tmp_path, runs)
     assert found.alpha == pytest.approx([-1, -0.5, 0, 0.5, 1, 1.5, 2])
     for run, place in ((runs[0], 2), (runs[1], 4)):
-        last = records.last_row(paths.run_dir(tmp_path, run.study, run.id))
+        last = records.last_row(paths.run_dir(workdir, run.study, run.id))
         for path in ('linear', 'curved'):
             for metric in interpolation.METRICS:
                 assert found.values[f'{path}/{metric}'][place] == pytest.approx(last[metric], rel=1e-5, abs=1e-7)
-    small, large = (flat(toy.final(tmp_path, run)) for run in runs)
+    small, large = (flat(toy.final(workdir, run)) for run in runs)
     assert found.distance == pytest.approx(np.linalg.norm(small - large), rel=1e-6)
     assert found.cosine == pytest.approx(small @ large / np.linalg.norm(small) / np.linalg.norm(large), rel=1e-6)
+
+
+def test_the_ends_are_the_runs(pairs: pathlib.Path):
+    runs = plans()
+    (found,) = (f for f in interpolation.load(pairs) if f.small == runs[0].id)
+    assert found.large == runs[1].id
+    check_ends(pairs, runs, found)
+
+
+def test_with_batch_norm_statistics_are_interpolated_or_estimated_anew(tmp_path: pathlib.Path):
+    """From training batches at the point itself: near the ends' running averages, and not the same."""
+    changes: dict[str, Any] = {'model': {'name': 'mlp', 'widths': (8,), 'batch_norm': True}, 'ghost_batch_size': 8}
+    runs = plans(**changes, probe__statistics='interpolated')
+    (between,) = made(tmp_path, runs)
+    check_ends(tmp_path, runs, between)
+    *_, probes = study.stages(plans(**changes, probe__batch_size=64, probe__batches=40))
+    runner.launch(tmp_path, probes, toy.Quiet())
+    (anew,) = (f for f in interpolation.load(tmp_path) if f.id != between.id)
+    # Running averages lag behind the weights they belong to: close at the ends, not the same.
+    ends, name = [2, 4], 'linear/train_loss'
+    assert anew.values[name][ends] == pytest.approx(between.values[name][ends], rel=0.2)
+    assert (anew.values[name] != between.values[name]).all()
 
 
 def test_points_between_are_evaluated_at_the_mixed_weights():
@@ -68,30 +94,18 @@ def test_points_between_are_evaluated_at_the_mixed_weights():
     assert mix('curved', 2.0, a, b) == pytest.approx(-a, abs=1e-12)
 
 
-def test_statistics_are_estimated_anew(tmp_path: pathlib.Path):
-    """From training batches at the point itself: near the ends' running averages, and not the same."""
-    model = {'name': 'mlp', 'widths': (8,), 'batch_norm': True}
-    runs = plans(model=model, ghost_batch_size=8, probe__batch_size=64, probe__batches=40)
-    (found,) = made(tmp_path / 'a', runs)
-    (other,) = made(tmp_path / 'b', plans(model=model, ghost_batch_size=8, probe__statistics='interpolated'))
-    # Running averages lag behind the weights they belong to: close at the ends, not the same.
-    ends = [2, 4]
-    assert found.values['linear/train_loss'][ends] == pytest.approx(other.values['linear/train_loss'][ends], rel=0.2)
-    assert (found.values['linear/train_loss'] != other.values['linear/train_loss']).all()
-
-
-def test_pairs_are_made_within_seeds_and_the_figure_is_of_all(tmp_path: pathlib.Path):
+def test_pairs_are_made_within_seeds_and_the_figure_is_of_all(pairs: pathlib.Path, tmp_path: pathlib.Path):
     """Two seeds: two probes, intervals, a figure with both paths; the smaller batch is α = 0."""
-    found = made(tmp_path, plans(seeds=(0, 1), probe__num_points=3))
+    found = interpolation.load(pairs)
     assert len(found) == 2
     table = interpolation.table(found)
     assert set(table['n']) == {2}
     assert (table['low'] <= table['mean']).all()
-    files, text = fig_interpolation.draw(tmp_path, tmp_path / 'figures')
+    files, text = fig_interpolation.draw(pairs, tmp_path)
     assert [f.name for f in files] == ['fig_interpolation.pdf', 'fig_interpolation.png', 'fig_interpolation.csv']
     assert pd.read_csv(files[2]).shape == table.shape
     assert text.count('distance') == 2
-    runs = records.runs(tmp_path).set_index('run')['batch_size']
+    runs = records.runs(pairs).set_index('run')['batch_size']
     assert all(runs[f.small] == 8 and runs[f.large] == 32 for f in found)
 
 

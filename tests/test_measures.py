@@ -1,5 +1,6 @@
 """Measurements: each against its naive twin in NumPy float64; the contract over every member; where they are made."""
 
+import functools
 import importlib
 import pathlib
 from typing import Any
@@ -18,6 +19,7 @@ from bsresearch.planning.plan import Plan
 from bsresearch.train import program
 
 
+@functools.cache
 def context(seed: int = 0) -> Context:
     """Two trees of weights and losses l_i = |θ|², the same for every example; updates of −g/10, P = 1/4."""
     keys = jax.random.split(jax.random.key(seed), 4)
@@ -161,9 +163,9 @@ def test_every_measurement_has_a_naive_twin(name: str):
     if quantity.host:
         return
     other = context(1)
-    both = jax.tree.map(lambda *x: jnp.stack(x), array(c), array(other))
-    states = jax.tree.map(lambda *x: jnp.stack(x), state, quantity.init(other.initial_params))
-    _, mapped = jax.vmap(update)(states, both)
+    stack = lambda *trees: jax.tree.map(lambda *x: jnp.stack(x), *trees)
+    states = stack(state, quantity.init(other.initial_params))
+    _, mapped = jax.jit(jax.vmap(update))(states, stack(array(c), array(other)))
     for metric, value in TWINS[name](other).items():
         assert float(mapped[metric][1]) == pytest.approx(value, rel=1e-5, abs=1e-4)
 
@@ -184,7 +186,8 @@ def test_distance_is_right_in_float32_from_bfloat16_weights():
 
 def test_squares_of_layers_add_up(tmp_path: pathlib.Path):
     """Distance per layer against the total, in a real run; zero at the start."""
-    (plan,) = toy.plans(model={'name': 'cnn', 'widths': (4,), 'dense_width': 8}, total_steps=10)
+    changes = toy.BARE | {'measure__distance__every_epochs': 1.0}
+    (plan,) = toy.plans(**changes, model={'name': 'cnn', 'widths': (4,), 'dense_width': 8}, total_steps=10)
     toy.train(tmp_path, [plan])
     rows = [r for r in toy.rows(tmp_path, plan) if 'distance' in r]
     assert rows[0]['distance'] == 0
@@ -206,7 +209,7 @@ def gradient_norm(plan: Plan, params: Any, t: int, size: int) -> float:
 
 def test_gradient_norm_is_measured_on_its_own_batch_at_theta_t(tmp_path: pathlib.Path):
     """At the start and the end of a run, against NumPy on the same examples."""
-    (plan,) = toy.plans(model={'name': 'linear'}, measure__gradient_norm__every_steps=40)
+    (plan,) = toy.plans(**toy.BARE, model={'name': 'linear'}, measure__gradient_norm__every_steps=40)
     toy.train(tmp_path, [plan])
     rows = {r['step']: r for r in toy.rows(tmp_path, plan) if 'single_batch_gradient_norm' in r}
     ends = {0: program.initial(program.task(plan, 16.0, 'cpu'), plan).params, 40: toy.final(tmp_path, plan)}

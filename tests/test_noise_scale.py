@@ -9,9 +9,8 @@ import pytest
 import toy
 
 from bsresearch import models
-from bsresearch.measure import Context, noise_scale
+from bsresearch.measure import Context, noise_scale, squared_norm
 from bsresearch.optim import Hyper
-from bsresearch.planning import resolve
 from bsresearch.train import program
 
 # Two layers of 6 and 4 coordinates; an example is its own gradient.
@@ -88,8 +87,9 @@ def test_averages_are_debiased_and_divided_last():
     batches = draw(8, 12) - 0.9 * MEAN  # a small gradient: some estimates of |G|² are negative
     quantity = noise_scale.build(batch_size=8, small_batch_size=2, half_life=3.0)
     state, rows = quantity.init(None), []
+    update = jax.jit(lambda state, batch: quantity.update(state, context(batch)))
     for batch in batches.astype(np.float32):
-        state, row = quantity.update(state, context(batch))
+        state, row = update(state, batch)
         rows.append({k: float(v) for k, v in row.items()})
     squares, traces = (np.array([r[f'noise_{q}'] for r in rows]) for q in ('gradient_square', 'trace'))
     for n in range(1, 13):
@@ -104,27 +104,23 @@ def test_averages_are_debiased_and_divided_last():
 
 def test_on_a_network_it_is_the_loop_over_small_batches():
     """Brute force on a real model: gradients of the small batches one by one, and of the big batch at once."""
-    (plan,) = toy.plans(dtype='float64')
-    data = resolve.dataset(plan.data)
     with jax.enable_x64(True):
-        task = program.task(plan, data.scale, 'cpu')
-        state = program.initial(task, plan)
-        rows = np.arange(48)
-        batch = program.Data(jnp.asarray(data.train.inputs[rows]), jnp.asarray(data.train.labels[rows]))
+        data, task, state = toy.network(dtype='float64')
+        batch = toy.batch(data, slice(48))
         quantity = noise_scale.build(batch_size=48, small_batch_size=8)
         mstate = quantity.init(state.params)
         given = program.MeasureInputs(Hyper(None, None, None), batch, None)
-        _, found = program.measure(
-            task, quantity, mstate, state, program.Origins(state.params, state.params), given, None
-        )
+        origins = program.Origins(state.params, state.params)
+        found = jax.jit(lambda: program.measure(task, quantity, mstate, state, origins, given, None)[1])()
 
-        def norm(part: Any) -> float:
+        @jax.jit
+        def norm(part: Any) -> jax.Array:
             outputs = lambda p: models.apply(task.module, p, {}, task.normalize(part.inputs), train=False)[0]
             gradient = jax.grad(lambda p: task.loss(outputs(p), part.labels).mean())(state.params)
-            return float(sum((np.asarray(g) ** 2).sum() for g in jax.tree.leaves(gradient)))
+            return squared_norm(gradient)
 
-        taken = [norm(jax.tree.map(lambda x, i=i: x[i : i + 8], batch)) for i in range(0, 48, 8)]
-        small, big = float(np.mean(taken)), norm(batch)
+        taken = [float(norm(jax.tree.map(lambda x, i=i: x[i : i + 8], batch))) for i in range(0, 48, 8)]
+        small, big = float(np.mean(taken)), float(norm(batch))
     assert float(found['noise_trace']) == pytest.approx((small - big) / (1 / 8 - 1 / 48), rel=1e-9)
     assert float(found['noise_gradient_square']) == pytest.approx((48 * big - 8 * small) / 40, rel=1e-9)
 
@@ -156,7 +152,7 @@ def test_small_batches_are_drawn_at_random(tmp_path: Any, monkeypatch: pytest.Mo
     taken: list[np.ndarray] = []
     gather = feed.Feed.gather
     monkeypatch.setattr(feed.Feed, 'gather', lambda self, rows: (taken.append(rows), gather(self, rows))[1])
-    (plan,) = toy.plans(measure__noise_scale__at_steps=(0,), total_steps=2)
+    (plan,) = toy.plans(**toy.BARE, measure__noise_scale__at_steps=(0,), total_steps=2)
     toy.train(tmp_path, [plan])
     assert all((np.diff(rows) < 0).any() for rows in taken)
     # At the start and the end; the forecast of the cost draws as the start does.

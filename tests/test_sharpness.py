@@ -11,7 +11,6 @@ import toy
 from jax.flatten_util import ravel_pytree
 
 from bsresearch.measure import Context, sharpness
-from bsresearch.planning import resolve
 from bsresearch.train import program
 
 SIZE = 30
@@ -138,7 +137,7 @@ def test_it_never_falls_below_the_start_and_keeps_the_largest_loss_seen():
 
 def test_a_run_records_it_alike_in_every_strategy(tmp_path: pathlib.Path):
     """In real runs, float32: the loss is the evaluated training loss, sharpness grows with ε and replicas agree."""
-    settings = {
+    settings = toy.BARE | {
         'measure__sharpness__at_epochs': (0.0,), 'evaluate__every_epochs': 1.0, 'total_steps': 30, 'sweep__seed': (0, 1)
     }  # fmt: skip
     by_epsilon = []
@@ -159,17 +158,13 @@ def test_a_run_records_it_alike_in_every_strategy(tmp_path: pathlib.Path):
 
 def test_it_is_not_far_from_the_best_of_many_iterations():
     """A small network trained to a small loss: 10 iterations reach 85 % of what 200 do; with c = 1, not 70 %."""
-    (plan,) = toy.plans()
-    data = resolve.dataset(plan.data)
-    task = program.task(plan, data.scale, 'cpu')
-    state = program.initial(task, plan)
-    rows = program.Data(jnp.asarray(data.train.inputs[:100]), jnp.asarray(data.train.labels[:100]))
+    data, task, state = toy.network()
+    rows = toy.batch(data, slice(100))
     given = program.MeasureInputs(None, rows, jax.random.key(0))  # pyright: ignore[reportArgumentType]
     c = program.context(task, sharpness.build(), state, program.Origins(state.params, state.params), given, rows)
     gradient = jax.jit(c.gradient)
-    params = state.params
-    for _ in range(3000):
-        params = jax.tree.map(lambda p, g: p - 0.5 * g, params, gradient(params, rows)[1])
+    descend = lambda _, params: jax.tree.map(lambda p, g: p - 0.5 * g, params, c.gradient(params, rows)[1])
+    params = jax.jit(lambda params: jax.lax.fori_loop(0, 3000, descend, params))(state.params)
     found = {}
     for iterations, first_step in ((10, 1.0), (10, 0.0), (200, 1.0)):
         quantity = sharpness.build(iterations=iterations, first_step=first_step, epsilon=5e-4, micro_batch_size=100)

@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_records import gradient_norms
 
 from bsresearch.analysis import shen_gradient_norm, shen_trials
 from bsresearch.analysis.claims import Claim
-from bsresearch.analysis.quantities.gradient_norm import GradientNorms
+from bsresearch.analysis.quantities.gradient_norm import STATISTICS, GradientNorms
 
 SIZES = np.array([1, 3, 4, 16, 64, 256, 1024])
 
@@ -19,20 +20,13 @@ def probe(
     rng = np.random.default_rng(5 + int(epoch))
     noise = rng.exponential(size=(trials, len(SIZES))) - 1
     walking = mean * (1 + cv * noise) * (1 + 0.001 * int(run[-1]))
-    trace, square = 500.0, 0.5
-    single = np.sqrt(square + trace / SIZES) * (1 + 1e-3 * rng.normal(size=walking.shape))
-    norms = {
-        'walking': walking, 'frozen': np.full(walking.shape, 0.5), 'single': single, 'summed': single * SIZES,
-        'displacement': walking * rate * 1024 / SIZES, 'displacement_selected': walking * rate * 1024 / SIZES,
-    }  # fmt: skip
-    entries = 100
-    # Kurtosis 3 at the smallest batch, 3·B^0.1 at the others.
-    fourth = 3 * SIZES**0.1 * walking**4 / entries
+    arrays = gradient_norms(walking, SIZES, rate, 1024, rng)
+    norms = {name: arrays[name] for name in STATISTICS if name in arrays} | {'summed': arrays['single'] * SIZES}
     return GradientNorms(
         id=f'{run}-{epoch}-{rate}', run=run, step=int(epoch), epoch=epoch, learning_rate=rate, parameters='x',
-        with_replacement=True, seed=0, settings='{}', samples=1024, batch_sizes=SIZES, norms=norms, fourth=fourth,
-        largest=walking, counts=np.full((len(SIZES), 10), trials * entries // 10), edges=np.geomspace(1e-6, 1, 6),
-        gradient_square=square, trace=trace, population=60000,
+        with_replacement=True, seed=0, settings='{}', samples=1024, batch_sizes=SIZES, norms=norms,
+        fourth=arrays['fourth'], largest=arrays['largest'], counts=arrays['counts'], edges=arrays['edges'],
+        gradient_square=float(arrays['gradient_square']), trace=float(arrays['trace']), population=60000,
     )  # fmt: skip
 
 

@@ -49,7 +49,8 @@ def test_angles_large_and_tiny(exact: float):
 
 def test_kernels_that_a_normalization_follows_are_told_by_name():
     (plan,) = toy.plans(model={'name': 'cnn', 'widths': (4, 4), 'dense_width': 8, 'batch_norm': True})
-    params = program.initial(program.task(plan, 16.0, 'cpu'), plan).params
+    task = program.task(plan, 16.0, 'cpu')
+    params = jax.eval_shape(lambda: program.initial(task, plan)).params
     assert list(angular_distance.normalized(params)) == ['conv_0', 'conv_1']
     assert list(angular_distance.normalized({'block': params})) == ['block/conv_0', 'block/conv_1']
     assert list(angular_distance.kernels(params)) == ['conv_0', 'conv_1', 'dense', 'output']
@@ -57,14 +58,11 @@ def test_kernels_that_a_normalization_follows_are_told_by_name():
 
 def test_scaling_such_a_kernel_changes_neither_the_angle_nor_the_loss():
     """Invariance: what makes the angle the right thing to look at; scaling the output layer changes the loss."""
-    (plan,) = toy.plans(model={'name': 'mlp', 'widths': (16,), 'batch_norm': True})
-    task = program.task(plan, 16.0, 'cpu')
-    state = program.initial(task, plan)
-    x = jax.random.uniform(jax.random.key(0), (32, 8, 8, 1)) * 16
-    batch = program.Data(x, jnp.arange(32, dtype=jnp.int32) % 10)
-    loss = lambda params: float(program.losses_of(task, 'batch', state.stats, params, batch).mean())
+    data, task, state = toy.network(model={'name': 'mlp', 'widths': (16,), 'batch_norm': True})
+    batch = toy.batch(data, slice(32))
+    loss = jax.jit(lambda params: program.losses_of(task, 'batch', state.stats, params, batch).mean())
     scaled = lambda layer: state.params | {layer: state.params[layer] | {'kernel': 3 * state.params[layer]['kernel']}}
-    assert loss(scaled('dense_0')) == pytest.approx(loss(state.params), rel=1e-4)
+    assert float(loss(scaled('dense_0'))) == pytest.approx(float(loss(state.params)), rel=1e-4)
     assert abs(loss(scaled('output')) - loss(state.params)) > 0.1
     _, found = angular_distance.build().update((), context(scaled('dense_0'), state.params))
     assert float(found['angular_distance/dense_0']) < 1e-6
@@ -124,7 +122,7 @@ class Interrupted(toy.Quiet):
 def test_a_path_goes_on_exactly_after_a_stop(workdir: pathlib.Path, strategy: str):
     """Rows bit for bit; at every update it is the sum of the recorded updates' norms; and at least the distance."""
     changes = {
-        'sweep__seed': (0, 1), 'optimizer__name': 'momentum', 'measure__path_length__every_steps': 1,
+        **toy.BARE, 'sweep__seed': (0, 1), 'optimizer__name': 'momentum', 'measure__path_length__every_steps': 1,
         'measure__distance__every_steps': 1, 'norms__every_steps': 1, 'checkpoint__every_steps': 7,
         'strategy': strategy, 'model': {'name': 'linear'},
     }  # fmt: skip

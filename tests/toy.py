@@ -5,13 +5,15 @@ import os
 import pathlib
 import signal
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from bsresearch.core import lookup, precision
 from bsresearch.core.flat import flatten
+from bsresearch.data.select import Dataset
 from bsresearch.launching import runner
 from bsresearch.launching.console import Console
 from bsresearch.optim import Hyper, moments
@@ -20,8 +22,17 @@ from bsresearch.planning.plan import Plan
 from bsresearch.store import paths, records
 from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.train import program
+from bsresearch.train.state import Data, State
+from bsresearch.train.step import Task
 
 OFF = {'every_epochs': 0.0, 'log_spaced': 0}
+# Nothing is evaluated or measured but what a test asks for beside: its programs need not be compiled.
+BARE: dict[str, Any] = {
+    'evaluate__every_epochs': 0.0,
+    'measure__distance__every_epochs': 0.0,
+    'measure__parameter_norm__every_epochs': 0.0,
+    'norms__log_spaced': 0,
+}
 
 
 class Quiet(Console):
@@ -82,6 +93,27 @@ def plans(**changes: Any) -> list[Plan]:
     for path, values in flatten(axes).items():
         found = [sweep.assign(c, {path: v}) for c in found for v in values]
     return [resolve.resolve({k: v for k, v in c.items() if k != 'sweep'}) for c in found]
+
+
+class Network(NamedTuple):
+    """A plan's network at its first weights."""
+
+    data: Dataset
+    task: Task
+    state: State
+
+
+def network(**changes: Any) -> Network:
+    """Of the one run of `plans`."""
+    (plan,) = plans(**changes)
+    data = resolve.dataset(plan.data)
+    task = program.task(plan, data.scale, 'cpu')
+    return Network(data, task, jax.jit(lambda: program.initial(task, plan))())
+
+
+def batch(data: Dataset, rows: Any) -> Data:
+    """Training examples, on the device."""
+    return Data(jnp.asarray(data.train.inputs[rows]), jnp.asarray(data.train.labels[rows]))
 
 
 def train(workdir: pathlib.Path, runs: list[Plan], console: Any = None) -> Any:
