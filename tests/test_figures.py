@@ -1,10 +1,12 @@
 """Figure scripts on fixture records: the drawn numbers, the files, the words on the figure, errors; and the export."""
 
+import functools
 import pathlib
 import subprocess
 import sys
 import types
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,21 +38,30 @@ def curves(seed: int, epochs: int = 5) -> dict[str, list[float]]:
     }
 
 
-@pytest.fixture
-def grid(tmp_path: pathlib.Path) -> pathlib.Path:
+@pytest.fixture(scope='module')
+def grid(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """Two learning rates. At 0.1 three seeds of B = 16; at 0.2 one of them diverges after epoch 1. B = 32: one seed."""
+    workdir = tmp_path_factory.mktemp('grid')
     for lr in (0.1, 0.2):
         for seed in range(3):
             gone = lr == 0.2 and seed == 2
             end: dict[str, Any] = {'status': 'diverged', 'diverged_step': 6} if gone else {}
-            write_run(tmp_path, learning_rate=lr, seed=seed, values=curves(seed, 2 if gone else 5), **end)
-        write_run(tmp_path, batch_size=32, learning_rate=lr, values=curves(0))
-    return tmp_path
+            write_run(workdir, learning_rate=lr, seed=seed, values=curves(seed, 2 if gone else 5), **end)
+        write_run(workdir, batch_size=32, learning_rate=lr, values=curves(0))
+    return workdir
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch, small_pictures: None) -> dict[str, Any]:
-    """What plotting.save is given: 'fig' and 'table'; pages of a few pixels."""
+class Drawn(NamedTuple):
+    """A figure and what belongs to it."""
+
+    fig: Figure
+    table: pd.DataFrame
+    csv: pathlib.Path
+    final: pd.DataFrame
+
+
+def draw(workdir: pathlib.Path, x: str, out: pathlib.Path) -> Drawn:
+    """Draws against x. The CSV is written, the pages are left empty: painting them takes most of the time."""
     kept: dict[str, Any] = {}
     save = plotting.save
 
@@ -58,8 +69,17 @@ def drawn(monkeypatch: pytest.MonkeyPatch, small_pictures: None) -> dict[str, An
         kept.update(fig=fig, table=table)
         return save(fig, table, directory, slug)
 
-    monkeypatch.setattr(plotting, 'save', keep)
-    return kept
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plotting, 'save', keep)
+        patch.setattr(Figure, 'savefig', lambda self, path, **_: pathlib.Path(path).touch())
+        files, final = fig_batch_size.draw(workdir, x, out)
+    return Drawn(kept['fig'], kept['table'], files[2], final)
+
+
+@pytest.fixture(scope='module')
+def drawn(grid: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Drawn]:
+    """The grid's figure against an axis, drawn once."""
+    return functools.cache(lambda x: draw(grid, x, tmp_path_factory.mktemp(x)))
 
 
 def words(fig: Figure) -> list[str]:
@@ -73,11 +93,10 @@ def words(fig: Figure) -> list[str]:
 
 
 @pytest.mark.parametrize('x', AXES)
-def test_lines_and_csv_are_the_summary(x: str, grid: pathlib.Path, drawn: dict[str, Any]) -> None:
+def test_lines_and_csv_are_the_summary(x: str, grid: pathlib.Path, drawn: Callable[[str], Drawn]) -> None:
     """Every drawn mean line and band is in the CSV, in full precision, and the CSV is summary.over_seeds."""
-    files, _ = fig_batch_size.draw(grid, x, grid / 'out')
     column = arms.POSITIONS[x][0]
-    stored = pd.read_csv(files[2])
+    stored = pd.read_csv(drawn(x).csv)
     loaded = arms.load(grid)
     for metric, part in stored.groupby('metric'):
         expected = summary.over_seeds(loaded.rows, column, str(metric), loaded.by)
@@ -86,7 +105,7 @@ def test_lines_and_csv_are_the_summary(x: str, grid: pathlib.Path, drawn: dict[s
     # Log axes have no 0.
     shown = stored[stored[column] > 0] if x == 'updates' else stored
     lines = sorted(
-        [tuple(map(tuple, np.asarray(line.get_data(), float).T)) for ax in drawn['fig'].axes for line in ax.get_lines()
+        [tuple(map(tuple, np.asarray(line.get_data(), float).T)) for ax in drawn(x).fig.axes for line in ax.get_lines()
          if line.get_linestyle() != 'None']
     )  # fmt: skip
     arms_of = shown.groupby([*loaded.by, 'metric'])
@@ -94,9 +113,8 @@ def test_lines_and_csv_are_the_summary(x: str, grid: pathlib.Path, drawn: dict[s
     assert len(lines) == 2 * 2 * 4
 
 
-def test_hand_computed_values(grid: pathlib.Path, small_pictures: None) -> None:
-    files, final = fig_batch_size.draw(grid, 'epoch', grid / 'out')
-    points = pd.read_csv(files[2])
+def test_hand_computed_values(drawn: Callable[[str], Drawn]) -> None:
+    points, final = pd.read_csv(drawn('epoch').csv), drawn('epoch').final
     row = points.query('batch_size == 16 and learning_rate == 0.2 and metric == "test_loss" and epoch == 2').iloc[0]
     a, b = 1.2 * np.exp([-2.0, -2.1])
     assert (row['n'], row['runs'], row['diverged']) == (2, 3, 1)
@@ -114,11 +132,10 @@ def test_hand_computed_values(grid: pathlib.Path, small_pictures: None) -> None:
     assert f'{ends["mean"]:.4g} ± ' in fig_batch_size.report(final)
 
 
-def test_crosses_stand_on_the_last_point_before_divergence(grid: pathlib.Path, drawn: dict[str, Any]) -> None:
-    fig_batch_size.draw(grid, 'epoch', grid / 'out')
+def test_crosses_stand_on_the_last_point_before_divergence(drawn: Callable[[str], Drawn]) -> None:
     places = [
         (ax.get_title(), float(at))
-        for ax in drawn['fig'].axes
+        for ax in drawn('epoch').fig.axes
         for line in ax.get_lines()
         if line.get_marker() == 'x'
         for at in np.atleast_1d(line.get_xdata())
@@ -127,21 +144,21 @@ def test_crosses_stand_on_the_last_point_before_divergence(grid: pathlib.Path, d
     assert sorted(places) == [('', 1.0)] * 2 + [('learning rate 0.2', 1.0)] * 2
 
 
-def test_an_arm_that_diverged_altogether_ends_in_a_cross(tmp_path: pathlib.Path, drawn: dict[str, Any]) -> None:
+def test_an_arm_that_diverged_altogether_ends_in_a_cross(tmp_path: pathlib.Path) -> None:
     write_run(tmp_path, seed=0, values=curves(0, 2), status='diverged', diverged_step=6)
     write_run(tmp_path, seed=1, values=curves(1, 3), status='diverged', diverged_step=11)
-    fig_batch_size.draw(tmp_path, 'updates', tmp_path / 'out')
-    crosses = [line for line in drawn['fig'].axes[0].get_lines() if line.get_marker() == 'x']
+    fig = draw(tmp_path, 'updates', tmp_path / 'out').fig
+    crosses = [line for line in fig.axes[0].get_lines() if line.get_marker() == 'x']
     assert [np.asarray(line.get_xdata()).tolist() for line in crosses] == [[4, 8], [4, 8]]
-    assert 'B = 16: 2 of 2 diverged' in words(drawn['fig'])
+    assert 'B = 16: 2 of 2 diverged' in words(fig)
 
 
-def test_bands_are_the_intervals(grid: pathlib.Path, drawn: dict[str, Any]) -> None:
+def test_bands_are_the_intervals(drawn: Callable[[str], Drawn]) -> None:
     """Each band reaches as far as its arm's intervals; an arm of one run has none."""
-    fig_batch_size.draw(grid, 'epoch', grid / 'out')
-    part = drawn['table'].query('learning_rate == 0.1')
+    figure = drawn('epoch')
+    part = figure.table.query('learning_rate == 0.1')
     part = part[part['metric'].str.endswith('accuracy') & part['low'].notna()]
-    bands = [band.get_paths()[0].get_extents() for band in drawn['fig'].axes[0].collections if band.get_paths()]
+    bands = [band.get_paths()[0].get_extents() for band in figure.fig.axes[0].collections if band.get_paths()]
     found = sorted((extent.y0, extent.y1) for extent in bands)
     expected = part.groupby(['metric', 'batch_size']).agg({'low': 'min', 'high': 'max'})
     np.testing.assert_allclose(found, sorted(expected.itertuples(index=False, name=None)), rtol=1e-12)
@@ -152,9 +169,8 @@ def test_bands_are_the_intervals(grid: pathlib.Path, drawn: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize('x', AXES)
-def test_the_figure_says_what_it_shows(x: str, grid: pathlib.Path, drawn: dict[str, Any]) -> None:
-    fig_batch_size.draw(grid, x, grid / 'out')
-    found = words(drawn['fig'])
+def test_the_figure_says_what_it_shows(x: str, drawn: Callable[[str], Drawn]) -> None:
+    found = words(drawn(x).fig)
     assert {'B = 16', 'B = 32', 'test', 'train', 'accuracy', 'loss', AXES[x]} <= set(found)
     assert {'learning rate 0.1', 'learning rate 0.2', 'B = 16: 1 of 3 diverged'} <= set(found)
     assert sum('diverged' in text for text in found) == 1
@@ -164,9 +180,8 @@ def test_the_figure_says_what_it_shows(x: str, grid: pathlib.Path, drawn: dict[s
     assert 'mean and 95 % interval over n = 1 to 3 seeds' in notes
 
 
-def test_train_is_dashed_and_colours_tell_batch_sizes(grid: pathlib.Path, drawn: dict[str, Any]) -> None:
-    fig_batch_size.draw(grid, 'epoch', grid / 'out')
-    loss = drawn['fig'].axes[2]
+def test_train_is_dashed_and_colours_tell_batch_sizes(drawn: Callable[[str], Drawn]) -> None:
+    loss = drawn('epoch').fig.axes[2]
     lines = [line for line in loss.get_lines() if line.get_linestyle() != 'None']
     first = {(line.get_color(), line.get_linestyle()): float(np.asarray(line.get_ydata())[0]) for line in lines}
     colors = plotting.palette([16, 32])
@@ -175,15 +190,15 @@ def test_train_is_dashed_and_colours_tell_batch_sizes(grid: pathlib.Path, drawn:
     assert len(first) == 4
 
 
-def test_runs_that_go_on_are_said_to(tmp_path: pathlib.Path, drawn: dict[str, Any]) -> None:
+def test_runs_that_go_on_are_said_to(tmp_path: pathlib.Path) -> None:
     """An arm all of whose runs are unfinished, one of them without records, still stands in the legend."""
     write_run(tmp_path, seed=0, values=curves(0))
     write_run(tmp_path, batch_size=32, seed=0, values=curves(0, 2), status='running')
     write_run(tmp_path, batch_size=32, seed=1, status='running')
     write_run(tmp_path, batch_size=64, seed=0, status='failed')
-    _, final = fig_batch_size.draw(tmp_path, 'epoch', tmp_path / 'out')
-    assert {'B = 32: 2 of 2 unfinished', 'B = 64: 1 of 1 unfinished', 'B = 64'} <= set(words(drawn['fig']))
-    assert final.query('metric == "test_loss"')['n'].tolist() == [1, 0, 0]
+    figure = draw(tmp_path, 'epoch', tmp_path / 'out')
+    assert {'B = 32: 2 of 2 unfinished', 'B = 64: 1 of 1 unfinished', 'B = 64'} <= set(words(figure.fig))
+    assert figure.final.query('metric == "test_loss"')['n'].tolist() == [1, 0, 0]
 
 
 def test_palette_is_even_in_log_batch_size() -> None:
@@ -294,9 +309,9 @@ def test_figures_import_neither_jax_nor_tensorflow() -> None:
 
 
 @pytest.mark.parametrize('suffix', ['csv', 'parquet'])
-def test_export_round_trip(suffix: str, grid: pathlib.Path) -> None:
+def test_export_round_trip(suffix: str, grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Numbers come back to the last bit, missing ones as missing."""
-    out = grid / 'new' / f'table.{suffix}'
+    out = tmp_path / 'new' / f'table.{suffix}'
     export_records.export(grid, out, overwrite=False)
     found = pd.read_csv(out) if suffix == 'csv' else pd.read_parquet(out)
     expected = records.load(grid)
@@ -305,8 +320,8 @@ def test_export_round_trip(suffix: str, grid: pathlib.Path) -> None:
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=0, atol=0)
 
 
-def test_export_keeps_what_is_there(grid: pathlib.Path) -> None:
-    out = grid / 'table.csv'
+def test_export_keeps_what_is_there(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    out = tmp_path / 'table.csv'
     out.write_text('mine')
     with pytest.raises(FileExistsError, match='is there already; add --overwrite'):
         export_records.export(grid, out, overwrite=False)
