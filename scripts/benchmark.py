@@ -21,7 +21,7 @@ from absl import app, flags
 from bsresearch.planning import resolve, schema
 from bsresearch.planning.plan import Plan
 from bsresearch.train import program
-from bsresearch.train.devices import parallel
+from bsresearch.train.devices import compiling, parallel
 from bsresearch.train.feed import Feed
 
 _MODELS = flags.DEFINE_list('models', ['mlp', 'cnn'], 'Which models.')
@@ -53,7 +53,7 @@ def ours(p: Plan) -> tuple[Turn, float]:
     """A turn of n updates → seconds, by the very program the loop runs; and seconds spent compiling."""
     dataset = resolve.dataset(p.data)
     group = parallel.DeviceGroup(1, 'sequential', p.matmul_precision)
-    task = program.task(p, dataset.scale, parallel.platform())
+    task = program.task(p, dataset.scale, compiling.platform())
     feed = Feed([p], dataset, group, task.dtype)
     state = jax.jit(functools.partial(program.initial, task, p))()
     held, keys = [state], program.keys(p)
@@ -152,7 +152,7 @@ def compare(model: str, batch_size: int, limit: float) -> None:
     middle = {name: statistics.median(r) for name, r in rates.items()}
     spread = {name: (max(r) - min(r)) / middle[name] for name, r in rates.items()}
     used = middle['ours'] * flops(model, batch_size) / limit
-    micro = program.micro_batch(p, parallel.platform(), batch_size)
+    micro = program.micro_batch(p, compiling.platform(), batch_size)
     print(
         f'{model:4} B={batch_size:<5} micro={micro:<5} ours {middle["ours"]:9,.1f}/s ±{spread["ours"]:4.0%}   torch '
         f'{middle["torch"]:9,.1f}/s ±{spread["torch"]:4.0%}   ratio {middle["ours"] / middle["torch"]:5.2f}   '

@@ -21,7 +21,7 @@ from bsresearch.launching import fitting
 from bsresearch.planning import resolve, schema, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.train import program, updates
-from bsresearch.train.devices import layout, parallel
+from bsresearch.train.devices import compiling, layout, parallel
 from bsresearch.train.feed import Feed
 
 _REPLICAS = flags.DEFINE_list('replicas', ['16'], 'Runs in a group.')
@@ -58,7 +58,7 @@ def side(runs: list[Plan], strategy: str) -> Callable[[int], float]:
     """Turns of n updates of each run → seconds, by the very program the loop runs."""
     dataset = resolve.dataset(runs[0].data)
     group = parallel.DeviceGroup(len(runs), strategy, runs[0].matmul_precision, layout.ALONE)
-    task = program.task(runs[0], dataset.scale, parallel.platform(), runs[0].batch_size, 1)
+    task = program.task(runs[0], dataset.scale, compiling.platform(), runs[0].batch_size, 1)
     feed = Feed(runs, dataset, group, task.dtype)
     states = [jax.tree.map(np.asarray, jax.jit(functools.partial(program.initial, task, p))()) for p in runs]
     held = [(group.put(states), group.put([None] * len(runs)))]

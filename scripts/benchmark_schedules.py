@@ -20,7 +20,7 @@ from absl import app, flags
 from bsresearch.planning import resolve, schema, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.train import program
-from bsresearch.train.devices import parallel
+from bsresearch.train.devices import compiling, parallel
 from bsresearch.train.feed import Feed
 
 _ROUNDS = flags.DEFINE_integer('rounds', 9, 'Turns of each schedule.')
@@ -48,7 +48,7 @@ def side(p: Plan) -> Callable[[int], float]:
     """Turns of n updates → seconds, by the very program the loop runs."""
     dataset = resolve.dataset(p.data)
     group = parallel.DeviceGroup(1, 'sequential', p.matmul_precision)
-    task = program.task(p, dataset.scale, parallel.platform())
+    task = program.task(p, dataset.scale, compiling.platform())
     feed = Feed([p], dataset, group, task.dtype)
     held, keys = [jax.jit(functools.partial(program.initial, task, p))()], program.keys(p)
     advance = functools.partial(program.advance, task, False)

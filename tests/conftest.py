@@ -18,7 +18,7 @@ _sources = pathlib.Path(__file__).parent.parent
 _annotated = [p.relative_to(_sources) for p in _sources.glob('bsresearch/**/*.py') if 'jaxtyping' in p.read_text()]
 _hook = install_import_hook(['.'.join(p.with_suffix('').parts) for p in _annotated], 'typecheck.check')
 
-from bsresearch.train.devices import parallel  # noqa: E402  after the hook
+from bsresearch.train.devices import compiling  # noqa: E402  after the hook
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 # Tests share most of their programs; the cache outlives the session, and XLA keys it by program and version.
@@ -31,7 +31,7 @@ jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 def programs_of_the_code_as_it_is(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that patches code compiles its own programs, and leaves none: groups of a process share theirs."""
     patches = 'monkeypatch' in request.fixturenames
-    with contextlib.nullcontext() if not patches else mock.patch.dict(parallel._PROGRAMS, clear=True):
+    with contextlib.nullcontext() if not patches else mock.patch.dict(compiling.KEPT, clear=True):
         yield
 
 

@@ -19,7 +19,7 @@ import toy
 from bsresearch.launching import forecast
 from bsresearch.planning import branch, resolve
 from bsresearch.planning.plan import Plan
-from bsresearch.train.devices import layout, parallel
+from bsresearch.train.devices import compiling, layout, parallel
 from bsresearch.train.session import Session
 from bsresearch.train.sizing import flops, memory
 
@@ -140,7 +140,7 @@ def trained(strategy: str, part: float = 0.5, **changes: Any) -> dict[str, Any]:
         directories = [pathlib.Path(folder) / name for name in ('g', *(p.id for p in plans))]
         for directory in directories:
             directory.mkdir()
-        parallel._PROGRAMS.clear()
+        compiling.KEPT.clear()
         session = Session(plans, dataset, directories[0], directories[1:], strategy, toy.Quiet(), mesh)
         t, _ = session.start()
         session.observe(t)
@@ -148,7 +148,7 @@ def trained(strategy: str, part: float = 0.5, **changes: Any) -> dict[str, Any]:
             t += session.advance(t)
         gc.collect()
         live = on_first_device({id(x) for x in kept})
-        ran = [usage(program) for program in parallel._PROGRAMS.values()]
+        ran = [usage(program) for program in compiling.KEPT.values()]
         session.close()
     shapes = memory.Shapes(plans, dataset, strategy, mesh)
     analysed = list(shapes.programs())

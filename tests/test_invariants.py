@@ -19,7 +19,7 @@ from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
 from bsresearch.train import program
-from bsresearch.train.devices import parallel
+from bsresearch.train.devices import compiling, parallel
 from bsresearch.train.state import State
 
 
@@ -214,7 +214,7 @@ def test_nothing_is_compiled_twice_however_events_fall(workdir: pathlib.Path):
     counts = []
     for every in (40, 3):
         seen.clear()
-        parallel._PROGRAMS.clear()
+        compiling.KEPT.clear()
         (plan,) = toy.plans(evaluate__every_steps=every, checkpoint__every_steps=every, norms__every_steps=every)
         toy.train(workdir / str(every), [plan])
         counts.append(len(seen))

@@ -12,7 +12,7 @@ from bsresearch.data.select import Dataset
 from bsresearch.planning import resolve, sweep
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.train import feed, program
-from bsresearch.train.devices import layout, parallel
+from bsresearch.train.devices import compiling, layout, parallel
 from bsresearch.train.sizing import memory
 
 T = TypeVar('T')
@@ -44,7 +44,7 @@ def words(size: float) -> str:
 
 def room(mesh: layout.Layout) -> int:
     """Bytes that each device of a mesh has. Several devices of one host's CPU share its memory."""
-    sharing = len(jax.local_devices()) if parallel.platform() == 'cpu' and not mesh.single else 1
+    sharing = len(jax.local_devices()) if compiling.platform() == 'cpu' and not mesh.single else 1
     return feed.device_memory() // sharing
 
 
@@ -102,7 +102,7 @@ def strategy_of(plans: Sequence[Plan], platform: str | None = None) -> str:
 
     `platform`: as groups.form takes it.
     """
-    there, execution = platform or parallel.platform(), plans[0].execution
+    there, execution = platform or compiling.platform(), plans[0].execution
     asked, ordered = execution['strategy'], execution['reduction'] == 'ordered'
     # Several devices share the work as they are; ordered sums promise the bits of one run on one of them.
     if (asked, there) != ('auto', 'cpu') or len(plans) == 1 or ordered or not _single(plans, platform):

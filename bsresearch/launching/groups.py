@@ -16,7 +16,7 @@ from bsresearch.planning.plan import Plan, canonical
 from bsresearch.store import paths, records
 from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.train import program
-from bsresearch.train.devices import parallel
+from bsresearch.train.devices import compiling
 
 FINISHED = ('done', 'diverged')
 
@@ -179,7 +179,7 @@ def _create(workdir: pathlib.Path, plans: list[Plan], platform: str | None) -> R
     directory = paths.group_dir(workdir, plans[0].study, name)
     strategy = fitting.strategy_of(plans, platform)
     # The engine's own choices are written into the plans: a resume keeps them.
-    micro = program.micro_batch(plans[0], platform or parallel.platform(), plans[0].length.largest_batch_size)
+    micro = program.micro_batch(plans[0], platform or compiling.platform(), plans[0].length.largest_batch_size)
     plans = [p.executed(micro_batch_size=micro, strategy=strategy) for p in plans]
     group = ReplicaGroup(name, plans, strategy, directory)
     directory.parent.mkdir(exist_ok=True)

@@ -21,7 +21,7 @@ from bsresearch.planning.probe import Probe, kind
 from bsresearch.store import leases, paths, presence, verify
 from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.train import program
-from bsresearch.train.devices import parallel
+from bsresearch.train.devices import compiling, parallel
 from bsresearch.train.feed import to_device
 from bsresearch.train.observing.evaluate import Evaluator
 from bsresearch.train.saving import restore
@@ -38,7 +38,7 @@ class Bench:
         self.plan, self.dataset = plan, resolve.dataset(plan.data)
         if self.dataset.checksum != plan.data_checksum:
             raise ValueError(f'data set {plan.data["name"]} changed since run {plan.id} was planned; restore it')
-        self.task = program.task(plan, self.dataset.scale, parallel.platform())
+        self.task = program.task(plan, self.dataset.scale, compiling.platform())
         self.group = parallel.DeviceGroup(1, 'sequential', plan.matmul_precision)
 
     @functools.cached_property
@@ -150,7 +150,7 @@ def _place(probe: Probe, bench: Bench, states: Sequence[Any]) -> Place:
         evaluate=evaluate,
         batch_statistics=batch_statistics,
         call=bench.group.call,
-        one_by_one=parallel.choose(probe.points[0][0].execution['strategy'], 2, parallel.platform()) == 'sequential',
+        one_by_one=parallel.choose(probe.points[0][0].execution['strategy'], 2, compiling.platform()) == 'sequential',
         train=bench.dataset.train,
         ghost_batch_size=probe.points[0][0].ghost_batch_size,
     )

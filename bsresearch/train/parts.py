@@ -10,7 +10,7 @@ from bsresearch.data.select import Dataset
 from bsresearch.planning.plan import Plan
 from bsresearch.train import program
 from bsresearch.train import step as stepping
-from bsresearch.train.devices import parallel
+from bsresearch.train.devices import compiling, parallel
 from bsresearch.train.devices.layout import Layout
 from bsresearch.train.state import Average, State
 
@@ -41,7 +41,7 @@ class Parts:
         self.group = parallel.DeviceGroup(
             len(plans), strategy, plan.matmul_precision, layout, ordered, plan.static_key()
         )
-        make = functools.partial(program.task, plan, dataset.scale, parallel.platform())
+        make = functools.partial(program.task, plan, dataset.scale, compiling.platform())
         self.tasks = {s.batch_size: make(s.batch_size, layout.batch) for s in plan.length.segments}
         self.task = make(plan.length.batch_size_at(0))
         self.measures = program.measures(plan)
@@ -50,7 +50,7 @@ class Parts:
         """θ_0 of a run, by one program for all: the seed is an argument."""
         key = program.initial_key(plan)
         draw = jax.jit(functools.partial(stepping.init, self.task, example_shape=plan.example_shape))
-        return parallel.kept(('initial', self.group.kind), lambda: draw.lower(key).compile())(key)
+        return compiling.once(('initial', self.group.kind), lambda: draw.lower(key).compile())(key)
 
     def start(self, plan: Plan, state: State) -> Start:
         """One run at update 0 with the weights drawn, whatever its parent."""

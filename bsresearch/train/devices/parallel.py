@@ -8,9 +8,7 @@ On several devices (layout.py) a program runs under `shard_map` or `pmap` (mappi
 sums over the devices that share a batch itself (shards.py).
 """
 
-import functools
 import time
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -20,32 +18,13 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import PartitionSpec
 
-from bsresearch.train.devices import mapping, shards
+from bsresearch.train.devices import compiling, mapping, shards
 from bsresearch.train.devices.layout import ALONE, Layout
 from bsresearch.train.devices.mapping import Arguments, Function
 
 PyTree = Any
 # A per-replica value as a group holds it: its rounds, None for one that was passed over.
 Rounds = Sequence[PyTree]
-# XLA's usual copy insertion copies all weights twice an update inside a loop on a CPU: 30 % of the time at B = 1.
-COMPILER_OPTIONS: dict[str, dict[str, str | bool]] = defaultdict(
-    dict, cpu={'xla_cpu_copy_insertion_use_region_analysis': True}
-)
-# Fusing lets a CPU round a product and a sum at once, or not, as the program around them has it. Without it the same
-# arithmetic gives the same bits in programs for one device and for several.
-ORDERED_OPTIONS: dict[str, dict[str, str | bool]] = defaultdict(dict, cpu={'xla_disable_hlo_passes': 'fusion'})
-
-# Compiled programs of this process, the least recently used first, and how many are kept.
-_PROGRAMS: dict[Hashable, jax.stages.Compiled] = {}
-KEPT_PROGRAMS = 256
-
-
-def kept(key: Hashable, make: Callable[[], jax.stages.Compiled]) -> jax.stages.Compiled:
-    """The program known by `key`, made where no group of this process has it."""
-    _PROGRAMS[key] = _PROGRAMS.pop(key, None) or make()  # the newest last
-    if len(_PROGRAMS) > KEPT_PROGRAMS:
-        del _PROGRAMS[next(iter(_PROGRAMS))]
-    return _PROGRAMS[key]
 
 
 def choose(strategy: str, replicas: int, platform: str) -> str:
@@ -63,11 +42,6 @@ def stack(trees: Sequence[PyTree]) -> PyTree:
 def unstack(tree: PyTree, count: int) -> list[PyTree]:
     """The inverse of `stack`."""
     return [jax.tree.map(lambda x, r=r: x[r], tree) for r in range(count)]
-
-
-def shapes_of(tree: PyTree) -> tuple[tuple[int, ...], ...]:
-    """Of its leaves."""
-    return tuple(np.shape(x) for x in jax.tree.leaves(tree))
 
 
 def host(tree: PyTree) -> PyTree:
@@ -227,7 +201,7 @@ class DeviceGroup:
                 continue
             of_round = tuple(arg[k] if mapped else arg for arg, mapped in zip(args, how.mapped, strict=True))
             results.append(self._run(name, lambda: self._program(function, how), self._numbered(of_round)))
-            if not self.layout.single and platform() == 'cpu':
+            if not self.layout.single and compiling.platform() == 'cpu':
                 # Programs of several host devices that wait for each other's threads may wait for ever.
                 jax.block_until_ready(results[-1])
         return results
@@ -238,8 +212,8 @@ class DeviceGroup:
 
     def _run(self, name: str, program: Callable[[], mapping.Lowerable], args: tuple[PyTree, ...]) -> PyTree:
         settings = self.kind, self.strategy, self.lanes, self.precision, self.layout, self.ordered
-        key = (*settings, jax.config.values['jax_compilation_cache_include_metadata_in_key'], name, shapes_of(args))
-        self.latest = kept(key, lambda: self._timed(program(), args))
+        key = *settings, name, compiling.shapes(args)
+        self.latest = compiling.once(key, lambda: self._timed(program(), args))
         return self.latest(*args)
 
     def _timed(self, program: mapping.Lowerable, args: tuple[PyTree, ...]) -> jax.stages.Compiled:
@@ -251,7 +225,7 @@ class DeviceGroup:
     def _compile(self, program: mapping.Lowerable, args: tuple[PyTree, ...]) -> jax.stages.Compiled:
         with jax.default_matmul_precision(self.precision):
             lowered = program.lower(*args)
-        return lowered.compile(COMPILER_OPTIONS[platform()] | (ORDERED_OPTIONS[platform()] if self.ordered else {}))
+        return lowered.compile(compiling.options(self.ordered))
 
     def _numbered(self, args: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
         """With the devices' numbers, which `mapping.over_pmap` takes before the others."""
@@ -274,9 +248,3 @@ class DeviceGroup:
 
 def _joined(*arrays: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
     return jnp.stack(arrays) if isinstance(arrays[0], jax.Array) else np.stack(arrays)
-
-
-@functools.cache
-def platform() -> str:
-    """Of the default device: cpu, gpu or tpu."""
-    return jax.devices()[0].platform

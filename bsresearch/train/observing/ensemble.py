@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bsresearch.planning.plan import Plan
-from bsresearch.train.devices import parallel
+from bsresearch.train.devices import compiling, parallel
 from bsresearch.train.observing import evaluate
 from bsresearch.train.state import Data
 from bsresearch.train.step import Task
@@ -34,7 +34,7 @@ class Ensemble:
         if snapshots:
             self.items['size'] = np.zeros(group.count, np.int32)
         self._fn = functools.partial(
-            evaluate.probabilities, task, evaluate.batch_size(plan, parallel.platform()), group.layout.batch
+            evaluate.probabilities, task, evaluate.batch_size(plan, compiling.platform()), group.layout.batch
         )
 
     def add(self, states: Any, alive: list[bool]) -> list[dict[str, float]]:

@@ -14,7 +14,7 @@ from bsresearch import models
 from bsresearch.data.splits import Split
 from bsresearch.planning.plan import Plan
 from bsresearch.train import feed
-from bsresearch.train.devices import parallel, shards
+from bsresearch.train.devices import compiling, parallel, shards
 from bsresearch.train.devices.mapping import Arguments
 from bsresearch.train.devices.parallel import Rounds
 from bsresearch.train.state import Array, Data, State
@@ -107,7 +107,7 @@ def _gaps(row: Mapping[str, float]) -> dict[str, float]:
 
 def of_one(task: Task, plan: Plan, group: parallel.DeviceGroup) -> Callable[[State, Data], Any]:
     """What is mapped over the replicas of a group."""
-    return functools.partial(metrics, task, batch_size(plan, parallel.platform()), group.layout.batch)
+    return functools.partial(metrics, task, batch_size(plan, compiling.platform()), group.layout.batch)
 
 
 def metrics(task: Task, size: int, devices: int, state: State, data: Data) -> dict[str, Shaped[Array, ' n']]:

@@ -16,7 +16,7 @@ from bsresearch.store.checkpoints import Checkpoints, DamagedCheckpoint
 from bsresearch.store.paths import Damaged
 from bsresearch.store.steps import complete_steps, latest_step
 from bsresearch.train import program
-from bsresearch.train.devices import parallel
+from bsresearch.train.devices import compiling
 from bsresearch.train.state import State
 
 
@@ -71,7 +71,7 @@ def check(workdir: pathlib.Path, plan: Plan, step: int) -> None:
 
 def _begin(plan: Plan) -> Callable[[], State]:
     """Makes a run's state at update 0; on the device, or as shapes."""
-    return functools.partial(program.initial, program.task(plan, 1.0, parallel.platform()), plan)
+    return functools.partial(program.initial, program.task(plan, 1.0, compiling.platform()), plan)
 
 
 @precision.held

@@ -16,7 +16,7 @@ import jax
 from bsresearch.data.select import Dataset
 from bsresearch.planning.plan import Plan
 from bsresearch.train import feed, program, step
-from bsresearch.train.devices import parallel
+from bsresearch.train.devices import compiling
 from bsresearch.train.observing import evaluate
 from bsresearch.train.state import Average, Batch, Data, Keys, State
 
@@ -24,7 +24,7 @@ from bsresearch.train.state import Average, Batch, Data, Keys, State
 def of_update(plans: Sequence[Plan], dataset: Dataset, batch_size: int) -> float:
     """Of one update of the first run, without norms: gradient, optimizer, moving average."""
     plan = plans[0]
-    task = program.task(plan, dataset.scale, parallel.platform(), batch_size)
+    task = program.task(plan, dataset.scale, compiling.platform(), batch_size)
     task = dataclasses.replace(task, micro_batch_size=batch_size)
     begin = next(s.start for s in plan.length.segments if s.batch_size == batch_size)
     state = jax.eval_shape(functools.partial(program.initial, task, plan))
@@ -48,7 +48,8 @@ def of_update(plans: Sequence[Plan], dataset: Dataset, batch_size: int) -> float
 def of_evaluation(plans: Sequence[Plan], dataset: Dataset) -> float:
     """Of evaluating one example in the first run."""
     plan = plans[0]
-    task, size = program.task(plan, dataset.scale, parallel.platform()), evaluate.batch_size(plan, parallel.platform())
+    there = compiling.platform()
+    task, size = program.task(plan, dataset.scale, there), evaluate.batch_size(plan, there)
     state = jax.eval_shape(functools.partial(program.initial, task, plan))
     fn = functools.partial(evaluate.metrics, task, size, 1)
     return _flops(jax.jit(fn).lower(state, feed.stored(dataset.train, size))) / size
@@ -57,5 +58,5 @@ def of_evaluation(plans: Sequence[Plan], dataset: Dataset) -> float:
 def _flops(lowered: Any) -> float:
     found = lowered.cost_analysis()
     if not found or 'flops' not in found:
-        raise ValueError(f'XLA does not tell on {parallel.platform()} how many operations a program makes')
+        raise ValueError(f'XLA does not tell on {compiling.platform()} how many operations a program makes')
     return float(found['flops'])

@@ -17,7 +17,7 @@ from bsresearch.data.select import Dataset
 from bsresearch.measure import Measure
 from bsresearch.planning.plan import Plan
 from bsresearch.train import feed, program, updates
-from bsresearch.train.devices import parallel
+from bsresearch.train.devices import compiling, parallel
 from bsresearch.train.devices.layout import Layout
 from bsresearch.train.devices.mapping import Arguments
 from bsresearch.train.observing import evaluate, measuring
@@ -122,7 +122,7 @@ class Shapes:
         """
         found = program.compiled.memory_analysis()
         if found is None:
-            raise ValueError(f'XLA does not tell on {parallel.platform()} what memory a program takes')
+            raise ValueError(f'XLA does not tell on {compiling.platform()} what memory a program takes')
         # The results of all rounds are there together, before they take the place of what they replace.
         fresh = found.output_size_in_bytes - found.alias_size_in_bytes
         return found.temp_size_in_bytes + self.each // self.at_once * fresh + program.beside
@@ -190,7 +190,7 @@ def estimate(plans: Sequence[Plan], dataset: Dataset, strategy: str, layout: Lay
         gradients += cut.chunks + cut.chunks // cut.devices if cut.chunks else 0
     needed = [
         shapes.at_once * (gradients * weights + 2 * shapes.outputs(call)),
-        shapes.at_once * shapes.outputs(evaluate.batch_size(shapes.plan, parallel.platform())),
+        shapes.at_once * shapes.outputs(evaluate.batch_size(shapes.plan, compiling.platform())),
     ]
     for quantity in shapes.parts.measures.values():
         examples = quantity.unit or quantity.batch_size or quantity.whole * len(dataset.train.labels)
