@@ -22,19 +22,19 @@ Loss = Callable[..., jax.Array]
 
 
 class Trial(NamedTuple):
-    """What one trial gives at one batch size, () each; `counts` (2 × bins,) over the entries of the walking gradient.
+    """What trials give at one batch size, () or (trials,) each; `counts`: (2 × bins,), of entries of walking gradients.
 
     walking, frozen, single, displacement, displacement_selected: norms. fourth: Σ x⁴ of the walking gradient's entries
     x, whose Σ x² is walking². largest: max |x|.
     """
 
-    walking: Float[Array, '']
-    frozen: Float[Array, '']
-    single: Float[Array, '']
-    displacement: Float[Array, '']
-    displacement_selected: Float[Array, '']
-    fourth: Float[Array, '']
-    largest: Float[Array, '']
+    walking: Float[Array, '*trials']
+    frozen: Float[Array, '*trials']
+    single: Float[Array, '*trials']
+    displacement: Float[Array, '*trials']
+    displacement_selected: Float[Array, '*trials']
+    fourth: Float[Array, '*trials']
+    largest: Float[Array, '*trials']
     counts: Int[Array, 'bins']
 
 
