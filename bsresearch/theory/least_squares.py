@@ -10,7 +10,7 @@ from bsresearch.theory.noise_scale import Population, finite
 
 
 def training_set(
-    inputs: Num[np.ndarray, 'N d'], targets: Num[np.ndarray, 'N'], theta: Float[np.ndarray, 'p']
+    inputs: Num[np.ndarray, 'N inputs'], targets: Num[np.ndarray, 'N'], theta: Float[np.ndarray, 'd']
 ) -> Population:
     """Exactly that of N examples: inputs (N, d), targets (N,), theta (d + 1,)."""
     x = np.concatenate([np.asarray(inputs, np.float64), np.ones((len(inputs), 1))], axis=1)
@@ -19,7 +19,7 @@ def training_set(
 
 
 def gaussian(
-    variances: Float[np.ndarray, 'd'], truth: Float[np.ndarray, 'd'], noise: float, theta: Float[np.ndarray, 'p']
+    variances: Float[np.ndarray, 'inputs'], truth: Float[np.ndarray, 'inputs'], noise: float, theta: Float[np.ndarray, 'd']
 ) -> Population:
     """That of x ~ N(0, Λ), Λ = diag(variances), y = xᵀw* + ε with ε ~ N(0, noise²).
 
