@@ -19,7 +19,10 @@ def training_set(
 
 
 def gaussian(
-    variances: Float[np.ndarray, 'inputs'], truth: Float[np.ndarray, 'inputs'], noise: float, theta: Float[np.ndarray, 'd']
+    variances: Float[np.ndarray, 'inputs'],
+    truth: Float[np.ndarray, 'inputs'],
+    noise: float,
+    theta: Float[np.ndarray, 'd'],
 ) -> Population:
     """That of x ~ N(0, Λ), Λ = diag(variances), y = xᵀw* + ε with ε ~ N(0, noise²).
 
