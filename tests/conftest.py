@@ -27,8 +27,8 @@ jax.config.update('jax_compilation_cache_dir', str(_cache))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 
 
-# Where different programs must give the same bits, those of an earlier version, or what a long descent was seen to reach,
-# they are compiled as a user's are.
+# Compiled as a user's programs are, for different ones must give the same bits, or those of an earlier version; or
+# because a bound was measured with them.
 AS_SHIPPED = (
     'test_sharpness',
     'test_invariants',
