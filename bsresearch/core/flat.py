@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Nested mappings → dotted paths."""
-    flat = {}
-    for key, value in tree.items():
-        path = f'{prefix}{key}'
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f'{path}.')
-        else:
-            flat[path] = value
+    flat: dict[str, Any] = {}
+    _fill(flat, tree, '')
     return flat
+
+
+def _fill(flat: dict[str, Any], tree: Mapping[str, Any], prefix: str) -> None:
+    for key, value in tree.items():
+        if isinstance(value, dict | Mapping):  # a dict is known at once
+            _fill(flat, value, f'{prefix}{key}.')
+        else:
+            flat[prefix + key] = value

@@ -156,7 +156,9 @@ def _table(described: Sequence[_Described]) -> pd.DataFrame:
 
 def _fields(resolved: Mapping[str, Any]) -> dict[str, Any]:
     """A config's fields, dotted, as values that a table can group by."""
-    return {field: _hashable(value) for field, value in flatten(resolved).items()}
+    fields = flatten(resolved)
+    lists = {field: _hashable(value) for field, value in fields.items() if isinstance(value, list | tuple)}
+    return fields | lists
 
 
 def _hashable(value: Any) -> Any:
