@@ -27,16 +27,10 @@ jax.config.update('jax_compilation_cache_dir', str(_cache))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 
 
-# Compiled as a user's programs are, for different ones must give the same bits, or those of an earlier version; or
-# because a bound was measured with them.
 AS_SHIPPED = (
-    'test_sharpness',
-    'test_invariants',
-    'test_invariant_3',
-    'test_precision',
-    'test_segments',
-    'test_workdirs',
-)
+    'test_branches', 'test_invariant_3', 'test_invariants', 'test_precision', 'test_processes', 'test_segments',
+    'test_sharpness', 'test_workdirs',
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -54,6 +48,13 @@ def programs_of_the_code_as_it_is(request: pytest.FixtureRequest) -> Iterator[No
     patches = 'monkeypatch' in request.fixturenames
     with contextlib.nullcontext() if not patches else mock.patch.dict(compiling.KEPT, clear=True):
         yield
+
+
+@pytest.fixture
+def patching() -> Iterator[pytest.MonkeyPatch]:
+    """As `monkeypatch`, for what no compiled program holds: programs stay shared."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
 
 
 @pytest.fixture

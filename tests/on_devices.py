@@ -4,7 +4,6 @@ CASES: JSON, name → {count, strategy, changes as toy.plans takes them}. OUT: n
 weights and statistics moved, and name/loss → (replicas, count).
 """
 
-import functools
 import json
 import sys
 from typing import Any
@@ -15,8 +14,10 @@ import toy
 from jaxtyping import install_import_hook
 
 with install_import_hook('bsresearch', 'typecheck.check'):
+    from bsresearch.core import precision
     from bsresearch.planning import resolve
-    from bsresearch.train import feed, program, updates
+    from bsresearch.planning.plan import Plan
+    from bsresearch.train import feed, program, step, updates
     from bsresearch.train.devices import layout, parallel
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
@@ -30,11 +31,18 @@ def flat(tree: Any) -> np.ndarray:
 def train(count: int, strategy: str = 'sequential', **changes: Any) -> tuple[np.ndarray, np.ndarray]:
     """(replicas, n) movement of weights and statistics, (replicas, count) losses."""
     plans = toy.plans(**{k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()})
+    with precision.of(plans[0]):
+        return train_plans(plans, count, strategy)
+
+
+def train_plans(plans: list[Plan], count: int, strategy: str) -> tuple[np.ndarray, np.ndarray]:
+    """As `train`, in the precision of the runs."""
     plan, dataset, mesh = plans[0], resolve.dataset(plans[0].data), layout.choose(plans)
     group = parallel.DeviceGroup(len(plans), strategy, layout=mesh, ordered=plan.execution['reduction'] == 'ordered')
     task = program.task(plan, dataset.scale, 'cpu', plan.batch_size, mesh.batch)
     own = feed.Feed(plans, dataset, group, task.dtype)
-    first = [jax.tree.map(np.asarray, jax.jit(functools.partial(program.initial, task, p))()) for p in plans]
+    initial = jax.jit(lambda key: step.init(task, key, plan.example_shape))
+    first = [jax.tree.map(np.asarray, initial(program.initial_key(p))) for p in plans]
     chunk = own.chunk(0, count)
     keys = group.put([program.keys(p) for p in plans])
     carry = (group.put(first), group.put([None] * len(plans)))

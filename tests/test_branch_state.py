@@ -10,15 +10,29 @@ import toy
 from bsresearch.core.units import Length
 from bsresearch.data import order
 from bsresearch.planning.branch import branch
+from bsresearch.planning.plan import Plan
+from bsresearch.store import paths
 
+DENSE: dict[str, Any] = {'record__dense': True, 'keep__at_steps': (20,), 'norms__log_spaced': 0}
 # Everything that training reads besides the weights: dropout, flips, batch norm's averages, the order of examples.
-NOISY: dict[str, Any] = {
-    'model': {'name': 'cnn', 'widths': (4,), 'dense_width': 16, 'batch_norm': True, 'dropout': 0.3},
+NOISY = DENSE | {
+    'model': {'name': 'mlp', 'widths': (16,), 'batch_norm': True, 'dropout': 0.3},
     'data__augment': ('flip',),
-    'record__dense': True,
-    'keep__at_steps': (20,),
 }
 RESETS = ('stats', 'data', 'random')
+
+
+@pytest.fixture(scope='module')
+def home(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Where all runs of this file lie: each is trained once."""
+    return tmp_path_factory.mktemp('home')
+
+
+def trained(workdir: pathlib.Path, run: Plan) -> Plan:
+    """The run, trained if it is not yet."""
+    if not paths.run_dir(workdir, run.study, run.id).exists():
+        toy.train(workdir, [run])
+    return run
 
 
 def losses(
@@ -28,10 +42,9 @@ def losses(
 
     Of both the 20 losses and the row of the end.
     """
-    still, fresh = toy.plans(**NOISY, learning_rate=1e-30)[0], toy.plans(**NOISY, learning_rate=0.05, total_steps=20)[0]
-    toy.train(workdir, [still])
+    still = trained(workdir, toy.plans(**NOISY, learning_rate=1e-30)[0])
+    fresh = trained(workdir, toy.plans(**NOISY, learning_rate=0.05, total_steps=20)[0])
     other = branch(still, f'{still.study}/{still.id}', 20, {'learning_rate': 0.05}, state)
-    toy.train(workdir, [fresh])
     toy.train(workdir, [other])
     found = []
     for plan in (other, fresh):
@@ -39,17 +52,17 @@ def losses(
     return tuple(found)
 
 
-def test_a_branch_that_resets_all_but_the_weights_is_a_fresh_run(tmp_path: pathlib.Path):
+def test_a_branch_that_resets_all_but_the_weights_is_a_fresh_run(home: pathlib.Path):
     """From weights that did not move: same examples, same flips and dropout, same averages of batch norm."""
-    own, end, theirs, their_end = losses(tmp_path, dict.fromkeys(RESETS, 'reset'))
+    own, end, theirs, their_end = losses(home, dict.fromkeys(RESETS, 'reset'))
     np.testing.assert_allclose(own, theirs, rtol=1e-6)
     assert end['test_loss'] == pytest.approx(their_end['test_loss'], rel=1e-6)
 
 
 @pytest.mark.parametrize('kept', RESETS)
-def test_what_is_kept_makes_a_difference(kept: str, tmp_path: pathlib.Path):
+def test_what_is_kept_makes_a_difference(kept: str, home: pathlib.Path):
     """Each part alone: batch norm's averages show in the evaluation, the others in the first loss."""
-    own, end, theirs, their_end = losses(tmp_path, {part: 'reset' for part in RESETS if part != kept})
+    own, end, theirs, their_end = losses(home, {part: 'reset' for part in RESETS if part != kept})
     if kept == 'stats':
         np.testing.assert_allclose(own, theirs, rtol=1e-6)
         assert end['test_loss'] != pytest.approx(their_end['test_loss'], rel=1e-4)
@@ -101,25 +114,18 @@ def test_a_batch_schedule_goes_on_in_the_branch(tmp_path: pathlib.Path):
 @pytest.mark.parametrize(
     'changes', [{'data_seed': 7}, {'data.fraction': 0.5}, {'weight_decay': 0.1}, {'clip.norm': 0.1}]
 )
-def test_anything_may_change(changes: dict[str, Any], tmp_path: pathlib.Path):
+def test_anything_may_change(changes: dict[str, Any], home: pathlib.Path):
     """From the branch point on, where the weights are still the parent's."""
-    run = toy.plans(keep__at_steps=(20,), record__dense=True)[0]
-    toy.train(tmp_path, [run])
-    other = branch(run, f'{run.study}/{run.id}', 20, changes)
-    toy.train(tmp_path, [other])
-    first = toy.rows(tmp_path, other)[0]
+    run = trained(home, toy.plans(**DENSE)[0])
+    null, other = (branch(run, f'{run.study}/{run.id}', 20, c) for c in ({}, changes))
+    trained(home, null)
+    toy.train(home, [other])
+    first = toy.rows(home, other)[0]
     assert first['step'] == 20
     assert first['test_loss'] == pytest.approx(
-        next(r for r in toy.rows(tmp_path, toy_null(tmp_path, run)) if 'test_loss' in r)['test_loss'], rel=1e-6
+        next(r for r in toy.rows(home, null) if 'test_loss' in r)['test_loss'], rel=1e-6
     )
-    assert toy.rows(tmp_path, other)[-1]['step'] == 40
-
-
-def toy_null(workdir: pathlib.Path, run: Any) -> Any:
-    """The trained branch at update 20 that changes nothing."""
-    null = branch(run, f'{run.study}/{run.id}', 20, {})
-    toy.train(workdir, [null])
-    return null
+    assert toy.rows(home, other)[-1]['step'] == 40
 
 
 @pytest.mark.parametrize('memory', ['keep', 'reset'])

@@ -62,6 +62,7 @@ def test_an_unknown_preset_is_refused():
         toy.plans(measure_preset='economic')
 
 
+@pytest.mark.slow
 def test_the_full_preset_runs(tmp_path: pathlib.Path):
     """Every measurement of it, in one small run."""
     (plan,) = toy.plans(

@@ -22,9 +22,9 @@ from scripts import report
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+def home(tmp_path: pathlib.Path, patching: pytest.MonkeyPatch) -> pathlib.Path:
     """A user's cache of its own, so that nothing is remembered from another test."""
-    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+    patching.setenv('HOME', str(tmp_path / 'home'))
     verify._remembered.cache_clear()
     return tmp_path / 'home'
 
@@ -109,14 +109,14 @@ def test_damaged_descriptions_of_a_run_are_refused(name: str, how: str, copied: 
             toy.train(workdir, plans)
 
 
-def test_what_was_written_is_read(copied: tuple[pathlib.Path, list[Plan]], monkeypatch: pytest.MonkeyPatch):
+def test_what_was_written_is_read(copied: tuple[pathlib.Path, list[Plan]], patching: pytest.MonkeyPatch):
     """Each file is hashed once, then remembered in the user's cache and not in the workdir, until it changes."""
     workdir, plans = copied
     before = sorted(workdir.rglob('*'))
     directory = paths.run_dir(workdir, 'train', plans[0].id)
     hashed: list[str] = []
     digest = verify._digest
-    monkeypatch.setattr(verify, '_digest', lambda path, size: hashed.append(path.name) or digest(path, size))
+    patching.setattr(verify, '_digest', lambda path, size: hashed.append(path.name) or digest(path, size))
     for _ in range(2):
         records.load(workdir)
         verify._remembered.cache_clear()  # another process reads the cache

@@ -10,9 +10,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import toy
 
 from bsresearch.launching.jobs import engines, jobs, launcher, status, worker
 from bsresearch.launching.jobs.engines import Job, local, slurm
+from bsresearch.planning import schema, sweep
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -162,15 +164,9 @@ def test_slurm_leaves_no_result_of_a_job_that_is_queued_again(monkeypatch: pytes
 
 def test_a_damaged_record_is_told_in_one_line(tmp_path: pathlib.Path, environment: None):
     """Also where nothing is left to do, and the launcher itself reads the records for its table."""
-    words = [
-        sys.executable,
-        '-m',
-        'scripts.launch',
-        '--config=bsresearch/planning/schema.py',
-        f'--workdir={tmp_path / "runs"}',
-    ]
-    words += ['--config.model.widths=(4,)', '--config.total_steps=4']
-    assert subprocess.run(words, cwd=ROOT, capture_output=True).returncode == 0
+    toy.train(tmp_path / 'runs', sweep.expand(schema.defaults().to_dict(), {'model.widths': (4,), 'total_steps': 4}))
+    words = [sys.executable, '-m', 'scripts.launch', '--config=bsresearch/planning/schema.py']
+    words += [f'--workdir={tmp_path / "runs"}', '--config.model.widths=(4,)', '--config.total_steps=4']
     (file,) = (tmp_path / 'runs').glob('train/*/metrics.jsonl')
     file.write_bytes(b'')
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)

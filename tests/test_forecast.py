@@ -16,7 +16,7 @@ RATES = forecast.Rates(
 
 
 @pytest.fixture
-def rates(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+def rates(patching: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Known rates instead of measured ones; (batch size, runs) of each kind that was timed."""
     timed: list[tuple[int, int]] = []
 
@@ -25,7 +25,7 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         timed.append((plans[0].batch_size, len(plans)))
         return RATES
 
-    monkeypatch.setattr(forecast, '_rates', known)
+    patching.setattr(forecast, '_rates', known)
     return timed
 
 

@@ -77,7 +77,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.mark.parametrize('moment', MOMENTS)
 def test_a_workdir_that_is_moved_away_is_told_and_not_made_anew(
-    moment: str, workdir: pathlib.Path, whole: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    moment: str, workdir: pathlib.Path, whole: pathlib.Path, patching: pytest.MonkeyPatch, capsys: Any
 ):
     """At all times: exit code 1 and one line; nothing at the old place; at the new one the runs are finished."""
     plans, (owner, name) = toy.plans(**CHANGES), MOMENTS[moment]
@@ -86,11 +86,11 @@ def test_a_workdir_that_is_moved_away_is_told_and_not_made_anew(
         real = getattr(owner, name)
 
         def moving(*args: Any, **kwargs: Any) -> Any:
-            monkeypatch.undo()
+            patching.undo()
             workdir.rename(workdir.with_name('moved'))
             return real(*args, **kwargs)
 
-        monkeypatch.setattr(owner, name, moving)
+        patching.setattr(owner, name, moving)
         if owner is groups:  # there is something to move
             paths.claim_workdir(workdir)
     assert command.execute(console, workdir, study_of(plans, plans)) == 1
@@ -155,7 +155,7 @@ def test_a_writer_makes_no_directory(tmp_path: pathlib.Path):
     assert [p.name for p in tmp_path.iterdir()] == ['moved']
 
 
-def test_a_probe_and_a_job_tell_it_too(workdir: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+def test_a_probe_and_a_job_tell_it_too(workdir: pathlib.Path, patching: pytest.MonkeyPatch, capsys: Any):
     """One line each."""
     plans = toy.plans(total_steps=4, keep__at_steps=(4,), probe__name='gradient_norm', probe__at_steps=(4,),
                       probe__batch_sizes=(4, 8), probe__trials=4, probe__seed=0)  # fmt: skip
@@ -168,7 +168,7 @@ def test_a_probe_and_a_job_tell_it_too(workdir: pathlib.Path, monkeypatch: pytes
         workdir.rename(workdir.with_name('moved'))
         real(*args)
 
-    monkeypatch.setattr(probing, '_save', moving)
+    patching.setattr(probing, '_save', moving)
     assert command.execute(Moving(workdir, ('', 0)), workdir, study_of(plans, probes)) == 1
     assert capsys.readouterr().err.count('\n') == 1
     workdir.with_name('moved').rename(workdir)

@@ -44,18 +44,25 @@ def assert_stopped(process: subprocess.Popen[str], number: int, at: Any = '') ->
 
 
 def test_while_it_is_imported_and_planned(workdir: pathlib.Path):
-    """Signals as soon as Python itself stands, and a little later, each to a process of its own."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGINT)
-    processes = [started(workdir / str(i)) for i in range(len(numbers))]
-    time.sleep(0.7)
-    for process, number in zip(processes, numbers, strict=True):
+    """Signals as soon as the program answers them, and a little later."""
+    launcher = ('-m', 'scripts.launch')
+    for seconds, number, program in (
+        (0.0, signal.SIGINT, ('main.py',)), (0.7, signal.SIGTERM, ('main.py',)), (0.0, signal.SIGUSR2, launcher),
+    ):  # fmt: skip
+        process = started(workdir / f'{seconds}-{number}', program=program)
+        while not answers(process):
+            time.sleep(0.01)
+        time.sleep(seconds)
         process.send_signal(number)
         assert_stopped(process, number)
-        time.sleep(0.7)
-    job = started(workdir, '--processes=1', program=('-m', 'scripts.launch'))
-    time.sleep(0.7)
-    job.send_signal(signal.SIGUSR2)
-    assert_stopped(job, signal.SIGUSR2)
+
+
+def answers(process: subprocess.Popen[str]) -> bool:
+    """Whether it has installed its handlers: SIGUSR2, the last of them, is caught."""
+    assert process.poll() is None, process.communicate()
+    status = pathlib.Path(f'/proc/{process.pid}/status').read_text()
+    caught = next(line for line in status.splitlines() if line.startswith('SigCgt:')).split()[1]
+    return bool(int(caught, 16) >> (signal.SIGUSR2 - 1) & 1)
 
 
 def test_while_it_trains(workdir: pathlib.Path):
@@ -128,7 +135,7 @@ def test_between_groups_and_after_the_last_look(name: str, calls: int, workdir: 
     assert not groups.unfinished(workdir, plans)
 
 
-def test_after_the_very_last_look(workdir: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+def test_after_the_very_last_look(workdir: pathlib.Path, patching: pytest.MonkeyPatch):
     """Between the loop's last question and the handlers' end."""
     plans, real = toy.plans(total_steps=2), leases.Lease.__exit__
 
@@ -136,12 +143,12 @@ def test_after_the_very_last_look(workdir: pathlib.Path, monkeypatch: pytest.Mon
         real(lease, *args)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(leases.Lease, '__exit__', late)
+    patching.setattr(leases.Lease, '__exit__', late)
     with pytest.raises(interrupts.Stopped, match='SIGINT'):
         toy.train(workdir, plans)
 
 
-def test_while_measurements_are_added(workdir: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+def test_while_measurements_are_added(workdir: pathlib.Path, patching: pytest.MonkeyPatch):
     """What was measured till then stays, what was not is made by the same command, each once."""
     at = {'keep__at_steps': (10, 20, 30)}
     bare, asked = toy.plans(**at, **OFF), toy.plans(**at, **NORMS)
@@ -154,7 +161,7 @@ def test_while_measurements_are_added(workdir: pathlib.Path, monkeypatch: pytest
         if step == 10:
             signal.raise_signal(signal.SIGTERM)
 
-    with monkeypatch.context() as patched:
+    with patching.context() as patched:
         patched.setattr(loop.Session, 'observe', observe)
         with pytest.raises(interrupts.Stopped):
             toy.train(workdir, asked)
@@ -174,7 +181,7 @@ def measured(workdir: pathlib.Path, plan: Any) -> list[int]:
 
 @pytest.mark.parametrize('write', [1, 2, 3, 4])
 def test_a_kill_while_measurements_are_added_doubles_no_row(
-    write: int, workdir: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    write: int, workdir: pathlib.Path, patching: pytest.MonkeyPatch
 ):
     """At each file that is written after the rows: the note, the meta of each run. The next command begins again."""
     at = {'keep__at_steps': (10, 20), 'sweep__seed': (0, 1)}
@@ -192,7 +199,7 @@ def test_a_kill_while_measurements_are_added_doubles_no_row(
             raise Killed
         real(path, value)
 
-    with monkeypatch.context() as patched:
+    with patching.context() as patched:
         patched.setattr(paths, 'write_json', killing)
         if write < 4:
             with pytest.raises(Killed):

@@ -26,23 +26,26 @@ CONFIGS = sorted(p.stem for p in (ROOT / 'configs').glob('*.py'))
 
 
 def toy_runs(config: str) -> list[Plan]:
-    """A config's runs at toy size: four epochs of embedded data, or ten updates at the largest batch."""
+    """A config's runs at toy size: a narrow net, two epochs of embedded data, or ten updates at the largest batch."""
     namespace: dict[str, Any] = {}
     exec((ROOT / 'configs' / f'{config}.py').read_text(), namespace)
     declared = namespace['get_config']().to_dict()
     largest = max(declared['sweep'].get('zip', {}).get('batch_size', (0,)))
     overrides: dict[str, Any] = {
-        'total_epochs': max(4.0, 10 * largest // 1437),
+        'total_epochs': max(2.0, 10 * largest // 1437),
         'keep.at_epochs': (),
+        'norms.log_spaced': 0,
         'probe.at_epochs': (),
         'branch.at_epochs': (),
     }
+    if 'widths' in declared['model']:
+        overrides['model.widths'] = (4,) if declared['model']['name'] == 'cnn' else (16,)
     if declared['data']['name'] not in ('digits', 'blobs'):
         overrides |= {'data.name': 'digits', 'data.mean': (0.0,), 'data.std': (1.0,)}
     for name, spec in declared['measure'].items():
-        overrides[f'measure.{name}.at_epochs'] = tuple(e for e in spec['at_epochs'] if e <= 4)
+        overrides[f'measure.{name}.at_epochs'] = tuple(e for e in spec['at_epochs'] if e <= 2)
     if declared['warmup']['epochs']:
-        overrides['warmup.epochs'] = min(declared['warmup']['epochs'], 4.0)
+        overrides['warmup.epochs'] = min(declared['warmup']['epochs'], 2.0)
     if declared['ghost_batch_size']:
         overrides |= {'batch_size': 11, 'ghost_batch_size': 11}  # of which a tenth of the set is a multiple
     return sweep.expand(declared, overrides)

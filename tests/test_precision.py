@@ -59,7 +59,7 @@ def test_the_mode_is_that_of_the_run():
         assert (widest(single), widest(double)) == (np.float32, np.float64)
 
 
-@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('dtype', ['float32', pytest.param('float64', marks=pytest.mark.slow)])
 def test_a_noisy_run_of_adam_beside_others(workdir: pathlib.Path, dtype: str):
     """The case of the fault, 64-bit mode off and on around it: one update's dropout, crops, averages and moments."""
     assert_same(workdir, toy.plans(**SHORT, **NOISY, optimizer__name='adam', dtype=dtype))

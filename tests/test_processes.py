@@ -1,5 +1,6 @@
 """Several real processes that train together, as a user starts them: the same numbers, kills, and bad input."""
 
+import json
 import os
 import pathlib
 import re
@@ -9,23 +10,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import pytest
+import together
 
 from bsresearch.launching import multihost
 from bsresearch.store import records
 from bsresearch.train.devices import processes
 
 HERE = pathlib.Path(__file__).parent
+# ml_collections, where a config file is loaded in this process.
+pytestmark = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
 
 # One run whose batches lie over the processes, added in a fixed order, so that any number of them gives the same bits.
 RUN = (
-    '--config=configs/quickstart.py', '--config.seed=3', '--config.batch_size=30', '--config.learning_rate=0.02',
-    '--config.total_epochs=24', '--config.reduction=ordered', '--config.checkpoint.min_seconds=0.3',
-    '--config.evaluate.every_epochs=8', '--config.measure.distance.every_epochs=8', '--config.keep.at_epochs=(8,)',
+    f'--config={HERE.parent}/configs/quickstart.py', '--config.seed=3', '--config.batch_size=30',
+    '--config.learning_rate=0.02', '--config.total_epochs=12', '--config.reduction=ordered',
+    '--config.checkpoint.min_seconds=0.1', '--config.model.widths=(16,)', '--config.norms.log_spaced=0',
+    '--config.measure.parameter_norm.every_epochs=0',
+    '--config.evaluate.every_epochs=4', '--config.measure.distance.every_epochs=4', '--config.keep.at_epochs=(4,)',
 )  # fmt: skip
 STREAMED = ('--config.data_residence=host',)
 
@@ -64,7 +70,7 @@ class Command:
         return code, self.log.read_text()
 
 
-def together(folder: pathlib.Path, workdir: pathlib.Path, *arguments: str, count: int = 2) -> list[Command]:
+def started(folder: pathlib.Path, workdir: pathlib.Path, *arguments: str, count: int = 2) -> list[Command]:
     """That many processes of one command, on this machine."""
     port = free_port()
     start = lambda i: Command(
@@ -86,10 +92,9 @@ def result(workdir: pathlib.Path) -> tuple[list[dict[str, Any]], dict[str, Any]]
 @pytest.fixture(scope='module')
 def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     """The run by one process, never stopped."""
-    folder = tmp_path_factory.mktemp('alone')
-    code, said = Command(folder / 'runs', folder / 'log', *RUN).ended()
-    assert code == 0, said
-    return result(folder / 'runs')
+    workdir = tmp_path_factory.mktemp('alone') / 'runs'
+    assert together.run([*RUN], str(workdir)) == 0
+    return result(workdir)
 
 
 def wait_for(pattern: str, workdir: pathlib.Path, running: Sequence[Command]) -> None:
@@ -105,7 +110,7 @@ def test_two_processes_give_the_bits_of_one_and_one_goes_on_with_four_devices(
     tmp_path: pathlib.Path, workdir: pathlib.Path, alone: tuple[Any, Any]
 ):
     """pmap, each feeding its part of streamed batches; a signal to one stops both, saved; then one ends the run."""
-    both = together(tmp_path, workdir, *RUN, *STREAMED, '--config.mesh.batch=2', '--config.parallel=pmap')
+    both = started(tmp_path, workdir, *RUN, *STREAMED, '--config.mesh.batch=2', '--config.parallel=pmap')
     wait_for('*/groups/*/checkpoints/[1-9]*', workdir, both)
     both[1].process.send_signal(signal.SIGTERM)
     for command in both:
@@ -118,113 +123,126 @@ def test_two_processes_give_the_bits_of_one_and_one_goes_on_with_four_devices(
     assert result(workdir) == alone
 
 
-def test_pmap_over_processes_measures_on_the_host(tmp_path: pathlib.Path, workdir: pathlib.Path):
-    """Programs that one device runs are called beside those of pmap, with the same arrays."""
-    few = ('--config.total_epochs=0.2', '--config.keep.at_epochs=()', '--config.measure.sharpness.at_steps=(4,)')
-    own = [a for a in RUN if 'total_epochs' not in a and 'keep' not in a]
-    both = together(tmp_path, workdir, *own, *few, '--config.parallel=pmap')
-    assert [c.ended()[0] for c in both] == [0, 0], both[0].log.read_text()
-    assert Command(tmp_path / 'one', tmp_path / 'log', *own, *few).ended()[0] == 0
-    found, wanted = ([r['sharpness'] for r in result(w)[0] if 'sharpness' in r] for w in (workdir, tmp_path / 'one'))
-    assert found
-    assert found == pytest.approx(wanted, rel=1e-4)
-
-
 @pytest.mark.parametrize('victim', [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
     tmp_path: pathlib.Path, workdir: pathlib.Path, alone: tuple[Any, Any], victim: int
 ):
     """Inside a minute, with a clear last line; kill −9 of the one that writes, and of the other."""
-    both = together(tmp_path, workdir, *RUN, *STREAMED)
+    both = started(tmp_path, workdir, *RUN, *STREAMED)
     wait_for('*/groups/*/checkpoints/[1-9]*', workdir, both)
     both[victim].process.kill()
     both[victim].process.wait()
     code, said = both[1 - victim].ended(60)
     assert code == 1
     assert said.strip().splitlines()[-1] == multihost.LEFT.strip()
-    again = together(tmp_path, workdir, *RUN)
+    again = started(tmp_path, workdir, *RUN)
     assert [c.ended()[0] for c in again] == [0, 0], again[0].log.read_text()
     assert result(workdir) == alone
 
 
-def srun(folder: pathlib.Path, workdir: pathlib.Path, *arguments: str) -> list[Command]:
+FEW = ('--config.total_epochs=0.2', '--config.keep.at_epochs=()', '--config.measure.sharpness.at_steps=(4,)')
+GRID = ('--config.sweep.seed=(3,4)', '--config.total_epochs=2')
+BARE = tuple(a for a in RUN if 'epochs=' not in a or 'every' in a)
+# Name → what process 1 is given beside the arguments of both.
+SAME: dict[str, tuple[str, ...]] = {'grid': (*BARE, *GRID), 'pmap': (*BARE, *FEW, '--config.parallel=pmap')}
+OTHER = {'config': '--config.learning_rate=0.5', 'refused': '--config.micro_batch_size=-3'}
+
+
+class Pair(NamedTuple):
+    """What two processes of one launch made of several commands. said: name → (exit code, output) of each process."""
+
+    folder: pathlib.Path
+    said: dict[str, list[tuple[int, str]]]
+
+
+@pytest.fixture(scope='module')
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """Two processes with what Slurm's srun puts into the environment of each, and no flag that says who they are."""
-    job = str(free_port())  # the coordinator's port follows the job's number
-    shared = {'SLURM_JOB_ID': job, 'SLURM_STEP_NODELIST': 'localhost', 'SLURM_NTASKS': '2'}
-    own = lambda i: shared | {'SLURM_PROCID': str(i), 'SLURM_LOCALID': str(i)}
-    return [Command(workdir, folder / f'srun-{i}.log', *arguments, '--multihost', **own(i)) for i in range(2)]
+    folder = tmp_path_factory.mktemp('pair')
+    cases = {name: [[arguments, str(folder / name)]] * 2 for name, arguments in SAME.items()}
+    cases |= {name: [[[*RUN, *more], str(folder / name)] for more in ((), (flag,))] for name, flag in OTHER.items()}
+    cases['elsewhere'] = [[RUN, str(folder / name)] for name in ('elsewhere', 'another place')]
+    (folder / 'cases.json').write_text(json.dumps(cases))
+    # The coordinator's port follows the job's number.
+    shared = {'SLURM_JOB_ID': str(free_port()), 'SLURM_STEP_NODELIST': 'localhost', 'SLURM_NTASKS': '2'}
+    own = lambda i: shared | {'SLURM_PROCID': str(i), 'SLURM_LOCALID': str(i), 'PYTHONPATH': str(HERE.parent)}
+    command = [sys.executable, str(HERE / 'together.py'), str(folder / 'cases.json')]
+    running = [
+        subprocess.Popen(command, env=environment() | own(i), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for i in range(2)
+    ]
+    outputs = [process.communicate(timeout=240)[0].decode() for process in running]
+    assert [process.returncode for process in running] == [0, 0], outputs
+    found = lambda name, i: tuple(json.loads((folder / f'{name}-{i}.json').read_text()))
+    return Pair(folder, {name: [found(name, i) for i in range(2)] for name in cases})
 
 
-def test_slurm_starts_them_and_groups_lie_over_processes(tmp_path: pathlib.Path, workdir: pathlib.Path):
+def test_slurm_starts_them_and_groups_lie_over_processes(pair: Pair, tmp_path: pathlib.Path):
     """Two runs on a row each: what the other process holds is fetched for records and checkpoints."""
-    grid = (*[a for a in RUN if 'epochs' not in a], '--config.sweep.seed=(3,4)', '--config.total_epochs=2')
-    both = srun(tmp_path, workdir, *grid)
-    assert [c.ended()[0] for c in both] == [0, 0], both[0].log.read_text()
-    assert 'on 2 × 1 devices' in both[0].log.read_text()
-    assert Command(tmp_path / 'one', tmp_path / 'log', *grid).ended()[0] == 0
-    for folder in workdir.glob('*/*/meta.json'):
-        other = tmp_path / 'one' / folder.relative_to(workdir).parent
+    assert [code for code, _ in pair.said['grid']] == [0, 0], pair.said['grid']
+    assert 'on 2 × 1 devices' in pair.said['grid'][0][1]
+    assert together.run([*SAME['grid']], str(tmp_path)) == 0
+    folders = list((pair.folder / 'grid').glob('*/*/meta.json'))
+    assert len(folders) == 2
+    for folder in folders:
+        other = tmp_path / folder.relative_to(pair.folder / 'grid').parent
         for own, alone in zip(records.rows(folder.parent), records.rows(other), strict=True):
             assert own['step'] == alone['step']
             for name in {'batch_loss', 'test_loss', 'distance'} & alone.keys():
                 assert own[name] == pytest.approx(alone[name], rel=1e-5)
 
 
-def test_other_configs_are_refused_before_training(tmp_path: pathlib.Path, workdir: pathlib.Path):
+def test_pmap_over_processes_measures_on_the_host(pair: Pair, tmp_path: pathlib.Path):
+    """Programs that one device runs are called beside those of pmap, with the same arrays."""
+    assert [code for code, _ in pair.said['pmap']] == [0, 0], pair.said['pmap']
+    assert together.run([*BARE, *FEW], str(tmp_path)) == 0
+    workdirs = (pair.folder / 'pmap', tmp_path)
+    found, wanted = ([r['sharpness'] for r in result(w)[0] if 'sharpness' in r] for w in workdirs)
+    assert found
+    assert found == pytest.approx(wanted, rel=1e-4)
+
+
+def test_other_configs_are_refused_before_training(pair: Pair):
     """Both say which, and nothing is written."""
-    port = free_port()
-    mesh = ('--multihost', f'--coordinator=localhost:{port}', '--processes=2')
-    first = Command(workdir, tmp_path / 'a', *RUN, *mesh, '--process=0')
-    other = Command(workdir, tmp_path / 'b', *RUN, '--config.learning_rate=0.5', *mesh, '--process=1')
-    for command in (first, other):
-        code, said = command.ended()
+    for code, said in pair.said['config']:
         assert code == 2, said
         assert re.search(r'not started alike: config \w+ in process 0, \w+ in process 1; give all the same', said)
-    assert not workdir.exists()
+    assert not (pair.folder / 'config').exists()
 
 
-def test_what_one_process_refuses_all_refuse(tmp_path: pathlib.Path, workdir: pathlib.Path):
+def test_what_one_process_refuses_all_refuse(pair: Pair):
     """With its reason, at once."""
-    port = free_port()
-    mesh = ('--multihost', f'--coordinator=localhost:{port}', '--processes=2')
-    first = Command(workdir, tmp_path / 'a', *RUN, *mesh, '--process=0')
-    other = Command(workdir, tmp_path / 'b', *RUN, '--config.micro_batch_size=-3', *mesh, '--process=1')
     reason = 'config.micro_batch_size=-3: must be at least 1'
-    for command, text in ((first, f'process 1 was given something else, and refused it: {reason}'), (other, reason)):
-        code, said = command.ended(60)
+    wanted = f'process 1 was given something else, and refused it: {reason}', reason
+    for (code, said), text in zip(pair.said['refused'], wanted, strict=True):
         assert code == 2, said
         assert text in said
 
 
-def test_a_workdir_that_is_not_shared_is_refused(tmp_path: pathlib.Path, workdir: pathlib.Path):
+def test_a_workdir_that_is_not_shared_is_refused(pair: Pair):
     """Each of two hosts has a directory of that name: here two directories."""
-    port = free_port()
-    mesh = ('--multihost', f'--coordinator=localhost:{port}', '--processes=2')
-    first = Command(workdir, tmp_path / 'a', *RUN, *mesh, '--process=0')
-    other = Command(tmp_path / 'elsewhere', tmp_path / 'b', *RUN, *mesh, '--process=1')
-    for command in (first, other):
-        code, said = command.ended()
+    for code, said in pair.said['elsewhere']:
         assert code == 2, said
         assert f'is not shared: {socket.gethostname()} cannot see what process 0 writes there' in said
-    assert not list(workdir.glob('*'))
+    assert not (pair.folder / 'elsewhere').exists()
 
 
-def test_a_coordinator_that_does_not_answer_is_named(tmp_path: pathlib.Path, workdir: pathlib.Path):
+def test_a_coordinator_that_does_not_answer_is_named():
     """In the time that was given."""
-    port = free_port()
-    mesh = ('--multihost', f'--coordinator=localhost:{port}', '--processes=2', '--coordinator_seconds=2')
-    code, said = Command(workdir, tmp_path / 'log', *RUN, *mesh, '--process=1').ended(60)
-    assert code == 2, said
-    assert f'the coordinator localhost:{port} did not answer within 2 s' in said
-
-
-def test_processes_that_do_not_come_are_told(tmp_path: pathlib.Path, workdir: pathlib.Path):
-    """Process 0 waits for them as long as it was given."""
     address = f'localhost:{free_port()}'
-    mesh = ('--multihost', f'--coordinator={address}', '--processes=2', '--process=0', '--coordinator_seconds=2')
-    code, said = Command(workdir, tmp_path / 'log', *RUN, *mesh).ended(60)
-    assert code == 1, said
-    assert f'not all of the 2 processes came to {address} within 2 s' in said.splitlines()[-1]
+    with pytest.raises(ValueError, match=f'the coordinator {address} did not answer within 1 s'):
+        multihost.run(lambda: 0, address, 2, 1, 1)
+
+
+def test_processes_that_do_not_come_are_told():
+    """Process 0 waits for them as long as it was given; JAX's runtime ends it."""
+    address = f'localhost:{free_port()}'
+    code = f'from bsresearch.launching import multihost; multihost.run(lambda: 0, {address!r}, 2, 0, 2)'
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=HERE.parent, env=environment(), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1, done.stderr
+    assert f'not all of the 2 processes came to {address} within 2 s' in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_a_repository_around_the_package_is_not_its_own(repository: pathlib.Path
     assert source == told(repository)[1]
 
 
-def test_a_resume_under_other_code_is_told_and_listed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_resume_under_other_code_is_told_and_listed(tmp_path: pathlib.Path, patching: pytest.MonkeyPatch):
     """What an older version began has no hash: it counts as other code; then each other source adds an entry."""
     workdir = unpack('stopped_adam', tmp_path)
     (file,) = workdir.glob('train/groups/*/group.json')
@@ -78,7 +78,7 @@ def test_a_resume_under_other_code_is_told_and_listed(tmp_path: pathlib.Path, mo
     assert (first['step'], first['source_sha256'], first['commit']) == (0, None, 'db0c6129eec1')
     assert second['step'] == 30
     assert second['source_sha256'] == provenance.source_sha256()
-    monkeypatch.setattr(provenance, 'source_sha256', lambda: 'f' * 64)
+    patching.setattr(provenance, 'source_sha256', lambda: 'f' * 64)
     console = toy.train(workdir, [plan])
     entries = groups.status(workdir, plan)['code']
     assert [entry['source_sha256'] for entry in entries] == [None, second['source_sha256'], 'f' * 64]

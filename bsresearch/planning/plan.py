@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bsresearch.core import lookup, units
+from bsresearch.core import lookup, units, when
 from bsresearch.optim import policy, scaling
 from bsresearch.optim.policy import Policy, Values
 from bsresearch.planning import events, schema, sections
@@ -19,6 +19,10 @@ from bsresearch.planning.events import Events
 REPLICA_FIELDS = (
     'seed', 'init_seed', 'data_seed', 'learning_rate', 'momentum', 'weight_decay', 'schedule', 'momentum_schedule',
     'weight_decay_schedule', 'warmup', 'scaling', 'ema', 'parent',
+)  # fmt: skip
+# What of the others changes no program.
+LENGTH_FIELDS = (
+    'study', 'total_examples', 'epoch_boundary', 'batch_schedule', 'batch_changes', 'divergence', 'length', 'start',
 )  # fmt: skip
 # Facts that follow from the rest, or do not determine a result.
 OUTSIDE_ID = (
@@ -169,6 +173,14 @@ class Plan:
     def static_key(self) -> str:
         """Plans with the same key can share one compiled program and so a replica group."""
         return canonical(self.static())
+
+    def program_key(self) -> str:
+        """Plans with the same key call the same functions by the same names: lengths and points change no program."""
+        fields = {name: value for name, value in self.static().items() if name not in LENGTH_FIELDS}
+        specs = {name: spec for name, spec in self.recording.items() if isinstance(spec, Mapping)}
+        settings = {name: when.rest(spec) for name, spec in (specs | self.recording['measure']).items()}
+        sizes = sorted({segment.batch_size for segment in self.length.segments})
+        return canonical(fields | {'recording': settings | {'measure': None}, 'batch_sizes': sizes})
 
 
 def _completed(stored: dict[str, Any]) -> dict[str, Any]:

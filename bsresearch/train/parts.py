@@ -39,7 +39,7 @@ class Parts:
         self.events = plan.events
         ordered = plan.execution['reduction'] == 'ordered'
         self.group = parallel.DeviceGroup(
-            len(plans), strategy, plan.matmul_precision, layout, ordered, plan.static_key()
+            len(plans), strategy, plan.matmul_precision, layout, ordered, plan.program_key()
         )
         make = functools.partial(program.task, plan, dataset.scale, compiling.platform())
         self.tasks = {s.batch_size: make(s.batch_size, layout.batch) for s in plan.length.segments}

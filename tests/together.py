@@ -1,0 +1,43 @@
+"""`python together.py CASES`: commands one after another in the processes of one launch, for what needs no kill.
+
+CASES: JSON, name → [[main.py's arguments, workdir] of each process]. Beside it each process leaves
+<name>-<process>.json: exit code and what was said. The processes find each other by Slurm's environment.
+"""
+
+import contextlib
+import io
+import json
+import pathlib
+import sys
+
+import jax
+from absl import flags
+from ml_collections import config_flags
+
+from bsresearch.launching import command, flag_parser, multihost
+
+
+def run(arguments: list[str], workdir: str) -> int:
+    """The exit code of a command of this process, which has found the others already."""
+    sys.argv = ['main.py', *arguments]  # ml_collections looks for overrides there
+    values = flags.FlagValues()
+    given = {'lock_config': False, 'accept_new_attributes': True}
+    config_flags.DEFINE_config_file('config', None, '', flag_values=values, **given)
+    flag_parser.parser(command.PROGRAM, values)(sys.argv)
+    return command._run(values['config'], command.Request(workdir=workdir))
+
+
+def run_all(file: str) -> int:
+    """All cases; each process writes what came of its part."""
+    multihost.SHARED_SECONDS = 1.0
+    for name, case in json.loads(pathlib.Path(file).read_text()).items():
+        index = jax.process_index()
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = run(*case[index])
+        (pathlib.Path(file).parent / f'{name}-{index}.json').write_text(json.dumps([code, said.getvalue()]))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(multihost.run(lambda: run_all(sys.argv[1]), None, None, None, 60))
