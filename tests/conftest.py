@@ -28,8 +28,8 @@ jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 
 
 AS_SHIPPED = (
-    'test_branches', 'test_invariant_3', 'test_invariants', 'test_precision', 'test_processes', 'test_segments',
-    'test_sharpness', 'test_workdirs',
+    'test_branches', 'test_dense_norms', 'test_invariant_3', 'test_invariants', 'test_norms', 'test_precision',
+    'test_processes', 'test_segments', 'test_sharpness', 'test_workdirs',
 )  # fmt: skip
 
 
