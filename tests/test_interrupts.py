@@ -218,3 +218,10 @@ def test_a_kill_while_measurements_are_added_doubles_no_row(
             assert measured(workdir, plan) == [0, 10, 20, 40]
             assert groups.status(workdir, plan)['measured_later'] == {'parameter_norm': [0, 10, 20, 40]}
     assert not list(workdir.glob('*/groups/*/backfill.json'))
+
+
+def test_nothing_heavy_is_imported_before_signals_are_listened_to():
+    """The doors' first import, in a fresh process: what takes seconds comes after it."""
+    code = 'import sys; from bsresearch.core import interrupts; print(*sys.modules)'
+    ran = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {'numpy', 'jax', 'ml_collections', 'absl'} & set(ran.stdout.split())

@@ -106,6 +106,7 @@ def wait_for(pattern: str, workdir: pathlib.Path, running: Sequence[Command]) ->
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_bits_of_one_and_one_goes_on_with_four_devices(
     tmp_path: pathlib.Path, workdir: pathlib.Path, alone: tuple[Any, Any]
 ):

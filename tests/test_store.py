@@ -926,3 +926,18 @@ def test_a_name_inside_is_that_path_and_a_parent_may_be_absolute(tmp_path: pathl
     assert paths.parent_dir(tmp_path, '/other/runs/train/c91b89072fda').as_posix() == '/other/runs/train/c91b89072fda'
     with pytest.raises(ValueError, match='no path inside'):
         paths.parent_dir(tmp_path, '../other/train/c91b89072fda')
+
+
+def test_a_joined_schedule_stands_in_the_table(tmp_path: pathlib.Path):
+    """Its parts are sections in a list: two runs that differ in one are told apart by it."""
+    parts = [[{'name': 'constant'}, {'name': 'cosine', 'final_factor': factor}] for factor in (0.0, 0.5)]
+    for name, listed in zip('ab', parts, strict=True):
+        folder = tmp_path / 'train' / name
+        folder.mkdir(parents=True)
+        resolved = {'study': 'train', 'batch_size': 8, 'learning_rate': 0.1, 'seed': 0, 'schedule': {'parts': listed}}
+        paths.write_json(folder / 'config.json', {'declared': {}, 'resolved': resolved})
+        paths.write_json(folder / 'meta.json', {'status': 'running'})
+        (folder / 'metrics.jsonl').write_text('{"step": 0, "examples": 0, "epoch": 0.0, "test_loss": 1.5}\n')
+    table = records.load(tmp_path)
+    assert table['schedule.parts'].nunique() == 2
+    assert list(table['test_loss']) == [1.5, 1.5]

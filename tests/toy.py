@@ -55,7 +55,7 @@ class Quiet(Console):
 
 
 class StopsAt(Quiet):
-    """Sends this process SIGINT once update `step` is reached: the launch ends with launch.Stopped."""
+    """Sends this process SIGINT once update `step` is reached: the launch ends with interrupts.Stopped."""
 
     def __init__(self, step: int):
         super().__init__()

@@ -31,6 +31,7 @@ def parser(program: str, values: flags.FlagValues = flags.FLAGS) -> Callable[[li
 def _parse(program: str, values: flags.FlagValues, argv: list[str]) -> list[str]:
     logging.set_verbosity(logging.WARNING)
     given = {arg.lstrip('-').partition('=')[0] for arg in argv}
+    given -= {'branch_from'} - set(values)  # a door without branches
     if misuse := _misuse(argv, given):
         sys.exit(usage(program, misuse))
     if 'branch_from' in given:

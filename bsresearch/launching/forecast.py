@@ -40,7 +40,7 @@ class Rates(NamedTuple):
 
 
 class _Quiet:
-    """A report that says nothing."""
+    """A Progress that says nothing."""
 
     def say(self, text: str) -> None:
         """Nothing."""

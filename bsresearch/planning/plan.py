@@ -177,10 +177,10 @@ class Plan:
     def program_key(self) -> str:
         """Plans with the same key call the same functions by the same names: lengths and points change no program."""
         fields = {name: value for name, value in self.static().items() if name not in LENGTH_FIELDS}
-        specs = {name: spec for name, spec in self.recording.items() if isinstance(spec, Mapping)}
-        settings = {name: when.rest(spec) for name, spec in (specs | self.recording['measure']).items()}
+        rest = lambda specs: {name: when.rest(spec) for name, spec in specs.items() if isinstance(spec, Mapping)}
+        settings = rest(self.recording) | {'measure': rest(self.recording['measure'])}
         sizes = sorted({segment.batch_size for segment in self.length.segments})
-        return canonical(fields | {'recording': settings | {'measure': None}, 'batch_sizes': sizes})
+        return canonical(fields | {'recording': settings, 'batch_sizes': sizes})
 
 
 def _completed(stored: dict[str, Any]) -> dict[str, Any]:

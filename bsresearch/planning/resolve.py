@@ -33,7 +33,7 @@ def check_fields(declared: Mapping[str, Any]) -> None:
     def walk(given: Mapping[str, Any], allowed: Any, path: str) -> None:
         for key, value in given.items():
             if key not in allowed and path.startswith('measure.'):
-                continue  # a field of the measurement itself, checked by `_recording`
+                continue  # a field of the measurement itself, checked by `recording.resolve`
             if key not in allowed:
                 raise ValueError(f'unknown config field {path}{key}; {lookup.nearest(key, allowed)}')
             if isinstance(allowed[key], ConfigDict) != isinstance(value, Mapping):

@@ -167,7 +167,7 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
       overrides: dotted path → value, from the command line.
 
     Raises:
-      ValueError, FileNotFoundError: as `plan.resolve`; also two runs that would be the same.
+      ValueError, FileNotFoundError: as `resolve.resolve`; also two runs that would be the same.
     """
     overrides = dict(overrides or {})
     config = copy.deepcopy(dict(declared))

@@ -162,7 +162,9 @@ def _fields(resolved: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hashable(value: Any) -> Any:
-    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return tuple(map(_hashable, value))
+    return str(value) if isinstance(value, Mapping) else value  # the parts of a joined schedule
 
 
 def _rows(described: Sequence[_Described]) -> pd.DataFrame:

@@ -48,7 +48,7 @@ class CriticalBatchSizes(NamedTuple):
       losses: `branch_losses.load` with best_smaller and within (the tolerance).
       points: a row per parent and point: run, `by`, seed, step, examples, epoch, control (the loss at k = 1), branches,
         diverged, unfinished; critical (B*), bound, upper, gap, and the same of other tolerances as …_half, …_double;
-        noise_scale, low, high (analysis/noise_scale.py), population, measurements.
+        noise_scale, low, high (analysis/quantities/noise_scale.py), population, measurements.
       seeds: a row per arm and point: `by`, step, examples, epoch, runs, n (with a B*), control (mean), diverged,
         unfinished; critical, bound, upper (`median`), also …_half, …_double; lowest, highest; at_least and at_most (how
         many runs); noise_scale and population (medians, ∞ for a negative |G|²), each with …_lowest, …_highest.

@@ -59,7 +59,7 @@ class DeviceGroup:
 
     A per-replica value is held as a list of rounds, one after another: of one replica each, or of as many as are made
     at once (`lanes`: all under vmap, one for each row of the mesh), stacked on a first axis. `put` and `get` convert.
-    Compiled programs are kept by name; the seconds spent compiling are in `compile_seconds`.
+    Compiled programs are kept (compiling.py); the seconds spent compiling are in `compile_seconds`.
     """
 
     def __init__(
