@@ -3,10 +3,11 @@
     python -m scripts.fig_critical_batch_size --workdir=runs/critical_batch_size [--tolerance=0.01] [--out=<directory>]
 
 First figure: medians over seeds with their ranges (why no t interval: quantities/critical_batch_size.py); an arrow
-where the largest batch tried is only a lower bound, or B an upper one; dotted, B* at half and twice the tolerance. Second: a
-panel per point with the loss of each branch minus its control's, a line per seed; filled where it is within the
-tolerance of the lowest smaller batch (band: median over seeds). Reads records only. Writes fig_critical_batch_size and
-fig_critical_batch_size_losses as .pdf, .png and .csv (the plotted numbers). Time: seconds.
+where the largest batch tried is only a lower bound, or B an upper one; dotted, B* at half and twice the tolerance.
+Second: a panel per point with the loss of each branch minus its control's, a line per seed; filled where it is within
+the tolerance of the lowest smaller batch (band: median over seeds). Reads records only. Writes
+fig_critical_batch_size and fig_critical_batch_size_losses as .pdf, .png and .csv (the plotted numbers). Time:
+seconds.
 """
 
 import pathlib

@@ -10,7 +10,7 @@ import jax
 from bsresearch.core import precision, when
 from bsresearch.data.select import Dataset
 from bsresearch.planning import resolve, sweep
-from bsresearch.planning.plan import LENGTH_FIELDS, Plan, canonical
+from bsresearch.planning.plan import OUTSIDE_PROGRAM, Plan, canonical
 from bsresearch.train import feed, program
 from bsresearch.train.devices import compiling, layout, parallel
 from bsresearch.train.sizing import memory
@@ -49,7 +49,7 @@ def room(mesh: layout.Layout) -> int:
 
 
 # Of a plan, what changes neither the shape of an array nor a program: lengths and points, but for what `size_key` adds.
-SIZELESS = ('batch_size', *LENGTH_FIELDS)
+SIZELESS = ('batch_size', *OUTSIDE_PROGRAM)
 
 
 def size_key(plan: Plan) -> dict[str, object]:

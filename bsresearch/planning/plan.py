@@ -21,7 +21,7 @@ REPLICA_FIELDS = (
     'weight_decay_schedule', 'warmup', 'scaling', 'ema', 'parent',
 )  # fmt: skip
 # What of the others changes no program.
-LENGTH_FIELDS = (
+OUTSIDE_PROGRAM = (
     'study', 'total_examples', 'epoch_boundary', 'batch_schedule', 'batch_changes', 'divergence', 'length', 'start',
 )  # fmt: skip
 # Facts that follow from the rest, or do not determine a result.
@@ -176,7 +176,7 @@ class Plan:
 
     def program_key(self) -> str:
         """Plans with the same key call the same functions by the same names: lengths and points change no program."""
-        fields = {name: value for name, value in self.static().items() if name not in LENGTH_FIELDS}
+        fields = {name: value for name, value in self.static().items() if name not in OUTSIDE_PROGRAM}
         rest = lambda specs: {name: when.rest(spec) for name, spec in specs.items() if isinstance(spec, Mapping)}
         settings = rest(self.recording) | {'measure': rest(self.recording['measure'])}
         sizes = sorted({segment.batch_size for segment in self.length.segments})
