@@ -801,7 +801,7 @@ def test_half_a_checkpoint_counts_nowhere(saved: pathlib.Path, tmp_path: pathlib
 
 def test_a_checkpoint_is_renamed_before_it_is_removed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
     """A kill while files are removed leaves nothing under the name of an update; the next start clears it away."""
-    monkeypatch.setattr(checkpoints.Checkpoints, '_clear_removed', lambda _: None)  # the kill
+    monkeypatch.setattr(checkpoints.Checkpoints, '_clear_removed', lambda *_: None)  # the kill
     with Checkpoints(tmp_path / 'c') as c:
         for step in (1, 2, 3):
             c.save(step, {'x': np.zeros(1)}, {})
@@ -814,6 +814,31 @@ def test_a_checkpoint_is_renamed_before_it_is_removed(tmp_path: pathlib.Path, mo
     with Checkpoints(tmp_path / 'c') as c:
         assert c.steps() == [2, 3]
     assert not (tmp_path / 'c' / 'removed').exists()
+
+
+def test_a_save_ends_while_orbax_is_about_to_rename(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    """Orbax's thread makes the folder of the removed and then renames into it: in between nobody takes it away."""
+    renaming, saved = threading.Event(), threading.Event()
+    replace = os.replace
+
+    def waiting(source: Any, target: Any, **others: Any) -> None:
+        if checkpoints.REMOVED in pathlib.Path(target).parts:
+            renaming.set()
+            assert saved.wait(60)
+        replace(source, target, **others)
+
+    with Checkpoints(tmp_path / 'c') as c:
+        for step in (1, 2):
+            c.save(step, {'x': np.zeros(1)}, {})
+        c.wait()
+        monkeypatch.setattr(os, 'replace', waiting)
+        save = c._manager.save
+        monkeypatch.setattr(c._manager, 'save', lambda *a, **k: save(*a, **k) and renaming.wait(60))
+        c.save(3, {'x': np.zeros(1)}, {})
+        saved.set()
+        c.wait()
+        assert c.steps() == [2, 3]
+    assert sorted(p.name for p in (tmp_path / 'c').iterdir()) == ['2', '3']
 
 
 def test_a_reader_touches_nothing(saved: pathlib.Path, tmp_path: pathlib.Path):

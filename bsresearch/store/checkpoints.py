@@ -20,7 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
-from bsresearch.store import paths
+from bsresearch.store import closing, paths
 from bsresearch.store.paths import Damaged
 from bsresearch.store.presence import Gone, Stay
 from bsresearch.store.steps import complete_steps
@@ -86,7 +86,6 @@ class Checkpoints:
     def __init__(self, directory: pathlib.Path, keep: Sequence[int] = (), *, writes: bool = True):
         logging.set_verbosity(logging.FATAL)  # what Orbax logs with a traceback it raises too
         self.directory, self._writes = directory, writes
-        latest, named = policies.LatestN(2), policies.CustomSteps(list(keep))
         if writes:
             directory.mkdir(exist_ok=True)
             self._clear_removed()
@@ -94,7 +93,7 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             directory.absolute(),
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=policies.AnyPreservationPolicy([latest, named]),
+                preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(2), policies.CustomSteps(keep)]),
                 save_decision_policy=policies.FixedIntervalPolicy(1),
                 cleanup_tmp_directories=writes,
                 todelete_subdir=REMOVED if writes else None,
@@ -103,9 +102,10 @@ class Checkpoints:
             ),
         )
 
-    def _clear_removed(self) -> None:
+    def _clear_removed(self, names: str = REMOVED) -> None:
         """Removes what was renamed to be removed; a folder that comes in meanwhile waits for the next time."""
-        shutil.rmtree(self.directory / REMOVED, ignore_errors=True)
+        for folder in self.directory.glob(names):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def steps(self) -> list[int]:
         """Updates with a complete checkpoint, rising."""
@@ -123,7 +123,7 @@ class Checkpoints:
         self._stay.check()
         if not self._manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **saves)):
             raise RuntimeError(f'the checkpoint at update {step} was refused; {self.directory} holds {self.steps()}')
-        self._clear_removed()
+        self._clear_removed(f'{REMOVED}/*')  # not their folder: Orbax may be about to rename into it
 
     def restore(self, step: int, like: dict[str, PyTree]) -> tuple[dict[str, PyTree], dict[str, Any]]:
         """The items at `step`, in the structure, shapes and dtypes of `like`.
@@ -225,7 +225,7 @@ class Checkpoints:
     def close(self) -> None:
         """Waits and frees the threads."""
         try:
-            self._manager.close()
+            closing.close(self._manager)
             if self._writes:
                 self._clear_removed()
         finally:
