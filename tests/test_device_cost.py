@@ -3,7 +3,6 @@
 import gc
 import itertools
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -192,11 +191,7 @@ def test_memory_is_that_of_a_session(case: str, strategy: str):
 def test_memory_is_that_of_a_session_on_two_devices():
     """In a process that has two: replicas on one each, batches shared by jit and pmap, both strategies."""
     code = 'import json, test_device_cost as t; print("found", json.dumps(t.of_meshes()))'
-    cache = jax.config.values['jax_compilation_cache_dir']
-    environment = os.environ | {
-        'PYTHONPATH': f'{ROOT}:{ROOT / "tests"}', 'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': '2',
-        'JAX_COMPILATION_CACHE_DIR': str(cache), 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
-    }  # fmt: skip
+    environment = toy.environment(hurry=False, JAX_NUM_CPU_DEVICES='2')
     done = subprocess.run([sys.executable, '-c', code], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.split('found ')[1])

@@ -1,7 +1,6 @@
 """A batch and a group over several devices: the numbers of one device. Eight host devices in processes of their own."""
 
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -58,8 +57,14 @@ def long_tasks() -> Cases:
     return {k: v for k, v in tasks(100, 'float64').items() if k.startswith(('cnn/', 'noisy/')) and 'pmap' not in k}
 
 
+def ordered() -> Cases:
+    """The reduction in a fixed order."""
+    places = {'alone': ALONE, 'two': TWO, 'four': FOUR, 'pmap': PMAP}
+    return {f'ordered/mlp/{k}': ORDERED | place | {'batch_size': 30, 'count': 10} for k, place in places.items()}
+
+
 def several() -> Cases:
-    """Groups of runs over rows of devices, and the reduction in a fixed order."""
+    """Groups of runs over rows of devices; batch-norm groups of one example."""
     cases = {}
     seeds = {'sweep.seed': (0, 1, 2, 3), 'count': 5, 'total_steps': 10, 'batch_size': 12}
     for name, place in {
@@ -68,8 +73,6 @@ def several() -> Cases:
         'streamed': FOUR | {'data_residence': 'host', 'mesh__replica': 2},
     }.items():  # fmt: skip
         cases[f'group/{name}'] = seeds | place
-    for where, place in {'alone': ALONE, 'two': TWO, 'four': FOUR, 'pmap': PMAP}.items():
-        cases[f'ordered/mlp/{where}'] = ORDERED | place | {'batch_size': 30, 'count': 10}
     # The last batch is a single example, or one more than whole batch-norm groups.
     normed = {'model': {'name': 'mlp', 'widths': (16,), 'batch_norm': True}, 'count': 2, 'total_steps': None}
     for name, lone in {
@@ -91,12 +94,7 @@ class Found(NamedTuple):
 def start(folder: pathlib.Path, cases: dict[str, Any], name: str, x64: bool, hurry: bool) -> Any:
     """A process that makes the cases. `hurry`: XLA optimizes little; equal bits are promised of what it does."""
     (folder / f'{name}.json').write_text(json.dumps(cases))
-    env = os.environ | {
-        'JAX_NUM_CPU_DEVICES': '8', 'JAX_PLATFORMS': 'cpu', 'JAX_ENABLE_X64': str(x64),
-        'PYTHONPATH': f'{HERE}:{HERE.parent}',
-        'JAX_COMPILATION_CACHE_DIR': jax.config.values['jax_compilation_cache_dir'],
-        'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0', 'JAX_DISABLE_MOST_OPTIMIZATIONS': str(hurry),
-    }  # fmt: skip
+    env = toy.environment(hurry=hurry, JAX_NUM_CPU_DEVICES='8', JAX_ENABLE_X64=str(x64))
     command = [sys.executable, str(HERE / 'on_devices.py'), str(folder / f'{name}.json'), str(folder / f'{name}.npz')]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -104,14 +102,14 @@ def start(folder: pathlib.Path, cases: dict[str, Any], name: str, x64: bool, hur
 @pytest.fixture(scope='module')
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
     """What one update does in float32, what 100 do in float64, and the groups."""
-    cases = {'float32': tasks(1, 'float32'), 'float64': long_tasks(), 'several': several()}
+    cases = {'float32': tasks(1, 'float32') | several(), 'float64': long_tasks(), 'ordered': ordered()}
     return devices(tmp_path_factory.mktemp('devices'), cases)
 
 
 def devices(folder: pathlib.Path, cases: Mapping[str, Cases]) -> dict[str, Found]:
     """Each set of cases made in a process of its own; `float64` with 64-bit mode on."""
     running = {
-        name: start(folder, wanted, name, name == 'float64', name != 'several') for name, wanted in cases.items()
+        name: start(folder, wanted, name, name == 'float64', name != 'ordered') for name, wanted in cases.items()
     }
     result = {}
     for name, process in running.items():
@@ -148,42 +146,40 @@ def test_invariant_3_devices_change_nothing_after_100_updates(found: dict[str, F
 def test_invariant_3_eight_devices_change_nothing(tmp_path: pathlib.Path):
     """As above, every case of four devices on eight of them; the ordered ones bit for bit."""
     ghosts = MODELS['cnn'] | {'ghost_batch_size': 2, 'batch_size': 30, 'count': 10}
-    ordered = {
-        f'ordered/ghosts/{k}': ORDERED | ghosts | v for k, v in {'alone': ALONE, 'two': TWO, 'four': FOUR}.items()
-    }
+    places = {'alone': ALONE, 'two': TWO, 'four': FOUR}
     wide = lambda cases: {k: v | EIGHT if v['devices'] == 4 and 'group' not in k else v for k, v in cases.items()}
     cases = {
-        'float32': wide(tasks(1, 'float32')),
+        'float32': wide(tasks(1, 'float32') | several()),
         'float64': wide(tasks(100, 'float64')),
-        'several': wide(several() | ordered),
+        'ordered': wide(ordered() | {f'ordered/ghosts/{k}': ORDERED | ghosts | v for k, v in places.items()}),
     }
     for name, found in devices(tmp_path, cases).items():
         for case, moved in found.moved.items():
             alone = f'{case.rpartition("/")[0]}/alone'
-            limit = 0 if case.startswith('ordered/') else {'float32': 1e-6, 'float64': 1e-10, 'several': 2e-6}[name]
+            limit = 2e-6 if case in several() else {'float32': 1e-6, 'float64': 1e-10, 'ordered': 0}[name]
             assert relative(moved, found.moved[alone]) <= limit, case
 
 
 @pytest.mark.parametrize('case', [k for k in several() if k.startswith('lone/') and not k.endswith('alone')])
 def test_invariant_9_devices_agree_on_a_group_of_one(found: dict[str, Found], case: str):
     """A last batch-norm group of one example leaves the same statistics behind on any number of devices."""
-    moved = found['several'].moved
+    moved = found['float32'].moved
     assert relative(moved[case], moved[f'{case.rpartition("/")[0]}/alone']) < 2e-6
 
 
 @pytest.mark.parametrize('case', [k for k in several() if k.startswith('group/') and not k.endswith('alone')])
 def test_invariant_3_rows_of_devices_train_each_run_as_alone(found: dict[str, Found], case: str):
     """Four runs on rows of devices, in turns, together or with a part of the batch each."""
-    moved = found['several'].moved
+    moved = found['float32'].moved
     for own, alone in zip(moved[case], moved['group/alone'], strict=True):
         assert relative(own, alone) < 2e-6
     assert relative(moved[case][0], moved['group/alone'][1]) > 1e-2  # runs are not mixed up
 
 
-@pytest.mark.parametrize('case', [k for k in several() if k.startswith('ordered/') and not k.endswith('alone')])
+@pytest.mark.parametrize('case', [k for k in ordered() if not k.endswith('alone')])
 def test_invariant_3_ordered_reduction_gives_the_same_bits(found: dict[str, Found], case: str):
     """Ten updates of Adam, whose trajectories part from any rounding: bit for bit on any number of devices."""
-    moved, loss = found['several']
+    moved, loss = found['ordered']
     alone = f'{case.rsplit("/", 1)[0]}/alone'
     np.testing.assert_array_equal(moved[case], moved[alone])
     np.testing.assert_array_equal(loss[case], loss[alone])

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-import jax
 import pytest
 import toy
 
@@ -75,11 +74,9 @@ def assert_each_trained_once(workdir: pathlib.Path, plans: list[Plan]) -> None:
 
 @pytest.fixture
 def environment(patching: pytest.MonkeyPatch) -> None:
-    """Of job processes: this code, this machine's CPU, the tests' compilation cache."""
-    patching.setenv('PYTHONPATH', str(ROOT))
-    patching.setenv('JAX_PLATFORMS', 'cpu')
-    patching.setenv('JAX_COMPILATION_CACHE_DIR', jax.config.values['jax_compilation_cache_dir'])
-    patching.setenv('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')  # as in conftest.py: the programs are found there
+    """Of job processes."""
+    for name, value in toy.environment().items():
+        patching.setenv(name, value)
 
 
 @pytest.mark.usefixtures('environment')

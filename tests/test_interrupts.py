@@ -1,6 +1,5 @@
 """A signal at any moment of a command: one line, exit code 128 + n, nothing swallowed, no traceback. Real processes."""
 
-import os
 import pathlib
 import random
 import signal
@@ -9,7 +8,6 @@ import sys
 import time
 from typing import Any
 
-import jax
 import pytest
 import toy
 
@@ -23,14 +21,9 @@ FLAGS = ('--config=configs/quickstart.py', '--config.batch_size=2', '--config.to
 
 
 def started(workdir: pathlib.Path, *flags: str, program: tuple[str, ...] = ('main.py',)) -> subprocess.Popen[str]:
-    environment = os.environ | {
-        'PYTHONPATH': str(ROOT),
-        'PYTHONUNBUFFERED': '1',
-        'JAX_COMPILATION_CACHE_DIR': jax.config.values['jax_compilation_cache_dir'],
-    }
     command = [sys.executable, *program, *FLAGS, f'--workdir={workdir}', *flags]
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, cwd=ROOT, env=toy.environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
 
 

@@ -249,7 +249,7 @@ def test_a_second_launch_compiles_nothing_anew(tmp_path: pathlib.Path):
     misses = []
     for name in ('first', 'second'):
         code = CODE.format(tests=str(ROOT / 'tests'), cache=str(tmp_path / 'cache'), workdir=str(tmp_path / name))
-        environment = os.environ | {'PYTHONPATH': str(ROOT), 'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
+        environment = toy.environment()
         done = subprocess.run([sys.executable, '-c', code], env=environment, capture_output=True, text=True, check=True)
         misses.append(int(done.stdout.split('misses ')[1]))
     assert misses[0] > 0

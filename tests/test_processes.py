@@ -1,7 +1,6 @@
 """Several real processes that train together, as a user starts them: the same numbers, kills, and bad input."""
 
 import json
-import os
 import pathlib
 import re
 import signal
@@ -16,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 import together
+import toy
 
 from bsresearch.launching import multihost
 from bsresearch.store import records
@@ -36,12 +36,6 @@ RUN = (
 STREAMED = ('--config.data_residence=host',)
 
 
-def environment() -> dict[str, str]:
-    """Of a process on its own, with the tests' compilation cache."""
-    cache = jax.config.values['jax_compilation_cache_dir']
-    return os.environ | {'JAX_PLATFORMS': 'cpu', 'JAX_COMPILATION_CACHE_DIR': cache, 'PYTHONUNBUFFERED': '1'}
-
-
 def free_port() -> int:
     """A port that nothing listens on."""
     with socket.socket() as s:
@@ -57,7 +51,7 @@ class Command:
         with open(log, 'w') as out:
             self.process = subprocess.Popen(
                 [sys.executable, 'main.py', *arguments, f'--workdir={workdir}'],
-                cwd=HERE.parent, env=environment() | variables, stdout=out, stderr=subprocess.STDOUT,
+                cwd=HERE.parent, env=toy.environment(**variables), stdout=out, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
     def ended(self, seconds: float = 240) -> tuple[int, str]:
@@ -166,11 +160,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     (folder / 'cases.json').write_text(json.dumps(cases))
     # The coordinator's port follows the job's number.
     shared = {'SLURM_JOB_ID': str(free_port()), 'SLURM_STEP_NODELIST': 'localhost', 'SLURM_NTASKS': '2'}
-    shared |= {'PYTHONPATH': str(HERE.parent), 'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}  # no bits are compared
     own = lambda i: shared | {'SLURM_PROCID': str(i), 'SLURM_LOCALID': str(i)}
     command = [sys.executable, str(HERE / 'together.py'), str(folder / 'cases.json')]
     running = [
-        subprocess.Popen(command, env=environment() | own(i), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        subprocess.Popen(command, env=toy.environment(**own(i)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for i in range(2)
     ]
     outputs = [process.communicate(timeout=240)[0].decode() for process in running]
@@ -241,7 +234,7 @@ def test_processes_that_do_not_come_are_told():
     address = f'localhost:{free_port()}'
     code = f'from bsresearch.launching import multihost; multihost.run(lambda: 0, {address!r}, 2, 0, 2)'
     done = subprocess.run(
-        [sys.executable, '-c', code], cwd=HERE.parent, env=environment(), capture_output=True, text=True, timeout=60
+        [sys.executable, '-c', code], cwd=HERE.parent, env=toy.environment(), capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 1, done.stderr
     assert f'not all of the 2 processes came to {address} within 2 s' in done.stderr.splitlines()[-1]

@@ -25,6 +25,7 @@ from bsresearch.train import program
 from bsresearch.train.state import Data, State
 from bsresearch.train.step import Task
 
+ROOT = pathlib.Path(__file__).parent.parent
 OFF = {'every_epochs': 0.0, 'log_spaced': 0}
 # Nothing is evaluated or measured but what a test asks for beside: its programs need not be compiled.
 BARE: dict[str, Any] = {
@@ -33,6 +34,18 @@ BARE: dict[str, Any] = {
     'measure__parameter_norm__every_epochs': 0.0,
     'norms__log_spaced': 0,
 }
+
+
+def environment(*, hurry: bool = True, **variables: str) -> dict[str, str]:
+    """Of a process of its own: this code, the CPU, the tests' compilation cache. `hurry`: XLA optimizes little."""
+    made = os.environ | {
+        'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "tests"}', 'PYTHONUNBUFFERED': '1', 'JAX_PLATFORMS': 'cpu',
+        'JAX_COMPILATION_CACHE_DIR': jax.config.values['jax_compilation_cache_dir'],
+        'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+    }  # fmt: skip
+    if hurry:
+        made |= {'JAX_DISABLE_MOST_OPTIMIZATIONS': '1', 'XLA_FLAGS': '--xla_cpu_use_fusion_emitters=false'}
+    return made | variables
 
 
 class Quiet(Console):
