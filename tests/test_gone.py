@@ -25,6 +25,11 @@ from bsresearch.store.writer import Writer
 from bsresearch.studies import gradient_norm
 from bsresearch.train import loop
 
+# Of a failed save Orbax leaves coroutines that nobody awaits; each test collects its own.
+pytestmark = [
+    pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning'),
+    pytest.mark.usefixtures('late_errors'),
+]
 ROOT = pathlib.Path(__file__).parent.parent
 CHANGES: dict[str, Any] = {'sweep__batch_size': (8, 16), 'checkpoint__every_steps': 10, 'record__dense': True}
 # When it is moved: at a call of the console, or when one of the program's functions is about to be called.

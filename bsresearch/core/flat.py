@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+MAPPINGS = (dict, Mapping)  # a dict is known at once
+
 
 def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Nested mappings → dotted paths."""
@@ -13,7 +15,7 @@ def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fill(flat: dict[str, Any], tree: Mapping[str, Any], prefix: str) -> None:
     for key, value in tree.items():
-        if isinstance(value, dict | Mapping):  # a dict is known at once
+        if isinstance(value, MAPPINGS):
             _fill(flat, value, f'{prefix}{key}.')
         else:
             flat[prefix + key] = value

@@ -27,6 +27,7 @@ from bsresearch.store.presence import Gone, Stay
 # Of the layout of a workdir and the meaning of what lies in it.
 SCHEMA_VERSION = 1
 SEAL = 'sha256'
+CANONICAL = json.JSONEncoder(sort_keys=True, check_circular=False)  # the latter for speed
 # What cures damage.
 RESTORE = 'restore it from a copy, or use another workdir'
 
@@ -74,7 +75,7 @@ def _give_up(temporary: pathlib.Path, error: BaseException) -> None:
 
 def digest(value: Any) -> str:
     """sha256 of a value that is as JSON holds it: text keys, no tuples."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(CANONICAL.encode(value).encode()).hexdigest()
 
 
 def file_digest(path: pathlib.Path) -> str:

@@ -16,6 +16,7 @@ from bsresearch.store.writer import array_files
 # Config columns of the table that are there even if no run differs.
 SPLIT_SEEDS = ('init_seed', 'data_seed')
 ALWAYS = ('batch_size', 'learning_rate', 'seed')
+SCALARS, LISTS = {str, int, float, bool, type(None)}, (list, tuple)
 POSITION = ('step', 'examples', 'epoch', 'seconds', 'wall_seconds')
 
 
@@ -157,14 +158,13 @@ def _table(described: Sequence[_Described]) -> pd.DataFrame:
 def _fields(resolved: Mapping[str, Any]) -> dict[str, Any]:
     """A config's fields, dotted, as values that a table can group by."""
     fields = flatten(resolved)
-    lists = {field: _hashable(value) for field, value in fields.items() if isinstance(value, list | tuple)}
-    return fields | lists
+    return fields | {field: _hashable(value) for field, value in fields.items() if type(value) not in SCALARS}
 
 
 def _hashable(value: Any) -> Any:
-    if isinstance(value, list | tuple):
+    if isinstance(value, LISTS):
         return tuple(map(_hashable, value))
-    return str(value) if isinstance(value, Mapping) else value  # the parts of a joined schedule
+    return value if type(value) in SCALARS else str(value)  # the parts of a joined schedule
 
 
 def _rows(described: Sequence[_Described]) -> pd.DataFrame:
@@ -209,9 +209,10 @@ def load(workdir: str | pathlib.Path) -> pd.DataFrame:
     objective.  `seconds` is training time alone (updates × calibrated seconds per update); `wall_seconds` is the
     group's.
     """
-    table, _, rows = read(workdir)
+    described = _described(workdir)
+    table, rows = _table(described), _rows(described)
     fields = table[['run', 'study', 'status', *varying(table)]].take(rows.index)
-    return pd.concat([fields, rows.drop(columns=['run', 'study'])], axis=1).reset_index(drop=True)
+    return pd.concat([fields, rows], axis=1).reset_index(drop=True)
 
 
 def dense(directory: pathlib.Path) -> Mapping[str, np.ndarray]:
