@@ -56,6 +56,7 @@ def compiled_in_a_hurry(request: pytest.FixtureRequest) -> None:
     if little != jax.config.values['jax_disable_most_optimizations']:
         compiling.KEPT.clear()
     jax.config.update('jax_disable_most_optimizations', little)
+    gc.freeze()  # what is imported and compiled by now need not be looked through at each collection
 
 
 @pytest.fixture(autouse=True)

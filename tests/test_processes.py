@@ -51,7 +51,7 @@ class Command:
         with open(log, 'w') as out:
             self.process = subprocess.Popen(
                 [sys.executable, 'main.py', *arguments, f'--workdir={workdir}'],
-                cwd=HERE.parent, env=toy.environment(**variables), stdout=out, stderr=subprocess.STDOUT,
+                cwd=HERE.parent, env=toy.environment() | variables, stdout=out, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
     def ended(self, seconds: float = 240) -> tuple[int, str]:
@@ -163,7 +163,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     own = lambda i: shared | {'SLURM_PROCID': str(i), 'SLURM_LOCALID': str(i)}
     command = [sys.executable, str(HERE / 'together.py'), str(folder / 'cases.json')]
     running = [
-        subprocess.Popen(command, env=toy.environment(**own(i)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        subprocess.Popen(command, env=toy.environment() | own(i), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for i in range(2)
     ]
     outputs = [process.communicate(timeout=240)[0].decode() for process in running]
