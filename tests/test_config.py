@@ -864,7 +864,7 @@ def test_bad_flags_are_one_line_and_write_nothing(
 @OLD_LOADER
 def test_missing_flags_and_files_are_one_line(cli: Cli, config_file: pathlib.Path, tmp_path: pathlib.Path):
     workdir = tmp_path / 'runs'
-    refused(cli(f'--workdir={workdir}'), '--config=<file> is needed')
+    refused(cli(f'--workdir={workdir}'), '--config=<name or file> is needed, e.g. --config=batch_size_sweep')
     refused(cli(f'--config={config_file}'), '--workdir=<directory> is needed')
     refused(cli(f'--config={tmp_path}/none.py', f'--workdir={workdir}'), 'no config file', 'none.py')
     refused(cli(f'--config={tmp_path}', f'--workdir={workdir}'), 'no config file')

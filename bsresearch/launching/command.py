@@ -71,7 +71,7 @@ def _contradiction(flag: Any, request: Request) -> str | None:
     if request.multihost and (request.dry_run or request.estimate):
         return '--multihost trains: give --dry_run and --estimate without it'
     if flag.value is None:
-        return '--config=<file> is needed, e.g. --config=configs/batch_size_sweep.py'
+        return '--config=<name or file> is needed, e.g. --config=batch_size_sweep'
     if request.workdir is None and not request.dry_run:
         return '--workdir=<directory> is needed: where runs are written, and found again'
     if request.schedule_csv is not None and not request.dry_run:

@@ -1,7 +1,6 @@
 """The flag parser of main.py and scripts/launch.py: absl's and ml_collections' errors as one line, exit code 2."""
 
 import functools
-import pathlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +9,7 @@ from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from bsresearch.core import lookup
+from bsresearch.launching import config_files
 from bsresearch.planning import schema
 
 USAGE = 2
@@ -36,8 +36,11 @@ def _parse(program: str, values: flags.FlagValues, argv: list[str]) -> list[str]
         sys.exit(usage(program, misuse))
     if 'branch_from' in given:
         # A branch's config is its parent's; the defaults stand in, so that --config.<field>=… can be given.
-        # ml_collections looks for them in sys.argv itself.
-        sys.argv = argv = [argv[0], f'--config={schema.__file__}', *argv[1:]]
+        argv = [argv[0], f'--config={schema.__file__}', *argv[1:]]
+    try:
+        sys.argv = argv = [_with_path(arg) for arg in argv]  # ml_collections looks for overrides there
+    except ValueError as e:
+        sys.exit(usage(program, str(e)))
     try:
         rest = values(argv)
     except flags.UnrecognizedFlagError as e:
@@ -57,12 +60,15 @@ def _misuse(argv: list[str], given: set[str]) -> str | None:
     if {'branch_from', 'config'} <= given:
         return "--branch_from: a branch has its parent's config; leave --config out, give --config.<field>=…"
     for i, arg in enumerate(argv):
-        if arg.startswith(('--config=', '-config=')) and not pathlib.Path(arg.split('=', 1)[1].split(':')[0]).is_file():
-            known = ', '.join(sorted(str(p) for p in pathlib.Path('configs').glob('*.py')))
-            return f'no config file {arg.split("=", 1)[1]!r}; there are: {known}'
         if arg in ('--config', '-config') and i + 1 < len(argv):
             return f'write --config={argv[i + 1]} (with =)'
     return None
+
+
+def _with_path(arg: str) -> str:
+    """An argument; --config=<name> with the path of the file."""
+    flag, equals, value = arg.partition('=')
+    return f'{flag}={config_files.path(value)}' if equals and flag in ('--config', '-config') else arg
 
 
 def _own_names(values: flags.FlagValues, program_file: str) -> list[str]:

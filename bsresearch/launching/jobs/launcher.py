@@ -44,7 +44,7 @@ def launch(flag: Any, workdir: str, *, engine: str, array: int | None, options: 
         return usage(PROGRAM, '--workdir=<directory> is needed: where runs are written, and found again')
     root, planned = pathlib.Path(workdir), flag.value is not None and not look
     if not (planned or look or retry):
-        needed = '--config=<file> is needed, e.g. --config=configs/batch_size_sweep.py; or --status or --retry'
+        needed = '--config=<name or file> is needed, e.g. --config=batch_size_sweep; or --status or --retry'
         return usage(PROGRAM, needed)
     study = chosen = None
     try:
