@@ -72,9 +72,9 @@ def settings() -> list[dict[str, Any]]:
         found += [{**given, f'measure.{name}.{key}': value} for key, value in lookup.keywords(build).items()]
     found += [{f'measure.distance.{key}': 0} for key in when.FIELDS]
     found += [{'study': 'reload', 'branch.at_epochs': (1.0,), 'branch.batch_sizes': (16,), f'branch.{key}': None}
-              for key in schema.known().branch]  # fmt: skip
+              for key in schema.known()['branch']]  # fmt: skip
     found += [{'study': 'critical_batch_size', 'branch.at_epochs': (1.0,), 'branch.multiples': (2,), f'branch.{key}': 0}
-              for key in schema.known().branch]  # fmt: skip
+              for key in schema.known()['branch']]  # fmt: skip
     arguments = {'init_value': 1.0, 'transition_steps': 10, 'decay_rate': 0.5}
     named = {'schedule.name': 'optax', 'schedule.function': 'exponential_decay'}
     found += [{**named, 'schedule.arguments': arguments}]

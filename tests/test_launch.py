@@ -6,12 +6,14 @@ import pathlib
 import subprocess
 import sys
 from typing import Any
+from unittest import mock
 
 import jax
 import numpy as np
 import pytest
 import toy
 
+from bsresearch.data import sources
 from bsresearch.launching import fitting, forecast, groups, runner
 from bsresearch.launching.console import Console
 from bsresearch.planning import resolve, sweep
@@ -65,6 +67,26 @@ def test_dry_run_writes_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.Monk
     assert all(p.id in shown for p in plans)
     assert '2 runs in 1 groups, 80 updates' in shown
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_compiles_nothing_and_traces_shapes_once_for_all_runs(monkeypatch: pytest.MonkeyPatch):
+    """As many traces and data sets for 40 runs as for 4 of the same two groups; with the analysis programs compile."""
+    events: list[str] = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, duration, **kwargs: events.append(event))
+    monkeypatch.setattr(jax, 'eval_shape', traced := mock.Mock(wraps=jax.eval_shape))
+    counts = []
+    for width, seeds in ((7, 2), (9, 20)):
+        sources._embedded.cache_clear()
+        traced.reset_mock()
+        events.clear()
+        plans = toy.plans(sweep__seed=tuple(range(seeds)), sweep__batch_size=(8, 16), model__widths=(width,))
+        forecast.show(Console(quiet=True), plans, fitting.groups(plans))
+        compiled = sum('backend_compile' in event for event in events)
+        counts.append((traced.call_count, sources._embedded.cache_info().misses, compiled))
+    assert counts[0] == counts[1]
+    assert counts[0][1:] == (1, 0)
+    forecast.show(Console(quiet=True), plans[:1], fitting.groups(plans[:1]), analysis=True)
+    assert any('backend_compile' in event for event in events)
 
 
 def test_a_full_disk_stops_the_run_and_what_was_written_stays_valid(workdir: pathlib.Path, monkeypatch: Any):

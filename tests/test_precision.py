@@ -18,7 +18,7 @@ from bsresearch.studies import gradient_norm
 
 OPTIMIZERS = lookup.members('bsresearch.optim', 'build')
 # Every measurement, at the beginning, on the way and at the end.
-MEASURED = {f'measure__{name}__at_steps': (0, 7, 12) for name in schema.known().measure}
+MEASURED = {f'measure__{name}__at_steps': (0, 7, 12) for name in schema.known()['measure']}
 PROBE = {'trials': 4, 'samples': 16, 'batch_sizes': (4, 16)}
 SHORT: dict[str, Any] = {'total_steps': 12, 'record__dense': True}
 SCHEDULES: dict[str, dict[str, Any]] = {name: {} for name in schedules.members()} | {

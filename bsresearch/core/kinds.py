@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+SCALARS = {str, int, float, bool}
 # Seeds of data sets are the largest numbers that are no examples.
 MOST = 2**32 - 1
 # Updates and epochs are int32 on the device, examples seen int64 on the host, which lists the ids of each batch.
@@ -27,6 +28,11 @@ def brief(value: Any) -> str:
     except ValueError:  # Python refuses to write out integers of thousands of digits
         text = 'a number of thousands of digits'
     return text if len(text) <= 80 else f'{text[:77]}…'
+
+
+def alike(value: Any, default: Any) -> bool:
+    """Whether a value is its field's default, told at once; False where it takes more to tell."""
+    return value is default or (type(value) is type(default) and type(value) in SCALARS and value == default)
 
 
 def check(field: str, value: Any, default: Any, hint: Any = inspect.Parameter.empty) -> None:

@@ -47,7 +47,12 @@ def module(package: str, function: str, name: str, what: str) -> ModuleType:
 
 def functions(source: ModuleType, leading: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
     """The public functions of a module whose positional arguments are `leading`: its members, by name."""
-    public = {}
+    return dict(_functions(source.__name__, leading))
+
+
+@functools.cache
+def _functions(source_name: str, leading: tuple[str, ...]) -> Mapping[str, Callable[..., Any]]:
+    source, public = importlib.import_module(source_name), {}
     for name, fn in inspect.getmembers(source, inspect.isfunction):
         parameters = inspect.signature(fn).parameters.values()
         positional = tuple(p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY)
@@ -58,8 +63,13 @@ def functions(source: ModuleType, leading: tuple[str, ...]) -> dict[str, Callabl
 
 def keywords(fn: Callable[..., Any]) -> dict[str, Any]:
     """The keyword-only arguments of `fn` with their defaults: its schema."""
+    return dict(_keywords(fn))
+
+
+@functools.cache
+def _keywords(fn: Callable[..., Any]) -> tuple[tuple[str, Any], ...]:
     parameters = inspect.signature(fn).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    return tuple((p.name, p.default) for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """When something happens in a run: any union of every, at and log-spaced, as exact update numbers."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ OFF: dict[str, Any] = dict(
     at_epochs=(),  # epochs seen
     log_spaced=0,  # number of points from the first to the last update, spaced evenly in log
 )
-FIELDS = tuple(OFF)
+FIELDS, NEVER = tuple(OFF), tuple(OFF.values())
 WHOLE = ('every_steps', 'at_steps', 'log_spaced')
 
 
@@ -56,6 +57,13 @@ def points(spec: Mapping[str, Any], length: Length, field: str = 'when') -> list
     Raises:
       ValueError: a point past the end of the run.
     """
+    values = tuple(tuple(v) if isinstance(v := spec[name], list) else v for name in FIELDS)
+    return list(_points(values, length, field)) if values != NEVER else []
+
+
+@functools.lru_cache(4096)  # runs of a grid ask for the same ones
+def _points(values: tuple[Any, ...], length: Length, field: str) -> tuple[int, ...]:
+    spec = dict(zip(FIELDS, values, strict=True))
     check(spec, field)
     total, steps = length.total_examples, length.total_steps
     _check_counts(spec, length, field)
@@ -77,7 +85,7 @@ def points(spec: Mapping[str, Any], length: Length, field: str = 'when') -> list
         if value > limit:
             raise ValueError(f'{field}.{name} has the point {value}, past the end of the run ({limit:g})')
         updates.add(step)
-    return sorted(updates)
+    return tuple(sorted(updates))
 
 
 def rest(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Request(NamedTuple):
 
     workdir: str | None = None
     dry_run: bool = False
+    xla_analysis: bool = False
     schedule_csv: str | None = None
     branch_from: str | None = None
     estimate: bool = False
@@ -76,6 +77,8 @@ def _contradiction(flag: Any, request: Request) -> str | None:
         return '--workdir=<directory> is needed: where runs are written, and found again'
     if request.schedule_csv is not None and not request.dry_run:
         return f'--schedule_csv={request.schedule_csv} needs --dry_run: it writes what would be used'
+    if request.xla_analysis and not request.dry_run:
+        return '--xla_analysis needs --dry_run: it adds memory and FLOPs to the tables of that'
     if request.profile and request.dry_run:
         return '--profile traces updates, --dry_run makes none; leave one of them out'
     return None
@@ -135,13 +138,14 @@ def _planned(console: Console, flag: Any, request: Request) -> tuple[planner.Stu
     workdir, dry_run = request.directory, request.dry_run
     study = multihost.agreed(lambda: planner.study(*flag_parser.declared(flag), workdir, request.branch_from))
     multihost.check_alike(study.members)
-    if not dry_run or request.estimate:
+    if not dry_run or request.estimate or request.xla_analysis:
         use_compilation_cache(named=request.profile)  # before programs are compiled to see what they take
     groups = processes.share(lambda: fitting.groups(study.runs, console.say if dry_run else lambda _: None))
     if workdir is not None and not dry_run:
         multihost.check_shared(workdir)
     if dry_run:
-        forecast.show(console, study.runs, groups, len(study.members) - len(study.runs))
+        probes = len(study.members) - len(study.runs)
+        forecast.show(console, study.runs, groups, probes, analysis=request.xla_analysis)
     if request.schedule_csv is not None:
         file = pathlib.Path(request.schedule_csv)
         console.say(f'{schedule_csv.write(file, study.plans):,} updates → {file}')

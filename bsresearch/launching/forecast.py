@@ -94,7 +94,7 @@ def _alone(plan: Plan, size: int) -> Plan:
     events, point = plan.events, schema.when(at_steps=(0,)).to_dict()
     quiet = {'record': {**point, 'dense': False}, 'norms': {**point, 'dense': False, 'update': False}}
     recording = plan.recording | quiet
-    recording |= {name: schema.known()[name].to_dict() for name in ('keep', 'snapshots')}
+    recording |= {name: schema.known()[name] for name in ('keep', 'snapshots')}
     if events.evaluate:
         recording['evaluate'] = {**plan.recording['evaluate'], **point}
     recording['measure'] = {
@@ -173,44 +173,60 @@ def run_flops(plan: Plan) -> tuple[float, float]:
     return updating, examples * fitting.once(flops.of_evaluation, [plan]) if examples else 0.0
 
 
-def _of_group(group: Sequence[Plan]) -> dict[str, Any]:
+def _of_group(group: Sequence[Plan], analysis: bool) -> dict[str, Any]:
     """A row of the table of groups."""
     strategy, mesh = fitting.placed(group)
-    needed, size = fitting.once(memory.analysed, group, strategy, mesh), memory.largest(group[0]).batch_size
-    update = fitting.once(flops.of_update, group[:1], size)
-    return {
+    size = memory.largest(group[0]).batch_size
+    needed = fitting.once(memory.analysed if analysis else memory.estimate, group, strategy, mesh)
+    row = {
         'runs': len(group),
         'batch size': size,
         'strategy': strategy,
         'layout': str(mesh),
-        'MiB per device': round(needed.total / 2**20, 1),
+        'MiB per device' if analysis else 'about MiB per device': round(needed.total / 2**20, 1),
         'of it programs': round(needed.programs / 2**20, 1),
         'a device has': round(fitting.room(mesh) / 2**20),
-        'FLOPs per update': update,
-        'of the group': len(group) * update,
     }
+    if analysis:
+        update = fitting.once(flops.of_update, group[:1], size)
+        row |= {'FLOPs per update': update, 'of the group': len(group) * update}
+    return row
 
 
-def show(console: Console, plans: Sequence[Plan], formed: Sequence[Sequence[Plan]], probes: int = 0) -> None:
-    """Prints the tables of runs and groups and what they will take; programs are compiled, nothing is written."""
+def show(
+    console: Console,
+    plans: Sequence[Plan],
+    formed: Sequence[Sequence[Plan]],
+    probes: int = 0,
+    *,
+    analysis: bool = False,
+) -> None:
+    """Prints the tables of runs and groups and what they will take; nothing is written.
+
+    `analysis`: memory and floating-point operations as XLA tells them, which compiles the groups' programs; else memory
+    is estimated from shapes (train/sizing/memory.py) and nothing is compiled.
+    """
     facts: dict[str, dict[str, Any]] = {}
-    of_groups, updating, evaluating = [], 0.0, 0.0
+    of_groups = []
     for number, group in enumerate(formed, 1):
-        of_groups.append({'group': number} | _of_group(group))
+        of_groups.append({'group': number} | _of_group(group, analysis))
         for plan in group:
             facts[plan.id] = {
                 'updates': plan.length.total_steps - plan.start,
                 'examples': plan.total_examples - plan.length.examples_at(plan.start),
                 'group': number,
             }
-            updates, evaluations = run_flops(plan)
-            updating, evaluating = updating + updates, evaluating + evaluations
     console.plans(plans, [facts[p.id] for p in plans], 'dry run: nothing is written')
-    console.table(of_groups, 'groups; FLOPs of an update of one run, and of all runs of the group')
+    heading = 'groups; FLOPs of an update of one run, and of all runs of the group' if analysis else 'groups'
+    console.table(of_groups, heading)
     updates = sum(p.length.total_steps - p.start for p in plans)
     and_probes = f'{probes} probes, ' if probes else ''
     console.say(
         f'{len(plans)} runs in {len(formed)} groups, {and_probes}{updates:,} updates, '
         f'about {sum(map(disk_bytes, formed)) / 2**20:,.0f} MiB on disk'
     )
-    console.say(f'{updating:.3g} FLOPs in updates and {evaluating:.3g} in evaluations, measurements and probes apart')
+    if analysis:
+        updating, evaluating = map(sum, zip(*map(run_flops, plans), strict=True))
+        console.say(
+            f'{updating:.3g} FLOPs in updates and {evaluating:.3g} in evaluations, measurements and probes apart'
+        )

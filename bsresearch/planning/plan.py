@@ -1,5 +1,6 @@
 """Plan: one run with every number resolved, frozen; its id."""
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bsresearch.core import lookup, units, when
+from bsresearch.core.kinds import alike
 from bsresearch.optim import policy, scaling
 from bsresearch.optim.policy import Policy, Values
 from bsresearch.planning import events, schema, sections
@@ -115,9 +117,10 @@ class Plan:
         return events.resolve(self.recording, self.length, self.start)
 
     def resolved(self) -> dict[str, Any]:
-        """All fields but `declared`, as plain values; those of the policy, but for what follows, stand beside them."""
-        fields = {k: v for k, v in asdict(self).items() if k not in ('policy', 'declared')}
-        return fields | {name: getattr(self.policy, name) for name in STORED_POLICY}
+        """All fields but `declared`, not copied; those of the policy, but for what follows, stand beside them."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        outside = {k: v for k, v in values.items() if k not in ('policy', 'declared')}
+        return outside | {name: getattr(self.policy, name) for name in STORED_POLICY}
 
     def to_json(self) -> dict[str, Any]:
         """All fields, for `from_json`."""
@@ -140,7 +143,7 @@ class Plan:
         fields = self.resolved()
         for name in OUTSIDE_ID:
             del fields[name]
-        base = schema.known().to_dict()
+        base = dict(schema.known())
         base |= {s: {**sections.defaults(s, fields[s]['name']), 'name': base[s]['name']} for s in schema.NAMED}
         base |= {'init_seed': 0, 'data_seed': 0, 'ghost_batch_size': self.batch_size}
         optimizer = lookup.module('bsresearch.optim', 'build', self.optimizer['name'], 'optimizer')
@@ -185,7 +188,7 @@ class Plan:
 
 def _completed(stored: dict[str, Any]) -> dict[str, Any]:
     """With fields that were added later, at their defaults: what the run did before they were there."""
-    known = schema.known().to_dict()
+    known = schema.known()
     later: dict[str, Any] = {s: {'name': 'constant'} for s in schema.NAMED if s.endswith('schedule')}
     fields = {**later, 'no_decay': (), 'batch_changes': (), 'ema': {'half_life_examples': None}, **stored}
     for section in schema.NAMED:
@@ -251,6 +254,6 @@ def _without_defaults(fields: Mapping[str, Any], base: Mapping[str, Any]) -> dic
             value = _without_defaults(value, base.get(key, {}))
             if value:
                 kept[key] = value
-        elif key not in base or canonical(base[key]) != canonical(value):
+        elif key not in base or not (alike(base[key], value) or canonical(base[key]) == canonical(value)):
             kept[key] = value
     return kept

@@ -51,6 +51,17 @@ def _check_measure(
         )
 
 
+_MEASURABLE: dict[tuple[str, str, int], Any] = {}  # measurement, settings, id → shapes of weights: traced once a grid
+
+
+def _check_weights(name: str, settings: Mapping[str, Any], quantity: Measure, params: Any) -> None:
+    """Raises the ValueError of a measurement that refuses weights of these shapes."""
+    key = name, repr(settings), id(params)
+    if key not in _MEASURABLE:
+        jax.eval_shape(quantity.init, params)
+        _MEASURABLE[key] = params  # held, so that its id stays its own
+
+
 def _check_drawn(field: str, value: Any, epoch_size: int) -> None:
     """Raises ValueError for a batch beyond the training set, where it is no small one drawn with replacement."""
     most = max(epoch_size, MOST_DRAWN)
@@ -94,7 +105,7 @@ def resolve(
             _check_drawn(f'config.measure.{name}.{key}', value, length.epoch_size)
         quantity = build(**settings)
         if when.points(spec, length, f'config.measure.{name}'):
-            jax.eval_shape(quantity.init, params)  # which refuses weights it cannot measure
+            _check_weights(name, settings, quantity, params)
             _check_measure(name, quantity, 'statistics' in known, optimizer, length.epoch_size, ghost)
     probe = sections.complete('probe', c['probe'])
     for key, value in probe.items():

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import jax
-from ml_collections import ConfigDict
 
 from bsresearch import models, optim
 from bsresearch.core import kinds, lookup, rng, units, when
@@ -30,21 +29,23 @@ CHOICES = {
 def check_fields(declared: Mapping[str, Any]) -> None:
     """Raises ValueError for a field that the schema lacks, naming the nearest one."""
 
-    def walk(given: Mapping[str, Any], allowed: Any, path: str) -> None:
+    def walk(given: Mapping[str, Any], allowed: Mapping[str, Any], hints: Mapping[str, Any], path: str) -> None:
         for key, value in given.items():
+            if key in allowed and kinds.alike(value, allowed[key]):
+                continue
             if key not in allowed and path.startswith('measure.'):
                 continue  # a field of the measurement itself, checked by `recording.resolve`
             if key not in allowed:
                 raise ValueError(f'unknown config field {path}{key}; {lookup.nearest(key, allowed)}')
-            if isinstance(allowed[key], ConfigDict) != isinstance(value, Mapping):
-                kind = 'a section' if isinstance(allowed[key], ConfigDict) else 'a value'
+            if isinstance(allowed[key], dict) != isinstance(value, Mapping):
+                kind = 'a section' if isinstance(allowed[key], dict) else 'a value'
                 raise ValueError(f'config field {path}{key}={kinds.brief(value)}: {kind} is needed')
             if isinstance(value, Mapping) and not (path == '' and key in (*schema.PARTS, 'sweep')):
-                walk(value, allowed[key], f'{path}{key}.')
+                walk(value, allowed[key], hints[key], f'{path}{key}.')
             elif not isinstance(value, Mapping):
-                kinds.check(f'config.{path}{key}', value, allowed[key], schema.hint(allowed, key))
+                kinds.check(f'config.{path}{key}', value, allowed[key], hints[key])
 
-    walk(declared, schema.known(), '')
+    walk(declared, schema.known(), schema.hints(), '')
 
 
 def _check_evaluation(c: Mapping[str, Any], data: select.Dataset) -> None:
@@ -100,14 +101,14 @@ def _completed(declared: Mapping[str, Any]) -> dict[str, Any]:
 
     The value of an axis may be a section given in part.
     """
-    known = schema.known().to_dict()
+    known = schema.known()
     filled = {k: {**{f: v for f, v in known[k].items() if f != 'name'}, **value} for k, value in declared.items()
               if isinstance(value, Mapping) and k in known and k not in ('measure', 'sweep')}  # fmt: skip
     points = {name: {**usual, **declared.get('measure', {}).get(name, {})} for name, usual in known['measure'].items()}
     return {**known, **declared, **filled, 'measure': points}
 
 
-_SHAPES: dict[tuple[Any, ...], Any] = {}  # of the weights: traced once for all runs of a grid
+_SHAPES: dict[tuple[Any, ...], Any] = {}  # of the weights, and losses that fit: traced once for all runs of a grid
 
 
 def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> Any:
@@ -125,8 +126,10 @@ def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ..
 def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool) -> None:
     """Raises ValueError where the loss does not fit the labels, or snapshots would vote on targets."""
     loss = functools.partial(sections.part('loss', parts['loss']['name']), **sections.settings(parts['loss']))
-    outputs = jax.ShapeDtypeStruct((1, data.num_outputs), 'float32')
-    jax.eval_shape(loss, outputs, jax.ShapeDtypeStruct((1,), data.train.labels.dtype))
+    key = repr(parts['loss']), data.num_outputs, data.train.labels.dtype
+    if key not in _SHAPES:
+        outputs = jax.ShapeDtypeStruct((1, data.num_outputs), 'float32')
+        _SHAPES[key] = jax.eval_shape(loss, outputs, jax.ShapeDtypeStruct((1,), data.train.labels.dtype))
     if snapshots and parts['loss']['name'] in losses.WITHOUT_CLASSES:
         raise ValueError(
             f'config.snapshots average class probabilities, which data.name={parts["data"]["name"]!r} has none of; '
@@ -159,7 +162,7 @@ def _checked_dataset(c: Mapping[str, Any], section: Mapping[str, Any]) -> select
 
 def dataset(data: Mapping[str, Any]) -> select.Dataset:
     """The examples a resolved `data` section names (read-only; cached by the source)."""
-    shared = schema.known().data
+    shared = schema.known()['data']
     settings = {k: v for k, v in data.items() if k not in shared}
     selection = {k: data[k] for k in ('fraction', 'validation', 'split_seed')}
     return select.select(sources.resolve(data['name'], None, settings), **selection)

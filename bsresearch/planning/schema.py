@@ -35,9 +35,15 @@ def when(**given: object) -> ConfigDict:
 
 
 @functools.cache
-def known() -> Any:
-    """The defaults, shared and only to be read: making them takes a millisecond, and a grid asks ten times a run."""
-    return defaults().lock()
+def known() -> dict[str, Any]:
+    """The defaults as plain values, shared and only to be read: a grid asks for them ten times a run."""
+    return defaults().to_dict()
+
+
+@functools.cache
+def hints() -> dict[str, Any]:
+    """The kind of each field as an annotation, as `known` is nested."""
+    return _hints(defaults())
 
 
 # Of what the tuples are that are empty by default.
@@ -47,8 +53,11 @@ _MEMBERS = {
 }  # fmt: skip
 
 
-def hint(section: ConfigDict, field: str) -> Any:
-    """The kind of a field of a section of the defaults, as an annotation."""
+def _hints(section: ConfigDict) -> dict[str, Any]:
+    return {k: _hints(v) if isinstance(v, ConfigDict) else _hint(section, k) for k, v in section.items()}
+
+
+def _hint(section: ConfigDict, field: str) -> Any:
     default, kind = section[field], section.get_type(field)
     if kind is tuple:
         return tuple[type(default[0]) if default else _MEMBERS[field], ...]

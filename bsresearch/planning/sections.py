@@ -48,7 +48,7 @@ def settings(section: Mapping[str, Any]) -> dict[str, Any]:
 @functools.cache
 def defaults(section: str, name: str) -> Mapping[str, Any]:
     """Defaults of a named section: the shared fields and those of the part called `name`. Only to be read."""
-    shared = {k: v for k, v in schema.known()[section].to_dict().items() if k != 'name'}
+    shared = {k: v for k, v in schema.known()[section].items() if k != 'name'}
     own = lookup.keywords(part(section, name))
     return shared | {k: v for k, v in own.items() if k not in _FROM_ELSEWHERE.get(section, ())}
 
@@ -56,9 +56,8 @@ def defaults(section: str, name: str) -> Mapping[str, Any]:
 @functools.cache
 def hints_of(section: str, name: str) -> Mapping[str, Any]:
     """The kinds of the fields of a named section, as annotations. Only to be read."""
-    shared = schema.known()[section]
-    shared_hints = {key: schema.hint(shared, key) for key in shared if key != 'name'}
-    return {**shared_hints, **lookup.hints(part(section, name))}
+    shared = {key: hint for key, hint in schema.hints()[section].items() if key != 'name'}
+    return {**shared, **lookup.hints(part(section, name))}
 
 
 def describe(section: str, given: Mapping[str, Any]) -> str:
@@ -83,7 +82,8 @@ def complete(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
     values = {k: given.get(k, v) for k, v in allowed.items()}
     hints = hints_of(section, name)
     for key, value in values.items():
-        kinds.check(f'config.{section}.{key}', value, allowed[key], hints.get(key, inspect.Parameter.empty))
+        if not kinds.alike(value, allowed[key]):
+            kinds.check(f'config.{section}.{key}', value, allowed[key], hints.get(key, inspect.Parameter.empty))
     if section.endswith('schedule') and 'parts' in values:
         values['parts'] = tuple(_part(section, part) for part in values['parts'])
     return {'name': name, **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}}

@@ -10,8 +10,6 @@ import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from bsresearch.core import kinds, lookup
 from bsresearch.core.flat import flatten
 from bsresearch.planning import resolve, schema
@@ -23,23 +21,23 @@ LENGTHS = ('total_epochs', 'total_examples', 'total_steps')
 
 
 def _set(tree: dict[str, Any], path: str, value: Any) -> None:
+    """Changes the tree, and no section that it may share with another one."""
     *parents, leaf = path.split('.')
     for parent in parents:
         if not isinstance(tree.get(parent), dict):
             cure = f'{parent} is not a section' if parent in tree else lookup.nearest(parent, tree)
             raise ValueError(f'unknown config field {path}; {cure}')
-        tree = tree[parent]
+        tree[parent] = tree = dict(tree[parent])
     tree[leaf] = value
 
 
 def assign(declared: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of `declared` with `changes` (dotted path → value).
+    """`declared` with `changes` (dotted path → value); sections without a change are shared with it.
 
     A changed `<section>.name` drops the old part's own fields, a changed length the other two: they belong to what
     was replaced.
     """
-    result = copy.deepcopy(declared)
-    shared = schema.known()
+    result, shared = dict(declared), schema.known()
     for section in schema.PARTS:
         name = changes.get(f'{section}.name', result[section].get('name'))
         if name != result[section].get('name'):
@@ -47,7 +45,7 @@ def assign(declared: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     if any(field in changes for field in LENGTHS):
         result |= dict.fromkeys(LENGTHS)
     for path, value in changes.items():
-        if isinstance(shared.get(path), ConfigDict) and not isinstance(value, Mapping):
+        if isinstance(shared.get(path), dict) and not isinstance(value, Mapping):
             raise ValueError(f'config field {path}={kinds.brief(value)}: a section is needed')
         _set(result, path, value)
     return result

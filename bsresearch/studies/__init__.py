@@ -51,7 +51,7 @@ def check(name: str, plans: Sequence[Plan]) -> None:
 
 def given(section: str, value: dict[str, Any]) -> dict[str, Any]:
     """The fields of a section that differ from their defaults, of those that all its parts share."""
-    usual = schema.known()[section].to_dict()
+    usual = schema.known()[section]
     return {k: v for k, v in value.items() if k in usual and canonical(v) != canonical(usual[k])}
 
 
