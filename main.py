@@ -9,11 +9,10 @@ if __name__ == '__main__':  # before the imports, which take seconds
 from typing import Any
 
 from absl import app, flags
-from ml_collections import config_flags
 
-from bsresearch.launching import command, flag_parser
+from bsresearch.launching import command, config_flag, flag_parser
 
-config_flags.DEFINE_config_file('config', None, 'A config file.', lock_config=False, accept_new_attributes=True)
+config_flag.define()
 flags.DEFINE_string('workdir', None, 'Where runs are written, and found again.')
 flags.DEFINE_string('schedule_csv', None, 'With --dry_run: also write what each update would use.')
 flags.DEFINE_bool('dry_run', False, 'Print the runs that would be made; train nothing.')

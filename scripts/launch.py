@@ -21,9 +21,8 @@ if __name__ == '__main__':  # before the imports, which take seconds
     interrupts.install()
 
 from absl import app, flags
-from ml_collections import config_flags
 
-from bsresearch.launching import flag_parser
+from bsresearch.launching import config_flag, flag_parser
 from bsresearch.launching.jobs import engines, launcher, worker
 
 DEFINE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
@@ -31,7 +30,7 @@ DEFINE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFIN
 
 def define_flags() -> None:
     """Called by this command alone, so that importing the module in a test defines no global flags."""
-    config_flags.DEFINE_config_file('config', None, 'A config file.', lock_config=False, accept_new_attributes=True)
+    config_flag.define()
     flags.DEFINE_string('workdir', None, 'Where runs are written, and found again; on a disk that all hosts share.')
     flags.DEFINE_string('engine', 'local', 'Where jobs run: a file of bsresearch/launching/jobs/engines.')
     flags.DEFINE_integer('array', None, 'How many jobs at once; local: 1, slurm: as it sees fit.')

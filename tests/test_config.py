@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 from absl import flags
-from ml_collections import config_flags
 
 from bsresearch.core import lookup
 from bsresearch.core.flat import flatten
-from bsresearch.launching import command, flag_parser, groups
+from bsresearch.launching import command, config_flag, flag_parser, groups
 from bsresearch.planning import plan, schema, sections, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
@@ -753,7 +752,7 @@ def test_a_file_with_two_lengths_or_a_part_without_name_is_refused():
 
 
 @pytest.fixture
-def config_file(tmp_path: pathlib.Path) -> pathlib.Path:
+def linear(tmp_path: pathlib.Path) -> pathlib.Path:
     """Two runs of a linear model on digits."""
     path = tmp_path / 'config.py'
     path.write_text(
@@ -771,17 +770,13 @@ def config_file(tmp_path: pathlib.Path) -> pathlib.Path:
 Cli = Callable[..., tuple[int, str, str]]
 
 
-# ml_collections loads config files as Python did before 3.12.
-OLD_LOADER = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
-
-
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """main.py in this process: the same flags, the same two calls. Gives exit code, stdout, stderr."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
         values = flags.FlagValues()
-        config_flags.DEFINE_config_file('config', None, '', values, lock_config=False, accept_new_attributes=True)
+        config_flag.define(values)
         flags.DEFINE_string('workdir', None, '', flag_values=values)
         flags.DEFINE_bool('dry_run', False, '', flag_values=values)
         flags.DEFINE_string('schedule_csv', None, '', flag_values=values)
@@ -814,7 +809,6 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b'' for p in folder.rglob('*')}
 
 
-@OLD_LOADER
 @pytest.mark.parametrize(
     ('arguments', 'messages'),
     [
@@ -833,7 +827,9 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
         (['--config.record.log_spaced=2147483647'], ['config.record.log_spaced=2147483647']),
         (['--config.measure.alpha.batch_size=9223372036854775807'], ['config.measure.alpha.batch_size']),
         (['--config.batch_size=many'], ['--config.batch_size=many', 'a whole number is needed']),
-        (['--config.total_steps=1.5'], ['--config.total_steps=1.5']),
+        (['--config.total_steps=1.5'], ['--config.total_steps=1.5: a whole number is needed']),
+        (['--config.init_seed=1e999'], ['--config.init_seed=1e999: a whole number is needed']),
+        (['--config.sweep.batch_size=(8, 1.5)'], ['config.batch_size=1.5']),
         (['--wrkdir=x'], ["unknown flag --wrkdir; did you mean 'workdir'?"]),
         (['--dry_run=perhaps'], ['dry_run']),
         (
@@ -854,28 +850,24 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
     ids=lambda a: a[0].split('=')[0] if isinstance(a, list) and a[0].startswith('-') else '',
 )
 def test_bad_flags_are_one_line_and_write_nothing(
-    cli: Cli, config_file: pathlib.Path, tmp_path: pathlib.Path, arguments: list[str], messages: list[str]
+    cli: Cli, linear: pathlib.Path, tmp_path: pathlib.Path, arguments: list[str], messages: list[str]
 ):
     workdir = tmp_path / 'runs'
-    refused(cli(f'--config={config_file}', f'--workdir={workdir}', *arguments), *messages)
+    refused(cli(f'--config={linear}', f'--workdir={workdir}', *arguments), *messages)
     assert not workdir.exists()
 
 
-@OLD_LOADER
-def test_missing_flags_and_files_are_one_line(cli: Cli, config_file: pathlib.Path, tmp_path: pathlib.Path):
+def test_missing_flags_and_files_are_one_line(cli: Cli, linear: pathlib.Path, tmp_path: pathlib.Path):
     workdir = tmp_path / 'runs'
     refused(cli(f'--workdir={workdir}'), '--config=<name or file> is needed, e.g. --config=batch_size_sweep')
-    refused(cli(f'--config={config_file}'), '--workdir=<directory> is needed')
+    refused(cli(f'--config={linear}'), '--workdir=<directory> is needed')
     refused(cli(f'--config={tmp_path}/none.py', f'--workdir={workdir}'), 'no config file', 'none.py')
     refused(cli(f'--config={tmp_path}', f'--workdir={workdir}'), 'no config file')
-    refused(cli('--config', config_file, f'--workdir={workdir}'), f'write --config={config_file} (with =)')
+    refused(cli('--config', linear, f'--workdir={workdir}'), f'write --config={linear} (with =)')
     assert not workdir.exists()
 
 
-@OLD_LOADER
-def test_a_workdir_of_another_schema_is_refused_and_left_alone(
-    cli: Cli, config_file: pathlib.Path, tmp_path: pathlib.Path
-):
+def test_a_workdir_of_another_schema_is_refused_and_left_alone(cli: Cli, linear: pathlib.Path, tmp_path: pathlib.Path):
     """Of another version; of one before there were versions; and a file."""
     for name, files in {
         'newer': {'schema.json': '{"schema": 999}', 'train/abc/config.json': '{}'},
@@ -886,9 +878,9 @@ def test_a_workdir_of_another_schema_is_refused_and_left_alone(
             (workdir / path).parent.mkdir(parents=True, exist_ok=True)
             (workdir / path).write_text(text)
         before = contents(workdir)
-        refused(cli(f'--config={config_file}', f'--workdir={workdir}'), str(workdir), 'use another workdir')
+        refused(cli(f'--config={linear}', f'--workdir={workdir}'), str(workdir), 'use another workdir')
         assert contents(workdir) == before
-    refused(cli(f'--config={config_file}', f'--workdir={config_file}'), 'is a file; name a directory')
+    refused(cli(f'--config={linear}', f'--workdir={linear}'), 'is a file; name a directory')
 
 
 def test_a_workdir_of_ours_or_an_empty_one_is_accepted(tmp_path: pathlib.Path):
@@ -900,43 +892,40 @@ def test_a_workdir_of_ours_or_an_empty_one_is_accepted(tmp_path: pathlib.Path):
     paths.claim_workdir(tmp_path / 'none')
 
 
-@OLD_LOADER
-def test_an_unknown_section_is_named(cli: Cli, config_file: pathlib.Path):
-    refused(cli(f'--config={config_file}', '--dry_run', '--config.eval.every_steps=3'), 'eval', "mean 'evaluate'")
+def test_an_unknown_section_is_named(cli: Cli, linear: pathlib.Path):
+    refused(cli(f'--config={linear}', '--dry_run', '--config.eval.every_steps=3'), 'eval', "mean 'evaluate'")
 
 
-@OLD_LOADER
-def test_a_dry_run_shows_the_runs_and_writes_nothing(cli: Cli, config_file: pathlib.Path, tmp_path: pathlib.Path):
+def test_a_dry_run_shows_the_runs_and_writes_nothing(cli: Cli, linear: pathlib.Path, tmp_path: pathlib.Path):
     """Ids and numbers of all runs; an axis from the command line; one value instead of an axis."""
     workdir = tmp_path / 'runs'
     before = contents(tmp_path)
     code, out, err = cli(
-        f'--config={config_file}', f'--workdir={workdir}', '--dry_run', '--config.sweep.seed=(0, 1)'
+        f'--config={linear}', f'--workdir={workdir}', '--dry_run', '--config.sweep.seed=(0, 1)'
     )  # fmt: skip
     assert (code, err) == (0, '')
     config = declared(batch_size=(8, 16), seed=(0, 1)) | {'total_epochs': None, 'total_steps': 3}
     expected = sweep.expand(config, {'model.name': 'linear'})
     assert all(p.id in out for p in expected)
     assert '4 runs in 2 groups, 12 updates' in out
-    code, out, _ = cli(f'--config={config_file}', '--dry_run', '--config.batch_size=32')
+    code, out, _ = cli(f'--config={linear}', '--dry_run', '--config.batch_size=32')
     assert (code, '1 runs in 1 groups, 3 updates' in out) == (0, True)
     assert contents(tmp_path) == before
 
 
-@OLD_LOADER
-def test_a_dry_run_writes_the_schedule_where_it_is_told(cli: Cli, config_file: pathlib.Path, tmp_path: pathlib.Path):
+def test_a_dry_run_writes_the_schedule_where_it_is_told(cli: Cli, linear: pathlib.Path, tmp_path: pathlib.Path):
     """One row per run and update; without a dry run, or onto another file, it is refused before anything is done."""
     path = tmp_path / 'schedule.csv'
-    code, out, err = cli(f'--config={config_file}', '--dry_run', f'--schedule_csv={path}')
+    code, out, err = cli(f'--config={linear}', '--dry_run', f'--schedule_csv={path}')
     assert (code, err) == (0, '')
     assert '6 updates' in out
     lines = path.read_text().splitlines()
     assert lines[0] == 'run,step,examples,epoch,batch_size,lr,momentum,weight_decay,effective_lr,noise_temperature'
     assert [line.split(',')[1] for line in lines[1:]] == ['0', '1', '2'] * 2
     before = contents(tmp_path)
-    refused(cli(f'--config={config_file}', f'--workdir={tmp_path}/w', f'--schedule_csv={path}'), 'needs --dry_run')
-    for wrong, message in ((config_file, 'holds something else'), (tmp_path / 'no' / 's.csv', 'there is no directory')):
-        code, _, err = cli(f'--config={config_file}', '--dry_run', f'--schedule_csv={wrong}')
+    refused(cli(f'--config={linear}', f'--workdir={tmp_path}/w', f'--schedule_csv={path}'), 'needs --dry_run')
+    for wrong, message in ((linear, 'holds something else'), (tmp_path / 'no' / 's.csv', 'there is no directory')):
+        code, _, err = cli(f'--config={linear}', '--dry_run', f'--schedule_csv={wrong}')
         assert code == 2
         assert message in err
     assert contents(tmp_path) == before
@@ -953,9 +942,9 @@ def called(*arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_main_refuses_a_misspelt_flag(config_file: pathlib.Path, tmp_path: pathlib.Path):
+def test_main_refuses_a_misspelt_flag(linear: pathlib.Path, tmp_path: pathlib.Path):
     refused(
-        called(f'--config={config_file}', f'--workdir={tmp_path}/runs', '--dry-rnu'),
+        called(f'--config={linear}', f'--workdir={tmp_path}/runs', '--dry-rnu'),
         "unknown flag --dry-rnu; did you mean 'dry_run'?",
     )
     assert not (tmp_path / 'runs').exists()

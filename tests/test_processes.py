@@ -22,8 +22,6 @@ from bsresearch.store import records
 from bsresearch.train.devices import processes
 
 HERE = pathlib.Path(__file__).parent
-# ml_collections, where a config file is loaded in this process.
-pytestmark = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
 
 # One run whose batches lie over the processes, added in a fixed order, so that any number of them gives the same bits.
 RUN = (

@@ -12,17 +12,15 @@ import sys
 
 import jax
 from absl import flags
-from ml_collections import config_flags
 
-from bsresearch.launching import command, flag_parser, multihost
+from bsresearch.launching import command, config_flag, flag_parser, multihost
 
 
 def run(arguments: list[str], workdir: str) -> int:
     """The exit code of a command of this process, which has found the others already."""
     sys.argv = ['main.py', *arguments]  # ml_collections looks for overrides there
     values = flags.FlagValues()
-    given = {'lock_config': False, 'accept_new_attributes': True}
-    config_flags.DEFINE_config_file('config', None, '', flag_values=values, **given)
+    config_flag.define(values)
     flag_parser.parser(command.PROGRAM, values)(sys.argv)
     return command._run(values['config'], command.Request(workdir=workdir))
 

@@ -57,6 +57,15 @@ def check(field: str, value: Any, default: Any, hint: Any = inspect.Parameter.em
             )
 
 
+def in_whole_numbers(value: Any, hint: Any) -> Any:
+    """A value with its whole floats as integers where the annotation takes integers and no floats."""
+    if isinstance(value, list | tuple) and typing.get_origin(hint) is tuple:
+        return type(value)(in_whole_numbers(item, typing.get_args(hint)[0]) for item in value)
+    if isinstance(value, float) and value.is_integer() and not _fits(value, hint) and _fits(int(value), hint):
+        return int(value)
+    return value
+
+
 def _of_default(default: Any) -> Any:
     if default is None:
         return Any

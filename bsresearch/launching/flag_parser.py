@@ -1,5 +1,6 @@
 """The flag parser of main.py and scripts/launch.py: absl's and ml_collections' errors as one line, exit code 2."""
 
+import copy
 import functools
 import sys
 from collections.abc import Callable
@@ -9,8 +10,8 @@ from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from bsresearch.core import lookup
-from bsresearch.launching import config_files
-from bsresearch.planning import schema
+from bsresearch.launching import config_files, config_flag
+from bsresearch.planning import schema, sections
 
 USAGE = 2
 # How the help of a flag begins that no user gives.
@@ -43,6 +44,8 @@ def _parse(program: str, values: flags.FlagValues, argv: list[str]) -> list[str]
         sys.exit(usage(program, str(e)))
     try:
         rest = values(argv)
+    except config_flag.ConfigError as e:
+        sys.exit(usage(program, str(e)))
     except flags.UnrecognizedFlagError as e:
         cure = lookup.nearest(e.flagname.partition('.')[0], _own_names(values, argv[0]))
         sys.exit(usage(program, f'unknown flag --{e.flagname}; {cure}'))
@@ -92,20 +95,21 @@ def _in_plain_words(error: str) -> str:
 
 
 def _config_error(error: Exception, given: set[str]) -> str:
-    """What is wrong with a config file or an override."""
+    """What is wrong with an override."""
     # A KeyError's own text is quoted, its line breaks too.
     reason = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip("'")
     if any(name.startswith(f'config.{reason}.') for name in given):
         return f'unknown config field {reason}; {lookup.nearest(reason, schema.known())}'
-    return f'bad config file or --config override: {reason.strip().splitlines()[-1]}'
+    return f'bad --config override: {reason.strip().splitlines()[-1]}'
 
 
 def declared(flag: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The config file's own content, and what the command line overrides (dotted path → value)."""
-    # Loaded anew: the flag's value has the overrides written into it already, and a removed axis must be told from one
-    # that was never there.
-    config = flag.parser.parse(flag.config_filename)
-    return _plain(config), {name: _plain(value) for name, value in config_flags.get_override_values(flag).items()}
+    config = copy.deepcopy(flag.parser.declared)
+    overrides = {name: _plain(value) for name, value in config_flags.get_override_values(flag).items()}
+    return config, {
+        name: sections.in_whole_numbers(name, value, config | overrides) for name, value in overrides.items()
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from bsresearch.core import kinds, lookup
 from bsresearch.models import losses
 from bsresearch.optim import batch_schedules, scaling, schedules
@@ -58,6 +60,41 @@ def hints_of(section: str, name: str) -> Mapping[str, Any]:
     """The kinds of the fields of a named section, as annotations. Only to be read."""
     shared = {key: hint for key, hint in schema.hints()[section].items() if key != 'name'}
     return {**shared, **lookup.hints(part(section, name))}
+
+
+def in_whole_numbers(path: str, value: Any, declared: Mapping[str, Any]) -> Any:
+    """A value from the command line with whole floats (1e3) as integers where its field takes no others.
+
+    Args:
+      path: dotted; under `sweep.` the value is a tuple of values.
+      declared: the config with its overrides, dotted paths among its keys: which part a section names.
+    """
+    field = path.removeprefix('sweep.').removeprefix('zip.')
+    hint = _hint(field, declared)
+    return kinds.in_whole_numbers(value, hint if field == path else tuple[hint, ...])
+
+
+def _hint(path: str, declared: Mapping[str, Any]) -> Any:
+    """The kind of a field as an annotation; Any where it is unknown."""
+    *parents, field = path.split('.')
+    section: Any = schema.known()
+    for parent in parents:
+        section = section.get(parent) if isinstance(section, ConfigDict) else None
+    if not isinstance(section, ConfigDict):
+        return Any
+    if field in section:
+        return Any if isinstance(section[field], ConfigDict) else schema.hint(section, field)
+    if parents[:1] == ['measure']:
+        return lookup.hints(lookup.module('bsresearch.measure', 'build', parents[1], 'measurement').build).get(
+            field, Any
+        )
+    if not parents or parents[0] not in schema.PARTS:
+        return Any
+    name = declared.get(f'{parents[0]}.name', declared[parents[0]].get('name'))
+    try:
+        return hints_of(parents[0], name).get(field, Any)
+    except ValueError:  # no such part: told when the run is planned
+        return Any
 
 
 def describe(section: str, given: Mapping[str, Any]) -> str:

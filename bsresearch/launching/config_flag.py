@@ -1,0 +1,123 @@
+"""The flag --config and those of its fields.
+
+A config file is Python that a user wrote: whatever goes wrong in one is told by its file, its line and the cause.
+"""
+
+import contextlib
+import linecache
+import pathlib
+import sys
+import traceback
+import types
+from collections.abc import Iterator
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from bsresearch.planning import schema
+
+CURE = 'begin it with c = schema.defaults() (from bsresearch import schema) and end it with return c'
+flags.disclaim_key_flags()  # --config is the caller's
+
+
+class ConfigError(Exception):
+    """A config file that gives no config; one line."""
+
+
+class Parser(flags.ArgumentParser):
+    """Of the flag --config; `declared` is the file's own content, without what the command line overrides."""
+
+    declared: dict[str, Any]
+
+    def parse(self, path: str) -> ConfigDict:
+        """The config of a file, or of `<file>:<argument of its get_config>`."""
+        config = load(path)
+        self.declared = config.to_dict()
+        return config
+
+
+class WholeNumbers(flags.IntegerParser):
+    """Of integer fields: also 1e3."""
+
+    def convert(self, argument: int | str) -> int:
+        """The number; ValueError if it is none, or not whole."""
+        with contextlib.suppress(ValueError):
+            return super().convert(argument)
+        with contextlib.suppress(ValueError, OverflowError):  # a word, or infinite
+            if (number := float(argument)) == int(number):
+                return int(number)
+        raise ValueError('a whole number is needed')
+
+
+def define(values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines the flag --config, and those of its fields."""
+    config_flags.DEFINE_config_file(
+        'config', None, 'A config file.', values, lock_config=False, accept_new_attributes=True
+    )
+    config_flags.register_flag_parser_for_type(int, WholeNumbers())
+    values['config'].parser = Parser()
+
+
+def load(path: str) -> ConfigDict:
+    """What the file's `get_config()` returns; modules that lie beside it can be imported there.
+
+    Raises:
+      ConfigError: the file cannot be run, or that is no complete config.
+    """
+    name, *argument = path.split(':', 1)
+    file = pathlib.Path(name)
+    line = None
+    module = types.ModuleType('config')
+    module.__file__ = name
+    try:
+        with _beside(file):
+            exec(compile(file.read_bytes(), name, 'exec'), vars(module))
+            get_config = getattr(module, 'get_config', None)
+            if get_config is None:
+                raise ConfigError(f'{name}: it defines no function get_config(); {CURE}')
+            line = getattr(getattr(get_config, '__code__', None), 'co_firstlineno', None)
+            config = get_config(*argument)
+    except ConfigError:
+        raise
+    except Exception as e:
+        raise ConfigError(_described(e, name, line)) from e
+    return _checked(config, f'{name}, line {line}: get_config()')
+
+
+@contextlib.contextmanager
+def _beside(file: pathlib.Path) -> Iterator[None]:
+    """Modules in the file's folder are found first, as if Python had been given the file."""
+    folder = str(file.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def _described(error: Exception, name: str, line: int | None) -> str:
+    """`<file>, line N: <kind>: <cause>`; the line is the last that ran in the file or beside it, else `line`."""
+    folder = pathlib.Path(name).resolve().parent
+    if isinstance(error, SyntaxError) and error.filename and pathlib.Path(error.filename).resolve().parent == folder:
+        return f'{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}'
+    cause = traceback.format_exception_only(error)[-1].partition(':')[2]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if pathlib.Path(frame.filename).resolve().parent == folder:
+            # An assertion without words, or whatever else has none, is told by its source.
+            cause = cause.strip() or linecache.getline(frame.filename, frame.lineno or 0)
+            name, line = frame.filename, frame.lineno
+            break
+    place = name if line is None else f'{name}, line {line}'
+    return f'{place}: {type(error).__name__}: {" ".join(cause.split())}'
+
+
+def _checked(config: Any, what: str) -> ConfigDict:
+    """A complete config, or ConfigError; `what`: who returned it."""
+    if config is None:
+        raise ConfigError(f'{what} returned nothing: a `return` is missing; {CURE}')
+    if not isinstance(config, ConfigDict):
+        raise ConfigError(f'{what} returned a {type(config).__name__}, no ConfigDict; {CURE}')
+    if missing := [field for field in schema.known() if field not in config]:
+        raise ConfigError(f'{what} returned a config without {", ".join(missing[:3])}; {CURE}')
+    return config
