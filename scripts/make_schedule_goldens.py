@@ -236,7 +236,7 @@ def main() -> None:
     versions = {'torch': torch.__version__, 'fastai': fastai.__version__, 'optax': optax.__version__}
     goldens = {'versions': versions, 'cases': cases, 'trajectories': [trajectory('sgd'), trajectory('adam')]}
     path = pathlib.Path(__file__).parent.parent / 'tests' / 'schedule_goldens.json'
-    path.write_text(json.dumps(goldens) + '\n')
+    path.write_text(json.dumps(goldens) + '\n', encoding='utf-8')
 
 
 if __name__ == '__main__':

@@ -74,7 +74,7 @@ def main() -> None:
         },
     }
     path = pathlib.Path(__file__).parent.parent / 'tests' / 'torch_goldens.json'
-    path.write_text(json.dumps(goldens, indent=1) + '\n')
+    path.write_text(json.dumps(goldens, indent=1) + '\n', encoding='utf-8')
 
 
 if __name__ == '__main__':

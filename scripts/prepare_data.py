@@ -18,6 +18,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
+from bsresearch.core import plain
 from bsresearch.data import prepared, sources
 
 PROBE_SECONDS = 5  # TFDS itself tries for 200 s before it says that there is no network.
@@ -141,7 +142,7 @@ def _probe(name: str, needed: dict[str, str], data_dir: pathlib.Path) -> None:
 def _lock(data_dir: pathlib.Path) -> Iterator[None]:
     """One preparation at a time per folder: two would share TFDS's temporary files."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / '.lock').open('w') as file:
+    with (data_dir / '.lock').open('wb') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -168,6 +169,7 @@ def main(argv: list[str]) -> int | None:
 
 def parse_flags(argv: list[str]) -> list[str]:
     """For `app.run`: a bad flag is one line and exit code 2."""
+    plain.use()
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:

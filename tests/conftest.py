@@ -17,7 +17,9 @@ from jaxtyping import install_import_hook
 
 # Shapes written in annotations are checked on every call, in tests alone, in the modules that have some.
 _sources = pathlib.Path(__file__).parent.parent
-_annotated = [p.relative_to(_sources) for p in _sources.glob('bsresearch/**/*.py') if 'jaxtyping' in p.read_text()]
+_annotated = [
+    p.relative_to(_sources) for p in _sources.glob('bsresearch/**/*.py') if 'jaxtyping' in p.read_text(encoding='utf-8')
+]
 _hook = install_import_hook(['.'.join(p.with_suffix('').parts) for p in _annotated], 'typecheck.check')
 
 from bsresearch.train.devices import compiling  # noqa: E402  after the hook

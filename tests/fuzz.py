@@ -129,7 +129,7 @@ def limited(seconds: float) -> Iterator[None]:
     def stop(*_: Any) -> None:
         raise Slow
 
-    size = int(pathlib.Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
+    size = int(pathlib.Path('/proc/self/statm').read_text(encoding='utf-8').split()[0]) * resource.getpagesize()
     before, limits = signal.signal(signal.SIGALRM, stop), resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (size + MORE_BYTES, limits[1]))
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -55,7 +55,7 @@ def train_plans(plans: list[Plan], count: int, strategy: str) -> tuple[np.ndarra
 
 if __name__ == '__main__':
     results = {}
-    with open(sys.argv[1]) as f:
+    with open(sys.argv[1], encoding='utf-8') as f:
         cases = json.load(f)
     for name, case in cases.items():
         results[name], results[f'{name}/loss'] = train(**case)

@@ -28,12 +28,14 @@ def run(arguments: list[str], workdir: str) -> int:
 def run_all(file: str) -> int:
     """All cases; each process writes what came of its part."""
     multihost.SHARED_SECONDS = 1.0
-    for name, case in json.loads(pathlib.Path(file).read_text()).items():
+    for name, case in json.loads(pathlib.Path(file).read_text(encoding='utf-8')).items():
         index = jax.process_index()
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             code = run(*case[index])
-        (pathlib.Path(file).parent / f'{name}-{index}.json').write_text(json.dumps([code, said.getvalue()]))
+        (pathlib.Path(file).parent / f'{name}-{index}.json').write_text(
+            json.dumps([code, said.getvalue()]), encoding='utf-8'
+        )
     return 0
 
 

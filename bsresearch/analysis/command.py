@@ -7,6 +7,8 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from bsresearch.core import plain
+
 USAGE = 2
 WORKDIR = 'where the runs are: what main.py was given as --workdir'
 
@@ -35,6 +37,7 @@ def run(program: str, body: Callable[[], None]) -> None:
         sys.exit(USAGE)
 
     def parse(argv: list[str]) -> list[str]:
+        plain.use()
         logging.set_verbosity(logging.WARNING)  # matplotlib's font subsetter says a hundred lines at INFO.
         try:
             return flags.FLAGS(argv)

@@ -31,7 +31,7 @@ def members(package: str, function: str) -> tuple[str, ...]:
     assert spec is not None, package
     folder = pathlib.Path(str(spec.origin)).parent
     pattern = re.compile(rf'^def {function}\(', re.MULTILINE)
-    return tuple(sorted(p.stem for p in folder.glob('*.py') if pattern.search(p.read_text())))
+    return tuple(sorted(p.stem for p in folder.glob('*.py') if pattern.search(p.read_text(encoding='utf-8'))))
 
 
 def module(package: str, function: str, name: str, what: str) -> ModuleType:

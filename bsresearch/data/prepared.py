@@ -85,7 +85,7 @@ def write(name: str, splits: Splits, *, data_dir: pathlib.Path, source: dict[str
         manifest = {'name': name, 'num_outputs': splits.num_outputs, 'scale': splits.scale}
         manifest |= {'checksum': splits.checksum, 'source': source, 'files': files}
         manifest['manifest_sha256'] = _manifest_hash(manifest)
-        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + '\n')
+        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + '\n', encoding='utf-8')
         temporary.chmod(0o755)  # mkdtemp's 0700 would hide a shared folder from colleagues.
         for path in (*temporary.iterdir(), temporary):
             _sync(path)

@@ -25,7 +25,9 @@ def _processor() -> str:
     name, info = platform.processor(), pathlib.Path('/proc/cpuinfo')
     if info.exists():
         named = [
-            line.split(':', 1)[1].strip() for line in info.read_text().splitlines() if line.startswith('model name')
+            line.split(':', 1)[1].strip()
+            for line in info.read_text(encoding='utf-8').splitlines()
+            if line.startswith('model name')
         ]
         name = named[0] if named else name
     return f'{name or platform.machine()}, {os.cpu_count()} cores'

@@ -9,7 +9,7 @@ from typing import Any
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch.core import lookup
+from bsresearch.core import lookup, plain
 from bsresearch.launching import config_files, config_flag
 from bsresearch.planning import schema, sections
 
@@ -30,6 +30,7 @@ def parser(program: str, values: flags.FlagValues = flags.FLAGS) -> Callable[[li
 
 
 def _parse(program: str, values: flags.FlagValues, argv: list[str]) -> list[str]:
+    plain.use()
     logging.set_verbosity(logging.WARNING)
     given = {arg.lstrip('-').partition('=')[0] for arg in argv}
     given -= {'branch_from'} - set(values)  # a door without branches

@@ -60,7 +60,7 @@ class ReplicaGroup:
 def _study_lock(folder: pathlib.Path) -> Iterator[None]:
     """One process at a time forms groups in a study."""
     folder.mkdir(exist_ok=True)  # in a workdir that is there
-    with open(folder / '.lock', 'w') as f:
+    with open(folder / '.lock', 'wb') as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         yield
 

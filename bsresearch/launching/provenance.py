@@ -17,7 +17,9 @@ def _git(*arguments: str) -> str | None:
     """What git says of the folder that the package lies in; None where it has nothing to say."""
     command = ['git', '-C', str(PACKAGE.parent), *arguments]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+        return subprocess.run(
+            command, capture_output=True, encoding='utf-8', errors='replace', check=True, timeout=10
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -58,7 +58,7 @@ def write(path: pathlib.Path, plans: Sequence[Plan]) -> int:
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     count = 0
     try:
-        with open(temporary, 'w', newline='') as f:
+        with open(temporary, 'w', newline='', encoding='utf-8') as f:
             writer = csv.writer(f, lineterminator='\n')
             writer.writerow(COLUMNS)
             for plan in plans:

@@ -14,7 +14,7 @@ def note(workdir: pathlib.Path, study: str, estimated: float, spent: float, ende
     """Writes down how long a launch was estimated to take, and took; in seconds. `ended`: it came to its end."""
     row = {'study': study, 'estimated_seconds': estimated, 'spent_seconds': spent, 'ended': ended}
     drop_torn_line(workdir / FILE)
-    with open(workdir / FILE, 'a') as f:
+    with open(workdir / FILE, 'a', encoding='utf-8') as f:
         f.write(json.dumps(row) + '\n')
 
 

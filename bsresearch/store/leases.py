@@ -53,7 +53,7 @@ class Sight(NamedTuple):
 def _ticks(pid: int) -> int | None:
     """When a process started, in the kernel's ticks since boot, which no clock moves; None on other systems."""
     try:
-        return int(pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[19])
+        return int(pathlib.Path(f'/proc/{pid}/stat').read_text(encoding='utf-8').rpartition(')')[2].split()[19])
     except (OSError, ValueError, IndexError):
         return None
 
@@ -187,7 +187,7 @@ class Lease:
         self._watch.check_free(directory)
         try:
             # One taker at a time: between finding a lease dead and removing it, nobody may put a live one in its place.
-            with open(self.path.with_name('lease.lock'), 'w') as gate:
+            with open(self.path.with_name('lease.lock'), 'wb') as gate:
                 fcntl.flock(gate, fcntl.LOCK_EX)
                 self._clear_if_dead()
                 try:
@@ -222,7 +222,9 @@ class Lease:
 
     def _write(self, path: pathlib.Path) -> None:
         self._beats += 1  # a beat is another content, whatever the clock says
-        path.write_text(json.dumps(_me() | {'beat': time.time(), 'beats': self._beats, 'token': self._token}))
+        path.write_text(
+            json.dumps(_me() | {'beat': time.time(), 'beats': self._beats, 'token': self._token}), encoding='utf-8'
+        )
 
     def _clear_if_dead(self) -> None:
         """With the gate held: nobody waits here, for the lease was watched before."""
@@ -237,7 +239,7 @@ class Lease:
     def _keep_beating(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
             try:
-                with open(self.path.with_name('lease.lock'), 'w') as gate:
+                with open(self.path.with_name('lease.lock'), 'wb') as gate:
                     fcntl.flock(gate, fcntl.LOCK_EX)
                     if not self._holds():
                         self.lost = True

@@ -7,7 +7,7 @@ import pathlib
 def _is_complete(step: pathlib.Path) -> bool:
     """Whether all parts of a checkpoint are there, by name: what a kill leaves of one that was being removed is not."""
     try:
-        items = json.loads((step / 'meta' / 'metadata').read_text()).get('sha256', {})
+        items = json.loads((step / 'meta' / 'metadata').read_text(encoding='utf-8')).get('sha256', {})
         parts = [step / '_CHECKPOINT_METADATA', *(step / i / n for i in items for n in ('_METADATA', 'manifest.ocdbt'))]
         return all(part.is_file() for part in parts) and all(any((step / i).rglob('d/*')) for i in items)
     except (OSError, ValueError, AttributeError):

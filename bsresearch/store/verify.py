@@ -83,7 +83,7 @@ def _cache() -> pathlib.Path:
 def _remembered() -> set[str]:
     """Files found whole, by place, size and times; a line of 32 digits each."""
     try:
-        return set(_cache().read_text().split())
+        return set(_cache().read_text(encoding='utf-8').split())
     except (OSError, ValueError):
         return set()
 

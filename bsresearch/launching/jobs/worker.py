@@ -48,10 +48,10 @@ def work(directory: str, name: str, token: str) -> int:
             print(f'launch: {e}', file=sys.stderr)
             return NOT_SHARED
         command.use_compilation_cache()
-        with open(job.directory / 'log.txt', 'a') as log:
+        with open(job.directory / 'log.txt', 'ab') as log:
             for number in (1, 2):  # XLA's own words too
                 os.dup2(log.fileno(), number)
-        sys.stdout.reconfigure(line_buffering=True)  # pyright: ignore[reportAttributeAccessIssue]
+        sys.stdout.reconfigure(line_buffering=True, encoding='utf-8')  # pyright: ignore[reportAttributeAccessIssue]
         print(f'--- {time.strftime("%Y-%m-%d %H:%M:%S")}, process {os.getpid()}: {" ".join(sys.argv)}')
         return run(job, caught)
 

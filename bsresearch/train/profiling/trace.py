@@ -103,7 +103,7 @@ def write(path: pathlib.Path, events: list[Event], flights: Sequence[Flight]) ->
         tracks[phase] | {'ph': 'X', 'name': phase, 'ts': start, 'dur': stop - start}
         for phase, start, stop in blocks((f.phase, f.start, f.stop) for f in flights)
     ]
-    with gzip.open(path, 'wt') as f:
+    with gzip.open(path, 'wt', encoding='utf-8') as f:
         json.dump({'displayTimeUnit': 'ns', 'traceEvents': [*events, *notes, *slices]}, f)
 
 

@@ -33,7 +33,9 @@ def platform() -> str:
     if (named := os.environ.get('JAX_PLATFORMS', '')) in ('cpu', 'tpu'):
         return named
     code = 'import jax; print(jax.default_backend())'
-    return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()[-1]
+    return subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, encoding='utf-8', check=True
+    ).stdout.split()[-1]
 
 
 def run(jobs: Sequence[Job], at_once: int | None, should_stop: Callable[[], bool]) -> Iterator[Ended]:

@@ -186,11 +186,13 @@ def _ended(job: Job, submitted: Any) -> Ended:
 def _in_queue(before: set[str]) -> set[str]:
     """Ids of this user's jobs that wait, run or are being ended; `before` where Slurm does not answer."""
     command = ['squeue', '-h', '-r', '-u', getpass.getuser(), '-o', '%i']
-    answer = subprocess.run(command, capture_output=True, text=True)
+    answer = subprocess.run(command, capture_output=True, encoding='utf-8', errors='replace')
     return set(answer.stdout.split()) if answer.returncode == 0 else before
 
 
 def _slurm_state(number: str) -> str:
     """Of a job: RUNNING, COMPLETING, CANCELLED, …; '' if Slurm does not answer."""
-    answer = subprocess.run(['squeue', '-h', '-j', number, '-o', '%T'], capture_output=True, text=True)
+    answer = subprocess.run(
+        ['squeue', '-h', '-j', number, '-o', '%T'], capture_output=True, encoding='utf-8', errors='replace'
+    )
     return answer.stdout.strip()
