@@ -7,12 +7,13 @@ import codecs
 import sys
 import unicodedata
 
-HANDLER = 'bsresearch.plain'
+HANDLER = 'plain'
 SYMBOLS = {
     '×': 'x', '·': '.', '±': '+-', '−': '-', '–': '-', '—': '-', '‖': '||', '≈': '~', '≤': '<=', '≥': '>=', '≠': '!=',
     '∞': 'inf', '√': 'sqrt ', '∇': 'grad ', '∈': 'in', '…': '...', '→': '->', '←': '<-', '↔': '<->', '✓': 'yes',
     '✗': 'no', '²': '^2', '³': '^3', '⁻': '^-', '½': '1/2', 'µ': 'u', '’': "'", '‘': "'", '“': '"', '”': '"',
-    '⌊': 'floor(', '⌋': ')', '─': '-', '━': '-', '╸': '-', '╺': '-',
+    '⌊': 'floor(', '⌋': ')', '⌈': 'ceil(', '⌉': ')', '⟨': '<', '⟩': '>', '∏': 'prod ', '∂': 'd', '∝': '~', '∘': 'o',
+    'ℓ': 'l', '─': '-', '━': '-', '╸': '-', '╺': '-',
 }  # fmt: skip
 
 
@@ -25,7 +26,7 @@ def plain(character: str) -> str:
         letter = name[name.index('LETTER') + 1].lower()
         return letter.capitalize() if 'CAPITAL' in name else letter
     ascii_only = unicodedata.normalize('NFKD', character).encode('ascii', 'ignore').decode()
-    if ascii_only and unicodedata.category(character) == 'No':
+    if ascii_only and name and name[0] in ('SUPERSCRIPT', 'SUBSCRIPT', 'MODIFIER', 'VULGAR'):
         return ascii_only
     return character.encode('ascii', 'backslashreplace').decode()
 

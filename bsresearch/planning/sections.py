@@ -6,8 +6,6 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from bsresearch.core import kinds, lookup
 from bsresearch.models import losses
 from bsresearch.optim import batch_schedules, scaling, schedules
@@ -77,22 +75,19 @@ def in_whole_numbers(path: str, value: Any, declared: Mapping[str, Any]) -> Any:
 def _hint(path: str, declared: Mapping[str, Any]) -> Any:
     """The kind of a field as an annotation; Any where it is unknown."""
     *parents, field = path.split('.')
-    section: Any = schema.known()
+    hints: Any = schema.hints()
     for parent in parents:
-        section = section.get(parent) if isinstance(section, ConfigDict) else None
-    if not isinstance(section, ConfigDict):
+        hints = hints.get(parent) if isinstance(hints, dict) else None
+    if not isinstance(hints, dict) or isinstance(hints.get(field), dict):
         return Any
-    if field in section:
-        return Any if isinstance(section[field], ConfigDict) else schema.hint(section, field)
-    if parents[:1] == ['measure']:
-        return lookup.hints(lookup.module('bsresearch.measure', 'build', parents[1], 'measurement').build).get(
-            field, Any
-        )
-    if not parents or parents[0] not in schema.PARTS:
-        return Any
+    if field in hints or not parents:
+        return hints.get(field, Any)
+    if parents[0] == 'measure':
+        build = lookup.module('bsresearch.measure', 'build', parents[1], 'measurement').build
+        return lookup.hints(build).get(field, Any)
     name = declared.get(f'{parents[0]}.name', declared[parents[0]].get('name'))
     try:
-        return hints_of(parents[0], name).get(field, Any)
+        return hints_of(parents[0], name).get(field, Any) if parents[0] in schema.PARTS else Any
     except ValueError:  # no such part: told when the run is planned
         return Any
 

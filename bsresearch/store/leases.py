@@ -53,7 +53,7 @@ class Sight(NamedTuple):
 def _ticks(pid: int) -> int | None:
     """When a process started, in the kernel's ticks since boot, which no clock moves; None on other systems."""
     try:
-        return int(pathlib.Path(f'/proc/{pid}/stat').read_text(encoding='utf-8').rpartition(')')[2].split()[19])
+        return int(pathlib.Path(f'/proc/{pid}/stat').read_bytes().rpartition(b')')[2].split()[19])
     except (OSError, ValueError, IndexError):
         return None
 
@@ -222,9 +222,7 @@ class Lease:
 
     def _write(self, path: pathlib.Path) -> None:
         self._beats += 1  # a beat is another content, whatever the clock says
-        path.write_text(
-            json.dumps(_me() | {'beat': time.time(), 'beats': self._beats, 'token': self._token}), encoding='utf-8'
-        )
+        path.write_bytes(json.dumps(_me() | {'beat': time.time(), 'beats': self._beats, 'token': self._token}).encode())
 
     def _clear_if_dead(self) -> None:
         """With the gate held: nobody waits here, for the lease was watched before."""

@@ -172,7 +172,13 @@ def parent_dir(workdir: pathlib.Path, name: str) -> pathlib.Path:
 
 
 def check_schema(workdir: pathlib.Path) -> None:
-    """Raises ValueError if the workdir holds runs of another config schema, or is a file; writes nothing."""
+    """Raises ValueError if the workdir holds runs of another config schema, or cannot be one; writes nothing."""
+    try:
+        str(workdir.absolute()).encode()
+    except UnicodeEncodeError:  # Python took bytes that its locale does not know; Orbax would not
+        raise ValueError(
+            f'--workdir={workdir}: its name cannot be read in this locale; set PYTHONUTF8=1, or name another directory'
+        ) from None
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f'--workdir={workdir} is a file; name a directory')
     schema = read_json(workdir / 'schema.json')
