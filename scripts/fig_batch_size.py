@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from bsresearch.analysis import arms, command, held_fixed, summary
+from bsresearch.analysis import arms, command, held_fixed, summary, unreached
 from bsresearch.report import plotting
 
 # Scale of the axis, and the range of possible values.
@@ -53,7 +53,7 @@ def draw(workdir: pathlib.Path, x: str, out: pathlib.Path) -> tuple[list[pathlib
     loaded = arms.load(workdir)
     metrics = [m for m in METRICS if m in loaded.rows and loaded.rows[m].notna().any()]
     if not metrics:
-        raise ValueError(f'the runs in {workdir} were recorded without evaluation: none has {", ".join(METRICS)}')
+        raise unreached.lacking(loaded, 'evaluate', METRICS, workdir)
     position, label = arms.POSITIONS[x]
     columns = _columns(loaded, position, metrics)
     points = pd.concat([c.points for c in columns], ignore_index=True)

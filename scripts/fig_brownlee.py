@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from bsresearch.analysis import arms, brownlee, command, held_fixed, summary
+from bsresearch.analysis import arms, brownlee, command, held_fixed, summary, unreached
 from bsresearch.analysis.brownlee import Arm, Roles
 from bsresearch.analysis.quantities import volatility
 from bsresearch.report import figures, plotting
@@ -49,7 +49,7 @@ def draw(
     runs = volatility.of_runs(loaded, METRICS['test'], threshold, last)
     missing = [m for m in METRICS.values() if m not in loaded.rows or not loaded.rows[m].notna().any()]
     if missing:
-        raise ValueError(f'the runs in {workdir} were recorded without {", ".join(missing)}')
+        raise unreached.lacking(loaded, 'evaluate', missing, workdir)
     roles = brownlee.roles(loaded.runs)
     panel = {f'B = {size}': (size, roles.rate) for size in _mini_batches(roles)}
     return figures.each(

@@ -14,7 +14,7 @@ from typing import Literal
 import pandas as pd
 from absl import flags
 
-from bsresearch.analysis import command, policies, summary
+from bsresearch.analysis import arms, command, policies, summary, unreached
 from bsresearch.report import plotting
 
 USED = {'learning_rate_used': 'learning rate', 'momentum_used': 'momentum', 'batch_size_used': 'batch size'}
@@ -40,7 +40,7 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], 
     """
     rows = policies.load(workdir)
     if 'train_loss' not in _measured(rows):
-        raise ValueError(f'the runs in {workdir} were recorded without train_loss')
+        raise unreached.lacking(arms.load(workdir), 'evaluate', ['train_loss'], workdir)
     # The arm with the most updates first: the others are compared with it.
     order = rows.groupby('policy')['step'].max().sort_index().sort_values(ascending=False, kind='stable').index
     colors = dict(zip(order, plotting.distinct(len(order)), strict=True))

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from bsresearch.analysis import arms, command, summary
+from bsresearch.analysis import arms, command, summary, unreached
 from bsresearch.report import figures, plotting
 
 STUDY, POINT, SINCE = 'reload', 'parent.epoch', 'epochs after the branch'
@@ -50,7 +50,7 @@ def load(workdir: pathlib.Path) -> tuple[pd.DataFrame, list[str]]:
     rows = rows[rows[POINT].notna()]
     metrics = [m for m in METRICS if m in rows and rows[m].notna().any()]
     if not metrics:
-        raise ValueError(f'the branches in {workdir} were recorded without evaluation: none has {", ".join(METRICS)}')
+        raise unreached.lacking(loaded, 'evaluate', METRICS, workdir, made.index)
     same = lambda row: len(parents) == 1 and all(row[f] == parents.iloc[0][f] for f in fields)
     short = {'batch_size': 'B', 'learning_rate': 'lr'}
     name = lambda row: ', '.join(f'{short.get(f, f)} = {row[f]:g}' if isinstance(row[f], int | float | np.number)

@@ -311,5 +311,5 @@ def test_figures_and_their_numbers(told: pathlib.Path, tmp_path: pathlib.Path):
 
 def test_a_figure_needs_evaluations(tmp_path: pathlib.Path):
     write_run(tmp_path, values={'test_accuracy': [0.1, 0.2]}, study='brownlee', num_outputs=3)
-    with pytest.raises(ValueError, match='were recorded without train_accuracy'):
+    with pytest.raises(ValueError, match='were recorded without evaluation: none has train_accuracy'):
         fig_brownlee.draw(tmp_path, tmp_path / 'figures')

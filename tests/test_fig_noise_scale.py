@@ -82,5 +82,5 @@ def test_the_figure_is_drawn_with_its_numbers(tmp_path: pathlib.Path):
 
 def test_records_without_it_are_refused(tmp_path: pathlib.Path):
     write_run(tmp_path, values={'train_loss': [1.0]})
-    with pytest.raises(ValueError, match=r'no run in .* measured the noise scale; ask for it'):
+    with pytest.raises(ValueError, match=r'without noise scale: none has .*; ask for it: --config.measure.noise_scale'):
         noise_scale.windows(tmp_path)

@@ -62,7 +62,7 @@ def test_a_single_run_has_no_interval(tmp_path: pathlib.Path, small_pictures: No
 
 def test_records_that_cannot_be_drawn_are_refused(tmp_path: pathlib.Path):
     write_run(tmp_path / 'a', values={'train_loss': [1.0]})
-    with pytest.raises(ValueError, match=r'no run in .* measured the sharpness; ask for it'):
+    with pytest.raises(ValueError, match=r'without sharpness: none has .*; ask for it: --config.measure.sharpness'):
         sharpness.measured(tmp_path / 'a')
     for rate in (0.1, 0.2):
         write_run(tmp_path / 'b', learning_rate=rate, values={'sharpness': [1.0], 'sharpness_loss': [1.0]})

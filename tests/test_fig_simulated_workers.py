@@ -116,5 +116,5 @@ def test_refusals(tmp_path: pathlib.Path):
         write_run(tmp_path / 'blind', batch_size=size, values={'train_loss': [1.0, 0.5]}, **NORMED)
     with pytest.raises(ValueError, match='differ in weight_decay at the same number of workers'):
         simulated_workers.find(tmp_path / 'axis')
-    with pytest.raises(ValueError, match='recorded without test_accuracy'):
+    with pytest.raises(ValueError, match='recorded without evaluation: none has test_accuracy'):
         simulated_workers.find(tmp_path / 'blind')

@@ -18,9 +18,10 @@ from matplotlib.legend import Legend
 
 from bsresearch.analysis import arms, summary
 from bsresearch.analysis import command as command_line
+from bsresearch.core import when
 from bsresearch.report import plotting
 from bsresearch.store import records
-from scripts import export_records, fig_batch_size
+from scripts import export_records, fig_batch_size, fig_sharpness
 
 ROOT = pathlib.Path(__file__).parents[1]
 AXES = {'epoch': 'epochs', 'updates': 'updates', 'examples': 'examples', 'seconds': 'training seconds (ungrouped)'}
@@ -290,6 +291,27 @@ def test_workdirs_that_cannot_be_drawn_are_refused(tmp_path: pathlib.Path, monke
     write_run(tmp_path, values={'distance': [1.0]})
     with pytest.raises(ValueError, match='recorded without evaluation: none has test_accuracy, train_accuracy'):
         fig_batch_size.draw(tmp_path, 'epoch', tmp_path / 'out')
+
+
+def test_runs_killed_before_their_first_evaluation_are_told_where_they_stand(tmp_path: pathlib.Path) -> None:
+    """In every state a run can be in; without evaluation is only one whose config has none."""
+    evaluate = when.OFF | {'every_epochs': 1.0}
+    asked = {'recording': {'evaluate': evaluate, 'measure': {'sharpness': evaluate}}}
+    write_run(tmp_path, seed=0, status='running', **asked)
+    write_run(tmp_path, seed=1, status='running', values={'distance': [0.0, 1.0]}, **asked)
+    write_run(tmp_path, seed=2, status='stopped', **asked)
+    for draw, kind in ((fig_batch_size.draw, 'evaluation'), (fig_sharpness.draw, 'sharpness')):
+        with pytest.raises(ValueError, match='none of') as e:
+            draw(tmp_path, *(['epoch'] if draw is fig_batch_size.draw else []), tmp_path / 'out')
+        assert str(e.value) == (
+            f'none of the 3 runs in {tmp_path} has come to its first {kind} yet: '
+            '2 running, recorded up to update 4 of 16; 1 stopped; '
+            'give the command that makes them again: it goes on from there'
+        )
+    other = tmp_path / 'other'
+    write_run(other, status='running', recording={'evaluate': when.OFF})
+    with pytest.raises(ValueError, match=r'without evaluation: .*; ask for it: --config.evaluate.every_epochs=1'):
+        fig_batch_size.draw(other, 'epoch', tmp_path / 'out')
 
 
 def test_figures_import_neither_jax_nor_tensorflow() -> None:

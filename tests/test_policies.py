@@ -156,5 +156,5 @@ def test_what_cannot_be_compared_is_refused(tmp_path: pathlib.Path):
     files, _ = fig_policies.draw(tmp_path / 'd', tmp_path)
     assert files
     write_run(tmp_path / 'c', values={'test_accuracy': [0.1]})
-    with pytest.raises(ValueError, match='recorded without train_loss'):
+    with pytest.raises(ValueError, match='recorded without evaluation: none has train_loss'):
         fig_policies.draw(tmp_path / 'c', tmp_path)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import arms, ratio, summary
+from bsresearch.analysis import arms, ratio, summary, unreached
 from bsresearch.analysis.ratio import Ratio
 
 SQUARE, TRACE = 'noise_gradient_square', 'noise_trace'
@@ -71,9 +71,7 @@ def windows(workdir: pathlib.Path, count: int = 5) -> pd.DataFrame:
     """
     loaded = arms.load(workdir)
     if not len(estimates(loaded.rows)):
-        raise ValueError(
-            f'no run in {workdir} measured the noise scale; ask for it: --config.measure.noise_scale.every_epochs=1'
-        )
+        raise unreached.lacking(loaded, 'measure.noise_scale', [SQUARE], workdir)
     if 'train_loss' in loaded.rows:
         summary.check_plain(loaded.rows, 'train_loss')
     size = loaded.runs.set_index('run')['epoch_size']

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from bsresearch.analysis import arms, summary
+from bsresearch.analysis import arms, summary, unreached
 
 SHARPNESS, EIGENVALUE, LIMIT = 'sharpness', 'hessian_eigenvalue/0', 'stability_limit'
 RESIDUAL = 'hessian_residual'
@@ -35,9 +35,7 @@ def measured(workdir: pathlib.Path) -> Sharpness:
     loaded = arms.load(workdir)
     rows = loaded.rows
     if SHARPNESS not in rows or not rows[SHARPNESS].notna().any():
-        raise ValueError(
-            f'no run in {workdir} measured the sharpness; ask for it: --config.measure.sharpness.every_epochs=1'
-        )
+        raise unreached.lacking(loaded, 'measure.sharpness', [SHARPNESS], workdir)
     if loaded.panels:
         raise ValueError(
             f'the runs in {workdir} differ in {", ".join(loaded.panels)} beside the batch size; use a workdir for each'

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from bsresearch.analysis import arms, resolution, summary
+from bsresearch.analysis import arms, resolution, summary, unreached
 from bsresearch.store import records
 
 TEST, TRAIN = 'test_accuracy', 'train_loss'
@@ -53,7 +53,7 @@ def find(workdir: pathlib.Path) -> SimulatedWorkers:
     _check_axes(runs, workdir)
     metrics = [m for m in (TEST, TRAIN) if m in loaded.rows and loaded.rows[m].notna().any()]
     if TEST not in metrics:
-        raise ValueError(f'the runs in {workdir} were recorded without {TEST}')
+        raise unreached.lacking(loaded, 'evaluate', [TEST], workdir)
     rows = _with_reference(runs)[['run', 'arm', 'workers']].merge(loaded.rows, on='run')
     return SimulatedWorkers(loaded, summary.final(rows, metrics, ['arm', 'workers']), _differences(rows))
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import resolution, summary
+from bsresearch.analysis import resolution, summary, unreached
 from bsresearch.analysis.arms import SEEDS, Arms
 
 QUANTITIES = ('final', 'level', 'volatility', 'volatility_detrended', 'epochs_to')
@@ -74,7 +74,7 @@ def of_runs(loaded: Arms, metric: str, threshold: float, last: float | None = No
       ValueError: no run has the metric, or as `window`.
     """
     if metric not in loaded.rows or not loaded.rows[metric].notna().any():
-        raise ValueError(f'the runs were recorded without {metric}; evaluate them (config.evaluate.every_epochs)')
+        raise unreached.lacking(loaded, 'evaluate', [metric])
     fields = list(dict.fromkeys([*(s for s in SEEDS if s in loaded.runs), *loaded.by]))
     rows_of = dict(list(loaded.rows.groupby('run', sort=False)))
     by_run = []
