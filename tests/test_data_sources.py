@@ -24,7 +24,7 @@ import pytest
 from absl import flags
 
 from bsresearch.data import blobs, digits, prepared, sources
-from bsresearch.data.splits import Split, Splits
+from bsresearch.data.splits import Split, Splits, checksum
 
 DEBIAN = pathlib.Path('/usr/share/datasets/fashion-mnist')
 
@@ -36,7 +36,7 @@ def toy() -> Splits:
     train, test = (
         Split(generator.integers(0, 256, (n, 4, 5, 2), np.uint8), generator.integers(0, 5, n, np.int32)) for n in (7, 3)
     )
-    return Splits(train, test, num_outputs=5, scale=255.0, checksum=prepared.checksum(train, test))
+    return Splits(train, test, num_outputs=5, scale=255.0, checksum=checksum(train, test))
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_checksum_sees_every_array_and_its_type(toy: Splits):
                        lambda a: a.astype(np.int64)):  # fmt: skip
             arrays = [*toy.train, *toy.test]
             arrays[i] = change(arrays[i])
-            seen.add(prepared.checksum(Split(*arrays[:2]), Split(*arrays[2:])))
+            seen.add(checksum(Split(*arrays[:2]), Split(*arrays[2:])))
     assert len(seen) == 13
 
 
@@ -178,7 +178,8 @@ def test_prepared_round_trip_is_exact_and_read_only(toy: Splits, toy_dir: pathli
 
 
 def test_prepared_data_are_never_overwritten(toy: Splits, toy_dir: pathlib.Path):
-    other = toy._replace(train=Split(toy.train.inputs * 0, toy.train.labels))
+    blank = Split(toy.train.inputs * 0, toy.train.labels)
+    other = toy._replace(train=blank, checksum=checksum(blank, toy.test))
     with pytest.raises(FileExistsError, match='never overwritten; remove it first'):
         prepared.write('toy', other, data_dir=toy_dir, source={})
     assert same(prepared.read('toy', toy_dir), toy)
@@ -221,15 +222,6 @@ def test_a_renamed_folder_is_not_another_data_set(toy_dir: pathlib.Path):
     (toy_dir / 'toy').rename(toy_dir / 'mnist')
     with pytest.raises(ValueError, match="holds the data set 'toy', not 'mnist'"):
         prepared.read('mnist', toy_dir)
-
-
-def test_write_refuses_arrays_that_break_the_contract(toy: Splits, tmp_path: pathlib.Path):
-    x, y = toy.train
-    for bad in (Split(x.astype(float), y), Split(x, y.astype(np.int64)), Split(x[1:], y), Split(x[:0], y[:0]),
-                Split(x, y + 1), Split(x, y - 5)):  # fmt: skip
-        with pytest.raises(ValueError, match='train'):
-            prepared.write('toy', toy._replace(train=bad), data_dir=tmp_path, source={})
-    assert not list(tmp_path.iterdir())
 
 
 def test_no_name_points_outside_the_folder(tmp_path: pathlib.Path):

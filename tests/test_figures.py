@@ -296,13 +296,17 @@ def test_workdirs_that_cannot_be_drawn_are_refused(tmp_path: pathlib.Path, monke
 def test_runs_killed_before_their_first_evaluation_are_told_where_they_stand(tmp_path: pathlib.Path) -> None:
     """In every state a run can be in; without evaluation is only one whose config has none."""
     evaluate = when.OFF | {'every_epochs': 1.0}
-    asked = {'recording': {'evaluate': evaluate, 'measure': {'sharpness': evaluate}}}
+    asked: dict[str, Any] = {'recording': {'evaluate': evaluate, 'measure': {'sharpness': evaluate}}}
     write_run(tmp_path, seed=0, status='running', **asked)
     write_run(tmp_path, seed=1, status='running', values={'distance': [0.0, 1.0]}, **asked)
     write_run(tmp_path, seed=2, status='stopped', **asked)
-    for draw, kind in ((fig_batch_size.draw, 'evaluation'), (fig_sharpness.draw, 'sharpness')):
+    figures = {
+        'evaluation': lambda: fig_batch_size.draw(tmp_path, 'epoch', tmp_path / 'out'),
+        'sharpness': lambda: fig_sharpness.draw(tmp_path, tmp_path / 'out'),
+    }
+    for kind, draw in figures.items():
         with pytest.raises(ValueError, match='none of') as e:
-            draw(tmp_path, *(['epoch'] if draw is fig_batch_size.draw else []), tmp_path / 'out')
+            draw()
         assert str(e.value) == (
             f'none of the 3 runs in {tmp_path} has come to its first {kind} yet: '
             '2 running, recorded up to update 4 of 16; 1 stopped; '

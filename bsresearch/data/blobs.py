@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from bsresearch.core import lookup
-from bsresearch.data import numbers, prepared
-from bsresearch.data.splits import Split, Splits
+from bsresearch.data import numbers
+from bsresearch.data.splits import Split, Splits, checksum
 
 
 def load(
@@ -53,4 +53,4 @@ def load(
         array.setflags(write=False)  # Every caller in the process shares them.
     half = num_examples // 2
     train, test = Split(inputs[:half], labels[:half]), Split(inputs[half:], labels[half:])
-    return Splits(train, test, num_outputs=centers, scale=1.0, checksum=prepared.checksum(train, test))
+    return Splits(train, test, num_outputs=centers, scale=1.0, checksum=checksum(train, test))

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from bsresearch.data import prepared
-from bsresearch.data.splits import Split, Splits
+from bsresearch.data.splits import Split, Splits, checksum
 
 NUM_TRAIN = 1437  # of 1797: four fifths
 
@@ -28,4 +27,4 @@ def load() -> Splits:
         array.setflags(write=False)  # Every caller in the process shares them.
     train = Split(inputs[:NUM_TRAIN], labels[:NUM_TRAIN])
     test = Split(inputs[NUM_TRAIN:], labels[NUM_TRAIN:])
-    return Splits(train, test, num_outputs=10, scale=16.0, checksum=prepared.checksum(train, test))
+    return Splits(train, test, num_outputs=10, scale=16.0, checksum=checksum(train, test))

@@ -3,8 +3,8 @@
 import numpy as np
 
 from bsresearch.core import lookup
-from bsresearch.data import numbers, prepared
-from bsresearch.data.splits import Split, Splits
+from bsresearch.data import numbers
+from bsresearch.data.splits import Split, Splits, checksum
 from bsresearch.theory.noisy_quadratic import spectrum
 
 
@@ -48,4 +48,4 @@ def load(
     for array in (inputs, labels):
         array.setflags(write=False)  # Every caller in the process shares them.
     train, test = (Split(inputs[rows], labels[rows]) for rows in (slice(num_examples), slice(num_examples, None)))
-    return Splits(train, test, num_outputs=1, scale=1.0, checksum=prepared.checksum(train, test))
+    return Splits(train, test, num_outputs=1, scale=1.0, checksum=checksum(train, test))

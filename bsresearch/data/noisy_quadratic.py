@@ -3,8 +3,8 @@
 import numpy as np
 
 from bsresearch.core import lookup
-from bsresearch.data import numbers, prepared
-from bsresearch.data.splits import Split, Splits
+from bsresearch.data import numbers
+from bsresearch.data.splits import Split, Splits, checksum
 from bsresearch.theory.noisy_quadratic import spectrum
 
 
@@ -49,4 +49,4 @@ def load(
     test = Split(np.zeros((1, dimension), np.float32), np.zeros(1, np.int32))
     for array in (*train, *test):
         array.setflags(write=False)  # Every caller in the process shares them.
-    return Splits(train, test, num_outputs=1, scale=1.0, checksum=prepared.checksum(train, test))
+    return Splits(train, test, num_outputs=1, scale=1.0, checksum=checksum(train, test))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bsresearch.core import lookup
-from bsresearch.data.splits import Split, Splits
+from bsresearch.data.splits import Split, Splits, check
 
 ARRAYS = ('train_inputs', 'train_labels', 'test_inputs', 'test_labels')
 MANIFEST = 'manifest.json'
@@ -26,15 +26,6 @@ _NAME = re.compile(r'[A-Za-z0-9_]+(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)?')
 def default_dir() -> pathlib.Path:
     """`$BSRESEARCH_DATA`, or `~/.cache/bsresearch/data`."""
     return pathlib.Path(os.environ.get('BSRESEARCH_DATA') or '~/.cache/bsresearch/data').expanduser().absolute()
-
-
-def checksum(train: Split, test: Split) -> str:
-    """sha256 over dtype, shape and C-order bytes of the four arrays; independent of the file format and of NumPy."""
-    total = hashlib.sha256()
-    for array in (*train, *test):
-        total.update(f'{array.dtype.str} {array.shape}'.encode())
-        total.update(np.ascontiguousarray(array).data)
-    return total.hexdigest()
 
 
 def folder(name: str, data_dir: pathlib.Path) -> pathlib.Path:
@@ -60,18 +51,16 @@ def write(name: str, splits: Splits, *, data_dir: pathlib.Path, source: dict[str
     """Writes a data set: into a temporary folder beside, to the disk, then one rename.
 
     Args:
-      splits: its checksum made by `checksum`.
       source: where the arrays come from (TFDS version, configuration, …), kept in the manifest.
 
     Returns the folder.
 
     Raises:
-      ValueError: arrays of another shape, type or range.
+      ValueError: as splits.check.
       FileExistsError: the folder exists; nothing is ever overwritten (OSError if another process just made it).
     """
     target = folder(name, data_dir)
-    _check_split(splits.train, 'train', splits.num_outputs)
-    _check_split(splits.test, 'test', splits.num_outputs)
+    check(name, splits)
     if target.exists():
         raise FileExistsError(f'{target} exists and is never overwritten; remove it first to prepare {name!r} again')
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -150,16 +139,6 @@ def _damaged(file: pathlib.Path, expected: str, actual: str, name: str) -> Value
         f'{file} is damaged: expected sha256 {expected}, found {actual}; remove the folder {file.parent} and prepare '
         f'again (`{command(name, file.parent.parent)}`), or copy the folder again'
     )
-
-
-def _check_split(split: Split, what: str, num_outputs: int) -> None:
-    inputs, labels = split
-    if inputs.dtype not in (np.uint8, np.float32) or labels.dtype != np.int32:
-        raise ValueError(f'{what}: {inputs.dtype} inputs, {labels.dtype} labels; allowed: uint8 or float32, and int32')
-    if labels.ndim != 1 or inputs.shape[:1] != labels.shape or not len(labels):
-        raise ValueError(f'{what}: inputs {inputs.shape}, labels {labels.shape}; allowed: (N, …) and (N,), N above 0')
-    if labels.min() < 0 or labels.max() >= num_outputs:
-        raise ValueError(f'{what} labels lie in [{labels.min()}, {labels.max()}]; allowed: 0 to {num_outputs - 1}')
 
 
 def _file_hash(path: pathlib.Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bsresearch.core import lookup
 from bsresearch.data import prepared
-from bsresearch.data.splits import Splits
+from bsresearch.data.splits import Splits, check
 
 
 def resolve(name: str, data_dir: pathlib.Path | str | None, keywords: Mapping[str, Any]) -> Splits:
@@ -77,7 +77,9 @@ def check_known(name: str, data_dir: pathlib.Path) -> None:
 
 @functools.lru_cache(maxsize=16)
 def _embedded(name: str, keywords: str) -> Splits:
-    return importlib.import_module(f'bsresearch.data.{name}').load(**json.loads(keywords))
+    splits = importlib.import_module(f'bsresearch.data.{name}').load(**json.loads(keywords))
+    check(name, splits)
+    return splits
 
 
 @functools.lru_cache(maxsize=16)

@@ -18,8 +18,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import resource
 
 from bsresearch.core import lookup
-from bsresearch.data import prepared
-from bsresearch.data.splits import Split, Splits
+from bsresearch.data.splits import Split, Splits, checksum
 
 # Debian strips name and time from a gzip header; these times (seconds since 1970) restore upstream's very bytes.
 FASHION_MNIST_MTIME = {
@@ -177,4 +176,4 @@ def decode(builder: Any) -> Splits:
             inputs[i], labels[i] = example['image'], example['label']
         splits.append(Split(inputs, labels))
     train, test = splits
-    return Splits(train, test, builder.info.features['label'].num_classes, 255.0, prepared.checksum(train, test))
+    return Splits(train, test, builder.info.features['label'].num_classes, 255.0, checksum(train, test))
