@@ -70,7 +70,7 @@ FAULTS: dict[str, tuple[Callable[[Splits], Any], str]] = {
     'no outputs': (lambda s: s._replace(num_outputs=0), 'num_outputs=0; allowed'),
     'too few inputs': (lambda s: s._replace(train=Split(s.train.inputs[1:], s.train.labels)), 'inputs (59, 3, 3, 1)'),
     'none': (lambda s: s._replace(train=Split(s.train.inputs[:0], s.train.labels[:0])), 'N above 0'),
-    'lists': (lambda s: s._replace(test=Split(s.test.inputs, [0] * 40)), 'a Splits of four NumPy arrays is needed'),
+    'lists': (lambda s: s._replace(test=s.test._replace(labels=[0] * 40)), 'a Splits of four NumPy arrays is needed'),
     'a tuple': (tuple, 'a Splits of four NumPy arrays is needed'),
 }  # fmt: skip
 

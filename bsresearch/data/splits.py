@@ -81,12 +81,13 @@ def _check_inputs(what: str, inputs: np.ndarray, labels: np.ndarray, scale: floa
         raise ValueError(f'{what} inputs are {inputs.dtype}; allowed: uint8, or float32: inputs.astype(np.float32)')
     if labels.ndim != 1 or inputs.ndim < 2 or inputs.shape[:1] != labels.shape or not len(labels):
         raise ValueError(f'{what}: inputs {inputs.shape}, labels {labels.shape}; allowed: (N, …) and (N,), N above 0')
-    axes = tuple(range(1, inputs.ndim))
-    if inputs.dtype == np.float32 and (bad := ~np.isfinite(inputs).all(axes)).any():
-        raise ValueError(
-            f'{what} inputs of {bad.sum()} of {len(bad)} examples are NaN or infinite, first of example '
-            f'{np.argmax(bad)}; mend these examples or leave them out'
-        )
+    if inputs.dtype == np.float32:
+        bad = np.flatnonzero(~np.isfinite(inputs).all(tuple(range(1, inputs.ndim))))
+        if len(bad):
+            raise ValueError(
+                f'{what} inputs of {len(bad)} of {len(inputs)} examples are NaN or infinite, first of example {bad[0]}; '
+                'mend these examples or leave them out'
+            )
     if scale != 1 and (inputs.min() < 0 or inputs.max() > scale):
         raise ValueError(
             f'{what} inputs lie in [{inputs.min():g}, {inputs.max():g}]; allowed with scale={scale:g}: 0 to {scale:g}, '
