@@ -69,7 +69,7 @@ def assert_each_trained_once(workdir: pathlib.Path, plans: list[Plan]) -> None:
         steps = [r['step'] for r in records.rows(paths.run_dir(workdir, plan.study, plan.id)) if 'batch_loss' in r]
         assert steps == sorted(set(steps))
         log = (jobs.find(workdir, name).directory / 'log.txt').read_text()
-        assert log.count('group 1/1') == log.count('finished after') == 1, log
+        assert log.count('group 1/1:') == log.count('finished after') == 1, log
 
 
 @pytest.fixture

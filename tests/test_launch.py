@@ -72,7 +72,7 @@ def test_dry_run_writes_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.Monk
 def test_a_dry_run_compiles_nothing_and_traces_shapes_once_for_all_runs(monkeypatch: pytest.MonkeyPatch):
     """As many traces and data sets for 40 runs as for 4 of the same two groups; with the analysis programs compile."""
     events: list[str] = []
-    jax.monitoring.register_event_duration_secs_listener(lambda event, duration, **kwargs: events.append(event))
+    jax.monitoring.register_event_duration_secs_listener(lambda event, duration_secs, **kwargs: events.append(event))
     monkeypatch.setattr(jax, 'eval_shape', traced := mock.Mock(wraps=jax.eval_shape))
     counts = []
     for width, seeds in ((7, 2), (9, 20)):

@@ -100,7 +100,7 @@ def test_a_grid_is_an_array_whose_jobs_are_preempted_and_finish(workdir: pathlib
     assert_whole(workdir)
     for item, number in ((first, one), (second, other)):
         assert said(item).count('stopped; the same command goes on') == 1, said(item)
-        assert said(item).count('group 1/1') == 2
+        assert said(item).count('group 1/1:') == 2
         # The same job of the array, queued again by itself.
         assert paths.read_json(item.directory / 'job.json')['slurm'] == number
     array = one.split('_')[0]
@@ -114,7 +114,7 @@ def test_two_launchers_on_slurm_train_each_run_once(workdir: pathlib.Path, clust
     assert [process.returncode for process in both] == [0, 0], told
     assert_whole(workdir)
     for item in jobs.load(workdir):
-        assert said(item).count('group 1/1') == 1, said(item)
+        assert said(item).count('group 1/1:') == 1, said(item)
     assert os.listdir(workdir.parent / 'submitit')
 
 

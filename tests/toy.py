@@ -60,6 +60,9 @@ class Quiet(Console):
     def start_group(self, *args: Any) -> None:
         """Nothing."""
 
+    def wait(self, what: str) -> None:
+        """Nothing."""
+
     def progress(self, *args: Any, **kwargs: Any) -> None:
         """Nothing."""
 

@@ -9,8 +9,19 @@ from typing import Any, NamedTuple
 import jax
 
 from bsresearch.core import interrupts
-from bsresearch.launching import fitting, flag_parser, forecast, multihost, planner, runner, schedule_csv
+from bsresearch.launching import (
+    fitting,
+    flag_parser,
+    forecast,
+    groups,
+    multihost,
+    planner,
+    probing,
+    runner,
+    schedule_csv,
+)
 from bsresearch.launching.console import Console, clock
+from bsresearch.launching.outlook import Outlook
 from bsresearch.store import estimates, leases, lineage, paths, presence, records
 from bsresearch.train.devices import processes
 from bsresearch.train.profiling.profile import Profiler
@@ -183,6 +194,8 @@ def _make(
 ) -> None:
     """Stage after stage, and the table of what came of it; `stay` knows the workdir once it is made."""
     runs = {plan.id: plan for plan in study.plans}
+    if processes.leads():
+        console.expect(_outlook(workdir, study))
     for stage in study.procedure.stages(study.plans):
         runner.launch(workdir, stage, console, profiler, stay)
         runs |= {plan.id: plan for plan in planner.runs_of(stage)}
@@ -192,6 +205,13 @@ def _make(
         profiler.conclude()
     stay.check()
     show_results(console, workdir, list(runs.values()))
+
+
+def _outlook(workdir: pathlib.Path, study: planner.Study) -> Outlook:
+    """Of what is not finished of a study."""
+    probes = planner.probes_of(study.members)
+    todo = [probe for probe in probes if not probing.done(probing.directory(workdir, probe))]
+    return Outlook(workdir, groups.unfinished(workdir, study.runs), todo)
 
 
 def show_results(console: Console, workdir: pathlib.Path, runs: list[Any]) -> None:

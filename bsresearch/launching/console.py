@@ -1,7 +1,7 @@
 """What a user sees: a header, one progress bar (plain lines when not a terminal), a table of results."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,15 +11,20 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from bsresearch.launching.outlook import Outlook
+from bsresearch.launching.waiting import Waiting
 from bsresearch.planning import schema, sections
 from bsresearch.planning.plan import Plan
+from bsresearch.planning.probe import Probe
 from bsresearch.store import paths
 from bsresearch.store.records import flatten_varying
 from bsresearch.train.devices.layout import Layout
-from bsresearch.train.observing.record import PHASES
+from bsresearch.train.observing.record import PHASES, Clock
 
 # Seconds between lines where there is no terminal.
 PLAIN_SECONDS = 10.0
+# Between two changes of the bar.
+BAR_SECONDS = 0.2
 
 
 def clock(seconds: float) -> str:
@@ -32,18 +37,24 @@ def clock(seconds: float) -> str:
 class Console:
     """Prints; the Progress that training gets (train/observing/progress.py)."""
 
+    _progress: Progress | None = None
+    _outlook: Outlook | None = None
+    _waiting: Waiting | None = None
+
     def __init__(self, quiet: bool = False) -> None:
         # Names of workdirs and patterns may hold what rich would read as its markup, or as an emoji.
         self.rich = RichConsole(highlight=False, markup=False, emoji=False, quiet=quiet)
         if not self.rich.is_terminal:
             self.rich.width = 200  # a file or pipe has no edge to fold at
-        self._progress: Progress | None = None
         self._bar = TaskID(0)
         self._plans: Sequence[Plan] = ()
         self._title = ''
         self._line = 0.0
-        self._group_start = 0.0
-        self._first: tuple[float, int] | None = None
+        self._place = (1, 1)
+
+    def expect(self, outlook: Outlook) -> None:
+        """Of the launch that begins: from now on lines tell how long all of it still takes."""
+        self._outlook = outlook
 
     def say(self, text: str) -> None:
         """One line."""
@@ -62,8 +73,9 @@ class Console:
 
     def start_group(self, plans: Sequence[Plan], strategy: str, number: int, total: int, layout: Layout) -> None:
         """A group begins."""
-        plan = plans[0]
-        self._plans, self._first, self._group_start = plans, None, time.monotonic()
+        plan, self._plans, self._place = plans[0], plans, (number, total)
+        if self._outlook is not None:
+            self._outlook.start(plans)
         how = f'{len(plans)} runs ({strategy})' if len(plans) > 1 else '1 run'
         how += '' if layout.single else f', on {layout}'
         self._title = f'group {number}/{total}: {plan.data["name"]}, {plan.model["name"]}, B = {plan.batch_size}, {how}'
@@ -75,32 +87,80 @@ class Console:
             self._progress.start()
         else:
             self.say(f'{self._title}: {plan.length.total_steps - plan.start:,} updates')
+            self.wait('compiling')
+
+    def wait(self, what: str) -> None:
+        """Where there is no bar: says what is going on, and again every half minute until `go_on`."""
+        self.go_on()
+        if not self.rich.is_terminal:
+            self.say(f'  {what} …')
+            self._waiting = Waiting(lambda seconds: self.say(f'  {what} … {clock(seconds)}'))
+
+    def go_on(self) -> None:
+        """What was waited for is there."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.stop()
+
+    def train(self, clock: Clock, measuring: Mapping[str, Any], step: int, pace: float) -> None:
+        """The group is about to make its first update, at θ_step; as Outlook.train."""
+        if self._outlook is not None:
+            self._outlook.train(clock, measuring, step, pace)
+
+    def probed(self, probe: Probe, seconds: float) -> None:
+        """A probe has ended."""
+        if self._outlook is not None:
+            self._outlook.probed(probe, seconds)
+
+    def all_left(self) -> str:
+        """Of the whole launch while no group is in training, as a part of a line."""
+        later = self._outlook.later() if self._outlook is not None else 0.0
+        return f' · all {clock(later)}' if later else ''
 
     def progress(self, step: int, updates_per_second: float, last: dict[str, Any]) -> None:
         """All replicas stand at θ_step."""
-        now, plan = time.monotonic(), self._plans[0]
-        if self._first is None:
-            self._first = (now, step)
-        since, begun = self._first
-        rate = (step - begun) / (now - since) if step > begun else 0.0
-        left = (plan.length.total_steps - step) / rate if rate else 0.0
+        self.go_on()
+        plan, now = self._plans[0], time.monotonic()
+        due = now - self._line > (BAR_SECONDS if self._progress is not None else PLAIN_SECONDS)
+        if not due:
+            return
+        self._line, done, steps = now, step - plan.start, plan.length.total_steps - plan.start
+        number, total = self._place
         scores = {k: last[k] for k in ('test_accuracy', 'test_loss', 'train_loss') if last.get(k) is not None}
-        text = (
-            f'{step - plan.start:,}/{plan.length.total_steps - plan.start:,}  {updates_per_second:,.0f} updates/s  '
-            f'{updates_per_second * plan.batch_size:,.0f} examples/s  ETA {clock(left) if rate else "…"}  '
-            + '  '.join(f'{k} {v:.4f}' for k, v in scores.items())
+        parts = (
+            f'group {number}/{total}',
+            f'{100 * done // steps} %',
+            *self._times_left(step),
+            f'{done:,}/{steps:,}',
+            f'{updates_per_second:,.0f} updates/s',
+            f'{updates_per_second * plan.batch_size:,.0f} examples/s',
+            *(f'{k} {v:.4f}' for k, v in scores.items()),
         )
         if self._progress is not None:
-            self._progress.update(self._bar, completed=step - plan.start, text=text)
-        elif rate and now - self._line > PLAIN_SECONDS:
-            self._line = now
-            self.say(f'  {text}')
+            self._progress.update(self._bar, completed=done, text=' · '.join(parts))
+        else:
+            self.say(f'  {" · ".join(parts)}')
 
-    def end_group(self, s: Mapping[str, float], finished: bool) -> None:
-        """A group ended or was stopped; `s`: seconds by phase (train/observing/record.py)."""
+    def _times_left(self, step: int) -> Iterator[str]:
+        """How long the group takes, and all, where that is more."""
+        left = self._outlook.left(step) if self._outlook is not None else None
+        if left is not None:
+            yield f'ETA {clock(left[0])}'
+            if left[1] > left[0]:
+                yield f'all {clock(left[1])}'
+
+    def close_group(self) -> None:
+        """Takes the bar away; also of a group that failed."""
+        if self._outlook is not None:
+            self._outlook.end()
+        self.go_on()
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+
+    def end_group(self, s: Mapping[str, float], finished: bool) -> None:
+        """A group ended or was stopped; `s`: seconds by phase (train/observing/record.py)."""
+        self.close_group()
         spent = ', '.join(f'{k} {s[k]:.1f}' for k in PHASES)
         state = 'finished' if finished else 'stopped; the same command goes on from here'
         self.say(f'  {state} after {clock(s["wall"])} (seconds: {spent}, overhead {s["overhead"]:.1f})')

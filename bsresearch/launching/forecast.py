@@ -11,11 +11,12 @@ import pathlib
 import tempfile
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from bsresearch.core import precision
 from bsresearch.launching import fitting, groups, probing
 from bsresearch.launching.console import Console
+from bsresearch.launching.rates import Rates, begun, spend
 from bsresearch.planning import resolve, schema
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.probe import Probe
@@ -27,16 +28,6 @@ from bsresearch.train.sizing import flops, memory
 UPDATING_SECONDS = 1.0
 # A row of metrics.jsonl, as measured.
 ROW_BYTES = 350
-
-
-class Rates(NamedTuple):
-    """Seconds of a group: of an update, an evaluation, each measurement, a checkpoint, its start (with compiling)."""
-
-    update: float
-    evaluate: float
-    measures: dict[str, float]
-    checkpoint: float
-    start: float
 
 
 class _Quiet:
@@ -65,28 +56,17 @@ def study(workdir: pathlib.Path | None, stages: Sequence[Sequence[Plan] | Sequen
 
 def _group(workdir: pathlib.Path, plans: list[Plan], known: dict[str, Any]) -> float:
     """Of one group, from where it stands."""
-    plan, events = plans[0], plans[0].events
-    begin = max(plan.start, *(int(groups.status(workdir, p).get('step') or 0) for p in plans))
-    strategy = groups.status(workdir, plan).get('strategy') or fitting.strategy_of(plans)
+    strategy = groups.status(workdir, plans[0]).get('strategy') or fitting.strategy_of(plans)
     timed, times = (plans, 1) if strategy == 'vmap' else (plans[:1], len(plans))
-    after = lambda points: sum(t >= begin for t in points)
-    total, rates = 0.0, None
-    for start, stop, size in (segment for segment in plan.length.segments if segment.stop > begin):
+
+    def rates(size: int) -> Rates:
         alike = [_alone(p, size) for p in timed]
         key = canonical([alike[0].static_key(), len(alike), strategy])
         if key not in known:
             known[key] = _rates(alike, strategy)
-        total += known[key].start
-        total += times * (stop - max(start, begin)) * known[key].update
-        rates = known[key]
-    if rates is None:
-        return 0.0
-    total += times * after(events.evaluate) * rates.evaluate
-    total += times * sum(after(points) * rates.measures.get(n, 0.0) for n, points in events.measure.items() if points)
-    closest = plan.recording['checkpoint']['min_seconds']
-    passing = after(events.checkpoint - events.keep)
-    saves = after(events.keep) + (min(passing, total / closest) if closest else passing)
-    return total + len(plans) * saves * rates.checkpoint / len(timed)
+        return known[key].times(times)
+
+    return spend(plans[0], begun(workdir, plans), rates)
 
 
 def _alone(plan: Plan, size: int) -> Plan:

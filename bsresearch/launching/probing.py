@@ -123,11 +123,6 @@ def _with_weights(workdir: pathlib.Path, probes: Sequence[Probe], console: Conso
     return ready
 
 
-def _title(probe: Probe) -> str:
-    at = ', '.join(f'run {p.id} at epoch {p.length.epoch_at(s):g}' for p, s in probe.points)
-    return f'{probe.section["name"]}, {at}' + (f', η = {probe.learning_rate:g}' if probe.learning_rate else '')
-
-
 def _place(probe: Probe, bench: Bench, states: Sequence[Any]) -> Place:
     """Where a probe is made, from the state at each of its points."""
 
@@ -181,7 +176,10 @@ def make(
     with presence.Stay(folder), precision.of(plan):
         presence.clear([folder / 'arrays'], folder)
         bench = benches[key] = benches.get(key) or Bench(plan)
-        _make(workdir, probe, bench, console, caught, f'probe {number}: {_title(probe)}')
+        try:
+            _make(workdir, probe, bench, console, caught, f'probe {number}: {probe}')
+        finally:
+            console.go_on()
 
 
 def _make(
@@ -192,6 +190,7 @@ def _make(
     place = _place(probe, bench, [restore.state(workdir, plan, step) for plan, step in probe.points])
     spent = (paths.read_json(folder / 'meta.json') or {}).get('seconds', 0.0)
     console.say(title)
+    console.wait('compiling')
     start = said = time.perf_counter()
     compiled = bench.group.compile_seconds
     net = lambda: spent + time.perf_counter() - start - (bench.group.compile_seconds - compiled)
@@ -206,8 +205,9 @@ def _make(
         _save(files[block], probed.run(place, probe.learning_rate, block))
         now = time.perf_counter()
         if now - said > LINE_SECONDS or block == 0:
+            console.go_on()
             said, left = now, (probed.blocks - block - 1) * net() / (block + 1)
-            console.say(f'  block {block + 1}/{probed.blocks}  ETA {clock(left)}')
+            console.say(f'  block {block + 1}/{probed.blocks} · ETA {clock(left)}{console.all_left()}')
     result = folder / 'arrays' / f'{probe.section["name"]}-{probe.points[0][1]}.npz'
     _save(result, probed.finish(place, [paths.read_npz(file) for file in files]))
     facts = {'status': 'done', 'seconds': net(), 'ended': time.time(), 'arrays': f'arrays/{result.name}'}
@@ -216,6 +216,7 @@ def _make(
     for part in (folder / 'arrays').glob('*block-*'):
         part.unlink()
     console.say(f'  finished after {clock(net())}')
+    console.probed(probe, net())
 
 
 def _begin(folder: pathlib.Path, probe: Probe) -> None:

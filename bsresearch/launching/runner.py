@@ -198,6 +198,7 @@ def _train(
     session = Session(group.plans, dataset, group.directory, directories, group.strategy, console, mesh)
 
     def begun(session: Session, step: int) -> None:
+        console.train(session.clock, session.measuring.spent, step, session.group_pace(step))
         if processes.leads():
             environment.note_code(directories, 'step', step, console.say)
         if profiler is not None:
@@ -218,6 +219,7 @@ def _train(
             environment.update(group.run_directory(member), {'status': 'failed', 'error': f'{type(e).__name__}: {e}'})
         raise
     finally:
+        console.close_group()
         session.close()
 
 

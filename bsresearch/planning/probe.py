@@ -31,6 +31,11 @@ class Probe:
     points: tuple[tuple[Plan, int], ...]
     learning_rate: float
 
+    def __str__(self) -> str:
+        """Its kind, where it is made and, if it makes steps, its η."""
+        at = ', '.join(f'run {p.id} at epoch {p.length.epoch_at(s):g}' for p, s in self.points)
+        return f'{self.section["name"]}, {at}' + (f', η = {self.learning_rate:g}' if self.learning_rate else '')
+
     def identity(self) -> dict[str, Any]:
         """What determines its result: the points, η and the settings that are not the default."""
         build = lookup.module('bsresearch.measure.probes', 'build', self.section['name'], 'probe').build

@@ -214,9 +214,12 @@ class Session:
         return count
 
     def _span(self, t: int) -> tuple[int, bool]:
-        group_seconds = self.recorder.pace_at(t) * len(self.plans) / self.group.layout.replicas
-        limit = max(1, int(CHUNK_SECONDS / max(group_seconds, 1e-9)))
+        limit = max(1, int(CHUNK_SECONDS / max(self.group_pace(t), 1e-9)))
         return self.events.span(t, min(self.feed.capacity(t), limit))
+
+    def group_pace(self, t: int) -> float:
+        """Seconds of update t of all runs, as calibrated."""
+        return self.recorder.pace_at(t) * len(self.plans) / self.group.layout.replicas
 
     def _chunk(self, t: int, count: int) -> feed.Chunk:
         """The one made while the device worked, if it is the one wanted."""

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from bsresearch.launching import environment, fitting, groups, probing, runner
+from bsresearch.launching import environment, fitting, groups, outlook, probing, runner
 from bsresearch.launching.console import Console
 from bsresearch.launching.groups import FINISHED, ReplicaGroup
 from bsresearch.planning.probe import Probe
@@ -53,7 +53,7 @@ class GridJob(NamedTuple):
     Attributes:
       name: <study>/<id>. directory: of its lease, its log and its job.json. run_directories: of its metas.
       start, total, unit: it is `total` updates or blocks long, counted from `start`. saved: how far it is stored.
-      title: what it is, for --status. without_start: its state where what it begins with diverged.
+      title: what it is. work: how much it is (outlook.work). without_start: its state where its start diverged.
       check: looks for what it begins with; ValueError: it is not there yet, restore.Diverged: it never will be.
       make: takes it to its end, or to where a signal stops it; its lease is held by the caller.
     """
@@ -69,6 +69,7 @@ class GridJob(NamedTuple):
     without_start: str
     check: Callable[[leases.Watch], None]
     make: Callable[[Console, Sequence[int], leases.Lease], None]
+    work: Callable[[], float]
 
     def metas(self) -> list[dict[str, Any]]:
         """Of its runs, or of the probe."""
@@ -105,6 +106,7 @@ def of_group(workdir: pathlib.Path, group: ReplicaGroup) -> GridJob:
 
     def make(console: Console, caught: Sequence[int], lease: leases.Lease) -> None:
         fitting.check(group.plans, group.strategy)  # it was formed where this memory was not known
+        console.expect(outlook.Outlook(workdir, group.plans))
         runner.train(group, console, caught, lease)
 
     return GridJob(
@@ -112,7 +114,7 @@ def of_group(workdir: pathlib.Path, group: ReplicaGroup) -> GridJob:
         run_directories=[group.run_directory(p) for p in group.plans],
         start=plan.start, total=plan.length.total_steps - plan.start, unit='updates',
         saved=lambda: latest_step(group.directory / 'checkpoints') or 0,
-        title=title, without_start='failed', check=check, make=make,
+        title=title, without_start='failed', check=check, make=make, work=lambda: outlook.of_group(group.plans),
     )  # fmt: skip
 
 
@@ -120,14 +122,12 @@ def of_probe(workdir: pathlib.Path, probe: Probe) -> GridJob:
     """The job that makes a probe, which is written down with it."""
     folder, points = probing.describe(workdir, probe), ', '.join(f'{p.id} at {s:,}' for p, s in probe.points)
 
-    def make(console: Console, caught: Sequence[int], _: leases.Lease) -> None:
-        probing.make(workdir, probe, console, caught, {}, '1/1')
-
+    make = lambda console, caught, _: probing.make(workdir, probe, console, caught, {}, '1/1')
     return GridJob(
         name=f'{probe.study}/{probe.id}', directory=folder, run_directories=[folder],
         start=0, total=probe.kind.blocks, unit='blocks', saved=lambda: len(list(folder.glob('arrays/block-*.npz'))),
         title=lambda: f'probe {probe.section["name"]} of {points}', without_start=LEFT_OUT,
-        check=lambda _: probing.check(workdir, probe), make=make,
+        check=lambda _: probing.check(workdir, probe), make=make, work=lambda: outlook.of_probe(probe),
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from bsresearch.launching.flag_parser import usage
 from bsresearch.launching.jobs import engines, jobs, status
 from bsresearch.launching.jobs.engines import Engine, Job
 from bsresearch.launching.planner import Stage, Study, probes_of, runs_of
+from bsresearch.launching.waiting import Waiting
 from bsresearch.planning.plan import Plan
 from bsresearch.store import leases, paths, presence
 from bsresearch.train import backfill
@@ -202,6 +203,15 @@ class Launcher:
 
     def _submit(self, ready: Sequence[jobs.GridJob]) -> None:
         self._tries.subtract(job.name for job in ready)
+        tally = status.Tally(ready)
+        waiting = Waiting(lambda _: self.say(f'  {tally}'))
+        try:
+            self._see_through(ready)
+        finally:
+            waiting.stop()
+
+    def _see_through(self, ready: Sequence[jobs.GridJob]) -> None:
+        """Gives jobs to the engine and tells of each what came of it."""
         given, engine = {job.name: job for job in ready}, self.engine
         commands = [self.command(job) for job in ready]
         ended = engine.module.run(commands, engine.at_once, lambda: bool(self._caught), **engine.options)

@@ -1,11 +1,34 @@
 """What a workdir says of its grid: every group and probe, how far it is, and why it does not go on."""
 
+import math
 import pathlib
 import time
+from collections.abc import Sequence
 
 from bsresearch.launching import groups
+from bsresearch.launching.console import clock
 from bsresearch.launching.jobs import jobs
 from bsresearch.store import paths, probe_records, records
+
+
+class Tally:
+    """How far the jobs of a stage are, and how long they take at the pace since this was made."""
+
+    def __init__(self, grid: Sequence[jobs.GridJob]):
+        self._grid, self._work, self._began = grid, [job.work() for job in grid], time.monotonic()
+        self._before = self._done([jobs.state(job) for job in grid])
+
+    def _done(self, states: Sequence[jobs.JobState]) -> float:
+        """The share of all work."""
+        shares = [1.0 if s.name == 'done' else s.step / max(s.total, 1) for s in states]
+        return sum(map(math.prod, zip(shares, self._work, strict=True))) / sum(self._work)
+
+    def __str__(self) -> str:
+        states = [jobs.state(job) for job in self._grid]
+        done, seconds = self._done(states), time.monotonic() - self._began
+        made = done - self._before
+        left = f' · all {clock(seconds / made * (1 - done))}' if made > 0 else ''
+        return f'{jobs.counted(states)} · {100 * done:.0f} %{left}'
 
 
 def text(workdir: pathlib.Path) -> str:

@@ -48,6 +48,7 @@ class Kind(NamedTuple):
     finish: (place, all blocks in order) → the arrays that are kept.
     points: of how many runs each probe holds the weights.
     brief: settings of a short one, and how many times as long as its first block all blocks take; for estimates.
+    calls: training examples → batch size → how many gradients of so many examples it comes to; for estimates.
     """
 
     check: Callable[[PyTree, int, int | None], None]
@@ -56,3 +57,4 @@ class Kind(NamedTuple):
     finish: Callable[[Place, Sequence[Arrays]], Arrays]
     points: int = 1
     brief: tuple[Mapping[str, Any], float] = ({}, 1.0)
+    calls: Callable[[int], Mapping[int, float]] = lambda examples: {examples: 1.0}

@@ -92,8 +92,12 @@ def build(
         exact = population and not place.ghost_batch_size
         return joined | facts | (_population(place, patterns) if exact else {})
 
+    def calls(examples: int) -> dict[int, float]:
+        walks = {size: trials * samples / size for size in sizes}
+        return walks | ({1: walks.get(1, 0.0) + examples} if population else {})
+
     brief = ({'trials': 1}, float(trials))
-    return Kind(check=check, blocks=-(-trials // BLOCK), run=run, finish=finish, brief=brief)
+    return Kind(check=check, blocks=-(-trials // BLOCK), run=run, finish=finish, brief=brief, calls=calls)
 
 
 def _check_settings(

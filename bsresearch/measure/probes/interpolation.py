@@ -79,8 +79,11 @@ def build(
         measured = {f'{path}/{name}': x for path, b in zip(paths, blocks, strict=True) for name, x in b.items()}
         return {'alpha': alphas} | measured | _apart(*(_flat(p) for p in place.params))
 
+    def calls(examples: int) -> dict[int, float]:
+        return {examples: len(paths) * num_points / 3}  # an evaluation is a third of a gradient
+
     brief = ({'num_points': 2}, len(paths) * num_points / 2)
-    return Kind(check=check, blocks=len(paths), run=run, finish=finish, points=2, brief=brief)
+    return Kind(check=check, blocks=len(paths), run=run, finish=finish, points=2, brief=brief, calls=calls)
 
 
 def mix(path: str, alpha: float, small: np.ndarray, large: np.ndarray) -> np.ndarray:
