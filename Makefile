@@ -1,4 +1,4 @@
-# Two commands set up everything: `make quickstart` and `make test`. PYTHON picks the interpreter.
+# Two commands set up everything: `make quickstart` and `make test`. PYTHON picks the interpreter, 3.11 or later.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -8,9 +8,18 @@ SEEDS ?= 3
 TRIALS ?= 100
 SHEN ?= runs/shen
 
-.PHONY: quickstart shen test test-slow lint types lock clean
+.PHONY: quickstart shen test test-slow lint types lock clean interpreter
 
-$(VENV)/.ready: requirements.txt
+# An environment keeps the Python it was made with: one asked for by name must be that, or it would not be what is used.
+interpreter:
+	@[ -x $(BIN)/python ] || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "PYTHON=$(PYTHON): Python 3.11 or later is needed, as PYTHON=python3.12"; exit 2; }
+ifneq ($(origin PYTHON),file)
+	@[ ! -x $(BIN)/python ] || [ "$$($(PYTHON) -V 2>&1)" = "$$($(BIN)/python -V)" ] || { \
+		echo "PYTHON=$(PYTHON): the environment $(VENV) has $$($(BIN)/python -V); another one is needed, as VENV=$(VENV)-other"; exit 2; }
+endif
+
+$(VENV)/.ready: requirements.txt | interpreter
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	touch $@
@@ -49,10 +58,12 @@ lint: $(VENV)/.dev-ready
 types: $(VENV)/.dev-ready
 	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 
-# Anew from pyproject.toml, with hashes.
+# From pyproject.toml, with hashes, one file for every supported Python: what the oldest cannot have is pinned twice.
+# Versions stay as they are where they can; remove a file to get the latest of everything.
+LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock: $(VENV)/.dev-ready
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements-dev.txt -c requirements.txt
+	$(BIN)/$(LOCK) pyproject.toml -o requirements.txt
+	$(BIN)/$(LOCK) --extra dev pyproject.toml -o requirements-dev.txt -c requirements.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache

@@ -22,7 +22,9 @@ _annotated = [
 ]
 _hook = install_import_hook(['.'.join(p.with_suffix('').parts) for p in _annotated], 'typecheck.check')
 
-from bsresearch.train.devices import compiling  # noqa: E402  after the hook
+import toy  # noqa: E402  after the hook, as what follows
+
+from bsresearch.train.devices import compiling  # noqa: E402
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 # Tests share most of their programs; the cache outlives the session, and XLA keys it by program and version.
@@ -36,23 +38,26 @@ AS_SHIPPED = (
     'test_workdirs',
 )  # fmt: skip
 
-_options = compiler.get_compile_options
 
+@pytest.fixture(autouse=True, scope='session')
+def fewer_emitters() -> None:
+    """XLA's slower emitters of CPU code are off where it shall optimize little, if this XLA can do without them."""
+    options = getattr(compiler, 'get_compile_options', None)
+    if options is None or not toy.emitters_are_optional():
+        return
 
-def _in_a_hurry(*args: Any, **kwargs: Any) -> Any:
-    """JAX's options of a compilation; XLA's slower emitters of CPU code are off where it shall optimize little."""
-    options = _options(*args, **kwargs)
-    if jax.config.values['jax_disable_most_optimizations']:
-        options.env_option_overrides = [*options.env_option_overrides, ('xla_cpu_use_fusion_emitters', False)]
-    return options
+    def in_a_hurry(*args: Any, **kwargs: Any) -> Any:
+        chosen = options(*args, **kwargs)
+        if jax.config.values['jax_disable_most_optimizations']:
+            chosen.env_option_overrides = [*chosen.env_option_overrides, (toy.EMITTERS, False)]
+        return chosen
 
-
-# JAX sets no option of a compilation for all programs of a process but by the environment, which is read once.
-compiler.get_compile_options = _in_a_hurry
+    # JAX sets no option of a compilation for all programs of a process but by the environment, which is read once.
+    compiler.get_compile_options = in_a_hurry
 
 
 @pytest.fixture(autouse=True, scope='module')
-def compiled_in_a_hurry(request: pytest.FixtureRequest) -> None:
+def compiled_in_a_hurry(request: pytest.FixtureRequest, fewer_emitters: None) -> None:
     """Toy programs run for milliseconds and compile for seconds: XLA optimizes little, but for AS_SHIPPED."""
     little = request.module.__name__ not in AS_SHIPPED
     if little != jax.config.values['jax_disable_most_optimizations']:
