@@ -20,7 +20,7 @@ ifneq ($(origin PYTHON),file)
 endif
 
 $(VENV)/.ready: requirements.txt | interpreter
-	$(PYTHON) -m venv $(VENV)
+	[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	touch $@
 

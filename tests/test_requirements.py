@@ -1,5 +1,6 @@
 """One lock for every supported Python, and the Makefile that installs from it."""
 
+import os
 import pathlib
 import subprocess
 import tomllib
@@ -54,7 +55,7 @@ def test_the_tests_run_on_what_users_install(python: str):
 
 
 def stand_in(path: pathlib.Path, version: str) -> pathlib.Path:
-    """An interpreter that says its version, and whether that is too old, and can nothing else."""
+    """An interpreter that says its version, whatever it is asked, and whether that is too old."""
     path.parent.mkdir(parents=True, exist_ok=True)
     old = int(Version(version) < Version('3.11'))
     path.write_text(f'#!/bin/sh\n[ "$1" = -c ] && exit {old}\necho Python {version}\n')
@@ -91,3 +92,14 @@ def test_make_takes_the_environment_that_is_there(tmp_path: pathlib.Path):
     command = ['make', '-s', f'PYTHON={python}', f'VENV={tmp_path / "venv"}', 'interpreter']
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout == ''
     assert subprocess.run(command, cwd=ROOT).returncode == 0
+
+
+def test_new_requirements_go_into_the_environment_that_is_there_whatever_python3_is(tmp_path: pathlib.Path):
+    stand_in(tmp_path / 'path' / 'python3', '3.13.0')
+    for name in ('python', 'pip'):
+        stand_in(tmp_path / 'venv' / 'bin' / name, '3.11.7')
+    environment = {'PATH': f'{tmp_path / "path"}{os.pathsep}{os.environ["PATH"]}'}
+    command = ['make', '-s', f'VENV={tmp_path / "venv"}', f'{tmp_path / "venv"}/.ready']
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == 'Python 3.11.7\n'  # of the one call that was made: pip's
+    assert (tmp_path / 'venv' / '.ready').exists()
