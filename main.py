@@ -17,6 +17,7 @@ flags.DEFINE_string('workdir', None, 'Where runs are written, and found again.')
 flags.DEFINE_string('schedule_csv', None, 'With --dry_run: also write what each update would use.')
 flags.DEFINE_bool('dry_run', False, 'Print the runs that would be made; train nothing.')
 flags.DEFINE_bool('xla_analysis', False, 'With --dry_run: memory and FLOPs as XLA tells them; compiles each program.')
+flags.DEFINE_bool('runs', False, 'List each run in the final table, not only the arms.')
 flags.DEFINE_bool('estimate', False, 'First measure how fast this machine is, and print how long it takes.')
 flags.DEFINE_bool('profile', False, 'Also trace a few updates of the first group, told by phases.')
 flags.DEFINE_string(

@@ -909,7 +909,7 @@ def test_a_dry_run_shows_the_runs_and_writes_nothing(cli: Cli, linear: pathlib.P
     assert all(p.id in out for p in expected)
     assert '4 runs in 2 groups, 12 updates' in out
     code, out, _ = cli(f'--config={linear}', '--dry_run', '--config.batch_size=32')
-    assert (code, '1 runs in 1 groups, 3 updates' in out) == (0, True)
+    assert (code, '1 run in 1 group, 3 updates' in out) == (0, True)
     assert contents(tmp_path) == before
 
 

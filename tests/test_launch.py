@@ -3,6 +3,7 @@
 import errno
 import os
 import pathlib
+import re
 import subprocess
 import sys
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import toy
 
 from bsresearch.data import sources
-from bsresearch.launching import fitting, forecast, groups, runner
+from bsresearch.launching import environment, fitting, forecast, groups, results, runner
 from bsresearch.launching.console import Console
 from bsresearch.planning import resolve, sweep
 from bsresearch.planning.plan import Plan
@@ -65,7 +66,7 @@ def test_dry_run_writes_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.Monk
     forecast.show(Console(), plans, sweep.groups(plans))
     shown = capsys.readouterr().out
     assert all(p.id in shown for p in plans)
-    assert '2 runs in 1 groups, 80 updates' in shown
+    assert '2 runs in 1 group, 80 updates' in shown
     assert not list(tmp_path.iterdir())
 
 
@@ -237,6 +238,54 @@ def test_a_workdir_with_brackets_in_its_name_is_trained_to_its_table(
     console.results(folder, plans, [records.last_row(paths.run_dir(folder, p.study, p.id)) for p in plans])
     assert f'results in {folder}' in ' '.join(capsys.readouterr().out.split('\n'))
     assert toy.rows(folder, plans[0])[-1]['step'] == 2
+
+
+@pytest.fixture(scope='module')
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[Plan]]:
+    """Two arms of two seeds; one run of the second diverged."""
+    folder = tmp_path_factory.mktemp('swept') / 'runs'
+    plans = toy.plans(total_steps=2, sweep__learning_rate=(0.05, 0.1), sweep__seed=(0, 1))
+    toy.train(folder, plans)
+    environment.update(paths.run_dir(folder, 'train', plans[3].id), {'status': 'diverged', 'diverged_step': 1})
+    return folder, plans
+
+
+def test_the_final_table_has_a_line_per_arm(swept: tuple[pathlib.Path, list[Plan]]):
+    """Mean and half of Student's interval over the runs that ended, by hand; each run on request."""
+    folder, plans = swept
+    last = [records.last_row(paths.run_dir(folder, p.study, p.id)) for p in plans]
+    first, second = results.of_arms(folder, plans, last)
+    losses = [row['test_loss'] for row in last]
+    half = 12.706 * np.std(losses[:2], ddof=1) / np.sqrt(2)
+    assert (first['learning_rate'], first['runs'], first['status']) == (0.05, 2, 'done')
+    assert first['test_loss'] == f'{np.mean(losses[:2]):.4g} ± {half:.2g}'
+    assert (second['learning_rate'], second['runs'], second['status']) == (0.1, 2, '1 done, 1 diverged')
+    assert second['test_loss'] == losses[2]
+    assert [row['status'] for row in results.of_runs(folder, plans, last)] == ['done'] * 3 + ['diverged at 1']
+
+
+@pytest.mark.parametrize('width', [80, 130])
+def test_a_narrow_terminal_gets_fewer_columns_and_whole_words(
+    swept: tuple[pathlib.Path, list[Plan]], width: int, monkeypatch: pytest.MonkeyPatch, capsys: Any
+):
+    """What is left out is named; a pipe gets all of them, and no spaces at the ends of its lines."""
+    plans = swept[1]
+    rows = [{'run': p.id} | {f'column {n}': 'x' * 14 for n in range(9)} for p in plans]
+    monkeypatch.setenv('COLUMNS', str(width))
+    monkeypatch.setenv('FORCE_COLOR', '1')
+    monkeypatch.setenv('NO_COLOR', '1')
+    Console().table(rows, 'title')
+    lines = re.sub(r'\x1b\[[\d;]*m', '', capsys.readouterr().out).splitlines()
+    fit = (width - 1 - 14) // 16
+    assert all(len(line) <= width for line in lines)
+    assert sum(line.count('x' * 14) for line in lines) == fit * len(plans)
+    hidden = ', '.join(f'column {n}' for n in range(fit, 9))
+    assert lines[-1] == f'not shown on {width} columns: {hidden}'
+    monkeypatch.delenv('FORCE_COLOR')
+    Console().table(rows, 'title')
+    out = capsys.readouterr().out
+    assert out.count('x' * 14) == 9 * len(plans)
+    assert not any(line.endswith(' ') for line in out.splitlines())
 
 
 def test_a_changed_data_set_is_refused(workdir: pathlib.Path):

@@ -57,6 +57,7 @@ class Request(NamedTuple):
     """What the command is asked for beside the config, by the names of main.py's flags."""
 
     workdir: str | None = None
+    runs: bool = False
     dry_run: bool = False
     xla_analysis: bool = False
     schedule_csv: str | None = None
@@ -137,7 +138,8 @@ def _run(flag: Any, request: Request) -> int:
         return 0
     begun = time.time()
     console.header(study.runs, groups, workdir, len(study.members) - len(study.runs))
-    code = execute(console, workdir, study, Profiler(console.say) if request.profile else None)
+    profiler = Profiler(console.say) if request.profile else None
+    code = execute(console, workdir, study, profiler, each=request.runs)
     if seconds is not None and code != USAGE and workdir.is_dir():
         estimates.note(workdir, study.name, seconds, time.time() - begun, code == 0)
         console.say(f'estimated {clock(seconds)}, took {clock(time.time() - begun)}')
@@ -172,11 +174,20 @@ def _estimated(console: Console, workdir: pathlib.Path | None, study: planner.St
     return seconds
 
 
-def execute(console: Console, workdir: pathlib.Path, study: planner.Study, profiler: Profiler | None = None) -> int:
-    """Trains a planned study; the exit code."""
+def execute(
+    console: Console,
+    workdir: pathlib.Path,
+    study: planner.Study,
+    profiler: Profiler | None = None,
+    *,
+    each: bool = False,
+) -> int:
+    """Trains a planned study; the exit code. `each`: the final table lists each run."""
     try:
         with presence.Stay(workdir) as stay:
             _make(console, workdir, study, profiler, stay)
+            stay.check()
+            show_results(console, workdir, study, each=each)
     except processes.Left:
         raise
     except interrupts.Stopped as e:
@@ -192,19 +203,15 @@ def execute(console: Console, workdir: pathlib.Path, study: planner.Study, profi
 def _make(
     console: Console, workdir: pathlib.Path, study: planner.Study, profiler: Profiler | None, stay: presence.Stay
 ) -> None:
-    """Stage after stage, and the table of what came of it; `stay` knows the workdir once it is made."""
-    runs = {plan.id: plan for plan in study.plans}
+    """Stage after stage; `stay` knows the workdir once it is made."""
     if processes.leads():
         console.expect(_outlook(workdir, study))
     for stage in study.procedure.stages(study.plans):
         runner.launch(workdir, stage, console, profiler, stay)
-        runs |= {plan.id: plan for plan in planner.runs_of(stage)}
     if hasattr(study.procedure, 'conclude'):
         processes.share_here(lambda: study.procedure.conclude(workdir, study.plans, console.say))
     if profiler is not None:
         profiler.conclude()
-    stay.check()
-    show_results(console, workdir, list(runs.values()))
 
 
 def _outlook(workdir: pathlib.Path, study: planner.Study) -> Outlook:
@@ -214,7 +221,8 @@ def _outlook(workdir: pathlib.Path, study: planner.Study) -> Outlook:
     return Outlook(workdir, groups.unfinished(workdir, study.runs), todo)
 
 
-def show_results(console: Console, workdir: pathlib.Path, runs: list[Any]) -> None:
-    """The table of what came of runs."""
+def show_results(console: Console, workdir: pathlib.Path, study: planner.Study, *, each: bool = False) -> None:
+    """The table of what came of a study's runs, arm by arm or of `each`."""
+    runs = list({plan.id: plan for plan in (*study.plans, *study.runs)}.values())
     rows = [records.last_row(paths.run_dir(workdir, p.study, p.id)) for p in runs]
-    console.results(workdir, runs, rows)
+    console.results(workdir, runs, rows, runs=each)

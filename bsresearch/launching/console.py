@@ -1,5 +1,7 @@
 """What a user sees: a header, one progress bar (plain lines when not a terminal), a table of results."""
 
+import itertools
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,13 +13,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from bsresearch.launching import results
 from bsresearch.launching.outlook import Outlook
 from bsresearch.launching.waiting import Waiting
-from bsresearch.planning import schema, sections
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
-from bsresearch.store import paths
-from bsresearch.store.records import flatten_varying
 from bsresearch.train.devices.layout import Layout
 from bsresearch.train.observing.record import PHASES, Clock
 
@@ -25,6 +25,13 @@ from bsresearch.train.observing.record import PHASES, Clock
 PLAIN_SECONDS = 10.0
 # Between two changes of the bar.
 BAR_SECONDS = 0.2
+# Its width; what stands between the parts of a line.
+BAR, SEPARATOR = 10, ' · '
+
+
+def counted(number: int, noun: str) -> str:
+    """(1, 'run') → '1 run', (1000, 'run') → '1,000 runs'."""
+    return f'{number:,} {noun}{"" if number == 1 else "s"}'
 
 
 def clock(seconds: float) -> str:
@@ -64,9 +71,10 @@ class Console:
         """What will run."""
         device = jax.devices()[0]
         updates = sum(p.length.total_steps - p.start for p in plans)
-        and_probes = f'{probes} probes, ' if probes else ''
+        and_probes = f', {counted(probes, "probe")}' if probes else ''
         self.say(
-            f'{len(plans)} runs in {len(groups)} replica groups, {and_probes}{updates:,} updates, '
+            f'{counted(len(plans), "run")} in {counted(len(groups), "replica group")}{and_probes}, '
+            f'{counted(updates, "update")}, '
             f'{sum(p.total_examples - p.length.examples_at(p.start) for p in plans):,} examples, '
             f'on {len(jax.devices())} × {device.device_kind} ({device.platform}) → {workdir}'
         )
@@ -81,7 +89,7 @@ class Console:
         self._title = f'group {number}/{total}: {plan.data["name"]}, {plan.model["name"]}, B = {plan.batch_size}, {how}'
         if self.rich.is_terminal:
             self.say(self._title)
-            columns = (BarColumn(bar_width=10), TextColumn('{task.fields[text]}', markup=False))
+            columns = (BarColumn(bar_width=BAR), TextColumn('{task.fields[text]}', markup=False))
             self._progress = Progress(*columns, console=self.rich)
             self._bar = self._progress.add_task('', total=plan.length.total_steps - plan.start, text='compiling …')
             self._progress.start()
@@ -137,9 +145,11 @@ class Console:
             *(f'{k} {v:.4f}' for k, v in scores.items()),
         )
         if self._progress is not None:
-            self._progress.update(self._bar, completed=done, text=' · '.join(parts))
+            ends = itertools.accumulate(len(part) + len(SEPARATOR) for part in parts)
+            fitting = [part for part, end in zip(parts, ends, strict=True) if end + BAR < self.rich.width]
+            self._progress.update(self._bar, completed=done, text=SEPARATOR.join(fitting))
         else:
-            self.say(f'  {" · ".join(parts)}')
+            self.say(f'  {SEPARATOR.join(parts)}')
 
     def _times_left(self, step: int) -> Iterator[str]:
         """How long the group takes, and all, where that is more."""
@@ -167,41 +177,38 @@ class Console:
 
     def plans(self, plans: Sequence[Plan], facts: Sequence[dict[str, Any]], title: str) -> None:
         """A table of runs: their ids, what differs between them, and the given facts."""
-        fields = flatten_varying([_brief(p) for p in plans])
-        # Headings break at their words, cells never: a run's id stays whole on 80 columns.
+        fields = results.what_varies(plans)
         self.table([{'run': p.id} | config | fact for p, config, fact in zip(plans, fields, facts, strict=True)], title)
 
     def table(self, rows: Sequence[dict[str, Any]], title: str) -> None:
-        """Rows of the same fields."""
+        """Rows of the same fields; on a narrow terminal the last columns are left out, and named."""
+        cells = {name: [_cell(row[name]) for row in rows] for name in (rows[0] if rows else {})}
+        # Headings break at their words, cells never: a run's id stays whole on 80 columns.
+        widths = {n: max(map(len, (*column, *n.replace('_', ' ').split()))) + 2 for n, column in cells.items()}
+        ends = dict(zip(widths, itertools.accumulate(widths.values(), initial=1), strict=False))
+        most = self.rich.width if self.rich.is_terminal else math.inf
+        shown = [name for name, begin in ends.items() if begin + widths[name] <= most or begin == 1]
         table = Table(title=Text(title), title_justify='left', box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        cells = [[_cell(v) for v in row.values()] for row in rows]
-        for number, name in enumerate(rows[0] if rows else []):
-            widest = max(len(row[number]) for row in cells)
-            table.add_column(Text(name.replace('_', ' ')), min_width=widest, overflow='fold')
-        for row in cells:
+        for name in shown:
+            table.add_column(Text(name.replace('_', ' ')), min_width=widths[name] - 2, overflow='fold')
+        for row in zip(*(cells[name] for name in shown), strict=True):
             table.add_row(*map(Text, row))
-        self.rich.print(table)
+        if self.rich.is_terminal:
+            self.rich.print(table)
+        else:
+            with self.rich.capture() as capture:
+                self.rich.print(table)
+            self.say('\n'.join(line.rstrip() for line in capture.get().splitlines()))
+        if hidden := [name.replace('_', ' ') for name in widths if name not in shown]:
+            self.say(f'not shown on {self.rich.width} columns: {", ".join(hidden)}')
 
-    def results(self, workdir: Any, plans: Sequence[Plan], last_rows: Sequence[dict[str, Any]]) -> None:
-        """The final table."""
-        facts = []
-        for plan, row in zip(plans, last_rows, strict=True):
-            meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json') or {}
-            names = ('test_loss', 'test_accuracy', 'train_accuracy', 'distance')
-            names = names if self.rich.width >= 100 else names[:2]
-            status = meta.get('status', 'not started')
-            if status == 'diverged':
-                status = f'diverged at {meta["diverged_step"]}'
-            facts.append({'status': status, 'updates': meta.get('step')} | {n: row.get(n) for n in names})
-        self.plans(plans, facts, f'results in {workdir}')
-
-
-def _brief(plan: Plan) -> dict[str, Any]:
-    """Its resolved fields, a schedule in one; what follows from others is left out."""
-    fields = plan.resolved()
-    del fields['batch_changes']
-    brief = [name for name in schema.NAMED if name.endswith('schedule') or name in ('optimizer', 'scaling')]
-    return fields | {name: sections.describe(name, fields[name]) for name in brief}
+    def results(
+        self, workdir: Any, plans: Sequence[Plan], last_rows: Sequence[dict[str, Any]], *, runs: bool = False
+    ) -> None:
+        """The final table: a line for each arm, or for each run, where `runs` are asked for or no arm has two."""
+        by_arm = results.of_arms(workdir, plans, last_rows)
+        each = runs or len(by_arm) == len(plans)
+        self.table(results.of_runs(workdir, plans, last_rows) if each else by_arm, f'results in {workdir}')
 
 
 def _cell(value: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from bsresearch.core import precision
 from bsresearch.launching import fitting, groups, probing
-from bsresearch.launching.console import Console
+from bsresearch.launching.console import Console, counted
 from bsresearch.launching.rates import Rates, begun, spend
 from bsresearch.planning import resolve, schema
 from bsresearch.planning.plan import Plan, canonical
@@ -200,9 +200,9 @@ def show(
     heading = 'groups; FLOPs of an update of one run, and of all runs of the group' if analysis else 'groups'
     console.table(of_groups, heading)
     updates = sum(p.length.total_steps - p.start for p in plans)
-    and_probes = f'{probes} probes, ' if probes else ''
+    and_probes = f'{counted(probes, "probe")}, ' if probes else ''
     console.say(
-        f'{len(plans)} runs in {len(formed)} groups, {and_probes}{updates:,} updates, '
+        f'{counted(len(plans), "run")} in {counted(len(formed), "group")}, {and_probes}{updates:,} updates, '
         f'about {sum(map(disk_bytes, formed)) / 2**20:,.0f} MiB on disk'
     )
     if analysis:

@@ -69,7 +69,7 @@ def _launch(workdir: pathlib.Path, study: Study, engine: Engine) -> int:
     console = Console()
     try:
         code = run(workdir, study, engine, console.say)
-        command.show_results(console, workdir, study.plans)
+        command.show_results(console, workdir, study)
     except Stopped as e:
         console.say(f'{line(e.number)}, --status tells what is on its way')
         return SIGNALLED + e.number

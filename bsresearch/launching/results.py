@@ -1,0 +1,74 @@
+"""What came of a launch, as rows of a table: a line for each arm, or for each run."""
+
+import pathlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bsresearch.analysis import resolution, summary
+from bsresearch.planning import schema, sections
+from bsresearch.planning.plan import Plan, canonical
+from bsresearch.store import paths
+from bsresearch.store.records import SPLIT_SEEDS, flatten_varying
+
+METRICS = ('test_accuracy', 'test_loss', 'train_accuracy', 'distance')
+SEEDS = ('seed', *SPLIT_SEEDS)
+Row = dict[str, Any]
+
+
+def what_varies(plans: Sequence[Plan]) -> list[Row]:
+    """Of each run the fields that differ between them, a schedule in one; what follows from others is left out."""
+    return flatten_varying([_brief(plan) for plan in plans])
+
+
+def _brief(plan: Plan) -> Row:
+    fields = plan.resolved()
+    del fields['batch_changes']
+    brief = [name for name in schema.NAMED if name.endswith('schedule') or name in ('optimizer', 'scaling')]
+    return fields | {name: sections.describe(name, fields[name]) for name in brief}
+
+
+def of_runs(workdir: pathlib.Path, plans: Sequence[Plan], last_rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """A row for each run. last_rows: the newest value of each of its metrics."""
+    rows = []
+    for plan, fields, last in zip(plans, what_varies(plans), last_rows, strict=True):
+        meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json') or {}
+        status = meta.get('status', 'not started')
+        at = f' at {meta["diverged_step"]:,}' if status == 'diverged' else ''
+        facts = {'status': f'{status}{at}', 'updates': meta.get('step')}
+        rows.append({'run': plan.id} | fields | facts | {name: last.get(name) for name in METRICS})
+    return rows
+
+
+def of_arms(workdir: pathlib.Path, plans: Sequence[Plan], last_rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """A row for each arm, runs that differ in their seeds alone: mean ± half of Student's 95 % interval.
+
+    Of runs that came to their end; one that diverged has no values there. As scripts/fig_batch_size.py has them.
+    """
+    members: dict[str, list[Row]] = {}
+    for row in of_runs(workdir, plans, last_rows):
+        fixed = {k: v for k, v in row.items() if k not in (*SEEDS, 'run', 'status', 'updates', *METRICS)}
+        members.setdefault(canonical(fixed), []).append(row)
+    rows = []
+    for arm in members.values():
+        fixed = {k: v for k, v in arm[0].items() if k not in (*SEEDS, 'run', *METRICS)}
+        states = Counter(row['status'].split()[0] for row in arm)
+        status = 'done' if set(states) == {'done'} else ', '.join(f'{n} {state}' for state, n in states.items())
+        updates = {row['updates'] for row in arm}
+        facts = {'status': status, 'updates': updates.pop() if len(updates) == 1 else None, 'runs': len(arm)}
+        done = [row for row in arm if row['status'] == 'done']
+        rows.append(fixed | facts | {name: _estimate(name, (row[name] for row in done)) for name in METRICS})
+    return rows
+
+
+def _estimate(metric: str, values: Iterable[float | None]) -> float | str | None:
+    """Mean ± half of its interval; of one value itself, of none nothing."""
+    known = np.array([value for value in values if value is not None], float)
+    if len(known) < 2:
+        return float(known[0]) if len(known) else None
+    counts, mean, std = np.array([len(known)]), np.array([known.mean()]), np.array([known.std(ddof=1)])
+    _, high = summary.interval(counts, mean, std, resolution.variance(metric, known))
+    half = float(high[0] - mean[0])
+    return f'{mean[0]:.4g} ± {half:.2g}' if np.isfinite(half) else float(mean[0])
