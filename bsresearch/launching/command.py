@@ -3,7 +3,9 @@
 import os
 import pathlib
 import sys
+import tempfile
 import time
+import warnings
 from typing import Any, NamedTuple
 
 import jax
@@ -28,6 +30,8 @@ from bsresearch.train.profiling.profile import Profiler
 
 PROGRAM = 'main.py'
 FAILED, USAGE = 1, flag_parser.USAGE
+# Bytes: whether a disk has room for any file.
+PAGE = 4096
 
 
 def usage(message: str) -> int:
@@ -51,6 +55,17 @@ def use_compilation_cache(named: bool = False) -> None:
         jax.config.update('jax_compilation_cache_dir', os.path.expanduser('~/.cache/bsresearch/xla'))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
     jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+    # JAX warns at each program; told once.
+    warnings.filterwarnings('ignore', 'Error (reading|writing) persistent compilation cache entry')
+    folder = str(jax.config.values['jax_compilation_cache_dir'])
+    try:
+        if '://' not in folder:
+            os.makedirs(folder, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(bytes(PAGE))
+    except OSError as e:
+        cure = 'name a folder that can be written in JAX_COMPILATION_CACHE_DIR'
+        print(f'{PROGRAM}: compiled programs are not kept in {folder} ({e.strerror}); {cure}', file=sys.stderr)
 
 
 class Request(NamedTuple):
@@ -196,7 +211,8 @@ def execute(
     except (leases.Owned, ValueError, presence.Gone) as e:
         return failed(str(e))
     except OSError as e:
-        return failed(f'{e}; what was written is valid: cure that and give the same command again')
+        where = '' if e.filename else f': {workdir}'  # of a file that was open
+        return failed(f'{e}{where}; what was written is valid: cure that and give the same command again')
     return 0
 
 

@@ -18,9 +18,8 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from absl import logging
 
-from bsresearch.store import closing, paths
+from bsresearch.store import manager, paths
 from bsresearch.store.paths import Damaged
 from bsresearch.store.presence import Gone, Stay
 from bsresearch.store.steps import complete_steps
@@ -55,14 +54,6 @@ def layout(tree: PyTree) -> dict[str, str]:
     }
 
 
-def _alone() -> ocp.options.MultiprocessingOptions:
-    """Where several processes train, one of them reads and writes, and waits for none."""
-    if jax.process_count() == 1:
-        return ocp.options.MultiprocessingOptions()
-    process = jax.process_index()
-    return ocp.options.MultiprocessingOptions(process, {process}, barrier_sync_key_prefix=f'{process}')
-
-
 class DamagedCheckpoint(Damaged):
     """A checkpoint whose content is not what was saved. what: it and its item, and how that shows."""
 
@@ -84,7 +75,7 @@ class Checkpoints:
     """
 
     def __init__(self, directory: pathlib.Path, keep: Sequence[int] = (), *, writes: bool = True):
-        logging.set_verbosity(logging.FATAL)  # what Orbax logs with a traceback it raises too
+        manager.hush()
         self.directory, self._writes = directory, writes
         if writes:
             directory.mkdir(exist_ok=True)
@@ -97,7 +88,7 @@ class Checkpoints:
                 save_decision_policy=policies.FixedIntervalPolicy(1),
                 cleanup_tmp_directories=writes,
                 todelete_subdir=REMOVED if writes else None,
-                multiprocessing_options=_alone(),
+                multiprocessing_options=manager.alone(),
                 create=False,  # made above: Orbax would ask all processes
             ),
         )
@@ -121,7 +112,9 @@ class Checkpoints:
         meta['own_sha256'] = paths.digest(meta)
         saves = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
         self._stay.check()
-        if not self._manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **saves)):
+        with manager.plainly(self.directory):
+            taken = self._manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **saves))
+        if not taken:
             raise RuntimeError(f'the checkpoint at update {step} was refused; {self.directory} holds {self.steps()}')
         self._clear_removed(f'{REMOVED}/*')  # not their folder: Orbax may be about to rename into it
 
@@ -218,14 +211,16 @@ class Checkpoints:
     def wait(self) -> None:
         """Returns when all saves are on disk; raises what went wrong with them, Gone if it is the folder."""
         try:
-            self._manager.wait_until_finished()
+            with manager.plainly(self.directory):
+                self._manager.wait_until_finished()
         finally:
             self._stay.check()
 
     def close(self) -> None:
         """Waits and frees the threads."""
         try:
-            closing.close(self._manager)
+            with manager.plainly(self.directory):
+                manager.close(self._manager)
             if self._writes:
                 self._clear_removed()
         finally:
