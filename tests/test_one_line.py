@@ -25,15 +25,10 @@ LARGEST = 2**17
 
 def test_a_full_disk_is_one_line(tmp_path: pathlib.Path):
     """As the system has it: no file grows beyond a limit. Orbax fails in several threads, each with tracebacks."""
-    arguments = [
-        '--config=quickstart',
-        '--config.total_steps=3',
-        '--config.batch_size=16',
-        f'--workdir={tmp_path}/runs',
-    ]
+    short = ['--config=quickstart', '--config.total_steps=3', '--config.batch_size=16', f'--workdir={tmp_path}/runs']
     done = subprocess.run(
-        [sys.executable, 'main.py', *short, f'--workdir={tmp_path}/runs'], cwd=toy.ROOT, env=toy.environment(), capture_output=True,
-        encoding='utf-8', timeout=300, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST, LARGEST)),
+        [sys.executable, 'main.py', *short], cwd=toy.ROOT, env=toy.environment(), timeout=300, encoding='utf-8',
+        capture_output=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST, LARGEST)),
     )  # fmt: skip
     assert done.returncode == 1
     place = next(tmp_path.glob('runs/train/groups/*/initial'))
