@@ -46,6 +46,12 @@ FAULTS = {
     'wrong kind': (f'{HEAD}    c.batch_size = "x"\n', "line 6: TypeError: Could not override field 'batch_size'"),
     'in a library': (f'{HEAD}    import json\n    json.loads("{{")\n', 'line 7: JSONDecodeError: Expecting property'),
     'a value': (f'{HEAD}    raise ValueError("two\\nlines")\n', 'line 6: ValueError: two lines'),
+    'with a note': (
+        f'{HEAD}    e = ValueError("cause")\n    e.add_note("note")\n    raise e\n',
+        'line 8: ValueError: cause',
+    ),
+    'of an expression': (f'{HEAD}    eval("1 +")\n', 'line 6: SyntaxError: invalid syntax'),
+    'no name': (f'{HEAD}    c.seed = sed\n', "line 6: NameError: name 'sed' is not defined"),
     'of the system': (f'{HEAD}    open("/no/such/file")\n', 'line 6: FileNotFoundError: [Errno 2] No such file'),
     'argument': ('def get_config(kind):\n    return kind\n', 'line 1: TypeError: get_config() missing 1 required'),
     'dict': (f'{HEAD}    return c.to_dict()\n', 'line 4: get_config() returned a dict, no ConfigDict; begin it with'),

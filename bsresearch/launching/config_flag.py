@@ -101,7 +101,9 @@ def _described(error: Exception, name: str, line: int | None) -> str:
     folder = pathlib.Path(name).resolve().parent
     if isinstance(error, SyntaxError) and error.filename and pathlib.Path(error.filename).resolve().parent == folder:
         return f'{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}'
-    cause = traceback.format_exception_only(error)[-1].partition(':')[2]
+    # Of a syntax error the lines before its message show the source; notes come last.
+    words = error.msg if isinstance(error, SyntaxError) else traceback.format_exception_only(error)[0].partition(':')[2]
+    cause = str(words)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if pathlib.Path(frame.filename).resolve().parent == folder:
             # An assertion without words, or whatever else has none, is told by its source.
