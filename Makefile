@@ -1,4 +1,5 @@
-# Two commands set up everything: `make quickstart` and `make test`. PYTHON picks the interpreter, 3.11 or later.
+# Two commands set up everything: `make quickstart` and `make test`; `make help` lists all. PYTHON picks the interpreter,
+# 3.11 or later.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -8,7 +9,10 @@ SEEDS ?= 3
 TRIALS ?= 100
 SHEN ?= runs/shen
 
-.PHONY: quickstart shen test test-slow lint types lock clean interpreter
+.PHONY: help quickstart shen test test-slow lint types lock clean interpreter
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 # An environment keeps the Python it was made with: one asked for by name must be that, or it would not be what is used.
 interpreter:
@@ -24,46 +28,53 @@ $(VENV)/.ready: requirements.txt | interpreter
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	touch $@
 
-$(VENV)/.dev-ready: requirements-dev.txt | $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+# The package as it lies here, with its command.
+$(BIN)/bsresearch: requirements-build.txt pyproject.toml setup.py | $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-quickstart: $(VENV)/.ready
-	$(BIN)/python main.py --config=configs/quickstart.py --workdir=$(WORKDIR)
-	$(BIN)/python main.py --config=configs/shen_digits.py --workdir=$(WORKDIR)
-	$(BIN)/python -m scripts.report --workdir=$(WORKDIR)
-	$(BIN)/python -m scripts.export_records --workdir=$(WORKDIR) --out=$(WORKDIR)/records.csv --overwrite
+$(VENV)/.dev-ready: requirements-dev.txt requirements-build.txt | $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt -r requirements-build.txt
+	touch $@
+
+quickstart: $(BIN)/bsresearch ## the environment, then a sweep and Shen's article at toy size on digits, and their report
+	$(BIN)/bsresearch run --config=quickstart --workdir=$(WORKDIR)
+	$(BIN)/bsresearch run --config=shen_digits --workdir=$(WORKDIR)
+	$(BIN)/bsresearch report --workdir=$(WORKDIR)
+	$(BIN)/bsresearch export --workdir=$(WORKDIR) --out=$(WORKDIR)/records.csv --overwrite
 	@echo "report: $(WORKDIR)/report.html    figures: $(WORKDIR)/figures    table: $(WORKDIR)/records.csv"
 
-# Shen's article on Fashion-MNIST: all runs, figures and the report. Stop it when you like; the same command goes on.
-shen: $(VENV)/.ready
+# Stop it when you like; the same command goes on.
+shen: $(BIN)/bsresearch ## Shen's article on Fashion-MNIST: all runs, figures and the report; SEEDS=3 TRIALS=100
 	@[ "$(SEEDS)" -ge 1 ] 2>/dev/null || { echo "SEEDS=$(SEEDS): a whole number of at least 1 is needed"; exit 2; }
-	$(BIN)/python -m scripts.prepare_data --name=fashion_mnist
-	$(BIN)/python main.py --config=configs/shen.py --workdir=$(SHEN) --estimate \
+	$(BIN)/bsresearch prepare --name=fashion_mnist
+	$(BIN)/bsresearch run --config=shen --workdir=$(SHEN) --estimate \
 		--config.sweep.seed=$(shell seq -s, 0 $$(($(SEEDS)-1))), --config.probe.trials=$(TRIALS)
-	$(BIN)/python -m scripts.report --workdir=$(SHEN)
+	$(BIN)/bsresearch report --workdir=$(SHEN)
 	@echo "report: $(SHEN)/report.html"
 
-test: $(VENV)/.dev-ready
+test: $(VENV)/.dev-ready ## the tests
 	$(BIN)/python -m pytest
 
-test-slow: $(VENV)/.dev-ready
+test-slow: $(VENV)/.dev-ready ## the long ones, by name
 	$(BIN)/python -m pytest -m slow
 
-lint: $(VENV)/.dev-ready
+lint: $(VENV)/.dev-ready ## style and import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: $(VENV)/.dev-ready
+types: $(VENV)/.dev-ready ## types
 	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 
 # From pyproject.toml, with hashes, one file for every supported Python: what the oldest cannot have is pinned twice.
 # Versions stay as they are where they can; remove a file to get the latest of everything.
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
-lock: $(VENV)/.dev-ready
+lock: $(VENV)/.dev-ready ## the requirements anew from pyproject.toml, with hashes
+	echo 'setuptools>=77' | $(BIN)/$(LOCK) --no-annotate - -o requirements-build.txt
 	$(BIN)/$(LOCK) pyproject.toml -o requirements.txt
 	$(BIN)/$(LOCK) --extra dev pyproject.toml -o requirements-dev.txt -c requirements.txt
 
-clean:
+clean: ## removes the environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache

@@ -1,1 +1,8 @@
-"""Commands beside main.py: preparing data, drawing figures, exporting, measuring speed."""
+"""Doors: flags and one call each. `bsresearch <command>` goes through them, `python -m scripts.<name>` too."""
+
+import sys
+
+from bsresearch.core import program
+
+if program.lacks(program.WITHOUT_JAX):
+    sys.exit(program.USAGE)

@@ -1,6 +1,6 @@
 """Accuracy and loss in training, a colour per batch size: mean and 95 % interval over seeds. Train dashed, test solid.
 
-    python -m scripts.fig_batch_size --workdir=runs/sweep [--x=epoch|updates|examples|seconds] [--out=<directory>]
+    bsresearch fig batch_size --workdir=runs/sweep [--x=epoch|updates|examples|seconds] [--out=<directory>]
 
 Reads records only. Fields other than the batch size that vary (a learning rate) get a column of panels per value.
 Writes batch_size.pdf, .png and .csv (the plotted numbers) into <workdir>/figures, or batch_size_<x>.* for another

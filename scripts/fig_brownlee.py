@@ -1,6 +1,6 @@
 """Brownlee's study (config.study=brownlee): flavours of gradient descent, the panel of batch sizes, volatility.
 
-    python -m scripts.fig_brownlee --workdir=runs/brownlee [--last=50] [--threshold=0.8] [--out=<directory>]
+    bsresearch fig brownlee --workdir=runs/brownlee [--last=50] [--threshold=0.8] [--out=<directory>]
 
   fig_brownlee_flavours     accuracy against epochs of batch, stochastic (two learning rates) and mini-batch descent
   fig_brownlee_panel        accuracy against epochs of every mini-batch size at one learning rate

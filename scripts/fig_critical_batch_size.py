@@ -1,6 +1,6 @@
 """The branched critical batch size B* and B_simple against examples seen, and the losses B* was read off.
 
-    python -m scripts.fig_critical_batch_size --workdir=runs/critical_batch_size [--tolerance=0.01] [--out=<directory>]
+    bsresearch fig critical_batch_size --workdir=runs/critical_batch_size [--tolerance=0.01] [--out=<directory>]
 
 First figure: medians over seeds with their ranges (why no t interval: quantities/critical_batch_size.py); an arrow
 where the largest batch tried is only a lower bound, or B an upper one; dotted, B* at half and twice the tolerance.

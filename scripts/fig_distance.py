@@ -1,6 +1,6 @@
 """Distance from the initial weights and norm of the weights through training: mean and 95 % interval over seeds.
 
-    python -m scripts.fig_distance --workdir=runs/distance [--x=epoch|updates|examples] [--out=<directory>]
+    bsresearch fig distance --workdir=runs/distance [--x=epoch|updates|examples] [--out=<directory>]
 
 A colour per batch size; other fields that vary (learning rate, optimizer) get a column of panels each. Prints for each
 arm the fits a + b·ln t and c·t^p and which is nearer by AIC. Reads records only. Writes fig_distance.pdf, .png and .csv

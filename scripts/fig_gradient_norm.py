@@ -1,6 +1,6 @@
 """Gradient norm against batch size (probes/gradient_norm.py): three figures per arm and learning rate of the walk.
 
-    python -m scripts.fig_gradient_norm --workdir=runs/gradient_norm [--linear] [--out=<directory>]
+    bsresearch fig gradient_norm --workdir=runs/gradient_norm [--linear] [--out=<directory>]
 
   fig_gradient_norm             mean ± standard deviation over trials of the walking and frozen norm and of the
                                 displacement, root mean square of the single-batch norm; a colour per checkpoint

@@ -1,6 +1,6 @@
 """Loss and accuracy between two solutions (measure/probes/interpolation.py), as Keskar et al. 2017 draw them.
 
-    python -m scripts.fig_interpolation --workdir=runs/interpolation [--out=<directory>]
+    bsresearch fig interpolation --workdir=runs/interpolation [--out=<directory>]
 
 A column per path; training solid, test dashed; mean and 95 % interval over seeds. Reads records only. Writes
 fig_interpolation.pdf, .png and .csv (the plotted numbers) into <workdir>/figures. Time: seconds.

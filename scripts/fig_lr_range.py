@@ -1,6 +1,6 @@
 """LR range tests: loss and accuracy against the learning rate, a colour per batch size, with the suggested bounds.
 
-    python -m scripts.fig_lr_range --workdir=runs/range [--out=<directory>]
+    bsresearch fig lr_range --workdir=runs/range [--out=<directory>]
 
 Reads records only. Fields other than the batch size that vary (a weight decay) get a column of panels per value. The
 loss of each update is faint, its smoothed form (fastai's) solid; accuracy is of the validation set, else of the test

@@ -1,6 +1,6 @@
 """B_simple through training with its 95 % interval, |G|² and tr Σ, and the training loss; a colour per batch size.
 
-    python -m scripts.fig_noise_scale --workdir=runs/noise_scale [--x=epoch|updates|examples] [--windows=5]
+    bsresearch fig noise_scale --workdir=runs/noise_scale [--x=epoch|updates|examples] [--windows=5]
         [--out=<directory>]
 
 A point is a window of measurements: the ratio of means with its interval (analysis/ratio.py; none below 20

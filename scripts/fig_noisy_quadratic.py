@@ -1,6 +1,6 @@
 """Loss of the noisy quadratic model: mean ± standard error of the runs on the line that the recurrence predicts.
 
-    python -m scripts.fig_noisy_quadratic --workdir=runs/noisy_quadratic [--out=<directory>]
+    bsresearch fig noisy_quadratic --workdir=runs/noisy_quadratic [--out=<directory>]
 
 A colour per batch size, a column per learning rate and momentum; line: expectation over draws from the population
 (theory/noisy_quadratic.py), points: runs, dotted: its limit t → ∞. For constant learning rate and momentum, and runs

@@ -1,6 +1,6 @@
 """Schedules and batch-size schedules against each other, each at its best peak learning rate: mean and 95 % interval.
 
-    python -m scripts.fig_policies --workdir=runs/one_cycle [--out=<directory>]
+    bsresearch fig policies --workdir=runs/one_cycle [--out=<directory>]
 
 Left column against epochs, right against updates (where the arms make different numbers of them): learning rate,
 momentum and batch size as used, training loss, test accuracy. If several peaks were tried, the one of each policy is

@@ -1,6 +1,6 @@
 """Branches of the study `reload`: what each change does after the branch point, beside the control without one.
 
-    python -m scripts.fig_reload --workdir=runs/reload [--out=<directory>]
+    bsresearch fig reload --workdir=runs/reload [--out=<directory>]
 
   fig_reload_curves  accuracy and loss against epochs after the branch, a column per branch point (at most 4 of them)
   fig_reload_ends    accuracy and loss at the end of the branches against the branch point
@@ -39,7 +39,7 @@ def load(workdir: pathlib.Path) -> tuple[pd.DataFrame, list[str]]:
     """
     loaded = arms.load(workdir, STUDY)
     if POINT not in loaded.runs or loaded.runs[POINT].isna().all():
-        raise ValueError(f'{workdir} holds no branches yet: let main.py come to its second stage')
+        raise ValueError(f'{workdir} holds no branches yet: let `bsresearch run` come to its second stage')
     # Where the length tells the point, it is not among the fields that tell arms apart.
     rows = loaded.rows.drop(columns=POINT, errors='ignore').merge(loaded.runs[['run', POINT]], on='run')
     fields = [c for c in loaded.by if not c.startswith('parent.') and c != 'total_epochs']

@@ -1,7 +1,7 @@
 """What each update would use: learning rate, momentum, batch size, weight decay, effective rate, noise temperature.
 
-    python main.py --config=configs/one_cycle.py --dry_run --schedule_csv=schedule.csv
-    python -m scripts.fig_schedule --csv=schedule.csv [--out=<directory>] [--x=epoch|updates|examples]
+    bsresearch run --config=one_cycle --dry_run --schedule_csv=schedule.csv
+    bsresearch fig schedule --csv=schedule.csv [--out=<directory>] [--x=epoch|updates|examples]
 
 A line per distinct schedule: runs that differ in their seeds share one; a later line is thinner, so that equal ones
 show. Momentum, batch size and weight decay are drawn where they vary, the effective rate lr/(1 − momentum) where there
@@ -35,7 +35,7 @@ FLAT = 1.35 / plotting.PANEL_HEIGHT  # these panels are many, and simple
 
 def define_flags() -> None:
     """Called by this command alone, so that importing the module in a test defines no global flags."""
-    flags.DEFINE_string('csv', None, 'the table that main.py wrote with --dry_run --schedule_csv=<file>')
+    flags.DEFINE_string('csv', None, 'the table that a run wrote with --dry_run --schedule_csv=<file>')
     flags.DEFINE_enum('x', 'epoch', list(POSITIONS), 'position on the x axis')
     flags.DEFINE_string('out', None, 'directory of the figure; default: that of the table')
 
@@ -114,7 +114,7 @@ def report(compared: pd.DataFrame, most: int = 15) -> str:
 def main() -> None:
     """Flags to values."""
     if not flags.FLAGS.csv:
-        raise ValueError('--csv=<file> is needed: what main.py wrote with --dry_run --schedule_csv=<file>')
+        raise ValueError('--csv=<file> is needed: what a run wrote with --dry_run --schedule_csv=<file>')
     csv, x = pathlib.Path(flags.FLAGS.csv), flags.FLAGS.x
     out = pathlib.Path(flags.FLAGS.out) if flags.FLAGS.out else csv.parent
     if (out / f'{_slug(x)}.csv').resolve() == csv.resolve():

@@ -1,6 +1,6 @@
 """Sharpness against batch size, training loss and epochs; below it the largest eigenvalue of the Hessian.
 
-    python -m scripts.fig_sharpness --workdir=runs/sharpness [--out=<directory>]
+    bsresearch fig sharpness --workdir=runs/sharpness [--out=<directory>]
 
 A colour per batch size. Left: at the end of training, mean and 95 % interval over seeds. Middle: through training, a
 line per run. Right: mean and interval; dashed, 2(1 + μ)/η where it was recorded, above which gradient descent is not

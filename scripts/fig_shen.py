@@ -1,6 +1,6 @@
 """The figures of Shen's article but those of its probes: accuracy, recovery, distance, the hypothesis.
 
-    python -m scripts.fig_shen --workdir=runs/shen [--out=<directory>]
+    bsresearch fig shen --workdir=runs/shen [--out=<directory>]
 
   fig_shen_compare_batch_size  accuracy and loss on the training and test set in training, a colour per batch size at
                                one learning rate

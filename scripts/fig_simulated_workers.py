@@ -1,6 +1,6 @@
 """Test accuracy and training loss at the end against the number of workers, a colour per rule of the learning rate.
 
-    python -m scripts.fig_simulated_workers --workdir=runs/workers [--out=<directory>]
+    bsresearch fig simulated_workers --workdir=runs/workers [--out=<directory>]
 
 Mean and 95 % interval over seeds. Workers are a batch's batch-norm groups; one worker, where no rule changes anything,
 belongs to every rule. Prints how far each number of workers is from the fewest, with Welch's 95 % interval. Reads

@@ -1,6 +1,6 @@
 """A report of a workdir: claims with verdicts, figures, tables, lineage, config, hardware and time.
 
-    python -m scripts.report --workdir=runs/shen [--out=<directory>] [--title='Shen, 60 epochs'] [--draw=false]
+    bsresearch report --workdir=runs/shen [--out=<directory>] [--title='Shen, 60 epochs'] [--draw=false]
 
 First draws the figures that apply to what the workdir holds into <out>/figures (--draw=false: none), then writes
 report.html, one file with the figures inside, and report.md, which links them. A figure script that refuses is named
@@ -10,80 +10,12 @@ A study <name> with a scripts/fig_<name>.py that has `draw(workdir, out)` gets t
 runs no others; claims come from bsresearch/analysis/claims/<name>.py. Both are found by their name.
 """
 
-import importlib
-import importlib.util
 import pathlib
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 from absl import flags
 
 from bsresearch.analysis import command
-from bsresearch.analysis.quantities import lr_range, noise_scale, sharpness
-from bsresearch.report import content, found, html, markdown
-from bsresearch.report.figures import Drawn, FiguresFailed, fault, refusal
-from bsresearch.report.found import Found
-from bsresearch.store import paths
-
-TRAIN = 'train'  # the study whose figures are told apart by what was recorded
-SCHEDULES = ('schedule', 'momentum_schedule', 'weight_decay_schedule', 'batch_schedule')
-
-
-class Script(NamedTuple):
-    """A figure script for what any study may hold.
-
-    applies: to these records. options: what its `draw` takes between the workdir and the directory of the figures.
-    """
-
-    name: str
-    applies: Callable[[Found], bool]
-    options: tuple[Any, ...] = ()
-
-
-def _recorded(column: str) -> Callable[[Found], bool]:
-    return lambda records: column in records.columns(TRAIN)
-
-
-def _probed(name: str) -> Callable[[Found], bool]:
-    return lambda records: any(p.name == name and p.status == 'done' for p in records.probes)
-
-
-def _schedules(records: Found) -> bool:
-    """Several schedules at one batch size."""
-    fields = {f for run in records.of(TRAIN) for f in run.resolved if f.split('.')[0] in SCHEDULES}
-    one_size = len(records.values(TRAIN, 'batch_size')) == 1
-    return one_size and any(len(records.values(TRAIN, f)) > 1 for f in fields)
-
-
-def _trained(records: Found) -> bool:
-    """Runs of a grid, evaluated at all."""
-    evaluated = {'train_loss', 'test_loss', 'train_accuracy', 'test_accuracy'} & records.columns(TRAIN)
-    return bool(evaluated) and not _schedules(records)
-
-
-def _quadratic(records: Found) -> bool:
-    return records.values(TRAIN, 'model.name') == {"'quadratic'"}
-
-
-def _workers(records: Found) -> bool:
-    """One batch-norm group at several batch sizes: workers that join while each keeps its batch."""
-    groups = records.values(TRAIN, 'ghost_batch_size')
-    return len(groups) == 1 and groups != {repr(None)} and len(records.values(TRAIN, 'batch_size')) > 1
-
-
-# scripts/fig_schedule.py is not among them: it draws what runs would use, from a table that main.py writes.
-SCRIPTS = (
-    Script('fig_batch_size', _trained, ('epoch',)),
-    Script('fig_policies', _schedules),
-    Script('fig_noisy_quadratic', _quadratic),
-    Script('fig_simulated_workers', _workers),
-    Script('fig_distance', _recorded('distance'), ('epoch',)),
-    Script('fig_noise_scale', _recorded(noise_scale.SQUARE), ('epoch', 5)),
-    Script('fig_sharpness', _recorded(sharpness.SHARPNESS)),
-    Script('fig_lr_range', lambda records: lr_range.STUDY in records.studies),
-    Script('fig_gradient_norm', _probed('gradient_norm'), (False,)),
-    Script('fig_interpolation', _probed('interpolation')),
-)
+from bsresearch.report import report
 
 
 def define_flags() -> None:
@@ -94,62 +26,20 @@ def define_flags() -> None:
     flags.DEFINE_bool('draw', True, 'draw the figures; without it the report has none')
 
 
-def applicable(records: Found) -> list[Script]:
-    """The scripts of studies that have one by their name; for the other studies, what applies to their records."""
-    known = {script.name for script in SCRIPTS}
-    named = {s: f'fig_{s}' for s in records.studies if f'fig_{s}' not in known}
-    own = {s: name for s, name in named.items() if importlib.util.find_spec(f'scripts.{name}')}
-    rest = records.without_runs_of(set(own))
-    return [*(Script(name, lambda _: True) for name in own.values()), *(s for s in SCRIPTS if s.applies(rest))]
-
-
-def draw(workdir: pathlib.Path, records: Found, out: pathlib.Path) -> list[Drawn]:
-    """Draws all that applies into the directory; a refusal is kept with its reason."""
-    drawn = []
-    for script in applicable(records):
-        module = importlib.import_module(f'scripts.{script.name}')
-        doc = module.__doc__ or script.name
-        try:
-            made = module.draw(workdir, *script.options, out)
-        except FiguresFailed as e:
-            drawn.append(Drawn(script.name, doc, tuple(e.files), refused=fault(e), failed=True))
-        except (ValueError, FileNotFoundError) as e:
-            drawn.append(Drawn(script.name, doc, refused=str(e)))
-        except Exception as e:  # a fault of its code must not cost the rest of the report
-            drawn.append(Drawn(script.name, doc, refused=fault(e), failed=True))
-        else:
-            files, told = made if isinstance(made, tuple) else (made, None)
-            drawn.append(Drawn(script.name, doc, tuple(map(pathlib.Path, files)), told))
-    return drawn
-
-
-def write(workdir: pathlib.Path, out: pathlib.Path, title: str = '', *, drawing: bool = True) -> list[pathlib.Path]:
-    """Draws and writes; the paths of report.html and report.md.
-
-    Raises:
-      FileNotFoundError: the workdir holds nothing. ValueError: a damaged record.
-    """
-    records = found.load(workdir)
-    drawn = draw(workdir, records, out / 'figures') if drawing else None
-    report = content.collect(workdir, records, out, title, drawn)
-    out.mkdir(parents=True, exist_ok=True)
-    files = []
-    for name, writer in (('report.html', html), ('report.md', markdown)):
-        paths.write_text(out / name, writer.render(report))
-        files.append(out / name)
-    for one in drawn or []:
-        if one.refused:
-            print(refusal(one))
-    return files
-
-
 def main() -> None:
     """Flags to values."""
     workdir, out = command.workdir(), flags.FLAGS.out
-    for file in write(workdir, pathlib.Path(out) if out else workdir, flags.FLAGS.title, drawing=flags.FLAGS.draw):
+    for file in report.write(
+        workdir, pathlib.Path(out) if out else workdir, flags.FLAGS.title, drawing=flags.FLAGS.draw
+    ):
         print(file)
 
 
-if __name__ == '__main__':
+def enter(name: str) -> None:
+    """The command, called `name`."""
     define_flags()
-    command.run('report', main)
+    command.run(name, main)
+
+
+if __name__ == '__main__':
+    enter('report')

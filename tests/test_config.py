@@ -452,7 +452,7 @@ def test_a_field_given_beside_an_axis_of_names_holds_for_each():
         ('cosine', 0.1),
         ('polynomial', 0.1),
     ]
-    with pytest.raises(ValueError, match=r"unknown field config\.schedule\.final for schedule\.name='constant'"):
+    with pytest.raises(ValueError, match=r"unknown config field schedule\.final for schedule\.name='constant'"):
         plans({'sweep.schedule.name': ('cosine', 'constant'), 'schedule.final': 0.1})
 
 
@@ -616,9 +616,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'misspelt section': ({'modell.name': 'mlp'}, "modell; did you mean 'model'?"),
     'misspelt field of a part': (
         {'model.width': (3,)},
-        "config.model.width for model.name='mlp'; did you mean 'widths'",
+        "unknown config field model.width for model.name='mlp'; did you mean 'widths'",
     ),
-    'misspelt name of a part': ({'model.nam': 'mlp'}, "config.model.nam for model.name='mlp'; did you mean 'name'"),
+    'misspelt name of a part': ({'model.nam': 'mlp'}, "model.nam for model.name='mlp'; did you mean 'name'"),
     'a loss of targets on classes': (
         {'loss.name': 'squared_error'},
         'not 10 outputs and int32 labels; use loss.name=c',
@@ -631,7 +631,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {'data.name': 'linear_regression', 'loss.name': 'squared_error', 'snapshots.every_epochs': 1.0},
         'config.snapshots average class probabilities',
     ),
-    'field of another part': ({'model.name': 'linear', 'model.widths': (3,)}, 'config.model.widths'),
+    'field of another part': ({'model.name': 'linear', 'model.widths': (3,)}, 'field model.widths for model'),
     'misspelt measurement': ({'measure.distanse.every_epochs': 1.0}, "did you mean 'distance'"),
     'misspelt field of a measurement': ({'measure.distance.evry_epochs': 1.0}, "did you mean 'every_epochs'"),
     'unknown model': (
@@ -814,7 +814,10 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
     [
         (['--config.batchsize=3'], ["unknown config field batchsize; did you mean 'batch_size'?"]),
         (['--config.modl.name=cnn'], ['modl', 'model']),
-        (['--config.model.int=he_normal'], ["config.model.int for model.name='linear'; did you mean 'init'"]),
+        (
+            ['--config.model.int=he_normal'],
+            ["field model.int for model.name='linear'; did you mean 'init'"],
+        ),
         (['--config.model=mlp'], ['--config.model=mlp: model is a section']),
         (['--config.sweep=3'], ['--config.sweep=3: sweep is a section']),
         (['--config.sweep.momentum_schedule=0'], ['sweep.momentum_schedule is a section']),

@@ -14,11 +14,11 @@ from bsresearch.launching import groups, runner
 from bsresearch.launching.jobs import jobs, status
 from bsresearch.planning import branch_point, probe
 from bsresearch.planning.plan import Plan, tuples
+from bsresearch.report import report
 from bsresearch.store import estimates, lineage, paths, probe_records, records, verify
 from bsresearch.store.paths import Damaged
 from bsresearch.train import backfill
 from bsresearch.train.saving import restore
-from scripts import report
 
 
 @pytest.fixture(autouse=True)

@@ -289,7 +289,7 @@ def test_unknown_name_lists_both_kinds(toy_dir: pathlib.Path):
 def test_known_but_not_prepared_names_the_command(toy_dir: pathlib.Path):
     with pytest.raises(FileNotFoundError) as caught:
         sources.resolve('cifar10', toy_dir, {})
-    for part in ("'cifar10'", str(toy_dir), f'python -m scripts.prepare_data --name=cifar10 --data_dir={toy_dir}`',
+    for part in ("'cifar10'", str(toy_dir), f'bsresearch prepare --name=cifar10 --data_dir={toy_dir}`',
                  'there: toy', 'blobs, digits'):  # fmt: skip
         assert part in str(caught.value)
 
@@ -399,7 +399,7 @@ def test_upstream_files_to_arrays_through_tfds(name: str, tmp_path: pathlib.Path
     """Closed form: exactly the pairs in the files; runs where TensorFlow, which is no dependency, is absent."""
     import tensorflow_datasets as tfds
 
-    from scripts import prepare_data
+    from bsresearch.data import preparing
 
     files, truth = synthetic(name)
     registered(name, files, monkeypatch)
@@ -410,7 +410,7 @@ def test_upstream_files_to_arrays_through_tfds(name: str, tmp_path: pathlib.Path
             raw = raw[:3] + b'\0' + b'\x99\x99\x99\x5e' + raw[8:10] + raw[10 + len(file) - 2 :]
         (tmp_path / 'files' / file).write_bytes(raw)
     manual, debian = (None, tmp_path / 'files') if name == 'fashion_mnist' else (tmp_path / 'files', None)
-    prepare_data.prepare(name, tmp_path / 'data', manual, debian, True)
+    preparing.prepare(name, tmp_path / 'data', manual, debian, True)
     back = prepared.read(name, tmp_path / 'data')
     for split in ('train', 'test'):
         x, y = getattr(back, split)
@@ -463,28 +463,27 @@ def test_thin_builders_yield_what_the_stock_ones_yield(name: str, tmp_path: path
 
 def test_tfds_refuses_files_with_another_checksum(tmp_path: pathlib.Path):
     """The registered sha256 are in force: well-formed files that are not upstream's are refused."""
-    from scripts import prepare_data
+    from bsresearch.data import preparing
 
     for file, raw in synthetic('mnist')[0].items():
         (tmp_path / file).write_bytes(raw)
-    with pytest.raises(prepare_data.PrepareError, match='wrong checksum'):
-        prepare_data.prepare('mnist', tmp_path / 'data', tmp_path, None, False)
+    with pytest.raises(preparing.PrepareError, match='wrong checksum'):
+        preparing.prepare('mnist', tmp_path / 'data', tmp_path, None, False)
     assert prepared.available(tmp_path / 'data') == []
 
 
 @pytest.mark.skipif(importlib.util.find_spec('tensorflow') is not None, reason='TensorFlow is installed here')
 def test_a_stock_builder_that_needs_tensorflow_says_so(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
     """The real failure of TFDS's own MNIST builder, which unzips with TensorFlow."""
-    from bsresearch.data import tfds_builders
-    from scripts import prepare_data
+    from bsresearch.data import preparing, tfds_builders
 
     files, _ = synthetic('mnist')
     registered('mnist', files, monkeypatch)
     monkeypatch.delitem(tfds_builders.THIN, 'mnist')
     for file, raw in files.items():
         (tmp_path / file).write_bytes(raw)
-    with pytest.raises(prepare_data.PrepareError, match=r'pip install tensorflow-cpu==2\.21\.0 \(only to prepare'):
-        prepare_data.prepare('mnist', tmp_path / 'data', tmp_path, None, False)
+    with pytest.raises(preparing.PrepareError, match=r'pip install tensorflow-cpu==2\.21\.0 \(only to prepare'):
+        preparing.prepare('mnist', tmp_path / 'data', tmp_path, None, False)
 
 
 @pytest.mark.parametrize(

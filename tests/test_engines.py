@@ -105,8 +105,8 @@ def test_a_job_on_another_disk_says_so(workdir: pathlib.Path):
     """Exit code 3 and a line that names the host and the cure; there it writes nothing."""
     jobs.token(workdir)
     before = sorted(workdir.rglob('*'))
-    given = ('--worker=train/0123', f'--workdir={workdir}', '--token=of-another-disk')
-    words = [sys.executable, '-m', 'scripts.launch', *given]
+    given = ('--job=train/0123', f'--workdir={workdir}', '--token=of-another-disk')
+    words = [sys.executable, '-m', 'bsresearch', 'worker', *given]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.returncode == worker.NOT_SHARED, done.stderr
     assert f'on host {socket.gethostname()} {workdir} is not the directory that the launcher wrote into' in done.stderr

@@ -251,7 +251,10 @@ def test_many_schedules_are_counted(tmp_path: pathlib.Path, drawn: dict[str, Any
         ('', 'is no table: No columns to parse from file'),
         ('a,b\n1,2\n', 'has no column run, step, examples'),
         (DECAY[:0].to_csv(index=False), 'has no rows'),
-        (DECAY[:2].drop(columns=['lr', 'epoch']).to_csv(index=False), 'has no column epoch, lr; write it with main.py'),
+        (
+            DECAY[:2].drop(columns=['lr', 'epoch']).to_csv(index=False),
+            'has no column epoch, lr; write it with bsresearch run',
+        ),
         (DECAY[:2].assign(lr='high').to_csv(index=False), 'column lr holds something other than numbers'),
         (DECAY[:2].assign(examples=np.nan).to_csv(index=False), 'rows without run, step, examples or batch_size'),
     ],
@@ -294,7 +297,7 @@ def test_command_compares_and_prints_paths(tmp_path: pathlib.Path) -> None:
     [
         (None, '--csv=<file> is needed'),
         ('fig_schedule.csv', 'another --out'),
-        ('/none.csv', 'no such file; write it with main.py'),
+        ('/none.csv', 'no such file; write it with bsresearch run'),
     ],
 )
 def test_flags_that_cannot_be(csv: str | None, message: str, monkeypatch: pytest.MonkeyPatch) -> None:

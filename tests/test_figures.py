@@ -20,8 +20,8 @@ from bsresearch.analysis import arms, summary
 from bsresearch.analysis import command as command_line
 from bsresearch.core import when
 from bsresearch.report import plotting
-from bsresearch.store import records
-from scripts import export_records, fig_batch_size, fig_sharpness
+from bsresearch.store import export, records
+from scripts import fig_batch_size, fig_sharpness
 
 ROOT = pathlib.Path(__file__).parents[1]
 AXES = {'epoch': 'epochs', 'updates': 'updates', 'examples': 'examples', 'seconds': 'training seconds (ungrouped)'}
@@ -338,7 +338,7 @@ def test_figures_import_neither_jax_nor_tensorflow() -> None:
 def test_export_round_trip(suffix: str, grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Numbers come back to the last bit, missing ones as missing."""
     out = tmp_path / 'new' / f'table.{suffix}'
-    export_records.export(grid, out, overwrite=False)
+    export.export(grid, out, overwrite=False)
     found = pd.read_csv(out) if suffix == 'csv' else pd.read_parquet(out)
     expected = records.load(grid)
     # Of True and missing; what stands for missing differs between formats.
@@ -350,12 +350,12 @@ def test_export_keeps_what_is_there(grid: pathlib.Path, tmp_path: pathlib.Path) 
     out = tmp_path / 'table.csv'
     out.write_text('mine')
     with pytest.raises(FileExistsError, match='is there already; add --overwrite'):
-        export_records.export(grid, out, overwrite=False)
+        export.export(grid, out, overwrite=False)
     assert out.read_text() == 'mine'
-    export_records.export(grid, out, overwrite=True)
+    export.export(grid, out, overwrite=True)
     assert len(pd.read_csv(out)) == len(records.load(grid))
 
 
 def test_export_knows_two_formats(grid: pathlib.Path) -> None:
     with pytest.raises(ValueError, match=r't\.xlsx: the suffix must be \.csv or \.parquet'):
-        export_records.export(grid, grid / 't.xlsx', overwrite=False)
+        export.export(grid, grid / 't.xlsx', overwrite=False)

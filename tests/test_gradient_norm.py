@@ -285,7 +285,7 @@ def test_norms_that_are_not_finite_are_reported(tmp_path: pathlib.Path):
         ({'learning_rates': (0.0,)}, 'must be positive'),
         ({'with_replacement': False, 'samples': 5000}, '1437 examples to draw without replacement'),
         ({'at_steps': (99,)}, 'past the end of the run'),
-        ({'trialss': 3}, "unknown field config.probe.trialss.*did you mean 'trials'"),
+        ({'trialss': 3}, "unknown config field probe.trialss.*did you mean 'trials'"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_written(settings: dict[str, Any], message: str):

@@ -127,7 +127,7 @@ def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
     both[victim].process.wait()
     code, said = both[1 - victim].ended(60)
     assert code == 1
-    assert said.strip().splitlines()[-1] == multihost.LEFT.strip()
+    assert said.strip().splitlines()[-1] == f'main.py{multihost.LEFT}'.strip()
     again = started(tmp_path, workdir, *RUN)
     assert [c.ended()[0] for c in again] == [0, 0], again[0].log.read_text()
     assert result(workdir) == alone

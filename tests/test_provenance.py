@@ -58,6 +58,15 @@ def test_an_untracked_or_changed_source_file_is_told(repository: pathlib.Path):
     assert len({clean[1], untracked[1], changed[1]}) == 3
 
 
+def test_an_installed_package_is_the_same_source(repository: pathlib.Path):
+    """Where it is installed, configs and scripts lie within it: the hash is the checkout's."""
+    before = told(repository)[1]
+    for folder in ('configs', 'scripts'):
+        (repository / 'bsresearch' / folder).mkdir()
+        (repository / 'bsresearch' / folder / 'own.py').write_text('')
+    assert told(repository)[1] == before
+
+
 def test_a_repository_around_the_package_is_not_its_own(repository: pathlib.Path):
     """Installed into an environment inside somebody's repository: that one's commit says nothing of this code."""
     installed = repository / 'study' / '.venv'

@@ -16,11 +16,11 @@ from matplotlib import image
 from workdirs_of_old import unpack
 
 from bsresearch.analysis import claims
-from bsresearch.report import blocks, content, figures, found, made, markdown
+from bsresearch.report import blocks, content, figures, found, made, markdown, report
 from bsresearch.report import html as writer
 from bsresearch.report.figures import Drawn
 from bsresearch.store import paths, records
-from scripts import fig_batch_size, fig_shen, report
+from scripts import fig_batch_size, fig_shen
 
 ROOT = pathlib.Path(__file__).parents[1]
 VALUES = {'test_accuracy': [0.1, 0.7, 0.8], 'test_loss': [2.0, 0.9, 0.5]}
@@ -379,7 +379,7 @@ def test_equal_records_give_equal_bytes(grid: pathlib.Path, tmp_path: pathlib.Pa
 
 
 def test_an_empty_directory_is_an_error_with_the_cure(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(FileNotFoundError, match=rf'{tmp_path} holds no runs and no probes; name what main.py'):
+    with pytest.raises(FileNotFoundError, match=rf'{tmp_path} holds no runs and no probes; name what a launch'):
         report.write(tmp_path, tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 

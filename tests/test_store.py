@@ -248,7 +248,7 @@ def test_load_keeps_runs_in_any_state_apart(tmp_path: pathlib.Path):
 
 
 def test_load_without_rows_or_runs(tmp_path: pathlib.Path):
-    with pytest.raises(FileNotFoundError, match=r'no runs in .*; a workdir is what main\.py was given as --workdir'):
+    with pytest.raises(FileNotFoundError, match=r'no runs in .*; a workdir is what a launch was given as --workdir'):
         records.load(tmp_path)
     make_run(tmp_path, 'aa', {})
     empty = records.load(tmp_path)

@@ -21,7 +21,7 @@ def run(arguments: list[str], workdir: str) -> int:
     sys.argv = ['main.py', *arguments]  # ml_collections looks for overrides there
     values = flags.FlagValues()
     config_flag.define(values)
-    flag_parser.parser(command.PROGRAM, values)(sys.argv)
+    flag_parser.parser('main.py', values)(sys.argv)
     return command._run(values['config'], command.Request(workdir=workdir))
 
 

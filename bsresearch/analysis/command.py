@@ -7,10 +7,9 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from bsresearch.core import plain
+from bsresearch.core import flag_help, plain, program
 
-USAGE = 2
-WORKDIR = 'where the runs are: what main.py was given as --workdir'
+WORKDIR = 'where the runs are: what a launch was given as --workdir'
 
 
 def workdir() -> pathlib.Path:
@@ -21,24 +20,28 @@ def workdir() -> pathlib.Path:
     """
     given = flags.FLAGS.workdir
     if not given:
-        raise ValueError('--workdir=<directory> is needed: what main.py was given as --workdir')
+        raise ValueError('--workdir=<directory> is needed: what a launch was given as --workdir')
     if not pathlib.Path(given).is_dir():
         raise ValueError(f'--workdir={given}: no such directory')
     return pathlib.Path(given)
 
 
-def run(program: str, body: Callable[[], None]) -> None:
-    """Parses the flags, calls `body` and leaves the process; its ValueError or OSError is the user's error."""
+def run(name: str, body: Callable[[], None]) -> None:
+    """Parses the flags, calls `body` and leaves the process; its ValueError or OSError is the user's error.
+
+    `name`: what the user called.
+    """
+    program.called(name)
 
     def fail(message: object) -> NoReturn:
         cause = getattr(message, '__cause__', None) if isinstance(message, ValueError) else None
         text = f'{message}: {type(cause).__name__}: {cause}' if cause is not None else str(message)
-        print(f'{program}: {" ".join(text.split())}', file=sys.stderr)
-        sys.exit(USAGE)
+        sys.exit(program.usage(' '.join(text.split())))
 
     def parse(argv: list[str]) -> list[str]:
         plain.use()
         logging.set_verbosity(logging.WARNING)  # matplotlib's font subsetter says a hundred lines at INFO.
+        flag_help.show(argv, flags.FLAGS)
         try:
             return flags.FLAGS(argv)
         except flags.Error as e:

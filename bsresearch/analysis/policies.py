@@ -99,7 +99,7 @@ def best_peaks(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
         if unfinished:
             raise ValueError(
                 f'policy {policy!r} has {unfinished} runs that are not finished: its best peak learning rate is not '
-                'known; let main.py finish them'
+                'known; let `bsresearch run` finish them'
             )
         usable = tried[(tried['diverged'] == 0) & tried['mean'].notna()]
         if not len(usable):

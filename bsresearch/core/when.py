@@ -6,19 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from bsresearch.core.field import Field
 from bsresearch.core.kinds import check_points
 from bsresearch.core.units import Length, exact
 
 # The fields of a section of points, each at the value that turns it off; what is given is united.
-OFF: dict[str, Any] = dict(
-    every_steps=0,  # updates
-    every_examples=0,  # examples
-    every_epochs=0.0,  # epochs, fractions allowed
-    at_steps=(),  # update numbers
-    at_examples=(),  # examples seen
-    at_epochs=(),  # epochs seen
-    log_spaced=0,  # number of points from the first to the last update, spaced evenly in log
-)
+POINTS = {
+    'every_steps': Field(0, 'updates', 'from one point to the next; 0: none of these'),
+    'every_examples': Field(0, 'examples', 'from one point to the next; 0: none of these'),
+    'every_epochs': Field(0.0, 'epochs', 'from one point to the next, fractions allowed; 0: none of these'),
+    'at_steps': Field((), 'updates', 'the points, as numbers of updates made'),
+    'at_examples': Field((), 'examples', 'the points, as examples seen'),
+    'at_epochs': Field((), 'epochs', 'the points, as epochs seen'),
+    'log_spaced': Field(0, 'points', 'how many from the first to the last update, spaced evenly in log'),
+}
+OFF: dict[str, Any] = {name: field.default for name, field in POINTS.items()}
 FIELDS, NEVER = tuple(OFF), tuple(OFF.values())
 WHOLE = ('every_steps', 'at_steps', 'log_spaced')
 

@@ -38,7 +38,7 @@ def folder(name: str, data_dir: pathlib.Path) -> pathlib.Path:
 def command(name: str, data_dir: pathlib.Path) -> str:
     """The command that prepares the set called `name` in `data_dir`."""
     where = '' if data_dir == default_dir() else f' --data_dir={data_dir}'
-    return f'python -m scripts.prepare_data --name={name}{where}'
+    return f'bsresearch prepare --name={name}{where}'
 
 
 def available(data_dir: pathlib.Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The command behind main.py: values of flags in, exit code out; a user's error is one line, not a traceback."""
+"""The command behind scripts/run.py: values of flags in, exit code out; a user's error is one line, not a traceback."""
 
 import os
 import pathlib
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from bsresearch.core import interrupts
+from bsresearch.core import interrupts, program
 from bsresearch.launching import (
     fitting,
     flag_parser,
@@ -28,20 +28,14 @@ from bsresearch.store import estimates, leases, lineage, paths, presence, record
 from bsresearch.train.devices import processes
 from bsresearch.train.profiling.profile import Profiler
 
-PROGRAM = 'main.py'
-FAILED, USAGE = 1, flag_parser.USAGE
+FAILED, USAGE = 1, program.USAGE
 # Bytes: whether a disk has room for any file.
 PAGE = 4096
 
 
-def usage(message: str) -> int:
-    """Prints what is wrong with the command; the exit code for it."""
-    return flag_parser.usage(PROGRAM, message)
-
-
 def failed(message: str) -> int:
     """Prints what ended the command; the exit code for it."""
-    print(f'{PROGRAM}: {message}', file=sys.stderr)
+    print(f'{program.name()}: {message}', file=sys.stderr)
     return FAILED
 
 
@@ -69,7 +63,7 @@ def use_compilation_cache(named: bool = False) -> None:
 
 
 class Request(NamedTuple):
-    """What the command is asked for beside the config, by the names of main.py's flags."""
+    """What the command is asked for beside the config, by the names of its flags."""
 
     workdir: str | None = None
     runs: bool = False
@@ -119,23 +113,23 @@ def run(flag: Any, request: Request) -> int:
     if request.lineage:
         return _show_lineage(request.directory)
     if contradiction := _contradiction(flag, request):
-        return usage(contradiction)
+        return program.usage(contradiction)
     if not request.multihost:
         return _run(flag, request)
     place = (request.coordinator, request.processes, request.process, request.coordinator_seconds)
     try:
         return multihost.run(lambda: _run(flag, request), *place)
     except ValueError as e:
-        return usage(str(e))
+        return program.usage(str(e))
 
 
 def _show_lineage(workdir: pathlib.Path | None) -> int:
     if workdir is None:
-        return usage('--lineage needs --workdir=<directory>')
+        return program.usage('--lineage needs --workdir=<directory>')
     try:
         print(lineage.text(workdir))
     except (ValueError, OSError) as e:
-        return usage(str(e))
+        return program.usage(str(e))
     return 0
 
 
@@ -144,7 +138,7 @@ def _run(flag: Any, request: Request) -> int:
     try:
         study, groups = _planned(console, flag, request)
     except (ValueError, OSError) as e:
-        return usage(str(e))
+        return program.usage(str(e))
     try:
         seconds = _estimated(console, workdir, study) if request.estimate else None
     except (ValueError, OSError) as e:

@@ -53,7 +53,7 @@ class WholeNumbers(flags.IntegerParser):
 def define(values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the flag --config, and those of its fields."""
     config_flags.DEFINE_config_file(
-        'config', None, 'A config file.', values, lock_config=False, accept_new_attributes=True
+        'config', None, 'A config: a name, or a file.', values, lock_config=False, accept_new_attributes=True
     )
     config_flags.register_flag_parser_for_type(int, WholeNumbers())
     values['config'].parser = Parser()

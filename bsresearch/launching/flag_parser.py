@@ -9,53 +9,47 @@ from typing import Any
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch.core import lookup, plain
-from bsresearch.launching import config_files, config_flag
+from bsresearch.core import flag_help, lookup, plain, program
+from bsresearch.core.field import unknown_field
+from bsresearch.launching import config_flag
+from bsresearch.launching.configs import files
 from bsresearch.planning import schema, sections
 
-USAGE = 2
-# How the help of a flag begins that no user gives.
-INTERNAL = 'Internal'
+
+def parser(name: str, values: flags.FlagValues = flags.FLAGS) -> Callable[[list[str]], list[str]]:
+    """For `app.run(flags_parser=…)`; what is wrong is told in this name."""
+    return functools.partial(_parse, name, values)
 
 
-def usage(program: str, message: str) -> int:
-    """Prints what is wrong with the command; the exit code for it."""
-    print(f'{program}: {message}', file=sys.stderr)
-    return USAGE
-
-
-def parser(program: str, values: flags.FlagValues = flags.FLAGS) -> Callable[[list[str]], list[str]]:
-    """For `app.run(flags_parser=…)`; what is wrong is told in the name of `program`."""
-    return functools.partial(_parse, program, values)
-
-
-def _parse(program: str, values: flags.FlagValues, argv: list[str]) -> list[str]:
+def _parse(name: str, values: flags.FlagValues, argv: list[str]) -> list[str]:
+    program.called(name)
     plain.use()
+    flag_help.show(argv, values)
     logging.set_verbosity(logging.WARNING)
     given = {arg.lstrip('-').partition('=')[0] for arg in argv}
     given -= {'branch_from'} - set(values)  # a door without branches
     if misuse := _misuse(argv, given):
-        sys.exit(usage(program, misuse))
+        sys.exit(program.usage(misuse))
     if 'branch_from' in given:
         # A branch's config is its parent's; the defaults stand in, so that --config.<field>=… can be given.
         argv = [argv[0], f'--config={schema.__file__}', *argv[1:]]
     try:
         sys.argv = argv = [_with_path(arg) for arg in argv]  # ml_collections looks for overrides there
     except ValueError as e:
-        sys.exit(usage(program, str(e)))
+        sys.exit(program.usage(e))
     try:
         rest = values(argv)
     except config_flag.ConfigError as e:
-        sys.exit(usage(program, str(e)))
+        sys.exit(program.usage(e))
     except flags.UnrecognizedFlagError as e:
-        cure = lookup.nearest(e.flagname.partition('.')[0], _own_names(values, argv[0]))
-        sys.exit(usage(program, f'unknown flag --{e.flagname}; {cure}'))
+        cure = lookup.nearest(e.flagname.partition('.')[0], [flag.name for flag in flag_help.own(values)])
+        sys.exit(program.usage(f'unknown flag --{e.flagname}; {cure}'))
     except flags.Error as e:
-        sys.exit(usage(program, _in_plain_words(str(e))))
+        sys.exit(program.usage(_in_plain_words(str(e))))
     except (AttributeError, KeyError, TypeError, ValueError) as e:
-        sys.exit(usage(program, _config_error(e, given)))
+        sys.exit(program.usage(_config_error(e, given)))
     if len(rest) > 1:
-        sys.exit(usage(program, f'unexpected argument {rest[1]!r}'))
+        sys.exit(program.usage(f'unexpected argument {rest[1]!r}'))
     return rest
 
 
@@ -72,14 +66,7 @@ def _misuse(argv: list[str], given: set[str]) -> str | None:
 def _with_path(arg: str) -> str:
     """An argument; --config=<name> with the path of the file."""
     flag, equals, value = arg.partition('=')
-    return f'{flag}={config_files.path(value)}' if equals and flag in ('--config', '-config') else arg
-
-
-def _own_names(values: flags.FlagValues, program_file: str) -> list[str]:
-    """Names of the flags that the program defines itself: those of libraries stand under dotted module names."""
-    modules = values.flags_by_module_dict()
-    own_flags = [flag for module in modules if module == program_file or '.' not in module for flag in modules[module]]
-    return [flag.name for flag in own_flags if '.' not in flag.name and not (flag.help or '').startswith(INTERNAL)]
+    return f'{flag}={files.path(value)}' if equals and flag in ('--config', '-config') else arg
 
 
 def _in_plain_words(error: str) -> str:
@@ -100,7 +87,7 @@ def _config_error(error: Exception, given: set[str]) -> str:
     # A KeyError's own text is quoted, its line breaks too.
     reason = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip("'")
     if any(name.startswith(f'config.{reason}.') for name in given):
-        return f'unknown config field {reason}; {lookup.nearest(reason, schema.known())}'
+        return str(unknown_field(reason, schema.known()))
     return f'bad --config override: {reason.strip().splitlines()[-1]}'
 
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import jax
 
-from bsresearch.core import interrupts
+from bsresearch.core import interrupts, program
 from bsresearch.launching import environment
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.probe import Probe
@@ -34,7 +34,7 @@ FAREWELL_SECONDS = 10
 # For a file that one host wrote to be seen by another: what a network disk may keep to itself.
 SHARED_SECONDS = 10.0
 LEFT = (
-    'main.py: another process left, or did not answer in time (its own output tells why); this one ends too. What was '
+    ': another process left, or did not answer in time (its own output tells why); this one ends too. What was '
     'saved is valid: the same command, given to all processes, goes on from there\n'
 )
 
@@ -68,7 +68,7 @@ def run(body: Callable[[], int], coordinator: str | None, count: int | None, ind
         sys.stdout.flush()
         sys.stderr.flush()
         if processes.left(e):
-            os.write(2, LEFT.encode())
+            os.write(2, f'{program.name()}{LEFT}'.encode())
         os._exit(1)
     return code
 
@@ -77,8 +77,8 @@ def _initialize(coordinator: str | None, count: int | None, index: int | None, s
     jax.config.update('jax_cpu_collectives_implementation', 'gloo')
     awaited, where = count or 'awaited', coordinator or 'their coordinator'
     _leave_on_abort(
-        f'main.py: --multihost: not all of the {awaited} processes came to {where} within {seconds} s; start all of '
-        'them, or wait longer with --coordinator_seconds\n'
+        f'{program.name()}: --multihost: not all of the {awaited} processes came to {where} within {seconds} s; start '
+        'all of them, or wait longer with --coordinator_seconds\n'
     )
     try:
         jax.distributed.initialize(
@@ -92,7 +92,7 @@ def _initialize(coordinator: str | None, count: int | None, index: int | None, s
             'start all of them, or give --coordinator=host:port --processes=N --process=i'
         ) from e
     interrupts.renew()  # JAX's own SIGTERM handler, which only takes note, is in place now
-    _leave_on_abort(LEFT)
+    _leave_on_abort(f'{program.name()}{LEFT}')
 
 
 def _check_address(coordinator: str, count: int, index: int) -> None:

@@ -55,9 +55,13 @@ def commit() -> str | None:
 
 @functools.cache
 def source_sha256() -> str:
-    """Of all source files of the package, with their paths in it."""
+    """Of all source files of the package, with their paths in it; the same installed and in a checkout.
+
+    Configs and scripts lie within it only where it is installed; what they ask for stands in every run's own config.
+    """
     h = hashlib.sha256()
-    for file in sorted(PACKAGE.rglob('*.py')):
+    beside = (PACKAGE / 'configs', PACKAGE / 'scripts')
+    for file in sorted(f for f in PACKAGE.rglob('*.py') if not any(map(f.is_relative_to, beside))):
         h.update(f'{file.relative_to(PACKAGE).as_posix()} {paths.file_digest(file)}\n'.encode())
     return h.hexdigest()
 

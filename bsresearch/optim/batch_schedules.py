@@ -65,6 +65,7 @@ def growth(
     """B times `factor` at each point, up to a cap. The learning rate stays as it is scheduled.
 
     Args:
+      factor: of the batch size at each point.
       every_epochs, at_epochs, at_fractions, at_examples: the points; give one of the four.
       max_batch_size: the cap in examples; max_fraction: as a fraction of the training set. The lower one holds.
     """

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from bsresearch.core import kinds, lookup, units, when
+from bsresearch.core.field import unknown_field
 from bsresearch.measure import Measure, presets
 from bsresearch.measure.probes import POINTS
 from bsresearch.optim.policy import Policy, cycle_ends
@@ -98,7 +99,7 @@ def resolve(
         for key in settings:
             if key not in lookup.keywords(build):
                 allowed = (*when.FIELDS, *lookup.keywords(build))
-                raise ValueError(f'unknown config field measure.{name}.{key}; {lookup.nearest(key, allowed)}')
+                raise unknown_field(f'measure.{name}.{key}', allowed, where=f'measure.{name}')
         known = lookup.check_keywords(build, settings, f'config.measure.{name}') | lookup.keywords(build)
         for key, value in settings.items():
             kinds.check(f'config.measure.{name}.{key}', value, known[key], lookup.hints(build)[key])

@@ -10,6 +10,7 @@ import jax
 
 from bsresearch import models, optim
 from bsresearch.core import kinds, lookup, rng, units, when
+from bsresearch.core.field import unknown_field
 from bsresearch.data import preprocess, select, sources
 from bsresearch.models import losses
 from bsresearch.planning import batch_norm, policy, recording, schema, sections
@@ -36,7 +37,7 @@ def check_fields(declared: Mapping[str, Any]) -> None:
             if key not in allowed and path.startswith('measure.'):
                 continue  # a field of the measurement itself, checked by `recording.resolve`
             if key not in allowed:
-                raise ValueError(f'unknown config field {path}{key}; {lookup.nearest(key, allowed)}')
+                raise unknown_field(f'{path}{key}', allowed, where=path.rstrip('.'))
             if isinstance(allowed[key], dict) != isinstance(value, Mapping):
                 kind = 'a section' if isinstance(allowed[key], dict) else 'a value'
                 raise ValueError(f'config field {path}{key}={kinds.brief(value)}: {kind} is needed')

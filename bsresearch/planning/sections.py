@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from bsresearch.core import kinds, lookup
+from bsresearch.core.field import unknown_field
 from bsresearch.models import losses
 from bsresearch.optim import batch_schedules, scaling, schedules
 from bsresearch.planning import schema
 
 # Keyword arguments of a part that come from fields of their own.
-_FROM_ELSEWHERE = {'model': ('ghost_batch_size', 'dtype', 'batch_axis'), 'optimizer': ('no_decay',)}
+FROM_ELSEWHERE = {'model': ('ghost_batch_size', 'dtype', 'batch_axis'), 'optimizer': ('no_decay',)}
 
 
 def part(section: str, name: str) -> Any:
@@ -50,7 +51,7 @@ def defaults(section: str, name: str) -> Mapping[str, Any]:
     """Defaults of a named section: the shared fields and those of the part called `name`. Only to be read."""
     shared = {k: v for k, v in schema.known()[section].items() if k != 'name'}
     own = lookup.keywords(part(section, name))
-    return shared | {k: v for k, v in own.items() if k not in _FROM_ELSEWHERE.get(section, ())}
+    return shared | {k: v for k, v in own.items() if k not in FROM_ELSEWHERE.get(section, ())}
 
 
 @functools.cache
@@ -107,10 +108,9 @@ def complete(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
     allowed = defaults(section, name)
     for key in given:
         if key != 'name' and key not in allowed:
-            raise ValueError(
-                f'unknown field config.{section}.{key} for {section}.name={name!r}; '
-                f'{lookup.nearest(key, ("name", *allowed)) if allowed else "it has no fields"}'
-            )
+            own = ('name', *allowed) if allowed else ()
+            whose = f' for {section}.name={name!r}'
+            raise unknown_field(f'{section}.{key}', own, of=whose, where=f'{section}.{name}')
     values = {k: given.get(k, v) for k, v in allowed.items()}
     hints = hints_of(section, name)
     for key, value in values.items():

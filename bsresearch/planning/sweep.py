@@ -10,7 +10,8 @@ import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bsresearch.core import kinds, lookup
+from bsresearch.core import kinds
+from bsresearch.core.field import unknown_field
 from bsresearch.core.flat import flatten
 from bsresearch.planning import resolve, schema
 from bsresearch.planning.plan import Plan, canonical
@@ -25,8 +26,9 @@ def _set(tree: dict[str, Any], path: str, value: Any) -> None:
     *parents, leaf = path.split('.')
     for parent in parents:
         if not isinstance(tree.get(parent), dict):
-            cure = f'{parent} is not a section' if parent in tree else lookup.nearest(parent, tree)
-            raise ValueError(f'unknown config field {path}; {cure}')
+            if parent in tree:
+                raise ValueError(f'unknown config field {path}; {parent} is not a section')
+            raise unknown_field(parent, tree)
         tree[parent] = tree = dict(tree[parent])
     tree[leaf] = value
 
@@ -118,7 +120,7 @@ def _check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) ->
     """Raises ValueError for a field that the config has not."""
     for name in sorted({path.split('.')[0] for path in overrides}):
         if name not in config:
-            raise ValueError(f'unknown config field {name}; {lookup.nearest(name, config)}')
+            raise unknown_field(name, config)
 
 
 def _drop_fields_of_old_parts(config: dict[str, Any], overrides: Mapping[str, Any]) -> None:

@@ -95,7 +95,7 @@ def load(workdir: pathlib.Path) -> Found:
     ]
     if not runs and not probes:
         raise FileNotFoundError(
-            f'--workdir={workdir} holds no runs and no probes; name what main.py was given as --workdir'
+            f'--workdir={workdir} holds no runs and no probes; name what a launch was given as --workdir'
         )
     return Found(tuple(runs), tuple(probes), tuple(estimates.load(workdir)))
 

@@ -37,6 +37,6 @@ def load(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
             finished.append(stated | {'meta': meta, 'arrays': arrays})
     if not finished:
         raise FileNotFoundError(
-            f'no finished {name} probes in {workdir}; main.py with config.probe.name={name} makes them'
+            f'no finished {name} probes in {workdir}; `bsresearch run` with --config.probe.name={name} makes them'
         )
     return finished

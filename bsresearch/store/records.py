@@ -65,7 +65,7 @@ def run_dirs(workdir: pathlib.Path) -> list[pathlib.Path]:
     """
     described = described_dirs(workdir, 'config.json')
     if not described:
-        raise FileNotFoundError(f'no runs in {workdir}; a workdir is what main.py was given as --workdir')
+        raise FileNotFoundError(f'no runs in {workdir}; a workdir is what a launch was given as --workdir')
     return described
 
 

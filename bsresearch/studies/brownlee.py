@@ -39,4 +39,4 @@ def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None
         # The runs are made, and of use without the table.
         say(f'no table of claims: {e}')
         return
-    say(f'claims of the source (scripts/report.py tells them in full):\n{report(checked_claims)}')
+    say(f'claims of the source (`bsresearch report` tells them in full):\n{report(checked_claims)}')

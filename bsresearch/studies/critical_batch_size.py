@@ -165,4 +165,4 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
     """Prints B* and B_simple at every point of these runs."""
     table = critical_batch_size.text(critical_batch_size.find(workdir, runs=[p.id for p in plans]))
-    say(f'critical batch size (scripts/fig_critical_batch_size.py draws it):\n{table}')
+    say(f'critical batch size (`bsresearch fig critical_batch_size` draws it):\n{table}')

@@ -55,4 +55,4 @@ def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None
     """Prints which law fits and whether the identities hold."""
     ids = {probe.id for plan in plans for probe in probes(plan)}
     measured = [f for f in gradient_norm.load(workdir) if f.id in ids]
-    say(f'gradient norm against batch size (scripts/fig_gradient_norm.py draws it):\n{gradient_norm.text(measured)}')
+    say(f'gradient norm against batch size (`bsresearch fig gradient_norm` draws it):\n{gradient_norm.text(measured)}')

@@ -64,4 +64,4 @@ def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None
     """Prints what was found at both ends and between them."""
     ids = {probe.id for probe in probes(plans)}
     paths_between = [between for between in interpolation.load(workdir) if between.id in ids]
-    say(f'between the two solutions (scripts/fig_interpolation.py draws it):\n{interpolation.text(paths_between)}')
+    say(f'between the two solutions (`bsresearch fig interpolation` draws it):\n{interpolation.text(paths_between)}')

@@ -35,4 +35,4 @@ def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None
     """Prints the suggested bounds of each run."""
     table = lr_range.table(workdir)
     runs = table[table['run'].isin([p.id for p in plans])]
-    say(f'suggested learning rates (scripts/fig_lr_range.py draws them):\n{lr_range.text(runs)}')
+    say(f'suggested learning rates (`bsresearch fig lr_range` draws them):\n{lr_range.text(runs)}')

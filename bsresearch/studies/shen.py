@@ -84,4 +84,4 @@ def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None
         # The runs are made, and of use without the table.
         say(f'no table of claims: {e}')
         return
-    say(f'the claims of the article (scripts/fig_shen.py draws the figures):\n{claims.report(checked_claims)}')
+    say(f'the claims of the article (`bsresearch fig shen` draws the figures):\n{claims.report(checked_claims)}')

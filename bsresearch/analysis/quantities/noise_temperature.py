@@ -37,13 +37,13 @@ class Schedule(NamedTuple):
 
 
 def read(path: pathlib.Path) -> pd.DataFrame:
-    """The table that main.py writes with --schedule_csv.
+    """The table that a run writes with --schedule_csv.
 
     Raises:
       FileNotFoundError: no such file.
       ValueError: not such a table, or an empty one.
     """
-    cure = 'write it with main.py --config=… --dry_run --schedule_csv=<file>'
+    cure = 'write it with bsresearch run --config=… --dry_run --schedule_csv=<file>'
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such file; {cure}')
     try:

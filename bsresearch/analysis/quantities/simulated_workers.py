@@ -44,7 +44,7 @@ def find(workdir: pathlib.Path) -> SimulatedWorkers:
     if groups.isna().any():
         raise ValueError(
             f'{int(groups.isna().sum())} of the {len(runs)} runs in {workdir} have no batch norm, and are the same for '
-            'any number of workers; scripts.fig_batch_size draws runs against their batch size'
+            'any number of workers; `bsresearch fig batch_size` draws runs against their batch size'
         )
     runs = runs.assign(workers=(runs['batch_size'] // groups).astype(int))
     if runs['workers'].nunique() < 2:

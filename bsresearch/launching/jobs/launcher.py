@@ -13,10 +13,10 @@ from typing import Any
 
 import jax
 
+from bsresearch.core import program
 from bsresearch.core.interrupts import SIGNALLED, Stopped, line, noted
 from bsresearch.launching import command, fitting, flag_parser, groups, planner
 from bsresearch.launching.console import Console
-from bsresearch.launching.flag_parser import usage
 from bsresearch.launching.jobs import engines, jobs, status
 from bsresearch.launching.jobs.engines import Engine, Job
 from bsresearch.launching.planner import Stage, Study, probes_of, runs_of
@@ -26,7 +26,6 @@ from bsresearch.store import leases, paths, presence
 from bsresearch.train import backfill
 from bsresearch.train.saving import restore
 
-PROGRAM = 'launch'
 # Between two looks at jobs that other launchers' processes are at.
 LOOK_SECONDS = 2.0
 # A job killed on another host looks alive until its lease is stale, and is then given to the engine again: so often.
@@ -42,11 +41,11 @@ def launch(flag: Any, workdir: str, *, engine: str, array: int | None, options: 
       flag: --config. options: flags of engines that were given. look: --status.
     """
     if not workdir:
-        return usage(PROGRAM, '--workdir=<directory> is needed: where runs are written, and found again')
+        return program.usage('--workdir=<directory> is needed: where runs are written, and found again')
     root, planned = pathlib.Path(workdir), flag.value is not None and not look
     if not (planned or look or retry):
         needed = '--config=<name or file> is needed, e.g. --config=batch_size_sweep; or --status or --retry'
-        return usage(PROGRAM, needed)
+        return program.usage(needed)
     study = chosen = None
     try:
         if look:
@@ -60,7 +59,7 @@ def launch(flag: Any, workdir: str, *, engine: str, array: int | None, options: 
             names = status.retry(root)
             print('\n'.join(f'{name} is to do again' for name in names) or 'nothing failed')
     except (ValueError, OSError, leases.Owned) as e:
-        return usage(PROGRAM, str(e))
+        return program.usage(str(e))
     return 0 if study is None or chosen is None else _launch(root, study, chosen)
 
 
@@ -74,10 +73,10 @@ def _launch(workdir: pathlib.Path, study: Study, engine: Engine) -> int:
         console.say(f'{line(e.number)}, --status tells what is on its way')
         return SIGNALLED + e.number
     except (ValueError, OSError) as e:
-        print(f'{PROGRAM}: {e}', file=sys.stderr)
+        print(f'{program.name()}: {e}', file=sys.stderr)
         return INCOMPLETE
     if code:
-        console.say(f'not all is done: python -m scripts.launch --status --workdir={workdir}')
+        console.say(f'not all is done: bsresearch status --workdir={workdir}')
     return code
 
 
@@ -90,8 +89,8 @@ def run(workdir: pathlib.Path, study: Study, engine: Engine, say: Callable[[str]
     """
     if lacking := _lacking(workdir, study.runs):
         say(
-            f'{lacking} finished groups are asked for measurements that they lack: main.py with the same flags makes '
-            'those that can be had from their checkpoints'
+            f'{lacking} finished groups lack measurements that they are asked for: `bsresearch run` with the same '
+            'flags makes those that can be had from their checkpoints'
         )
     grid = declare(workdir, study.stages, engine, say)
     complete = True
@@ -227,5 +226,5 @@ class Launcher:
 
     def command(self, job: jobs.GridJob) -> Job:
         """The command that does a job."""
-        options = (f'--worker={job.name}', f'--workdir={self.workdir}', f'--token={self._token}')
-        return Job(job.name, (sys.executable, '-m', 'scripts.launch', *options))
+        options = (f'--job={job.name}', f'--workdir={self.workdir}', f'--token={self._token}')
+        return Job(job.name, (sys.executable, '-m', 'bsresearch', 'worker', *options))

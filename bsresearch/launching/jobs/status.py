@@ -53,7 +53,7 @@ def text(workdir: pathlib.Path) -> str:
     older = [folder for folder in probes if not (folder / 'plan.json').exists()]
     pending = [folder.name for folder in older if probe_records.status(folder).get('status') != 'done']
     if pending:
-        lines.append(f'probes that an older main.py began, not finished: {", ".join(pending)}; its command goes on')
+        lines.append(f'probes that an older version began, not finished: {", ".join(pending)}; its command goes on')
     return '\n'.join([*lines, f'{len(grid)} jobs: {jobs.counted(states.values())}'])
 
 

@@ -9,7 +9,7 @@ import time
 import traceback
 from typing import Any
 
-from bsresearch.core import interrupts
+from bsresearch.core import interrupts, program
 from bsresearch.core.interrupts import SIGNALLED, Stopped
 from bsresearch.launching import command
 from bsresearch.launching.console import Console
@@ -45,7 +45,7 @@ def work(directory: str, name: str, token: str) -> int:
             jobs.check_token(workdir, token)
             job = jobs.find(workdir, name)
         except (jobs.NotShared, ValueError) as e:
-            print(f'launch: {e}', file=sys.stderr)
+            print(f'{program.name()}: {e}', file=sys.stderr)
             return NOT_SHARED
         command.use_compilation_cache()
         with open(job.directory / 'log.txt', 'ab') as log:

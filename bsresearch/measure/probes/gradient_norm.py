@@ -51,6 +51,7 @@ def build(
 
     Args:
       trials: R. samples: n, examples per trial, the same for every batch size (common random numbers).
+      batch_sizes: in examples; those larger than `samples` are left out.
       learning_rates: η of the walk, a probe each; (): the run's own at that point.
       with_replacement: how a trial draws its examples from the training set; trials are independent either way.
       parameters: P: 'all', 'last layer', 'bias', 'norm', or glob patterns of their paths. The walk moves all.

@@ -42,6 +42,7 @@ def build(
       paths: of PATHS, a block each.
       statistics: batch norm's running ones at each point: 'interpolated' along the same path, or 'estimated': the mean
         over `batches` training batches of `batch_size`, drawn by `seed`, in training mode. Without batch norm, nothing.
+      batch_size, batches, seed: of those batches.
     """
     if not low < high:
         raise ValueError(f'config.probe.low={low}, high={high}: low must lie below high')

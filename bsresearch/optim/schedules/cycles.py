@@ -58,6 +58,7 @@ def cyclical(
       up_epochs, up_steps: the rise; give one.
       down_epochs, down_steps: the fall; at most one, without it as long as the rise.
       gamma: of exp_range.
+      cycle_momentum: whether the momentum follows; without it, it is left alone.
       base_momentum, max_momentum: at s·f = 1 and 0; not used without `cycle_momentum`.
     """
     check_choice('mode', mode, MODES)

@@ -42,6 +42,7 @@ def one_cycle_smith(
       cycle_fraction: of the schedule's examples, "slightly smaller than the total".
       div_factor: peak/min.
       tail_factor: last value/min; "several orders of magnitude" in the paper.
+      cycle_momentum: whether the momentum mirrors it; without it, it is left alone.
       base_momentum, max_momentum: at the peak and at the ends; not used without `cycle_momentum`.
     """
     check_range('div_factor', div_factor, '[1, inf)', 'the peak would lie below the start')
@@ -73,6 +74,7 @@ def one_cycle_optax(
 
     Args:
       pct_start, pct_final: of the updates, to the peak and back; the latter is not used by the cosine.
+      cosine: the one of cosines; without it the linear one.
       div_factor: peak/first value.
       final_div_factor: first value/value at update T.
     """

@@ -60,8 +60,11 @@ def one_cycle(
     Args:
       pct_start: of the updates, spent rising.
       anneal_strategy: cos | linear.
+      three_phase: fall back as long as the rise was, then on to the end; without it in one phase.
+      three_phase: fall back as long as the rise was, then on to the end; without it in one phase.
       div_factor: peak/initial.
       final_div_factor: initial/min.
+      cycle_momentum: whether the momentum mirrors it; without it, it is left alone.
       base_momentum, max_momentum: at the peak and at the ends; not used without `cycle_momentum`.
     """
     check_range('pct_start', pct_start, '(0, 1)', 'a part rises and a part falls')
@@ -97,6 +100,7 @@ def one_cycle_fastai(
     Args:
       pct_start: of the updates, spent rising.
       div, div_final: peak/first value and peak/final value (torch's final_div_factor is relative to the first).
+      cycle_momentum: whether the momentum mirrors it; without it, it is left alone.
       moms: momentum at the start, at the peak and at the end; not used without `cycle_momentum`.
     """
     check_range('pct_start', pct_start, '(0, 1)', 'a part rises and a part falls')

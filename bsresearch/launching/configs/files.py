@@ -2,21 +2,12 @@
 
 import pathlib
 
-import bsresearch
-from bsresearch.core import lookup
-
-PACKAGE = pathlib.Path(bsresearch.__file__).parent
-
-
-def folder() -> pathlib.Path:
-    """Where the package's configs lie: within it where it is installed, beside it in a checkout."""
-    installed = PACKAGE / 'configs'
-    return installed if installed.is_dir() else PACKAGE.parent / 'configs'
+from bsresearch.core import lookup, program
 
 
 def names() -> list[str]:
     """What `--config` knows by name."""
-    return sorted(file.stem for file in folder().glob('*.py') if not file.stem.startswith('_'))
+    return sorted(file.stem for file in program.folder('configs').glob('*.py') if not file.stem.startswith('_'))
 
 
 def path(given: str) -> str:
@@ -34,4 +25,4 @@ def path(given: str) -> str:
     if text not in names():
         here = f'; the file here is --config=./{text}.py' if pathlib.Path(f'{text}.py').is_file() else ''
         raise ValueError(f'no config {text!r}{here}; {lookup.nearest(text, names())}')
-    return f'{folder() / text}.py{colon}{argument}'
+    return f'{program.folder("configs") / text}.py{colon}{argument}'

@@ -1,0 +1,111 @@
+"""What the batch size does to training: runs, measurements and figures.
+
+    bsresearch <command> --help      tells of one
+
+The doors are the files of scripts/; none is imported before it is known which.
+"""
+
+import ast
+import importlib
+import pathlib
+import sys
+from types import ModuleType
+from typing import NamedTuple
+
+import bsresearch
+from bsresearch.core import interrupts, lookup, plain, program
+
+
+class Command(NamedTuple):
+    """script: the door. does: in a line. given: the flag that it stands for. value: whether that takes a value."""
+
+    script: str
+    does: str
+    given: str = ''
+    value: bool = False
+
+
+COMMANDS = {
+    'run': Command('run', 'train the runs of a config; the same again goes on where it was'),
+    'launch': Command('launch', 'the same as jobs, on this machine or a cluster'),
+    'status': Command('launch', 'where every group and probe of a workdir stands', '--status'),
+    'branch': Command('run', 'one run that begins with the state of another', '--branch_from', True),
+    'report': Command('report', 'claims, figures and tables of a workdir'),
+    'fig': Command('', 'one figure: `bsresearch fig` lists them'),
+    'export': Command('export_records', 'one table of all runs of a workdir'),
+    'prepare': Command('prepare_data', 'a data set, once'),
+    'fields': Command('fields', 'every field of a config: default, unit and meaning'),
+}
+# Begun by engines, not by people.
+WORKER = Command('worker', '')
+
+
+def main() -> None:
+    """The command of the arguments; leaves with its exit code."""
+    plain.use()
+    interrupts.install()  # before the imports, which take seconds
+    name, *rest = sys.argv[1:] or ['--help']
+    if name in ('--help', '-h', 'help'):
+        print(_help())
+    elif name == '--version':
+        print(bsresearch.__version__)
+    elif name == 'fig':
+        _figure(rest)
+    elif name in COMMANDS or name == 'worker':
+        _enter(name, COMMANDS.get(name, WORKER), rest)
+    else:
+        sys.exit(program.usage(f'unknown command {name!r}; {lookup.nearest(name, COMMANDS)}'))
+
+
+def _help() -> str:
+    summary, _, rest = (__doc__ or '').partition('\n\n')
+    lines = [f'  {name:8}  {command.does}' for name, command in COMMANDS.items()]
+    return '\n'.join([summary, '', rest.partition('\n\n')[0], '', *lines])
+
+
+def _enter(name: str, command: Command, rest: list[str]) -> None:
+    if command.value and rest and not rest[0].startswith('-'):
+        rest = [f'{command.given}={rest[0]}', *rest[1:]]
+    elif command.value and not any(arg.lstrip('-').startswith(('help', command.given[2:])) for arg in rest):
+        program.called(f'bsresearch {name}')
+        sys.exit(program.usage('which run? bsresearch branch <directory of a run>@epoch:2 --workdir=<directory>'))
+    elif command.given and not command.value:
+        rest = [command.given, *rest]
+    _door(command.script, f'bsresearch {name}', rest).enter(program.name())
+
+
+def _door(script: str, name: str, arguments: list[str]) -> ModuleType:
+    """The module of a door, with the command line that it reads."""
+    program.called(name)
+    sys.argv = [name, *arguments]
+    module = importlib.import_module(f'{program.scripts()}.{script}')
+    sys.modules['__main__'].__doc__ = module.__doc__
+    return module
+
+
+def figures() -> dict[str, pathlib.Path]:
+    """The figures by name."""
+    return {file.stem.removeprefix('fig_'): file for file in sorted(program.folder('scripts').glob('fig_*.py'))}
+
+
+def _figure(arguments: list[str]) -> None:
+    name, *rest = arguments or ['']
+    name = name.removeprefix('fig_')
+    if name in figures():
+        module = _door(f'fig_{name}', f'bsresearch fig {name}', rest)
+        from bsresearch.analysis import command  # after the door's own check that the environment is there
+
+        module.define_flags()
+        command.run(program.name(), module.main)
+    elif name in ('', '--help', '-h'):
+        width = max(map(len, figures()))
+        for known, file in figures().items():
+            doc = ast.get_docstring(ast.parse(file.read_text(encoding='utf-8'))) or ''
+            print(f'{known:{width}}  {doc.splitlines()[0]}')
+    else:
+        program.called('bsresearch fig')
+        sys.exit(program.usage(f'unknown figure {name!r}; {lookup.nearest(name, figures())}'))
+
+
+if __name__ == '__main__':
+    main()

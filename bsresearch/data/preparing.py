@@ -1,0 +1,127 @@
+"""Brings a TFDS set onto this machine, once: from upstream, from files fetched by hand, or from Debian's package."""
+
+import contextlib
+import fcntl
+import pathlib
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from bsresearch.data import prepared, sources
+
+PROBE_SECONDS = 5  # TFDS itself tries for 200 s before it says that there is no network.
+TENSORFLOW = 'pip install tensorflow-cpu==2.21.0 (only to prepare; not to train)'
+Folder = pathlib.Path | None
+
+
+class PrepareError(Exception):
+    """What is wrong and what to do, in one message for the user."""
+
+
+def prepare(name: str, data_dir: pathlib.Path, manual: Folder, debian: Folder, keep: bool) -> None:
+    """Prepares one set and says what was done.
+
+    Args:
+      manual, debian: folders with upstream's files, and with Debian's of Fashion-MNIST; either may be None.
+      keep: whether TFDS's own files stay.
+
+    Raises:
+      PrepareError, ValueError: what is wrong and the cure.
+    """
+    if name in sources.embedded():
+        print(f'{name} is embedded and needs no preparation: use --config.data.name={name}')
+        return
+    if not prepared.folder(name, data_dir).is_dir():
+        sources.check_known(name, data_dir)
+        start = time.perf_counter()
+        with _lock(data_dir):
+            if not prepared.folder(name, data_dir).is_dir():  # Another process may have made it while this one waited.
+                _make(name, data_dir, manual, debian, keep)
+                print(f'prepared {name} in {time.perf_counter() - start:.1f} s')
+    else:
+        print(f'{name} is already prepared; verifying')
+    start = time.perf_counter()
+    splits = prepared.read(name, data_dir)
+    print(f'valid: {prepared.folder(name, data_dir)}, loaded and verified in {time.perf_counter() - start:.3f} s')
+    for what, (x, _) in (('train', splits.train), ('test', splits.test)):
+        print(f'  {what}: {len(x)} examples {x.shape[1:]} {x.dtype}, {x.nbytes / 1e6:.1f} MB')
+    print(f'  {splits.num_outputs} classes, scale {splits.scale:g}, sha256 of the arrays {splits.checksum}')
+
+
+def _make(name: str, data_dir: pathlib.Path, manual: Folder, debian: Folder, keep: bool) -> None:
+    import tensorflow_datasets as tfds
+
+    from bsresearch.data import tfds_builders
+
+    work = data_dir / f'.tfds-{name.replace("/", "-")}'
+    made = tfds_builders.builder(name, work)
+    manual_dir = manual or work / 'downloads' / 'manual'
+    if name == 'fashion_mnist':
+        files = tfds_builders.FASHION_MNIST_MTIME.keys()
+        found = [folder for folder in (manual, debian) if folder and files <= {p.name for p in folder.glob('*')}]
+        if found:
+            manual_dir = work / 'downloads' / 'manual'
+            print(f'taking the four files from {found[0]}; TFDS checks them against its registered sha256')
+            tfds_builders.stage_fashion_mnist(found[0], manual_dir)
+    if needed := tfds_builders.to_download(made, manual_dir):
+        print(f'downloading {", ".join(needed.values())}', flush=True)
+        _probe(name, needed, data_dir)
+    _generate(made, manual_dir)
+    print('decoding', flush=True)
+    config = made.builder_config.name if made.builder_config else None
+    source = {'tfds': tfds.__version__, 'version': str(made.version), 'config': config, 'urls': sorted(made.url_infos)}
+    prepared.write(name, tfds_builders.decode(made), data_dir=data_dir, source=source)
+    if keep:
+        print(f"TFDS's own files are kept in {work}")
+    else:
+        shutil.rmtree(work)
+
+
+def _generate(made: Any, manual_dir: pathlib.Path) -> None:
+    """TFDS's download_and_prepare, its failures in one message."""
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
+    try:
+        made.download_and_prepare(download_config=config)
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause:
+            if isinstance(cause, ImportError) and 'tensorflow' in (cause.name or '').split('.'):
+                raise PrepareError(
+                    f"TFDS's own builder of {made.name!r} needs TensorFlow to prepare it: {TENSORFLOW}, then the same "
+                    f'command again. What was downloaded stays in {made.data_dir_root} and is used then'
+                ) from error
+            cause = cause.__cause__ or cause.__context__
+        raise PrepareError(f'TFDS could not prepare {made.name!r}: {type(error).__name__}: {error}') from error
+
+
+def _probe(name: str, needed: dict[str, str], data_dir: pathlib.Path) -> None:
+    """Asks for the first byte of the first file, so that a missing network is noticed in seconds."""
+    import requests
+
+    url = next(iter(needed))
+    try:
+        with requests.get(url, stream=True, timeout=PROBE_SECONDS) as response:
+            response.raise_for_status()
+    except requests.RequestException as error:
+        debian = '`apt-get install dataset-fashion-mnist` (Debian, Ubuntu), or ' if name == 'fashion_mnist' else ''
+        files = '\n'.join(f'    {file} from {url}' for url, file in needed.items())
+        reason = type(error).__name__ if error.response is None else f'HTTP status {error.response.status_code}'
+        raise PrepareError(
+            f'no way to get {name!r}: {url} cannot be had ({reason}).\n'
+            f'One of these helps, then the same command again:\n'
+            f'  {debian}put these files into a folder and add --manual_dir=FOLDER:\n{files}\n'
+            f'  or copy the prepared folder {prepared.folder(name, data_dir)} from another machine'
+        ) from error
+
+
+@contextlib.contextmanager
+def _lock(data_dir: pathlib.Path) -> Iterator[None]:
+    """One preparation at a time per folder: two would share TFDS's temporary files."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / '.lock').open('wb') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,167 @@
+"""What `bsresearch fields` prints: every field with default, unit and meaning; the parts of a section with theirs.
+
+What is said of a field of the config stands in planning/fields.py, of a part's in its docstring under `Args:`.
+"""
+
+import importlib
+import inspect
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bsresearch.core import lookup
+from bsresearch.core.field import Field, Section, meanings, unknown_field
+from bsresearch.models import losses
+from bsresearch.optim import batch_schedules, scaling, schedules
+from bsresearch.planning import sections
+from bsresearch.planning.fields import FIELDS
+
+# Columns of the name, the default and the unit at most; a longer one moves the rest of its line.
+WIDTHS = (36, 22, 9)
+HINT = '`bsresearch fields <section>` lists its parts, `bsresearch fields <section>.<part>` the fields of one.'
+Row = tuple[str, Field]
+
+
+def members(section: str) -> dict[str, Callable[..., Any]]:
+    """The parts that a section may name, and the measurements: name → the function whose keywords are its fields."""
+    functions = {
+        'loss': lambda: lookup.functions(losses, ('outputs', 'labels')),
+        'batch_schedule': lambda: lookup.functions(batch_schedules, ('span', 'noise')),
+        'scaling': lambda: lookup.functions(scaling, ('base', 'k')),
+    } | dict.fromkeys(('schedule', 'momentum_schedule', 'weight_decay_schedule'), schedules.members)
+    folders = {
+        'model': ('bsresearch.models', 'build'), 'optimizer': ('bsresearch.optim', 'build'),
+        'data': ('bsresearch.data', 'load'), 'probe': ('bsresearch.measure.probes', 'build'),
+        'measure': ('bsresearch.measure', 'build'), 'study': ('bsresearch.studies', 'stages'),
+    }  # fmt: skip
+    if section in functions:
+        return dict(sorted(functions[section]().items()))
+    if section not in folders:
+        return {}
+    package, function = folders[section]
+    load = lambda name: getattr(importlib.import_module(f'{package}.{name}'), function)
+    return {name: load(name) for name in lookup.members(package, function)}
+
+
+def own_fields(section: str, part: Callable[..., Any]) -> dict[str, Field]:
+    """The fields that a part brings, as its signature and its docstring have them."""
+    said, elsewhere = meanings(part), sections.FROM_ELSEWHERE.get(section, ())
+    own = {k: v for k, v in lookup.keywords(part).items() if k not in elsewhere}
+    return {name: Field(default, '', said.get(name, '')) for name, default in own.items()}
+
+
+def summary(part: Callable[..., Any]) -> str:
+    """A part in a line: of a file that is one its first line, of a function its own."""
+    of_file = part.__name__ in ('build', 'load', 'stages')
+    return (inspect.getdoc(inspect.getmodule(part) if of_file else part) or '').partition('\n')[0]
+
+
+def text(asked: str = '') -> str:
+    """Of all fields, of a section, of a part of one (`schedule.one_cycle`), or of a field.
+
+    Raises:
+      ValueError: there is no such thing; names the nearest.
+    """
+    if not asked:
+        return _everything()
+    section, _, name = asked.removeprefix('config.').partition('.')
+    if section not in FIELDS:
+        raise unknown_field(section, FIELDS)
+    found, parts = FIELDS[section], members(section)
+    if not name:
+        return _section(section, found, parts)
+    shared = found.fields if isinstance(found, Section) else {}
+    if name in parts:
+        return _part(section, name, parts[name])
+    if name in shared:
+        return _table([(f'{section}.{name}', shared[name])])
+    rows = [
+        (f'{section}.{name}', own[name]._replace(meaning=f'of {part}: {own[name].meaning}'))
+        for part, own in ((part, own_fields(section, fn)) for part, fn in parts.items())
+        if name in own
+    ]
+    if not rows:
+        raise unknown_field(f'{section}.{name}', (*shared, *parts), where=section)
+    return _table(rows)
+
+
+def _everything() -> str:
+    blocks, rows = [], []
+    for name, found in FIELDS.items():
+        if isinstance(found, Field):
+            rows.append((name, found))
+            continue
+        blocks += [_table(rows)] if rows else []
+        rows = []
+        parts = members(name)
+        known = [f'  parts: {", ".join(parts)}'] if parts else []
+        inner = {f'<name>.{point}': field for point, field in _points().items()} if name == 'measure' else found.fields
+        table = [_table(_dotted(name, inner))] if inner else []
+        blocks.append('\n'.join([f'{name}: {found.meaning}', *known, *table]))
+    blocks += [_table(rows)] if rows else []
+    return '\n\n'.join([*blocks, HINT])
+
+
+def _points() -> Mapping[str, Field]:
+    keep = FIELDS['keep']
+    assert isinstance(keep, Section)
+    return keep.fields
+
+
+def _dotted(section: str, fields: Mapping[str, Field]) -> list[Row]:
+    return [(f'{section}.{name}', field) for name, field in fields.items()]
+
+
+def _section(section: str, found: Field | Section, parts: Mapping[str, Callable[..., Any]]) -> str:
+    if isinstance(found, Field):
+        blocks = [_table([(section, found)])]
+    else:
+        blocks = [f'{section}: {found.meaning}', *([_table(_dotted(section, found.fields))] if found.fields else [])]
+    width = max(map(len, parts), default=0) + 2
+    blocks += ['\n'.join(_wrapped(f'  {part:<{width}}', summary(fn)) for part, fn in parts.items())] if parts else []
+    fields = any(own_fields(section, fn) for fn in parts.values()) and section != 'study'
+    return '\n\n'.join(
+        [*blocks, *([f'`bsresearch fields {section}.<part>` lists the fields of one.'] if fields else [])]
+    )
+
+
+def _part(section: str, name: str, part: Callable[..., Any]) -> str:
+    found = FIELDS[section]
+    if section == 'measure':
+        shared: Mapping[str, Field] = _points()
+    else:
+        shared = {k: v for k, v in found.fields.items() if k != 'name'} if isinstance(found, Section) else {}
+    prefix = f'measure.{name}' if section == 'measure' else section
+    own = own_fields(section, part)
+    chosen = {'measure': f'measure.{name}.every_epochs=1', 'study': f'study={name}'}.get(
+        section, f'{section}.name={name}'
+    )
+    rows = _table([*_dotted(prefix, own), *_dotted(prefix, shared)])
+    return '\n\n'.join([f'--config.{chosen}\n{summary(part)}', *([rows] if rows else [])])
+
+
+def _table(rows: list[Row]) -> str:
+    """A line per field: name, default, unit, meaning; in a terminal as wide as it is."""
+    shown = [(name, _default(field.default), field.unit, field.meaning) for name, field in rows]
+    widths = [min(most, max((len(row[i]) for row in shown), default=0)) for i, most in enumerate(WIDTHS)]
+    lines = []
+    for *columns, meaning in shown:
+        cells = ''.join(f'{cell:<{width}}  ' for cell, width in zip(columns, widths, strict=True) if width)
+        lines.append(_wrapped(f'  {cells}', meaning))
+    return '\n'.join(lines)
+
+
+def _default(value: Any) -> str:
+    return 'None' if isinstance(value, type) else repr(value)
+
+
+def _wrapped(head: str, text: str) -> str:
+    """On one line; in a terminal on as many as it takes, beside the head or, where that is long, below it."""
+    if not sys.stdout.isatty():
+        return f'{head}{text}'.rstrip()
+    width, indent = shutil.get_terminal_size().columns, len(head)
+    if width - indent < 30:
+        return f'{head.rstrip()}\n' + textwrap.fill(text, width, initial_indent=' ' * 8, subsequent_indent=' ' * 8)
+    return textwrap.fill(text, width, initial_indent=head, subsequent_indent=' ' * indent)

@@ -1,0 +1,36 @@
+"""Every field of a config with its default, unit and meaning; the parts of a section with theirs.
+
+    bsresearch fields                      # all fields
+    bsresearch fields schedule             # a section: its fields, and the parts that its name may pick
+    bsresearch fields schedule.one_cycle   # a part: the fields that it brings
+    bsresearch fields batch_size           # a field
+
+In a config they are config.<field>, on the command line --config.<field>=<value>. None: not given.
+"""
+
+import sys
+
+from bsresearch.core import plain, program
+
+if program.lacks(program.JAX):
+    sys.exit(program.USAGE)
+
+from bsresearch.launching.configs import describe
+
+
+def enter(name: str) -> None:
+    """The command, called `name`."""
+    program.called(name)
+    plain.use()
+    asked = sys.argv[1:]
+    if {'--help', '-h'} & set(asked):
+        print((__doc__ or '').strip())
+        return
+    try:
+        print('\n\n'.join(map(describe.text, asked or [''])))
+    except ValueError as e:
+        sys.exit(program.usage(e))
+
+
+if __name__ == '__main__':
+    enter('fields')
