@@ -31,7 +31,7 @@ $(VENV)/.ready: requirements.txt | interpreter
 # The package as it lies here, with its command.
 $(BIN)/bsresearch: requirements-build.txt pyproject.toml setup.py | $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(VENV)/.dev-ready: requirements-dev.txt requirements-build.txt | $(VENV)/.ready

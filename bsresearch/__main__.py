@@ -7,7 +7,9 @@ The doors are the files of scripts/; none is imported before it is known which.
 
 import ast
 import importlib
+import os
 import pathlib
+import signal
 import sys
 from types import ModuleType
 from typing import NamedTuple
@@ -44,15 +46,23 @@ def main() -> None:
     """The command of the arguments; leaves with its exit code."""
     plain.use()
     interrupts.install()  # before the imports, which take seconds
-    name, *rest = sys.argv[1:] or ['--help']
+    try:
+        _dispatch(*(sys.argv[1:] or ['--help']))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough; Python would flush once more, and fail
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(interrupts.SIGNALLED + signal.SIGPIPE)
+
+
+def _dispatch(name: str, *rest: str) -> None:
     if name in ('--help', '-h', 'help'):
         print(_help())
     elif name == '--version':
         print(bsresearch.__version__)
     elif name == 'fig':
-        _figure(rest)
+        _figure(list(rest))
     elif name in COMMANDS or name == 'worker':
-        _enter(name, COMMANDS.get(name, WORKER), rest)
+        _enter(name, COMMANDS.get(name, WORKER), list(rest))
     else:
         sys.exit(program.usage(f'unknown command {name!r}; {lookup.nearest(name, COMMANDS)}'))
 

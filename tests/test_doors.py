@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -164,6 +165,14 @@ def test_without_the_environment_one_line_says_so(words: tuple[str, ...]):
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, '', 1), done.stderr
     for part in (sys.executable, 'has no absl', f'. {ROOT}/.venv/bin/activate', '`make quickstart`'):
         assert part in done.stderr
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    """`bsresearch fig | head -1`: no traceback, the exit code that shells have for it."""
+    code = 'import os, sys; sys.stdout.flush(); r, w = os.pipe(); os.dup2(w, 1); os.close(w); os.close(r); '
+    code += 'sys.argv = ["bsresearch", "fig"]; from bsresearch.__main__ import main; main()'
+    done = bare('-c', code)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, '')
 
 
 def test_every_command_is_a_door_that_is_there():

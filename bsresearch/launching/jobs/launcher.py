@@ -70,7 +70,7 @@ def _launch(workdir: pathlib.Path, study: Study, engine: Engine) -> int:
         code = run(workdir, study, engine, console.say)
         command.show_results(console, workdir, study)
     except Stopped as e:
-        console.say(f'{line(e.number)}, --status tells what is on its way')
+        console.say(f'{line(e.number)}, bsresearch status tells what is on its way')
         return SIGNALLED + e.number
     except (ValueError, OSError) as e:
         print(f'{program.name()}: {e}', file=sys.stderr)
