@@ -41,6 +41,7 @@ def test_while_it_is_imported_and_planned(workdir: pathlib.Path):
     launcher = ('-m', 'scripts.launch')
     for seconds, number, program in (
         (0.0, signal.SIGINT, ('main.py',)), (0.7, signal.SIGTERM, ('main.py',)), (0.0, signal.SIGUSR2, launcher),
+        (0.3, signal.SIGINT, ('-m', 'bsresearch', 'run')),
     ):  # fmt: skip
         process = started(workdir / f'{seconds}-{number}', program=program)
         while not answers(process):

@@ -1,9 +1,8 @@
 """Sections of a config whose `name` picks a file or function: that part's signature is the section's schema."""
 
 import functools
-import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bsresearch.core import kinds, lookup
@@ -16,26 +15,29 @@ from bsresearch.planning import schema
 FROM_ELSEWHERE = {'model': ('ghost_batch_size', 'dtype', 'batch_axis'), 'optimizer': ('no_decay',)}
 
 
+# Where the parts of a section lie: files of a folder that define a function, or functions of a module.
+FOLDERS = {
+    'data': ('bsresearch.data', 'load'), 'model': ('bsresearch.models', 'build'),
+    'optimizer': ('bsresearch.optim', 'build'), 'probe': ('bsresearch.measure.probes', 'build'),
+}  # fmt: skip
+FUNCTIONS: dict[str, Callable[[], Mapping[str, Any]]] = {
+    **dict.fromkeys(('schedule', 'momentum_schedule', 'weight_decay_schedule'), schedules.members),
+    'batch_schedule': lambda: lookup.functions(batch_schedules, ('span', 'noise')),
+    'loss': lambda: lookup.functions(losses, ('outputs', 'labels')),
+    'scaling': lambda: lookup.functions(scaling, ('base', 'k')),
+}
+
+
 def part(section: str, name: str) -> Any:
     """The function whose keyword-only arguments are the schema of `section` for this name."""
-    if section == 'data':
-        # A TFDS set has no fields of its own.
-        embedded = name in lookup.members('bsresearch.data', 'load')
-        return importlib.import_module(f'bsresearch.data.{name}').load if embedded else lambda: None
-    if section == 'probe' and name == 'none':
-        return lambda: None
-    packages = {'model': 'bsresearch.models', 'optimizer': 'bsresearch.optim', 'probe': 'bsresearch.measure.probes'}
-    if section in packages:
-        package = packages[section]
-        return lookup.module(package, 'build', name, section).build
-    members = {
-        'schedule': schedules.members,
-        'momentum_schedule': schedules.members,
-        'weight_decay_schedule': schedules.members,
-        'batch_schedule': lambda: lookup.functions(batch_schedules, ('span', 'noise')),
-        'loss': lambda: lookup.functions(losses, ('outputs', 'labels')),
-        'scaling': lambda: lookup.functions(scaling, ('base', 'k')),
-    }[section]()
+    if section in FOLDERS:
+        package, function = FOLDERS[section]
+        if section == 'data' and name not in lookup.members(package, function):
+            return lambda: None  # a TFDS set has no fields of its own
+        if (section, name) == ('probe', 'none'):
+            return lambda: None
+        return getattr(lookup.module(package, function, name, section), function)
+    members = FUNCTIONS[section]()
     if name not in members:
         raise ValueError(f'unknown {section} {name!r}; {lookup.nearest(name, members)}')
     return members[name]

@@ -13,8 +13,6 @@ from typing import Any
 
 from bsresearch.core import lookup
 from bsresearch.core.field import Field, Section, meanings, unknown_field
-from bsresearch.models import losses
-from bsresearch.optim import batch_schedules, scaling, schedules
 from bsresearch.planning import sections
 from bsresearch.planning.fields import FIELDS
 
@@ -26,18 +24,11 @@ Row = tuple[str, Field]
 
 def members(section: str) -> dict[str, Callable[..., Any]]:
     """The parts that a section may name, and the measurements: name → the function whose keywords are its fields."""
-    functions = {
-        'loss': lambda: lookup.functions(losses, ('outputs', 'labels')),
-        'batch_schedule': lambda: lookup.functions(batch_schedules, ('span', 'noise')),
-        'scaling': lambda: lookup.functions(scaling, ('base', 'k')),
-    } | dict.fromkeys(('schedule', 'momentum_schedule', 'weight_decay_schedule'), schedules.members)
     folders = {
-        'model': ('bsresearch.models', 'build'), 'optimizer': ('bsresearch.optim', 'build'),
-        'data': ('bsresearch.data', 'load'), 'probe': ('bsresearch.measure.probes', 'build'),
-        'measure': ('bsresearch.measure', 'build'), 'study': ('bsresearch.studies', 'stages'),
+        **sections.FOLDERS, 'measure': ('bsresearch.measure', 'build'), 'study': ('bsresearch.studies', 'stages')
     }  # fmt: skip
-    if section in functions:
-        return dict(sorted(functions[section]().items()))
+    if section in sections.FUNCTIONS:
+        return dict(sorted(sections.FUNCTIONS[section]().items()))
     if section not in folders:
         return {}
     package, function = folders[section]
