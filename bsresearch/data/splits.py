@@ -85,8 +85,8 @@ def _check_inputs(what: str, inputs: np.ndarray, labels: np.ndarray, scale: floa
         bad = np.flatnonzero(~np.isfinite(inputs).all(tuple(range(1, inputs.ndim))))
         if len(bad):
             raise ValueError(
-                f'{what} inputs of {len(bad)} of {len(inputs)} examples are NaN or infinite, first of example {bad[0]}; '
-                'mend these examples or leave them out'
+                f'{what} inputs of {len(bad)} of {len(inputs)} examples are NaN or infinite, first of example {bad[0]}'
+                '; mend these examples or leave them out'
             )
     if scale != 1 and (inputs.min() < 0 or inputs.max() > scale):
         raise ValueError(

@@ -59,7 +59,7 @@ def use_compilation_cache(named: bool = False) -> None:
                 file.write(bytes(PAGE))
     except OSError as e:
         cure = 'name a folder that can be written in JAX_COMPILATION_CACHE_DIR'
-        print(f'{PROGRAM}: compiled programs are not kept in {folder} ({e.strerror}); {cure}', file=sys.stderr)
+        print(f'{program.name()}: compiled programs are not kept in {folder} ({e.strerror}); {cure}', file=sys.stderr)
 
 
 class Request(NamedTuple):
