@@ -2,7 +2,6 @@
 
 import logging
 import pathlib
-import resource
 import subprocess
 import sys
 import threading
@@ -19,16 +18,20 @@ from bsresearch.store import manager
 
 CACHE = ('jax_compilation_cache_dir', 'jax_compilation_cache_include_metadata_in_key',
          'jax_persistent_cache_min_compile_time_secs', 'jax_persistent_cache_min_entry_size_bytes')  # fmt: skip
-# Bytes of the largest file: more than any of a run's descriptions, less than its weights.
-LARGEST = 2**17
+# main.py where no file grows beyond 128 KiB: more than any of a run's descriptions, less than its weights.
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**17, 2**17))
+os.execv(sys.executable, [sys.executable, 'main.py', *sys.argv[1:]])
+"""
 
 
 def test_a_full_disk_is_one_line(tmp_path: pathlib.Path):
     """As the system has it: no file grows beyond a limit. Orbax fails in several threads, each with tracebacks."""
     short = ['--config=quickstart', '--config.total_steps=3', '--config.batch_size=16', f'--workdir={tmp_path}/runs']
     done = subprocess.run(
-        [sys.executable, 'main.py', *short], cwd=toy.ROOT, env=toy.environment(), timeout=300, encoding='utf-8',
-        capture_output=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST, LARGEST)),
+        [sys.executable, '-c', LIMITED, *short],
+        cwd=toy.ROOT, env=toy.environment(), timeout=300, encoding='utf-8', capture_output=True,
     )  # fmt: skip
     assert done.returncode == 1
     place = next(tmp_path.glob('runs/train/groups/*/initial'))
