@@ -13,6 +13,7 @@ import jax
 import pytest
 import toy
 
+from bsresearch.core import program
 from bsresearch.launching import command
 from bsresearch.store import manager
 
@@ -107,7 +108,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: pathlib.Path, caps
     out, err = capsys.readouterr()
     assert out == ''
     assert err == (
-        f'main.py: compiled programs are not kept in {tmp_path}/file (File exists); name a folder that can be '
+        f'{program.name()}: compiled programs are not kept in {tmp_path}/file (File exists); name a folder that can be '
         'written in JAX_COMPILATION_CACHE_DIR\n'
     )
     for what in ('reading', 'writing'):  # an error where they are not ignored
