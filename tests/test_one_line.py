@@ -8,6 +8,7 @@ import threading
 import types
 import warnings
 from collections.abc import Iterator
+from unittest import mock
 
 import jax
 import pytest
@@ -111,5 +112,8 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: pathlib.Path, caps
         f'{program.name()}: compiled programs are not kept in {tmp_path}/file (File exists); name a folder that can be '
         'written in JAX_COMPILATION_CACHE_DIR\n'
     )
+    warnings.filterwarnings('error')
+    with mock.patch.object(command, '_planned', side_effect=ValueError('refused')):  # what it compiles is hushed, too
+        assert command.run(types.SimpleNamespace(value={}), command.Request(dry_run=True)) == 2
     for what in ('reading', 'writing'):  # an error where they are not ignored
         warnings.warn(f"Error {what} persistent compilation cache entry for 'jit_f': OSError: …", stacklevel=1)

@@ -39,6 +39,11 @@ def failed(message: str) -> int:
     return FAILED
 
 
+def hush_cache() -> None:
+    """JAX warns of a cache that cannot be used at each program; `use_compilation_cache` tells it once."""
+    warnings.filterwarnings('ignore', 'Error (reading|writing) persistent compilation cache entry')
+
+
 def use_compilation_cache(named: bool = False) -> None:
     """Compiled programs persist: a second launch compiles nothing anew.
 
@@ -49,8 +54,7 @@ def use_compilation_cache(named: bool = False) -> None:
         jax.config.update('jax_compilation_cache_dir', os.path.expanduser('~/.cache/bsresearch/xla'))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
     jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
-    # JAX warns at each program; told once.
-    warnings.filterwarnings('ignore', 'Error (reading|writing) persistent compilation cache entry')
+    hush_cache()
     folder = str(jax.config.values['jax_compilation_cache_dir'])
     try:
         if '://' not in folder:
@@ -135,6 +139,7 @@ def _show_lineage(workdir: pathlib.Path | None) -> int:
 
 def _run(flag: Any, request: Request) -> int:
     console, workdir = Console(quiet=not processes.leads()), request.directory
+    hush_cache()  # what planning compiles, too
     try:
         study, groups = _planned(console, flag, request)
     except (ValueError, OSError) as e:
