@@ -147,8 +147,8 @@ def objective_only(table: pd.DataFrame, metric: str) -> list[str]:
     objective = older.objective_of(metric)
     if objective not in table:
         return []
-    plain = table[metric].notna() if metric in table else False
-    return sorted(table.loc[table[objective].notna() & ~plain, 'run'].unique())
+    missing = table[metric].isna() if metric in table else True
+    return sorted(table.loc[table[objective].notna() & missing, 'run'].unique())
 
 
 def check_plain(table: pd.DataFrame, metric: str) -> None:
