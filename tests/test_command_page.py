@@ -65,7 +65,7 @@ def again(typed: Typed, folder: pathlib.Path) -> tuple[int, str]:
 
 def fixed(line: str) -> bool:
     """Whether a line is the same at any size: it holds no number and no word of a longer session."""
-    return not re.search(r'\d|…|^\s*$|\^C', line)
+    return not re.search(r'\d|…|─|^\s*$|\^C', line)
 
 
 @pytest.mark.slow
