@@ -261,6 +261,10 @@ def test_the_final_table_has_a_line_per_arm(swept: tuple[pathlib.Path, list[Plan
     assert first['test_loss'] == f'{np.mean(losses[:2]):.4g} ± {half:.2g}'
     assert (second['learning_rate'], second['runs'], second['status']) == (0.1, 2, '1 done, 1 diverged')
     assert second['test_loss'] == losses[2]
+    for row in last:
+        row['test_accuracy'] = 1.0  # of 360 examples: its rounding is what is left
+    found = results.of_arms(folder, plans, last)[0]['test_accuracy']
+    assert found == f'1 ± {12.706 / (360 * np.sqrt(12) * np.sqrt(2)):.2g}'
     assert [row['status'] for row in results.of_runs(folder, plans, last)] == ['done'] * 3 + ['diverged at 1']
 
 

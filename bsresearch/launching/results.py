@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from bsresearch.analysis import resolution, summary
-from bsresearch.planning import schema, sections
+from bsresearch.analysis import summary
+from bsresearch.planning import resolve, schema, sections
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.store import paths
 from bsresearch.store.records import SPLIT_SEEDS, flatten_varying
+from bsresearch.train.observing import evaluate
 
 METRICS = ('test_accuracy', 'test_loss', 'train_accuracy', 'distance')
 SEEDS = ('seed', *SPLIT_SEEDS)
@@ -48,6 +49,7 @@ def of_arms(workdir: pathlib.Path, plans: Sequence[Plan], last_rows: Sequence[Ma
     Of runs that came to their end; one that diverged has no values there. As scripts/fig_batch_size.py has them.
     """
     members: dict[str, list[Row]] = {}
+    plan_of = {plan.id: plan for plan in plans}
     for row in of_runs(workdir, plans, last_rows):
         fixed = {k: v for k, v in row.items() if k not in (*SEEDS, 'run', 'status', 'updates', *METRICS)}
         members.setdefault(canonical(fixed), []).append(row)
@@ -59,16 +61,26 @@ def of_arms(workdir: pathlib.Path, plans: Sequence[Plan], last_rows: Sequence[Ma
         updates = {row['updates'] for row in arm}
         facts = {'status': status, 'updates': updates.pop() if len(updates) == 1 else None, 'runs': len(arm)}
         done = [row for row in arm if row['status'] == 'done']
-        rows.append(fixed | facts | {name: _estimate(name, (row[name] for row in done)) for name in METRICS})
+        plan = plan_of[arm[0]['run']]
+        estimates = {name: _estimate((row[name] for row in done), _rounding(plan, name)) for name in METRICS}
+        rows.append(fixed | facts | estimates)
     return rows
 
 
-def _estimate(metric: str, values: Iterable[float | None]) -> float | str | None:
-    """Mean ± half of its interval; of one value itself, of none nothing."""
+def _rounding(plan: Plan, metric: str) -> float:
+    """Variance that rounding adds to a metric: an accuracy counts the examples of its split."""
+    split, _, quantity = metric.partition('_')
+    splits = evaluate.wanted(plan, resolve.dataset(plan.data).named())
+    counted = quantity == 'accuracy' and split in splits
+    return 1 / (12 * len(splits[split].labels) ** 2) if counted else 0.0
+
+
+def _estimate(values: Iterable[float | None], rounding: float) -> float | str | None:
+    """Mean ± half of its interval; of one value itself, of none nothing. rounding: variance of it in each value."""
     known = np.array([value for value in values if value is not None], float)
     if len(known) < 2:
         return float(known[0]) if len(known) else None
     counts, mean, std = np.array([len(known)]), np.array([known.mean()]), np.array([known.std(ddof=1)])
-    _, high = summary.interval(counts, mean, std, resolution.variance(metric, known))
+    _, high = summary.interval(counts, mean, std, rounding)
     half = float(high[0] - mean[0])
     return f'{mean[0]:.4g} ± {half:.2g}' if np.isfinite(half) else float(mean[0])

@@ -16,7 +16,7 @@ import jax
 from bsresearch.core import program
 from bsresearch.core.interrupts import SIGNALLED, Stopped, line, noted
 from bsresearch.launching import command, fitting, flag_parser, groups, planner
-from bsresearch.launching.console import Console
+from bsresearch.launching.console import Console, counted
 from bsresearch.launching.jobs import engines, jobs, status
 from bsresearch.launching.jobs.engines import Engine, Job
 from bsresearch.launching.planner import Stage, Study, probes_of, runs_of
@@ -164,7 +164,7 @@ class Launcher:
         """Returns whether all are done, when none of them can be taken further now."""
         states = [jobs.state(job, self._watch) for job in grid]
         counts = jobs.counted(states) or 'nothing to do'
-        self.say(f'{title}: {len(grid)} jobs ({counts}), engine {self.engine.name}')
+        self.say(f'{title}: {counted(len(grid), "job")} ({counts}), engine {self.engine.name}')
         for job, state in zip(grid, states, strict=True):
             self._tries[job.name] = TRIES
             if state.name == 'failed':

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from bsresearch.launching import groups
-from bsresearch.launching.console import clock
+from bsresearch.launching.console import clock, counted
 from bsresearch.launching.jobs import jobs
 from bsresearch.store import paths, probe_records, records
 
@@ -54,7 +54,7 @@ def text(workdir: pathlib.Path) -> str:
     pending = [folder.name for folder in older if probe_records.status(folder).get('status') != 'done']
     if pending:
         lines.append(f'probes that an older version began, not finished: {", ".join(pending)}; its command goes on')
-    return '\n'.join([*lines, f'{len(grid)} jobs: {jobs.counted(states.values())}'])
+    return '\n'.join([*lines, f'{counted(len(grid), "job")}: {jobs.counted(states.values())}'])
 
 
 def _owner(state: jobs.JobState, by_slurm: str) -> str:
