@@ -11,7 +11,7 @@ from bsresearch.store import paths
 CNN = {'model__name': 'cnn', 'model__widths': (4,), 'model__dense_width': 8}
 
 
-@pytest.mark.parametrize('model', [{}, CNN])
+@pytest.mark.parametrize('model', [{}, pytest.param(CNN, marks=pytest.mark.slow)])
 def test_invariant_3_replicas_one_after_another_are_single_runs(workdir: pathlib.Path, model: Any):
     """Bit for bit on a CPU: weights and rows of a group's members against the same runs alone."""
     members = [{'seed': 0, 'learning_rate': 0.01}, {'seed': 1, 'learning_rate': 0.1}]

@@ -116,7 +116,8 @@ def test_two_processes_give_the_bits_of_one_and_one_goes_on_with_four_devices(
     assert result(workdir) == alone
 
 
-@pytest.mark.parametrize('victim', [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize('victim', [0, 1])
 def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
     tmp_path: pathlib.Path, workdir: pathlib.Path, alone: tuple[Any, Any], victim: int
 ):

@@ -462,6 +462,7 @@ def test_what_is_not_finished_stands_at_the_top(grid: pathlib.Path, tmp_path: pa
         assert 'Incomplete: 1 probe running.' in shown.partition('runs of study')[0]
 
 
+@pytest.mark.usefixtures('small_pictures')
 def test_an_empty_curve_is_no_error(tmp_path: pathlib.Path) -> None:
     """One batch size without a single evaluation: its rows hold nulls alone, the table's columns numbers."""
     workdir = unpack('shen_digits', tmp_path)

@@ -70,9 +70,7 @@ class Request(NamedTuple):
     """What the command is asked for beside the config, by the names of its flags."""
 
     workdir: str | None = None
-    runs: bool = False
     dry_run: bool = False
-    xla_analysis: bool = False
     schedule_csv: str | None = None
     branch_from: str | None = None
     estimate: bool = False
@@ -83,6 +81,8 @@ class Request(NamedTuple):
     processes: int | None = None
     process: int | None = None
     coordinator_seconds: int = 60
+    xla_analysis: bool = False
+    runs: bool = False
 
     @property
     def directory(self) -> pathlib.Path | None:
