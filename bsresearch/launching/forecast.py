@@ -16,7 +16,7 @@ from typing import Any
 from bsresearch.core import precision
 from bsresearch.launching import fitting, groups, probing
 from bsresearch.launching.console import Console, counted
-from bsresearch.launching.rates import Rates, begun, spend
+from bsresearch.launching.rates import Amounts, Rates, begun
 from bsresearch.planning import resolve, schema
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.probe import Probe
@@ -66,7 +66,7 @@ def _group(workdir: pathlib.Path, plans: list[Plan], known: dict[str, Any]) -> f
             known[key] = _rates(alike, strategy)
         return known[key].times(times)
 
-    return spend(plans[0], begun(workdir, plans), rates)
+    return Amounts.after(plans[0], begun(workdir, plans)).seconds(rates)
 
 
 def _alone(plan: Plan, size: int) -> Plan:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 
 from bsresearch.launching import fitting
-from bsresearch.launching.rates import Rates, begun, spend
+from bsresearch.launching.rates import Amounts, Rates, begun
 from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.probe import Probe
@@ -37,26 +37,32 @@ def kind(plan: Plan) -> str:
     return canonical([*fields, plan.execution['devices'], plan.execution['reduction']])
 
 
-_PER_EXAMPLE: dict[str, tuple[float, float]] = {}
+_PER_EXAMPLE: dict[str, tuple[float, float]] = {}  # of a kind, and of each run that was asked for
 
 
 def work(plan: Plan, size: int) -> float:
     """Floating-point operations that take as long as an update of one run with that batch size."""
+    if plan.id not in _PER_EXAMPLE:
+        _PER_EXAMPLE[plan.id] = _per_example(plan)
+    per_example, fixed = _PER_EXAMPLE[plan.id]
+    return size * per_example + fixed
+
+
+def _per_example(plan: Plan) -> tuple[float, float]:
+    """Operations of an example, and of an update beside them; traced once for a kind."""
     key = kind(plan)
     if key not in _PER_EXAMPLE:
         batch = memory.largest(plan).batch_size
         shapes = fitting.once(memory.Shapes, [plan], 'sequential', ALONE)
         weights = sum(math.prod(x.shape) for x in jax.tree.leaves(shapes.start.state.params))
         _PER_EXAMPLE[key] = fitting.once(flops.of_update, [plan], batch) / batch, PER_WEIGHT * weights + PER_UPDATE
-    per_example, fixed = _PER_EXAMPLE[key]
-    return size * per_example + fixed
+    return _PER_EXAMPLE[key]
 
 
 def of_group(plans: Sequence[Plan]) -> float:
     """`work` of all updates that are a group's own."""
-    plan = plans[0]
-    segments = [segment for segment in plan.length.segments if segment.stop > plan.start]
-    return len(plans) * sum((s.stop - max(s.start, plan.start)) * work(plan, s.batch_size) for s in segments)
+    updates = Amounts.after(plans[0], plans[0].start).updates
+    return len(plans) * sum(count * work(plans[0], size) for size, count in updates.items())
 
 
 def of_probe(probe: Probe) -> float:
@@ -81,11 +87,25 @@ class Timed(NamedTuple):
     compile: float
 
 
+class _Ahead(NamedTuple):
+    """A group that has not begun. What is asked of it again and again while others train is settled once."""
+
+    plans: list[Plan]
+    amounts: Amounts
+    kind: str
+    program: str
+
+
 class _Running:
     """The group in training."""
 
     def __init__(self, plans: Sequence[Plan]):
-        self.plans, self.began = plans, time.monotonic()
+        self.plans, self.began, self.kind, self.program = (
+            plans,
+            time.monotonic(),
+            kind(plans[0]),
+            plans[0].program_key(),
+        )
         self.clock: Clock | None = None
         self.warm: tuple[int, float] | None = None  # from when on updates are timed, with the seconds until then
 
@@ -126,17 +146,25 @@ class Outlook:
     """
 
     def __init__(self, workdir: pathlib.Path, runs: Sequence[Plan], probes: Sequence[Probe] = ()):
-        self._workdir, self._timed = workdir, dict[tuple[str, int], Timed]()
-        self._groups: list[list[Plan]] = fitting.groups(runs)
-        self._probes = {probe.id: probe for probe in probes}
+        self._workdir, self._timed, self._programs = workdir, dict[tuple[str, int], Timed](), set[str]()
+        self._groups = list(map(self._ahead, fitting.groups(runs)))
+        self._probes: dict[str, list[Probe]] = {}  # by their settings
+        for probe in probes:
+            self._probes.setdefault(canonical(probe.section), []).append(probe)
         self._probe_seconds: dict[str, float] = {}
         self._running: _Running | None = None
+
+    def _ahead(self, plans: list[Plan]) -> _Ahead:
+        amounts = Amounts.after(plans[0], begun(self._workdir, plans))
+        return _Ahead(plans, amounts, kind(plans[0]), plans[0].program_key())
 
     def start(self, plans: Sequence[Plan]) -> None:
         """A group begins."""
         ids = {plan.id for plan in plans}
-        self._groups = [left for group in self._groups if (left := [p for p in group if p.id not in ids])]
+        others = [group._replace(plans=[p for p in group.plans if p.id not in ids]) for group in self._groups]
+        self._groups = [group for group in others if group.plans]
         self._running = _Running(plans)
+        self._programs.add(self._running.program)
 
     def train(self, clock: Clock, measuring: Mapping[str, Any], step: int, pace: float) -> None:
         """It is about to make its first update, at θ_step. `pace`: seconds of an update of all its runs, calibrated."""
@@ -157,52 +185,48 @@ class Outlook:
         running = self._running
         if running is None or (timed := running.timed(step)) is None:
             return None
-        self._timed[kind(timed.plan), timed.size] = timed
-        own = self._spend(running.plans, step)
+        self._timed[running.kind, timed.size] = timed
+        amounts = Amounts.after(running.plans[0], step)
+        own = amounts.seconds(lambda size: self._rates(running.plans[0], running.kind, size).times(len(running.plans)))
         return own, own + self.later()
-
-    def _spend(self, group: Sequence[Plan], begin: int) -> float:
-        """Seconds of a group's updates and events from θ_begin on."""
-        return spend(group[0], begin, lambda size: self._rates(group[0], size).times(len(group)))
 
     def later(self) -> float:
         """Seconds of the groups and probes that have not begun, as far as anything was timed."""
         if not self._timed:
             return 0.0
-        programs = {timed.plan.program_key() for timed in self._timed.values()}
         around = sum(timed.around for timed in self._timed.values()) / len(self._timed)
         compiling = max(timed.compile for timed in self._timed.values())  # some found theirs compiled
-        total = 0.0
+        total, programs = 0.0, set(self._programs)
         for group in self._groups:
-            plan, again = group[0], group[0].program_key() in programs
-            programs.add(plan.program_key())
-            total += self._spend(group, begun(self._workdir, group)) + around + (0.0 if again else compiling)
-        new = {
-            canonical(p.section): p for p in self._probes.values() if canonical(p.section) not in self._probe_seconds
-        }
-        programs_of_probes = sum(len(_calls(p)) for key, p in new.items() if key not in self._probe_seconds)
-        return total + programs_of_probes * compiling + sum(map(self._of_probe, self._probes.values()))
+            plan, runs = group.plans[0], len(group.plans)
+            rates = {size: self._rates(plan, group.kind, size).times(runs) for size in group.amounts.updates}
+            total += group.amounts.seconds(rates.__getitem__) + around
+            total += 0.0 if group.program in programs else compiling
+            programs.add(group.program)
+        for section, probes in self._probes.items():
+            if (seconds := self._probe_seconds.get(section)) is None:
+                calls = _calls(probes[0])
+                plan = probes[0].points[0][0]
+                seconds = sum(n * self._rates(plan, kind(plan), size).update for size, n in calls.items())
+                total += len(calls) * compiling
+            total += len(probes) * seconds
+        return total
 
     def probed(self, probe: Probe, seconds: float) -> None:
         """A probe has ended, after so many seconds without compiling."""
-        self._probes.pop(probe.id, None)
-        self._probe_seconds[canonical(probe.section)] = seconds
+        section = canonical(probe.section)
+        self._probe_seconds[section] = seconds
+        self._probes[section] = [other for other in self._probes.get(section, []) if other.id != probe.id]
 
-    def _of_probe(self, probe: Probe) -> float:
-        if (seconds := self._probe_seconds.get(canonical(probe.section))) is not None:
-            return seconds
-        return sum(count * self._rates(probe.points[0][0], size).update for size, count in _calls(probe).items())
-
-    def _rates(self, plan: Plan, size: int) -> Rates:
+    def _rates(self, plan: Plan, own: str, size: int) -> Rates:
         """Of one run of that kind and batch size."""
-        own = kind(plan)
         if (timed := self._timed.get((own, size))) is not None:
             return timed.rates
         alike = [timed for (of, _), timed in self._timed.items() if of == own] or list(self._timed.values())
         nearest = sorted(alike, key=lambda timed: abs(math.log(timed.size / size)))
         first = nearest[0]
         update = first.rates.update * work(plan, size) / work(first.plan, first.size)
-        if len(nearest) > 1 and kind(first.plan) == own:
+        if len(nearest) > 1 and (own, first.size) in self._timed:
             second = nearest[1]
             slope = (first.rates.update - second.rates.update) / (first.size - second.size)
             line = first.rates.update + slope * (size - first.size)

@@ -1,6 +1,7 @@
 """Seconds of a group's parts, and what all of them come to: for estimates before and while it is trained."""
 
 import pathlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -23,23 +24,45 @@ class Rates(NamedTuple):
         return Rates(factor * self.update, factor * self.evaluate, measures, factor * self.checkpoint, self.start)
 
 
-def spend(plan: Plan, begin: int, rates: Callable[[int], Rates]) -> float:
-    """Seconds of a group from θ_begin to its end. `rates`: batch size → those of the whole group."""
-    events, total = plan.events, 0.0
-    after = lambda points: sum(t >= begin for t in points)
-    segments = [segment for segment in plan.length.segments if segment.stop > begin]
-    if not segments:
-        return 0.0
-    for start, stop, size in segments:
-        total += (stop - max(start, begin)) * rates(size).update
-    total += sum(rates(size).start for size in {segment.batch_size for segment in segments})
-    last = rates(segments[-1].batch_size)
-    total += after(events.evaluate) * last.evaluate
-    total += sum(after(points) * last.measures.get(name, 0.0) for name, points in events.measure.items() if points)
-    closest = plan.recording['checkpoint']['min_seconds']
-    passing = after(events.checkpoint - events.keep)
-    saves = after(events.keep) + (min(passing, total / closest) if closest else passing)
-    return total + saves * last.checkpoint
+class Amounts(NamedTuple):
+    """How often each part of a group happens from θ_begin to its end.
+
+    updates: batch size → how many, in the order of the run. keeping, passing: checkpoints that stay, and those in
+    between, which come at least `closest` seconds apart.
+    """
+
+    updates: dict[int, int]
+    evaluations: int
+    measures: dict[str, int]
+    keeping: int
+    passing: int
+    closest: float
+
+    @classmethod
+    def after(cls, plan: Plan, begin: int) -> 'Amounts':
+        """Of a run's plan."""
+        events = plan.events
+        count = lambda points: sum(t >= begin for t in points)
+        updates: Counter[int] = Counter()
+        for start, stop, size in plan.length.segments:
+            if stop > begin:
+                updates[size] += stop - max(start, begin)
+        measures = {name: count(points) for name, points in events.measure.items() if points}
+        closest = plan.recording['checkpoint']['min_seconds']
+        passing = count(events.checkpoint - events.keep)
+        return cls(dict(updates), count(events.evaluate), measures, count(events.keep), passing, closest)
+
+    def seconds(self, rates: Callable[[int], Rates]) -> float:
+        """`rates`: batch size → those of the whole group."""
+        if not self.updates:
+            return 0.0
+        by_size = {size: rates(size) for size in self.updates}
+        last = by_size[list(self.updates)[-1]]
+        total = sum(count * by_size[size].update + by_size[size].start for size, count in self.updates.items())
+        total += self.evaluations * last.evaluate
+        total += sum(count * last.measures.get(name, 0.0) for name, count in self.measures.items())
+        passing = min(self.passing, total / self.closest) if self.closest else self.passing
+        return total + (self.keeping + passing) * last.checkpoint
 
 
 def begun(workdir: pathlib.Path, plans: Sequence[Plan]) -> int:
