@@ -6,6 +6,8 @@ from collections.abc import Collection
 import pandas as pd
 
 from bsresearch.analysis import arms
+from bsresearch.analysis.arms import Arms
+from bsresearch.analysis.study import Study
 from bsresearch.core import when
 
 FINISHED = ('done', 'diverged')
@@ -56,3 +58,10 @@ def _standing(runs: pd.DataFrame, rows: pd.DataFrame) -> str:
         far = '' if pd.isna(steps) else f', recorded up to update {int(steps)} of {members["total_updates"].max()}'
         parts.append(f'{len(members)} {status}{far}')
     return '; '.join(parts)
+
+
+def lacking_in(study: Study, metric: str) -> ValueError:
+    """The error of a quantity of a study: no run has its metric."""
+    section = 'evaluate' if metric.startswith(('train_', 'test_', 'validation_')) else f'measure.{metric}'
+    loaded = Arms(study.runs.rename_axis('run').reset_index(), pd.concat(list(study.rows.values())), [], [])
+    return lacking(loaded, section, [metric])

@@ -1,0 +1,35 @@
+"""Names of an axis's values: a section's name, and its fields in which those of that name differ."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def of_values(values: Sequence[Any]) -> Callable[[Any], Any]:
+    """Value → its name among the values of its axis: numbers and words as they are, lists as tuples, sections named.
+
+    {'name': 'one_cycle', 'cycle_momentum': True} is `one_cycle cycle_momentum=True` where another one-cycle is there.
+    """
+    sections = [v for v in values if isinstance(v, Mapping)]
+
+    def label(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return tuple(value) if isinstance(value, list) else value
+        alike = [s for s in sections if s.get('name') == value.get('name')]
+        fields = sorted({f for s in alike for f in s if f != 'name'})
+        differing = [f for f in fields if len({_canonical(s.get(f)) for s in alike}) > 1]
+        return ' '.join([str(value.get('name')), *(f'{f}={value.get(f, "default")}' for f in differing)])
+
+    return label
+
+
+def text(value: Any) -> str:
+    """A value of an axis for a reader: 1,024; 0.1; one_cycle."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return str(value)
+    return f'{value:,.0f}' if float(value).is_integer() and abs(value) < 1e15 else f'{value:.6g}'

@@ -1,0 +1,231 @@
+"""Quantities of single runs: what a metric came to, how soon it reached a target, how unsteady it stayed.
+
+A run that is unfinished has no number (NaN). Of one that diverged each quantity says what it counts as: `diverged`, a
+number (chance, ∞); without, it has none, and what compares it can no longer hold. Every function returns a Quantity.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from bsresearch.analysis import resolution, unreached
+from bsresearch.analysis.quantities import growth, volatility
+from bsresearch.analysis.quantity import (
+    DISTANCE,
+    EPOCHS,
+    EXAMPLES,
+    PERCENT,
+    PLAIN,
+    SECONDS,
+    UPDATES,
+    Array,
+    Quantity,
+    Unit,
+    exact,
+)  # fmt: skip
+from bsresearch.analysis.study import Study
+
+# Position column and unit of what it takes to come to a target.
+EFFORTS = {
+    'updates': ('step', UPDATES), 'examples': ('examples', EXAMPLES), 'epochs': ('epoch', EPOCHS),
+    'seconds': ('seconds', SECONDS),
+}  # fmt: skip
+
+
+def unit_of(metric: str) -> Unit:
+    """Accuracies in per cent; distances and losses as they are."""
+    return PERCENT if metric.endswith('_accuracy') else DISTANCE if metric.endswith('distance') else PLAIN
+
+
+def better(metric: str) -> bool | None:
+    """Whether a metric is better high (accuracies) or low (losses); None where neither."""
+    return True if metric.endswith('_accuracy') else False if metric.endswith(('_loss', '_objective')) else None
+
+
+def evaluations(study: Study, run: str, metric: str) -> pd.DataFrame:
+    """The rows of a run that have a metric, in order, without those from its divergence on."""
+    rows = study.rows[run]
+    return rows[rows[metric].notna()] if metric in rows else rows.iloc[:0]
+
+
+def _at_end(
+    metric: str, name: str, of_rows: Callable[[pd.DataFrame], float], diverged: float | None, counted: int = 1,
+    unit: Unit | None = None, better_high: bool | None = None,
+) -> Quantity:  # fmt: skip
+    """A number of the evaluations of each run that came to its end; `counted`: evaluations that it is a mean of."""
+
+    def of(study: Study) -> Array:
+        check(study, metric)
+
+        def of_run(run: str) -> float:
+            if study.status(run) == 'diverged':
+                return np.nan if diverged is None else diverged
+            rows = evaluations(study, run, metric)
+            return of_rows(rows) if study.status(run) == 'done' and len(rows) else np.nan
+
+        return exact(values := study.table(of_run), _rounding(study, metric, values) / counted)
+
+    high = better(metric) if better_high is None else better_high
+    return Quantity(of, name, unit or unit_of(metric), (metric,), higher_is_better=high, diverged=diverged is not None)
+
+
+def check(study: Study, metric: str) -> None:
+    """Raises ValueError where no run has a metric, with why."""
+    if not any(metric in rows and rows[metric].notna().any() for rows in study.rows.values()):
+        raise unreached.lacking_in(study, metric)
+
+
+def _rounding(study: Study, metric: str, values: pd.DataFrame) -> pd.Series:
+    """The variance that counting adds to one evaluation, by cell: N is read off the evaluations of the cell's runs."""
+    if not metric.endswith(resolution.COUNTED):
+        return pd.Series(0.0, values.index)
+    every = lambda runs: [v for run in runs if run in study.rows for v in evaluations(study, run, metric)[metric]]
+    return pd.Series([resolution.variance(metric, every(study.runs_of(cell))) for cell in values.index], values.index)
+
+
+def _words(metric: str) -> str:
+    return metric.replace('_', ' ')
+
+
+def final(metric: str, *, diverged: float | None = None) -> Quantity:
+    """The last evaluation."""
+    return _at_end(metric, f'{_words(metric)} at the end', lambda rows: float(rows[metric].iloc[-1]), diverged)
+
+
+def start(metric: str) -> Quantity:
+    """The first evaluation of runs that came to their end: at the initial weights, or where a branch begins."""
+    return _at_end(metric, f'{_words(metric)} at the start', lambda rows: float(rows[metric].iloc[0]), None)
+
+
+def at_epoch(metric: str, epoch: float) -> Quantity:
+    """The first evaluation at or after an epoch."""
+
+    def of_rows(rows: pd.DataFrame) -> float:
+        late = rows[rows['epoch'] >= epoch]
+        return float(late[metric].iloc[0]) if len(late) else np.nan
+
+    return _at_end(metric, f'{_words(metric)} at epoch {epoch:g}', of_rows, None)
+
+
+def median_of_last(metric: str, count: int, *, diverged: float | None = None) -> Quantity:
+    """The median of the last `count` evaluations."""
+    of_rows = lambda rows: float(rows[metric].tail(count).median())
+    return _at_end(metric, f'{_words(metric)}, median of the last {count} evaluations', of_rows, diverged)
+
+
+def best(metric: str, *, diverged: float | None = None) -> Quantity:
+    """The best evaluation: high by choice, where the metric is one of a test set."""
+    of_rows = lambda rows: float(rows[metric].min() if better(metric) is False else rows[metric].max())
+    return _at_end(metric, f'best {_words(metric)}', of_rows, diverged)
+
+
+def _late(metric: str, last: float | None) -> Callable[[Study, str], pd.DataFrame]:
+    """The evaluations in the last epochs of a run; None: a quarter of it."""
+
+    def rows(study: Study, run: str) -> pd.DataFrame:
+        total = float(study.runs.at[run, 'total_epochs'])
+        every = evaluations(study, run, metric)
+        return every[every['epoch'] > total - volatility.window(total, last)]
+
+    return rows
+
+
+def level(metric: str, last: float | None = None, *, diverged: float | None = None) -> Quantity:
+    """The mean of the evaluations in the last epochs (None: a quarter of the run)."""
+    late = _late(metric, last)
+
+    def of(study: Study) -> Array:
+        check(study, metric)
+        values = study.table(_of_finished(study, lambda run: float(late(study, run)[metric].mean()), diverged))
+        counts = study.table(_of_finished(study, lambda run: float(len(late(study, run))), None)).mean(axis=1)
+        return exact(values, (_rounding(study, metric, values) / counts).fillna(0.0))
+
+    name = f'{_words(metric)}, mean over the last epochs'
+    return Quantity(
+        of, name, unit_of(metric), (metric,), higher_is_better=better(metric), diverged=diverged is not None
+    )
+
+
+def _of_finished(study: Study, of_run: Callable[[str], float], diverged: float | None) -> Callable[[str], float]:
+    def number(run: str) -> float:
+        if study.status(run) == 'diverged':
+            return np.nan if diverged is None else diverged
+        return of_run(run) if study.status(run) == 'done' else np.nan
+
+    return number
+
+
+def unsteadiness(metric: str, last: float | None = None, *, detrend: bool = False) -> Quantity:
+    """The sample standard deviation of the evaluations in the last epochs (volatility.py); ∞ of a run that diverged."""
+    late = _late(metric, last)
+
+    def of(study: Study) -> Array:
+        check(study, metric)
+
+        def of_run(run: str) -> float:
+            rows = late(study, run)
+            return volatility.deviation(rows['epoch'].to_numpy(float), rows[metric].to_numpy(float), detrend=detrend)
+
+        return exact(study.table(_of_finished(study, of_run, np.inf)))
+
+    unit = unit_of(metric)._replace(level=unit_of(metric).difference, low=0.0, high=np.inf)
+    return Quantity(of, f'volatility of {_words(metric)}', unit, (metric,), higher_is_better=False, diverged=True)
+
+
+def to_target(effort: str, metric: str, target: float) -> Quantity:
+    """Updates, examples, epochs or seconds at the first evaluation that is as good as the target, or better.
+
+    It is late by up to one interval between evaluations. A run that ended without, or diverged, is censored: above
+    what it was followed to, and for one that diverged it is never (∞). Higher is better, but of losses.
+
+    Raises:
+      ValueError: an unknown effort.
+    """
+    if effort not in EFFORTS:
+        raise ValueError(f'to_target({effort!r}): there are {", ".join(EFFORTS)}')
+    column, unit = EFFORTS[effort]
+    sign = -1.0 if better(metric) is False else 1.0
+
+    def ends(study: Study, run: str) -> tuple[float, float]:
+        rows = evaluations(study, run, metric)
+        there = np.flatnonzero(sign * rows[metric].to_numpy(float) >= sign * target)
+        if len(there):
+            return (float(rows[column].iloc[there[0]]),) * 2
+        if study.status(run) == 'diverged':
+            return np.inf, np.inf
+        return (float(rows[column].iloc[-1]), np.inf) if study.status(run) == 'done' and len(rows) else (np.nan,) * 2
+
+    def of(study: Study) -> Array:
+        check(study, metric)
+        between = {run: ends(study, run) for run in study.runs.index}
+        low, high = (study.table(lambda run, i=i: between[run][i]) for i in (0, 1))
+        # Arrivals are told at evaluations only.
+        gaps = [evaluations(study, run, metric)[column].diff().max() for run in study.runs.index]
+        late = float(np.nan_to_num(np.nanmax(gaps) if np.isfinite(gaps).any() else 0.0))
+        return Array(low, high, pd.Series(late**2 / 12, low.index))
+
+    shown = unit_of(metric).show(target)
+    return Quantity(of, f'{effort} to {shown} {_words(metric)}', unit, (metric,), higher_is_better=False, diverged=True)
+
+
+def growth_exponent(metric: str = 'distance') -> Quantity:
+    """The p of c·t^p, fitted to a run's course over updates t (growth.py)."""
+    return _of_course(metric, f'growth exponent of the {_words(metric)}', lambda t, y: growth.power(t, y).second)
+
+
+def power_over_logarithm(metric: str = 'distance') -> Quantity:
+    """AIC of a + b·ln t minus that of c·t^p: positive where the power law is nearer (growth.py)."""
+    difference = lambda t, y: growth.logarithm(t, y).aic - growth.power(t, y).aic
+    return _of_course(metric, f'AIC of a logarithm minus that of a power law of the {_words(metric)}', difference)
+
+
+def _of_course(metric: str, name: str, of_course: Callable[[np.ndarray, np.ndarray], float]) -> Quantity:
+    def of_rows(rows: pd.DataFrame) -> float:
+        rows = rows[rows['step'] > 0]
+        if len(rows) < growth.FEWEST:
+            return np.nan
+        return float(of_course(rows['step'].to_numpy(float), rows[metric].to_numpy(float)))
+
+    quantity = _at_end(metric, name, of_rows, None, unit=PLAIN)
+    return quantity

@@ -1,0 +1,148 @@
+"""Quantities: a number of every cell and replicate, with a unit; arithmetic on them.
+
+    final('test_accuracy', unit=PERCENT) − final('train_accuracy', unit=PERCENT)
+
+A number that is only known to lie above what its run was followed to (updates to a target that it has not reached) is
+censored: it stands as the two ends that it lies between, and arithmetic keeps them (interval arithmetic). A missing or
+unfinished run is NaN, not measured.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bsresearch.analysis.study import Study
+
+
+class Unit(NamedTuple):
+    """How a number is written: value × scale, with `decimals` after the point, or that many significant digits.
+
+    level, difference: what stands after a number and after a difference of two. exp: the number is a logarithm, and
+    is shown as what it is the logarithm of.
+    """
+
+    level: str = ''
+    difference: str = ''
+    scale: float = 1.0
+    decimals: int | None = None
+    digits: int = 3
+    exp: bool = False
+    low: float = -np.inf
+    high: float = np.inf
+
+    def show(self, value: float, *, difference: bool = False, unit: bool = True) -> str:
+        """'88.4 %', '−0.46 points', '3.44 times'."""
+        if np.isnan(value):
+            return 'none'
+        shown = np.exp(value) if self.exp else value * self.scale
+        if np.isinf(shown):
+            number = '∞' if shown > 0 else '−∞'
+        elif self.decimals is None:
+            number = f'{shown:,.{self.digits}g}' if abs(shown) < 1e5 else f'{shown:,.0f}'
+        else:
+            number = f'{shown:,.{self.decimals}f}'
+        return f'{number}{(self.difference if difference else self.level) if unit else ""}'.replace('-', '−')
+
+
+PLAIN = Unit()
+PERCENT = Unit(' %', ' points', 100.0, 2, low=0.0, high=1.0)
+SHARE = Unit(' %', ' %', 100.0)  # a relative change
+TIMES = Unit(' times', ' times', exp=True)
+EPOCHS, UPDATES = Unit(' epochs', ' epochs'), Unit(' updates', ' updates', decimals=0)
+EXAMPLES, SECONDS = Unit(' examples', ' examples', decimals=0), Unit(' s', ' s')
+DISTANCE = Unit('', '')
+
+
+class Array(NamedTuple):
+    """The numbers of a quantity.
+
+    Attributes:
+      low, high: (cells, replicates); the number lies between, and they are equal where it is known.
+      rounding: (cells,) variance that counting adds to each number.
+      left_out: of numbers that were chosen: those of a level told by itself (over.best_over); None for the same.
+      edges: cells whose choice lies on the edge of its axis.
+      remarks: how numbers were chosen and what is missing, by cell.
+    """
+
+    low: pd.DataFrame
+    high: pd.DataFrame
+    rounding: pd.Series
+    left_out: pd.DataFrame | None = None
+    edges: frozenset[tuple] = frozenset()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """What names a cell."""
+        return list(self.low.index.names)
+
+
+def exact(values: pd.DataFrame, rounding: pd.Series | float = 0.0) -> Array:
+    """Numbers that are known."""
+    return Array(values, values, rounding if isinstance(rounding, pd.Series) else pd.Series(rounding, values.index))
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number of every cell and replicate of a study.
+
+    Attributes:
+      of: study → Array. name: in words, as an axis label. unit: of levels. metrics: columns of the records that it
+        needs. few: it can take few values. higher_is_better: what a best value is; None where none is.
+      diverged: whether it says what a run that diverged counts as; else such a run has no number.
+    """
+
+    of: Callable[[Study], Array]
+    name: str
+    unit: Unit = PLAIN
+    metrics: tuple[str, ...] = ()
+    few: bool = False
+    higher_is_better: bool | None = None
+    diverged: bool = False
+
+    def __sub__(self, other: 'Quantity') -> 'Quantity':
+        def of(study: Study) -> Array:
+            a, b = self.of(study), other.of(study)
+            return Array(a.low - b.high, a.high - b.low, a.rounding.add(b.rounding, fill_value=0.0))
+
+        return self._with(of, f'{self.name} − {other.name}', other, replace_unit=_of_differences(self.unit))
+
+    def __truediv__(self, other: 'Quantity') -> 'Quantity':
+        """Of positive quantities."""
+
+        def of(study: Study) -> Array:
+            a, b = self.of(study), other.of(study)
+            ratio = exact(a.low / b.high)
+            return ratio._replace(high=a.high / b.low)
+
+        return self._with(of, f'{self.name} / {other.name}', other, replace_unit=PLAIN)
+
+    def _with(self, of: Callable[[Study], Array], name: str, other: 'Quantity', replace_unit: Unit) -> 'Quantity':
+        metrics = tuple(dict.fromkeys((*self.metrics, *other.metrics)))
+        return replace(
+            self, of=of, name=name, unit=replace_unit, metrics=metrics, few=self.few and other.few,
+            diverged=self.diverged and other.diverged,
+        )  # fmt: skip
+
+    def named(self, name: str, unit: Unit | None = None) -> 'Quantity':
+        """The same under another name, or in another unit."""
+        return replace(self, name=name, unit=unit or self.unit)
+
+
+def _of_differences(unit: Unit) -> Unit:
+    return unit._replace(level=unit.difference, low=-np.inf, high=np.inf)
+
+
+def log(quantity: Quantity) -> Quantity:
+    """Its natural logarithm, so that differences are ratios, means geometric and intervals positive."""
+
+    def of(study: Study) -> Array:
+        a = quantity.of(study)
+        with np.errstate(divide='ignore', invalid='ignore'):
+            low = np.log(a.low)
+            return exact(low)._replace(high=low if a.high is a.low else np.log(a.high))
+
+    return replace(quantity, of=of, unit=quantity.unit._replace(exp=True, scale=1.0, difference=' times'))
