@@ -32,4 +32,5 @@ def text(value: Any) -> str:
     """A value of an axis for a reader: 1,024; 0.1; one_cycle."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return str(value)
-    return f'{value:,.0f}' if float(value).is_integer() and abs(value) < 1e15 else f'{value:.6g}'
+    number = float(value)
+    return f'{number:,.0f}' if number.is_integer() and abs(number) < 1e15 else f'{number:.6g}'

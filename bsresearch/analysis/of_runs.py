@@ -18,6 +18,7 @@ from bsresearch.analysis.quantity import (
     PERCENT,
     PLAIN,
     SECONDS,
+    SHARE,
     UPDATES,
     Array,
     Quantity,
@@ -191,10 +192,11 @@ def to_target(effort: str, metric: str, target: float) -> Quantity:
         rows = evaluations(study, run, metric)
         there = np.flatnonzero(sign * rows[metric].to_numpy(float) >= sign * target)
         if len(there):
-            return (float(rows[column].iloc[there[0]]),) * 2
+            arrived = float(rows[column].iloc[there[0]])
+            return arrived, arrived
         if study.status(run) == 'diverged':
             return np.inf, np.inf
-        return (float(rows[column].iloc[-1]), np.inf) if study.status(run) == 'done' and len(rows) else (np.nan,) * 2
+        return (float(rows[column].iloc[-1]), np.inf) if study.status(run) == 'done' and len(rows) else (np.nan, np.nan)
 
     def of(study: Study) -> Array:
         check(study, metric)
@@ -229,3 +231,9 @@ def _of_course(metric: str, name: str, of_course: Callable[[np.ndarray, np.ndarr
 
     quantity = _at_end(metric, name, of_rows, None, unit=PLAIN)
     return quantity
+
+
+def relative_change(metric: str) -> Quantity:
+    """Last over first evaluation, minus 1."""
+    of_rows = lambda rows: float(rows[metric].iloc[-1] / rows[metric].iloc[0] - 1)
+    return _at_end(metric, f'change of the {_words(metric)}', of_rows, None, unit=SHARE)

@@ -32,7 +32,8 @@ class Study:
       name: of the findings, or of the study without.
       members: one row per run or probe, cell and replicate: id, kind (run, branch, probe), arm, branch ('' for none),
         point (the declared epoch of a branch or probe; '' for none), probe ('' for none), replicate, a column per axis
-        ('' where the arm has not got it), and cell, the tuple of arm, branch, point and axes. A run may stand in several cells: an arm may be declared as another.
+        ('' where the arm has not got it), and cell, the tuple of arm, branch, point and axes. A run may stand in
+        several cells: an arm may be declared as another.
       axes: names of those columns. replicates: their labels, in order.
       runs: resolved fields, status, declared_learning_rate, total_epochs, total_updates, by run.
       rows: records of each run in the order of its updates, without those from its divergence on.

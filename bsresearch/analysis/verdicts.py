@@ -149,7 +149,8 @@ def of_part(part: Part, low: float, high: float, level: float = summary.LEVEL) -
     alone = level if len(bounds) > 1 else 2 * level - 1
     known = part.known
     ends = {1: (known.low, known.high), -1: (-known.high, -known.low)}
-    return together(*(_signs(ends[sign][0] - sign * end, ends[sign][1] - sign * end, alone) for sign, end in bounds))
+    sides: list[Verdict] = [_signs(ends[s][0] - s * end, ends[s][1] - s * end, alone) for s, end in bounds]
+    return together(*sides)
 
 
 def _signs(low: np.ndarray, high: np.ndarray, level: float) -> Verdict:
@@ -170,7 +171,10 @@ def _signs(low: np.ndarray, high: np.ndarray, level: float) -> Verdict:
 def together(*verdicts: Verdict) -> Verdict:
     """Of a statement with several parts: the worst. What fails in one part fails, measured or not elsewhere."""
     order: list[Verdict] = ['does not hold', 'not measured', 'undecided', 'depends', 'holds']
-    return next((verdict for verdict in order if verdict in verdicts), 'not measured')
+    for verdict in order:
+        if verdict in verdicts:
+            return verdict
+    return 'not measured'
 
 
 def across(*verdicts: Verdict) -> Verdict:

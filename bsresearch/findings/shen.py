@@ -1,0 +1,74 @@
+"""K. Shen, "Effect of batch size on training dynamics" (2018): experiments A to F of the article.
+
+A: batch size; B: a higher rate; C: switches during training; D: gradient norms; E: distance from the initial weights;
+F: the line between two solutions. Numbers in brackets are Shen's, on MNIST. One evaluation is noisy: the figures have
+all of them.
+"""
+
+import itertools
+
+import numpy as np
+
+from bsresearch.analysis.contrasts import against, alone, at_equal_updates, minus, ratio, steps
+from bsresearch.analysis.of_runs import final, growth_exponent, power_over_logarithm, relative_change, start
+from bsresearch.analysis.quantity import TIMES, log
+from bsresearch.analysis.statements import Statement
+
+SOURCE = 'Shen 2018'
+QUESTION = 'At equal epochs and learning rate, does a larger batch end worse, and does a larger rate repair it?'
+
+TEST, TRAIN = final('test_accuracy'), final('train_accuracy')
+GAP = (TRAIN - TEST).named('generalization gap')
+GAIN = (TEST - start('test_accuracy')).named('gain since the branch point')
+DISTANCE = log(final('distance')).named('distance from the initial weights', TIMES._replace(level=''))
+
+SIZES, SGD = ('small', 'middle', 'large'), ('small', 'middle', 'large', 'higher_rate')
+ADAM = ('adam_low_rate', 'adam')
+SWITCHED = tuple(f'large/{arm}@{epoch}' for epoch in (2, 30) for arm in ('switch_small', 'switch_rate'))
+CONTROLS = tuple(f'large/control@{epoch}' for epoch in (2, 2, 30, 30))
+POINT = 0.01  # accuracies that differ by less than a point count as equal; Shen's control lies 1.6 points below
+COINCIDE, FARTHER, FEW_UNITS, CONSTANT = np.log(1.2), np.log(3.0), np.log(10.0), 0.02
+
+CLAIMS = (
+    Statement('A1', 'takeaway 1', 'At equal epochs and learning rate a larger batch ends with a lower test accuracy '
+              '(≈97.9, 97.2 and 95.2 % at B = 64, 256 and 1024).', TEST, steps(*SIZES), low=0),
+    Statement('A2', 'figures', 'The large batch is under-trained: its training accuracy is lower than the small '
+              'batch\'s too (≈99.9 % at B = 64, ≈95.5 % at 1024).', TRAIN, minus('small', 'large'), low=0),
+    Statement('A3', 'figures', 'The generalization gap, training minus test accuracy, is smallest for the largest '
+              'batch (≈0.3 points at B = 1024, ≈2 at 64).', GAP, against(SIZES[:-1], 'large'), low=0),
+    Statement('B1', 'takeaway 2', 'Ten times the learning rate gives the large batch the small one\'s test accuracy, '
+              'within 1 point (≈97.7 to 97.8 % against ≈97.9 %).', TEST, minus('higher_rate', 'small'), -POINT, POINT),
+    Statement('B2', 'takeaway 2', 'The higher rate raises the large batch\'s test accuracy (from ≈95.2 to ≈97.7 %).',
+              TEST, minus('higher_rate', 'large'), low=0),
+    Statement('C1', 'takeaway 3', 'A start with the large batch does not trap the model: switched to the small batch '
+              'or the higher rate, early or late, it ends no more than 1 point below the small batch from scratch '
+              '(all ≈97.9 to 98.0 %).', TEST, against(SWITCHED, 'small'), low=-POINT),
+    Statement('C2', 'takeaway 3', 'The control, trained as long without a change, ends below every switched run '
+              '(≈96.3 % against ≈97.9 %).', TEST,
+              tuple(c for a, b in zip(SWITCHED, CONTROLS, strict=True) for c in minus(a, b)), low=0),
+    Statement('C3', 'figure recovery', 'The control of the last branch point ends above its own start: longer training '
+              'helps a little (from ≈95.3 to ≈96.3 %).', GAIN, alone('large/control@30'), low=0),
+    Statement('E1', 'distance', 'Under SGD the weights end a few units from where they began: between 1 and 10 '
+              '(≈6.7 at epoch 30).', DISTANCE, alone(*SGD), 0.0, FEW_UNITS, conditions=True),
+    Statement('E2', 'distance', 'Under SGD the norm of the weights stays as it was, within 2 %: they move along the '
+              'sphere of the initial radius (from 43.9 to ≈44).', relative_change('parameter_norm'), alone(*SGD),
+              -CONSTANT, CONSTANT, conditions=True),
+    Statement('E3', 'distance', 'Adam goes much farther than SGD ever does: by a factor of 3 at least (254 against '
+              '6.7).',
+              DISTANCE, tuple(c for a in ADAM for b in SGD for c in ratio(a, b)), low=FARTHER),
+    Statement('E4', 'distance', 'Adam\'s test accuracy is lower than that of the small batch under SGD, for which its '
+              'large weights are a reason.', TEST, tuple(c for a in ADAM for c in minus('small', a)), low=0,
+              conditions=True),
+    Statement('E5', 'distance', 'Against updates the distances of different batch sizes at equal learning rate '
+              'coincide, within a factor of 1.2: reach is a matter of steps.', DISTANCE,
+              tuple(c for a, b in itertools.combinations(SIZES, 2) for c in at_equal_updates('distance', b, a)),
+              -COINCIDE, COINCIDE),
+    Statement('E6', 'distance; log: Hoffer et al. 2017', 'Distance grows as a power of time and not as its logarithm: '
+              'the power law has the lower AIC (exponent ≈0.32).', power_over_logarithm(), alone(*SGD), low=0,
+              conditions=True, note='points of a run are not independent: the AIC tells which curve is nearer'),
+    Statement('E7', 'distance', 'The large batch at the low rate stops short of where the small batch and the higher '
+              'rate end (good solutions lie ≈6 away, out of its reach in 30 epochs).', DISTANCE,
+              (*ratio('small', 'large'), *ratio('higher_rate', 'large')), low=0),
+)  # fmt: skip
+EXPONENT = growth_exponent()
+HEADLINE = ('A1', 0)
