@@ -1,6 +1,6 @@
 """Figures as they are declared: what is drawn, by names alone. report/figures/ draws them, a file per kind.
 
-FIGURES = (curves('test_accuracy', 'train_accuracy'), versus(TEST, 'batch_size'), heat(TEST, 'batch_size', 'learning_rate'))
+FIGURES = (curves('test_accuracy', 'train_accuracy'), versus(TEST, x='batch_size'))
 """
 
 from collections.abc import Sequence
