@@ -115,13 +115,14 @@ class Contrast(NamedTuple):
     """One part of a statement.
 
     Attributes:
-      label: what is compared. cells: what it reads, for what was lost and held fixed. of: numbers → the part.
+      label: what is compared. cells: what it reads, for what was lost and held fixed. of: numbers → the part, or
+        several alike (one for each batch size of a probe).
       quantity: its own, None for the statement's. level: it is a number itself and no difference of two.
     """
 
     label: str
     cells: tuple[Selector, ...]
-    of: Callable[[Numbers], Part]
+    of: Callable[[Numbers], Part | Sequence[Part]]
     quantity: Quantity | None = None
     level: bool = False
 

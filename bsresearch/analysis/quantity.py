@@ -21,7 +21,7 @@ class Unit(NamedTuple):
     """How a number is written: value × scale, with `decimals` after the point, or that many significant digits.
 
     level, difference: what stands after a number and after a difference of two. exp: the number is a logarithm, and
-    is shown as what it is the logarithm of.
+    what it is the logarithm of is shown.
     """
 
     level: str = ''
@@ -37,7 +37,7 @@ class Unit(NamedTuple):
         """'88.4 %', '−0.46 points', '3.44 times'."""
         if np.isnan(value):
             return 'none'
-        shown = np.exp(value) if self.exp else value * self.scale
+        shown = (np.exp(value) if self.exp else value) * self.scale
         if np.isinf(shown):
             number = '∞' if shown > 0 else '−∞'
         elif self.decimals is None:

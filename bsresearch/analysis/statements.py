@@ -60,14 +60,23 @@ class Statement:
 
 
 class Judged(NamedTuple):
-    """One contrast of a statement as it came out. level: a number itself, no difference. sees: smallest effect."""
+    """One part of a statement as it came out. sees: the smallest effect that it could have seen."""
 
+    contrast: Contrast
+    quantity: Quantity
     part: Part
     interval: Interval
     verdict: Verdict
     sees: float
-    level: bool
-    quantity: Quantity
+
+    @property
+    def text(self) -> str:
+        """'1.55 points (1.38 to 1.72)'."""
+        show = lambda value: self.quantity.unit.show(value, difference=not self.contrast.level, unit=False)
+        whole = self.quantity.unit.show(self.interval.centre, difference=not self.contrast.level)
+        if np.isnan(self.interval.low):
+            return whole
+        return f'{whole} ({show(self.interval.low)} to {show(self.interval.high)})'
 
 
 class Verdicts(NamedTuple):
@@ -87,40 +96,44 @@ def judge(statement: Statement, study: Study) -> Verdicts:
     """
     if statement.untested or statement.quantity is None:
         return Verdicts(statement, 'not measured', (), (statement.untested,))
-    judged: list[Judged] = []
-    remarks: list[str] = []
     arrays: dict[int, Array | ValueError] = {}
+    judged, remarks = [], []
     for contrast in statement.contrasts:
         quantity = contrast.quantity or statement.quantity
         array = arrays.setdefault(id(quantity), _array(quantity, study))
-        if isinstance(array, ValueError):
-            remarks.append(str(array))
-            judged.append(_empty(contrast, quantity))
-            continue
-        try:
-            part = contrast.of(Numbers(array, study, quantity.few))
-        except LookupError as e:
-            remarks.append(str(e.args[0]))
-            judged.append(_empty(contrast, quantity))
-            continue
-        verdict = verdicts.of_part(part, statement.low, statement.high)
-        judged.append(
-            Judged(part, verdicts.interval(part), verdict, verdicts.smallest_effect(part), contrast.level, quantity)
-        )
-        remarks += array.remarks
-    shared = verdicts.each([j.part for j in judged], statement.low, statement.high)
+        parts, told = _parts(contrast, quantity, array, study)
+        remarks += told
+        judged += [_judged(contrast, quantity, part) for part in parts]
+    shared = verdicts.each([one.part for one in judged], statement.low, statement.high)
     capped = []
-    for contrast, one, verdict in zip(statement.contrasts, judged, shared, strict=True):
+    for one, verdict in zip(judged, shared, strict=True):
         array = arrays[id(one.quantity)]
-        told = _caps(contrast, one, array, study) if isinstance(array, Array) else ()
+        told = _caps(one, array, study) if isinstance(array, Array) else ()
         capped.append('undecided' if verdict == 'holds' and told else verdict)
         remarks += told
-    judged = [j._replace(verdict=v) for j, v in zip(judged, capped, strict=True)]
     combined = verdicts.across(*capped) if statement.conditions else verdicts.together(*capped)
-    if statement.note:
-        remarks.append(statement.note)
-    lost = _lost(study, [c for contrast in statement.contrasts for c in contrast.cells])
-    return Verdicts(statement, combined, tuple(judged), tuple(dict.fromkeys([*remarks, *lost])))
+    remarks += [statement.note] if statement.note else []
+    remarks += _lost(study, [cell for contrast in statement.contrasts for cell in contrast.cells])
+    final = tuple(one._replace(verdict=verdict) for one, verdict in zip(judged, capped, strict=True))
+    return Verdicts(statement, combined, final, tuple(dict.fromkeys(remarks)))
+
+
+def _parts(
+    contrast: Contrast, quantity: Quantity, array: Array | ValueError, study: Study
+) -> tuple[Sequence[Part], Sequence[str]]:
+    """(parts of a contrast, remarks): one without values, with why, where there is nothing to make it of."""
+    missing = (verdicts.of(contrast.label, np.empty(0)),)
+    if isinstance(array, ValueError):
+        return missing, [str(array)]
+    try:
+        parts = contrast.of(Numbers(array, study, quantity.few))
+    except LookupError as e:
+        return missing, [str(e.args[0])]
+    return (parts,) if isinstance(parts, Part) else parts or missing, array.remarks
+
+
+def _judged(contrast: Contrast, quantity: Quantity, part: Part) -> Judged:
+    return Judged(contrast, quantity, part, verdicts.interval(part), 'not measured', verdicts.smallest_effect(part))
 
 
 def _array(quantity: Quantity, study: Study) -> Array | ValueError:
@@ -134,11 +147,6 @@ def _array(quantity: Quantity, study: Study) -> Array | ValueError:
         return e
 
 
-def _empty(contrast: Contrast, quantity: Quantity) -> Judged:
-    part = verdicts.of(contrast.label, np.empty(0))
-    return Judged(part, verdicts.interval(part), 'not measured', np.nan, contrast.level, quantity)
-
-
 def _runs(study: Study, selector: Selector) -> list[str]:
     """The runs that a selector is about; of all values of an axis that it does not name."""
     named = dict(zip(PARTS, selector[:3], strict=True)) | {a: v for a, v in selector.axes if a in study.axes}
@@ -148,15 +156,15 @@ def _runs(study: Study, selector: Selector) -> list[str]:
     return list(members['id'].unique())
 
 
-def _caps(contrast: Contrast, one: Judged, array: Array, study: Study) -> tuple[str, ...]:
+def _caps(one: Judged, array: Array, study: Study) -> tuple[str, ...]:
     """Why a contrast cannot hold."""
-    told = []
+    told, contrast = [], one.contrast
     for selector in contrast.cells:
         gone = _count(study, selector, 'diverged')
         if gone and not one.quantity.diverged and not _reduced(array, study, selector):
             told.append(f'{selector}: {gone} diverged, so that it does not hold on the others alone')
     if len(contrast.cells) == 2 and not contrast.level:
-        told += _worse_on_edge(contrast, one, array, study)
+        told += _worse_on_edge(one, array, study)
     return tuple(told)
 
 
@@ -165,11 +173,11 @@ def _reduced(array: Array, study: Study, selector: Selector) -> bool:
     return bool(set(study.axes) - set(array.names) - {axis for axis, _ in selector.axes})
 
 
-def _worse_on_edge(contrast: Contrast, one: Judged, array: Array, study: Study) -> list[str]:
+def _worse_on_edge(one: Judged, array: Array, study: Study) -> list[str]:
     """The cell that is the worse one, where its best lies on the edge: it may be better beyond."""
     numbers, centre = Numbers(array, study), one.interval.centre
     better = -1.0 if one.quantity.higher_is_better is False else 1.0
-    worse = contrast.cells[0] if centre * better < 0 else contrast.cells[1]
+    worse = one.contrast.cells[0] if centre * better < 0 else one.contrast.cells[1]
     if array.edges and numbers.cell(worse) in array.edges:
         return [f'{worse} is at its best on the edge of what was tried: it may be better beyond']
     return []

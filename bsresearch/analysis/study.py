@@ -15,7 +15,7 @@ import pandas as pd
 from bsresearch.analysis import arms as varying_fields
 from bsresearch.analysis import axis_labels, summary
 from bsresearch.core.units import Length
-from bsresearch.store import records
+from bsresearch.store import probe_records, records
 
 ALL = 'all'  # the one arm of a sweep without arms
 PARTS = ('arm', 'branch', 'point')  # of a cell, before its axes
@@ -39,6 +39,7 @@ class Study:
       rows: records of each run in the order of its updates, without those from its divergence on.
       declared: all arms of the config, with their changes, or the arm that one is; also those that were not launched.
       held_fixed: what the arms have in common, in the config's words.
+      probes: the finished ones, by id: probe.json, `meta` and `arrays` (store/probe_records.py).
     """
 
     name: str
@@ -49,6 +50,7 @@ class Study:
     rows: Mapping[str, pd.DataFrame]
     declared: Mapping[str, Any] = field(default_factory=dict)
     held_fixed: tuple[str, ...] = ()
+    probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def parts(self) -> list[str]:
@@ -112,6 +114,7 @@ def load(workdir: str | pathlib.Path, study: str, stored: Mapping[str, Any] | No
         members, axes = _of_fields(table)
         return Study(study, members, axes, _ordered(members['replicate']), runs, of_runs)
     members, axes = _of_file(stored)
+    probes = {probe['meta']['id']: probe for probe in probe_records.finished(workdir)}
     return Study(
         name or study,
         members[members['id'].isin(runs.index) | (members['kind'] == 'probe')].reset_index(drop=True),
@@ -121,6 +124,7 @@ def load(workdir: str | pathlib.Path, study: str, stored: Mapping[str, Any] | No
         of_runs,
         stored['arms'],
         tuple(stored['held_fixed']),
+        probes,
     )
 
 

@@ -21,22 +21,28 @@ def status(directory: pathlib.Path) -> dict[str, Any]:
     return meta or {}
 
 
+def finished(workdir: str | pathlib.Path, name: str | None = None) -> list[dict[str, Any]]:
+    """The finished probes, of one name or of all: their probe.json, `meta`, and `arrays`, what they measured."""
+    probes = []
+    for directory in records.described_dirs(pathlib.Path(workdir), 'probe.json'):
+        stated, meta = paths.read_json(directory / 'probe.json', 'probe', 'points'), status(directory)
+        if name in (None, stated['probe'].get('name')) and meta.get('status') == 'done':
+            runs = [paths.run_dir(pathlib.Path(workdir), p['study'], p['run']) for p in stated['points']]
+            stored = paths.read_npz(paths.within(directory, meta.get('arrays')))
+            arrays = older.renamed(stored, any(map(older.smoothed, runs)))
+            probes.append(stated | {'meta': meta, 'arrays': arrays})
+    return probes
+
+
 def load(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
-    """The finished probes of one name: their probe.json, `meta`, and `arrays`, what they found.
+    """The finished probes of one name.
 
     Raises:
       FileNotFoundError: there are none.
     """
-    finished = []
-    for directory in records.described_dirs(pathlib.Path(workdir), 'probe.json'):
-        stated, meta = paths.read_json(directory / 'probe.json', 'probe', 'points'), status(directory)
-        if stated['probe'].get('name') == name and meta.get('status') == 'done':
-            runs = [paths.run_dir(pathlib.Path(workdir), p['study'], p['run']) for p in stated['points']]
-            stored = paths.read_npz(paths.within(directory, meta.get('arrays')))
-            arrays = older.renamed(stored, any(map(older.smoothed, runs)))
-            finished.append(stated | {'meta': meta, 'arrays': arrays})
-    if not finished:
+    probes = finished(workdir, name)
+    if not probes:
         raise FileNotFoundError(
             f'no finished {name} probes in {workdir}; `bsresearch run` with --config.probe.name={name} makes them'
         )
-    return finished
+    return probes

@@ -6,7 +6,8 @@ Laws of the squared norms stand in laws.py.
 import json
 import math
 import pathlib
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -64,8 +65,13 @@ def load(workdir: str | pathlib.Path) -> list[GradientNorms]:
     Raises:
       FileNotFoundError: there are none.
     """
+    return of_probes(probe_records.load(workdir, 'gradient_norm'))
+
+
+def of_probes(stored: Sequence[Mapping[str, Any]]) -> list[GradientNorms]:
+    """Probes as `probe_records.load` reads them, by run, learning rate and point."""
     probes = []
-    for probe in probe_records.load(workdir, 'gradient_norm'):
+    for probe in stored:
         arrays, point, settings = probe['arrays'], probe['points'][0], probe['probe']
         norms = {name: arrays[name].astype(np.float64) for name in STATISTICS if name in arrays}
         norms['summed'] = norms['single'] * arrays['batch_sizes']
