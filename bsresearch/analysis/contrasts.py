@@ -16,10 +16,13 @@ import pandas as pd
 
 from bsresearch.analysis import axis_labels, verdicts
 from bsresearch.analysis.over import not_told_from_best, without_diverged
-from bsresearch.analysis.quantity import Array, Quantity
+from bsresearch.analysis.quantity import Array, Quantity, Unit
 from bsresearch.analysis.study import ABSENT, ALL, PARTS, Study
 from bsresearch.analysis.verdicts import Part
 from bsresearch.core import lookup
+
+
+TAU, PLACE = Unit(decimals=2), Unit(digits=6)
 
 
 class Selector(NamedTuple):
@@ -118,6 +121,7 @@ class Contrast(NamedTuple):
       label: what is compared. cells: what it reads, for what was lost and held fixed. of: numbers → the part, or
         several alike (one for each batch size of a probe).
       quantity: its own, None for the statement's. level: it is a number itself and no difference of two.
+      unit: its own, None for the quantity's.
     """
 
     label: str
@@ -125,6 +129,7 @@ class Contrast(NamedTuple):
     of: Callable[[Numbers], Part | Sequence[Part]]
     quantity: Quantity | None = None
     level: bool = False
+    unit: Unit | None = None
 
 
 Contrasts = tuple[Contrast, ...]
@@ -209,7 +214,9 @@ def trend(axis: str, cells: Sequence[Cell] = (), *, within: Cell = ALL) -> Contr
         taus = np.array([_tau(x, low[:, i], high[:, i]) for i in range(low.shape[1])]).T
         return Part(f'τ in {axis.replace("_", " ")}', taus[0], taus[1], few=True)
 
-    return (Contrast(f'trend in {axis.replace("_", " ")}', selectors or (_selector(within),), of, level=True),)
+    return (
+        Contrast(f'trend in {axis.replace("_", " ")}', selectors or (_selector(within),), of, level=True, unit=TAU),
+    )
 
 
 def _along(numbers: Numbers, axis: str, within: Selector) -> list[Selector]:
@@ -273,7 +280,7 @@ def optimum(axis: str, within: Cell = ALL, *, lowest: bool = False) -> Contrasts
         best = tuple(float(dict(places[i].axes)[axis]) for i in order if kept[i])
         return verdicts.of(f'best {axis.replace("_", " ")}', np.zeros(values.shape[1]), places=best)
 
-    return (Contrast(f'best {axis.replace("_", " ")}', (selector,), of, level=True),)
+    return (Contrast(f'best {axis.replace("_", " ")}', (selector,), of, level=True, unit=PLACE),)
 
 
 def at_equal_updates(metric: str, a: Cell, b: Cell) -> Contrasts:

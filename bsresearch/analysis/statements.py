@@ -16,7 +16,7 @@ import numpy as np
 
 from bsresearch.analysis import verdicts
 from bsresearch.analysis.contrasts import Contrast, Contrasts, Numbers, Selector
-from bsresearch.analysis.quantity import Array, Quantity
+from bsresearch.analysis.quantity import Array, Quantity, Unit
 from bsresearch.analysis.study import FINISHED, PARTS, TRAINED, Study
 from bsresearch.analysis.verdicts import Interval, Part, Verdict
 
@@ -70,10 +70,15 @@ class Judged(NamedTuple):
     sees: float
 
     @property
+    def unit(self) -> Unit:
+        """The contrast's own, or the quantity's."""
+        return self.contrast.unit or self.quantity.unit
+
+    @property
     def text(self) -> str:
         """'1.55 points (1.38 to 1.72)'."""
-        show = lambda value: self.quantity.unit.show(value, difference=not self.contrast.level, unit=False)
-        whole = self.quantity.unit.show(self.interval.centre, difference=not self.contrast.level)
+        show = lambda value: self.unit.show(value, difference=not self.contrast.level, unit=False)
+        whole = self.unit.show(self.interval.centre, difference=not self.contrast.level)
         if np.isnan(self.interval.low):
             return whole
         return f'{whole} ({show(self.interval.low)} to {show(self.interval.high)})'
