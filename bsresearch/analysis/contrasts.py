@@ -21,7 +21,6 @@ from bsresearch.analysis.study import ABSENT, ALL, PARTS, Study
 from bsresearch.analysis.verdicts import Part
 from bsresearch.core import lookup
 
-
 TAU, PLACE = Unit(decimals=2), Unit(digits=6)
 
 
