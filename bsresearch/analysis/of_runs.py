@@ -15,6 +15,7 @@ from bsresearch.analysis.quantity import (
     DISTANCE,
     EPOCHS,
     EXAMPLES,
+    LOSS,
     PERCENT,
     PLAIN,
     SECONDS,
@@ -35,8 +36,10 @@ EFFORTS = {
 
 
 def unit_of(metric: str) -> Unit:
-    """Accuracies in per cent; distances and losses as they are."""
-    return PERCENT if metric.endswith('_accuracy') else DISTANCE if metric.endswith('distance') else PLAIN
+    """Accuracies in per cent; distances, norms and losses as they are, never below 0."""
+    if metric.endswith('_accuracy'):
+        return PERCENT
+    return DISTANCE if metric.endswith(('distance', '_norm')) else LOSS if better(metric) is False else PLAIN
 
 
 def better(metric: str) -> bool | None:

@@ -53,7 +53,7 @@ SHARE = Unit(' %', ' %', 100.0)  # a relative change
 TIMES = Unit(' times', ' times', exp=True)
 EPOCHS, UPDATES = Unit(' epochs', ' epochs'), Unit(' updates', ' updates', decimals=0)
 EXAMPLES, SECONDS = Unit(' examples', ' examples', decimals=0), Unit(' s', ' s')
-DISTANCE = Unit('', '')
+DISTANCE = LOSS = Unit(low=0.0)
 
 
 class Array(NamedTuple):
@@ -145,4 +145,5 @@ def log(quantity: Quantity) -> Quantity:
             low = np.log(a.low)
             return exact(low)._replace(high=low if a.high is a.low else np.log(a.high))
 
-    return replace(quantity, of=of, unit=quantity.unit._replace(exp=True, scale=1.0, difference=' times'))
+    unit = quantity.unit._replace(exp=True, scale=1.0, difference=' times', low=-np.inf, high=np.inf)
+    return replace(quantity, of=of, unit=unit)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import matplotlib
+import matplotlib.colors
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -98,6 +99,16 @@ def palette(batch_sizes: Sequence[int]) -> dict[int, Color]:
     # The end of the map is too pale on white.
     place = 0.88 * place / place[-1] if len(sizes) > 1 else place
     return {b: matplotlib.colormaps['viridis'](float(p)) for b, p in zip(sizes, place, strict=True)}
+
+
+def to_hex(color: Color | str) -> str:
+    """'#rrggbb'."""
+    return matplotlib.colors.to_hex(color)
+
+
+def along(name: str, places: Sequence[float]) -> list[str]:
+    """'#rrggbb' at places, 0 to 1, of a map of matplotlib's."""
+    return [to_hex(matplotlib.colormaps[name](float(p))) for p in places]
 
 
 def distinct(count: int) -> list[Color]:

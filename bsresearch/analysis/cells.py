@@ -1,0 +1,150 @@
+"""The cells of a study for a reader: their order, their names, their fields, and studies of some of them."""
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from numbers import Real
+from typing import Any
+
+import pandas as pd
+
+from bsresearch.analysis import axis_labels
+from bsresearch.analysis.contrasts import Cell, at
+from bsresearch.analysis.study import ABSENT, ALL, PARTS, TRAINED, Study
+from bsresearch.core.flat import flatten
+
+Key = tuple[Any, ...]  # arm, branch, point, axes: study.parts
+SHORT = {'batch_size': 'B', 'learning_rate': 'lr'}
+
+
+def of(study: Study) -> list[Key]:
+    """All that have runs: arms in declared order, each followed by its branches, axes by value."""
+    arms = list(study.declared) or [ALL]
+    place = {arm: i for i, arm in enumerate([*arms, *sorted(set(study.members['arm']) - set(arms))])}
+    trained = study.members[study.members['kind'].isin(TRAINED)]
+    branches = {name: i for i, name in enumerate(dict.fromkeys(trained['branch']), 1)} | {ABSENT: 0}
+    order = lambda key: (place[key[0]], *map(_rank, key[2:3]), branches[key[1]], *map(_rank, key[3:]))
+    return sorted(dict.fromkeys(trained['cell']), key=order)
+
+
+def _rank(value: Any) -> tuple[Any, ...]:
+    """Numbers by size, words by alphabet; '' first."""
+    if isinstance(value, Real):
+        return (1, float(value), '')
+    return (0 if value == ABSENT else 2, 0.0, str(value))
+
+
+def pick(study: Study, chosen: Sequence[Cell]) -> list[Key]:
+    """The cells that selectors name, in their order; all without. An axis that a selector leaves open may be any."""
+    if not chosen:
+        return of(study)
+    found = [key for cell in chosen for key in of(study) if _is(study, key, cell)]
+    return list(dict.fromkeys(found))
+
+
+def _is(study: Study, key: Key, cell: Cell) -> bool:
+    selector = at(cell) if isinstance(cell, str) else cell
+    wanted = dict(zip(PARTS, selector[:3], strict=True)) | dict(selector.axes)
+    return all(value(study, key, part) == v for part, v in wanted.items())
+
+
+def value(study: Study, key: Key, field: str) -> Any:
+    """A part or axis of a cell, or a field that its runs have in common; '' where they have not.
+
+    Raises:
+      ValueError: no run has such a field.
+    """
+    if field in study.parts:
+        return key[study.parts.index(field)]
+    check_field(study, field)
+    shared = set(study.runs.loc[study.runs_of(key), field].dropna().tolist())
+    return shared.pop() if len(shared) == 1 else ABSENT
+
+
+def check_field(study: Study, field: str) -> None:
+    """Raises ValueError with the nearest name where neither a part nor a run has a field."""
+    known = [*study.parts, *(c for c in study.runs if c not in study.parts)]
+    if field not in known:
+        near = difflib.get_close_matches(field, known, n=1, cutoff=0.6)
+        told = f'did you mean {near[0]!r}? ' if near else ''
+        raise ValueError(f'no column {field!r}; {told}What varies: {", ".join(varying(study)) or "nothing"}')
+
+
+def varying(study: Study) -> list[str]:
+    """Parts and axes of which the study has several values."""
+    return [p for i, p in enumerate(study.parts) if len({key[i] for key in of(study)}) > 1]
+
+
+def values(study: Study, field: str) -> list[Any]:
+    """The values of a part, axis or field over all cells that have one, in order."""
+    found = dict.fromkeys(value(study, key, field) for key in of(study))
+    known = [v for v in found if v != ABSENT]
+    return known if field in ('arm', 'branch') else sorted(known, key=_rank)
+
+
+def only(study: Study, keep: Callable[[Key], bool]) -> Study:
+    """The study of the cells that are kept, with the probes of their arms."""
+    kept = study.members['cell'].map(keep) & study.members['kind'].isin(TRAINED)
+    probes = (study.members['kind'] == 'probe') & study.members['arm'].isin(set(study.members.loc[kept, 'arm']))
+    return replace(study, members=study.members[kept | probes].reset_index(drop=True))
+
+
+def labels(study: Study) -> dict[Key, str]:
+    """Cell → its name: the arm with what it sets, the branch with its point, and the axes that vary."""
+    keys = of(study)
+    arms, fields = {key[0] for key in keys}, set(varying(study))
+    return {key: _label(study, key, len(arms) > 1 or key[0] != ALL, fields) for key in keys}
+
+
+def _label(study: Study, key: Key, name_arm: bool, fields: set[str]) -> str:
+    arm, branch, point = key[:3]
+    axes = [named(a, v) for a, v in zip(study.axes, key[3:], strict=True) if a in fields and v != ABSENT]
+    if branch != ABSENT:
+        when = '' if point == ABSENT else f' from epoch {point:g}'
+        return ', '.join([f'{_words(arm)} → {_words(branch)}{when}', *axes])
+    changes = study.declared.get(arm, {})
+    sets = [named(f, v) for f, v in flatten(changes).items()] if isinstance(changes, Mapping) else []
+    sets = [text for text in sets if text != _words(arm)]
+    told = f' ({", ".join(sets)})' if 0 < len(sets) <= 3 else ''
+    return ', '.join([*([f'{_words(arm)}{told}'] if name_arm else []), *axes]) or _words(study.name)
+
+
+def _words(name: str) -> str:
+    return name.replace('_', ' ')
+
+
+def named(field: str, given: Any) -> str:
+    """'B = 64', 'lr 0.1', 'adam', 'momentum 0.9'."""
+    text = axis_labels.text(given)
+    if field == 'batch_size':
+        return f'B = {text}'
+    if field.endswith('.name'):
+        return _words(text)
+    return f'{SHORT.get(field, _words(field).replace(".", " "))} {text}'
+
+
+def described(study: Study, keys: Sequence[Key]) -> list[str]:
+    """Phrases for a figure of these cells: task, what is held fixed, replicates."""
+    runs = study.runs.loc[[run for key in keys for run in study.runs_of(key)]]
+    runs = runs[~runs.index.duplicated()]
+    task = ' on '.join(filter(None, (_one(runs, 'model.name', 'model.widths'), _one(runs, 'data.name'))))
+    epochs = _one(runs, 'epoch_size')
+    counts = sorted({len(study.runs_of(key)) for key in keys})
+    seeds = f'n = {" to ".join(f"{n}" for n in sorted({counts[0], counts[-1]}))} seeds' if counts else ''
+    return [p for p in (f'{task} ({epochs} examples)' if epochs else task, _fixed(study, runs), seeds) if p]
+
+
+def _one(runs: pd.DataFrame, *fields: str) -> str:
+    """The values of fields that all runs share."""
+    known = [runs[f].iloc[0] for f in fields if f in runs and runs[f].nunique(dropna=False) == 1]
+    return ' '.join('-'.join(map(str, v)) if isinstance(v, tuple) else axis_labels.text(v) for v in known)
+
+
+def _fixed(study: Study, runs: pd.DataFrame) -> str:
+    """'equal epochs (30)': what is declared, else the first length that all runs share."""
+    lengths = {'epochs': 'total_epochs', 'updates': 'total_updates', 'examples': 'total_examples'}
+    shared = {name: _one(runs, column) for name, column in lengths.items()}
+    declared = [f'equal {name}{f" ({shared[name]})" if shared.get(name) else ""}' for name in study.held_fixed]
+    if declared:
+        return ', '.join(declared)
+    return next((f'equal {name} ({v})' for name, v in shared.items() if v), 'unequal lengths')

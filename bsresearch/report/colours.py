@@ -1,0 +1,127 @@
+"""One meaning per colour in a whole report, and how each cell of a study is drawn.
+
+Batch sizes are dark to light along viridis, evenly in log₂ B; another axis of numbers has a map of its own; everything
+without an order (arms, branch arms, words) takes the next of ARMS, six colours that stay apart from viridis and from
+one another for every kind of colour blindness (ΔE above 20 in Machado et al. 2009's simulations). What shares a
+colour, as points of a branch or values of a second axis, differs in dash and marker.
+"""
+
+import itertools
+from numbers import Real
+from typing import Any, NamedTuple
+
+from bsresearch.analysis import cells
+from bsresearch.analysis.cells import Key
+from bsresearch.analysis.study import ABSENT, Study
+from bsresearch.core.flat import flatten
+from bsresearch.report import plotting
+
+ARMS = ('#d55e00', '#b526e0', '#640000', '#e0a3f8', '#df9f60', '#000000')
+# Of axes of numbers but the batch size: a map and the part of it that is legible on white.
+RAMPS = (('YlOrBr', 0.4, 0.9), ('PuRd', 0.4, 0.9), ('Greys', 0.4, 0.9))
+DASHES = ('-', '--', ':', '-.', (0, (6, 1, 1, 1, 1, 1)))
+MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
+Dash = str | tuple[int, tuple[int, ...]]
+
+
+class Look(NamedTuple):
+    """How a cell is drawn: '#rrggbb', matplotlib's line style and marker."""
+
+    colour: str
+    dash: Dash
+    marker: str
+
+
+def of(study: Study) -> dict[Key, str]:
+    """Cell → '#rrggbb'."""
+    return {key: look.colour for key, look in looks(study).items()}
+
+
+def looks(study: Study) -> dict[Key, Look]:
+    """Cell → how it is drawn; no two are alike, up to 35 of a colour."""
+    colours = _of_meanings(study)
+    drawn: dict[Key, Look] = {}
+    taken: dict[str, int] = {}
+    # Parents before branches, and of these the last point first: a solid line is the main one.
+    for key in sorted(cells.of(study), key=lambda k: (k[1] != ABSENT, -(k[2] if k[2] != ABSENT else 0.0))):
+        colour = colours[_meaning(study, key)]
+        count = taken.get(colour, 0)
+        taken[colour] = count + 1
+        drawn[key] = Look(colour, DASHES[count % len(DASHES)], MARKERS[count % len(MARKERS)])
+    return {key: drawn[key] for key in cells.of(study)}
+
+
+def of_values(study: Study, field: str) -> dict[Any, str]:
+    """Value of a part, an axis or a field of runs → '#rrggbb'."""
+    if field in ('arm', 'branch'):
+        colours = _of_meanings(study)
+        firsts = {cells.value(study, key, field): key for key in reversed(cells.of(study)) if _is_plain(key, field)}
+        return {v: colours[_meaning(study, firsts[v])] for v in cells.values(study, field) if v in firsts}
+    colours = _of_meanings(study, field)
+    return {v: colours[field, v] for v in cells.values(study, field)}
+
+
+def _is_plain(key: Key, field: str) -> bool:
+    """A branch has the colour of its branch arm, not of its parent."""
+    return field == 'branch' or key[1] == ABSENT
+
+
+def primary(study: Study) -> str:
+    """The field that gives cells of one arm their colours: the batch size, or else the first axis that varies."""
+    varying = [axis for axis in study.axes if len(cells.values(study, axis)) > 1]
+    return 'batch_size' if 'batch_size' in varying else varying[0] if varying else ''
+
+
+def _meaning(study: Study, key: Key) -> tuple[str, Any]:
+    """What the colour of a cell stands for: a field and its value."""
+    arm, branch = key[:2]
+    if branch != ABSENT:
+        return ('branch', branch)
+    field = primary(study)
+    one_arm = len({k[0] for k in cells.of(study)}) == 1
+    if field and (one_arm or field == 'batch_size') and (v := cells.value(study, key, field)) != ABSENT:
+        return (field, v)
+    size = _sizes_of_arms(study).get(arm)
+    return ('arm', arm) if size is None else ('batch_size', size)
+
+
+def _sizes_of_arms(study: Study) -> dict[str, int]:
+    """Arm → batch size, of arms that differ from others in that alone."""
+    families: dict[str, dict[str, int]] = {}
+    for arm, changes in study.declared.items():
+        # One that is another's has its batch size.
+        flat = flatten(study.declared.get(changes, {}) if isinstance(changes, str) else changes)
+        if 'batch_size' in flat:
+            rest = repr(sorted((f, v) for f, v in flat.items() if f != 'batch_size'))
+            families.setdefault(rest, {})[arm] = int(flat['batch_size'])
+    return {arm: size for family in families.values() if len(set(family.values())) > 1 for arm, size in family.items()}
+
+
+def _of_meanings(study: Study, extra: str = '') -> dict[tuple[str, Any], str]:
+    """(field, value) → colour, the same for every figure of a study; `extra`: a field of runs that is no axis."""
+    sizes = _sizes_of_arms(study)
+    colours: dict[tuple[str, Any], str] = {}
+    of_axes = {axis: cells.values(study, axis) for axis in study.axes}
+    every_size = sorted({*sizes.values(), *(v for v in of_axes.get('batch_size', []))})
+    if extra == 'batch_size' and not every_size:
+        every_size = cells.values(study, 'batch_size')
+    if every_size:
+        ramp = plotting.palette(every_size)
+        colours |= {('batch_size', size): plotting.to_hex(ramp[size]) for size in every_size}
+    ramps = iter(RAMPS)
+    words = [('arm', arm) for arm in [*study.declared, *cells.values(study, 'arm')] if arm not in sizes]
+    words += [('branch', branch) for branch in cells.values(study, 'branch')]
+    fields = dict.fromkeys([a for a in study.axes if len(of_axes[a]) > 1] + ([extra] if extra else []))
+    for field in fields:
+        values = cells.values(study, field)
+        if field != 'batch_size' and all(isinstance(v, Real) and not isinstance(v, bool) for v in values):
+            colours |= {(field, v): c for v, c in zip(values, _ramp(next(ramps, RAMPS[-1]), len(values)), strict=True)}
+        elif field != 'batch_size':
+            words += [(field, v) for v in values]
+    return colours | dict(zip(dict.fromkeys(words), itertools.cycle(ARMS)))
+
+
+def _ramp(ramp: tuple[str, float, float], count: int) -> list[str]:
+    """Colours along a part of a map."""
+    name, low, high = ramp
+    return plotting.along(name, [low + (high - low) * i / max(count - 1, 1) for i in range(count)])
