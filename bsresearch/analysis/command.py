@@ -8,12 +8,13 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from bsresearch.core import flag_help, plain, program
+from bsresearch.store import kept
 
 WORKDIR = 'where the runs are: what a launch was given as --workdir'
 
 
 def workdir() -> pathlib.Path:
-    """The directory named by --workdir.
+    """The directory named by --workdir; of kept records (store/kept.py) what they unpack to.
 
     Raises:
       ValueError: none was named, or it is not there.
@@ -23,7 +24,7 @@ def workdir() -> pathlib.Path:
         raise ValueError('--workdir=<directory> is needed: what a launch was given as --workdir')
     if not pathlib.Path(given).is_dir():
         raise ValueError(f'--workdir={given}: no such directory')
-    return pathlib.Path(given)
+    return kept.readable(pathlib.Path(given))
 
 
 def run(name: str, body: Callable[[], None]) -> None:

@@ -181,6 +181,8 @@ def check_schema(workdir: pathlib.Path) -> None:
         ) from None
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f'--workdir={workdir} is a file; name a directory')
+    if (workdir / 'records.parquet').exists():
+        raise ValueError(f'--workdir={workdir} holds kept records, to be read alone; name another directory')
     schema = read_json(workdir / 'schema.json')
     if schema is not None and schema.get('schema') != SCHEMA_VERSION:
         raise ValueError(

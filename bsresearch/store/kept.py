@@ -1,0 +1,146 @@
+"""A study's records as two Parquet files, small enough to be kept beside its findings, from which reports are made.
+
+A folder of kept records holds
+  records.parquet  one row per recorded line: run, line, what its columns were (`keys`), position and metrics,
+  files.parquet    every other file of the runs and probes as it was: path, content,
+  study.json       its arms (store/study_file.py), to be read without a tool.
+Groups and checkpoints stay behind: a kept study can be read and drawn anew, not trained on. `unpack` makes the very
+files again, byte for byte; that they are is checked when they are kept.
+"""
+
+import json
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bsresearch.store import paths, records, verify
+from bsresearch.store.paths import RESTORE, Damaged
+
+ROWS, FILES, STUDY = 'records.parquet', 'files.parquet', 'study.json'
+OF_LINE = ('run', 'line', 'keys')  # columns that no record has
+NAMES = ('config.json', 'meta.json', 'lineage.json', 'probe.json')
+
+
+def is_kept(folder: pathlib.Path) -> bool:
+    """Whether a folder holds kept records."""
+    return (folder / ROWS).is_file() and (folder / FILES).is_file()
+
+
+def keep(workdir: pathlib.Path, study: str, out: pathlib.Path) -> list[pathlib.Path]:
+    """Writes the records of a study's runs and probes; returns the files.
+
+    Raises:
+      FileNotFoundError: no such study. FileExistsError: `out` has kept records. ValueError: a run whose records cannot
+        be written so that they come back byte for byte. Damaged: what is kept is not what was written.
+    """
+    folder = workdir / study
+    runs = [d for d in records.run_dirs(workdir) if d.parent == folder]
+    if not runs:
+        raise FileNotFoundError(f'no runs of study {study!r} in {workdir}')
+    if is_kept(out):
+        raise FileExistsError(f'{out} has kept records already; remove {ROWS} and {FILES} there, or name another')
+    probes = [d for d in records.described_dirs(workdir, 'probe.json') if d.parent == folder]
+    lines = pd.concat([_lines(d) for d in runs], ignore_index=True)
+    for directory in runs:
+        if b''.join(_restored(lines[lines['run'] == directory.name])) != _sealed(directory):
+            raise ValueError(f'{directory / verify.ROWS} does not come back as it was; its records cannot be kept')
+    files = [(f.relative_to(workdir).as_posix(), f.read_bytes()) for d in (*runs, *probes) for f in _files(d)]
+    files += [(name, (workdir / name).read_bytes()) for name in (f'{study}/{STUDY}', 'schema.json', 'estimates.jsonl')
+              if (workdir / name).exists()]  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
+    lines.to_parquet(out / ROWS, index=False, compression='zstd')
+    pd.DataFrame(files, columns=['path', 'content']).to_parquet(out / FILES, index=False, compression='zstd')
+    kept = [out / ROWS, out / FILES]
+    if (folder / STUDY).exists():
+        (out / STUDY).write_bytes((folder / STUDY).read_bytes())
+        kept.append(out / STUDY)
+    return kept
+
+
+def _files(directory: pathlib.Path) -> Iterator[pathlib.Path]:
+    yield from (directory / name for name in NAMES if (directory / name).exists())
+    yield from sorted((directory / 'arrays').glob('*.npz'))
+
+
+def _sealed(directory: pathlib.Path) -> bytes:
+    """The lines of a run's metrics.jsonl that its end sealed, checked; all whole ones of one without an end."""
+    sealed = verify.check(directory)
+    path = directory / verify.ROWS
+    raw = path.read_bytes() if path.exists() else b''
+    return raw[: sealed['bytes']] if sealed and 'bytes' in sealed else raw[: raw.rfind(b'\n') + 1]
+
+
+def _lines(directory: pathlib.Path) -> pd.DataFrame:
+    """A run's lines as a table; a number that no metric has is NaN, and `keys` tell which a line had."""
+    rows = [json.loads(line) for line in _sealed(directory).splitlines()]
+    table = pd.DataFrame([{k: v for k, v in row.items() if v is not None} for row in rows])
+    # Which numbers were whole: JSON tells 1 from 1.0.
+    keys = [json.dumps([[k, _kind(v)] for k, v in row.items()]) for row in rows]
+    return pd.concat([pd.DataFrame({'run': directory.name, 'line': range(len(rows)), 'keys': keys}), table], axis=1)
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
+
+
+def _restored(lines: pd.DataFrame) -> Iterator[bytes]:
+    """The lines of one run, as the writer wrote them."""
+    for row in lines.sort_values('line').to_dict('records'):
+        values = {key: _value(row.get(key), kind) for key, kind in json.loads(row['keys'])}
+        yield (json.dumps(values, allow_nan=False) + '\n').encode()
+
+
+def _value(value: Any, kind: str) -> Any:
+    if kind == 'NoneType':
+        return None
+    of_kind = {'int': int, 'float': float, 'bool': bool, 'str': str, 'list': _plain, 'dict': _plain}
+    return of_kind[kind](value)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def unpack(folder: pathlib.Path, workdir: pathlib.Path) -> None:
+    """Makes the files of kept records in a workdir, to be read.
+
+    Raises:
+      Damaged: a file of the folder cannot be read, or what comes back is not what was kept.
+    """
+    tables = []
+    for name in (ROWS, FILES):
+        try:
+            tables.append(pd.read_parquet(folder / name))
+        except (OSError, ValueError) as e:
+            raise Damaged(f'{folder / name} cannot be read ({" ".join(str(e).split())}); {RESTORE}') from e
+    lines, files = tables
+    for name, content in zip(files['path'], files['content'], strict=True):
+        file = paths.within(workdir, name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    by_run = dict(list(lines.groupby('run', sort=False)))
+    for config in sorted(workdir.glob('*/*/config.json')):
+        of_run = by_run.pop(config.parent.name, lines.iloc[:0])
+        (config.parent / verify.ROWS).write_bytes(b''.join(_restored(of_run)))
+        verify.check(config.parent)
+    if by_run:
+        raise Damaged(f'{folder}: run {next(iter(by_run))} has records and no config; {RESTORE}')
+
+
+_held: list[tempfile.TemporaryDirectory] = []
+
+
+def readable(folder: pathlib.Path) -> pathlib.Path:
+    """A workdir to read from: the folder itself, or of kept records what they unpack to, until the process ends."""
+    if not is_kept(folder):
+        return folder
+    held = tempfile.TemporaryDirectory(prefix='bsresearch-kept-')
+    _held.append(held)
+    workdir = pathlib.Path(held.name) / folder.resolve().name
+    workdir.mkdir()
+    unpack(folder, workdir)
+    return workdir
