@@ -16,7 +16,7 @@ import pandas as pd
 
 from bsresearch.analysis import axis_labels, verdicts
 from bsresearch.analysis.over import not_told_from_best, without_diverged
-from bsresearch.analysis.quantity import Array, Quantity, Unit
+from bsresearch.analysis.quantity import TIMES, Array, Quantity, Unit
 from bsresearch.analysis.study import ABSENT, ALL, PARTS, Study
 from bsresearch.analysis.verdicts import Part
 from bsresearch.core import lookup
@@ -262,24 +262,58 @@ def _tau(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float
     return float((known.sum() - unknown) / scale), float((known.sum() + unknown) / scale)
 
 
+class Places(NamedTuple):
+    """Where a quantity is best along an axis: all that cannot be told from the best, it first; ends as in Part."""
+
+    values: tuple[float, ...]
+    open_low: bool
+    open_high: bool
+
+
 def optimum(axis: str, within: Cell = ALL, *, lowest: bool = False) -> Contrasts:
     """Where along an axis the quantity is best: the set of places that cannot be told from the best (over.py)."""
-    selector, sign = _selector(within), -1.0 if lowest else 1.0
+    selector, name = _selector(within), f'best {axis.replace("_", " ")}'
 
     def of(numbers: Numbers) -> Part:
-        places = _along(numbers, axis, selector)
-        known = without_diverged(numbers.study, numbers.array.low) * sign
-        values = np.array([known.loc[numbers.cell(p)].to_numpy(float) for p in places])
-        if not len(places) or np.isnan(values).any():
-            return Part(f'best {axis.replace("_", " ")}', np.empty(0), np.empty(0))
-        trained = np.isfinite(values).all(axis=1)  # where a run diverged is never the best
-        kept = np.zeros(len(values), bool)
-        kept[trained] = not_told_from_best(values[trained])
-        order = np.argsort(-values.mean(axis=1), kind='stable')
-        best = tuple(float(dict(places[i].axes)[axis]) for i in order if kept[i])
-        return verdicts.of(f'best {axis.replace("_", " ")}', np.zeros(values.shape[1]), places=best)
+        return _placed(name, _best_places(numbers, axis, selector, lowest=lowest), numbers)
 
-    return (Contrast(f'best {axis.replace("_", " ")}', (selector,), of, level=True, unit=PLACE),)
+    return (Contrast(name, (selector,), of, level=True, unit=PLACE),)
+
+
+def optimum_over(axis: str, a: Cell, b: Cell, *, lowest: bool = False) -> Contrasts:
+    """Ln of where a is best over where b is: of every pair of places that cannot be told from the best."""
+    first, second = _selector(a), _selector(b)
+    name = f'best {axis.replace("_", " ")}, {first} over {second}'
+
+    def of(numbers: Numbers) -> Part:
+        x, y = (_best_places(numbers, axis, selector, lowest=lowest) for selector in (first, second))
+        ratios = tuple(float(np.log(i / j)) for i, j in itertools.product(x.values, y.values))
+        return _placed(name, Places(ratios, x.open_low or y.open_high, x.open_high or y.open_low), numbers)
+
+    return (Contrast(name, (first, second), of, unit=TIMES),)
+
+
+def _placed(name: str, places: Places, numbers: Numbers) -> Part:
+    """A part that is a set of places; not measured where there are none."""
+    replicates = np.zeros(numbers.array.low.shape[1] if places.values else 0)
+    edge = ', on the edge of what was tried' if places.open_low or places.open_high else ''
+    ends = {'open_low': places.open_low, 'open_high': places.open_high}
+    return verdicts.of(f'{name}{edge}', replicates, places=places.values, **ends)
+
+
+def _best_places(numbers: Numbers, axis: str, selector: Selector, *, lowest: bool) -> Places:
+    """None while a run is unfinished."""
+    cells = _along(numbers, axis, selector)
+    known = without_diverged(numbers.study, numbers.array.low) * (-1.0 if lowest else 1.0)
+    values = np.array([known.loc[numbers.cell(cell)].to_numpy(float) for cell in cells])
+    trained = np.isfinite(values).all(axis=1) if len(cells) else np.zeros(0, bool)
+    if np.isnan(values).any() or not trained.any():
+        return Places((), False, False)
+    kept = np.zeros(len(values), bool)  # where a run diverged is never the best
+    kept[trained] = not_told_from_best(values[trained])
+    order = np.argsort(-values.mean(axis=1), kind='stable')
+    best = tuple(float(dict(cells[i].axes)[axis]) for i in order if kept[i])
+    return Places(best, bool(kept[0]), bool(kept[-1]))
 
 
 def at_equal_updates(metric: str, a: Cell, b: Cell) -> Contrasts:

@@ -50,7 +50,8 @@ class Part(NamedTuple):
       rounding: variance that counting adds to each value (resolution.py). error: standard error that all replicates
         share, which leaving draws out tells (jackknife.py), with `freedom` degrees of freedom; NaN where it is not
         known.
-      places: of a set instead of values: what cannot be told from the best, and the best first.
+      places: of a set instead of values: what cannot be told from the best, the best first. open_low, open_high: the
+        set touches that end of what was tried, so that the best may lie beyond.
     """
 
     label: str
@@ -61,6 +62,8 @@ class Part(NamedTuple):
     error: float = 0.0
     freedom: float = np.inf
     places: tuple[float, ...] = ()
+    open_low: bool = False
+    open_high: bool = False
 
     @property
     def known(self) -> 'Part':
@@ -141,7 +144,12 @@ def of_part(part: Part, low: float, high: float, level: float = summary.LEVEL) -
     """Whether a part lies between its bounds."""
     if part.places:
         lies = [low <= place <= high for place in part.places]
-        return 'holds' if all(lies) else 'undecided' if any(lies) else 'does not hold'
+        # Beyond an end that the set touches it may go on.
+        reaches = (part.open_low and low > -np.inf) or (part.open_high and high < np.inf)
+        comes_in = (part.open_low and max(part.places) > high) or (part.open_high and min(part.places) < low)
+        if all(lies):
+            return 'undecided' if reaches else 'holds'
+        return 'undecided' if any(lies) or comes_in else 'does not hold'
     if not part.ranked or np.isnan(part.error):
         return inside(interval(part, level), low, high)
     bounds = [(sign, end) for end, sign in ((low, 1), (high, -1)) if np.isfinite(end)]

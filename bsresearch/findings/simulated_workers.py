@@ -1,0 +1,31 @@
+"""Data parallelism on one device: does a model trained by up to 64 workers keep its quality?
+
+Dell EMC, "Training an AI Radiologist with Distributed Deep Learning" (2018), with the recipe of Goyal et al. (2017,
+arXiv:1706.02677): the learning rate in proportion to the batch, from that of one worker over the first epochs.
+"""
+
+from bsresearch.analysis.contrasts import against, minus, trend
+from bsresearch.analysis.figures import curves, versus
+from bsresearch.analysis.of_runs import final
+from bsresearch.analysis.statements import Statement
+
+SOURCE = 'Goyal et al. 2017; Dell EMC 2018'
+QUESTION = 'Does a model trained by many workers keep its quality, and is scaling the rate what keeps it?'
+
+TEST = final('test_accuracy')
+SCALED, UNSCALED = ('scaled_4', 'scaled_16', 'scaled_64'), ('unscaled_1', 'unscaled_4', 'unscaled_16', 'unscaled_64')
+POINT = 0.01
+
+CLAIMS = (
+    Statement('scaled', 'Goyal et al. 2017, section 5.1', 'With the rate scaled, a model of up to 64 workers ends no '
+              'more than a point below that of one.', TEST, against(SCALED, 'scaled_1'), low=-POINT, conditions=True),
+    Statement('unscaled falls', 'Goyal et al. 2017, section 2.1', 'With the rate of one worker quality falls as '
+              'workers are added.', TEST, trend('batch_size', UNSCALED), high=0),
+    Statement('scaling helps', 'Goyal et al. 2017, section 2.1', 'At 64 workers the scaled rate ends above the '
+              'unscaled one.', TEST, minus('scaled_64', 'unscaled_64'), low=0),
+)  # fmt: skip
+FIGURES = (
+    versus(TEST, x='workers', title='Test accuracy at the end against the number of workers'),
+    curves('train_loss', 'test_accuracy', title='Training at every number of workers'),
+)
+HEADLINE = ('scaled', 0)
