@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import resolution, unreached
-from bsresearch.analysis.quantities import growth, volatility
+from bsresearch.analysis import ratio, resolution, unreached
+from bsresearch.analysis.quantities import growth, noise_scale, volatility
 from bsresearch.analysis.quantity import (
     DISTANCE,
     EPOCHS,
@@ -240,3 +240,24 @@ def relative_change(metric: str) -> Quantity:
     """Last over first evaluation, minus 1."""
     of_rows = lambda rows: float(rows[metric].iloc[-1] / rows[metric].iloc[0] - 1)
     return _at_end(metric, f'change of the {_words(metric)}', of_rows, None, unit=SHARE)
+
+
+def noise_scale_in(window: int, of: int = 5) -> Quantity:
+    """B_simple = mean(tr Σ)/mean(|G|²) over one of `of` equal windows of a run's measurements (noise_scale.py).
+
+    ∞ where the mean of |G|² is not positive: larger than can be told. window: from 0, or from the end below 0.
+    """
+
+    def of_run(study: Study, run: str) -> float:
+        points = noise_scale.estimates(study.rows[run])
+        if study.status(run) != 'done' or len(points) < of:
+            return np.nan
+        part = points.iloc[np.array_split(np.arange(len(points)), of)[window]]
+        return ratio.of_means(part['trace'].mean(), part['square'].mean())
+
+    def measured(study: Study) -> Array:
+        check(study, noise_scale.SQUARE)
+        return exact(study.table(lambda run: of_run(study, run)))
+
+    place = f'window {window + 1}' if window >= 0 else 'the last window' if window == -1 else f'window {window}'
+    return Quantity(measured, f'B_simple in {place} of {of}', EXAMPLES, (noise_scale.SQUARE, noise_scale.TRACE))
