@@ -9,7 +9,6 @@ fig_noisy_quadratic.pdf, .png and .csv (the plotted numbers) into <workdir>/figu
 """
 
 import pathlib
-from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,34 +16,17 @@ import pandas as pd
 from absl import flags
 
 from bsresearch.analysis import command
+from bsresearch.analysis.quantities import noisy_quadratic
 from bsresearch.report import plotting
 from bsresearch.store import records
-from bsresearch.theory import noisy_quadratic
 
 BY = ['learning_rate', 'momentum', 'batch_size']
-# Of the run's config: what the prediction is made from.
-USED = [*BY, 'total_examples', 'epoch_size', 'data.dimension', 'data.noise', 'data.noise_exponent', 'model.exponent',
-        'model.start']  # fmt: skip
 
 
 def define_flags() -> None:
     """Called by this command alone, so that importing the module in a test defines no global flags."""
     flags.DEFINE_string('workdir', None, command.WORKDIR)
     flags.DEFINE_string('out', None, 'directory of the figure; default: <workdir>/figures')
-
-
-def predicted(run: Mapping[Hashable, Any]) -> tuple[np.ndarray, float]:
-    """(T + 1,) expected losses of a run with these config fields, and their limit."""
-    dimension, size = int(run['data.dimension']), int(run['batch_size'])
-    h = noisy_quadratic.spectrum(dimension, float(run['model.exponent']))
-    c = float(run['data.noise']) * noisy_quadratic.spectrum(dimension, float(run['data.noise_exponent']))
-    sizes = np.full(-(-int(run['total_examples']) // size), size)
-    sizes[-1] = int(run['total_examples']) - size * (len(sizes) - 1)
-    rate, momentum = float(run['learning_rate']), float(run['momentum'])
-    constant = lambda x: np.full(len(sizes), x)
-    start = np.full(dimension, float(run['model.start']))
-    found = noisy_quadratic.moments(h, c, start, constant(rate), constant(momentum), sizes)
-    return noisy_quadratic.expected_loss(h, found), noisy_quadratic.steady_loss(h, c, rate, momentum, size)
 
 
 def compare(workdir: pathlib.Path) -> pd.DataFrame:
@@ -58,7 +40,10 @@ def compare(workdir: pathlib.Path) -> pd.DataFrame:
     losses = records.load(workdir)[['run', 'step', 'test_loss']].dropna()
     losses = losses.merge(runs[['run', *BY]], on='run')
     table = losses.groupby([*BY, 'step'])['test_loss'].agg(n='count', mean='mean', standard_error='sem').reset_index()
-    curves = {tuple(run[b] for b in BY): predicted(run) for run in runs[USED].drop_duplicates(BY).to_dict('records')}
+    curves = {
+        tuple(run[b] for b in BY): noisy_quadratic.predicted(run)
+        for run in runs[USED].drop_duplicates(BY).to_dict('records')
+    }
     arms = list(zip(*(table[b] for b in BY), strict=True))
     table['expected'] = [curves[arm][0][step] for arm, step in zip(arms, table['step'], strict=True)]
     table['limit'] = [curves[arm][1] for arm in arms]
@@ -69,20 +54,12 @@ def compare(workdir: pathlib.Path) -> pd.DataFrame:
 
 
 def _check(runs: pd.DataFrame) -> None:
-    plain = {'model.name': 'quadratic', 'data.name': 'noisy_quadratic', 'schedule.name': 'constant',
-             'momentum_schedule.name': 'constant', 'batch_schedule.name': 'constant', 'warmup.examples': 0,
-             'weight_decay': 0}  # fmt: skip
-    for field, value in plain.items():
-        if not (runs[field] == value).all():
-            raise ValueError(f'{field} is {sorted(set(runs[field]) - {value})} in some runs; {value!r} is needed')
     # Each run has a set of its own; what else varies would be averaged over.
     known = {*BY, *records.ALWAYS, *records.SPLIT_SEEDS, 'data.random_state', 'total_examples'}
     if others := [c for c in records.varying(runs) if c not in known]:
         raise ValueError(f'the runs differ in {", ".join(others)} too; use a workdir of its own for each value')
     if (open_ := int((runs['status'] != 'done').sum())) > 0:
         raise ValueError(f'{open_} of {len(runs)} runs diverged or are not finished; the mean of the others is another')
-    if (runs['total_examples'] > runs['epoch_size']).any():
-        raise ValueError('some runs pass over their set more than once: their draws are not independent')
 
 
 def draw(workdir: pathlib.Path, out: pathlib.Path) -> tuple[list[pathlib.Path], pd.DataFrame]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import ratio, resolution, unreached
-from bsresearch.analysis.quantities import growth, noise_scale, volatility
+from bsresearch.analysis.quantities import growth, noise_scale, noisy_quadratic, volatility
 from bsresearch.analysis.quantity import (
     DISTANCE,
     EPOCHS,
@@ -261,3 +261,17 @@ def noise_scale_in(window: int, of: int = 5) -> Quantity:
 
     place = f'window {window + 1}' if window >= 0 else 'the last window' if window == -1 else f'window {window}'
     return Quantity(measured, f'B_simple in {place} of {of}', EXAMPLES, (noise_scale.SQUARE, noise_scale.TRACE))
+
+
+def over_expected_loss() -> Quantity:
+    """The test loss at the end over what the noisy quadratic's recurrence expects there, minus 1."""
+
+    def of(study: Study) -> Array:
+        losses = final('test_loss').of(study)
+        field_of = study.runs.rename_axis('run').to_dict('index')
+        expected = {
+            cell: noisy_quadratic.predicted(field_of[study.runs_of(cell)[0]])[0][-1] for cell in losses.low.index
+        }
+        return exact(losses.low.div(pd.Series(expected), axis=0) - 1)
+
+    return Quantity(of, 'test loss over its expectation, minus 1', SHARE, ('test_loss',))
