@@ -41,8 +41,7 @@ def compare(workdir: pathlib.Path) -> pd.DataFrame:
     losses = losses.merge(runs[['run', *BY]], on='run')
     table = losses.groupby([*BY, 'step'])['test_loss'].agg(n='count', mean='mean', standard_error='sem').reset_index()
     curves = {
-        tuple(run[b] for b in BY): noisy_quadratic.predicted(run)
-        for run in runs[USED].drop_duplicates(BY).to_dict('records')
+        tuple(run[b] for b in BY): noisy_quadratic.predicted(run) for run in runs.drop_duplicates(BY).to_dict('records')
     }
     arms = list(zip(*(table[b] for b in BY), strict=True))
     table['expected'] = [curves[arm][0][step] for arm, step in zip(arms, table['step'], strict=True)]
