@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import ratio, resolution, unreached
-from bsresearch.analysis.quantities import growth, noise_scale, noisy_quadratic, volatility
+from bsresearch.analysis.quantities import growth, lr_range, noise_scale, noisy_quadratic, volatility
 from bsresearch.analysis.quantity import (
     DISTANCE,
     EPOCHS,
@@ -26,7 +26,7 @@ from bsresearch.analysis.quantity import (
     Unit,
     exact,
 )  # fmt: skip
-from bsresearch.analysis.study import Study
+from bsresearch.analysis.study import FINISHED, Study
 
 # Position column and unit of what it takes to come to a target.
 EFFORTS = {
@@ -275,3 +275,21 @@ def over_expected_loss() -> Quantity:
         return exact(losses.low.div(pd.Series(expected), axis=0) - 1)
 
     return Quantity(of, 'test loss over its expectation, minus 1', SHARE, ('test_loss',))
+
+
+def range_test_reading(reading: str) -> Quantity:
+    """A rate that a learning-rate range test suggests (lr_range.Suggestions); its end by divergence is no loss."""
+
+    def of_run(study: Study, run: str) -> float:
+        rows = study.rows[run]
+        if study.status(run) not in FINISHED or 'learning_rate_used' not in rows:
+            return np.nan
+        points = lr_range.updates(rows)
+        planned, gone = int(study.runs.at[run, 'total_updates']), study.status(run) == 'diverged'
+        rate = getattr(lr_range.suggest(points, lr_range.evaluations(rows, points), planned, gone), reading)
+        return np.nan if rate is None else rate
+
+    words = reading.replace('_', ' ')
+    return Quantity(
+        lambda study: exact(study.table(lambda run: of_run(study, run))), f'{words} of the range test', diverged=True
+    )
