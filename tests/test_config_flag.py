@@ -1,6 +1,7 @@
 """Config files of users: one line with file, line and cause; helpers beside them; whole floats."""
 
 import pathlib
+import re
 import sys
 from typing import Any
 
@@ -54,6 +55,7 @@ FAULTS = {
     'no name': (f'{HEAD}    c.seed = sed\n', "line 6: NameError: name 'sed' is not defined"),
     'of the system': (f'{HEAD}    open("/no/such/file")\n', 'line 6: FileNotFoundError: [Errno 2] No such file'),
     'argument': ('def get_config(kind):\n    return kind\n', 'line 1: TypeError: get_config() missing 1 required'),
+    'exit': (f'{HEAD}    raise SystemExit(3)\n', 'line 6: SystemExit: 3'),
     'dict': (f'{HEAD}    return c.to_dict()\n', 'line 4: get_config() returned a dict, no ConfigDict; begin it with'),
     'no return': (HEAD, 'line 4: get_config() returned nothing: a `return` is missing'),
     'no defaults': (
@@ -101,6 +103,32 @@ def test_modules_beside_a_config_are_found(
     (folder / 'other.py').write_text('import broken_beside\n', 'utf-8')
     told = refusal(capsys, '--config=questions/other.py')
     assert told.startswith(f'{folder}/broken_beside.py, line 3: JSONDecodeError: Expecting value')
+
+
+@pytest.mark.parametrize(
+    ('line', 'told'),
+    [
+        ('c.sweep.batch_size = (b for b in (4, 8))', 'config.sweep.batch_size holds <generator'),
+        ('c.model.widths = open', 'config.model.widths holds <built-in function open> of type'),
+        ('c.sweep.seed = tuple(np.arange(2))', 'config.sweep.seed holds np.int64(0) of type int64; allowed: plain'),
+        ('c.sweep.learning_rate = (0.1, np.inf)', 'config.sweep.learning_rate=inf: numbers must be finite'),
+        ('c.sweep.learning_rate = (0.1, np.nan)', 'config.sweep.learning_rate=nan: numbers must be finite'),
+        ('c.sweep.model.widths = ((4,), (np.float32(4),))', 'config.sweep.model.widths holds np.float32(4.0) of type'),
+    ],
+)
+def test_values_that_no_description_can_hold_are_refused_by_field(line: str, told: str, tmp_path: pathlib.Path):
+    """None of them is a traceback of what copies or writes the config."""
+    file = tmp_path / 'mine.py'
+    file.write_text(f'import numpy as np\n{HEAD}    {line}\n    return c\n', 'utf-8')
+    declared = flag_parser.declared(parsed(f'--config={file}'))
+    with pytest.raises(ValueError, match=re.escape(told)):
+        sweep.expand(*declared)
+
+
+def test_an_axis_that_is_not_finite_is_refused_from_the_command_line():
+    declared = flag_parser.declared(parsed(f'--config={schema.__file__}', '--config.sweep.learning_rate=(1e999, 1.0)'))
+    with pytest.raises(ValueError, match=r'config\.sweep\.learning_rate=inf: numbers must be finite'):
+        sweep.expand(*declared)
 
 
 def test_an_argument_goes_to_get_config(tmp_path: pathlib.Path):

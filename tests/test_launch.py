@@ -274,21 +274,24 @@ def test_a_narrow_terminal_gets_fewer_columns_and_whole_words(
 ):
     """What is left out is named; a pipe gets all of them, and no spaces at the ends of its lines."""
     plans = swept[1]
-    rows = [{'run': p.id} | {f'column {n}': 'x' * 14 for n in range(9)} for p in plans]
+    rows = [{'run': p.id} | {f'column {n}': 'x' * 14 for n in range(19)} for p in plans]
+    title = 'results in a workdir with a long name'
     monkeypatch.setenv('COLUMNS', str(width))
     monkeypatch.setenv('FORCE_COLOR', '1')
     monkeypatch.setenv('NO_COLOR', '1')
-    Console().table(rows, 'title')
+    Console().table(rows, title)
     lines = re.sub(r'\x1b\[[\d;]*m', '', capsys.readouterr().out).splitlines()
     fit = (width - 1 - 14) // 16
-    assert all(len(line) <= width for line in lines)
+    assert all(len(line) <= width for line in lines[:-1])
     assert sum(line.count('x' * 14) for line in lines) == fit * len(plans)
-    hidden = ', '.join(f'column {n}' for n in range(fit, 9))
+    hidden = ', '.join(f'column {n}' for n in range(fit, 19))
     assert lines[-1] == f'not shown on {width} columns: {hidden}'
     monkeypatch.delenv('FORCE_COLOR')
-    Console().table(rows, 'title')
+    Console().table(rows, title)
+    Console().table([{'n': 1}], title)
     out = capsys.readouterr().out
-    assert out.count('x' * 14) == 9 * len(plans)
+    assert out.count('x' * 14) == 19 * len(plans)
+    assert out.splitlines().count(title) == 2
     assert not any(line.endswith(' ') for line in out.splitlines())
 
 

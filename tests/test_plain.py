@@ -12,6 +12,7 @@ import pytest
 import toy
 
 from bsresearch.core import plain
+from bsresearch.launching import multihost
 from bsresearch.launching.console import Console
 from bsresearch.store import paths
 
@@ -109,6 +110,19 @@ def test_the_console_says_plainly_what_its_encoding_lacks(
     assert said[1] == f'{expected}\n'
 
 
+@pytest.mark.parametrize('encoding', ['latin-1', 'ascii', 'utf-8'])
+def test_columns_stand_below_each_other_in_every_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch):
+    """Also where the plain characters are more, and no frame makes a table wider than its terminal."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(sys, 'stdout', stream)
+    plain.use()
+    Console().table([{'loss': '1 ± 2 ≈ ∞', 'then': 'x'}, {'loss': '3', 'then': 'y'}], 'results')
+    stream.flush()
+    _, _, _, line, *rows = stream.buffer.getvalue().decode(encoding).splitlines()  # pyright: ignore[reportAttributeAccessIssue]
+    assert set(line.strip()) == {'─' if encoding == 'utf-8' else '-'}
+    assert rows[0].index('x') == rows[1].index('y')
+
+
 def test_a_command_in_the_c_locale_says_all_of_it_in_ascii(tmp_path: pathlib.Path):
     """Configs are found and planned, a member's file being read for its name; the schedule is written."""
     words = ['--config=quickstart', '--config.batch_size=16', '--config.total_steps=2', '--dry_run']
@@ -124,4 +138,4 @@ def test_a_command_in_the_c_locale_says_all_of_it_in_ascii(tmp_path: pathlib.Pat
 def test_a_workdir_that_the_locale_cannot_name_is_refused():
     """`é` as Python has it where the locale is ASCII: Orbax would end in a traceback, after the first update."""
     with pytest.raises(ValueError, match=r'its name cannot be read in this locale; set PYTHONUTF8=1'):
-        paths.check_schema(pathlib.Path('/tmp/\udcc3\udca9'))
+        multihost.agreed(lambda: paths.check_schema(pathlib.Path('/tmp/\udcc3\udca9')))

@@ -57,6 +57,26 @@ def check(field: str, value: Any, default: Any, hint: Any = inspect.Parameter.em
             )
 
 
+def check_plain(field: str, value: Any) -> None:
+    """Raises ValueError unless a value can stand in a run's description: numbers, words and what holds such."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            check_plain(f'{field}.{key}', item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            if item is value:
+                raise ValueError(f'{field}={brief(value)} holds itself')
+            check_plain(field, item)
+    elif isinstance(value, float):
+        if not abs(value) < float('inf'):
+            raise ValueError(f'{field}={value}: numbers must be finite')
+    elif value is not None and not isinstance(value, bool | int | str):
+        kind = type(value)
+        cure = '.tolist() makes them' if kind.__module__ == 'numpy' else 'write the values out'
+        allowed = 'allowed: plain numbers, words, tuples and sections of them'
+        raise ValueError(f'{field} holds {brief(value)} of type {kind.__name__}; {allowed}; {cure}')
+
+
 def in_whole_numbers(value: Any, hint: Any) -> Any:
     """A value with its whole floats as integers where the annotation takes integers and no floats."""
     if isinstance(value, list | tuple) and typing.get_origin(hint) is tuple:

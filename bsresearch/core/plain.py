@@ -40,6 +40,11 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(HANDLER, _replace)
 
 
+def printed(text: str, encoding: str) -> str:
+    """What of a text comes out where that is the encoding."""
+    return text.encode(encoding, HANDLER).decode(encoding)
+
+
 def use() -> None:
     """From here on, what the encodings of standard output and error lack is printed plainly."""
     for stream in (sys.stdout, sys.stderr):

@@ -80,7 +80,7 @@ def load(path: str) -> ConfigDict:
             config = get_config(*argument)
     except ConfigError:
         raise
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         raise ConfigError(_described(e, name, line)) from e
     return _checked(config, f'{name}, line {line}: get_config()')
 
@@ -96,7 +96,7 @@ def _beside(file: pathlib.Path) -> Iterator[None]:
         sys.path.remove(folder)
 
 
-def _described(error: Exception, name: str, line: int | None) -> str:
+def _described(error: BaseException, name: str, line: int | None) -> str:
     """`<file>, line N: <kind>: <cause>`; the line is the last that ran in the file or beside it, else `line`."""
     folder = pathlib.Path(name).resolve().parent
     if isinstance(error, SyntaxError) and error.filename and pathlib.Path(error.filename).resolve().parent == folder:

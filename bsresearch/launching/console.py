@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from bsresearch.core import plain
 from bsresearch.launching import results
 from bsresearch.launching.outlook import Outlook
 from bsresearch.launching.waiting import Waiting
@@ -27,6 +28,8 @@ PLAIN_SECONDS = 10.0
 BAR_SECONDS = 0.2
 # Its width; what stands between the parts of a line.
 BAR, SEPARATOR = 10, ' · '
+# Of tables, in every encoding the same: rich would put frames, which are wider, where it is no Unicode.
+HEAD = box.Box(str(box.SIMPLE_HEAD), ascii=True)
 
 
 def counted(number: int, noun: str) -> str:
@@ -51,8 +54,6 @@ class Console:
     def __init__(self, quiet: bool = False) -> None:
         # Names of workdirs and patterns may hold what rich would read as its markup, or as an emoji.
         self.rich = RichConsole(highlight=False, markup=False, emoji=False, quiet=quiet)
-        if not self.rich.is_terminal:
-            self.rich.width = 200  # a file or pipe has no edge to fold at
         self._bar = TaskID(0)
         self._plans: Sequence[Plan] = ()
         self._title = ''
@@ -182,20 +183,22 @@ class Console:
 
     def table(self, rows: Sequence[dict[str, Any]], title: str) -> None:
         """Rows of the same fields; on a narrow terminal the last columns are left out, and named."""
-        cells = {name: [_cell(row[name]) for row in rows] for name in (rows[0] if rows else {})}
+        cells = {name: [self._cell(row[name]) for row in rows] for name in (rows[0] if rows else {})}
         # Headings break at their words, cells never: a run's id stays whole on 80 columns.
         widths = {n: max(map(len, (*column, *n.replace('_', ' ').split()))) + 2 for n, column in cells.items()}
         ends = dict(zip(widths, itertools.accumulate(widths.values(), initial=1), strict=False))
         most = self.rich.width if self.rich.is_terminal else math.inf
         shown = [name for name, begin in ends.items() if begin + widths[name] <= most or begin == 1]
-        table = Table(title=Text(title), title_justify='left', box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table = Table(box=HEAD, padding=(0, 1, 0, 0))
         for name in shown:
             table.add_column(Text(name.replace('_', ' ')), min_width=widths[name] - 2, overflow='fold')
         for row in zip(*(cells[name] for name in shown), strict=True):
             table.add_row(*map(Text, row))
+        self.say(title)
         if self.rich.is_terminal:
             self.rich.print(table)
         else:
+            self.rich.width = 1 + sum(max(len(name) + 2, width) for name, width in widths.items())  # there is no edge
             with self.rich.capture() as capture:
                 self.rich.print(table)
             self.say('\n'.join(line.rstrip() for line in capture.get().splitlines()))
@@ -210,10 +213,9 @@ class Console:
         each = runs or len(by_arm) == len(plans)
         self.table(results.of_runs(workdir, plans, last_rows) if each else by_arm, f'results in {workdir}')
 
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f'{value:.4g}'
-    return (
-        f'{value:,}' if isinstance(value, int) and not isinstance(value, bool) else '–' if value is None else str(value)
-    )
+    def _cell(self, value: Any) -> str:
+        """As it will be printed, so that columns stand below each other."""
+        if isinstance(value, float):
+            return f'{value:.4g}'
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return plain.printed(f'{value:,}' if whole else '–' if value is None else str(value), self.rich.encoding)

@@ -1,6 +1,5 @@
 """The flag parser of main.py and scripts/launch.py: absl's and ml_collections' errors as one line, exit code 2."""
 
-import copy
 import functools
 import sys
 from collections.abc import Callable
@@ -93,7 +92,7 @@ def _config_error(error: Exception, given: set[str]) -> str:
 
 def declared(flag: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The config file's own content, and what the command line overrides (dotted path → value)."""
-    config = copy.deepcopy(flag.parser.declared)
+    config = flag.parser.declared
     overrides = {name: _plain(value) for name, value in config_flags.get_override_values(flag).items()}
     return config, {
         name: sections.in_whole_numbers(name, value, config | overrides) for name, value in overrides.items()

@@ -142,7 +142,9 @@ def agreed(make: Callable[[], T]) -> T:
         value, error = make(), ''
     except (ValueError, OSError) as e:
         value, error = None, str(e) or type(e).__name__
-    errors = [part.decode() for part in processes.gather(error.encode())]
+    # Names of files may hold bytes that the locale does not know.
+    coded = processes.gather(error.encode(errors='surrogateescape'))
+    errors = [part.decode(errors='surrogateescape') for part in coded]
     if error:
         raise ValueError(error)
     for index, text in enumerate(errors):

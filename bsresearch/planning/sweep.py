@@ -170,6 +170,8 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
       ValueError, FileNotFoundError: as `resolve.resolve`; also two runs that would be the same.
     """
     overrides = dict(overrides or {})
+    kinds.check_plain('config', declared)
+    kinds.check_plain('config', overrides)
     config = copy.deepcopy(dict(declared))
     resolve.check_fields(config)
     _check_overrides(config, overrides)
