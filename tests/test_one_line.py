@@ -1,6 +1,8 @@
 """A full disk and a cache that cannot be written: one line each, whatever libraries would say of it."""
 
+import errno
 import logging
+import os
 import pathlib
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import threading
 import types
 import warnings
 from collections.abc import Iterator
+from typing import Any, NoReturn
 from unittest import mock
 
 import jax
@@ -15,7 +18,8 @@ import pytest
 import toy
 
 from bsresearch.core import program
-from bsresearch.launching import command
+from bsresearch.launching import command, planner
+from bsresearch.launching.jobs import engines, jobs, launcher, worker
 from bsresearch.store import manager
 
 CACHE = ('jax_compilation_cache_dir', 'jax_compilation_cache_include_metadata_in_key',
@@ -117,3 +121,46 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: pathlib.Path, caps
         assert command.run(types.SimpleNamespace(value={}), command.Request(dry_run=True)) == 2
     for what in ('reading', 'writing'):  # an error where they are not ignored
         warnings.warn(f"Error {what} persistent compilation cache entry for 'jit_f': OSError: …", stacklevel=1)
+
+
+# The command where no file grows at all; what is there already stays readable.
+NO_ROOM = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+os.execv(sys.executable, [sys.executable, '-m', 'bsresearch', *sys.argv[1:]])
+"""
+
+
+def test_a_job_that_can_write_nothing_is_one_line_of_its_launcher(tmp_path: pathlib.Path):
+    """Neither its log nor its job.json can hold what came of it."""
+    engine = engines.chosen('local', None, {})
+    ((job,),) = launcher.declare(tmp_path, [toy.plans()[:1]], engine, print)
+    words = ['worker', f'--job={job.name}', f'--workdir={tmp_path}', f'--token={jobs.token(tmp_path)}']
+    done = subprocess.run(
+        [sys.executable, '-c', NO_ROOM, *words], cwd=toy.ROOT,
+        env=toy.environment(JAX_COMPILATION_CACHE_DIR='gs://none'), timeout=120, encoding='utf-8', capture_output=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (worker.FAILED, '')
+    assert done.stderr == (
+        f'bsresearch worker: {job.name}: [Errno 27] File too large: {tmp_path}; what was written is valid: cure that '
+        'and give the same command again\n'
+    )
+
+
+def test_a_launcher_names_the_workdir_of_a_full_disk(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Of a write into an open file the system names none."""
+
+    def full(*_: Any) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(launcher, 'run', full)
+    monkeypatch.setattr(program, 'name', lambda: 'bsresearch launch')
+    study = planner.Study('train', None, [], [])
+    engine = engines.chosen('local', None, {})
+    assert launcher._launch(tmp_path, study, engine) == 1
+    assert capsys.readouterr().err == (
+        f'bsresearch launch: [Errno 28] No space left on device: {tmp_path}; what was written is valid: cure that and '
+        'give the same command again\n'
+    )

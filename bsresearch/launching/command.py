@@ -39,6 +39,12 @@ def failed(message: str) -> int:
     return FAILED
 
 
+def of_system(error: OSError, workdir: pathlib.Path) -> str:
+    """What is said of an error of the system that stopped the work in a workdir."""
+    where = '' if error.filename else f': {workdir}'  # of a file that was open
+    return f'{error}{where}; what was written is valid: cure that and give the same command again'
+
+
 def hush_cache() -> None:
     """JAX warns of a cache that cannot be used at each program; `use_compilation_cache` tells it once."""
     warnings.filterwarnings('ignore', 'Error (reading|writing) persistent compilation cache entry')
@@ -210,8 +216,7 @@ def execute(
     except (leases.Owned, ValueError, presence.Gone) as e:
         return failed(str(e))
     except OSError as e:
-        where = '' if e.filename else f': {workdir}'  # of a file that was open
-        return failed(f'{e}{where}; what was written is valid: cure that and give the same command again')
+        return failed(of_system(e, workdir))
     return 0
 
 

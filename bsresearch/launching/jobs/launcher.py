@@ -72,9 +72,10 @@ def _launch(workdir: pathlib.Path, study: Study, engine: Engine) -> int:
     except Stopped as e:
         console.say(f'{line(e.number)}, bsresearch status tells what is on its way')
         return SIGNALLED + e.number
-    except (ValueError, OSError) as e:
-        print(f'{program.name()}: {e}', file=sys.stderr)
-        return INCOMPLETE
+    except (presence.Gone, ValueError) as e:
+        return command.failed(str(e))
+    except OSError as e:
+        return command.failed(command.of_system(e, workdir))
     if code:
         console.say(f'not all is done: bsresearch status --workdir={workdir}')
     return code

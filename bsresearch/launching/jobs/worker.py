@@ -44,16 +44,21 @@ def work(directory: str, name: str, token: str) -> int:
         try:
             jobs.check_token(workdir, token)
             job = jobs.find(workdir, name)
-        except (jobs.NotShared, ValueError) as e:
+        except (jobs.NotShared, ValueError, OSError) as e:
             print(f'{program.name()}: {e}', file=sys.stderr)
             return NOT_SHARED
         command.use_compilation_cache()
+        of_engine = os.dup(2)
         with open(job.directory / 'log.txt', 'ab') as log:
             for number in (1, 2):  # XLA's own words too
                 os.dup2(log.fileno(), number)
         sys.stdout.reconfigure(line_buffering=True, encoding='utf-8')  # pyright: ignore[reportAttributeAccessIssue]
-        print(f'--- {time.strftime("%Y-%m-%d %H:%M:%S")}, process {os.getpid()}: {" ".join(sys.argv)}')
-        return run(job, caught)
+        try:
+            print(f'--- {time.strftime("%Y-%m-%d %H:%M:%S")}, process {os.getpid()}: {" ".join(sys.argv)}')
+            return run(job, caught)
+        except OSError as e:  # not even what came of the job could be written
+            os.write(of_engine, f'{program.name()}: {name}: {command.of_system(e, workdir)}\n'.encode())
+            return FAILED
 
 
 def run(job: jobs.GridJob, caught: list[int]) -> int:
