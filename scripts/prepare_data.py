@@ -8,7 +8,6 @@ Time: Fashion-MNIST 25 s on one core, and 55 MB. Exit code 2 and one message whe
 """
 
 import pathlib
-import sys
 
 from absl import app, flags, logging
 
@@ -48,10 +47,7 @@ def parse_flags(argv: list[str]) -> list[str]:
     """For `app.run`: a bad flag is one line and exit code 2."""
     plain.use()
     flag_help.show(argv, flags.FLAGS)
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        sys.exit(program.usage(' '.join(str(error).split())))
+    return flag_help.parsed(argv, flags.FLAGS)
 
 
 def enter(name: str) -> None:

@@ -172,3 +172,9 @@ def test_a_mistyped_config_is_told_what_there_is_from_any_directory(
         told = refusal(capsys, f'--config={given}')
         assert f'no config {"file " if "/" in given else ""}{given!r}' in told
         assert "did you mean 'quickstart'? Allowed: batch_size_sweep, blobs, " in told
+
+
+def test_a_config_is_known_by_name_in_a_flagfile_too(tmp_path: pathlib.Path):
+    (tmp_path / 'flags').write_text('--config=quickstart\n--config.seed=3\n', 'utf-8')
+    config, overrides = flag_parser.declared(parsed(f'--flagfile={tmp_path}/flags'))
+    assert (config['model']['widths'], overrides) == ((256, 256), {'seed': 3})

@@ -21,6 +21,7 @@ from bsresearch import __main__ as doors
 from bsresearch.core import flag_help, interrupts, program
 from bsresearch.core.field import Section
 from bsresearch.core.flat import flatten
+from bsresearch.launching import command, config_flag
 from bsresearch.launching.configs import describe, files
 from bsresearch.launching.jobs import engines, launcher
 from bsresearch.planning import schema, sweep
@@ -177,12 +178,12 @@ def test_a_reader_that_has_enough_is_no_error():
 
 def test_every_command_is_a_door_that_is_there():
     """A file of scripts/ with `enter`; what it stands for is a flag of that door."""
-    for name, command in {**doors.COMMANDS, 'worker': doors.WORKER}.items():
+    for name, entry in {**doors.COMMANDS, 'worker': doors.WORKER}.items():
         if name == 'fig':
             continue
-        text = (ROOT / 'scripts' / f'{command.script}.py').read_text(encoding='utf-8')
+        text = (ROOT / 'scripts' / f'{entry.script}.py').read_text(encoding='utf-8')
         assert '\ndef enter(name: str)' in text, name
-        assert not command.given or f"'{command.given[2:]}'" in text, name
+        assert not entry.given or f"'{entry.given[2:]}'" in text, name
     for name, file in doors.figures().items():
         text = file.read_text(encoding='utf-8')
         assert '\ndef define_flags(' in text, name
@@ -289,3 +290,40 @@ def test_a_wheel_holds_the_package_its_configs_and_scripts(tmp_path: pathlib.Pat
     with zipfile.ZipFile(next(root.glob('*.whl'))) as wheel:
         assert 'bsresearch = bsresearch.__main__:main' in wheel.read(entry).decode()
     assert (root / 'main.py').is_file()
+
+
+@pytest.mark.parametrize(
+    ('given', 'told'),
+    [
+        ('--draw=maybe', 'flag --draw=maybe: true or false is needed'),
+        ('--rounds=many', 'flag --rounds=many: a whole number is needed'),
+        ('--round=3', "unknown flag --round; did you mean 'rounds'? Allowed: draw, rounds"),
+        ('--flagfile=none', "Unable to open flagfile: [Errno 2] No such file or directory: 'none'"),
+    ],
+)
+def test_a_bad_flag_is_one_line_in_plain_words(given: str, told: str, capsys: pytest.CaptureFixture[str]):
+    """Of whichever door."""
+    values = flags.FlagValues()
+    flags.DEFINE_bool('draw', True, 'Draw.', flag_values=values)
+    flags.DEFINE_integer('rounds', 5, 'How often.', flag_values=values)
+    program.called('bsresearch fig')
+    with pytest.raises(SystemExit) as e:
+        flag_help.parsed(['door', given], values)
+    assert (e.value.code, capsys.readouterr().err) == (program.USAGE, f'bsresearch fig: {told}\n')
+
+
+def test_a_flagfile_that_is_not_there_is_one_line_where_configs_are_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """ml_collections reads it before any flag is parsed."""
+    monkeypatch.setattr(sys, 'argv', ['door', '--flagfile=none'])
+    with pytest.raises(SystemExit):
+        config_flag.define(flags.FlagValues())
+    assert capsys.readouterr().err.endswith("Unable to open flagfile: [Errno 2] No such file or directory: 'none'\n")
+
+
+def test_an_empty_workdir_is_none(capsys: pytest.CaptureFixture[str]):
+    """A variable that is not set must not fill the directory that the command is given in."""
+    assert command.run(cast(Any, SimpleNamespace(value={})), command.Request(workdir='')) == program.USAGE
+    assert '--workdir=<directory> is needed' in capsys.readouterr().err
+    assert command.run(cast(Any, SimpleNamespace(value={})), command.Request(workdir='', lineage=True)) == program.USAGE

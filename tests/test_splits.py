@@ -60,6 +60,9 @@ FAULTS: dict[str, tuple[Callable[[Splits], Any], str]] = {
                      'train labels are float32; allowed: int32, or float32 targets with num_outputs=1'),
     'labels from 1': (lambda s: relabelled(s, lambda y: y + 1),
                       '[1, 3]; allowed: 0 to 2; map them (1 → 0, 2 → 1, 3 → 2) by labels - 1, as int32'),
+    'labels from 1 that fit': (lambda s: relabelled(s._replace(num_outputs=4), lambda y: y + 1),
+                               'the first of num_outputs=4; map them (1 → 0, 2 → 1, 3 → 2) by labels - 1, as int32, '
+                               'with num_outputs=3'),
     'labels with gaps': (lambda s: relabelled(s, lambda y: 3 * y + 2),
                          'map them (2 → 0, 5 → 1, 8 → 2) by np.searchsorted(known, labels), as int32'),
     'labels beyond': (lambda s: s._replace(num_outputs=2), 'there are 3 of them: num_outputs=3?'),
@@ -123,3 +126,14 @@ def test_splits_that_only_look_unlike_are_taken(tmp_path: pathlib.Path):
         good = Splits(one, other, num_outputs=3, scale=1.0, checksum=checksum(one, other))
         prepared.write(f'good{i}', good, data_dir=tmp_path, source={})
     assert len(prepared.available(tmp_path)) == len(cases)
+
+
+def test_classes_without_an_example_are_taken(tmp_path: pathlib.Path):
+    """EMNIST's letters are classes 1 to 26 of 37: not every class that there is need be seen."""
+    train, test = images(60, 0), images(40, 1)
+    few = Splits(train, test, num_outputs=3, scale=1.0, checksum='')
+    for first, outputs in ((1, 6), (0, 5), (2, 5)):
+        shifted = relabelled(few, lambda y, first=first: (y + first).astype(np.int32))._replace(num_outputs=outputs)
+        whole = shifted._replace(checksum=checksum(shifted.train, shifted.test))
+        prepared.write(f'toy{first}', whole, data_dir=tmp_path, source={})
+        assert prepared.read(f'toy{first}', tmp_path).num_outputs == outputs

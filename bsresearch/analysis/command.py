@@ -43,10 +43,7 @@ def run(name: str, body: Callable[[], None]) -> None:
         plain.use()
         logging.set_verbosity(logging.WARNING)  # matplotlib's font subsetter says a hundred lines at INFO.
         flag_help.show(argv, flags.FLAGS)
-        try:
-            return flags.FLAGS(argv)
-        except flags.Error as e:
-            fail(e)
+        return flag_help.parsed(argv, flags.FLAGS)
 
     def main(argv: list[str]) -> None:
         if len(argv) > 1:

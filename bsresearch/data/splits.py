@@ -69,6 +69,7 @@ def check(name: str, splits: Splits) -> None:
         _check_inputs(f'data set {name!r}: {what}', *split, float(scale))
         _check_labels(f'data set {name!r}: {what}', split.labels, splits)
     _check_alike(name, splits)
+    _check_first(name, splits)
     if splits.checksum != (true := checksum(splits.train, splits.test)):
         raise ValueError(
             f'data set {name!r}: checksum={splits.checksum!r} is not that of its arrays, {true}; make it by '
@@ -112,9 +113,27 @@ def _check_labels(what: str, labels: np.ndarray, splits: Splits) -> None:
         )
 
 
+def _check_first(name: str, splits: Splits) -> None:
+    """Raises ValueError for labels 1 to K in K + 1 outputs: counted from 1, and an output added to make them fit.
+
+    Other classes without an example are taken: a set may have more than its two splits show.
+    """
+    outputs = splits.num_outputs
+    if splits.train.labels.dtype == np.int32 and _known(splits) == list(range(1, outputs)):
+        raise ValueError(
+            f'data set {name!r}: labels lie in [1, {outputs - 1}], none is of the first of num_outputs={outputs}'
+            f'{_mapping(splits)}, with num_outputs={outputs - 1}'
+        )
+
+
+def _known(splits: Splits) -> list[int]:
+    """The labels that there are, in order."""
+    return np.unique(np.concatenate([splits.train.labels, splits.test.labels])).tolist()
+
+
 def _mapping(splits: Splits) -> str:
     """How labels become 0, 1, …: told where there are as many as there should be."""
-    known = np.unique(np.concatenate([splits.train.labels, splits.test.labels])).tolist()
+    known = _known(splits)
     if len(known) > splits.num_outputs:
         return f'; there are {len(known)} of them: num_outputs={len(known)}?'
     shown = [f'{label} → {i}' for i, label in enumerate(known)]

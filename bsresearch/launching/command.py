@@ -93,7 +93,7 @@ class Request(NamedTuple):
     @property
     def directory(self) -> pathlib.Path | None:
         """Of the runs."""
-        return None if self.workdir is None else pathlib.Path(self.workdir)
+        return pathlib.Path(self.workdir) if self.workdir else None
 
 
 def _contradiction(flag: Any, request: Request) -> str | None:
@@ -104,7 +104,7 @@ def _contradiction(flag: Any, request: Request) -> str | None:
         return '--multihost trains: give --dry_run and --estimate without it'
     if flag.value is None:
         return '--config=<name or file> is needed, e.g. --config=batch_size_sweep'
-    if request.workdir is None and not request.dry_run:
+    if not (request.workdir or request.dry_run):
         return '--workdir=<directory> is needed: where runs are written, and found again'
     if request.schedule_csv is not None and not request.dry_run:
         return f'--schedule_csv={request.schedule_csv} needs --dry_run: it writes what would be used'

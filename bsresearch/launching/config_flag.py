@@ -15,6 +15,8 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from bsresearch.core import flag_help, program
+from bsresearch.launching.configs import files
 from bsresearch.planning import schema
 
 CURE = 'begin it with c = schema.defaults() (from bsresearch import schema) and end it with return c'
@@ -31,8 +33,11 @@ class Parser(flags.ArgumentParser):
     declared: dict[str, Any]
 
     def parse(self, path: str) -> ConfigDict:
-        """The config of a file, or of `<file>:<argument of its get_config>`."""
-        config = load(path)
+        """The config of a name or a file, or of `<file>:<argument of its get_config>`."""
+        try:
+            config = load(files.path(path))
+        except ValueError as e:
+            raise ConfigError(str(e)) from e
         self.declared = config.to_dict()
         return config
 
@@ -52,9 +57,12 @@ class WholeNumbers(flags.IntegerParser):
 
 def define(values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the flag --config, and those of its fields."""
-    config_flags.DEFINE_config_file(
-        'config', None, 'A config: a name, or a file.', values, lock_config=False, accept_new_attributes=True
-    )
+    try:
+        config_flags.DEFINE_config_file(
+            'config', None, 'A config: a name, or a file.', values, lock_config=False, accept_new_attributes=True
+        )
+    except flags.Error as e:  # it reads a --flagfile at once
+        sys.exit(program.usage(flag_help.in_plain_words(e)))
     config_flags.register_flag_parser_for_type(int, WholeNumbers())
     values['config'].parser = Parser()
 

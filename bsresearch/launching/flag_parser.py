@@ -1,4 +1,4 @@
-"""The flag parser of main.py and scripts/launch.py: absl's and ml_collections' errors as one line, exit code 2."""
+"""The flag parser of main.py and scripts/launch.py: ml_collections' errors as one line, exit code 2."""
 
 import functools
 import sys
@@ -8,10 +8,9 @@ from typing import Any
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch.core import flag_help, lookup, plain, program
+from bsresearch.core import flag_help, plain, program
 from bsresearch.core.field import unknown_field
 from bsresearch.launching import config_flag
-from bsresearch.launching.configs import files
 from bsresearch.planning import schema, sections
 
 
@@ -32,19 +31,11 @@ def _parse(name: str, values: flags.FlagValues, argv: list[str]) -> list[str]:
     if 'branch_from' in given:
         # A branch's config is its parent's; the defaults stand in, so that --config.<field>=… can be given.
         argv = [argv[0], f'--config={schema.__file__}', *argv[1:]]
+    sys.argv = argv  # ml_collections looks for overrides there
     try:
-        sys.argv = argv = [_with_path(arg) for arg in argv]  # ml_collections looks for overrides there
-    except ValueError as e:
-        sys.exit(program.usage(e))
-    try:
-        rest = values(argv)
+        rest = flag_help.parsed(argv, values)
     except config_flag.ConfigError as e:
         sys.exit(program.usage(e))
-    except flags.UnrecognizedFlagError as e:
-        cure = lookup.nearest(e.flagname.partition('.')[0], [flag.name for flag in flag_help.own(values)])
-        sys.exit(program.usage(f'unknown flag --{e.flagname}; {cure}'))
-    except flags.Error as e:
-        sys.exit(program.usage(_in_plain_words(str(e))))
     except (AttributeError, KeyError, TypeError, ValueError) as e:
         sys.exit(program.usage(_config_error(e, given)))
     if len(rest) > 1:
@@ -60,25 +51,6 @@ def _misuse(argv: list[str], given: set[str]) -> str | None:
         if arg in ('--config', '-config') and i + 1 < len(argv):
             return f'write --config={argv[i + 1]} (with =)'
     return None
-
-
-def _with_path(arg: str) -> str:
-    """An argument; --config=<name> with the path of the file."""
-    flag, equals, value = arg.partition('=')
-    return f'{flag}={files.path(value)}' if equals and flag in ('--config', '-config') else arg
-
-
-def _in_plain_words(error: str) -> str:
-    """What is wrong with a flag, on one line: absl's words in plainer ones."""
-    given, said, why = error.strip().partition(': ')
-    name = given.removeprefix('flag ').lstrip('-').partition('=')[0].removeprefix('config.')
-    if why.startswith('Failed to parse'):
-        why = f"{name} is a section; give one of its fields, --config.{name}.<field>=…, or all as {{'field': …}}"
-    elif why.startswith('invalid literal for int'):
-        why = 'a whole number is needed'
-    elif why.startswith('could not conv'):
-        why = 'a number is needed'
-    return f'{given}{said}{why}'.splitlines()[0]
 
 
 def _config_error(error: Exception, given: set[str]) -> str:
