@@ -510,7 +510,7 @@ def test_a_set_without_a_test_split_names_its_splits():
 
 @pytest.mark.parametrize(
     ('arguments', 'message'),
-    [(['--nam=x'], 'Did you mean: name'), ([], 'which set?'), (['mnist', '--name=x'], '--name=mnist'),
+    [(['--nam=x'], 'did you mean'), ([], 'which set?'), (['mnist', '--name=x'], '--name=mnist'),
      (['--name=fashon_mnist'], 'unknown data set'), (['--name=mnist', '--manual_dir=/nowhere'], 'no such folder')],
 )  # fmt: skip
 def test_command_misuse_is_one_line_and_exit_code_2(
