@@ -16,8 +16,8 @@ from matplotlib import image
 from workdirs_of_old import unpack
 
 from bsresearch.analysis import claims
-from bsresearch.report import blocks, content, figures, found, made, markdown, report
-from bsresearch.report import html as writer
+from bsresearch.report import content, figures, found, made, markdown, pictures, report
+from bsresearch.report import page as writer
 from bsresearch.report.figures import Drawn
 from bsresearch.store import paths, records
 from scripts import fig_batch_size, fig_shen
@@ -30,15 +30,19 @@ NASTY = '<b>&"\' | `x` *y* _z_'
 
 
 class Page(HTMLParser):
-    """What a browser would see: text, tags with attributes, and whether every tag is closed."""
+    """What a browser would see: text, tags with attributes, and whether every tag is closed.
 
-    EMPTY = ('meta', 'img')
+    data: what stands in it for its curves.
+    """
+
+    EMPTY = ('meta', 'img', 'br', 'hr')
 
     def __init__(self, text: str):
         super().__init__()
         self.words: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
+        self.data: list[Any] = []
         self.feed(text)
         self.close()
         assert not self.open, self.open
@@ -52,8 +56,10 @@ class Page(HTMLParser):
         assert self.open.pop() == tag, tag
 
     def handle_data(self, data: str) -> None:
-        if 'style' not in self.open:
+        if not {'style', 'script'} & set(self.open):
             self.words.append(data)
+        elif self.tags[-1][1].get('type') == 'application/json':
+            self.data.append(json.loads(data))
 
     @property
     def text(self) -> str:
@@ -115,7 +121,7 @@ def test_arms_are_means_over_finished_seeds(grid: pathlib.Path, tmp_path: pathli
     """t_{0.975, 1} = tan(0.475 π); two accuracies on 100 examples differ by 0.01: t·√((0.01²/2 + 1/(12·100²))/2)."""
     text = both(grid, tmp_path / 'out', drawing=False)[1]
     half = np.tan(0.475 * np.pi) * np.sqrt((0.01**2 / 2 + 1 / (12 * 100**2)) / 2)
-    assert f'| 16 | 0.1 | 2 of 2 | 0.805 ± {half:.2g} |' in text
+    assert f'| 16 | 0.1 | 2 of 2 | 80.50 ± {100 * half:.2f} |' in text
     assert '| 32 | 0.1 | 0 of 1; 1 diverged | – |' in text
 
 
@@ -126,12 +132,11 @@ def test_time_counts_each_group_once(grid: pathlib.Path) -> None:
     assert {k: total[k] for k in ('wall', 'updates', 'compile', 'probes')} == {
         'wall': 12.0, 'updates': 8.0, 'compile': 1.0, 'probes': 2.0,
     }  # fmt: skip
-    shares, said = made.times(records)
-    assert isinstance(shares, blocks.Shares)
-    assert isinstance(said, blocks.Text)
-    assert dict((name, share) for name, _, share in shares.rows)['updates'] == pytest.approx(8 / 14)
-    assert f'{14 / 12:.3g} times as long' in said.text
-    assert '60 s passed, 5 times' in said.text
+    assert dict((name, share) for name, _, share in made.shares(records))['updates'] == pytest.approx(8 / 14)
+    table, said = made.times(records)
+    assert f'| {8 / 14:.1%} | {markdown.bar(8 / 14)} |' in table
+    assert f'{14 / 12:.3g} times as long' in said
+    assert '60 s passed, 5 times' in said
 
 
 def test_hardware_is_counted_where_it_differs(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -202,7 +207,7 @@ def test_claims_are_found_by_the_study(tested: pathlib.Path, grid: pathlib.Path,
     for shown in ('✓ holds', '✗ does not hold', '– not measured'):
         assert shown in said.text
         assert f'| {shown} |' in text
-    assert '✓ holds: 1 ✗ does not hold: 1 – not measured: 1' in said.text
+    assert '1 ✓ holds 1 ✗ does not hold 1 – not measured' in said.text
     assert '**✓ holds: 1** · **✗ does not hold: 1** · **– not measured: 1**' in text
     for part in ('0.3 (0.1 to 0.5, n = 3)', 'where grid', 'Roe 2001'):
         assert part in said.text
@@ -303,27 +308,26 @@ def test_figures_of_a_kind_stand_side_by_side(grid: pathlib.Path, tmp_path: path
     for file in files:
         file.write_bytes(png)
     drawn = Drawn('fig_x', 'Two kinds.\n\n  a  the first kind\n  b  the second\n', files)
-    (shown,) = figures.blocks([drawn], tmp_path)
-    assert isinstance(shown, blocks.Figures)
-    assert [f.name for f in shown.figures] == ['a_0', 'a_1', 'b_0']
-    assert [f.csv for f in shown.figures] == ['', '', '']
+    shown = pictures.of_script(drawn)
+    assert [f.name for f in shown] == ['a_0', 'a_1', 'b_0']
+    assert [f.csv for f in shown] == [None, None, None]
     # As an independent reader has the size.
-    assert (shown.figures[0].height, shown.figures[0].width) == image.imread(files[0]).shape[:2]
+    assert pictures.png_size(png, '')[::-1] == image.imread(files[0]).shape[:2]
     files[0].write_bytes(b'text')
     with pytest.raises(ValueError, match=r'a_0\.png is not a PNG'):
-        figures.blocks([drawn], tmp_path)
+        pictures.image(shown[0])
 
 
 def test_numbers_a_script_reports_are_kept(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     drawn = [
-        Drawn('fig_x', 'What it shows.', (), 'slope 0.25\n  and <more>'),
-        Drawn('fig_y', 'Y', refused='no <b> runs'),
+        Drawn('fig_x', 'What it shows.', (), 'slope 0.25\n  and <more>', study='train'),
+        Drawn('fig_y', 'Y', refused='no <b> runs', study='train'),
     ]
-    made_of = content.collect(grid, found.load(grid), tmp_path, '', drawn)
-    page, text = writer.render(made_of), markdown.render(made_of)
+    pieces = content.collect(grid, found.load(grid), records.read(grid), tmp_path, '', drawn)
+    html_text, text = writer.render('', pieces), report.as_markdown(pieces)
     assert 'slope 0.25\n  and <more>' in text
-    assert 'slope 0.25\n  and &lt;more&gt;' in page
-    assert 'fig_y drew nothing: no <b> runs' in Page(page).text
+    assert 'slope 0.25\n  and &lt;more&gt;' in html_text
+    assert 'fig_y drew nothing: no <b> runs' in Page(html_text).text
 
 
 # --- the files
@@ -336,12 +340,12 @@ def test_self_contained_and_whole(tested: pathlib.Path, grid: pathlib.Path, tmp_
     seen = Page(page)
     anchors = {a['id'] for _, a in seen.tags if 'id' in a}
     for tag, attributes in seen.tags:
-        assert tag not in ('script', 'link', 'iframe', 'object')
+        assert tag not in ('link', 'iframe', 'object')
         for name in ('src', 'href', 'data', 'srcset'):
             target = attributes.get(name)
             assert target is None or target.startswith('data:image/png;base64,') or target.removeprefix('#') in anchors
         assert tag != 'img' or attributes['alt']
-    assert not re.search(r'https?://|file:|@import|url\(', page)
+    assert not re.search(r'https?://|file:|@import|url\(', re.sub(r'<script>.*?</script>', '', page, flags=re.DOTALL))
 
 
 def test_escapes_everything(tmp_path: pathlib.Path) -> None:
@@ -353,7 +357,7 @@ def test_escapes_everything(tmp_path: pathlib.Path) -> None:
     seen = Page(page)
     assert seen.text.count(NASTY) >= 4
     assert not any(tag == 'b' for tag, _ in seen.tags)
-    assert '# &lt;b&gt;&amp;"\' \\| \\`x\\` \\*y\\* \\_z\\_\n' in text
+    assert text.startswith('*&lt;b&gt;&amp;"\' \\| \\`x\\` \\*y\\* \\_z\\_*\n')
     assert '<b>' not in text
     rows = [line for line in text.splitlines() if line.startswith('| ') and '&lt;b&gt;' in line]
     assert len({len(re.findall(r'(?<!\\)\|', row)) for row in rows}) == 1  # fact, value: no cell was split
@@ -448,8 +452,8 @@ def test_a_figure_that_fails_costs_itself_alone(
 
     monkeypatch.setattr(fig_batch_size, 'draw', one_of_two)
     for shown in both(grid, tmp_path / 'out'):
-        head, _, body = shown.partition('runs of study')
-        assert 'Incomplete: fig_batch_size failed.' in head.replace('\\', '')
+        head, _, body = shown.replace('\\', '').partition('How does')
+        assert 'Incomplete: fig_batch_size failed.' in head
         assert 'TypeError: an empty curve' in body
         assert 'figures/batch_size.csv' in body
 
@@ -459,7 +463,7 @@ def test_what_is_not_finished_stands_at_the_top(grid: pathlib.Path, tmp_path: pa
         assert 'Incomplete' not in shown
     note(grid / 'train' / 'aaaabbbbcccc', status='running')
     for shown in both(grid, tmp_path / 'out', drawing=False):
-        assert 'Incomplete: 1 probe running.' in shown.partition('runs of study')[0]
+        assert 'Incomplete: 1 probe running.' in shown.partition('How does')[0]
 
 
 @pytest.mark.usefixtures('small_pictures')

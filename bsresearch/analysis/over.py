@@ -77,7 +77,7 @@ def best_over(axis: str, quantity: Quantity, by: Quantity | None = None, *, as_s
             low[key] = missing if at is None else whole.low.loc[places[at]].to_dict()
             high[key] = missing if at is None else whole.high.loc[places[at]].to_dict()
             rounding[key] = 0.0 if at is None else whole.rounding.loc[places[at]]
-            left_out[key] = missing if at is None else _left_out(cells, whole.low.loc[places])
+            left_out[key] = missing if at is None else leave_one_out(cells, whole.low.loc[places])
             if at in (0, len(places) - 1):
                 edges.add(key)
         index = _index(list(low), axis, list(judged.index.names))
@@ -114,8 +114,8 @@ def _choice(axis: str, key: tuple[Any, ...], cells: pd.DataFrame) -> tuple[int |
     return best, f'{where}: best {_words(axis)} {axis_labels.text(at[best])}{edge}'
 
 
-def _left_out(judged: pd.DataFrame, values: pd.DataFrame) -> dict[str, float]:
-    """Of each replicate its value in the cell that is the best of the others."""
+def leave_one_out(judged: pd.DataFrame, values: pd.DataFrame) -> dict[str, float]:
+    """Of each replicate its value in the cell that is the best of the others; both (cells, replicates)."""
     scores = judged.to_numpy(float)
     with np.errstate(invalid='ignore'):
         total = scores.sum(axis=1, keepdims=True) - scores

@@ -74,14 +74,19 @@ class Judged(NamedTuple):
         """The contrast's own, or the quantity's."""
         return self.contrast.unit or self.quantity.unit
 
+    def show(self, value: float, *, unit: bool = True) -> str:
+        """A number of this part; with its sign where it is a difference."""
+        shown = self.unit.show(value, difference=not self.contrast.level, unit=unit)
+        return f'+{shown}' if value > 0 and not self.contrast.level and not self.unit.exp else shown
+
     @property
     def text(self) -> str:
-        """'1.55 points (1.38 to 1.72)'."""
-        show = lambda value: self.unit.show(value, difference=not self.contrast.level, unit=False)
-        whole = self.unit.show(self.interval.centre, difference=not self.contrast.level)
-        if np.isnan(self.interval.low):
-            return whole
-        return f'{whole} ({show(self.interval.low)} to {show(self.interval.high)})'
+        """'+1.55 points (+1.38 to +1.72)'."""
+        found = self.interval
+        if not found.n:
+            return 'not measured'
+        ends = (self.show(end, unit=False) for end in (found.low, found.high))
+        return self.show(found.centre) + ('' if np.isnan(found.low) else f' ({" to ".join(ends)})')
 
 
 class Verdicts(NamedTuple):

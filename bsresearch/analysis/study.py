@@ -88,16 +88,23 @@ def _mean(values: pd.Series) -> float:
     return float(values.mean(skipna=False))
 
 
-def load(workdir: str | pathlib.Path, study: str, stored: Mapping[str, Any] | None = None, name: str = '') -> Study:
+def load(
+    workdir: str | pathlib.Path,
+    study: str,
+    stored: Mapping[str, Any] | None = None,
+    name: str = '',
+    read: records.Records | None = None,
+) -> Study:
     """A study of a workdir.
 
     Args:
       study: name of its folder. stored: what study.json has under the findings `name`; None for a sweep without arms.
+      read: the workdir's records, where they have been read.
 
     Raises:
       FileNotFoundError: no runs of the study. Damaged: records that are not what was written.
     """
-    table, declared, rows = records.read(workdir)
+    table, declared, rows = read or records.read(workdir)
     table = table.assign(declared_learning_rate=[c.get('learning_rate', float('nan')) for c in declared])
     studies = sorted(table['study'].unique())
     table = table[table['study'] == study].reset_index(drop=True)

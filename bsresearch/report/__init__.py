@@ -1,1 +1,1 @@
-"""What a workdir holds as a report: collected once into blocks (content.py), written as HTML and as Markdown."""
+"""What a workdir holds as a report: Markdown (content.py, screen.py, forest.py), rendered as a page (page.py)."""

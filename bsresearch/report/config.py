@@ -5,7 +5,7 @@ from typing import Any
 
 from bsresearch.core.flat import flatten
 from bsresearch.planning import schema
-from bsresearch.report.blocks import Table, Text
+from bsresearch.report import markdown
 from bsresearch.report.found import Run
 from bsresearch.report.grid import LONG, value
 
@@ -14,11 +14,11 @@ MOST = 12  # distinct values that are written out
 _SKIPPED = ('sweep', 'study')
 
 
-def table(runs: Sequence[Run], study: str) -> Table | Text:
+def table(runs: Sequence[Run], study: str) -> str:
     """A row per declared field that is not at its default in some run: field, values, default."""
     declared = [run.declared for run in runs if run.declared]
     if not declared:
-        return Text(f'{study}: no run stored the config it was declared with.')
+        return markdown.escape(f'{study}: no run stored the config it was declared with.')
     defaults = flatten(schema.defaults().to_dict())
     names = sorted({name for fields in declared for name in fields if name.split('.')[0] not in _SKIPPED})
     rows = []
@@ -31,7 +31,7 @@ def table(runs: Sequence[Run], study: str) -> Table | Text:
     caption = (
         f'{study}: declared fields that differ from the defaults in some of its runs, {len(rows)} of {len(names)}.'
     )
-    return Table(caption, ('field', 'values', 'default'), tuple(rows), len(rows) > 2 * LONG)
+    return markdown.table(caption, ('field', 'values', 'default'), rows, folded=len(rows) > 2 * LONG)
 
 
 def _plain(given: Any) -> Any:

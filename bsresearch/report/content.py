@@ -1,52 +1,74 @@
-"""Collects a report: claims, figures, tables, lineage, config, hardware, time. The writers only render it."""
+"""Collects a report: for each question its first screen, figures and tables; then how it all was made."""
 
-import importlib
-import importlib.util
 import pathlib
 from collections.abc import Sequence
 
-from bsresearch.analysis import claims as claims_of
-from bsresearch.analysis.claims import Verdict
-from bsresearch.report import config, figures, grid, made
-from bsresearch.report.blocks import MARKS, NONE, Claims, Preformatted, Report, Section, Table, Text, counted
+from bsresearch.report import asked as questions
+from bsresearch.report import config, figures, grid, made, markdown, pictures, screen
+from bsresearch.report.asked import Asked
 from bsresearch.report.figures import Drawn
 from bsresearch.report.found import Found, Run
+from bsresearch.report.markdown import NONE, Piece, counted
+from bsresearch.report.pictures import Picture
 from bsresearch.store import lineage
+from bsresearch.store.records import Records
 
 NAMED = 4  # diverged runs named in the summary
 LONG_TREE = 30  # lines
 
 
 def collect(
-    workdir: pathlib.Path, found: Found, out: pathlib.Path, title: str, drawn: Sequence[Drawn] | None
-) -> Report:
+    workdir: pathlib.Path, found: Found, records: Records | None, out: pathlib.Path, title: str,
+    drawn: Sequence[Drawn] | None,
+) -> list[Piece]:  # fmt: skip
     """The whole content.
 
     Args:
-      out: directory of the report, above the figures'. title: '' for one from what the workdir holds.
-      drawn: of the figure scripts that apply; None where none was to be drawn.
+      records: of the workdir, None where there are no runs. out: directory of the report, above the figures'.
+      title: '' for none. drawn: of the figure scripts that apply; None where none was to be drawn.
     """
-    tested = _claims(workdir, found)
-    verdicts = [claim.verdict for block in tested if isinstance(block, Claims) for claim in block.claims]
-    tally: list[tuple[Verdict, int]] = [(v, verdicts.count(v)) for v in MARKS if v in verdicts]
-    sections = [
-        Section('claims', 'Claims', tuple(tested)),
-        Section('figures', 'Figures', tuple(_figures(drawn, out))),
-        Section('results', 'Results', tuple(_results(found))),
-        Section('lineage', 'Lineage', tuple(_lineage(workdir, found))),
-        Section('config', 'Config', tuple(config.table(found.of(s), s) for s in found.studies if found.of(s))),
-        Section('hardware', 'Hardware and versions', (made.hardware(found),)),
-        Section('time', 'Time', made.times(found)),
-    ]
-    kept = tuple(s for s in sections if s.blocks)
-    return Report(
-        title or _title(workdir, found),
-        _incomplete(found, drawn or ()),
-        _summary(found),
-        tuple(tally),
-        _facts(found),
-        kept,
-    )
+    pieces: list[Piece] = [_title(title or workdir.resolve().name)]
+    incomplete = _incomplete(found, drawn or ())
+    pieces += [markdown.Block(f'**{markdown.escape(incomplete)}**', _banner(incomplete))] if incomplete else []
+    asked = questions.each(workdir, found, records)
+    for i, one in enumerate(asked):
+        tables = not any(other.of == one.of for other in asked[:i])
+        pieces += _question(one, found, drawn, out, tables)
+    rest = [d for d in drawn or [] if d.study not in {one.of for one in asked}]
+    pieces += _figures(rest, out, None)
+    if not any(d.files or d.refused for d in drawn or []):
+        nothing = 'No figure script applies to what this workdir holds.'
+        pieces.append('Figures were not drawn (--draw=false).' if drawn is None else nothing)
+    return [*pieces, *_making(workdir, found)]
+
+
+def _title(text: str) -> markdown.Block:
+    """Above the question: a report is known by what it asks."""
+    return markdown.Block(f'*{markdown.escape(text)}*', f'<p class="title">{markdown.html.escape(text)}</p>')
+
+
+def _banner(text: str) -> str:
+    return f'<p class="incomplete">{markdown.html.escape(text)}</p>'
+
+
+def _question(one: Asked, found: Found, drawn: Sequence[Drawn] | None, out: pathlib.Path, tables: bool) -> list[Piece]:
+    """All of one question; the study's tables once."""
+    mine = [d for d in drawn or [] if d.study == one.of] if tables else []
+    first = next((p for d in mine for p in pictures.of_script(d)), None)
+    pieces = screen.pieces(one, found, first, out)
+    pieces += _figures(mine, out, first) if mine else []
+    return [*pieces, *(['## Results', *_results(found, one.of)] if tables else [])]
+
+
+def _making(workdir: pathlib.Path, found: Found) -> list[Piece]:
+    """What is the same for all questions."""
+    configs = [config.table(found.of(s), s) for s in found.studies if found.of(s)]
+    tree, probes = _lineage(workdir, found), _probes(found)
+    return [
+        *(['## Probes', *probes] if probes else []), *(['## Lineage', *tree] if tree else []),
+        *(['## Config', *configs] if configs else []), '## Hardware and versions', made.hardware(found),
+        '## Time', _summary(found), *made.times(found),
+    ]  # fmt: skip
 
 
 def _incomplete(found: Found, drawn: Sequence[Drawn]) -> str:
@@ -59,50 +81,30 @@ def _incomplete(found: Found, drawn: Sequence[Drawn]) -> str:
     return f'Incomplete: {", ".join(parts)}.' if parts else ''
 
 
-def _title(workdir: pathlib.Path, found: Found) -> str:
-    name, studies = workdir.resolve().name, ', '.join(found.studies)
-    return name if name == studies else f'{name}: {studies}'
+def _figures(drawn: Sequence[Drawn], out: pathlib.Path, first: Picture | None) -> list[Piece]:
+    """By script, what each reports, and who refused; without the one that opened the report."""
+    pieces: list[Piece] = []
+    for one in drawn:
+        blocks = [pictures.block(p, out) for p in pictures.of_script(one) if first is None or p.file != first.file]
+        heading = f'### {markdown.escape(figures.first_line(one.doc))} ({markdown.escape(one.script)})'
+        shown = [pictures.side_by_side(blocks)] if blocks else []
+        more = pictures.reported(one)
+        pieces += [heading, *shown, *more] if shown or more else []
+    refused = [markdown.escape(figures.refusal(one)) for one in drawn if one.refused]
+    return ['## Figures', *pieces, *refused] if pieces or refused else []
 
 
-def _claims(workdir: pathlib.Path, found: Found) -> list[Claims | Text]:
-    """Of each study that has a file of them; one that refuses is named with its reason."""
-    blocks: list[Claims | Text] = []
-    for study in found.studies:
-        name = f'{claims_of.__name__}.{study}'
-        if importlib.util.find_spec(name) is None:
-            continue
-        try:
-            tested = importlib.import_module(name).claims(workdir)
-        except (ValueError, FileNotFoundError) as e:
-            blocks.append(Text(f'The claims of study {study} were not tested: {" ".join(str(e).split())}'))
-        except Exception as e:  # a fault of its code must not cost the rest of the report
-            blocks.append(Text(f'The claims of study {study} failed: {figures.fault(e)}'))
-        else:
-            blocks.append(Claims(study, tuple(tested)))
-    return blocks
+def _results(found: Found, study: str) -> list[str]:
+    table = grid.frame(found, study)
+    by = grid.fields(table)
+    try:
+        arms = grid.arms_table(table, by, study)
+    except ValueError as e:
+        arms = [markdown.escape(f'No table of the arms of study {study}: {e}.')]
+    return [*arms, grid.runs_table(found, table, by, study)]
 
 
-def _figures(drawn: Sequence[Drawn] | None, out: pathlib.Path) -> Sequence[object]:
-    if drawn is None:
-        return [Text('Figures were not drawn (--draw=false).')]
-    return figures.blocks(drawn, out) or [Text('No figure script applies to what this workdir holds.')]
-
-
-def _results(found: Found) -> list[Table | Text]:
-    tables: list[Table | Text] = []
-    for study in found.studies:
-        if found.of(study):
-            table = grid.frame(found, study)
-            by = grid.fields(table)
-            try:
-                tables += grid.arms_table(table, by, study)
-            except ValueError as e:
-                tables.append(Text(f'No table of the arms of study {study}: {e}.'))
-            tables.append(grid.runs_table(found, table, by, study))
-    return [*tables, *_probes(found)]
-
-
-def _probes(found: Found) -> list[Table]:
+def _probes(found: Found) -> list[str]:
     if not found.probes:
         return []
     rows = []
@@ -115,17 +117,19 @@ def _probes(found: Found) -> list[Table]:
             (probe.id, probe.name, probe.study, probe.status, '; '.join(points), f'{rate:g}' if rate else NONE, spent)
         )
     columns = ('probe', 'name', 'study', 'status', 'of', 'learning rate', 'time')
-    return [Table(f'{counted(len(rows), "probe")} of trained runs.', columns, tuple(rows), len(rows) > grid.LONG)]
+    return [
+        markdown.table(f'{counted(len(rows), "probe")} of trained runs.', columns, rows, folded=len(rows) > grid.LONG)
+    ]
 
 
-def _lineage(workdir: pathlib.Path, found: Found) -> list[Preformatted]:
+def _lineage(workdir: pathlib.Path, found: Found) -> list[str]:
     """The tree, where there is one."""
     branches = sum(run.parent is not None for run in found.runs)
     if not branches:
         return []
     text = lineage.text(workdir)
     caption = f'{counted(branches, "branch", "branches")}, each below the run it began from'
-    return [Preformatted(caption, text, text.count('\n') >= LONG_TREE)]
+    return [markdown.fold(caption, markdown.fenced(text), text.count('\n') >= LONG_TREE)]
 
 
 def _summary(found: Found) -> str:
@@ -148,7 +152,7 @@ def _summary(found: Found) -> str:
         done = sum(probe.status == 'done' for probe in found.probes)
         said.append(f'Probes of trained runs: {names}' + ('.' if done == len(found.probes) else f'; {done} finished.'))
     dates = made.dates(found)
-    return ' '.join([*said, *([f'Made {dates}.'] if dates else [])])
+    return markdown.escape(' '.join([*said, *([f'Made {dates}.'] if dates else [])]))
 
 
 def _runs_sentence(found: Found) -> str:
@@ -177,20 +181,3 @@ def _diverged(run: Run, found: Found) -> str:
 
 def _counts(names: Sequence[str]) -> str:
     return ', '.join(f'{names.count(n)} {n}' for n in sorted(set(names)))
-
-
-def _facts(found: Found) -> tuple[tuple[str, str], ...]:
-    """Shown large at the top."""
-    total = made.spent(found)
-    whole = total['wall'] + total['probes']
-    facts = [
-        ('runs', f'{len(found.runs):,}' if found.runs else ''),
-        ('probes', f'{len(found.probes):,}' if found.probes else ''),
-        ('updates', f'{sum(run.made("step") for run in found.runs):,}' if found.runs else ''),
-        ('examples', f'{sum(run.made("examples") for run in found.runs):,}' if found.runs else ''),
-        ('time', made.duration(whole) if whole else ''),
-        ('device', made.common(found, 'device')),
-        ('jax', made.common(found, 'jax')),
-        ('commit', made.common(found, 'commit')),
-    ]
-    return tuple((name, shown) for name, shown in facts if shown)

@@ -69,6 +69,10 @@ class Found(NamedTuple):
         """The runs of a study."""
         return [run for run in self.runs if run.study == study]
 
+    def only(self, study: str) -> 'Found':
+        """The runs and probes of a study."""
+        return self._replace(runs=tuple(self.of(study)), probes=tuple(p for p in self.probes if p.study == study))
+
     def without_runs_of(self, studies: set[str]) -> 'Found':
         """The other studies' runs, and all probes."""
         return self._replace(runs=tuple(run for run in self.runs if run.study not in studies))

@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from bsresearch.analysis import arms, held_fixed, summary
-from bsresearch.report.blocks import NONE, Table, counted
+from bsresearch.analysis import arms, held_fixed, of_runs, summary
+from bsresearch.report import markdown
 from bsresearch.report.found import Found, Run
+from bsresearch.report.markdown import NONE, counted
 from bsresearch.store import records
 
 # Told where an older version recorded them in place of the loss.
@@ -67,7 +68,7 @@ def fields(table: pd.DataFrame) -> list[str]:
     return given
 
 
-def arms_table(table: pd.DataFrame, by: Sequence[str], study: str) -> list[Table]:
+def arms_table(table: pd.DataFrame, by: Sequence[str], study: str) -> list[str]:
     """Mean and 95 % interval over the finished runs of each arm; nothing where no metric was recorded."""
     metrics = [m for m in METRICS if m in table and table[m].notna().any()]
     mixed = {m: runs for m in metrics if (runs := summary.objective_only(table, m))}
@@ -81,24 +82,28 @@ def arms_table(table: pd.DataFrame, by: Sequence[str], study: str) -> list[Table
         first = cells.iloc[0]
         count = f'{int(cells["n"].max())} of {int(first["runs"])}'
         gone = [f'{int(first[what])} {what}' for what in ('diverged', 'unfinished') if first[what]]
-        rows.append((*(value(v) for v in arm), '; '.join([count, *gone]), *(_interval(cells.loc[m]) for m in metrics)))
+        rows.append(
+            (*(value(v) for v in arm), '; '.join([count, *gone]), *(_interval(m, cells.loc[m]) for m in metrics))
+        )
     said = 'mean ± half of the 95 % interval over seeds on this test set (Student’s t), at the end of finished runs'
     caption = f'{study}: {counted(len(rows), "arm")}, {said}.' + ''.join(
         f' {_title(m)} is left out: an older version recorded it with label smoothing in {", ".join(runs)}.'
         for m, runs in mixed.items()
     )
     names = (*(_title(c) for c in by), 'runs', *(_title(m) for m in metrics))
-    return [Table(caption, names, tuple(rows), len(rows) > 2 * LONG)]
+    return [markdown.table(caption, names, rows, folded=len(rows) > 2 * LONG)]
 
 
-def _interval(cell: Mapping[Hashable, Any] | pd.Series) -> str:
+def _interval(metric: str, cell: Mapping[Hashable, Any] | pd.Series) -> str:
+    """In the metric's unit, which stands in its title."""
     if pd.isna(cell['mean']):
         return NONE
     half = (cell['high'] - cell['low']) / 2
-    return f'{cell["mean"]:.4g}' + ('' if pd.isna(half) else f' ± {half:.2g}')
+    number = lambda v: of_runs.unit_of(metric).show(v, unit=False)
+    return number(cell['mean']) + ('' if pd.isna(half) else f' ± {number(half)}')
 
 
-def runs_table(found: Found, table: pd.DataFrame, by: Sequence[str], study: str) -> Table:
+def runs_table(found: Found, table: pd.DataFrame, by: Sequence[str], study: str) -> str:
     """One row per run; metrics are the last recorded."""
     mine: list[Run] = found.of(study)
     metrics = [m for m in METRICS if m in table and table[m].notna().any()]
@@ -117,12 +122,15 @@ def runs_table(found: Found, table: pd.DataFrame, by: Sequence[str], study: str)
         step = run.meta.get('diverged_step')
         status = run.status + (f' at update {step:,}' if run.status == 'diverged' and step is not None else '')
         named = [run.id, status, *([point] if branches else []), *(value(cells[c]) for c in (*shown, *seeds))]
-        measured = [NONE if pd.isna(cells[m]) else f'{cells[m]:.4g}' for m in metrics]
+        measured = [NONE if pd.isna(cells[m]) else of_runs.unit_of(m).show(cells[m], unit=False) for m in metrics]
         rows.append((*named, f'{run.made("step"):,}', *measured))
     names = ('run', 'status', *(['branch of'] if branches else []), *(_title(c) for c in (*shown, *seeds)))
     caption = f'{study}: {counted(len(rows), "run")}; metrics are the last recorded, updates those of the run itself.'
-    return Table(caption, (*names, 'updates', *(_title(m) for m in metrics)), tuple(rows), len(rows) > LONG)
+    return markdown.table(caption, (*names, 'updates', *(_title(m) for m in metrics)), rows, folded=len(rows) > LONG)
 
 
 def _title(column: str) -> str:
+    """A column's heading, with the unit of a metric."""
+    if column in METRICS and (unit := of_runs.unit_of(column).level.strip()):
+        return f'{column.replace("_", " ")}, {unit}'
     return column.removesuffix('.name').replace('_', ' ').replace('.', ' · ')

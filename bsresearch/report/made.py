@@ -4,8 +4,9 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bsresearch.report.blocks import NONE, Shares, Table, Text, counted
+from bsresearch.report import markdown
 from bsresearch.report.found import Found
+from bsresearch.report.markdown import NONE, counted
 from bsresearch.store import verify
 
 PHASES = {
@@ -32,11 +33,11 @@ FACTS = {
 OF_RUNS = {'strategy': 'strategy of replicas', 'replicas': 'runs in a group', 'layout': 'devices of a group'}
 
 
-def hardware(found: Found) -> Table | Text:
+def hardware(found: Found) -> str:
     """A row per fact, with the number of runs and probes where they differ."""
     metas = [x.meta for x in (*found.runs, *found.probes) if x.meta]
     if not metas:
-        return Text('Nothing was noted about hardware and versions.')
+        return 'Nothing was noted about hardware and versions.'
     of_runs = [run.meta for run in found.runs if run.meta]
     rows = [(title, _spread(m.get(key) for m in metas)) for key, title in FACTS.items()]
     rows += [(title, _spread(m.get(key) for m in of_runs)) for key, title in OF_RUNS.items() if of_runs]
@@ -49,7 +50,7 @@ def hardware(found: Found) -> Table | Text:
     rows += [('records without a checksum, of an older version', counted(unverified, 'run'))] if unverified else []
     rows += [('went on on other devices', counted(moved, 'run'))] if moved else []
     caption = f'As noted when each of {len(metas):,} runs and probes began; a number in brackets is how many of them.'
-    return Table(caption, ('fact', 'value'), tuple(rows))
+    return markdown.table(caption, ('fact', 'value'), rows)
 
 
 def _spread(values: Iterable[Any]) -> str:
@@ -116,17 +117,32 @@ def duration(seconds: float) -> str:
     return f'{seconds / 60:.3g} min' if seconds < 5400 else f'{seconds / 3600:.3g} h'
 
 
-def times(found: Found) -> tuple[Shares | Text, ...]:
-    """Phases over all groups, and how much longer it all took than what it was for."""
+def shares(found: Found) -> list[tuple[str, float, float]]:
+    """(phase, seconds, share of the whole) over all groups and probes; empty where no times were noted."""
     total = spent(found)
     whole = total['wall'] + total['probes']
     if not whole:
-        return (Text('No times were noted.'),)
-    without = sum(not isinstance(run.meta.get('seconds'), Mapping) for run in found.runs)
-    rows = [(title, duration(total[phase]), total[phase] / whole) for phase, title in PHASES.items()]
-    rows.append(('probes (without compiling)', duration(total['probes']), total['probes'] / whole))
-    rows.append(('in all', duration(whole), 1.0))
-    useful = sum(total[phase] for phase in USEFUL) + total['probes']
+        return []
+    phases = [(title, total[phase]) for phase, title in PHASES.items()]
+    return [
+        (title, seconds, seconds / whole)
+        for title, seconds in [*phases, ('probes (without compiling)', total['probes']), ('in all', whole)]
+    ]
+
+
+def times(found: Found) -> list[str]:
+    """Phases over all groups, and how much longer it all took than what it was for."""
+    rows = [(title, duration(s), f'{share:.1%}', markdown.bar(share)) for title, s, share in shares(found)]
+    if not rows:
+        return ['No times were noted.']
+    caption = f'Wall-clock seconds of {counted(len(_groups(found)), "group")} of runs and of the probes.'
+    return [markdown.table(caption, ('phase', 'time', 'share', ''), rows), markdown.escape(' '.join(_totals(found)))]
+
+
+def _totals(found: Found) -> list[str]:
+    """Sentences on the whole."""
+    total = spent(found)
+    whole, useful = total['wall'] + total['probes'], sum(total[phase] for phase in USEFUL) + total['probes']
     said = [f'In all it took {whole / useful:.3g} times as long as updates, evaluation, measurements and probes.']
     span = when(found)
     if span:
@@ -139,7 +155,7 @@ def times(found: Found) -> tuple[Shares | Text, ...]:
         ended = 'took' if row['ended'] else 'was stopped after'
         taken = f'{duration(row["estimated_seconds"])}; it {ended} {duration(row["spent_seconds"])}'
         said.append(f'A launch of study {row["study"]} was estimated at {taken}.')
+    without = sum(not isinstance(run.meta.get('seconds'), Mapping) for run in found.runs)
     if without:
         said.append(f'{counted(without, "run")} noted no times and {"is" if without == 1 else "are"} not counted.')
-    caption = f'Wall-clock seconds of {counted(len(_groups(found)), "group")} of runs and of the probes.'
-    return Shares(caption, tuple(rows)), Text(' '.join(said))
+    return said

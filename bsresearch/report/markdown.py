@@ -1,84 +1,69 @@
-"""A report as Markdown (GitHub's): figures and plotted numbers linked relative to it."""
+"""Pieces of a report in Markdown (GitHub's), which page.py renders as HTML: escaped text, tables, folds, pictures.
+
+Where HTML shows a piece otherwise (intervals as drawings, curves that can be switched), it is a `Block` with both.
+"""
 
 import html
 import re
-from typing import Any
-from urllib.parse import quote
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from bsresearch.report.blocks import MARKS, NONE, Claims, Figures, Preformatted, Report, Shares, Table, Text
+NONE = '–'  # a cell without a value
+BAR = 20  # characters of a whole
 
 # What Markdown would read as its own; '<', '>' and '&' are HTML there.
 _SPECIAL = re.compile(r'([\\`*_\[\]|~#$])')
+_LIST = re.compile(r'^(\d+(?=[.)]( |$))|(?=[-+=]( |$)))')
+_NUMBER = re.compile(r'[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?( ?(%|s|min|h|points|times))?( ± [\d.e+-]+)?')
 
 
-def render(report: Report) -> str:
-    """The whole file."""
-    parts = [f'# {escape(report.title)}']
-    parts += [f'**{escape(report.incomplete)}**'] if report.incomplete else []
-    parts.append(escape(report.summary))
-    if report.tally:
-        parts.append(' · '.join(f'**{MARKS[verdict]} {verdict}: {count}**' for verdict, count in report.tally))
-    parts.append(' · '.join(f'{escape(name)}: **{escape(value)}**' for name, value in report.facts))
-    for section in report.sections:
-        parts += [f'## {escape(section.title)}', *(_block(b) for b in section.blocks)]
-    return '\n\n'.join(p for p in parts if p) + '\n'
+class Block(NamedTuple):
+    """A piece that HTML shows otherwise than Markdown."""
+
+    markdown: str
+    html: str
+
+
+Piece = str | Block
 
 
 def escape(text: str) -> str:
     """Text that shows as it is written; a line break becomes a space."""
-    return _SPECIAL.sub(r'\\\1', html.escape(' '.join(text.split()), quote=False))
+    plain = _SPECIAL.sub(r'\\\1', html.escape(' '.join(text.split()), quote=False))
+    return _LIST.sub(lambda found: f'{found[0]}\\', plain)
 
 
-def _block(block: Any) -> str:
-    match block:
-        case Text(text):
-            return escape(text)
-        case Table(caption, columns, rows, folded):
-            return _folded(caption, _table(columns, rows), folded)
-        case Shares(caption, rows):
-            cells = [(n, v, NONE if share is None else f'{share:.1%}') for n, v, share in rows]
-            return _folded(caption, _table(('phase', 'time', 'share'), cells), False)
-        case Preformatted(caption, text, folded):
-            return _folded(caption, _fenced(text), folded)
-        case Claims(study, claims):
-            rows = [
-                (f'{MARKS[c.verdict]} {c.verdict}', c.key, c.statement, c.source, c.measured, c.remark) for c in claims
-            ]
-            columns = ('verdict', 'key', 'claim', 'source', 'measured', 'remark')
-            return f'### Study {escape(study)}\n\n{_table(columns, rows)}'
-        case Figures():
-            return _figures(block)
-    raise TypeError(f'no Markdown for a block of type {type(block).__name__}; add it to both writers')
-
-
-def _table(columns: Any, rows: Any) -> str:
+def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, folded: bool = False) -> str:
+    """Cells as text, columns of numbers to the right. `folded`: shown on request, as it is long."""
     line = lambda cells: f'| {" | ".join(escape(c) for c in cells)} |'
-    return '\n'.join([line(columns), f'|{" --- |" * len(columns)}', *(line(row) for row in rows)])
+    kinds = ' | '.join('---:' if _is_number([row[i] for row in rows]) else '---' for i in range(len(columns)))
+    return fold(caption, '\n'.join([line(columns), f'| {kinds} |', *map(line, rows)]), folded)
 
 
-def _fenced(text: str) -> str:
-    """A fence longer than any run of backticks inside."""
+def _is_number(cells: Sequence[str]) -> bool:
+    return bool(cells) and all(cell == NONE or _NUMBER.fullmatch(cell) for cell in cells)
+
+
+def bar(share: float) -> str:
+    """A part of a whole as a bar of text."""
+    return '█' * round(BAR * min(max(share, 0.0), 1.0))
+
+
+def fenced(text: str) -> str:
+    """Text whose lines and spaces count, within a fence longer than any run of backticks inside."""
     longest = max((len(run) for run in re.findall('`+', text)), default=0)
     fence = '`' * max(3, longest + 1)
     return f'{fence}text\n{text}\n{fence}'
 
 
-def _folded(caption: str, inside: str, folded: bool) -> str:
-    if folded:
-        # The blank lines make GitHub read Markdown inside.
-        return f'<details>\n<summary>{html.escape(caption)}</summary>\n\n{inside}\n\n</details>'
-    return f'{escape(caption)}\n\n{inside}'
+def fold(caption: str, inside: str, folded: bool = True) -> str:
+    """With its caption above, or shown on request."""
+    if not folded:
+        return f'{escape(caption)}\n\n{inside}'
+    # The blank lines make GitHub read Markdown inside.
+    return f'<details>\n<summary>{html.escape(caption, quote=False)}</summary>\n\n{inside}\n\n</details>'
 
 
-def _figures(block: Figures) -> str:
-    parts = [f'### {escape(block.title)} ({escape(block.script)})']
-    for figure in block.figures:
-        said = f' {escape(figure.caption)}.' if figure.caption else ''
-        numbers = (
-            f' Plotted numbers: [{escape(figure.csv)}]({quote(figure.csv)}).'
-            if figure.csv
-            else ' No plotted numbers were saved.'
-        )
-        parts.append(f'![{escape(figure.name)}: {escape(figure.caption or block.title)}]({quote(figure.link)})')
-        parts.append(f'**{escape(figure.name)}**.{said}{numbers}')
-    return '\n\n'.join(parts)
+def counted(number: int, noun: str, several: str = '') -> str:
+    """'1 run', '1,200 runs'; `several` where an s is not enough."""
+    return f'{number:,} {noun if number == 1 else several or f"{noun}s"}'

@@ -6,15 +6,16 @@ Figures are drawn by the scripts of the package `program.scripts()`, looked up b
 import importlib
 import importlib.util
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from bsresearch.analysis.quantities import lr_range, noise_scale, sharpness
 from bsresearch.core import program
-from bsresearch.report import content, found, html, markdown
+from bsresearch.report import content, found, page
 from bsresearch.report.figures import Drawn, FiguresFailed, fault, refusal
 from bsresearch.report.found import Found
-from bsresearch.store import paths
+from bsresearch.report.markdown import Piece
+from bsresearch.store import paths, records
 
 TRAIN = 'train'  # the study whose figures are told apart by what was recorded
 SCHEDULES = ('schedule', 'momentum_schedule', 'weight_decay_schedule', 'batch_schedule')
@@ -24,11 +25,13 @@ class Script(NamedTuple):
     """A figure script for what any study may hold.
 
     applies: to these records. options: what its `draw` takes between the workdir and the directory of the figures.
+    study: whose runs it draws, '' for those that its probes are of.
     """
 
     name: str
     applies: Callable[[Found], bool]
     options: tuple[Any, ...] = ()
+    study: str = TRAIN
 
 
 def _recorded(column: str) -> Callable[[Found], bool]:
@@ -71,9 +74,9 @@ SCRIPTS = (
     Script('fig_distance', _recorded('distance'), ('epoch',)),
     Script('fig_noise_scale', _recorded(noise_scale.SQUARE), ('epoch', 5)),
     Script('fig_sharpness', _recorded(sharpness.SHARPNESS)),
-    Script('fig_lr_range', lambda records: lr_range.STUDY in records.studies),
-    Script('fig_gradient_norm', _probed('gradient_norm'), (False,)),
-    Script('fig_interpolation', _probed('interpolation')),
+    Script('fig_lr_range', lambda records: lr_range.STUDY in records.studies, study=lr_range.STUDY),
+    Script('fig_gradient_norm', _probed('gradient_norm'), (False,), ''),
+    Script('fig_interpolation', _probed('interpolation'), study=''),
 )
 
 
@@ -83,7 +86,10 @@ def applicable(records: Found) -> list[Script]:
     named = {s: f'fig_{s}' for s in records.studies if f'fig_{s}' not in known}
     own = {s: name for s, name in named.items() if importlib.util.find_spec(f'{program.scripts()}.{name}')}
     rest = records.without_runs_of(set(own))
-    return [*(Script(name, lambda _: True) for name in own.values()), *(s for s in SCRIPTS if s.applies(rest))]
+    return [
+        *(Script(name, lambda _: True, study=study) for study, name in own.items()),
+        *(s for s in SCRIPTS if s.applies(rest)),
+    ]
 
 
 def draw(workdir: pathlib.Path, records: Found, out: pathlib.Path) -> list[Drawn]:
@@ -91,18 +97,19 @@ def draw(workdir: pathlib.Path, records: Found, out: pathlib.Path) -> list[Drawn
     drawn = []
     for script in applicable(records):
         module = importlib.import_module(f'{program.scripts()}.{script.name}')
-        doc = module.__doc__ or script.name
+        probed = next((p.study for p in records.probes if p.name == script.name.removeprefix('fig_')), TRAIN)
+        empty = Drawn(script.name, module.__doc__ or script.name, study=script.study or probed)
         try:
             made = module.draw(workdir, *script.options, out)
         except FiguresFailed as e:
-            drawn.append(Drawn(script.name, doc, tuple(e.files), refused=fault(e), failed=True))
+            drawn.append(empty._replace(files=tuple(e.files), refused=fault(e), failed=True))
         except (ValueError, FileNotFoundError) as e:
-            drawn.append(Drawn(script.name, doc, refused=str(e)))
+            drawn.append(empty._replace(refused=str(e)))
         except Exception as e:  # a fault of its code must not cost the rest of the report
-            drawn.append(Drawn(script.name, doc, refused=fault(e), failed=True))
+            drawn.append(empty._replace(refused=fault(e), failed=True))
         else:
             files, told = made if isinstance(made, tuple) else (made, None)
-            drawn.append(Drawn(script.name, doc, tuple(map(pathlib.Path, files)), told))
+            drawn.append(empty._replace(files=tuple(map(pathlib.Path, files)), found=told))
     return drawn
 
 
@@ -112,15 +119,22 @@ def write(workdir: pathlib.Path, out: pathlib.Path, title: str = '', *, drawing:
     Raises:
       FileNotFoundError: the workdir holds nothing. ValueError: a damaged record.
     """
-    records = found.load(workdir)
-    drawn = draw(workdir, records, out / 'figures') if drawing else None
-    report = content.collect(workdir, records, out, title, drawn)
+    everything = found.load(workdir)
+    drawn = draw(workdir, everything, out / 'figures') if drawing else None
+    read = records.read(workdir) if everything.runs else None
+    pieces = content.collect(workdir, everything, read, out, title, drawn)
     out.mkdir(parents=True, exist_ok=True)
-    files = []
-    for name, writer in (('report.html', html), ('report.md', markdown)):
-        paths.write_text(out / name, writer.render(report))
-        files.append(out / name)
+    page_title = title or workdir.resolve().name
+    texts = {'report.html': page.render(page_title, pieces), 'report.md': as_markdown(pieces)}
+    for name, text in texts.items():
+        paths.write_text(out / name, text)
     for one in drawn or []:
         if one.refused:
             print(refusal(one))
-    return files
+    return [out / name for name in texts]
+
+
+def as_markdown(pieces: Sequence[Piece]) -> str:
+    """The whole file."""
+    texts = [piece if isinstance(piece, str) else piece.markdown for piece in pieces]
+    return '\n\n'.join(text for text in texts if text) + '\n'

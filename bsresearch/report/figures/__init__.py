@@ -1,4 +1,4 @@
-"""From what the figure scripts drew to blocks: each figure with a caption and the file of its plotted numbers.
+"""What the figure scripts drew of a workdir, with the captions that their docstrings give.
 
 Captions come from the script's docstring: its first line says what it shows; where it draws several figures, indented
 lines `<file name>  <what it shows>` tell them apart, and an ending that only numbers them (`_0.01`) may be left off.
@@ -7,19 +7,17 @@ lines `<file name>  <what it shows>` tell them apart, and an ending that only nu
 import pathlib
 import re
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pandas as pd
-
-from bsresearch.report.blocks import Figure, Figures, Preformatted, Table, Text, png_size
-from bsresearch.report.grid import value
 
 
 class Drawn(NamedTuple):
     """What one figure script made of a workdir.
 
     doc: its docstring. files: what it wrote, in order. found: the numbers it reports, if it does.
+    study: whose runs it drew.
     refused: why it drew nothing, in its own words; '' where it drew. failed: that was a fault of its code.
     """
 
@@ -29,6 +27,7 @@ class Drawn(NamedTuple):
     found: pd.DataFrame | str | None = None
     refused: str = ''
     failed: bool = False
+    study: str = ''
 
 
 class FiguresFailed(ValueError):
@@ -85,45 +84,7 @@ def caption(doc: str, name: str) -> str:
     return said[:1].upper() + said[1:]
 
 
-def blocks(drawn: Sequence[Drawn], out: pathlib.Path) -> list[Figures | Text | Table | Preformatted]:
-    """The figures by script, what each reports, and who refused.
-
-    Args:
-      out: directory of the report, at or above the figures'.
-    """
-    found: list[Figures | Text | Table | Preformatted] = []
-    for one in drawn:
-        if one.refused and not one.files:
-            continue
-        shown = [_figure(one, file, out) for file in one.files if file.suffix == '.png']
-        # Figures of a kind side by side: they have a shape in common, and are to be compared.
-        kinds = [figure.caption for figure in shown]
-        shown.sort(key=lambda figure: kinds.index(figure.caption))
-        found.append(Figures(one.script, first_line(one.doc), tuple(shown)))
-        if isinstance(one.found, str):
-            text = one.found.strip('\n')
-            found += [Preformatted(f'What {one.script} reports', text, folded=True)] if text else []
-        elif one.found is not None:
-            found.append(_table(one.script, one.found))
-    return [*found, *(Text(refusal(one)) for one in drawn if one.refused)]
-
-
 def refusal(drawn: Drawn) -> str:
     """Why a script drew nothing, in one line."""
     how = 'failed' if drawn.failed else 'drew nothing'
     return f'{drawn.script} {how}: {" ".join(drawn.refused.split())}'
-
-
-def _figure(drawn: Drawn, file: pathlib.Path, out: pathlib.Path) -> Figure:
-    png = file.read_bytes()
-    numbers = file.with_suffix('.csv')
-    link = lambda path: path.relative_to(out).as_posix()
-    csv = link(numbers) if numbers in drawn.files else ''
-    return Figure(file.stem, caption(drawn.doc, file.stem), png, link(file), csv, *png_size(png, str(file)))
-
-
-def _table(script: str, frame: pd.DataFrame) -> Table:
-    cell = lambda v: f'{v:.4g}' if isinstance(v, float) and not pd.isna(v) else value(v)
-    rows = tuple(tuple(cell(v) for v in row) for row in frame.itertuples(index=False, name=None))
-    columns = tuple(str(c).replace('_', ' ') for c in frame.columns)
-    return Table(f'What {script} reports', columns, rows, folded=True)

@@ -1,0 +1,192 @@
+"""What a sweep without findings of its own gets: a question from its axes, its cells with intervals, and its highest.
+
+The best of many is flattered by having been chosen. So with a validation set and five replicates it is chosen there,
+and the test value told is that of the replicates which did not choose; else it is named for what it is, "highest on
+test". An optimum on the edge of what was tried is flagged.
+"""
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bsresearch.analysis import axis_labels, of_runs, over, verdicts
+from bsresearch.analysis.figures import Figure, curves, heat
+from bsresearch.analysis.quantity import Quantity
+from bsresearch.analysis.study import ABSENT, FINISHED, Study
+from bsresearch.analysis.verdicts import Interval
+
+METRICS = ('test_accuracy', 'validation_accuracy', 'train_accuracy', 'test_loss', 'validation_loss', 'train_loss')
+WORDS = {'batch_size': 'batch size', 'learning_rate': 'learning rate'}
+
+
+class Cell(NamedTuple):
+    """A cell of the sweep.
+
+    Attributes:
+      key: of the study. label: its values of the axes that vary. interval: of its replicates.
+      edges: what it is at the edge of, in words. lost: runs that diverged or are unfinished, in words.
+      alike: it cannot be told from the best one. best: it is that one.
+    """
+
+    key: tuple[Any, ...]
+    label: str
+    interval: Interval
+    edges: tuple[str, ...] = ()
+    lost: str = ''
+    alike: bool = False
+    best: bool = False
+
+
+class Sweep(NamedTuple):
+    """A sweep as it came out.
+
+    Attributes:
+      chosen: how the best was: 'best by validation', 'highest on test', 'lowest on test'; '' where there is none.
+      level: of the best, to be told: of replicates that did not choose it where it was chosen on a validation set.
+      open: why nothing is the best, in words; '' where one is. headline: the figure that the report opens with.
+    """
+
+    question: str
+    quantity: Quantity | None
+    cells: tuple[Cell, ...]
+    chosen: str
+    level: float
+    open: str
+    figures: tuple[Figure, ...]
+    headline: int = 0
+
+    @property
+    def best(self) -> Cell | None:
+        """The one that was chosen."""
+        return next((cell for cell in self.cells if cell.best), None)
+
+
+def of(study: Study) -> Sweep:
+    """The sweep of all runs of a study, which are no branches."""
+    metric = next((m for m in METRICS if any(m in rows and rows[m].notna().any() for rows in study.rows.values())), '')
+    axes = [axis for axis in study.axes if study.members[axis].nunique() > 1]
+    question = _question(study, axes, metric)
+    if not metric:
+        return Sweep(question, None, (), '', np.nan, 'nothing was evaluated', ())
+    quantity = of_runs.final(metric)
+    array = quantity.of(study)
+    values = array.low
+    if 'branch' in values.index.names:
+        values = values[values.index.get_level_values('branch') == ABSENT]
+    values = values.sort_index(key=_by_size)
+    parts = [verdicts.of('', row, rounding=float(array.rounding.loc[key])) for key, row in _rows(values)]
+    cells = [
+        Cell(key, _label(study, key, axes), verdicts.interval(part), _edges(values, key, axes), _lost(study, key))
+        for (key, _), part in zip(_rows(values), parts, strict=True)
+    ]
+    chosen, place, level, why = _best(study, metric, values)
+    if place is not None:
+        alike = _alike(values, of_runs.better(metric) is not False, place)
+        cells = [c._replace(alike=a, best=i == place) for i, (c, a) in enumerate(zip(cells, alike, strict=True))]
+    return Sweep(question, quantity, tuple(cells), chosen, level, why, _figures(study, metric, axes))
+
+
+def _by_size(level: pd.Index) -> pd.Index:
+    """Numbers as they are; what is mixed as text."""
+    return level if pd.api.types.is_numeric_dtype(level) else level.map(str)
+
+
+def _rows(values: pd.DataFrame) -> list[tuple[tuple[Any, ...], np.ndarray]]:
+    return [(key if isinstance(key, tuple) else (key,), row.to_numpy(float)) for key, row in values.iterrows()]
+
+
+def words(field: str) -> str:
+    """'batch size', 'optimizer', 'schedule step epochs'."""
+    return WORDS.get(field, field.removesuffix('.name').replace('.', ' ').replace('_', ' '))
+
+
+def _question(study: Study, axes: Sequence[str], metric: str) -> str:
+    what = metric.replace('_', ' ') or 'training'
+    if axes:
+        named = [words(axis) for axis in axes]
+        listed = named[0] if len(named) == 1 else f'{", ".join(named[:-1])} and {named[-1]}'
+        return f'How does {what} depend on {listed}?'
+    run = study.runs.iloc[0]
+    return f'What {what} does {run.get("model.name", "the model")} reach on {run.get("data.name", "its data")}?'
+
+
+def _label(study: Study, key: tuple[Any, ...], axes: Sequence[str]) -> str:
+    values = dict(zip(study.parts, key, strict=True))
+    named = [f'{words(axis)} {axis_labels.text(values[axis])}' for axis in axes if values[axis] != ABSENT]
+    return ', '.join(named) or 'all runs'
+
+
+def _edges(values: pd.DataFrame, key: tuple[Any, ...], axes: Sequence[str]) -> tuple[str, ...]:
+    """Of each axis of numbers: that the cell has the smallest or largest value of those that differ in it alone."""
+    told, names = [], list(values.index.names)
+    for axis in axes:
+        place = names.index(axis)
+        if not isinstance(key[place], Real) or isinstance(key[place], bool):
+            continue
+        along = [k[place] for k, _ in _rows(values) if k[:place] == key[:place] and k[place + 1 :] == key[place + 1 :]]
+        if len(along) > 1 and key[place] in (min(along), max(along)):
+            told.append(f'{"smallest" if key[place] == min(along) else "largest"} {words(axis)}')
+    return tuple(told)
+
+
+def _lost(study: Study, key: tuple[Any, ...]) -> str:
+    statuses = study.runs.reindex(study.runs_of(key))['status']
+    gone, open_ = int((statuses == 'diverged').sum()), int((~statuses.isin(FINISHED)).sum())
+    told = [f'{gone} of {len(statuses)} runs diverged'] if gone else []
+    return '; '.join([*told, *([f'{open_} of {len(statuses)} runs unfinished'] if open_ else [])])
+
+
+def _best(study: Study, metric: str, values: pd.DataFrame) -> tuple[str, int | None, float, str]:
+    """(how, place, level, why none): a cell that diverged in any replicate is never it."""
+    if len(values) < 2:
+        return '', None, np.nan, 'there is one cell'
+    if not study.runs['status'].isin(FINISHED).all():
+        return '', None, np.nan, 'not all runs are finished'
+    on = _validated(study, metric, values)
+    judged = over.without_diverged(
+        study, (values if on is None else on) * (-1 if of_runs.better(metric) is False else 1)
+    )
+    if judged.isna().to_numpy().any():
+        return '', None, np.nan, 'the cells have unequal numbers of replicates'
+    means = judged.to_numpy(float).mean(axis=1)
+    if not np.isfinite(means).any():
+        return '', None, np.nan, 'every cell has a run that diverged'
+    place = int(np.argmax(means))
+    if on is None:
+        extreme = 'lowest' if of_runs.better(metric) is False else 'highest'
+        where = metric.partition('_')[0]
+        return f'{extreme} on {where}', place, float(values.iloc[place].mean()), ''
+    return 'best by validation', place, float(np.mean(list(over.leave_one_out(judged, values).values()))), ''
+
+
+def _validated(study: Study, metric: str, values: pd.DataFrame) -> pd.DataFrame | None:
+    """The validation values that choose among the cells; None without a validation set or with too few replicates."""
+    other = metric.replace('test_', 'validation_')
+    known = any(other in rows and rows[other].notna().any() for rows in study.rows.values())
+    if other == metric or not known or values.shape[1] < over.FEWEST_TO_CHOOSE:
+        return None
+    return of_runs.final(other).of(study).low.reindex(values.index)
+
+
+def _alike(values: pd.DataFrame, high: bool, place: int) -> list[bool]:
+    """Which cells cannot be told from the best, on the values told; the best itself is among them."""
+    numbers = values.to_numpy(float) * (1 if high else -1)
+    trained = np.isfinite(numbers).all(axis=1)
+    alike = np.zeros(len(values), bool)
+    if numbers.shape[1] > 1:
+        alike[trained] = over.not_told_from_best(numbers[trained])
+    alike[place] = True
+    return alike.tolist()
+
+
+def _figures(study: Study, metric: str, axes: Sequence[str]) -> tuple[Figure, ...]:
+    recorded = {column for rows in study.rows.values() for column in rows if rows[column].notna().any()}
+    both = [m for m in (metric, metric.replace('test_', 'train_')) if m in recorded]
+    figures = [curves(*dict.fromkeys(both), title=f'{metric.replace("_", " ").capitalize()} in training')]
+    numbers = [axis for axis in axes if all(isinstance(v, Real) for v in study.members[axis] if v != ABSENT)]
+    if len(axes) == 2 and len(numbers) == 2:
+        figures.append(heat(of_runs.final(metric), *axes, title=f'{metric.replace("_", " ").capitalize()} at the end'))
+    return tuple(figures)

@@ -1,0 +1,219 @@
+"""What each study of a workdir asked, and what it came to: the question, the answer, and the rows of its forest.
+
+A study whose launch named findings (study.json) has their question and claims; a sweep has those of findings/sweep.py.
+"""
+
+import importlib
+import importlib.util
+import pathlib
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bsresearch import findings
+from bsresearch.analysis import cells
+from bsresearch.analysis import claims as claims_of
+from bsresearch.analysis import study as studies
+from bsresearch.analysis.figures import Figure, curves
+from bsresearch.analysis.quantity import Unit
+from bsresearch.analysis.statements import Statement, judge
+from bsresearch.analysis.study import Study
+from bsresearch.findings import sweep
+from bsresearch.findings.sweep import Cell, Sweep
+from bsresearch.report import figures, forest, svg
+from bsresearch.report.forest import Row
+from bsresearch.report.found import Found
+from bsresearch.store import paths
+from bsresearch.store.records import Records
+
+ALIKE = 'not told apart from it'
+FEW = 3  # numbers that an answer tells
+
+
+class Asked(NamedTuple):
+    """One question of a workdir.
+
+    Attributes:
+      of: name of the study. key: of the findings, or of the study. source: who asked, '' for a sweep.
+      verdict: of the headline claim, '' for a sweep. answer: one sentence. rows: claims, or cells.
+      figures: declared ones. headline: which of them opens the report. study: None where its records cannot be read so.
+      faults: what could not be judged, in words.
+    """
+
+    of: str
+    key: str
+    question: str
+    answer: str
+    source: str = ''
+    verdict: str = ''
+    rows: tuple[Row, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    headline: int = 0
+    study: Study | None = None
+    faults: tuple[str, ...] = ()
+
+    @property
+    def replicates(self) -> int:
+        """Of the study."""
+        return len(self.study.replicates) if self.study else 0
+
+
+def each(workdir: pathlib.Path, found: Found, records: Records | None) -> list[Asked]:
+    """Sweeps first, then what put claims to the test; each in the order in which they were begun."""
+    asked = [one for name in found.studies if found.of(name) for one in _of_study(workdir, name, records)]
+    begun = {name: _begun(found, name) for name in found.studies}
+    return sorted(asked, key=lambda one: (any(row.verdict for row in one.rows), begun[one.of], one.of, one.key))
+
+
+def _begun(found: Found, study: str) -> float:
+    return min((run.meta.get('started') or np.inf for run in found.of(study)), default=np.inf)
+
+
+def _of_study(workdir: pathlib.Path, name: str, records: Records | None) -> list[Asked]:
+    file = workdir / name / 'study.json'
+    stored = (paths.read_json(file, 'findings') or {}).get('findings', {})
+    if not stored:
+        return [_without_arms(workdir, name, records)]
+    return [_with_arms(workdir, name, key, facts, records) for key, facts in stored.items()]
+
+
+def _module(name: str) -> ModuleType | None:
+    """The findings of that name, or of a file of one's own."""
+    if name.endswith('.py'):
+        spec = importlib.util.spec_from_file_location(pathlib.Path(name).stem, name)
+        if spec is None or spec.loader is None or not pathlib.Path(name).exists():
+            return None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    whole = f'{findings.__name__}.{name}'
+    known = name.isidentifier() and importlib.util.find_spec(whole) is not None
+    return importlib.import_module(whole) if known and name != 'sweep' else None
+
+
+def _with_arms(workdir: pathlib.Path, name: str, key: str, stored: Mapping[str, Any], records: Records | None) -> Asked:
+    """Of a study whose launch named its arms; with findings, or as a sweep over them."""
+    try:
+        module = _module(key)
+        study = studies.load(workdir, name, stored, key, _known(records))
+        if module is None:
+            return _of_sweep(name, key, study)
+        rows, faults = [], []
+        for statement in module.CLAIMS:
+            try:
+                rows.append(forest.of_verdicts(judge(statement, study), module.SOURCE, len(study.replicates)))
+            except Exception as e:  # a fault in one claim must not cost the others
+                faults.append(f'Claim {statement.key} was not judged: {figures.fault(e)}')
+    except Exception as e:
+        return Asked(name, key, f'What came of the study {key}?', '', faults=(_failed(name, e),))
+    headline = next((claim for claim in module.CLAIMS if claim.key == module.HEADLINE[0]), None)
+    declared = tuple(getattr(module, 'FIGURES', ())) or (_default(study, headline),)
+    verdict, answer = _answer(rows, module.HEADLINE[0])
+    return Asked(
+        name, key, module.QUESTION, answer, module.SOURCE, verdict, tuple(rows), declared, module.HEADLINE[1], study,
+        tuple(faults),
+    )  # fmt: skip
+
+
+def _known(records: Records | None) -> Records:
+    if records is None:
+        raise ValueError('there are no runs')
+    return records
+
+
+def _failed(study: str, error: Exception) -> str:
+    """A refusal in its own words; a fault of the code with its place."""
+    if isinstance(error, ValueError | FileNotFoundError):
+        return f'The claims of study {study} were not tested: {" ".join(str(error).split())}'
+    return f'The claims of study {study} failed: {figures.fault(error)}'
+
+
+def _default(study: Study, headline: Statement | None) -> Figure:
+    """Of findings that declare no figures: the curves of what the headline claim compares."""
+    recorded = {column for rows in study.rows.values() for column in rows if rows[column].notna().any()}
+    metrics = [m for m in ('test_accuracy', 'train_accuracy', 'test_loss', 'train_loss') if m in recorded]
+    compared = [cell for contrast in headline.contrasts for cell in contrast.cells] if headline else ()
+    return curves(*metrics[:2], cells=tuple(dict.fromkeys(compared)), title='In training')
+
+
+def _answer(rows: Sequence[Row], key: str) -> tuple[str, str]:
+    """(verdict, sentence) of the headline claim: what it says, with its numbers, never more than its verdict."""
+    row = next((r for r in rows if r.key == key), None)
+    if row is None:
+        return '', ''
+    told = '; '.join(row.phrases) if len(row.phrases) <= FEW else f'{row.number} where it is the least clear'
+    return str(row.verdict), f'{row.short.rstrip(".")}: {told}.'
+
+
+def _without_arms(workdir: pathlib.Path, name: str, records: Records | None) -> Asked:
+    """Of a workdir whose launch named no arms: claims by a study's own code, or a sweep."""
+    rows, faults, module = [], [], _module(name)
+    own = f'{claims_of.__name__}.{name}'
+    if importlib.util.find_spec(own) is not None:
+        try:
+            rows = [forest.of_claim(claim) for claim in importlib.import_module(own).claims(workdir)]
+        except Exception as e:  # must not cost the rest of the report
+            faults.append(_failed(name, e))
+    try:
+        study = studies.load(workdir, name, read=_known(records))
+        if not rows:
+            return _of_sweep(name, name, study)._replace(faults=tuple(faults))
+    except Exception as e:
+        faults.append(f'The cells of study {name} could not be read: {figures.fault(e)}')
+        study = None
+    if module is None or not rows:
+        return Asked(name, name, f'What came of the study {name}?', '', rows=tuple(rows), faults=tuple(faults))
+    verdict, answer = _answer(rows, module.HEADLINE[0])
+    return Asked(name, name, module.QUESTION, answer, module.SOURCE, verdict, tuple(rows), faults=tuple(faults))
+
+
+def _of_sweep(name: str, key: str, study: Study) -> Asked:
+    came_out = sweep.of(study)
+    unit = came_out.quantity.unit if came_out.quantity else Unit()
+    names = cells.labels(study)
+    rows = tuple(_of_cell(cell, came_out, unit, names[cell.key]) for cell in came_out.cells)
+    return Asked(
+        name, key, came_out.question, _of_best(came_out, study, unit), rows=rows if len(rows) > 1 else (),
+        figures=came_out.figures,
+        headline=came_out.headline, study=study,
+    )  # fmt: skip
+
+
+def _of_cell(cell: Cell, of: Sweep, unit: Unit, name: str) -> Row:
+    found, n = cell.interval, cell.interval.n
+    number = unit.show(found.centre) if n else 'not measured'
+    between = f' ({unit.show(found.low, unit=False)} to {unit.show(found.high, unit=False)})'
+    told = f'{number}{"" if np.isnan(found.low) else between}, n = {n}'
+    flag = of.chosen if cell.best else ALIKE.removesuffix(' from it') if cell.alike else ''
+    remarks = (*([cell.lost] if cell.lost else []), *([', '.join(cell.edges)] if cell.best and cell.edges else []))
+    return Row(
+        '', name, lines=(svg.Line('', found, unit, False),), number=number, numbers=(told,), remarks=remarks,
+        flag='; '.join(f for f in (flag, cell.lost) if f),
+    )  # fmt: skip
+
+
+def _of_best(of: Sweep, study: Study, unit: Unit) -> str:
+    """The answer of a sweep: which cell is the highest, how sure that is, and whether it lies on an edge."""
+    best = of.best
+    if best is None:
+        if len(of.cells) == 1 and of.quantity:
+            row = _of_cell(of.cells[0], of, unit, '')
+            return f'{of.quantity.name}: {row.numbers[0]}.'
+        return f'No cell is named the best: {of.open}.'
+    replicates = len(study.replicates)
+    how = (
+        f'mean of {replicates} seeds'
+        if of.chosen != 'best by validation'
+        else 'told by the seeds that did not choose it'
+    )
+    level = f'{of.chosen.capitalize()}: {best.label}, at {unit.show(of.level)}'
+    level += f' ({how})' if replicates > 1 else ' (one seed)'
+    edges = f', on the edge of what was tried ({", ".join(best.edges)})' if best.edges else ''
+    others = len(of.cells) - 1
+    alike = sum(cell.alike for cell in of.cells) - 1
+    sure = (
+        f'. {alike} of the {others} other cells {ALIKE}' if replicates > 1 else '. One seed tells no cell from another'
+    )
+    return f'{level}{edges}{sure}.'

@@ -1,0 +1,207 @@
+"""The forest of a study: a row for each claim or cell with its intervals drawn, one number, and all numbers folded."""
+
+import re
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+
+from bsresearch.analysis.claims import Claim
+from bsresearch.analysis.quantity import Unit
+from bsresearch.analysis.statements import Judged, Verdicts
+from bsresearch.analysis.verdicts import Verdict
+from bsresearch.report import markdown, svg
+from bsresearch.report.markdown import Block
+
+# In the order of a tally, with the mark that stands beside the word: no verdict is told by its colour alone.
+MARKS: dict[Verdict, str] = {
+    'holds': '✓',
+    'does not hold': '✗',
+    'undecided': '?',
+    'depends': '↔',
+    'not measured': '–',
+}
+SOURCES_NUMBERS = re.compile(r' *\([^()]*\d[^()]*\)')
+CELL_WIDTH = 220  # CSS pixels of a cell's interval
+SMALL = 5  # times that a shared scale may be longer than a row's own
+LONG = 24  # rows of cells beyond which the rest is folded
+
+
+class Row(NamedTuple):
+    """A claim or a cell.
+
+    Attributes:
+      key, sentence, source: of a claim; of a cell its name. verdict: '' for a cell.
+      lines: its intervals. bounds: between which the claim says they lie.
+      number: one, in words. phrases: each with its interval. numbers: all that is known of each; remarks: what was
+        lost or chosen.
+      flag: of a cell: that it is the highest, lies on an edge.
+    """
+
+    key: str
+    sentence: str
+    verdict: Verdict | str = ''
+    source: str = ''
+    lines: tuple[svg.Line, ...] = ()
+    bounds: tuple[float, float] = (-np.inf, np.inf)
+    number: str = markdown.NONE
+    phrases: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    flag: str = ''
+
+    @property
+    def short(self) -> str:
+        """The sentence without the numbers that a source has in brackets."""
+        return SOURCES_NUMBERS.sub('', self.sentence)
+
+
+def of_verdicts(verdicts: Verdicts, source: str, n: int) -> Row:
+    """Of a statement as it came out.
+
+    Args:
+      source: of the findings. n: replicates of the study, which are told once; another n stands with its number.
+    """
+    statement, judged = verdicts.statement, verdicts.judged
+    lines = tuple(svg.Line(j.part.label, j.interval, j.unit, not j.contrast.level, j.part.places) for j in judged)
+    named = source if statement.source.startswith(source) else f'{source}, {statement.source}'
+    decisive = _decisive(verdicts)
+    return Row(
+        statement.key, statement.sentence, verdicts.verdict, named, lines,
+        (statement.low, statement.high), decisive.show(decisive.interval.centre) if decisive else markdown.NONE,
+        tuple(_phrase(j, n) for j in judged), tuple(_numbers(j, n) for j in judged), verdicts.remarks,
+    )  # fmt: skip
+
+
+def _decisive(verdicts: Verdicts) -> Judged | None:
+    """The part that the verdict hangs on: of those with the worst verdict the one nearest to a bound, or beyond it."""
+    statement = verdicts.statement
+    alike = [j for j in verdicts.judged if j.verdict == verdicts.verdict] or list(verdicts.judged)
+    known = [j for j in alike if np.isfinite(j.interval.centre)]
+    room = lambda j: min(j.interval.centre - statement.low, statement.high - j.interval.centre)
+    return min(known, key=room) if known else None
+
+
+def _phrase(judged: Judged, n: int) -> str:
+    """'small − large: +3.47 points (+2.1 to +4.8)'; of a set of places all of them; n where it is not the study's."""
+    places = ', '.join(judged.unit.show(p, unit=False) for p in judged.part.places)
+    told = f'one of {places}' if places else judged.text
+    return f'{judged.part.label}: {told}' + (f', n = {judged.interval.n}' if judged.interval.n not in (0, n) else '')
+
+
+def _numbers(judged: Judged, n: int) -> str:
+    """With its own verdict and the smallest distance from a bound that it could have seen."""
+    sees = '' if np.isnan(judged.sees) else f', could see {judged.unit.show(judged.sees, difference=True)}'
+    return f'{_phrase(judged, n)}: {judged.verdict}{sees}'
+
+
+def of_claim(claim: Claim) -> Row:
+    """Of a study whose claims are code of its own: its numbers are words."""
+    numbers = tuple(claim.measured.split('; '))
+    return Row(
+        claim.key, claim.statement, claim.verdict, claim.source, phrases=numbers, numbers=numbers,
+        remarks=(claim.remark,) if claim.remark else (),
+    )  # fmt: skip
+
+
+def tally(rows: Sequence[Row]) -> list[tuple[Verdict, int]]:
+    """Verdicts and how many, without those that none has."""
+    verdicts = [row.verdict for row in rows]
+    return [(verdict, verdicts.count(verdict)) for verdict in MARKS if verdict in verdicts]
+
+
+Key = tuple[Unit, bool]  # unit, whether of differences
+Scales = dict[Key, svg.Scale | None]
+
+
+def _by_unit(row: Row) -> dict[Key, list[svg.Line]]:
+    alike: dict[Key, list[svg.Line]] = {}
+    for line in row.lines:
+        alike.setdefault((line.unit, line.difference), []).append(line)
+    return alike
+
+
+def _scales(rows: Sequence[Row], width: int) -> list[Scales]:
+    """For each row the scales of its drawings.
+
+    Rows of one named unit share theirs, so that they can be compared; one that would be small on it has its own, and
+    so has a number without a unit, which may be anything.
+    """
+    own = [{key: svg.scale(lines, row.bounds, width) for key, lines in _by_unit(row).items()} for row in rows]
+    shared: Scales = {}
+    for key in dict.fromkeys(key for scales in own for key in scales if key[0].level or key[0].difference):
+        lines = [line for row in rows for line in _by_unit(row).get(key, [])]
+        bounds = [bound for row in rows if key in _by_unit(row) for bound in row.bounds]
+        shared[key] = svg.scale(lines, bounds, width)
+    return [{key: _large_enough(scale, shared.get(key)) for key, scale in scales.items()} for scales in own]
+
+
+def _large_enough(own: svg.Scale | None, shared: svg.Scale | None) -> svg.Scale | None:
+    if own is None or shared is None:
+        return own
+    return shared if (own.high - own.low) * SMALL >= shared.high - shared.low else own
+
+
+def _drawn(row: Row, scales: Scales, numbered: bool) -> str:
+    """A drawing for each unit among a row's intervals."""
+    draw = lambda lines, on: svg.draw(lines, row.bounds, on, numbered=numbered)
+    return ''.join(draw(lines, on) for key, lines in _by_unit(row).items() if (on := scales[key]))
+
+
+def block(rows: Sequence[Row], note: str) -> Block:
+    """All rows with a line above that says how to read them."""
+    claims = any(row.verdict for row in rows)
+    scales = _scales(rows, svg.WIDTH if claims else CELL_WIDTH)
+    # Cells share one scale: it stands below the last.
+    shown = [_html(row, scales[i], claims or i == min(len(rows), LONG) - 1) for i, row in enumerate(rows)]
+    if not claims and len(shown) > LONG:
+        more = f'<summary>{len(shown) - LONG} more</summary>\n{chr(10).join(shown[LONG:])}'
+        shown = [*shown[:LONG], f'<details class="more">{more}\n</details>']
+    inside = '\n'.join(shown)
+    html = f'<div class="rows"><p class="note">{escape(note)}</p>\n<div class="forest">\n{inside}\n</div></div>'
+    return Block(_markdown(rows, note), html)
+
+
+def badge(verdict: str, after: str = '') -> str:
+    """A verdict as word, mark and colour."""
+    kind = verdict.replace(' ', '-')
+    return f'<span class="verdict {kind}">{MARKS[verdict]} {escape(verdict)}{after}</span>'  # pyright: ignore[reportArgumentType]
+
+
+def _html(row: Row, scales: Scales, numbered: bool) -> str:
+    mark = badge(row.verdict) if row.verdict else ''
+    drawn = _drawn(row, scales, numbered) or escape('; '.join(row.phrases[:2]) + (' …' if len(row.phrases) > 2 else ''))
+    key = f'<b class="key">{escape(row.key)}</b> ' if row.key else ''
+    flag = f' <span class="flag">{escape(row.flag)}</span>' if row.flag else ''
+    head = (
+        f'<span class="mark">{mark}</span><span class="say">{key}{escape(row.short)}{flag}</span>'
+        f'<span class="drawn">{drawn}</span><span class="one">{escape(row.number)}</span>'
+    )
+    kind = 'claim' if row.verdict else 'cell'
+    if not (row.numbers or row.remarks or row.source):
+        return f'<div class="row {kind}">{head}</div>'
+    return f'<details class="row {kind}" data-key="{escape(row.key)}"><summary>{head}</summary>{_folded(row)}</details>'
+
+
+def _folded(row: Row) -> str:
+    listed = lambda items, kind: (
+        f'<ul class="{kind}">{"".join(f"<li>{escape(i)}</li>" for i in items)}</ul>' if items else ''
+    )
+    full = f'<p>{escape(row.sentence)}</p>' if row.sentence != row.short else ''
+    source = f'<p class="source">{escape(row.source)}</p>' if row.source else ''
+    return f'<div class="numbers">{full}{listed(row.numbers, "all")}{listed(row.remarks, "remarks")}{source}</div>'
+
+
+def _markdown(rows: Sequence[Row], note: str) -> str:
+    claims = [row for row in rows if row.verdict]
+    if not claims:
+        cells = [(row.sentence, '; '.join(row.numbers) or row.number, row.flag, '; '.join(row.remarks)) for row in rows]
+        return markdown.table(note, ('cell', 'measured', '', 'remark'), cells)
+    verdict = lambda row: f'{MARKS[row.verdict]} {row.verdict}'
+    heads = [(verdict(row), row.key, row.short, row.number) for row in claims]
+    numbers = [(row.key, row.sentence, row.source, '; '.join(row.numbers), '; '.join(row.remarks)) for row in claims]
+    return '\n\n'.join([
+        markdown.table(note, ('verdict', 'key', 'claim', 'number'), heads),
+        markdown.table('All numbers', ('key', 'claim', 'source', 'measured', 'remark'), numbers, folded=True),
+    ])  # fmt: skip

@@ -1,0 +1,124 @@
+"""Drawn figures as pieces of a report: the PNG inside the HTML, linked from the Markdown, with its plotted numbers."""
+
+import base64
+import pathlib
+import struct
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+from urllib.parse import quote
+
+import pandas as pd
+
+from bsresearch.report import figures, markdown
+from bsresearch.report.figures import Drawn
+from bsresearch.report.grid import value
+from bsresearch.report.markdown import Block, Piece
+
+# CSS pixels per pixel of a figure made at 300 to the inch: its true size (text of 7.5 points), the least and the most
+# it is shown at where there is room, and the height that a tall one is fitted to between these.
+TRUE, LEAST, MOST, HEIGHT = 96 / 300, 0.35, 0.52, 760
+_PNG = b'\x89PNG\r\n\x1a\n'
+
+
+class Picture(NamedTuple):
+    """A drawn figure.
+
+    file: its PNG. csv: of its plotted numbers, None for none. caption: what it shows, '' for nothing.
+    """
+
+    file: pathlib.Path
+    csv: pathlib.Path | None
+    caption: str
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return self.file.stem
+
+
+def of_script(drawn: Drawn) -> list[Picture]:
+    """Those of a kind side by side: they have a shape in common, and are to be compared."""
+    pictures = []
+    for file in drawn.files:
+        if file.suffix == '.png':
+            numbers = file.with_suffix('.csv')
+            caption = figures.caption(drawn.doc, file.stem) or figures.first_line(drawn.doc)
+            pictures.append(Picture(file, numbers if numbers in drawn.files else None, caption))
+    kinds = [picture.caption for picture in pictures]
+    return sorted(pictures, key=lambda picture: kinds.index(picture.caption))
+
+
+def png_size(png: bytes, name: str) -> tuple[int, int]:
+    """(width, height) in pixels, from the header.
+
+    Raises:
+      ValueError: not a PNG.
+    """
+    if png[:8] != _PNG or len(png) < 24:
+        raise ValueError(f'{name} is not a PNG; draw it again')
+    return struct.unpack('>II', png[16:24])
+
+
+def image(picture: Picture) -> str:
+    """An HTML image with the bytes inside; never shown below its true size: a wider one scrolls."""
+    png = picture.file.read_bytes()
+    width, height = png_size(png, str(picture.file))
+    size = f'width="{width}" height="{height}" style="min-width:{width * TRUE:.0f}px"'
+    alt = escape(f'{picture.name}: {picture.caption}')
+    return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{alt}" {size}>'
+
+
+def shown_width(picture: Picture) -> int:
+    """CSS pixels where there is room."""
+    width, height = png_size(picture.file.read_bytes(), str(picture.file))
+    return round(width * min(MOST, max(LEAST, HEIGHT / height)))
+
+
+def block(picture: Picture, out: pathlib.Path) -> Block:
+    """A figure with its caption.
+
+    Args:
+      out: directory of the report, at or above the figure's.
+    """
+    html = (
+        f'<figure style="width:{shown_width(picture) + 26}px"><div>{image(picture)}</div>'
+        f'<figcaption>{caption(picture, out)}</figcaption></figure>'
+    )
+    return Block(as_markdown(picture, out), html)
+
+
+def caption(picture: Picture, out: pathlib.Path) -> str:
+    """In HTML: name, what it shows, where the numbers lie."""
+    where = f' Plotted numbers: <code>{escape(_link(picture.csv, out))}</code>.' if picture.csv else ''
+    return f'<b>{escape(picture.name)}</b>.{f" {escape(picture.caption)}." if picture.caption else ""}{where}'
+
+
+def as_markdown(picture: Picture, out: pathlib.Path) -> str:
+    """A linked image, and its caption below."""
+    said = f' {markdown.escape(picture.caption)}.' if picture.caption else ''
+    link = _link(picture.csv, out) if picture.csv else ''
+    numbers = f' Plotted numbers: [{markdown.escape(link)}]({quote(link)}).' if link else ''
+    shown = f'![{markdown.escape(f"{picture.name}: {picture.caption}")}]({quote(_link(picture.file, out))})'
+    return f'{shown}\n\n**{markdown.escape(picture.name)}**.{said}{numbers}'
+
+
+def _link(file: pathlib.Path, out: pathlib.Path) -> str:
+    return file.relative_to(out).as_posix()
+
+
+def side_by_side(blocks: Sequence[Block]) -> Block:
+    """Figures in rows as wide as the page."""
+    inside = '\n'.join(block.html for block in blocks)
+    return Block('\n\n'.join(block.markdown for block in blocks), f'<div class="figures">\n{inside}\n</div>')
+
+
+def reported(drawn: Drawn) -> list[Piece]:
+    """The numbers that a script reports, folded."""
+    title = f'What {drawn.script} reports'
+    if drawn.found is not None and not isinstance(drawn.found, str):
+        cell = lambda v: f'{v:.4g}' if isinstance(v, float) and not pd.isna(v) else value(v)
+        rows = [[cell(v) for v in row] for row in drawn.found.itertuples(index=False, name=None)]
+        return [markdown.table(title, [str(c).replace('_', ' ') for c in drawn.found], rows, folded=True)]
+    text = (drawn.found or '').strip('\n')
+    return [markdown.fold(title, markdown.fenced(text))] if text else []
