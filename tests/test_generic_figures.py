@@ -2,17 +2,26 @@
 
 import itertools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 import pytest
 import shen_records
 from fake_records import write_run
 from scipy import stats
 
-from bsresearch.analysis import cells, courses, older_arms, study
+from bsresearch.analysis import cells, courses, figures, older_arms, points, statements, study
+from bsresearch.analysis.contrasts import at, minus
+from bsresearch.analysis.figures import Figure
+from bsresearch.analysis.of_runs import at_epoch, final, to_target
+from bsresearch.analysis.over import best_over
+from bsresearch.analysis.statements import Statement
 from bsresearch.analysis.study import Study
+from bsresearch.core import lookup
+from bsresearch.findings import shen as findings
 from bsresearch.report import colours
+from bsresearch.report.figures import drawing, pareto
 from bsresearch.store import records
 
 ARMS = {
@@ -163,3 +172,169 @@ def test_cells_have_an_order_and_names(grid: Study):
     with pytest.raises(ValueError, match="'learning_rate'"):
         cells.values(grid, 'learning_rat')
     assert cells.of(cells.only(grid, lambda key: key[3] == 32)) == [('all', '', '', 32, r) for r in (0.01, 0.1, 1.0)]
+
+
+TEST, VALIDATION = final('test_accuracy'), final('validation_accuracy')
+Table = Callable[[Study, Figure], pd.DataFrame]
+
+
+@pytest.fixture
+def plotted(tmp_path: pathlib.Path, small_pictures: None) -> Table:
+    """Draws a figure: the numbers beside it."""
+
+    def table(one: Study, figure: Figure) -> pd.DataFrame:
+        (figure,) = drawing.named([figure])
+        files = drawing.one(one, figure, tmp_path)
+        assert [file.name for file in files] == [f'{figure.name}.{suffix}' for suffix in ('pdf', 'png', 'csv')]
+        assert all(file.stat().st_size > 0 for file in files)
+        return pd.read_csv(files[2])
+
+    return table
+
+
+def test_curves_write_what_they_draw(grid: Study, plotted: Table):
+    """Per cent; the mean of three, both values of two, one alone; losses as they are."""
+    table = plotted(grid, figures.curves('test_accuracy', 'test_loss'))
+    end = table.query('learning_rate == 0.1 and metric == "test_accuracy" and epochs == 4').set_index('batch_size')
+    expected = [100 * accuracies(16, 0.1, seed)[-1] for seed in range(3)]
+    low, high = stats.t.interval(0.95, 2, np.mean(expected), stats.sem(expected))
+    assert end.loc[16, ['mean', 'low', 'high']].tolist() == pytest.approx(
+        [np.mean(expected), low, min(high, 100)], rel=1e-4
+    )
+    both = [100 * accuracies(32, 0.1, seed)[-1] for seed in range(2)]
+    assert end.loc[32, ['value_1', 'value_2']].tolist() == pytest.approx(both)
+    assert end.loc[[32, 64], ['low', 'high']].isna().all(axis=None)
+    assert table.query('metric == "test_loss" and batch_size == 16 and learning_rate == 0.1')[
+        'mean'
+    ].unique() == pytest.approx([0.002])
+    assert table.query('batch_size == 16 and learning_rate == 1')['diverged'].max() == 1
+
+
+def test_curves_of_some_cells_against_updates(branched: Study, plotted: Table):
+    figure = figures.curves('distance', cells=('small', 'adam', 'adam_low_rate'), x='updates', panel='optimizer.name')
+    table = plotted(branched, figure)
+    assert set(table['arm']) == {'small', 'adam'}
+    small = table[table['arm'] == 'small']
+    assert small['updates'].tolist() == [16 * epoch for epoch in range(1, 9)]
+    assert small['mean'].to_numpy() == pytest.approx(0.5 * 1.001 * np.sqrt(small['updates'].to_numpy()), rel=1e-4)
+    with pytest.raises(ValueError, match="'updates'"):
+        plotted(branched, figures.curves('distance', x='update'))
+
+
+def test_versus_writes_what_it_draws(grid: Study, plotted: Table):
+    """A level is that of the survivors; of a chosen one the values are those left out."""
+    table = plotted(grid, figures.versus(TEST, x='batch_size', by='learning_rate')).set_index(
+        ['batch_size', 'learning_rate']
+    )
+    assert table.loc[(16, 1.0), ['n', 'runs', 'diverged']].tolist() == [2, 3, 1]
+    assert table.loc[(64, 0.01), 'centre'] == pytest.approx(100 * accuracies(64, 0.01, 0)[-1])
+    best = plotted(grid, figures.versus(best_over('learning_rate', TEST, by=VALIDATION), x='batch_size'))
+    assert best[['edge', 'n', 'runs']].to_numpy().tolist() == [[False, 3, 9], [False, 0, 6], [False, 0, 3]]
+    assert best['centre'].iloc[0] == pytest.approx(np.mean([100 * accuracies(16, 0.1, seed)[-1] for seed in range(3)]))
+
+
+def test_versus_takes_a_field_that_arms_set(branched: Study, plotted: Table):
+    """Arms that differ in it alone are one line; what was not reached is a bound."""
+    late = to_target('epochs', 'test_accuracy', 0.89)
+    arms = ('small', 'middle', 'large', 'higher_rate')
+    table = plotted(branched, figures.versus(TEST, late, x='batch_size', cells=arms)).set_index(['quantity', 'arm'])
+    assert table.loc[TEST.name, 'batch_size'].tolist() == [4, 16, 64, 64]
+    assert table.loc[TEST.name, 'centre'].tolist() == pytest.approx([90, 88, 85, 89.8], abs=1e-3)
+    assert table.loc[late.name, 'censored'].tolist() == [0, 3, 3, 0]
+
+
+def test_a_heat_map_rings_the_best_of_each_column(grid: Study, plotted: Table):
+    """By brute force; a cell with a run that diverged is never the best."""
+    figure = figures.heat(TEST, x='batch_size', y='learning_rate')
+    table = plotted(grid, figure).set_index(['batch_size', 'learning_rate'])
+    assert table.index[table['best']].tolist() == [(16, 0.1), (32, 0.1), (64, 0.1)]
+    assert not table['edge'].any()
+    mean = np.mean([100 * accuracies(16, 0.01, seed)[-1] for seed in range(3)])
+    assert table.loc[(16, 0.01), 'centre'] == pytest.approx(mean)
+    assert table.loc[(16, 1.0), 'diverged'] == 1
+    low = cells.only(grid, lambda key: key[4] < 1)
+    flagged = plotted(low, figure)
+    assert flagged[flagged['best']]['edge'].all()
+    with pytest.raises(ValueError, match="'learning_rate'"):
+        plotted(grid, figures.heat(TEST, x='batch_size', y='learning_rat'))
+
+
+def test_the_unbeaten_are_joined(branched: Study, plotted: Table):
+    """Against every pair; a point for every replicate of every cell."""
+    rng = np.random.default_rng(0)
+    means = pd.DataFrame(rng.random((40, 2)), columns=['x', 'y'])
+    unbeaten = pareto.frontier(means, False, True)
+    for i, (x, y) in means.iterrows():
+        beaten = ((means['x'] < x) & (means['y'] > y)).any()
+        assert (i in unbeaten.index) != beaten
+    table = plotted(branched, figures.pareto(final('distance'), TEST))
+    assert len(table) == 3 * 11
+    assert not table['unbeaten'].any()
+
+
+def test_a_ridge_is_a_density(grid: Study, plotted: Table):
+    """Each integrates to 1; of runs that diverged there is none."""
+    table = plotted(grid, figures.ridge('test_accuracy', 'batch_size'))
+    areas = ((table['high'] - table['low']) * table['density']).groupby([table['setting'], table['batch_size']]).sum()
+    assert areas.to_numpy() == pytest.approx(np.ones(9))
+    assert table.groupby(['batch_size', 'setting'])['n'].first().loc[16].tolist() == [3, 3, 2]
+
+
+def test_a_forest_has_every_interval_of_every_claim(branched: Study, plotted: Table):
+    """In the unit of the claim, with its bounds and verdict."""
+    claims = [c for c in findings.CLAIMS if c.key in ('A1', 'B1', 'E5')]
+    table = plotted(branched, figures.forest(*claims))
+    judged = {c.key: statements.judge(c, branched) for c in claims}
+    assert table.groupby('claim').size().to_dict() == {
+        f'{key}: {v.verdict}': sum(not np.isnan(one.interval.centre) for one in v.judged) for key, v in judged.items()
+    }
+    first = table.iloc[0]
+    assert first[['centre', 'least']].tolist() == pytest.approx([2.0, 0.0], abs=1e-3)
+    assert first['low'] == pytest.approx(100 * judged['A1'].judged[0].interval.low)
+    ratios = table[table['claim'].str.startswith('E5')]
+    assert ratios['least'].unique() == pytest.approx([1 / 1.2])
+
+
+def test_a_multiverse_judges_one_claim_under_each_rule(branched: Study, plotted: Table):
+    claim = Statement('A', 'here', 'The small batch ends higher.', TEST, minus('higher_rate', 'small'), low=-0.001)
+    rules = {'equal epochs': TEST, 'early': at_epoch('test_accuracy', 1), 'loss': final('train_accuracy')}
+    table = plotted(branched, figures.multiverse(claim, rules))
+    assert table['claim'].str.partition(':')[0].tolist() == list(rules)
+    assert table['centre'].tolist() == pytest.approx([-0.2, -0.025, -1.2], abs=1e-3)
+
+
+def test_the_figures_of_findings_are_of_known_kinds_and_drawn(
+    branched: Study, tmp_path: pathlib.Path, small_pictures: None
+):
+    """Of Shen's: all of them, each with its files."""
+    kinds = lookup.members('bsresearch.report.figures', 'draw')
+    assert {figure.kind for figure in findings.FIGURES} <= set(kinds)
+    drawn = drawing.each(branched, findings.FIGURES, tmp_path)
+    assert [(one.script, len(one.files), one.refused) for one in drawn] == [(f.name, 3, '') for f in findings.FIGURES]
+    recovery = pd.read_csv(tmp_path / 'recovery.csv')
+    assert recovery.groupby(['arm', 'branch', 'point'], dropna=False).ngroups == 4
+
+
+def test_one_that_cannot_be_drawn_costs_itself_alone(grid: Study, tmp_path: pathlib.Path, small_pictures: None):
+    """And says why; two of one name are refused."""
+    declared = [figures.curves('sharpness'), figures.curves('test_accuracy', title='accuracy'), figures.special('oops')]
+    drawn = drawing.each(grid, declared, tmp_path)
+    assert [len(one.files) for one in drawn] == [0, 3, 0]
+    assert ('sharpness' in drawn[0].refused, 'oops' in drawn[2].refused) == (True, True)
+    assert [one.script for one in drawn] == ['curves_1', 'curves_2', 'oops_1']
+    with pytest.raises(ValueError, match="'a'"):
+        drawing.named([figures.curves('x', name='a'), figures.curves('y', name='a')])
+
+
+def test_points_are_the_intervals_of_statements(grid: Study):
+    """Student's t of every cell that is left."""
+    table = points.of(grid, TEST).set_index('key')
+    row = table.loc[[('all', '', '', 16, 0.1)]].iloc[0]
+    values = [accuracies(16, 0.1, seed)[-1] for seed in range(3)]
+    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    assert row[['centre', 'low']].tolist() == pytest.approx([np.mean(values), low], rel=1e-4)
+    assert row['high'] == pytest.approx(min(high, 1.0), rel=1e-4)
+    assert statements.judge(
+        Statement('x', '', '', TEST, minus(at('all', batch_size=16, learning_rate=0.1),
+                                          at('all', batch_size=16, learning_rate=0.01)), low=0), grid
+    ).verdict == 'holds'  # fmt: skip

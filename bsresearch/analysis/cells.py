@@ -13,6 +13,7 @@ from bsresearch.analysis.contrasts import Cell, at
 from bsresearch.analysis.study import ABSENT, ALL, PARTS, TRAINED, Study
 from bsresearch.core.flat import flatten
 
+CONTROL = 'control'
 Key = tuple[Any, ...]  # arm, branch, point, axes: study.parts
 SHORT = {'batch_size': 'B', 'learning_rate': 'lr'}
 
@@ -22,9 +23,16 @@ def of(study: Study) -> list[Key]:
     arms = list(study.declared) or [ALL]
     place = {arm: i for i, arm in enumerate([*arms, *sorted(set(study.members['arm']) - set(arms))])}
     trained = study.members[study.members['kind'].isin(TRAINED)]
-    branches = {name: i for i, name in enumerate(dict.fromkeys(trained['branch']), 1)} | {ABSENT: 0}
-    order = lambda key: (place[key[0]], *map(_rank, key[2:3]), branches[key[1]], *map(_rank, key[3:]))
+    of_branch = {name: i for i, name in enumerate([ABSENT, *branches(study)])}
+    order = lambda key: (place[key[0]], *map(_rank, key[2:3]), of_branch[key[1]], *map(_rank, key[3:]))
     return sorted(dict.fromkeys(trained['cell']), key=order)
+
+
+def branches(study: Study) -> list[str]:
+    """Branch arms: the control, then in declared order."""
+    there = set(study.members['branch']) - {ABSENT}
+    rest = [name for name in study.branch_arms if name != CONTROL]
+    return [CONTROL, *rest, *sorted(there - {CONTROL, *rest})]
 
 
 def _rank(value: Any) -> tuple[Any, ...]:
@@ -76,10 +84,12 @@ def varying(study: Study) -> list[str]:
 
 
 def values(study: Study, field: str) -> list[Any]:
-    """The values of a part, axis or field over all cells that have one, in order."""
+    """Those that cells have of a part, axis or field: numbers by size, words in the order of cells."""
     found = dict.fromkeys(value(study, key, field) for key in of(study))
     known = [v for v in found if v != ABSENT]
-    return known if field in ('arm', 'branch') else sorted(known, key=_rank)
+    if field == 'branch':
+        return [v for v in branches(study) if v in known]
+    return sorted(known) if all(isinstance(v, Real) for v in known) else known
 
 
 def only(study: Study, keep: Callable[[Key], bool]) -> Study:
@@ -89,10 +99,13 @@ def only(study: Study, keep: Callable[[Key], bool]) -> Study:
     return replace(study, members=study.members[kept | probes].reset_index(drop=True))
 
 
-def labels(study: Study) -> dict[Key, str]:
-    """Cell → its name: the arm with what it sets, the branch with its point, and the axes that vary."""
+def labels(study: Study, without: Sequence[str] = ()) -> dict[Key, str]:
+    """Cell → its name: the arm with what it sets, the branch with its point, and the axes that vary.
+
+    without: axes that are told elsewhere.
+    """
     keys = of(study)
-    arms, fields = {key[0] for key in keys}, set(varying(study))
+    arms, fields = {key[0] for key in keys}, {*varying(study)} - {*without}
     return {key: _label(study, key, len(arms) > 1 or key[0] != ALL, fields) for key in keys}
 
 
@@ -124,14 +137,19 @@ def named(field: str, given: Any) -> str:
 
 
 def described(study: Study, keys: Sequence[Key]) -> list[str]:
-    """Phrases for a figure of these cells: task, what is held fixed, replicates."""
+    """Phrases for a figure of these cells: task, what is held fixed."""
     runs = study.runs.loc[[run for key in keys for run in study.runs_of(key)]]
     runs = runs[~runs.index.duplicated()]
     task = ' on '.join(filter(None, (_one(runs, 'model.name', 'model.widths'), _one(runs, 'data.name'))))
     epochs = _one(runs, 'epoch_size')
+    return [p for p in (f'{task} ({epochs} examples)' if epochs else task, _fixed(study, runs)) if p]
+
+
+def replicates(study: Study, keys: Sequence[Key]) -> str:
+    """'n = 3 seeds', 'n = 2 to 3 seeds'."""
     counts = sorted({len(study.runs_of(key)) for key in keys})
-    seeds = f'n = {" to ".join(f"{n}" for n in sorted({counts[0], counts[-1]}))} seeds' if counts else ''
-    return [p for p in (f'{task} ({epochs} examples)' if epochs else task, _fixed(study, runs), seeds) if p]
+    words = 'seed' if counts[-1:] == [1] else 'seeds'
+    return f'n = {" to ".join(f"{n}" for n in sorted({counts[0], counts[-1]}))} {words}' if counts else ''
 
 
 def _one(runs: pd.DataFrame, *fields: str) -> str:

@@ -3,13 +3,12 @@
 FIGURES = (curves('test_accuracy', 'train_accuracy'), versus(TEST, x='batch_size'))
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bsresearch.analysis.contrasts import Cell
 from bsresearch.analysis.quantity import Quantity
-
-POSITIONS = ('epochs', 'updates', 'examples', 'seconds')
+from bsresearch.analysis.statements import Statement, Verdicts
 
 
 class Figure(NamedTuple):
@@ -30,22 +29,38 @@ def curves(
     *metrics: str,
     cells: Sequence[Cell] = (),
     x: str = 'epochs',
+    by: str = '',
+    panel: str = '',
     since_branch: bool = False,
+    relative: bool = False,
+    log: bool = False,
+    ends_of: Sequence[Cell] = (),
     title: str = '',
     name: str = '',
 ) -> Figure:
     """Metrics in training: a panel per metric, a colour per cell, mean and 95 % interval over replicates.
 
-    cells: which, in order; all without. x: one of POSITIONS. since_branch: a branch begins at 0.
+    Args:
+      cells: which; all without. x: one of courses.POSITIONS. by: a field with a colour per value. panel: one with a
+        panel per value; of a sweep the axis beside the one that has the colours. since_branch: a branch begins at 0.
+      relative: over the first value. log: the y axis; that of losses is anyway. ends_of: cells whose end is dotted.
     """
-    return Figure('curves', metrics, {'cells': tuple(cells), 'x': x, 'since_branch': since_branch}, title, name)
+    options = {'cells': tuple(cells), 'x': x, 'by': by, 'panel': panel, 'since_branch': since_branch,
+               'relative': relative, 'log': log, 'ends_of': tuple(ends_of)}  # fmt: skip
+    return Figure('curves', metrics, options, title, name)
 
 
 def versus(
-    *quantities: Quantity, x: str, by: str = '', cells: Sequence[Cell] = (), title: str = '', name: str = ''
+    *quantities: Quantity,
+    x: str,
+    by: str = '',
+    panel: str = '',
+    cells: Sequence[Cell] = (),
+    title: str = '',
+    name: str = '',
 ) -> Figure:
-    """Quantities against an axis, or a field that arms set, with intervals; by: an axis with a colour per value."""
-    return Figure('versus', quantities, {'x': x, 'by': by, 'cells': tuple(cells)}, title, name)
+    """Quantities against an axis or a field that arms set, with intervals; by: a field with a colour per value."""
+    return Figure('versus', quantities, {'x': x, 'by': by, 'panel': panel, 'cells': tuple(cells)}, title, name)
 
 
 def heat(quantity: Quantity, x: str, y: str, *, title: str = '', name: str = '') -> Figure:
@@ -61,6 +76,24 @@ def pareto(across: Quantity, up: Quantity, *, title: str = '', name: str = '') -
 def schedule(*fields: str, title: str = '', name: str = '') -> Figure:
     """What each cell used at every update: learning_rate_used, momentum_used, batch_size_used."""
     return Figure('schedule', fields or ('learning_rate_used', 'momentum_used', 'batch_size_used'), {}, title, name)
+
+
+def ridge(metric: str, by: str, *, last: float | None = None, title: str = '', name: str = '') -> Figure:
+    """How the evaluations of the last epochs are distributed (None: a quarter of a run), a ridge per value of `by`."""
+    return Figure('ridge', (metric,), {'by': by, 'last': last}, title, name)
+
+
+def forest(*claims: Statement | Verdicts, title: str = '', name: str = '') -> Figure:
+    """Every interval of every claim against its bounds, with the verdict."""
+    return Figure('forest', (), {'claims': claims}, title, name)
+
+
+def multiverse(claim: Statement, rules: Mapping[str, Quantity], *, title: str = '', name: str = '') -> Figure:
+    """One claim under each rule of what is held fixed: rule → the statement's quantity under it.
+
+    multiverse(CLAIM, {'equal epochs': final(m), 'equal updates': at_equal('updates', m), 'tuned': best_over(…)})
+    """
+    return Figure('multiverse', (), {'claim': claim, 'rules': dict(rules)}, title, name)
 
 
 def special(kind: str, *, title: str = '', name: str = '', **options: Any) -> Figure:

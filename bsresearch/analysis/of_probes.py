@@ -27,7 +27,7 @@ def of_probe(name: str, number: Callable[[Mapping[str, Any]], float], told: str,
     def of(study: Study) -> Array:
         members = study.members[(study.members['probe'] == name) & study.members['id'].isin(list(study.probes))]
         if not len(members):
-            raise ValueError(f'no finished {name} probes')
+            raise LookupError(f'no finished {name} probes')
         sizes = members['id'].map(lambda probe: max(np.size(a) for a in study.probes[probe]['arrays'].values()))
         chosen = members.assign(size=sizes).sort_values('size', kind='stable')
         chosen = chosen.drop_duplicates(['cell', 'replicate'], keep='last')

@@ -106,7 +106,7 @@ def judge(statement: Statement, study: Study) -> Verdicts:
     """
     if statement.untested or statement.quantity is None:
         return Verdicts(statement, 'not measured', (), (statement.untested,))
-    arrays: dict[int, Array | ValueError] = {}
+    arrays: dict[int, Array | Exception] = {}
     judged, remarks = [], []
     for contrast in statement.contrasts:
         quantity = contrast.quantity or statement.quantity
@@ -129,12 +129,12 @@ def judge(statement: Statement, study: Study) -> Verdicts:
 
 
 def _parts(
-    contrast: Contrast, quantity: Quantity, array: Array | ValueError, study: Study
+    contrast: Contrast, quantity: Quantity, array: Array | Exception, study: Study
 ) -> tuple[Sequence[Part], Sequence[str]]:
     """(parts of a contrast, remarks): one without values, with why, where there is nothing to make it of."""
     missing = (verdicts.of(contrast.label, np.empty(0)),)
-    if isinstance(array, ValueError):
-        return missing, [str(array)]
+    if isinstance(array, Exception):
+        return missing, [str(array.args[0])]
     try:
         parts = contrast.of(Numbers(array, study, quantity.few))
     except LookupError as e:
@@ -146,10 +146,12 @@ def _judged(contrast: Contrast, quantity: Quantity, part: Part) -> Judged:
     return Judged(contrast, quantity, part, verdicts.interval(part), 'not measured', verdicts.smallest_effect(part))
 
 
-def _array(quantity: Quantity, study: Study) -> Array | ValueError:
-    """What a quantity is; why it is not, where the records lack a metric."""
+def _array(quantity: Quantity, study: Study) -> Array | Exception:
+    """What a quantity is; why it is not, where the records lack a metric or a probe."""
     try:
         return quantity.of(study)
+    except LookupError as e:
+        return e
     except ValueError as e:
         missing = [m for m in quantity.metrics if not any(m in rows for rows in study.rows.values())]
         if not missing:

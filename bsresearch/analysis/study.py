@@ -38,7 +38,7 @@ class Study:
       runs: resolved fields, status, declared_learning_rate, total_epochs, total_updates, by run.
       rows: records of each run in the order of its updates, without those from its divergence on.
       declared: all arms of the config, with their changes, or the arm that one is; also those that were not launched.
-      held_fixed: what the arms have in common, in the config's words.
+      held_fixed: what the arms have in common, in the config's words. branch_arms: as `declared`.
       probes: the finished ones, by id: probe.json, `meta` and `arrays` (store/probe_records.py).
     """
 
@@ -51,6 +51,7 @@ class Study:
     declared: Mapping[str, Any] = field(default_factory=dict)
     held_fixed: tuple[str, ...] = ()
     probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    branch_arms: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def parts(self) -> list[str]:
@@ -132,6 +133,7 @@ def load(
         stored['arms'],
         tuple(stored['held_fixed']),
         probes,
+        stored.get('branch_arms', {}),
     )
 
 

@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 
 from bsresearch.analysis.contrasts import against, alone, at, at_equal_updates, minus, ratio, steps
+from bsresearch.analysis.figures import curves, pareto, special
 from bsresearch.analysis.of_probes import (
     INTERPOLATION,
     TRIALS,
@@ -129,4 +130,23 @@ CLAIMS = (
                    'and the large-batch end is no minimum'),
 )  # fmt: skip
 EXPONENT = growth_exponent()
+METRICS = ('test_accuracy', 'train_accuracy', 'test_loss', 'train_loss')
+FIGURES = (
+    curves(*METRICS, cells=SIZES, name='compare_batch_size',
+           title='Accuracy and loss in training at one learning rate'),
+    curves(*METRICS, cells=('small', 'large', 'higher_rate'), name='compare_learning_rate',
+           title='The small batch, the large one, and the large one at a higher rate'),
+    curves(*METRICS, cells=('small', *dict.fromkeys((*SWITCHED, *CONTROLS))), since_branch=True, ends_of=('large',),
+           name='recovery', title='Branches of the large batch, and the small batch from scratch'),
+    curves('distance', cells=(*SGD, *ADAM), panel='optimizer.name', name='distance',
+           title='Distance from the initial weights'),
+    curves('distance', cells=(*SGD, *ADAM), panel='optimizer.name', x='updates', log=True, name='distance_updates',
+           title='Distance from the initial weights against updates'),
+    curves('parameter_norm', cells=(*SGD, *ADAM), panel='optimizer.name', relative=True, name='norm',
+           title='Norm of the weights over the initial one'),
+    pareto(final('distance'), TEST, name='accuracy_against_distance',
+           title='Test accuracy and distance from the initial weights at the end of every run'),
+    special('competing_gradients', name='hypothesis',
+            title='The hypothesis that the article tests: gradients in one batch compete; a schematic'),
+)  # fmt: skip
 HEADLINE = ('A1', 0)

@@ -19,9 +19,10 @@ from bsresearch.report import plotting
 ARMS = ('#d55e00', '#b526e0', '#640000', '#e0a3f8', '#df9f60', '#000000')
 # Of axes of numbers but the batch size: a map and the part of it that is legible on white.
 RAMPS = (('YlOrBr', 0.4, 0.9), ('PuRd', 0.4, 0.9), ('Greys', 0.4, 0.9))
+NONE = '#8a8a8a'  # without a value of the field
 DASHES = ('-', '--', ':', '-.', (0, (6, 1, 1, 1, 1, 1)))
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
-Dash = str | tuple[int, tuple[int, ...]]
+Dash = Any  # a name, or (offset, (on, off, …)) in line widths
 
 
 class Look(NamedTuple):
@@ -37,16 +38,25 @@ def of(study: Study) -> dict[Key, str]:
     return {key: look.colour for key, look in looks(study).items()}
 
 
-def looks(study: Study) -> dict[Key, Look]:
-    """Cell → how it is drawn; no two are alike, up to 35 of a colour."""
-    colours = _of_meanings(study)
+def looks(study: Study, by: str = '', panel: str = '') -> dict[Key, Look]:
+    """Cell → how it is drawn; no two in a panel are alike, up to 35 of a colour.
+
+    by: a field with a colour per value instead. panel: one with a panel per value.
+
+    Raises:
+      ValueError: there is no such field.
+    """
+    colours = _of_meanings(study, by)
+    if by:
+        colours |= {(by, v): colour for v, colour in of_values(study, by).items()} | {(by, ABSENT): NONE}
     drawn: dict[Key, Look] = {}
-    taken: dict[str, int] = {}
+    taken: dict[tuple[str, Any], int] = {}
     # Parents before branches, and of these the last point first: a solid line is the main one.
     for key in sorted(cells.of(study), key=lambda k: (k[1] != ABSENT, -(k[2] if k[2] != ABSENT else 0.0))):
-        colour = colours[_meaning(study, key)]
-        count = taken.get(colour, 0)
-        taken[colour] = count + 1
+        colour = colours[(by, cells.value(study, key, by)) if by else _meaning(study, key)]
+        place = (colour, cells.value(study, key, panel) if panel else '')
+        count = taken.get(place, 0)
+        taken[place] = count + 1
         drawn[key] = Look(colour, DASHES[count % len(DASHES)], MARKERS[count % len(MARKERS)])
     return {key: drawn[key] for key in cells.of(study)}
 
@@ -110,7 +120,7 @@ def _of_meanings(study: Study, extra: str = '') -> dict[tuple[str, Any], str]:
         colours |= {('batch_size', size): plotting.to_hex(ramp[size]) for size in every_size}
     ramps = iter(RAMPS)
     words = [('arm', arm) for arm in [*study.declared, *cells.values(study, 'arm')] if arm not in sizes]
-    words += [('branch', branch) for branch in cells.values(study, 'branch')]
+    words += [('branch', branch) for branch in cells.branches(study)] if cells.values(study, 'branch') else []
     fields = dict.fromkeys([a for a in study.axes if len(of_axes[a]) > 1] + ([extra] if extra else []))
     for field in fields:
         values = cells.values(study, field)

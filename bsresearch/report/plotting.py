@@ -15,9 +15,11 @@ import matplotlib.colors
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 Color = tuple[float, float, float, float]
@@ -64,21 +66,29 @@ STYLE: Any = {
 
 @contextlib.contextmanager
 def figure(
-    rows: int, columns: int, notes: Sequence[str] = (), height: float | None = None
+    rows: int,
+    columns: int,
+    notes: Sequence[str] = (),
+    height: float | None = None,
+    ratios: Sequence[float] | None = None,
+    wide: float = 1.0,
 ) -> Iterator[tuple[Figure, list[list[Axes]]]]:
     """A figure with rows of axes under the notes; styled inside.
 
     A column's x and a row's y are shared, unless `height` is given: that of a row in inches, all axes on their own.
+    ratios: of the rows' heights. wide: of a panel, in PANEL_WIDTH.
     """
     with matplotlib.rc_context(STYLE):
-        text = filled(notes, CHARACTERS * columns)
-        size = (PANEL_WIDTH * columns, (height or PANEL_HEIGHT) * rows + LINE_HEIGHT * len(text))
+        text = filled(notes, int(CHARACTERS * columns * wide))
+        size = (PANEL_WIDTH * columns * wide, (height or PANEL_HEIGHT) * rows + LINE_HEIGHT * len(text))
         fig = Figure(figsize=size, layout='constrained')
         FigureCanvasAgg(fig)
         if text:
             fig.suptitle('\n'.join(text), fontsize=6.5, color='0.25', linespacing=1.25)
         sharex, sharey = (False, False) if height else ('col', 'row')
-        yield fig, fig.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False).tolist()
+        heights = {'height_ratios': ratios} if ratios else None
+        axes = fig.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False, gridspec_kw=heights)
+        yield fig, axes.tolist()
 
 
 def filled(phrases: Sequence[str], width: int) -> list[str]:
@@ -109,6 +119,17 @@ def to_hex(color: Color | str) -> str:
 def along(name: str, places: Sequence[float]) -> list[str]:
     """'#rrggbb' at places, 0 to 1, of a map of matplotlib's."""
     return [to_hex(matplotlib.colormaps[name](float(p))) for p in places]
+
+
+def shades(name: str, low: float, high: float) -> Any:
+    """A part of a map of matplotlib's, as a map."""
+    return matplotlib.colors.LinearSegmentedColormap.from_list(name, along(name, list(np.linspace(low, high, 64))))
+
+
+def rounded(corner: tuple[float, float], width: float, height: float, style: LineStyle) -> FancyBboxPatch:
+    """A black ring around a cell of a grid."""
+    shape = 'round,pad=0,rounding_size=0.15'
+    return FancyBboxPatch(corner, width, height, shape, fill=False, linewidth=1.1, linestyle=style, zorder=4)
 
 
 def distinct(count: int) -> list[Color]:
@@ -181,9 +202,14 @@ def y_axis(
         low, high = max(low, within[0] - 0.02), min(high, within[1] + 0.02)
     ax.set_ylim(*((10**low, 10**high) if log else (low, high)))
     if log:
-        ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high - low > 2 else (1.0, 2.0, 5.0)))
-        ax.yaxis.set_major_formatter(StrMethodFormatter('{x:g}'))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        plain_log_ticks(ax.yaxis, high - low)
+
+
+def plain_log_ticks(axis: Axis, decades: float) -> None:
+    """Ticks of a logarithmic axis as 0.1, 0.2, 0.5; over more than two decades at powers of ten alone."""
+    axis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter('{x:,g}'))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def held_axis(ax: Axes, values: np.ndarray, at_values: bool = False) -> None:
@@ -199,7 +225,7 @@ def held_axis(ax: Axes, values: np.ndarray, at_values: bool = False) -> None:
     ratio = levels[-1] / levels[0] if levels[0] > 0 else 1.0
     if (ratio >= 10 and len(levels) <= 50) or (ratio >= 20 and np.median(values) < levels[-1] / 4):
         ax.set_yscale('log')
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        plain_log_ticks(ax.yaxis, float(np.log10(levels[-1] / max(levels[0], levels[-1] * 1e-4))))
     if at_values and len(levels) <= 6:
         ax.yaxis.set_major_locator(FixedLocator(levels.tolist()))
         ax.yaxis.set_minor_locator(NullLocator())
@@ -307,6 +333,7 @@ def save(fig: Figure, table: pd.DataFrame, directory: pathlib.Path, slug: str) -
             try:
                 write(temporary)
                 os.replace(temporary, target)
+                fig.set_layout_engine('none')  # as it is now: laying it out again would take a third of the time
             finally:
                 temporary.unlink(missing_ok=True)
             done.append(target)

@@ -1,0 +1,81 @@
+"""A quantity of every cell with its 95 % interval over replicates, and what was lost: what tables and figures show."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bsresearch.analysis import cells, verdicts
+from bsresearch.analysis.cells import Key
+from bsresearch.analysis.quantity import Array, Quantity
+from bsresearch.analysis.study import ABSENT, Study
+
+
+def of(study: Study, quantity: Quantity) -> pd.DataFrame:
+    """The intervals of all cells that the quantity leaves, in the order of the study.
+
+    Returns:
+      a row for each: its names (arm, branch, point and the axes that are left), key (the tuple of these), centre, low,
+      high (infinite or NaN as in verdicts.Interval), n, method, values (by replicate; of what was chosen those of a
+      level told by itself), censored (how many of them are bounds from below), runs, diverged, unfinished, and edge:
+      it was chosen on the edge of its axis.
+
+    Raises:
+      ValueError: the records lack the quantity's metric.
+    """
+    array = quantity.of(study)
+    rows = []
+    for key in _ordered(study, array):
+        low, high = array.low.loc[key].to_numpy(float), array.high.loc[key].to_numpy(float)
+        if array.left_out is not None:
+            low = high = array.left_out.loc[key].to_numpy(float)
+        part = verdicts.Part('', low, high, quantity.few, float(array.rounding.loc[key]))
+        interval = verdicts.interval(part)
+        censored = int((part.known.low != part.known.high).sum())
+        low, high = np.fmax(interval.low, quantity.unit.low), np.fmin(interval.high, quantity.unit.high)
+        low, high = (np.nan, np.nan) if np.isnan(interval.low) else (low, high)
+        statuses = [study.status(run) for cell in matching(study, array.names, key) for run in study.runs_of(cell)]
+        rows.append(
+            dict(zip(array.names, key, strict=True))
+            | {'key': key, 'centre': interval.centre, 'low': low, 'high': high}
+            | {'n': interval.n, 'method': interval.method, 'values': tuple(part.known.low), 'censored': censored}
+            | {'runs': len(statuses), 'diverged': statuses.count('diverged')}
+            | {'unfinished': sum(s not in ('done', 'diverged') for s in statuses), 'edge': key in array.edges}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _ordered(study: Study, array: Array) -> list[Key]:
+    """The array's cells in the order of the study's."""
+    places = [study.parts.index(name) for name in array.names]
+    there = set(array.low.index)
+    return [k for k in dict.fromkeys(tuple(key[p] for p in places) for key in cells.of(study)) if k in there]
+
+
+def matching(study: Study, names: list[str], key: Key) -> list[Key]:
+    """The cells of a study that a cell with some axes reduced is made of."""
+    places = [study.parts.index(name) for name in names]
+    return [cell for cell in cells.of(study) if tuple(cell[p] for p in places) == key]
+
+
+def value(study: Study, names: list[str], key: Key, field: str) -> Any:
+    """A part, an axis, or a field that the runs of a cell have in common; '' where they have not."""
+    if field in names:
+        return key[names.index(field)]
+    found = {cells.value(study, cell, field) for cell in matching(study, names, key)}
+    return found.pop() if len(found) == 1 else ABSENT
+
+
+def labels(study: Study, names: list[str], without: str = '') -> dict[Key, str]:
+    """Cell with some axes reduced → its name (`cells.labels`)."""
+    reduced = [axis for axis in study.axes if axis not in names]
+    of_cells = cells.labels(study, (*reduced, without))
+    places = [study.parts.index(name) for name in names]
+    return {tuple(key[p] for p in places): text for key, text in of_cells.items()}
+
+
+def by_names(names: list[str], without: str = '') -> Callable[[Key], Key]:
+    """Key → its parts but one axis."""
+    kept = [i for i, name in enumerate(names) if name != without]
+    return lambda key: tuple(key[i] for i in kept)

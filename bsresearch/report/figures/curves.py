@@ -1,0 +1,189 @@
+"""Metrics in training: panels by metric and a field, a colour per cell, mean and 95 % interval over replicates."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bsresearch.analysis import cells, courses, of_runs
+from bsresearch.analysis.cells import Key
+from bsresearch.analysis.figures import Figure
+from bsresearch.analysis.quantity import PLAIN, Unit
+from bsresearch.analysis.study import ABSENT, Study
+from bsresearch.report import colours, plotting
+from bsresearch.report.colours import Look
+from bsresearch.report.figures import panels
+
+MOST_POINTS = 60  # of two replicates, along x
+WORDS = {'distance': 'distance ‖θ − θ₀‖', 'parameter_norm': 'norm of the weights ‖θ‖'}
+EVALUATED = ('test_', 'train_', 'validation_')
+
+
+class Panel(NamedTuple):
+    """A panel: its metric, the value of the panels' field, and the courses of its cells."""
+
+    metric: str
+    value: Any
+    courses: dict[Key, pd.DataFrame]
+
+
+def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
+    """Draws them.
+
+    Raises:
+      ValueError: no run has any of the metrics, or a name is unknown.
+    """
+    options, keys = figure.options, cells.pick(study, figure.options['cells'])
+    metrics = [str(m) for m in figure.about if _recorded(study, str(m))]
+    if not metrics:
+        of_runs.check(study, str(figure.about[0]))
+    field = options['panel'] or _own_panels(study, keys, options['by'])
+    values = [v for v in cells.values(study, field) if v != ABSENT] if field else ['']
+    of = lambda metric, value: Panel(metric, value, _courses(study, keys, metric, field, value, options))
+    drawn = [panel for panel in (of(m, v) for m in metrics for v in values) if panel.courses]
+    columns = min(len(values) if len(values) > 1 else 2 if len(metrics) != 3 else 3, panels.COLUMNS)
+    present = [key for key in keys if any(key in panel.courses for panel in drawn)]
+    looks, labels = (
+        colours.looks(study, options['by'], field),
+        cells.labels(cells.only(study, set(present).__contains__), [field]),
+    )
+    remarks = panels.lost(study, present, cells.labels(study))
+    how = panels.MEANS + (', on this test set' if any(m.startswith('test_') for m in metrics) else '')
+    with panels.grid(len(drawn), columns, panels.notes(study, present, how), figure.title) as (fig, axes):
+        for panel, ax in zip(drawn, axes, strict=True):
+            alike = [p for p in drawn if _kind(p.metric) == _kind(panel.metric) != ''] or [panel]
+            place = drawn.index(panel)
+            title = cells.named(field, panel.value) if field and place < columns else ''
+            _axes(ax, panel, alike, options, title, last=place >= len(drawn) - columns)
+            for key, course in panel.courses.items():
+                _curve(ax, study, key, panel.metric, course, looks[key], options)
+            for key, value in _references(study, options, panel.metric).items():
+                ax.axhline(value, color=looks[key].colour, linestyle=':', linewidth=0.9)
+        ends = [panels.handle(looks[key]._replace(dash=':'), f'end of {labels.get(key) or cells.labels(study)[key]}')
+                for key in cells.pick(study, options['ends_of']) if options['ends_of']]  # fmt: skip
+        panels.legend(
+            fig, panels.unlike([*(panels.handle(looks[key], labels[key]) for key in present), *ends]), remarks
+        )
+        return plotting.save(fig, table(study, drawn, options), out, figure.name)
+
+
+def _recorded(study: Study, metric: str) -> bool:
+    return any(metric in rows and rows[metric].notna().any() for rows in study.rows.values())
+
+
+def _own_panels(study: Study, keys: Sequence[Key], by: str) -> str:
+    """An axis that colours do not tell gets panels: one of a sweep beside the batch size."""
+    if len({key[0] for key in keys}) > 1:
+        return ''
+    coloured = by or colours.primary(study)
+    here = cells.only(study, lambda key: key in set(keys))
+    return next((f for f in cells.varying(here) if f in study.axes and f != coloured), '')
+
+
+def _courses(
+    study: Study, keys: Sequence[Key], metric: str, field: str, value: Any, options: dict[str, Any]
+) -> dict[Key, pd.DataFrame]:
+    """Of the cells of a panel, as far as x has a place on the axis."""
+    found = {}
+    for key in keys:
+        if field and cells.value(study, key, field) != value:
+            continue
+        course = courses.of(study, key, metric, **_along(options))
+        course = course[course['x'] > 0] if options['x'] == 'updates' else course
+        if len(course):
+            found[key] = course
+    return found
+
+
+def _along(options: dict[str, Any]) -> dict[str, Any]:
+    """What a course is asked for."""
+    return {name: options[name] for name in ('x', 'since_branch', 'relative')}
+
+
+def _kind(metric: str) -> str:
+    """What shares a y axis: accuracies, losses; '' of what has one of its own in each panel."""
+    return metric.rpartition('_')[2] if metric.startswith(EVALUATED) else ''
+
+
+def _unit(metric: str, options: dict[str, Any]) -> Unit:
+    return PLAIN if options['relative'] else of_runs.unit_of(metric)
+
+
+def _axes(
+    ax: plotting.Axes, panel: Panel, alike: Sequence[Panel], options: dict[str, Any], title: str, *, last: bool
+) -> None:
+    unit = _unit(panel.metric, options)
+    log = options['log'] or panel.metric.endswith(('_loss', '_objective'))
+    # At the initial weights everything is at chance: that is drawn, but does not set the axis.
+    skipped = lambda key, course: panel.metric.startswith(EVALUATED) and key[1] == ABSENT and len(course) > 2
+    means = [c['mean'].to_numpy()[int(skipped(key, c)) :] for p in alike for key, c in p.courses.items()]
+    panels.limits(ax, unit, np.concatenate(means), log=log)
+    words = WORDS.get(panel.metric, panel.metric.replace('_', ' '))
+    ax.set_ylabel(panels.label(f'{words} over its first value' if options['relative'] else words, unit))
+    label = courses.POSITIONS[options['x']][1]
+    plotting.x_axis(ax, label)
+    if ax.get_xscale() == 'log':
+        ends = np.array([c['x'].iloc[i] for c in panel.courses.values() for i in (0, -1)])
+        plotting.plain_log_ticks(ax.xaxis, float(np.log10(ends.max() / ends.min())))
+    ax.set_xlabel((f'{label} since the branch point' if options['since_branch'] else label) if last else '')
+    if title:
+        ax.set_title(title)
+
+
+def _curve(
+    ax: plotting.Axes, study: Study, key: Key, metric: str, course: pd.DataFrame, look: Look, options: dict[str, Any]
+) -> None:
+    unit, x = _unit(metric, options), course['x'].to_numpy()
+    mean = panels.shown(unit, course['mean'].to_numpy())
+    ax.plot(x, mean, color=look.colour, linestyle=look.dash)
+    told = course['n'].to_numpy() >= panels.TO_TELL
+    panels.band(ax, unit, x[told], course['low'].to_numpy()[told], course['high'].to_numpy()[told], look)
+    pairs = _pairs(study, key, metric, course, options)
+    dots = {'color': look.colour, 'marker': '.', 'markersize': 2.5, 'linestyle': 'none'}
+    for replicate in pairs:
+        ax.plot(pairs.index, panels.shown(unit, pairs[replicate].to_numpy()), **dots)
+    gone = int(sum(study.status(run) == 'diverged' for run in study.runs_of(key)))
+    after = np.append(course['diverged'].to_numpy()[1:], gone)
+    at = after > course['diverged'].to_numpy()
+    panels.crosses(ax, x[at], mean[at], look)
+
+
+def _pairs(study: Study, key: Key, metric: str, course: pd.DataFrame, options: dict[str, Any]) -> pd.DataFrame:
+    """(x, replicates) where there are just two."""
+    two = course[course['n'] == 2]['x'].to_numpy()
+    if not len(two):
+        return pd.DataFrame()
+    values = courses.values(study, key, metric, **_along(options))
+    return values.loc[two[:: -(-len(two) // MOST_POINTS)]]
+
+
+def _references(study: Study, options: dict[str, Any], metric: str) -> dict[Key, float]:
+    """Cell → the mean of its last values, of those whose end is marked."""
+    if not options['ends_of']:
+        return {}
+    found = {}
+    for key in cells.pick(study, options['ends_of']):
+        course = courses.of(study, key, metric)
+        if len(course) and np.isfinite(course['mean'].iloc[-1]):
+            found[key] = float(panels.shown(_unit(metric, options), course['mean'].to_numpy()[-1]))
+    return found
+
+
+def table(study: Study, drawn: Sequence[Panel], options: dict[str, Any]) -> pd.DataFrame:
+    """The plotted numbers in the axis's unit, a row for each cell, metric and x; of two replicates both values."""
+    parts = []
+    for panel in drawn:
+        unit = _unit(panel.metric, options)
+        for key, course in panel.courses.items():
+            names = dict(zip(study.parts, key, strict=True)) | {'metric': panel.metric, 'unit': unit.level.strip()}
+            ends = course[['low', 'high']].where(course['n'] >= panels.TO_TELL)
+            course = course.assign(low=ends['low'], high=ends['high'])
+            course = course.assign(**{c: panels.shown(unit, course[c].to_numpy()) for c in ('mean', 'low', 'high')})
+            pairs = _pairs(study, key, panel.metric, course, options).reindex(course['x'])
+            values = panels.shown(unit, np.sort(pairs.to_numpy(float), axis=1)) if len(pairs.columns) else None
+            both = (np.nan, np.nan) if values is None else (values[:, 0], values[:, 1])
+            course = course.rename(columns={'x': options['x']}).assign(value_1=both[0], value_2=both[1])
+            parts.append(pd.DataFrame(names, index=course.index).join(course))
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,51 @@
+"""Draws the figures that findings declare: each by the file of its kind, and one that cannot be costs itself alone."""
+
+import pathlib
+from collections.abc import Sequence
+
+from bsresearch.analysis.figures import Figure
+from bsresearch.analysis.study import Study
+from bsresearch.core import lookup
+from bsresearch.report.figures import Drawn, fault
+
+
+def named(figures: Sequence[Figure]) -> list[Figure]:
+    """With the names of their files: their own, or kind and number, curves_1.
+
+    Raises:
+      ValueError: two have one name.
+    """
+    counts: dict[str, int] = {}
+    every = []
+    for figure in figures:
+        counts[figure.kind] = counts.get(figure.kind, 0) + 1
+        every.append(figure if figure.name else figure._replace(name=f'{figure.kind}_{counts[figure.kind]}'))
+    names = [figure.name for figure in every]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f'two figures are called {twice[0]!r}; give one of them another name=')
+    return every
+
+
+def one(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
+    """Draws one that has a name: its PDF, PNG and CSV.
+
+    Raises:
+      ValueError: an unknown kind, or the records lack what it is about.
+    """
+    return lookup.module('bsresearch.report.figures', 'draw', figure.kind, 'kind of figure').draw(study, figure, out)
+
+
+def each(study: Study, figures: Sequence[Figure], out: pathlib.Path) -> list[Drawn]:
+    """Draws all; what cannot be drawn says why."""
+    drawn = []
+    for figure in named(figures):
+        try:
+            files = tuple(one(study, figure, out))
+        except ValueError as e:
+            drawn.append(Drawn(figure.name, figure.title, refused=str(e)))
+        except Exception as e:  # a fault of its code must not cost the others
+            drawn.append(Drawn(figure.name, figure.title, refused=fault(e), failed=True))
+        else:
+            drawn.append(Drawn(figure.name, figure.title, files))
+    return drawn
