@@ -16,8 +16,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import flags
 
+from bsresearch.analysis import command
 from bsresearch.planning import resolve, schema
 from bsresearch.planning.plan import Plan
 from bsresearch.train import program
@@ -161,10 +162,12 @@ def compare(model: str, batch_size: int, limit: float) -> None:
     )
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Prints one line per model and batch size."""
-    del argv
-    import torch  # pyright: ignore[reportMissingImports] (optional)
+    try:
+        import torch  # pyright: ignore[reportMissingImports] (optional)
+    except ImportError as e:
+        raise ValueError('it compares with PyTorch: pip install -r requirements-benchmark.txt') from e
 
     limit = matmul_rate()
     print(
@@ -178,4 +181,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    app.run(main)
+    command.run('benchmark', main)

@@ -16,9 +16,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from bsresearch import models
+from bsresearch.analysis import command
 from bsresearch.measure.probes import walk
 from bsresearch.measure.probes.gradient_norm import BATCH_SIZES
 from bsresearch.models import losses, mlp
@@ -44,7 +45,7 @@ def traffic(steps: int, params: Any) -> Any:
     return jax.lax.fori_loop(0, steps, body, params)
 
 
-def main(_: list[str]) -> None:
+def main() -> None:
     """Times everything in this process."""
     f = flags.FLAGS
     module = mlp.build(10, widths=tuple(int(w) for w in f.widths))
@@ -85,4 +86,4 @@ if __name__ == '__main__':
     flags.DEFINE_integer('samples', 1024, 'examples per trial', lower_bound=1)
     flags.DEFINE_integer('rounds', 7, 'timings of each', lower_bound=1)
     flags.DEFINE_list('widths', ['1024', '1024'], 'hidden layers')
-    app.run(main)
+    command.run('benchmark_gradient_norm', main)

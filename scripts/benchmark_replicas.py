@@ -15,8 +15,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 
+from bsresearch.analysis import command
 from bsresearch.launching import fitting
 from bsresearch.planning import resolve, schema, sweep
 from bsresearch.planning.plan import Plan
@@ -112,9 +113,8 @@ def compare(name: str, model: dict[str, Any], batch_size: int, replicas: int) ->
         print(f'{name:20} {replicas:4} × {key:10} {middle[key]:10,.0f}/s   ratio to alone {ratio}{own}', flush=True)
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Prints each case at each number of replicas."""
-    del argv
     print(f'{jax.devices()[0].device_kind}, jax {jax.__version__}; n = {_ROUNDS.value} turns; ranges are min to max')
     for replicas in map(int, _REPLICAS.value):
         for name, (model, batch_size) in CASES.items():
@@ -123,4 +123,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    app.run(main)
+    command.run('benchmark_replicas', main)

@@ -15,8 +15,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 
+from bsresearch.analysis import command
 from bsresearch.planning import resolve, schema, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.train import program
@@ -70,9 +71,8 @@ def side(p: Plan) -> Callable[[int], float]:
     return turn
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Prints one line per model and schedule."""
-    del argv
     print(f'{jax.devices()[0].device_kind}, jax {jax.__version__}; n = {_ROUNDS.value} turns; ± is (max − min)/median')
     for model, (widths, batch_size) in MODELS.items():
         sides = {name: side(plan(widths, batch_size, schedule)) for name, schedule in SCHEDULES.items()}
@@ -95,4 +95,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    app.run(main)
+    command.run('benchmark_schedules', main)

@@ -10,7 +10,7 @@ In a config they are config.<field>, on the command line --config.<field>=<value
 
 import sys
 
-from bsresearch.core import plain, program
+from bsresearch.core import program
 
 if program.lacks(program.JAX):
     sys.exit(program.USAGE)
@@ -21,7 +21,6 @@ from bsresearch.launching.configs import describe
 def enter(name: str) -> None:
     """The command, called `name`."""
     program.called(name)
-    plain.use()
     asked = sys.argv[1:]
     if {'--help', '-h'} & set(asked):
         print((__doc__ or '').strip())

@@ -11,7 +11,7 @@ import pathlib
 
 from absl import app, flags, logging
 
-from bsresearch.core import flag_help, plain, program
+from bsresearch.core import flag_help, program
 from bsresearch.data import prepared, preparing
 
 
@@ -45,7 +45,6 @@ def main(argv: list[str]) -> int | None:
 
 def parse_flags(argv: list[str]) -> list[str]:
     """For `app.run`: a bad flag is one line and exit code 2."""
-    plain.use()
     flag_help.show(argv, flags.FLAGS)
     return flag_help.parsed(argv, flags.FLAGS)
 

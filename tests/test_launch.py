@@ -266,6 +266,8 @@ def test_the_final_table_has_a_line_per_arm(swept: tuple[pathlib.Path, list[Plan
     found = results.of_arms(folder, plans, last)[0]['test_accuracy']
     assert found == f'1 ± {12.706 / (360 * np.sqrt(12) * np.sqrt(2)):.2g}'
     assert [row['status'] for row in results.of_runs(folder, plans, last)] == ['done'] * 3 + ['diverged at 1']
+    nowhere = results.of_arms(folder.with_name('nowhere'), plans, [{}] * 4)
+    assert [row['status'] for row in nowhere] == ['2 not started'] * 2
 
 
 @pytest.mark.parametrize('width', [80, 130])

@@ -123,6 +123,17 @@ def test_columns_stand_below_each_other_in_every_encoding(encoding: str, monkeyp
     assert rows[0].index('x') == rows[1].index('y')
 
 
+def test_a_benchmark_says_plainly_what_it_lacks(tmp_path: pathlib.Path):
+    """Begun as a module: its package sees to the characters. Without its data set it ends in one line."""
+    done = subprocess.run(
+        [sys.executable, '-m', 'scripts.benchmark_schedules'], cwd=toy.ROOT, timeout=120, text=True,
+        capture_output=True, env=toy.environment(PYTHONIOENCODING='ascii', BSRESEARCH_DATA=str(tmp_path)),
+    )  # fmt: skip
+    assert '; +- is (max - min)/median' in done.stdout
+    assert (done.returncode, done.stderr.count('\n')) == (2, 1)
+    assert done.stderr.startswith("benchmark_schedules: data set 'fashion_mnist' is not prepared in")
+
+
 def test_a_command_in_the_c_locale_says_all_of_it_in_ascii(tmp_path: pathlib.Path):
     """Configs are found and planned, a member's file being read for its name; the schedule is written."""
     words = ['--config=quickstart', '--config.batch_size=16', '--config.total_steps=2', '--dry_run']

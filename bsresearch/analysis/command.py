@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from bsresearch.core import flag_help, plain, program
+from bsresearch.core import flag_help, program
 from bsresearch.store import kept
 
 WORKDIR = 'where the runs are: what a launch was given as --workdir'
@@ -40,7 +40,6 @@ def run(name: str, body: Callable[[], None]) -> None:
         sys.exit(program.usage(' '.join(text.split())))
 
     def parse(argv: list[str]) -> list[str]:
-        plain.use()
         logging.set_verbosity(logging.WARNING)  # matplotlib's font subsetter says a hundred lines at INFO.
         flag_help.show(argv, flags.FLAGS)
         return flag_help.parsed(argv, flags.FLAGS)

@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch.core import flag_help, plain, program
+from bsresearch.core import flag_help, program
 from bsresearch.core.field import unknown_field
 from bsresearch.launching import config_flag
 from bsresearch.planning import schema, sections
@@ -21,7 +21,6 @@ def parser(name: str, values: flags.FlagValues = flags.FLAGS) -> Callable[[list[
 
 def _parse(name: str, values: flags.FlagValues, argv: list[str]) -> list[str]:
     program.called(name)
-    plain.use()
     flag_help.show(argv, values)
     logging.set_verbosity(logging.WARNING)
     given = {arg.lstrip('-').partition('=')[0] for arg in argv}

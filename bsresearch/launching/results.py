@@ -56,7 +56,7 @@ def of_arms(workdir: pathlib.Path, plans: Sequence[Plan], last_rows: Sequence[Ma
     rows = []
     for arm in members.values():
         fixed = {k: v for k, v in arm[0].items() if k not in (*SEEDS, 'run', *METRICS)}
-        states = Counter(row['status'].split()[0] for row in arm)
+        states = Counter(row['status'].partition(' at ')[0] for row in arm)
         status = 'done' if set(states) == {'done'} else ', '.join(f'{n} {state}' for state, n in states.items())
         updates = {row['updates'] for row in arm}
         facts = {'status': status, 'updates': updates.pop() if len(updates) == 1 else None, 'runs': len(arm)}
