@@ -15,7 +15,7 @@ import pandas as pd
 
 from bsresearch.analysis import cells, courses
 from bsresearch.analysis.cells import Key
-from bsresearch.analysis.figures import POSITIONS, Figure
+from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.of_runs import better, unit_of
 from bsresearch.analysis.study import Study
 from bsresearch.report import colours
@@ -71,11 +71,11 @@ def _panel(metric: str) -> dict[str, Any]:
 
 def _curve(study: Study, key: Key, metric: str, since_branch: bool) -> dict[str, list[float | None]]:
     """Empty where the cell has no such metric."""
-    by_position = {x: courses.of(study, key, metric, x, since_branch=since_branch) for x in POSITIONS}
+    by_position = {x: courses.of(study, key, metric, x, since_branch=since_branch) for x in courses.POSITIONS}
     table = by_position['epochs']
     kept = _thinned(len(table))
     scale, banded = unit_of(metric).scale, (table['n'] >= FEWEST).to_numpy(bool)
-    columns = {x: by_position[x]['x'] for x in POSITIONS if len(by_position[x]) == len(table)}
+    columns = {x: by_position[x]['x'] for x in courses.POSITIONS if len(by_position[x]) == len(table)}
     columns |= {'mean': table['mean'] * scale, **{end: (table[end] * scale).where(banded) for end in ('low', 'high')}}
     return (
         {name: [_number(v) for v in pd.Series(values).iloc[kept]] for name, values in columns.items()}
