@@ -19,7 +19,7 @@ from absl import flags
 
 from bsresearch.analysis import command
 from bsresearch.launching import fitting
-from bsresearch.planning import resolve, schema, sweep
+from bsresearch.planning import edit, resolve, schema, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.train import program, updates
 from bsresearch.train.devices import compiling, layout, parallel
@@ -52,7 +52,7 @@ def plans(model: dict[str, Any], batch_size: int, replicas: int) -> list[Plan]:
     c.optimizer.name = 'momentum'
     seeds = tuple(range(replicas))
     changes = {'sweep': {'zip': {'seed': seeds, 'learning_rate': tuple(0.01 + 0.0001 * s for s in seeds)}}}
-    return sweep.expand(sweep.assign(c.to_dict(), {'model': model}) | changes)
+    return sweep.expand(edit.assign(c.to_dict(), {'model': model}) | changes)
 
 
 def side(runs: list[Plan], strategy: str) -> Callable[[int], float]:

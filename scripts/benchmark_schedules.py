@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from bsresearch.analysis import command
-from bsresearch.planning import resolve, schema, sweep
+from bsresearch.planning import edit, resolve, schema, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.train import program
 from bsresearch.train.devices import compiling, parallel
@@ -41,7 +41,7 @@ def plan(widths: tuple[int, ...], batch_size: int, schedule: dict[str, Any]) -> 
     c = schema.defaults()
     c.data.name, c.batch_size, c.learning_rate, c.total_epochs = 'fashion_mnist', batch_size, 0.01, 100.0
     c.model.widths, c.optimizer.name = widths, 'momentum'
-    (found,) = sweep.expand(sweep.assign(c.to_dict(), {'schedule': schedule}))
+    (found,) = sweep.expand(edit.assign(c.to_dict(), {'schedule': schedule}))
     return found
 
 

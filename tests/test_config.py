@@ -18,7 +18,7 @@ from absl import flags
 from bsresearch.core import lookup
 from bsresearch.core.flat import flatten
 from bsresearch.launching import command, config_flag, flag_parser, groups
-from bsresearch.planning import plan, schema, sections, sweep
+from bsresearch.planning import edit, plan, schema, sections, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
 
@@ -184,10 +184,10 @@ def test_every_field_that_determines_a_result_changes_the_id(changed: dict[str, 
 
 
 def test_every_field_either_makes_the_id_or_is_outside_it():
-    """A contract over all fields: a new one must be given a value in `changed_values`, or be execution or recording."""
+    """A contract over all fields: a new one is given a value in `changed_values`, or is execution, recording or question."""
     alone = {'study', 'sweep'}  # one value so far; the grid is not a run's
     for name in flatten(schema.defaults().to_dict()):
-        outside = name.split('.')[0] in (*schema.EXECUTION, *schema.RECORDING)
+        outside = name.split('.')[0] in (*schema.EXECUTION, *schema.RECORDING, *schema.QUESTION)
         assert outside + (name in changed_values()) + (name in alone) == 1, name
 
 
@@ -198,7 +198,7 @@ def test_an_explicit_default_changes_no_id():
         own = sections.defaults(section, schema.defaults()[section].name)
         flat |= {f'{section}.{k}': v for k, v in own.items()}
     expected = default().id
-    given = {name: value for name, value in flat.items() if name not in sweep.LENGTHS}
+    given = {name: value for name, value in flat.items() if name not in edit.LENGTHS}
     assert one(given).id == expected
     for section in {name.partition('.')[0] for name in given if '.' in name} - {'measure'}:
         assert one({k: v for k, v in given.items() if k.startswith(f'{section}.')}).id == expected, section

@@ -9,7 +9,7 @@ import pytest
 from bsresearch.core import lookup
 from bsresearch.core.units import Length, Span
 from bsresearch.optim import batch_schedules, noise, policy, scaling
-from bsresearch.planning import schema, sweep
+from bsresearch.planning import edit, schema, sweep
 from bsresearch.planning.plan import Plan
 
 
@@ -17,8 +17,8 @@ def one(**changes: Any) -> Plan:
     """A run of momentum SGD on 1,437 digits; dots written as two underscores."""
     base = {'model.name': 'linear', 'optimizer.name': 'momentum', 'total_epochs': 12.0, 'batch_size': 10}
     given = {k.replace('__', '.'): v for k, v in changes.items()}
-    lengths = {k: v for k, v in given.items() if k in sweep.LENGTHS}
-    base = {k: v for k, v in base.items() if not lengths or k not in sweep.LENGTHS}
+    lengths = {k: v for k, v in given.items() if k in edit.LENGTHS}
+    base = {k: v for k, v in base.items() if not lengths or k not in edit.LENGTHS}
     (plan,) = sweep.expand(schema.defaults().to_dict(), base | given)
     return plan
 

@@ -18,7 +18,7 @@ from bsresearch.data.select import Dataset
 from bsresearch.launching import runner
 from bsresearch.launching.console import Console
 from bsresearch.optim import Hyper, moments
-from bsresearch.planning import resolve, schema, sweep
+from bsresearch.planning import edit, resolve, schema
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths, records
 from bsresearch.store.checkpoints import Checkpoints
@@ -110,7 +110,7 @@ def declared(**changes: Any) -> dict[str, Any]:
     config |= {'model': changes.pop('model')} if 'model' in changes else {}
     fixed = {k.replace('__', '.'): v for k, v in changes.items()}
     sweeps = {k: v for k, v in fixed.items() if k.startswith('sweep.')}
-    config = sweep.assign(config, {k: v for k, v in fixed.items() if k not in sweeps})
+    config = edit.assign(config, {k: v for k, v in fixed.items() if k not in sweeps})
     for path, values in sweeps.items():
         config['sweep'][path.removeprefix('sweep.')] = values
     return config
@@ -122,7 +122,7 @@ def plans(**changes: Any) -> list[Plan]:
     axes = config.pop('sweep')
     found = [config | {'sweep': {}}]
     for path, values in flatten(axes).items():
-        found = [sweep.assign(c, {path: v}) for c in found for v in values]
+        found = [edit.assign(c, {path: v}) for c in found for v in values]
     return [resolve.resolve({k: v for k, v in c.items() if k != 'sweep'}) for c in found]
 
 

@@ -20,10 +20,10 @@ class Field(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A section: what its fields are about, and the fields."""
+    """A section: what its fields are about, and the fields; those of a section in it are of each that it names."""
 
     meaning: str
-    fields: Mapping[str, Field]
+    fields: 'Mapping[str, Field | Section]'
 
 
 def unknown_field(field: str, allowed: Iterable[str], *, of: str = '', where: str = '') -> ValueError:

@@ -19,3 +19,15 @@ def _fill(flat: dict[str, Any], tree: Mapping[str, Any], prefix: str) -> None:
             _fill(flat, value, f'{prefix}{key}.')
         else:
             flat[prefix + key] = value
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted paths → nested dicts, as `flatten` takes them apart."""
+    tree: dict[str, Any] = {}
+    for path, value in flat.items():
+        *parents, leaf = path.split('.')
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = value
+    return tree

@@ -12,11 +12,13 @@ from dataclasses import asdict
 from typing import Any
 
 from bsresearch.core import lookup
-from bsresearch.planning import resolve, slots, sweep
+from bsresearch.planning import edit, resolve, slots
 from bsresearch.planning.plan import Plan
 
 # What a branch does not inherit: its parent's own probes and branches.
-OWN = ('probe.at_steps', 'probe.at_epochs', 'branch.at_steps', 'branch.at_epochs')
+NOT_INHERITED: dict[str, Any] = {
+    'probe.at_steps': (), 'probe.at_epochs': (), 'branch.at_steps': (), 'branch.at_epochs': (), 'branch.arms': {},
+}  # fmt: skip
 # Parts of the state, and what may become of them; the first is the default. Weights are always kept.
 PARTS = {
     'stats': ('keep', 'reset'),  # the model's: batch norm's running averages
@@ -31,7 +33,12 @@ PARTS = {
 
 
 def branch(
-    parent: Plan, directory: str, step: int, changes: Mapping[str, Any], state: Mapping[str, str] | None = None
+    parent: Plan,
+    directory: str,
+    step: int,
+    changes: Mapping[str, Any],
+    state: Mapping[str, str] | None = None,
+    anew: bool = False,
 ) -> Plan:
     """The plan of a branch.
 
@@ -39,6 +46,7 @@ def branch(
       parent: the run. directory: its own. step: the update at whose θ the branch begins.
       changes: dotted path of the config → value. A length (`total_epochs`, …) counts from the parent's beginning.
       state: part → policy, where it is not the default; a changed kind of optimizer resets its slots.
+      anew: a `name` among the changes starts its part anew, also where it is the parent's.
 
     Raises:
       ValueError: a point outside the parent, or changes that cannot be; as `resolve.resolve`.
@@ -48,7 +56,7 @@ def branch(
         raise ValueError(
             f'run {parent.id} has updates {parent.start} to {length.total_steps}; there is no point at update {step}'
         )
-    declared = sweep.assign(parent.declared, {**dict.fromkeys(OWN, ()), **changes})
+    declared = edit.assign(parent.declared, {**NOT_INHERITED, **changes}, anew)
     how = {part: allowed[0] for part, allowed in PARTS.items()}
     if declared['optimizer']['name'] != parent.optimizer['name']:
         how['optimizer'] = 'reset'

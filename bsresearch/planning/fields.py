@@ -145,6 +145,12 @@ RECORDED: dict[str, Field | Section] = {
     'branch': Section('branches of every run at these points, for study=reload, critical_batch_size or shen', {
         'at_steps': POINTS['at_steps'],
         'at_epochs': POINTS['at_epochs'],
+        'arms': Section('named branches, sections of changes: branch.arms.<name>.<field>; of their own they have', {
+            'of': Field((), '', 'the arms whose runs are branched; all without it'),
+            'at_steps': POINTS['at_steps']._replace(meaning='where, in place of branch.at_…'),
+            'at_epochs': POINTS['at_epochs']._replace(meaning='where, in place of branch.at_…'),
+            'state': Field({}, '', 'part of the state → keep | reset | rebase, in place of branch.<part>'),
+        }),
         'batch_sizes': Field((), 'examples', 'reload: a branch for each, with nothing else changed'),
         'learning_rates': Field((), '', 'reload: a branch for each, with nothing else changed'),
         'multiples': Field(
@@ -168,10 +174,18 @@ RECORDED: dict[str, Field | Section] = {
     }),
     'tensorboard': Field(False, '', 'also write TensorBoard event files (needs tensorboardX)'),
 }  # fmt: skip
+# --- what is asked of the runs
+ASKED: dict[str, Field | Section] = {
+    'findings': Field('', '', 'the claims that the runs are put to: a file of bsresearch/findings, or a path'),
+    'held_fixed': Field((), '', 'what is equal where arms are compared: lengths, fields or derived quantities'),
+    'replicates': Field(tuple, '', 'fields whose values repeat a cell: an axis, or zipped ones; None: all swept seeds'),
+    'arms': Section('named changes: arms.<name>.<field>; arms.<name>.sweep.<field> is an axis of that arm alone', {}),
+}
 FIELDS: dict[str, Field | Section] = {
     **TRAINED,
     **EXECUTED,
     **RECORDED,
+    **ASKED,
     'sweep': Section(
         'axes: sweep.<field> holds the values as a tuple; sweep.zip.<field> axes that advance together', {}
     ),

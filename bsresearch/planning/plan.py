@@ -194,9 +194,10 @@ def _completed(stored: dict[str, Any]) -> dict[str, Any]:
     for section in schema.NAMED:
         fields[section] = {**sections.defaults(section, fields[section]['name']), **fields[section]}
     fields['warmup'] = {k: known['warmup'][k] for k in ('shape', 'delays_schedule')} | fields['warmup']
-    fields['recording'] = {k: known[k] for k in schema.RECORDING} | fields['recording']
+    usual = schema.recorded(known)
+    fields['recording'] = usual | fields['recording']
     fields['execution'] = {k: known[k] for k in schema.EXECUTION} | fields['execution']
-    fields['recording']['branch'] = known['branch'] | fields['recording']['branch']
+    fields['recording']['branch'] = usual['branch'] | fields['recording']['branch']
     return fields
 
 

@@ -114,7 +114,7 @@ def resolve(
     if probe['name'] != 'none':
         kind(probe).check(params, length.epoch_size, ghost)
     points = {*probe_points(probe, length), *branch_points(c['branch'], length)}
-    return {k: c[k] for k in schema.RECORDING} | {
+    return schema.recorded(c) | {
         'probe': probe,
         'snapshots': _snapshots(c['snapshots'], policy, length, schedule),
         'keep': _kept(c['keep'], points, length),
@@ -136,12 +136,22 @@ def probe_points(section: Mapping[str, Any], length: units.Length) -> list[int]:
 
 
 def branch_points(section: Mapping[str, Any], length: units.Length) -> list[int]:
-    """The updates at whose θ_t branches begin."""
-    return _points(section, length, 'config.branch')
+    """The updates at whose θ_t branches begin, those of named arms too."""
+    points = set(_points(section, length, 'config.branch'))
+    for name, arm in section.get('arms', {}).items():
+        points |= set(_points({**dict.fromkeys(POINTS, ()), **arm}, length, f'config.branch.arms.{name}'))
+    return sorted(points)
 
 
 def _points(section: Mapping[str, Any], length: units.Length, field: str) -> list[int]:
     return when.points(when.OFF | {name: section[name] for name in POINTS}, length, field)
+
+
+def declared_points(section: Mapping[str, Any], length: units.Length, field: str) -> dict[int, float]:
+    """Update → the epoch that was declared for it; of one declared as an update, the epoch it is at."""
+    at = lambda name, value: when.points(when.OFF | {name: (value,)}, length, field)[0]
+    steps = {at('at_steps', step): length.epoch_at(step) for step in section['at_steps']}
+    return dict(sorted((steps | {at('at_epochs', epoch): epoch for epoch in section['at_epochs']}).items()))
 
 
 def _snapshots(

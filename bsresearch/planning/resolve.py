@@ -41,7 +41,7 @@ def check_fields(declared: Mapping[str, Any]) -> None:
             if isinstance(allowed[key], dict) != isinstance(value, Mapping):
                 kind = 'a section' if isinstance(allowed[key], dict) else 'a value'
                 raise ValueError(f'config field {path}{key}={kinds.brief(value)}: {kind} is needed')
-            if isinstance(value, Mapping) and not (path == '' and key in (*schema.PARTS, 'sweep')):
+            if isinstance(value, Mapping) and f'{path}{key}' not in schema.OPEN:
                 walk(value, allowed[key], hints[key], f'{path}{key}.')
             elif not isinstance(value, Mapping):
                 kinds.check(f'config.{path}{key}', value, allowed[key], hints[key])
@@ -104,7 +104,7 @@ def _completed(declared: Mapping[str, Any]) -> dict[str, Any]:
     """
     known = schema.known()
     filled = {k: {**{f: v for f, v in known[k].items() if f != 'name'}, **value} for k, value in declared.items()
-              if isinstance(value, Mapping) and k in known and k not in ('measure', 'sweep')}  # fmt: skip
+              if isinstance(value, Mapping) and k in known and k not in ('measure', 'sweep', 'arms')}  # fmt: skip
     points = {name: {**usual, **declared.get('measure', {}).get(name, {})} for name, usual in known['measure'].items()}
     return {**known, **declared, **filled, 'measure': points}
 

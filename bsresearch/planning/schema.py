@@ -12,7 +12,7 @@ from ml_collections import ConfigDict, config_dict
 from bsresearch.core import lookup
 from bsresearch.core.field import Field, Section
 from bsresearch.core.when import OFF
-from bsresearch.planning.fields import EXECUTED, FIELDS, RECORDED
+from bsresearch.planning.fields import ASKED, EXECUTED, FIELDS, RECORDED, TRAINED
 
 # Sections whose `name` picks a file or function; their other fields are that part's own, but for the shared ones.
 NAMED = (
@@ -21,9 +21,28 @@ NAMED = (
 )  # fmt: skip
 # All sections with a `name`; that of a probe belongs to no run's identity.
 PARTS = (*NAMED, 'probe')
-# Outside a run's identity: how it is executed, what is recorded about it.
+# Sections whose fields are not told by the schema alone.
+OPEN = (*PARTS, 'sweep', 'arms', 'branch.arms')
+# Outside a run's identity: how it is executed, what is recorded about it, what is asked of it.
 PLACEMENT = ('parallel', 'devices', 'mesh', 'uneven_batch')  # what each launch decides anew
-EXECUTION, RECORDING = tuple(EXECUTED), tuple(RECORDED)
+EXECUTION, RECORDING, QUESTION = tuple(EXECUTED), tuple(RECORDED), tuple(ASKED)
+# The others determine a run's result.
+DETERMINING = tuple(TRAINED)
+
+
+class Ordered(ConfigDict):
+    """Sections by name, in the order of their declaration."""
+
+    def __init__(self) -> None:
+        super().__init__(sort_keys=False)
+
+
+class Arms(Ordered):
+    """Arms; each can be given axes of its own, `c.arms.adam.sweep.learning_rate = …`."""
+
+    def __setitem__(self, name: str, arm: Any) -> None:
+        section = isinstance(arm, dict | ConfigDict)
+        super().__setitem__(name, ConfigDict({'sweep': _axes(), **arm}) if section else arm)
 
 
 def when(**given: object) -> ConfigDict:
@@ -46,7 +65,7 @@ def hints() -> dict[str, Any]:
 # Of what the tuples are that are empty by default.
 _MEMBERS = {
     'no_decay': str, 'augment': str, 'at_steps': float, 'at_examples': float, 'at_epochs': float, 'batch_sizes': int,
-    'learning_rates': float, 'multiples': int,
+    'learning_rates': float, 'multiples': int, 'held_fixed': str, 'replicates': str,
 }  # fmt: skip
 
 
@@ -56,16 +75,15 @@ def _hints(section: ConfigDict) -> dict[str, Any]:
 
 def _hint(section: ConfigDict, field: str) -> Any:
     default, kind = section[field], section.get_type(field)
-    if kind is tuple:
-        return tuple[type(default[0]) if default else _MEMBERS[field], ...]
-    return kind | None if default is None else kind
+    hint = tuple[type(default[0]) if default else _MEMBERS[field], ...] if kind is tuple else kind
+    return hint | None if default is None else hint
 
 
 def _made(fields: Mapping[str, Field | Section]) -> ConfigDict:
     c = ConfigDict()
     for name, field in fields.items():
         if isinstance(field, Section):
-            c[name] = _made(field.fields)
+            c[name] = Ordered() if name == 'arms' else _made(field.fields)
         else:
             given = not isinstance(field.default, type)
             c[name] = field.default if given else config_dict.placeholder(field.default)
@@ -74,13 +92,24 @@ def _made(fields: Mapping[str, Field | Section]) -> ConfigDict:
 
 def defaults() -> Any:
     """A complete config, a ConfigDict (typed Any: its fields are made at run time): Shen's MLP on digits, SGD."""
-    c = _made(FIELDS)
+    c = _made({name: field for name, field in FIELDS.items() if name != 'arms'})
+    c.arms = Arms()
     c.measure = ConfigDict({name: when() for name in lookup.members('bsresearch.measure', 'build')})
-    # Empty sections, so that nested axes can be given on the command line.
-    sections = [name for name, field in c.items() if isinstance(field, ConfigDict)]
-    c.sweep = ConfigDict({name: ConfigDict() for name in (*sections, 'zip')})
-    c.sweep.zip = ConfigDict({name: ConfigDict() for name in sections})
+    c.sweep = _axes()
     return c
+
+
+def _axes() -> ConfigDict:
+    """Empty sections, so that nested axes can be given on the command line."""
+    sections = [name for name, field in (TRAINED | EXECUTED | RECORDED).items() if isinstance(field, Section)]
+    axes = ConfigDict({name: ConfigDict() for name in (*sections, 'zip')})
+    axes.zip = ConfigDict({name: ConfigDict() for name in sections})
+    return axes
+
+
+def recorded(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a config says what is recorded of a run: not which arms branch off it."""
+    return {k: config[k] for k in RECORDING} | {'branch': {k: v for k, v in config['branch'].items() if k != 'arms'}}
 
 
 # As a config file: what `--branch_from` starts its overrides from.

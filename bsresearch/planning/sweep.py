@@ -1,69 +1,51 @@
-"""Grids: a declared config with axes → one declared config per run → Plans → replica groups.
+"""Grids: a declared config with arms and axes → one declared config per run → Plans → replica groups.
 
 `config.sweep.<field>` holds the values of an axis as a tuple; axes multiply. `config.sweep.zip.<field>` holds axes that
 advance together and count as one. The values of an axis may be whole sections ({'name': 'step', 'at_fractions': …}).
-A command-line override of a field that is an axis, or lies in a section that is one, removes that axis.
+A command-line override of a field that is an axis, or lies in a section that is one, removes that axis. Arms (arms.py)
+multiply with the axes.
 """
 
 import copy
 import itertools
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from bsresearch.core import kinds
 from bsresearch.core.field import unknown_field
 from bsresearch.core.flat import flatten
-from bsresearch.planning import resolve, schema
+from bsresearch.planning import arms, branch_arms, edit, question, resolve, schema
+from bsresearch.planning.arms import Arm
 from bsresearch.planning.plan import Plan, canonical
+from bsresearch.planning.question import Question, Row
 
 Axis = list[dict[str, Any]]
 
-LENGTHS = ('total_epochs', 'total_examples', 'total_steps')
 
+class Grid(NamedTuple):
+    """What a config asks for.
 
-def _set(tree: dict[str, Any], path: str, value: Any) -> None:
-    """Changes the tree, and no section that it may share with another one."""
-    *parents, leaf = path.split('.')
-    for parent in parents:
-        if not isinstance(tree.get(parent), dict):
-            if parent in tree:
-                raise ValueError(f'unknown config field {path}; {parent} is not a section')
-            raise unknown_field(parent, tree)
-        tree[parent] = tree = dict(tree[parent])
-    tree[leaf] = value
-
-
-def assign(declared: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`declared` with `changes` (dotted path → value); sections without a change are shared with it.
-
-    A changed `<section>.name` drops the old part's own fields, a changed length the other two: they belong to what
-    was replaced.
+    plans: the runs. rows: of their cells and replicates. question: what is asked of them, None where the config names
+    neither findings nor arms. notes: lines for whoever launches them.
     """
-    result, shared = dict(declared), schema.known()
-    for section in schema.PARTS:
-        name = changes.get(f'{section}.name', result[section].get('name'))
-        if name != result[section].get('name'):
-            result[section] = {k: v for k, v in result[section].items() if k in shared[section]}
-    if any(field in changes for field in LENGTHS):
-        result |= dict.fromkeys(LENGTHS)
-    for path, value in changes.items():
-        if isinstance(shared.get(path), dict) and not isinstance(value, Mapping):
-            raise ValueError(f'config field {path}={kinds.brief(value)}: a section is needed')
-        _set(result, path, value)
-    return result
+
+    plans: list[Plan]
+    rows: list[Row]
+    question: Question | None
+    notes: list[str]
 
 
-def _zipped(sweep: Mapping[str, Any]) -> dict[str, Any]:
-    """The axes that advance together, dotted path → values."""
-    together = sweep.get('zip', {})
-    if not isinstance(together, Mapping):
-        raise ValueError(f'config.sweep.zip={together!r}: a section of axes is needed')
-    return flatten(together)
+def _together(axes: Mapping[str, Any]) -> dict[str, Any]:
+    """The axes that advance together, field → values."""
+    if not isinstance(axes.get('zip', {}), Mapping):
+        raise ValueError(f'config.sweep.zip={axes["zip"]!r}: a section of axes is needed')
+    return {axis.removeprefix('zip.'): values for axis, values in axes.items() if axis.startswith('zip.')}
 
 
-def _axes(sweep: Mapping[str, Any], collapse: bool) -> list[Axis]:
+def _multiplied(axes: Mapping[str, Any], collapse: bool = False) -> list[Axis]:
     """Each axis as a list of changes; `collapse`: rows of the zip that repeat count once."""
-    together, single = _zipped(sweep), flatten({k: v for k, v in sweep.items() if k != 'zip'})
+    together = _together(axes)
+    single = {axis: values for axis, values in axes.items() if not axis.startswith('zip.')}
     for path, values in (single | together).items():
         if not isinstance(values, list | tuple) or not values:
             raise ValueError(f'config.sweep.{path}={values!r}: a non-empty tuple of values is needed')
@@ -71,49 +53,36 @@ def _axes(sweep: Mapping[str, Any], collapse: bool) -> list[Axis]:
             raise ValueError(f'config.sweep.{path}={values!r} repeats a value')
     # Seeds change fastest: a table's neighbours are repetitions.
     ordered = sorted(single.items(), key=lambda item: item[0].endswith('seed'))
-    axes = [[{path: v} for v in values] for path, values in ordered]
+    multiplied = [[{path: v} for v in values] for path, values in ordered]
     if together:
         lengths = {path: len(values) for path, values in together.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f'config.sweep.zip needs tuples of one length; given {lengths}')
         rows = [dict(zip(together, row, strict=True)) for row in zip(*together.values(), strict=True)]
         # Where an override took a member away, what is left may repeat.
-        axes.insert(0, list({canonical(row): row for row in rows}.values()) if collapse else rows)
+        multiplied.insert(0, list({canonical(row): row for row in rows}.values()) if collapse else rows)
+    return multiplied
+
+
+def _swept(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The axes of a config after the overrides, dotted path → values; those of the zip begin with `zip.`."""
+    fixed = edit.with_alternatives(p for p in overrides if not p.startswith('sweep.'))
+    renamed = {s for s in schema.PARTS if overrides.get(f'{s}.name', (name := config[s].get('name'))) != name}
+    axes = {}
+    for axis, values in flatten(config['sweep']).items():
+        field = axis.removeprefix('zip.')
+        # Where an override names another part, axes over the old part's own fields go with it.
+        if not any(p == field or p.startswith(f'{field}.') for p in fixed) and edit.own_part(field) not in renamed:
+            axes[axis] = values
+    for path, value in overrides.items():
+        if path.startswith('sweep.'):
+            axis = path.removeprefix('sweep.')
+            if section := next((whole for whole in axes if axis.startswith(f'{whole}.')), None):
+                raise ValueError(
+                    f'config.sweep.{axis}: {section} is an axis of whole sections already; replace that one'
+                )
+            axes[axis] = value if isinstance(value, list | tuple) else (value,)
     return axes
-
-
-def _with_lengths(paths: Iterable[str]) -> set[str]:
-    """A run has one length: what replaces one of its three fields replaces them all."""
-    replaced, lengths = set(paths), set(LENGTHS)
-    return replaced | lengths if replaced & lengths else replaced
-
-
-def _drop_axes(sweep: dict[str, Any], overridden: Mapping[str, Any]) -> dict[str, Any]:
-    """The sweep without the axes that a single value replaced."""
-    fixed = _with_lengths(p for p in overridden if not p.startswith('sweep.'))
-
-    def prune(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
-        kept = {}
-        for key, value in tree.items():
-            path = f'{prefix}{key}'
-            if isinstance(value, dict):
-                value = prune(value, '' if path == 'zip' else f'{path}.')
-                if value:
-                    kept[key] = value
-            elif not any(p == path or p.startswith(f'{path}.') for p in fixed):
-                kept[key] = value
-        return kept
-
-    return prune(sweep, '')
-
-
-def _add_axis(sweep: dict[str, Any], path: str, value: Any) -> None:
-    *parents, leaf = path.split('.')
-    for parent in parents:
-        sweep = sweep.setdefault(parent, {})
-        if not isinstance(sweep, dict):
-            raise ValueError(f'config.sweep.{path}: {parent} is an axis of whole sections already; replace that one')
-    sweep[leaf] = value if isinstance(value, list | tuple) else (value,)
 
 
 def _check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
@@ -121,31 +90,6 @@ def _check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) ->
     for name in sorted({path.split('.')[0] for path in overrides}):
         if name not in config:
             raise unknown_field(name, config)
-
-
-def _drop_fields_of_old_parts(config: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    """Where an override names another part, axes over the old part's own fields go with it."""
-    for section in schema.PARTS:
-        name = config[section].get('name')
-        if overrides.get(f'{section}.name', name) == name:
-            continue
-        for axes in (config['sweep'], config['sweep'].get('zip', {})):
-            if axes.get(section):
-                axes[section] = {k: v for k, v in axes[section].items() if k in schema.known()[section]}
-
-
-def _swept(config: dict[str, Any], overrides: Mapping[str, Any]) -> list[Axis]:
-    """The axes of a config after the overrides; takes `sweep` out of it."""
-    zipped = _with_lengths(_zipped(config['sweep']))
-    # Where an override takes a member of the zip away, rows of what is left may repeat.
-    collapse = bool(zipped & _with_lengths(overrides))
-    config['sweep'] = _drop_axes(config['sweep'], overrides)
-    _drop_fields_of_old_parts(config, overrides)
-    # After that, so that axes over the new part's fields stay.
-    for path, value in overrides.items():
-        if path.startswith('sweep.'):
-            _add_axis(config['sweep'], path.removeprefix('sweep.'), value)
-    return _axes(config.pop('sweep'), collapse)
 
 
 def _union(changes_of_axes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -160,39 +104,86 @@ def _union(changes_of_axes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> list[Plan]:
-    """All runs of a declared config.
+    """All runs of a declared config; arguments and errors as `grid`."""
+    return grid(declared, overrides).plans
+
+
+def grid(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = None, pick: Sequence[str] = ()) -> Grid:
+    """All runs of a declared config, with their cells.
 
     Args:
       declared: a complete config as nested dicts, with `sweep`.
-      overrides: dotted path → value, from the command line.
+      overrides: dotted path → value, from the command line. pick: names of arms; all of them without any.
 
     Raises:
-      ValueError, FileNotFoundError: as `resolve.resolve`; also two runs that would be the same.
+      ValueError, FileNotFoundError: as `resolve.resolve`; also two runs that would be the same, and an arm that cannot
+        be, or a name or an override of none.
     """
     overrides = dict(overrides or {})
     kinds.check_plain('config', declared)
     kinds.check_plain('config', overrides)
-    config = copy.deepcopy(dict(declared))
+    config = copy.deepcopy({name: schema.known()[name] for name in schema.QUESTION} | dict(declared))
     resolve.check_fields(config)
     _check_overrides(config, overrides)
+    all_arms = arms.parse(config.get('arms', {}), overrides)
+    picked = all_arms.picked(pick)
+    fixed = {p: v for p, v in overrides.items() if not p.startswith(('sweep.', 'arms.'))}
+    notes = arms.check_overrides(picked, fixed)
     axes = _swept(config, overrides)
-    fixed = {p: v for p, v in overrides.items() if not p.startswith('sweep.')}
-    base = assign(config | {'sweep': {}}, fixed)
+    base = edit.assign(config | {'sweep': {}}, fixed)
     resolve.check_fields(base)
-    plans = []
+    branch_arms.check(base['branch'].get('arms', {}), all_arms.known)
+    plain = {name: value for name, value in base.items() if name not in schema.QUESTION}
+    # Where an override takes a member of the zip away, rows of what is left may repeat.
+    zipped = edit.with_alternatives(_together(flatten(config['sweep'])))
+    shared = _multiplied(axes, collapse=bool(zipped & edit.with_alternatives(overrides)))
+    runs: list[tuple[str, dict[str, Any], Plan]] = []
+    for name, arm in (picked.arms or {arms.ALL: Arm({}, {})}).items():
+        arms.check_axes(name, arm, axes)
+        of_arm = edit.assign(plain, arm.changes, anew=True)
+        branching = branch_arms.of_arm(plain['branch'].get('arms', {}), picked.names(name))
+        edit.set_field(of_arm, 'branch.arms', branching)
+        try:
+            runs += [(name, *run) for run in _runs(of_arm, arm, _multiplied(arm.axes) + shared, fixed)]
+        except ValueError as e:
+            raise (ValueError(f'arm {name}: {e}') if picked.arms else e) from None
+    _check_different(runs)
+    asked = question.of(base, all_arms, flatten(config['sweep']) | axes, axes)
+    rows = [question.row(asked, plan, name, changes) for arm, changes, plan in runs for name in picked.names(arm)]
+    plans = [plan for _, _, plan in runs]
+    return Grid(plans, rows, asked if asked.findings or all_arms.arms else None, notes)
+
+
+def _runs(
+    declared: dict[str, Any], arm: Arm, axes: Sequence[Axis], fixed: Mapping[str, Any]
+) -> Iterator[tuple[dict[str, Any], Plan]]:
+    """The runs of an arm, each with the changes that it takes from the axes.
+
+    Args:
+      declared: the config of the arm. fixed: the command line's overrides.
+    """
     for combination in itertools.product(*axes):
         changes = _union(combination)
         # Fields given for a section whose name is an axis are given for each of its values.
         renamed = tuple(f'{s}.' for s in schema.PARTS if f'{s}.name' in changes)
-        again = {p: v for p, v in fixed.items() if p.startswith(renamed) and p not in changes}
-        plans.append(resolve.resolve(assign(assign(base, changes), again)))
-    unique = {p.id: p for p in plans}
-    if len(unique) < len(plans):
+        again = {p: v for p, v in fixed.items() if p.startswith(renamed) and p not in changes and not arm.keeps(p)}
+        yield changes, resolve.resolve(edit.assign(edit.assign(declared, changes), again))
+
+
+def _check_different(runs: Sequence[tuple[str, Mapping[str, Any], Plan]]) -> None:
+    """Raises ValueError where two of the runs are one."""
+    arm_of: dict[str, str] = {}
+    for name, _, plan in runs:
+        if (other := arm_of.setdefault(plan.id, name)) != name:
+            raise ValueError(
+                f'arms {other} and {name} are one run ({plan.id}); change one of them, or declare it as the other: '
+                f'c.arms.{name} = {other!r}'
+            )
+    if len(arm_of) < len(runs):
         raise ValueError(
-            f'the grid names {len(plans)} runs but only {len(unique)} differ; remove repeated axes '
+            f'the grid names {len(runs)} runs but only {len(arm_of)} differ; remove repeated axes '
             '(how a run is executed and recorded makes no new one)'
         )
-    return plans
 
 
 def groups(plans: list[Plan]) -> list[list[Plan]]:

@@ -67,7 +67,7 @@ def text(asked: str = '') -> str:
     if name in parts:
         return _part(section, name, parts[name])
     if name in shared:
-        return _table([(f'{section}.{name}', shared[name])])
+        return _table(_dotted(section, {name: shared[name]}))
     rows = [
         (f'{section}.{name}', own[name]._replace(meaning=f'of {part}: {own[name].meaning}'))
         for part, own in ((part, own_fields(section, fn)) for part, fn in parts.items())
@@ -101,8 +101,12 @@ def _points() -> Mapping[str, Field]:
     return keep.fields
 
 
-def _dotted(section: str, fields: Mapping[str, Field]) -> list[Row]:
-    return [(f'{section}.{name}', field) for name, field in fields.items()]
+def _dotted(section: str, fields: Mapping[str, Field | Section]) -> list[Row]:
+    rows: list[Row] = []
+    for name, field in fields.items():
+        path = f'{section}.{name}'
+        rows += [(path, field)] if isinstance(field, Field) else _dotted(f'{path}.<name>', field.fields)
+    return rows
 
 
 def _section(section: str, found: Field | Section, parts: Mapping[str, Callable[..., Any]]) -> str:

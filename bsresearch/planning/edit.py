@@ -1,0 +1,72 @@
+"""Changes of a declared config: dotted path → value. Where they come from, and in which order: sweep.py."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bsresearch.core import kinds
+from bsresearch.core.field import unknown_field
+from bsresearch.planning import schema
+
+LENGTHS = ('total_epochs', 'total_examples', 'total_steps')
+# Units of one quantity, of which a config gives one: what replaces one of these fields replaces them all.
+ALTERNATIVES = (
+    LENGTHS,
+    ('warmup.epochs', 'warmup.examples', 'warmup.steps'),
+    ('ema.half_life_epochs', 'ema.half_life_examples'),
+)
+
+
+def set_field(tree: dict[str, Any], path: str, value: Any) -> None:
+    """Changes the tree, and no section that it may share with another one."""
+    *parents, leaf = path.split('.')
+    for parent in parents:
+        if not isinstance(tree.get(parent), dict):
+            if parent in tree:
+                raise ValueError(f'unknown config field {path}; {parent} is not a section')
+            raise unknown_field(parent, tree)
+        tree[parent] = tree = dict(tree[parent])
+    tree[leaf] = value
+
+
+def assign(declared: dict[str, Any], changes: Mapping[str, Any], anew: bool = False) -> dict[str, Any]:
+    """`declared` with `changes`; sections without a change are shared with it.
+
+    A changed `<section>.name` drops the old part's own fields, a changed length the other two: they belong to what
+    was replaced.
+
+    Args:
+      anew: the same name drops them too.
+    """
+    result, shared = dict(declared), schema.known()
+    for section in schema.PARTS:
+        name = changes.get(f'{section}.name', result[section].get('name'))
+        if name != result[section].get('name') or (anew and f'{section}.name' in changes):
+            result[section] = {k: v for k, v in result[section].items() if k in shared[section]}
+    for units in ALTERNATIVES:
+        if any(field in changes for field in units):
+            for field in units:
+                set_field(result, field, None)
+    for path, value in changes.items():
+        if isinstance(shared.get(path), dict) and not isinstance(value, Mapping):
+            raise ValueError(f'config field {path}={kinds.brief(value)}: a section is needed')
+        set_field(result, path, value)
+    return result
+
+
+def with_alternatives(paths: Iterable[str]) -> set[str]:
+    """The fields, and those that give the same quantity in other units."""
+    fields = set(paths)
+    return fields.union(*(units for units in ALTERNATIVES if fields.intersection(units)))
+
+
+def touches(path: str, other: str) -> bool:
+    """Whether two fields are one, one lies in the other, or they give one quantity in two units."""
+    pairs = ((a, b) for a in with_alternatives([path]) for b in with_alternatives([other]))
+    return any(a == b or a.startswith(f'{b}.') or b.startswith(f'{a}.') for a, b in pairs)
+
+
+def own_part(path: str) -> str | None:
+    """The section of a field that its part brings, and that another `name` takes away; None for all other fields."""
+    section, _, field = path.partition('.')
+    own = section in schema.PARTS and field and field.partition('.')[0] not in schema.known()[section]
+    return section if own else None

@@ -1,0 +1,158 @@
+"""What is asked of a grid, as study.json holds it: the base config, the arms, and which run plays which part.
+
+A cell is an arm and the values of the axes but the replicates; a row tells which run or probe is a replicate of a cell.
+Everything here is as JSON holds it, so that launches can be compared with what earlier ones wrote down.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from bsresearch.core import lookup
+from bsresearch.core.flat import flatten, nested
+from bsresearch.planning import branch_arms, edit, held_fixed, schema, sections
+from bsresearch.planning.arms import Arms
+from bsresearch.planning.branch_arms import Branch
+from bsresearch.planning.plan import Plan
+from bsresearch.planning.probe import Probe
+from bsresearch.planning.recording import declared_points
+
+SEEDS = ('seed', 'init_seed', 'data_seed')
+
+
+class Row(NamedTuple):
+    """A replicate of a cell.
+
+    id: of its run or probe. kind: run | branch | probe. axes, replicate: field → declared value, a section whole.
+    branch: the branch arm. point: the epoch that was declared for a branch or a probe. probe: its kind.
+    """
+
+    id: str
+    kind: str
+    arm: str
+    axes: dict[str, Any]
+    replicate: dict[str, Any]
+    branch: str | None = None
+    point: float | None = None
+    probe: str | None = None
+
+
+class Question(NamedTuple):
+    """findings: their name. The others are of study.json; replicates: fields, those that are zipped as a list."""
+
+    findings: str
+    base: dict[str, Any]
+    held_fixed: list[str]
+    replicates: list[Any]
+    arms: dict[str, Any]
+    branch_arms: dict[str, Any]
+
+    @property
+    def fields(self) -> list[str]:
+        """Those of the replicates."""
+        return [field for entry in self.replicates for field in (entry if isinstance(entry, list) else [entry])]
+
+    def entry(self, rows: Iterable[Row]) -> dict[str, Any]:
+        """What study.json holds of it."""
+        of_question = {k: v for k, v in self._asdict().items() if k != 'findings'}
+        return json.loads(json.dumps(of_question | {'rows': [row._asdict() for row in rows]}))
+
+
+def of(config: Mapping[str, Any], arms: Arms, axes: Mapping[str, Any], swept: Iterable[str]) -> Question:
+    """The question of a config.
+
+    Args:
+      config: with its overrides, before its arms. arms: all that it declares.
+      axes: that it or the command line declares. swept: those that are left after the overrides.
+
+    Raises:
+      ValueError: what is held fixed or a replicate is no field, or an arm sets a replicate.
+    """
+    named = [(*field.split('.'), name) for arm in arms.arms.values() for field, name in arm.changes.items()]
+    parts = [(path[0], path[2]) for path in named if len(path) == 3 and path[1] == 'name' and path[0] in schema.NAMED]
+    allowed = held_fixed.fields(config, parts)
+    held_fixed.parse(config['held_fixed'], allowed)
+    of_arms = [axis for arm in arms.arms.values() for axis in arm.axes]
+    replicates = _replicates(config['replicates'], [*axes, *of_arms])
+    question = Question(
+        findings=config['findings'] or (config['study'] if arms.arms else ''),
+        base={},
+        held_fixed=list(config['held_fixed']),
+        replicates=replicates,
+        arms={name: arms.aliases.get(name) or arms.arms[name].changes for name in (*arms.arms, *arms.aliases)},
+        branch_arms=branch_arms.declared(config['branch']),
+    )
+    _check_replicates(question.fields, arms, allowed)
+    return question._replace(base=_base(config, {*(axis.removeprefix('zip.') for axis in swept), *question.fields}))
+
+
+def _replicates(given: Iterable[str] | None, axes: Iterable[str]) -> list[Any]:
+    """The fields whose values repeat a cell: those given, else all swept seeds; zipped ones as a list."""
+    zipped = {axis.removeprefix('zip.') for axis in axes if axis.startswith('zip.')}
+    swept = zipped.union(axes)
+    fields = [seed for seed in SEEDS if seed in swept] or ['seed'] if given is None else list(given)
+    together = [field for field in fields if field in zipped]
+    if len(together) < 2:
+        return fields
+    return [field for field in fields if field not in zipped] + [together]
+
+
+def _check_replicates(fields: Iterable[str], arms: Arms, allowed: Iterable[str]) -> None:
+    for field in fields:
+        if field not in allowed:
+            raise ValueError(f'config.replicates={field!r} is no field of a run; {lookup.nearest(field, allowed)}')
+        for name, arm in arms.arms.items():
+            if any(edit.touches(field, changed) for changed in arm.changes):
+                raise ValueError(f'config.arms.{name}.{field}: a replicate, which arms have in common; leave it out')
+
+
+def _base(config: Mapping[str, Any], swept: Iterable[str]) -> dict[str, Any]:
+    """The fields that determine a result, but those swept; parts completed, so that a default may be given or not."""
+    fields = {name: config[name] for name in schema.DETERMINING}
+    for section in schema.NAMED:
+        if not any(edit.touches(f'{section}.name', axis) for axis in swept):
+            fields[section] = sections.complete(section, fields[section])
+    flat = flatten(fields)
+    return nested({path: v for path, v in flat.items() if not any(edit.touches(path, axis) for axis in swept)})
+
+
+def row(question: Question, plan: Plan, arm: str, changes: Mapping[str, Any]) -> Row:
+    """Of a run, with the changes that it takes from its axes."""
+    replicates, resolved = question.fields, flatten(plan.resolved())
+    axes = {p: v for p, v in changes.items() if p not in replicates and p.split('.')[0] in schema.DETERMINING}
+    return Row(plan.id, 'run', arm, axes, {field: changes.get(field, resolved.get(field)) for field in replicates})
+
+
+def of_branches(rows: Iterable[Row], branches: Iterable[Branch]) -> list[Row]:
+    """The rows of branches, from those of their parents."""
+    parents = _by_id(rows)
+    return [
+        parent._replace(id=b.plan.id, kind='branch', branch=b.name, point=b.point)
+        for b in branches
+        for parent in parents.get((b.plan.parent or {}).get('run', ''), ())
+    ]
+
+
+def of_probes(rows: Iterable[Row], probes: Iterable[Probe]) -> list[Row]:
+    """The rows of probes: of the last run that each looks at; where its steps have another rate than the run's, as axis."""
+    runs, found = _by_id(rows), []
+    for probe in probes:
+        plan, step = probe.points[-1]
+        field = f'config.probe of run {plan.id}'
+        points = declared_points(plan.recording['probe'], plan.length, field)
+        at = min(step, plan.length.total_steps - 1)
+        own = probe.learning_rate in (0.0, float(plan.table(at, at + 1).learning_rate[0]))
+        axes = {} if own else {'probe.learning_rate': probe.learning_rate}
+        point = points.get(step, plan.length.epoch_at(step))
+        found += [
+            row._replace(id=probe.id, kind='probe', axes=row.axes | axes, point=point, probe=probe.section['name'])
+            for row in runs.get(plan.id, ())
+        ]
+    return found
+
+
+def _by_id(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for one in rows:
+        found.setdefault(one.id, []).append(one)
+    return found
