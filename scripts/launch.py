@@ -16,6 +16,7 @@ Engines are the files of bsresearch/launching/jobs/engines; the options of engin
 """  # noqa: E501
 
 import sys
+from typing import Any
 
 from bsresearch.core import interrupts, program
 
@@ -38,6 +39,7 @@ def define_flags() -> None:
     config_flag.define()
     flags.DEFINE_string('workdir', None, 'Where runs are written, and found again; on a disk that all hosts share.')
     flags.DEFINE_string('engine', 'local', 'Where jobs run: a file of bsresearch/launching/jobs/engines.')
+    flags.DEFINE_list('arms', [], 'Only these arms of the config, by name.')
     flags.DEFINE_integer('array', None, 'How many jobs at once; local: 1, slurm: as it sees fit.')
     flags.DEFINE_alias('processes', 'array')
     flags.DEFINE_bool('status', False, 'Print where every group and probe of --workdir stands.')
@@ -51,7 +53,10 @@ def main(_: list[str]) -> None:
     """Runs the command and leaves with its exit code."""
     f = flags.FLAGS
     options = {name: f[name].value for name in engines.flags() if f[name].present}
-    given = {'engine': f.engine, 'array': f.array, 'options': options, 'look': f.status, 'retry': f.retry}
+    given: Any = {name: f[name].value for name in ('engine', 'array', 'arms', 'retry')} | {
+        'options': options,
+        'look': f.status,
+    }
     interrupts.leave(launcher.launch(f['config'], f.workdir, **given))
 
 

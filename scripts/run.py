@@ -31,6 +31,7 @@ def define_flags() -> None:
     config_flag.define()
     flags.DEFINE_string('workdir', None, 'Where runs are written, and found again.')
     flags.DEFINE_string('schedule_csv', None, 'With --dry_run: also write what each update would use.')
+    flags.DEFINE_list('arms', [], 'Only these arms of the config, by name.')
     flags.DEFINE_bool('dry_run', False, 'Print the runs that would be made; train nothing.')
     flags.DEFINE_bool(
         'xla_analysis', False, 'With --dry_run: memory and FLOPs as XLA tells them; compiles each program.'

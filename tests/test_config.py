@@ -184,7 +184,7 @@ def test_every_field_that_determines_a_result_changes_the_id(changed: dict[str, 
 
 
 def test_every_field_either_makes_the_id_or_is_outside_it():
-    """A contract over all fields: a new one is given a value in `changed_values`, or is execution, recording or question."""
+    """A contract: a new field is given a value in `changed_values`, or is execution, recording or question."""
     alone = {'study', 'sweep'}  # one value so far; the grid is not a run's
     for name in flatten(schema.defaults().to_dict()):
         outside = name.split('.')[0] in (*schema.EXECUTION, *schema.RECORDING, *schema.QUESTION)

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +22,7 @@ from bsresearch.launching import (
     probing,
     runner,
     schedule_csv,
+    study_files,
 )
 from bsresearch.launching.console import Console, clock
 from bsresearch.launching.outlook import Outlook
@@ -79,6 +81,7 @@ class Request(NamedTuple):
     dry_run: bool = False
     schedule_csv: str | None = None
     branch_from: str | None = None
+    arms: Sequence[str] = ()
     estimate: bool = False
     profile: bool = False
     lineage: bool = False
@@ -104,6 +107,8 @@ def _contradiction(flag: Any, request: Request) -> str | None:
         return '--multihost trains: give --dry_run and --estimate without it'
     if flag.value is None:
         return '--config=<name or file> is needed, e.g. --config=batch_size_sweep'
+    if request.branch_from is not None and request.arms:
+        return '--branch_from makes one run; --arms is for the arms of a config'
     if not (request.workdir or request.dry_run):
         return '--workdir=<directory> is needed: where runs are written, and found again'
     if request.schedule_csv is not None and not request.dry_run:
@@ -169,7 +174,8 @@ def _run(flag: Any, request: Request) -> int:
 def _planned(console: Console, flag: Any, request: Request) -> tuple[planner.Study, list[Any]]:
     """The study and its replica groups, agreed upon by all processes; a dry run's tables are printed."""
     workdir, dry_run = request.directory, request.dry_run
-    study = multihost.agreed(lambda: planner.study(*flag_parser.declared(flag), workdir, request.branch_from))
+    given = workdir, request.branch_from, request.arms, console.say
+    study = multihost.agreed(lambda: planner.study(*flag_parser.declared(flag), *given))
     multihost.check_alike(study.members)
     if not dry_run or request.estimate or request.xla_analysis:
         use_compilation_cache(named=request.profile)  # before programs are compiled to see what they take
@@ -224,6 +230,7 @@ def _make(
     console: Console, workdir: pathlib.Path, study: planner.Study, profiler: Profiler | None, stay: presence.Stay
 ) -> None:
     """Stage after stage; `stay` knows the workdir once it is made."""
+    processes.share(lambda: study_files.write(workdir, study.asked, stay))
     if processes.leads():
         console.expect(_outlook(workdir, study))
     for stage in study.procedure.stages(study.plans):

@@ -57,8 +57,8 @@ class ReplicaGroup:
 
 
 @contextlib.contextmanager
-def _study_lock(folder: pathlib.Path) -> Iterator[None]:
-    """One process at a time forms groups in a study."""
+def study_lock(folder: pathlib.Path) -> Iterator[None]:
+    """One process at a time forms groups in a study, or writes down what it is asked."""
     folder.mkdir(exist_ok=True)  # in a workdir that is there
     with open(folder / '.lock', 'wb') as f:
         fcntl.flock(f, fcntl.LOCK_EX)
@@ -155,7 +155,7 @@ def form(
     if platform is None:
         fitting.groups([p for p in todo if not status(workdir, p)])
     for study in sorted({p.study for p in todo}):
-        with _study_lock(workdir / study):
+        with study_lock(workdir / study):
             ungrouped = [p for p in todo if p.study == study]
             while started := [p for p in ungrouped if status(workdir, p)]:
                 group = of(workdir, started[0])

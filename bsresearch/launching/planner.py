@@ -1,11 +1,13 @@
 """From a declared config to a study: its runs and its stages, checked before anything is written."""
 
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from bsresearch import studies
-from bsresearch.planning import branch, branch_point, sweep
+from bsresearch.launching import study_files
+from bsresearch.launching.study_files import Asked
+from bsresearch.planning import branch, branch_point, question, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
 from bsresearch.store import paths
@@ -17,12 +19,14 @@ class Study(NamedTuple):
     """A study of which nothing is made yet.
 
     procedure: its module in bsresearch/studies. plans: the runs of the config. stages: as far as they can be told now.
+    asked: what study.json will hold of it.
     """
 
     name: str
     procedure: Any
     plans: list[Plan]
     stages: list[Stage]
+    asked: Asked | None = None
 
     @property
     def members(self) -> list[Plan | Probe]:
@@ -46,26 +50,49 @@ def probes_of(stage: Iterable[Plan | Probe]) -> list[Probe]:
 
 
 def study(
-    config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.Path | None, branch_from: str | None = None
+    config: dict[str, Any],
+    overrides: dict[str, Any],
+    workdir: pathlib.Path | None,
+    branch_from: str | None = None,
+    pick: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
 ) -> Study:
     """The study of a config; nothing is written.
 
     Args:
       overrides: dotted path → value. branch_from: instead of the config's runs, one branch that begins there.
+      pick: names of arms; all of them without any. say: told which arms do not follow an override.
 
     Raises:
-      ValueError, OSError: what is wrong with the config or the workdir.
+      ValueError, OSError: what is wrong with config or workdir, or does not go with earlier launches there.
     """
     name = overrides.pop('study', config['study'])
     if branch_from is None:
-        plans = sweep.expand(config | {'study': name}, overrides)
-        studies.check(name, plans)
+        grid = sweep.grid(config | {'study': name}, overrides, pick)
+        studies.check(name, grid.plans)
     else:
-        name, plans = 'train', [_branch(branch_from, workdir, overrides)]
+        name, grid = 'train', sweep.Grid([_branch(branch_from, workdir, overrides)], [], None, [])
     if workdir is not None:
         paths.check_schema(workdir)
     procedure = studies.module(name)
-    return Study(name, procedure, plans, list(procedure.stages(plans)))
+    stages = list(procedure.stages(grid.plans))
+    asked = _asked(name, procedure, grid, stages)
+    if asked is not None and workdir is not None:
+        study_files.check(workdir, asked)
+    for note in grid.notes:
+        say(note)
+    return Study(name, procedure, grid.plans, stages, asked)
+
+
+def _asked(name: str, procedure: Any, grid: sweep.Grid, stages: Sequence[Stage]) -> Asked | None:
+    """With the rows of branches and probes; None for what has neither findings nor arms."""
+    if grid.question is None:
+        return None
+    branches = procedure.named_branches(grid.plans) if hasattr(procedure, 'named_branches') else []
+    of_branches = question.of_branches(grid.rows, branches)
+    probes = [probe for stage in stages for probe in probes_of(stage)]
+    rows = [*grid.rows, *of_branches, *question.of_probes([*grid.rows, *of_branches], probes)]
+    return Asked(name, grid.question.findings, grid.question.entry(rows))
 
 
 def _branch(where: str, workdir: pathlib.Path | None, overrides: dict[str, Any]) -> Plan:

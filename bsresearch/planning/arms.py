@@ -1,8 +1,8 @@
 """Arms: named changes of a config, declared where the grid is.
 
-`config.arms.<name>` holds the changes of an arm as a section that is merged into the config's; a `name` in it starts the
-part anew. `config.arms.<name>.sweep` holds axes of that arm alone. A text instead names the arm that it is. What an arm
-sets comes after the command line's overrides and before the axes.
+`config.arms.<name>` holds the changes of an arm, a section that is merged into the config's; a `name` in it starts the
+part anew (fields that all parts of its section share stay). `config.arms.<name>.sweep` holds axes of that arm alone. A
+text instead names the arm that it is. What an arm sets comes after the command line's overrides and before the axes.
 """
 
 import re
@@ -125,7 +125,7 @@ def _arm(name: str, fields: Mapping[str, Any]) -> Arm:
 
 
 def _targets(aliases: Mapping[str, str], arms: Mapping[str, Any]) -> dict[str, str]:
-    """alias → the arm that it is in the end."""
+    """Of each alias the arm that it is in the end."""
     targets = {}
     for alias, target in aliases.items():
         passed = {alias}

@@ -65,7 +65,7 @@ def _check_changes(changes: Mapping[str, Any], where: str) -> None:
     for field in changes:
         first = field.split('.')[0]
         if field in edit.LENGTHS:
-            raise ValueError(f'{where}.{field}: config.branch.more_epochs or more_examples says how long branches train')
+            raise ValueError(f'{where}.{field}: config.branch.more_epochs or more_examples says how long they train')
         if first in (*schema.QUESTION, 'study', 'sweep', 'branch', 'probe'):
             raise ValueError(f'{where}.{field}: a branch cannot change it; it has changes of what is trained')
     try:
@@ -82,7 +82,8 @@ def declared(section: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Branch arm → its changes by dotted path and its own fields; the control first; of a config's `branch`."""
     fields = {'batch_size': section['batch_sizes'], 'learning_rate': section['learning_rates']}
     single = {f'{field}={value}': {field: value} for field, values in fields.items() for value in values}
-    named = {name: _changes(given) | {k: given[k] for k in OWN if k in given} for name, given in section.get('arms', {}).items()}
+    own = lambda given: {k: given[k] for k in OWN if k in given}
+    named = {name: own(given) | _changes(given) for name, given in section['arms'].items()}
     return {CONTROL: {}, **single, **named} if single or named else {}
 
 
@@ -92,14 +93,19 @@ def of_arm(section: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]
     return {name: {k: v for k, v in given.items() if k != 'of'} for name, given in applying.items()}
 
 
+def section_of(plan: Plan) -> dict[str, Any]:
+    """`config.branch` of a run, with the arms that branch off it."""
+    return {**plan.recording['branch'], 'arms': plan.declared.get('branch', {}).get('arms', {})}
+
+
 def of_run(plan: Plan) -> list[BranchArm]:
     """Those of a run, the control first; none where it is no parent."""
-    section = {**plan.recording['branch'], 'arms': plan.declared.get('branch', {}).get('arms', {})}
-    usual = {part: section[part] for part in branch.PARTS if section[part] is not None}
+    of_all = section_of(plan)
+    usual = {part: of_all[part] for part in branch.PARTS if of_all[part] is not None}
     found = []
-    for name, given in declared(section).items():
+    for name, given in declared(of_all).items():
         points, where = {k: given[k] for k in POINTS if k in given}, f'config.branch.arms.{name}'
-        at = {**dict.fromkeys(POINTS, ()), **points} if points else section
+        at = {**dict.fromkeys(POINTS, ()), **points} if points else of_all
         steps = recording.declared_points(at, plan.length, where if points else 'config.branch')
         found.append(BranchArm(name, steps, _changes(given), usual | dict(given.get('state', {}))))
     control, *others = found or [None]
@@ -127,7 +133,8 @@ def branches(plan: Plan, window: int) -> Iterator[Branch]:
                 continue
             changes = {**arm.changes, 'total_examples': until}
             one = branch.branch(plan, f'{plan.study}/{plan.id}', step, changes, arm.state, anew=True)
-            if (other := names.setdefault(one.id, arm.name)) != arm.name and arm.name in plan.declared['branch']['arms']:
+            other = names.setdefault(one.id, arm.name)
+            if other != arm.name and arm.name in section_of(plan)['arms']:
                 raise ValueError(
                     f'config.branch.arms.{arm.name} makes of run {plan.id} what its branch {other} is; say in `of` of '
                     'which arms it is, or change something'

@@ -15,7 +15,7 @@ READINGS = ('target', 'tuned')
 
 
 class HeldFixed(NamedTuple):
-    """kind: length | field | derived | reading. fields: those of the config that it is made of, as far as it names any."""
+    """kind: length | field | derived | reading. fields: those of the config that it names."""
 
     name: str
     kind: str

@@ -80,7 +80,7 @@ def of(config: Mapping[str, Any], arms: Arms, axes: Mapping[str, Any], swept: It
         held_fixed=list(config['held_fixed']),
         replicates=replicates,
         arms={name: arms.aliases.get(name) or arms.arms[name].changes for name in (*arms.arms, *arms.aliases)},
-        branch_arms=branch_arms.declared(config['branch']),
+        branch_arms=branch_arms.declared({'arms': {}} | config['branch']),
     )
     _check_replicates(question.fields, arms, allowed)
     return question._replace(base=_base(config, {*(axis.removeprefix('zip.') for axis in swept), *question.fields}))
@@ -134,19 +134,15 @@ def of_branches(rows: Iterable[Row], branches: Iterable[Branch]) -> list[Row]:
 
 
 def of_probes(rows: Iterable[Row], probes: Iterable[Probe]) -> list[Row]:
-    """The rows of probes: of the last run that each looks at; where its steps have another rate than the run's, as axis."""
+    """The rows of probes, each of the last run that it looks at."""
     runs, found = _by_id(rows), []
     for probe in probes:
         plan, step = probe.points[-1]
-        field = f'config.probe of run {plan.id}'
-        points = declared_points(plan.recording['probe'], plan.length, field)
-        at = min(step, plan.length.total_steps - 1)
-        own = probe.learning_rate in (0.0, float(plan.table(at, at + 1).learning_rate[0]))
-        axes = {} if own else {'probe.learning_rate': probe.learning_rate}
+        points = declared_points(plan.recording['probe'], plan.length, 'config.probe')
         point = points.get(step, plan.length.epoch_at(step))
         found += [
-            row._replace(id=probe.id, kind='probe', axes=row.axes | axes, point=point, probe=probe.section['name'])
-            for row in runs.get(plan.id, ())
+            run._replace(id=probe.id, kind='probe', point=point, probe=probe.section['name'])
+            for run in runs.get(plan.id, ())
         ]
     return found
 

@@ -4,6 +4,7 @@ A JSON file carries the sha256 of the rest of its content and is checked when it
 none and are read as they are.
 
 <workdir>/schema.json
+<workdir>/<study>/study.json
 <workdir>/<study>/<run id>/{config.json, meta.json, metrics.jsonl, arrays/}
 <workdir>/<study>/<probe id>/{probe.json, meta.json, arrays/}
 <workdir>/<study>/groups/<group id>/{group.json, lease.json, initial/, checkpoints/, profile/}
@@ -84,10 +85,10 @@ def file_digest(path: pathlib.Path) -> str:
         return hashlib.file_digest(f, 'sha256').hexdigest()
 
 
-def write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
-    """As `write_text`, for a value, sealed with its sha256."""
+def write_json(path: pathlib.Path, value: Mapping[str, Any], sort_keys: bool = True) -> None:
+    """As `write_text`, for a value, sealed with its sha256, which the order of its keys does not enter."""
     content = json.loads(json.dumps(value, allow_nan=False))
-    write_text(path, json.dumps(content | {SEAL: digest(content)}, indent=1, sort_keys=True))
+    write_text(path, json.dumps(content | {SEAL: digest(content)}, indent=1, sort_keys=sort_keys))
 
 
 def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:

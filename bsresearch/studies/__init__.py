@@ -1,7 +1,8 @@
 """One kind of question per file: `stages(plans)` yields lists of Plans or of Probes, each from the last one's results.
 
 A study may also have `check(plans)`, which raises ValueError before anything is done, and `conclude(workdir, plans,
-say)`, called when all stages are done: it prints what was found. `SECTIONS` names the fields of `config.probe` and
+say)`, called when all stages are done: it prints what was found. One with branches has `named_branches(plans)`, all of
+them with the names of their arms. `SECTIONS` names the fields of `config.probe` and
 `config.branch` that it makes something of: section → fields, or None for all of them. A study without it makes nothing
 of either, and what a study would ignore is refused.
 """
@@ -11,7 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from bsresearch.core import lookup
-from bsresearch.planning import schema
+from bsresearch.core.kinds import brief
+from bsresearch.planning import branch_arms, schema
 from bsresearch.planning.plan import Plan, canonical
 
 PACKAGE = 'bsresearch.studies'
@@ -42,7 +44,8 @@ def check(name: str, plans: Sequence[Plan]) -> None:
     study = module(name)
     for plan in plans:
         for section in PARTIAL:
-            for field, value in given(section, plan.recording[section]).items():
+            recorded = branch_arms.section_of(plan) if section == 'branch' else plan.recording[section]
+            for field, value in given(section, recorded).items():
                 if not _uses(study, section, field):
                     raise ValueError(_ignored(name, section, field, value))
     if hasattr(study, 'check'):
@@ -64,6 +67,6 @@ def _ignored(name: str, section: str, field: str, value: Any) -> str:
     members = lookup.members(PACKAGE, 'stages')
     having = [member for member in members if _uses(module(member), section, field)]
     return (
-        f'config.{section}.{field}={value!r} is for config.study={" or ".join(having)}; config.study={name} would '
+        f'config.{section}.{field}={brief(value)} is for config.study={" or ".join(having)}; config.study={name} would '
         'ignore it: leave it out, or choose such a study'
     )

@@ -18,7 +18,8 @@ from typing import Any
 from bsresearch.analysis.quantities import branch_losses, critical_batch_size
 from bsresearch.core import lookup
 from bsresearch.optim import scaling
-from bsresearch.planning import branch, recording, schema
+from bsresearch.planning import branch, branch_arms, recording, schema
+from bsresearch.planning.branch_arms import Branch
 from bsresearch.planning.plan import Plan
 from bsresearch.studies import POINTS_AND_STATE, reload
 
@@ -139,7 +140,7 @@ def _evaluated(plan: Plan, start: int, window: int) -> dict[str, Any]:
     return changes
 
 
-def branches(plans: list[Plan]) -> list[Plan]:
+def named_branches(plans: list[Plan]) -> list[Branch]:
     """All branches of the runs: by point, the control first."""
     all_branches = []
     for plan in plans:
@@ -147,13 +148,19 @@ def branches(plans: list[Plan]) -> list[Plan]:
         state = {part: section[part] for part in branch.PARTS if section[part] is not None}
         # A batch-norm group is not to grow with the batch: k times as many workers, where there are some.
         ghost = {'ghost_batch_size': plan.ghost_batch_size, 'workers': None} if plan.ghost_batch_size else {}
-        for step in recording.branch_points(section, plan.length):
+        for step, point in recording.declared_points(section, plan.length, 'config.branch').items():
             start = plan.length.examples_at(step)
             shared = {**ghost, 'total_examples': start + window, **_evaluated(plan, start, window)}
             for k in multiples(plan):
                 scaled = {'batch_size': k * plan.batch_size, 'learning_rate': plan.policy.learning_rate * scale(k)}
-                all_branches.append(branch.branch(plan, f'{plan.study}/{plan.id}', step, {**scaled, **shared}, state))
+                one = branch.branch(plan, f'{plan.study}/{plan.id}', step, {**scaled, **shared}, state)
+                all_branches.append(Branch(one, branch_arms.CONTROL if k == 1 else f'multiple={k}', point))
     return all_branches
+
+
+def branches(plans: list[Plan]) -> list[Plan]:
+    """Those of `named_branches`."""
+    return [branch.plan for branch in named_branches(plans)]
 
 
 def stages(plans: list[Plan]) -> Iterator[list[Plan]]:

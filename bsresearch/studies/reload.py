@@ -1,17 +1,24 @@
 """Is a large-batch model stuck? Train, then branch at chosen points: one change each, and a control without any.
 
 Source: K. Shen, "Effect of batch size on training dynamics" (2018), the experiment with reloaded weights. At every
-point of `config.branch` each run gets a branch for each of `batch_sizes`, one for each of `learning_rates`, and the
-control; all train `more_epochs` or `more_examples` longer. Past the end of the parent's schedule its last value holds.
+point of `config.branch` a run gets a branch for each of `config.branch.arms` that is of its arm, one for each of
+`batch_sizes` and of `learning_rates`, and the control; all train `more_epochs` or `more_examples` longer. Past the end
+of the parent's schedule its last value holds.
 """
 
 from collections.abc import Iterator
 
-from bsresearch.planning import branch, recording
+from bsresearch.planning import branch_arms, recording
+from bsresearch.planning.branch_arms import Branch
 from bsresearch.planning.plan import Plan
 from bsresearch.studies import POINTS_AND_STATE
 
-SECTIONS = {'branch': (*POINTS_AND_STATE, 'batch_sizes', 'learning_rates')}
+SECTIONS = {'branch': (*POINTS_AND_STATE, 'arms', 'batch_sizes', 'learning_rates')}
+
+
+def parents(plans: list[Plan]) -> list[Plan]:
+    """The runs with branches."""
+    return [plan for plan in plans if branch_arms.of_run(plan)]
 
 
 def check(plans: list[Plan]) -> None:
@@ -20,12 +27,11 @@ def check(plans: list[Plan]) -> None:
     Raises:
       ValueError: no points, or no change; or a branch that cannot be.
     """
-    for plan in plans:
-        section = plan.recording['branch']
-        if not section['at_epochs'] and not section['at_steps']:
-            raise ValueError('config.study=reload needs config.branch.at_epochs or at_steps, the points to branch from')
-        if not section['batch_sizes'] and not section['learning_rates']:
-            raise ValueError('config.study=reload needs config.branch.batch_sizes or learning_rates: what to change')
+    name = plans[0].study
+    if not any(recording.branch_points(branch_arms.section_of(plan), plan.length) for plan in plans):
+        raise ValueError(f'config.study={name} needs config.branch.at_epochs or at_steps, the points to branch from')
+    if not parents(plans):
+        raise ValueError(f'config.study={name} needs config.branch.arms, batch_sizes or learning_rates: what to change')
     branches(plans)
 
 
@@ -45,21 +51,14 @@ def window(plan: Plan) -> int:
     return length
 
 
-def branches(plans: list[Plan]) -> list[Plan]:
+def named_branches(plans: list[Plan]) -> list[Branch]:
     """All branches of the runs: by point, the control first."""
-    all_branches = []
-    for plan in plans:
-        section = plan.recording['branch']
-        state = {part: section[part] for part in branch.PARTS if section[part] is not None}
-        changes: list[dict[str, object]] = [{}]
-        changes += [{'batch_size': size} for size in section['batch_sizes']]
-        changes += [{'learning_rate': rate} for rate in section['learning_rates']]
-        for step in recording.branch_points(section, plan.length):
-            until = plan.length.examples_at(step) + window(plan)
-            for change in changes:
-                changed = {**change, 'total_examples': until}
-                all_branches.append(branch.branch(plan, f'{plan.study}/{plan.id}', step, changed, state))
-    return all_branches
+    return [branch for plan in parents(plans) for branch in branch_arms.branches(plan, window(plan))]
+
+
+def branches(plans: list[Plan]) -> list[Plan]:
+    """Those of `named_branches`."""
+    return [branch.plan for branch in named_branches(plans)]
 
 
 def stages(plans: list[Plan]) -> Iterator[list[Plan]]:

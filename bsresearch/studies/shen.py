@@ -1,6 +1,6 @@
 """Shen's article whole, in one workdir: arms (A, B, E), branches (C), the line between two (F), probes (D).
 
-Source: K. Shen, "Effect of batch size on training dynamics" (2018). Runs with `config.branch.at_epochs` are the parents
+Source: K. Shen, "Effect of batch size on training dynamics" (2018). Runs with branches (config.branch) are the parents
 of C and, at `config.probe.at_epochs`, what D probes: with their own learning rate at every seed, with
 `config.probe.learning_rates` beside it at the first. F looks between each parent and the run of its seed and learning
 rate with the smallest batch.
@@ -12,27 +12,22 @@ from collections.abc import Callable, Iterator
 from bsresearch.analysis import claims
 from bsresearch.analysis.claims import shen
 from bsresearch.planning import sections
+from bsresearch.planning.branch_arms import Branch
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
 from bsresearch.studies import gradient_norm, reload
+from bsresearch.studies.reload import parents
 
 SECTIONS = {**gradient_norm.SECTIONS, **reload.SECTIONS}
-
-
-def parents(plans: list[Plan]) -> list[Plan]:
-    """The runs with branches."""
-    return [p for p in plans if p.recording['branch']['at_epochs'] or p.recording['branch']['at_steps']]
 
 
 def check(plans: list[Plan]) -> None:
     """Refuses a grid without parents, before anything is done.
 
     Raises:
-      ValueError: that; or as the studies reload and gradient_norm.
+      ValueError: as the studies reload and gradient_norm; or a parent without a smaller batch to compare with.
     """
-    if not parents(plans):
-        raise ValueError('config.study=shen needs runs with config.branch.at_epochs: those to branch from')
-    reload.check(parents(plans))
+    reload.check(plans)
     gradient_norm.check(parents(plans))
     lines(plans)
 
@@ -68,10 +63,15 @@ def norms(plans: list[Plan]) -> list[Probe]:
     return every + beside
 
 
+def named_branches(plans: list[Plan]) -> list[Branch]:
+    """As the study reload's."""
+    return reload.named_branches(plans)
+
+
 def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
     """The runs; their branches; what lies between two; the gradient norms."""
     yield plans
-    yield reload.branches(parents(plans))
+    yield reload.branches(plans)
     yield lines(plans)
     yield norms(plans)
 

@@ -95,7 +95,7 @@ def _everything() -> str:
     return '\n\n'.join([*blocks, HINT])
 
 
-def _points() -> Mapping[str, Field]:
+def _points() -> Mapping[str, Field | Section]:
     keep = FIELDS['keep']
     assert isinstance(keep, Section)
     return keep.fields
@@ -125,7 +125,7 @@ def _section(section: str, found: Field | Section, parts: Mapping[str, Callable[
 def _part(section: str, name: str, part: Callable[..., Any]) -> str:
     found = FIELDS[section]
     if section == 'measure':
-        shared: Mapping[str, Field] = _points()
+        shared: Mapping[str, Field | Section] = _points()
     else:
         shared = {k: v for k, v in found.fields.items() if k != 'name'} if isinstance(found, Section) else {}
     prefix = f'measure.{name}' if section == 'measure' else section

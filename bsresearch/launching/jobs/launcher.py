@@ -15,7 +15,7 @@ import jax
 
 from bsresearch.core import program
 from bsresearch.core.interrupts import SIGNALLED, Stopped, line, noted
-from bsresearch.launching import command, fitting, flag_parser, groups, planner
+from bsresearch.launching import command, fitting, flag_parser, groups, planner, study_files
 from bsresearch.launching.console import Console, counted
 from bsresearch.launching.jobs import engines, jobs, status
 from bsresearch.launching.jobs.engines import Engine, Job
@@ -34,11 +34,21 @@ TRIES = 3
 INCOMPLETE = 1
 
 
-def launch(flag: Any, workdir: str, *, engine: str, array: int | None, options: Any, look: bool, retry: bool) -> int:
+def launch(
+    flag: Any,
+    workdir: str,
+    *,
+    engine: str,
+    array: int | None,
+    options: Any,
+    look: bool,
+    retry: bool,
+    arms: Sequence[str] = (),
+) -> int:
     """Launches the study of a config, or says where it stands; the exit code.
 
     Args:
-      flag: --config. options: flags of engines that were given. look: --status.
+      flag: --config. options: flags of engines that were given. look: --status. arms: --arms.
     """
     if not workdir:
         return program.usage('--workdir=<directory> is needed: where runs are written, and found again')
@@ -54,7 +64,7 @@ def launch(flag: Any, workdir: str, *, engine: str, array: int | None, options: 
             # The accelerator is for the jobs: one that this process held they could not have.
             jax.config.update('jax_platforms', 'cpu')
             chosen = engines.chosen(engine, array, options)
-            study = planner.study(*flag_parser.declared(flag), root)
+            study = planner.study(*flag_parser.declared(flag), root, pick=arms, say=print)
         if retry and not look and (root.is_dir() or not planned):
             names = status.retry(root)
             print('\n'.join(f'{name} is to do again' for name in names) or 'nothing failed')
@@ -93,7 +103,7 @@ def run(workdir: pathlib.Path, study: Study, engine: Engine, say: Callable[[str]
             f'{lacking} finished groups lack measurements that they are asked for: `bsresearch run` with the same '
             'flags makes those that can be had from their checkpoints'
         )
-    grid = declare(workdir, study.stages, engine, say)
+    grid = declare(workdir, study.stages, engine, say, study.asked)
     complete = True
     with noted() as caught, presence.Stay(workdir) as stay:
         launcher = Launcher(workdir, engine, say, caught, stay)
@@ -121,9 +131,13 @@ def _lacking(workdir: pathlib.Path, plans: Sequence[Plan]) -> int:
 
 
 def declare(
-    workdir: pathlib.Path, stages: Sequence[Stage], engine: Engine, say: Callable[[str], None]
+    workdir: pathlib.Path,
+    stages: Sequence[Stage],
+    engine: Engine,
+    say: Callable[[str], None],
+    asked: study_files.Asked | None = None,
 ) -> list[list[jobs.GridJob]]:
-    """Writes down the groups and probes of all stages, as jobs; those already there stay as they are.
+    """Writes down what is asked, and groups and probes of all stages as jobs; those already there stay as they are.
 
     Runs that are finished are in no job.
 
@@ -137,6 +151,7 @@ def declare(
         for stage in stages:
             fitting.groups(runs_of(stage))
     paths.claim_workdir(workdir)
+    study_files.write(workdir, asked, presence.Stay())
     grid = []
     for stage in stages:
         formed = groups.form(workdir, runs_of(stage), say, platform)
