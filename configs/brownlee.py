@@ -38,19 +38,27 @@ from bsresearch import schema
 def get_config() -> ConfigDict:
     """Batch, stochastic (two learning rates) and mini-batch gradient descent, and his eight batch sizes."""
     c = schema.defaults()
-    c.study = 'brownlee'
+    c.study = c.findings = 'brownlee'
+    c.held_fixed = ('epochs',)
     c.data.name = 'blobs'
     c.model.name = 'mlp'
     c.model.widths = (50,)
     c.model.init = 'he_uniform'
     c.optimizer.name = 'momentum'
     c.momentum = 0.9
+    c.learning_rate = 0.01
     c.total_epochs = 200.0
     c.epoch_boundary = 'partial'
     c.record.log_spaced = 100
     c.norms.log_spaced = 0  # each point would leave the device
     c.checkpoint.every_epochs = 50.0
-    sizes = (1, 1, 4, 8, 16, 32, 64, 128, 256, 450, 500)
-    c.sweep.zip = ConfigDict(dict(batch_size=sizes, learning_rate=(0.001, *(0.01,) * (len(sizes) - 1))))
+    c.arms.slow = dict(batch_size=1, learning_rate=0.001)
+    c.arms.stochastic = dict(batch_size=1)
+    for size in (4, 8, 16):
+        c.arms[f'b{size}'] = dict(batch_size=size)
+    c.arms.mini_batch = dict(batch_size=32)
+    for size in (64, 128, 256, 450):
+        c.arms[f'b{size}'] = dict(batch_size=size)
+    c.arms.batch = dict(batch_size=500)
     c.sweep.seed = tuple(range(10))
     return c

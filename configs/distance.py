@@ -20,8 +20,10 @@ from bsresearch import schema
 
 
 def get_config() -> ConfigDict:
-    """The grid."""
+    """Three arms at three batch sizes."""
     c = schema.defaults()
+    c.findings = 'distance'
+    c.held_fixed = ('epochs',)
     c.data.name = 'fashion_mnist'
     c.data.mean, c.data.std = (0.2860,), (0.3530,)
     c.model.name = 'mlp'
@@ -30,6 +32,9 @@ def get_config() -> ConfigDict:
     c.measure.distance.every_epochs = 0.2
     c.measure.distance.log_spaced = 30
     c.measure.parameter_norm.every_epochs = 0.2
-    arms = {'optimizer': ({'name': 'sgd'}, {'name': 'sgd'}, {'name': 'adam'}), 'learning_rate': (0.01, 0.1, 0.001)}
-    c.sweep = ConfigDict(dict(zip=ConfigDict(arms), batch_size=(64, 256, 1024), seed=(0, 1, 2)))
+    c.arms.sgd = dict(learning_rate=0.01)
+    c.arms.sgd_high_rate = dict(learning_rate=0.1)
+    c.arms.adam = dict(optimizer=dict(name='adam'), learning_rate=0.001)
+    c.sweep.batch_size = (64, 256, 1024)
+    c.sweep.seed = (0, 1, 2)
     return c

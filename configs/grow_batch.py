@@ -25,6 +25,8 @@ from bsresearch import schema
 def get_config() -> ConfigDict:
     """The three arms."""
     c = schema.defaults()
+    c.findings = 'grow_batch'
+    c.held_fixed = ('epochs', 'noise_temperature')
     c.data.name = 'fashion_mnist'
     c.data.mean, c.data.std = (0.2860,), (0.3530,)
     c.model.name = 'mlp'
@@ -42,11 +44,8 @@ def get_config() -> ConfigDict:
     c.schedule.name = 'step'
     c.schedule.factor = 0.2
     c.schedule.at_fractions = (0.3, 0.6, 0.8)
-    hybrid = {'name': 'instead_of_decay', 'max_growths': 1, 'max_fraction': 0.1}
-    c.sweep = ConfigDict(
-        dict(
-            batch_schedule=({'name': 'constant'}, hybrid, {'name': 'instead_of_decay', 'max_fraction': 0.1}),
-            seed=(0, 1, 2),
-        )
-    )
+    c.arms.decay = dict()
+    c.arms.hybrid = dict(batch_schedule=dict(name='instead_of_decay', max_growths=1, max_fraction=0.1))
+    c.arms.grow = dict(batch_schedule=dict(name='instead_of_decay', max_fraction=0.1))
+    c.sweep.seed = (0, 1, 2)
     return c

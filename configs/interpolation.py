@@ -23,6 +23,8 @@ from bsresearch import schema
 def get_config() -> ConfigDict:
     """Two arms."""
     c = schema.defaults()
+    c.findings = 'interpolation'
+    c.held_fixed = ('epochs', 'learning_rate')
     c.study = 'interpolation'
     c.data.name = 'fashion_mnist'
     c.data.mean, c.data.std = (0.2860,), (0.3530,)

@@ -22,6 +22,9 @@ from bsresearch import schema
 def get_config() -> ConfigDict:
     """Two arms of equal effective learning rate, and one of a tenth."""
     c = schema.defaults()
+    c.findings = 'noisy_quadratic'
+    c.held_fixed = ('updates',)
+    c.replicates = ('data.random_state',)
     c.data.name = 'noisy_quadratic'
     c.data.dimension = 32
     c.data.num_examples = 131072  # one epoch at B = 512
@@ -34,9 +37,9 @@ def get_config() -> ConfigDict:
     c.evaluate.log_spaced = 25
     c.evaluate.train = False
     c.checkpoint.every_epochs = 0.0
-    arms = {'learning_rate': (0.5, 0.05, 0.05), 'momentum': (0.0, 0.9, 0.0)}
-    seeds = tuple(range(16))
-    c.sweep = ConfigDict(
-        dict(zip=ConfigDict(arms), batch_size=(1, 8, 64, 512), data=ConfigDict(dict(random_state=seeds)))
-    )
+    c.arms.high_rate = dict(learning_rate=0.5, momentum=0.0)
+    c.arms.momentum = dict(learning_rate=0.05, momentum=0.9)
+    c.arms.low_rate = dict(learning_rate=0.05, momentum=0.0)
+    c.sweep.batch_size = (1, 8, 64, 512)
+    c.sweep.data.random_state = tuple(range(16))
     return c

@@ -21,8 +21,10 @@ from bsresearch import schema
 
 
 def get_config() -> ConfigDict:
-    """The grid."""
+    """Four policies at seven peaks."""
     c = schema.defaults()
+    c.findings = 'one_cycle'
+    c.held_fixed = ('epochs', 'batch_size')
     c.data.name = 'fashion_mnist'
     c.data.mean, c.data.std = (0.2860,), (0.3530,)
     c.data.validation = 0.1
@@ -37,9 +39,10 @@ def get_config() -> ConfigDict:
     c.batch_size = 512
     c.total_epochs = 10.0
     c.record.dense = True
-    step = {'name': 'step', 'factor': 0.1, 'at_fractions': (0.5, 0.75)}
-    schedules = ({'name': 'constant'}, step, {'name': 'one_cycle', 'cycle_momentum': False}, {'name': 'one_cycle'})
-    c.sweep = ConfigDict(
-        dict(schedule=schedules, learning_rate=(0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), seed=(0, 1, 2)),
-    )
+    c.arms.constant = dict(schedule=dict(name='constant'))
+    c.arms.step = dict(schedule=dict(name='step', factor=0.1, at_fractions=(0.5, 0.75)))
+    c.arms.one_cycle_fixed = dict(schedule=dict(name='one_cycle', cycle_momentum=False))
+    c.arms.one_cycle = dict(schedule=dict(name='one_cycle'))
+    c.sweep.learning_rate = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+    c.sweep.seed = (0, 1, 2)
     return c

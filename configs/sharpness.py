@@ -23,6 +23,8 @@ from bsresearch import schema
 def get_config() -> ConfigDict:
     """Three batch sizes, three seeds."""
     c = schema.defaults()
+    c.findings = 'sharpness'
+    c.held_fixed = ('epochs', 'learning_rate')
     c.data.name = 'fashion_mnist'
     c.data.mean, c.data.std = (0.2860,), (0.3530,)
     c.model.name = 'mlp'

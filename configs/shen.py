@@ -34,36 +34,35 @@ from bsresearch import schema
 
 
 def get_config() -> ConfigDict:
-    """Six arms, their branches and probes."""
+    """Six arms, the branches of one, its probes."""
     c = schema.defaults()
-    c.study = 'shen'
+    c.study = c.findings = 'shen'
+    c.held_fixed = ('epochs',)
     c.data.name = 'fashion_mnist'
     c.data.mean, c.data.std = (0.1307,), (0.3081,)  # MNIST's, as Shen used
     c.model.name = 'mlp'
     c.model.widths = (1024, 1024)
     c.model.init = 'glorot_normal'
     c.optimizer.name = 'sgd'
+    c.learning_rate = 0.01
     c.total_epochs = 30.0
     c.epoch_boundary = 'partial'
     c.measure.distance.every_epochs = 1.0
     c.measure.parameter_norm.every_epochs = 1.0
     c.measure.branch_distance.every_epochs = 1.0
-    c.branch.batch_sizes = (64,)
-    c.branch.learning_rates = (0.1,)
     c.branch.more_epochs = 30.0
     c.probe.name = 'gradient_norm'
     c.probe.trials = 1000
     c.probe.parameters = ('output/kernel',)
     c.probe.learning_rates = (0.001, 0.1)  # beside the run's own, at the first seed
-    sgd, adam, at = {'name': 'sgd'}, {'name': 'adam'}, (2, 30)
-    c.sweep.zip = ConfigDict(
-        dict(
-            batch_size=(64, 256, 1024, 1024, 1024, 1024),
-            learning_rate=(0.01, 0.01, 0.01, 0.1, 0.01, 0.001),
-            optimizer=(sgd, sgd, sgd, sgd, adam, adam),
-            branch=ConfigDict(dict(at_epochs=((), (), at, (), (), ()))),
-            probe=ConfigDict(dict(at_epochs=((), (), at, (), (), ()))),
-        )
-    )
+    adam, at = dict(name='adam'), dict(at_epochs=(2, 30))
+    c.arms.small = dict(batch_size=64)
+    c.arms.middle = dict(batch_size=256)
+    c.arms.large = dict(batch_size=1024, branch=at, probe=at)
+    c.arms.higher_rate = dict(batch_size=1024, learning_rate=0.1)
+    c.arms.adam = dict(batch_size=1024, optimizer=adam)
+    c.arms.adam_low_rate = dict(batch_size=1024, optimizer=adam, learning_rate=0.001)
+    c.branch.arms.switch_small = dict(of=('large',), batch_size=64)
+    c.branch.arms.switch_rate = dict(of=('large',), learning_rate=0.1)
     c.sweep.seed = (0, 1, 2)
     return c

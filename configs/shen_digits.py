@@ -16,34 +16,32 @@ from bsresearch import schema
 
 
 def get_config() -> ConfigDict:
-    """Five arms, their branches and probes."""
+    """Five arms, the branches of one, its probes."""
     c = schema.defaults()
-    c.study = 'shen'
+    c.study = c.findings = 'shen'
+    c.held_fixed = ('epochs',)
     c.data.name = 'digits'
     c.data.mean, c.data.std = (0.3053,), (0.3760,)
     c.model.name = 'mlp'
     c.model.widths = (64, 64)
     c.model.init = 'glorot_normal'
+    c.learning_rate = 0.02
     c.total_epochs = 30.0
     c.epoch_boundary = 'partial'
     c.measure.distance.every_epochs = 1.0
     c.measure.parameter_norm.every_epochs = 1.0
     c.measure.branch_distance.every_epochs = 1.0
-    c.branch.batch_sizes = (8,)
-    c.branch.learning_rates = (0.2,)
     c.branch.more_epochs = 30.0
     c.probe.name = 'gradient_norm'
     c.probe.trials = 20
     c.probe.parameters = ('output/kernel',)
-    sgd, adam, at = {'name': 'sgd'}, {'name': 'adam'}, (2, 30)
-    c.sweep.zip = ConfigDict(
-        dict(
-            batch_size=(8, 32, 128, 128, 128),
-            learning_rate=(0.02, 0.02, 0.02, 0.2, 0.02),
-            optimizer=(sgd, sgd, sgd, sgd, adam),
-            branch=ConfigDict(dict(at_epochs=((), (), at, (), ()))),
-            probe=ConfigDict(dict(at_epochs=((), (), at, (), ()))),
-        )
-    )
+    at = dict(at_epochs=(2, 30))
+    c.arms.small = dict(batch_size=8)
+    c.arms.middle = dict(batch_size=32)
+    c.arms.large = dict(batch_size=128, branch=at, probe=at)
+    c.arms.higher_rate = dict(batch_size=128, learning_rate=0.2)
+    c.arms.adam = dict(batch_size=128, optimizer=dict(name='adam'))
+    c.branch.arms.switch_small = dict(of=('large',), batch_size=8)
+    c.branch.arms.switch_rate = dict(of=('large',), learning_rate=0.2)
     c.sweep.seed = (0, 1, 2)
     return c

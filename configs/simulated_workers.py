@@ -33,6 +33,8 @@ WORKERS = (1, 4, 16, 64)
 def get_config() -> ConfigDict:
     """The grid: workers with the rate scaled, then without; one worker, where they are the same, once."""
     c = schema.defaults()
+    c.findings = 'simulated_workers'
+    c.held_fixed = ('epochs', 'batch_size/workers')
     c.data.name = 'fashion_mnist'
     c.data.mean, c.data.std = (0.2860,), (0.3530,)
     c.model.name = 'cnn'
@@ -49,19 +51,17 @@ def get_config() -> ConfigDict:
     c.schedule.factor = 0.1
     c.schedule.at_fractions = (1 / 3, 2 / 3, 8 / 9)
     c.warmup.epochs = 5.0
-    c.warmup.start = 1.0  # of the peak: flat, but where the axis below says otherwise
+    c.warmup.start = 1.0  # of the peak: flat, but where the rate is scaled
     c.scaling.reference_batch_size = PER_WORKER
     c.evaluate.every_epochs = 3.0
     c.measure.noise_scale.batch_size = 16 * PER_WORKER  # examples; off: see above
     c.measure.noise_scale.small_batch_size = PER_WORKER
-    workers = WORKERS + WORKERS[1:]
-    rules = ('linear',) * len(WORKERS) + ('none',) * len(WORKERS[1:])
-    starts = (w if rule == 'linear' else 1 for w, rule in zip(workers, rules, strict=True))
-    together = {
-        'workers': workers,
-        'batch_size': tuple(PER_WORKER * w for w in workers),
-        'scaling': {'name': rules},
-        'warmup': {'start': tuple(1 / times for times in starts)},  # the rate of one worker
-    }
-    c.sweep = ConfigDict({'zip': together, 'seed': (0, 1, 2)})
+    for workers in WORKERS:
+        start = 1 / workers  # the rate of one worker
+        together = dict(workers=workers, batch_size=PER_WORKER * workers)
+        c.arms[f'scaled_{workers}'] = dict(together, scaling=dict(name='linear'), warmup=dict(start=start))
+    c.arms.unscaled_1 = 'scaled_1'
+    for workers in WORKERS[1:]:
+        c.arms[f'unscaled_{workers}'] = dict(workers=workers, batch_size=PER_WORKER * workers)
+    c.sweep.seed = (0, 1, 2)
     return c

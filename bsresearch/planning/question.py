@@ -17,6 +17,7 @@ from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
 from bsresearch.planning.recording import declared_points
 
+END = 'end'  # the point of a probe for which none was declared: its run's end
 SEEDS = ('seed', 'init_seed', 'data_seed')
 
 
@@ -24,7 +25,7 @@ class Row(NamedTuple):
     """A replicate of a cell.
 
     id: of its run or probe. kind: run | branch | probe. axes, replicate: field → declared value, a section whole.
-    branch: the branch arm. point: the epoch that was declared for a branch or a probe. probe: its kind.
+    branch: the branch arm. point: the epoch that was declared for a branch or a probe, or END. probe: its kind.
     """
 
     id: str
@@ -33,7 +34,7 @@ class Row(NamedTuple):
     axes: dict[str, Any]
     replicate: dict[str, Any]
     branch: str | None = None
-    point: float | None = None
+    point: float | str | None = None
     probe: str | None = None
 
 
@@ -139,7 +140,7 @@ def of_probes(rows: Iterable[Row], probes: Iterable[Probe]) -> list[Row]:
     for probe in probes:
         plan, step = probe.points[-1]
         points = declared_points(plan.recording['probe'], plan.length, 'config.probe')
-        point = points.get(step, plan.length.epoch_at(step))
+        point = points.get(step, END)
         found += [
             run._replace(id=probe.id, kind='probe', point=point, probe=probe.section['name'])
             for run in runs.get(plan.id, ())

@@ -4,7 +4,7 @@
 the entry of a findings stand the base config (without fields outside ids, axes and replicates), what arms have in
 common, the fields whose values repeat a cell (zipped ones as a list), all declared arms with their changes by dotted
 path, or the arm that one is, and a row per run or probe, cell and replicate: id, kind (run | branch | probe), arm,
-axes, replicate, branch, point (the declared epoch), probe.
+axes, replicate, branch, point (the declared epoch, or "end"), probe.
 """
 
 import pathlib
