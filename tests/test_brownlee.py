@@ -273,7 +273,7 @@ def test_the_grid_is_the_sources_protocol():
 
 
 def test_runs_without_curves_are_refused():
-    plans = sweep.expand(config.get_config().to_dict(), {'evaluate.train': False, 'batch_size': 32, 'seed': 0})
+    plans = sweep.expand(config.get_config().to_dict(), {'evaluate.train': False, 'seed': 0})
     with pytest.raises(ValueError, match=r'needs config\.evaluate\.every_epochs above 0 .* has 1 and False'):
         study.check(plans)
 

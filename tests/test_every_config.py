@@ -19,7 +19,8 @@ def toy_runs(config: str) -> list[Plan]:
     namespace: dict[str, Any] = {}
     exec((ROOT / 'configs' / f'{config}.py').read_text(), namespace)
     declared = namespace['get_config']().to_dict()
-    largest = max(declared['sweep'].get('zip', {}).get('batch_size', (0,)))
+    sections = {name: arm for name, arm in declared['arms'].items() if not isinstance(arm, str)}
+    largest = max([arm.get('batch_size', 0) for arm in sections.values()], default=0)
     overrides: dict[str, Any] = {
         'total_epochs': max(2.0, 10 * largest // 1437),
         'keep.at_epochs': (),
@@ -27,10 +28,12 @@ def toy_runs(config: str) -> list[Plan]:
         'probe.at_epochs': (),
         'branch.at_epochs': (),
     }
+    overrides |= {f'arms.{name}.{section}.at_epochs': () for name, arm in sections.items()
+                  for section in ('probe', 'branch') if section in arm}  # fmt: skip
     if 'widths' in declared['model']:
         overrides['model.widths'] = (4,) if declared['model']['name'] == 'cnn' else (16,)
     if declared['data']['name'] not in ('digits', 'blobs'):
-        overrides |= {'data.name': 'digits', 'data.mean': (0.0,), 'data.std': (1.0,)}
+        overrides |= {'data.name': 'digits', 'data.mean': (0.0,), 'data.std': (1.0,), 'replicates': None}
     for name, spec in declared['measure'].items():
         overrides[f'measure.{name}.at_epochs'] = tuple(e for e in spec['at_epochs'] if e <= 2)
     if declared['warmup']['epochs']:

@@ -182,7 +182,8 @@ def _of_file(stored: Mapping[str, Any]) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
     def member(row: Mapping[str, Any]) -> dict[str, Any]:
         point = row.get('point')
-        parts = {'branch': row.get('branch') or ABSENT, 'point': ABSENT if point is None else float(point)}
+        place = ABSENT if point is None else point if isinstance(point, str) else float(point)
+        parts = {'branch': row.get('branch') or ABSENT, 'point': place}
         own = {axis: labels[axis](row['axes'][axis]) if axis in row['axes'] else ABSENT for axis in axes}
         names = {'id': row['id'], 'kind': row['kind'], 'arm': row['arm'], 'probe': row.get('probe') or ''}
         return names | parts | {'replicate': replicate(row)} | own
