@@ -12,7 +12,7 @@ from bsresearch import studies
 from bsresearch.planning import held_fixed, schema, sweep
 from bsresearch.planning.plan import Plan, canonical
 
-Edit = Callable[[Any], None]
+Edit = Callable[[Any], Any]
 
 
 def base() -> Any:
@@ -96,7 +96,7 @@ def test_axes_multiply_with_arms_and_an_arm_may_have_its_own():
     """By hand: cells are ragged."""
     c = base()
     c.arms.sgd = dict(batch_size=16)
-    c.arms.adam = dict(optimizer=dict(name='adam'))
+    c.arms['adam'] = dict(optimizer=dict(name='adam'))
     c.arms.adam.sweep.learning_rate = (0.001, 0.01)
     c.arms.adam.sweep.optimizer = dict(beta2=(0.9, 0.99))
     c.sweep.weight_decay = (0.0, 0.1)

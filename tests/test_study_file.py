@@ -13,7 +13,7 @@ import pytest
 import toy
 from test_arms import base, branching, three
 
-from bsresearch.launching import command, groups, planner, study_files
+from bsresearch.launching import command, groups, planner
 from bsresearch.launching.console import Console
 from bsresearch.planning.plan import canonical
 from bsresearch.store import paths, presence, study_file
@@ -29,7 +29,7 @@ def launch(workdir: pathlib.Path, config: Any, overrides: dict[str, Any] | None 
     """What a launch writes down before its first group; the entry."""
     study = asked(workdir, config, overrides, **given)
     assert study.asked is not None
-    study_files.write(workdir, study.asked, presence.Stay())
+    study.asked.write(workdir, presence.Stay())
     return study_file.read(workdir / study.name)[study.asked.findings]
 
 
@@ -111,8 +111,6 @@ def test_branches_and_probes_have_rows(tmp_path: pathlib.Path):
 def test_a_plain_sweep_writes_none(tmp_path: pathlib.Path):
     study = asked(tmp_path, base())
     assert study.asked is None
-    study_files.write(tmp_path, study.asked, presence.Stay())
-    assert not list(tmp_path.iterdir())
     c = base()
     c.arms.small = dict(batch_size=8)
     assert launch(tmp_path, c)['arms'] == {'small': {'batch_size': 8}}
@@ -349,7 +347,7 @@ def _launch_seed(workdir: str, seed: int, barrier: Any) -> None:
     study = asked(pathlib.Path(workdir), rated(), {'seed': seed})
     assert study.asked is not None
     barrier.wait()
-    study_files.write(pathlib.Path(workdir), study.asked, presence.Stay())
+    study.asked.write(pathlib.Path(workdir), presence.Stay())
 
 
 def test_launchers_at_once_lose_no_rows(tmp_path: pathlib.Path):
@@ -371,6 +369,7 @@ def test_launchers_at_once_lose_no_rows(tmp_path: pathlib.Path):
 def test_one_of_two_launchers_at_once_is_refused(tmp_path: pathlib.Path):
     """Both were planned in an empty workdir; the second to write asks another question."""
     full, small = asked(tmp_path, rated()), asked(tmp_path, rated(), {'total_epochs': 1.0})
-    study_files.write(tmp_path, full.asked, presence.Stay())
+    assert full.asked is not None
+    full.asked.write(tmp_path, presence.Stay())
     assert command.execute(toy.Quiet(), tmp_path, small) == 1
     assert not list((tmp_path / 'train').glob('*/config.json'))

@@ -6,7 +6,6 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -22,7 +21,6 @@ from bsresearch.launching import (
     probing,
     runner,
     schedule_csv,
-    study_files,
 )
 from bsresearch.launching.console import Console, clock
 from bsresearch.launching.outlook import Outlook
@@ -31,8 +29,7 @@ from bsresearch.train.devices import processes
 from bsresearch.train.profiling.profile import Profiler
 
 FAILED, USAGE = 1, program.USAGE
-# Bytes: whether a disk has room for any file.
-PAGE = 4096
+PAGE = 4096  # bytes: whether a disk has room for any file
 
 
 def failed(message: str) -> int:
@@ -81,7 +78,7 @@ class Request(NamedTuple):
     dry_run: bool = False
     schedule_csv: str | None = None
     branch_from: str | None = None
-    arms: Sequence[str] = ()
+    arms: list[str] | tuple[str, ...] = ()
     estimate: bool = False
     profile: bool = False
     lineage: bool = False
@@ -107,8 +104,6 @@ def _contradiction(flag: Any, request: Request) -> str | None:
         return '--multihost trains: give --dry_run and --estimate without it'
     if flag.value is None:
         return '--config=<name or file> is needed, e.g. --config=batch_size_sweep'
-    if request.branch_from is not None and request.arms:
-        return '--branch_from makes one run; --arms is for the arms of a config'
     if not (request.workdir or request.dry_run):
         return '--workdir=<directory> is needed: where runs are written, and found again'
     if request.schedule_csv is not None and not request.dry_run:
@@ -185,9 +180,8 @@ def _planned(console: Console, flag: Any, request: Request) -> tuple[planner.Stu
     if dry_run:
         probes = len(study.members) - len(study.runs)
         forecast.show(console, study.runs, groups, probes, analysis=request.xla_analysis)
-    if request.schedule_csv is not None:
-        file = pathlib.Path(request.schedule_csv)
-        console.say(f'{schedule_csv.write(file, study.plans):,} updates → {file}')
+    if (csv := request.schedule_csv) is not None:
+        console.say(f'{schedule_csv.write(pathlib.Path(csv), study.plans):,} updates → {csv}')
     return study, groups
 
 
@@ -230,7 +224,8 @@ def _make(
     console: Console, workdir: pathlib.Path, study: planner.Study, profiler: Profiler | None, stay: presence.Stay
 ) -> None:
     """Stage after stage; `stay` knows the workdir once it is made."""
-    processes.share(lambda: study_files.write(workdir, study.asked, stay))
+    if (asked := study.asked) is not None:
+        processes.share(lambda: asked.write(workdir, stay))
     if processes.leads():
         console.expect(_outlook(workdir, study))
     for stage in study.procedure.stages(study.plans):

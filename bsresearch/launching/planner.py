@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from bsresearch import studies
-from bsresearch.launching import study_files
 from bsresearch.launching.study_files import Asked
 from bsresearch.planning import branch, branch_point, question, sweep
 from bsresearch.planning.plan import Plan
@@ -67,6 +66,8 @@ def study(
       ValueError, OSError: what is wrong with config or workdir, or does not go with earlier launches there.
     """
     name = overrides.pop('study', config['study'])
+    if branch_from is not None and pick:
+        raise ValueError('--branch_from makes one run; --arms is for the arms of a config')
     if branch_from is None:
         grid = sweep.grid(config | {'study': name}, overrides, pick)
         studies.check(name, grid.plans)
@@ -78,7 +79,7 @@ def study(
     stages = list(procedure.stages(grid.plans))
     asked = _asked(name, procedure, grid, stages)
     if asked is not None and workdir is not None:
-        study_files.check(workdir, asked)
+        asked.check(workdir)
     for note in grid.notes:
         say(note)
     return Study(name, procedure, grid.plans, stages, asked)

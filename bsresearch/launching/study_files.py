@@ -1,4 +1,4 @@
-"""study.json where runs are launched: checked when a launch is planned, written before the first group is formed."""
+"""study.json where runs are launched: checked when a launch is planned, written before its first group is formed."""
 
 import pathlib
 from collections.abc import Mapping
@@ -16,26 +16,23 @@ class Asked(NamedTuple):
     findings: str
     entry: Mapping[str, Any]
 
-    def beside(self, workdir: pathlib.Path, stored: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The entry after this launch; `stored`: before it. ValueError where the two ask different things."""
+    def check(self, workdir: pathlib.Path) -> None:
+        """Raises ValueError where it is something else than earlier launches in the workdir asked; writes nothing."""
+        self._beside(workdir, study_file.read(workdir / self.study).get(self.findings))
+
+    def write(self, workdir: pathlib.Path, stay: presence.Stay) -> None:
+        """Puts it down; makes the workdir.
+
+        Raises:
+          ValueError: as in `check`. presence.Gone: the workdir, which `stay` knows, is not where it was.
+        """
+        stay.check()
+        paths.claim_workdir(workdir, stay)
+        folder = workdir / self.study
+        with groups.study_lock(folder):
+            study_file.update(folder, self.findings, lambda stored: self._beside(workdir, stored))
+
+    def _beside(self, workdir: pathlib.Path, stored: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The entry after this launch; `stored`: before it."""
         file = workdir / self.study / study_file.NAME
         return merging.merged(stored, self.entry, f'{file}: findings {self.findings!r}')
-
-
-def check(workdir: pathlib.Path, asked: Asked) -> None:
-    """Raises ValueError where a launch asks something else than earlier ones in the workdir; writes nothing."""
-    asked.beside(workdir, study_file.read(workdir / asked.study).get(asked.findings))
-
-
-def write(workdir: pathlib.Path, asked: Asked | None, stay: presence.Stay) -> None:
-    """Puts down what a launch asks, if it does, before its first group is formed; makes the workdir.
-
-    Raises:
-      ValueError: as in `check`. presence.Gone: the workdir, which `stay` knows, is not where it was.
-    """
-    if asked is None:
-        return
-    stay.check()
-    paths.claim_workdir(workdir, stay)
-    with groups.study_lock(workdir / asked.study):
-        study_file.update(workdir / asked.study, asked.findings, lambda stored: asked.beside(workdir, stored))

@@ -15,7 +15,7 @@ import jax
 
 from bsresearch.core import program
 from bsresearch.core.interrupts import SIGNALLED, Stopped, line, noted
-from bsresearch.launching import command, fitting, flag_parser, groups, planner, study_files
+from bsresearch.launching import command, fitting, flag_parser, groups, planner
 from bsresearch.launching.console import Console, counted
 from bsresearch.launching.jobs import engines, jobs, status
 from bsresearch.launching.jobs.engines import Engine, Job
@@ -135,7 +135,7 @@ def declare(
     stages: Sequence[Stage],
     engine: Engine,
     say: Callable[[str], None],
-    asked: study_files.Asked | None = None,
+    asked: planner.Asked | None = None,
 ) -> list[list[jobs.GridJob]]:
     """Writes down what is asked, and groups and probes of all stages as jobs; those already there stay as they are.
 
@@ -151,7 +151,8 @@ def declare(
         for stage in stages:
             fitting.groups(runs_of(stage))
     paths.claim_workdir(workdir)
-    study_files.write(workdir, asked, presence.Stay())
+    if asked is not None:
+        asked.write(workdir, presence.Stay())
     grid = []
     for stage in stages:
         formed = groups.form(workdir, runs_of(stage), say, platform)
