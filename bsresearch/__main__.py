@@ -33,7 +33,7 @@ COMMANDS = {
     'status': Command('launch', 'where every group and probe of a workdir stands', '--status'),
     'branch': Command('run', 'one run that begins with the state of another', '--branch_from', True),
     'report': Command('report', 'claims, figures and tables of a workdir'),
-    'fig': Command('', 'one figure: `bsresearch fig` lists them'),
+    'fig': Command('', 'one figure: a metric against anything, or one of those that `bsresearch fig` lists'),
     'export': Command('export_records', 'one table of all runs of a workdir'),
     'prepare': Command('prepare_data', 'a data set, once'),
     'fields': Command('fields', 'every field of a config: default, unit and meaning'),
@@ -98,20 +98,28 @@ def figures() -> dict[str, pathlib.Path]:
     return {file.stem.removeprefix('fig_'): file for file in sorted(program.folder('scripts').glob('fig_*.py'))}
 
 
+def _draw(script: str, name: str, arguments: list[str]) -> None:
+    module = _door(script, name, arguments)
+    from bsresearch.analysis import command  # after the door's own check that the environment is there
+
+    module.define_flags()
+    command.run(program.name(), module.main)
+
+
 def _figure(arguments: list[str]) -> None:
     name, *rest = arguments or ['']
     name = name.removeprefix('fig_')
     if name in figures():
-        module = _door(f'fig_{name}', f'bsresearch fig {name}', rest)
-        from bsresearch.analysis import command  # after the door's own check that the environment is there
-
-        module.define_flags()
-        command.run(program.name(), module.main)
+        _draw(f'fig_{name}', f'bsresearch fig {name}', rest)
     elif name in ('', '--help', '-h'):
+        asked = ast.get_docstring(ast.parse((program.folder('scripts') / 'fig.py').read_text(encoding='utf-8')))
+        print(f'{asked}\n\nFigures with a name of their own, `bsresearch fig <name> --workdir=…`:\n')
         width = max(map(len, figures()))
         for known, file in figures().items():
             doc = ast.get_docstring(ast.parse(file.read_text(encoding='utf-8'))) or ''
-            print(f'{known:{width}}  {doc.splitlines()[0]}')
+            print(f'  {known:{width}}  {doc.splitlines()[0]}')
+    elif name.startswith('-'):
+        _draw('fig', 'bsresearch fig', arguments)
     else:
         program.called('bsresearch fig')
         sys.exit(program.usage(f'unknown figure {name!r}; {lookup.nearest(name, figures())}'))

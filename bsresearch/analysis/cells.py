@@ -1,6 +1,5 @@
 """The cells of a study for a reader: their order, their names, their fields, and studies of some of them."""
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
@@ -11,6 +10,7 @@ import pandas as pd
 from bsresearch.analysis import axis_labels
 from bsresearch.analysis.contrasts import Cell, at
 from bsresearch.analysis.study import ABSENT, ALL, PARTS, TRAINED, Study
+from bsresearch.core import lookup
 from bsresearch.core.flat import flatten
 
 CONTROL = 'control'
@@ -73,9 +73,7 @@ def check_field(study: Study, field: str) -> None:
     """Raises ValueError with the nearest name where neither a part nor a run has a field."""
     known = [*study.parts, *(c for c in study.runs if c not in study.parts)]
     if field not in known:
-        near = difflib.get_close_matches(field, known, n=1, cutoff=0.6)
-        told = f'did you mean {near[0]!r}? ' if near else ''
-        raise ValueError(f'no column {field!r}; {told}What varies: {", ".join(varying(study)) or "nothing"}')
+        raise ValueError(f'there is no column {field!r}; {lookup.nearest_of(field, known, varying(study))}')
 
 
 def varying(study: Study) -> list[str]:

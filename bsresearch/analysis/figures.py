@@ -68,9 +68,9 @@ def heat(quantity: Quantity, x: str, y: str, *, title: str = '', name: str = '')
     return Figure('heat', (quantity,), {'x': x, 'y': y}, title, name)
 
 
-def pareto(across: Quantity, up: Quantity, *, title: str = '', name: str = '') -> Figure:
+def pareto(across: Quantity, up: Quantity, *, by: str = '', title: str = '', name: str = '') -> Figure:
     """Every replicate as a point of two quantities, a colour per cell; what no other cell beats in both joined."""
-    return Figure('pareto', (across, up), {}, title, name)
+    return Figure('pareto', (across, up), {'by': by}, title, name)
 
 
 def schedule(*fields: str, title: str = '', name: str = '') -> Figure:

@@ -5,6 +5,7 @@ number (chance, ∞); without, it has none, and what compares it can no longer h
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -116,6 +117,31 @@ def median_of_last(metric: str, count: int, *, diverged: float | None = None) ->
     """The median of the last `count` evaluations."""
     of_rows = lambda rows: float(rows[metric].tail(count).median())
     return _at_end(metric, f'{_words(metric)}, median of the last {count} evaluations', of_rows, diverged)
+
+
+def at_best(metric: str, by: str = 'validation_accuracy') -> Quantity:
+    """The evaluation at which another metric of the same run was best, the first of several: early stopping.
+
+    Raises:
+      ValueError: `by` has no best.
+    """
+    higher = better(by)
+    if higher is None:
+        raise ValueError(f'at_best(by={by!r}): it has no best; take an accuracy or a loss')
+
+    def of_rows(rows: pd.DataFrame) -> float:
+        both = rows[rows[by].notna()] if by in rows else rows.iloc[:0]
+        if not len(both):
+            return np.nan
+        return float(both[metric].iloc[int((both[by] if higher else -both[by]).to_numpy().argmax())])
+
+    quantity = _at_end(metric, f'{_words(metric)} at the best {_words(by)}', of_rows, None)
+
+    def of(study: Study) -> Array:
+        check(study, by)
+        return quantity.of(study)
+
+    return replace(quantity, of=of, metrics=(metric, by))
 
 
 def best(metric: str, *, diverged: float | None = None) -> Quantity:

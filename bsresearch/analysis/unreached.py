@@ -62,6 +62,9 @@ def _standing(runs: pd.DataFrame, rows: pd.DataFrame) -> str:
 
 def lacking_in(study: Study, metric: str) -> ValueError:
     """The error of a quantity of a study: no run has its metric."""
+    if metric.startswith('validation_'):
+        cure = 'have one held out, --config.data.validation=0.1'
+        return ValueError(f'the runs have no validation set: none has {metric}; {cure}')
     section = 'evaluate' if metric.startswith(('train_', 'test_', 'validation_')) else f'measure.{metric}'
-    loaded = Arms(study.runs.rename_axis('run').reset_index(), pd.concat(list(study.rows.values())), [], [])
+    loaded = Arms(study.runs.copy().rename_axis('run').reset_index(), pd.concat(list(study.rows.values())), [], [])
     return lacking(loaded, section, [metric])

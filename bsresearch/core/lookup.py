@@ -20,8 +20,14 @@ from typing import Any
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """The cure for a mistyped name: the nearest allowed one, or the whole list."""
     allowed = sorted(allowed)
-    close = difflib.get_close_matches(name, allowed, n=1, cutoff=0.6)
-    return f'did you mean {close[0]!r}? Allowed: {", ".join(allowed)}' if close else f'allowed: {", ".join(allowed)}'
+    return nearest_of(name, allowed, allowed)
+
+
+def nearest_of(name: str, allowed: Iterable[str], told: Iterable[str]) -> str:
+    """As `nearest`, where there are too many allowed ones to list: only `told` are."""
+    close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.6)
+    listed = ', '.join(told)
+    return f'did you mean {close[0]!r}? Allowed: {listed}' if close else f'allowed: {listed}'
 
 
 @functools.cache

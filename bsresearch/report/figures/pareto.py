@@ -25,7 +25,7 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
     table = _replicates(study, across, up)
     if table.empty:
         raise ValueError(f'no run has both {across.name} and {up.name}')
-    looks, labels = colours.looks(study), cells.labels(study)
+    looks, labels = colours.looks(study, figure.options['by']), cells.labels(study)
     keys = [key for key in cells.of(study) if key in set(table['key'])]
     joined = frontier(table.groupby('key', sort=False)[['x', 'y']].mean(), across.higher_is_better, up.higher_is_better)
     notes = panels.notes(study, keys, 'a point for each of {n}, at its end')
