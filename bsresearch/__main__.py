@@ -49,9 +49,11 @@ def main() -> None:
     try:
         _dispatch(*(sys.argv[1:] or ['--help']))
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has read enough; Python would flush once more, and fail
+    except OSError as e:  # of printing: a door tells of its own. Python would flush once more, and fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(interrupts.SIGNALLED + signal.SIGPIPE)
+        if isinstance(e, BrokenPipeError):  # `| head` has read enough
+            sys.exit(interrupts.SIGNALLED + signal.SIGPIPE)
+        sys.exit(program.usage(e))
 
 
 def _dispatch(name: str, *rest: str) -> None:

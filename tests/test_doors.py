@@ -178,6 +178,16 @@ def test_a_reader_that_has_enough_is_no_error():
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, '')
 
 
+@pytest.mark.parametrize(
+    ('where', 'code', 'told'), [('>&-', 0, ''), ('>/dev/full', 2, 'bsresearch: [Errno 28] No space left on device\n')]
+)
+def test_an_output_that_takes_nothing_is_no_traceback(where: str, code: int, told: str):
+    """Closed, or on a full disk."""
+    line = f'"{sys.executable}" -m bsresearch --help {where}'
+    done = subprocess.run(line, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, told)
+
+
 def test_every_command_is_a_door_that_is_there():
     """A file of scripts/ with `enter`; what it stands for is a flag of that door."""
     for name, entry in {**doors.COMMANDS, 'worker': doors.WORKER}.items():

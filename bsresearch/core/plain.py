@@ -4,6 +4,7 @@ One mechanism for all that is printed, whoever prints it: an error handler of th
 """
 
 import codecs
+import os
 import sys
 import unicodedata
 
@@ -46,7 +47,13 @@ def printed(text: str, encoding: str) -> str:
 
 
 def use() -> None:
-    """From here on, what the encodings of standard output and error lack is printed plainly."""
+    """From here on, what the encodings of standard output and error lack is printed plainly.
+
+    Closed ones (`>&-`) write nowhere: called first, so that no file of ours gets their number.
+    """
+    for name in ('stdout', 'stderr'):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, 'w', encoding='utf-8'))  # noqa: SIM115 (to the process's end)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):  # a test or a notebook may have put another object there
             stream.reconfigure(errors=HANDLER)  # pyright: ignore[reportAttributeAccessIssue]
