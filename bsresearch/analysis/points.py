@@ -17,8 +17,8 @@ def of(study: Study, quantity: Quantity) -> pd.DataFrame:
 
     Returns:
       a row for each: its names (arm, branch, point and the axes that are left), key (the tuple of these), centre, low,
-      high (infinite or NaN as in verdicts.Interval), n, method, values (by replicate; of what was chosen those of a
-      level told by itself), censored (how many of them are bounds from below), runs, diverged, unfinished, and edge:
+      high (infinite or NaN as in verdicts.Interval), n, method, values (by replicate; of what was chosen each one's
+      where the other half of them chose), censored (how many of them are bounds from below), runs, diverged, unfinished, and edge:
       it was chosen on the edge of its axis.
 
     Raises:
@@ -27,10 +27,9 @@ def of(study: Study, quantity: Quantity) -> pd.DataFrame:
     array = quantity.of(study)
     rows = []
     for key in _ordered(study, array):
-        low, high = array.low.loc[key].to_numpy(float), array.high.loc[key].to_numpy(float)
-        if array.left_out is not None:
-            low = high = array.left_out.loc[key].to_numpy(float)
-        part = verdicts.Part('', low, high, quantity.few, float(array.rounding.loc[key]))
+        part = _part(array, key, quantity)
+        if array.halves is not None:
+            part = _part(array.halves, key, quantity)._replace(halves=part)
         interval = verdicts.interval(part)
         censored = int((part.known.low != part.known.high).sum())
         low, high = np.fmax(interval.low, quantity.unit.low), np.fmin(interval.high, quantity.unit.high)
@@ -44,6 +43,11 @@ def of(study: Study, quantity: Quantity) -> pd.DataFrame:
             | {'unfinished': sum(s not in ('done', 'diverged') for s in statuses), 'edge': key in array.edges}
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _part(array: Array, key: Key, quantity: Quantity) -> verdicts.Part:
+    low, high = array.low.loc[key].to_numpy(float), array.high.loc[key].to_numpy(float)
+    return verdicts.Part('', low, high, quantity.few, float(array.rounding.loc[key]))
 
 
 def _ordered(study: Study, array: Array) -> list[Key]:

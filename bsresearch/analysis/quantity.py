@@ -9,7 +9,7 @@ unfinished run is NaN, not measured.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -62,15 +62,15 @@ class Array(NamedTuple):
     Attributes:
       low, high: (cells, replicates); the number lies between, and they are equal where it is known.
       rounding: (cells,) variance that counting adds to each number.
-      left_out: of numbers that were chosen: those of a level told by itself (over.best_over); None for the same.
-      edges: cells whose choice lies on the edge of its axis.
+      halves: the same, each replicate's in the cell that the other half of them chose; None where nothing was chosen.
+      edges: cells of which something was chosen on the edge of its axis.
       remarks: how numbers were chosen and what is missing, by cell.
     """
 
     low: pd.DataFrame
     high: pd.DataFrame
     rounding: pd.Series
-    left_out: pd.DataFrame | None = None
+    halves: 'Array | None' = None
     edges: frozenset[tuple] = frozenset()
     remarks: tuple[str, ...] = ()
 
@@ -83,6 +83,47 @@ class Array(NamedTuple):
 def exact(values: pd.DataFrame, rounding: pd.Series | float = 0.0) -> Array:
     """Numbers that are known."""
     return Array(values, values, rounding if isinstance(rounding, pd.Series) else pd.Series(rounding, values.index))
+
+
+def combine(of: Callable[..., Array], *arrays: Array) -> Array:
+    """What a function makes of arrays of the same cells; of numbers that were chosen also of the other choice."""
+    whole = of(*arrays)._replace(
+        edges=frozenset().union(*(a.edges for a in arrays)),
+        remarks=tuple(dict.fromkeys(remark for a in arrays for remark in a.remarks)),
+    )
+    if all(a.halves is None for a in arrays):
+        return whole
+    return whole._replace(halves=of(*(a if a.halves is None else a.halves for a in arrays)))
+
+
+def ends_of_difference(a_low: Any, a_high: Any, b_low: Any, b_high: Any) -> tuple[Any, Any]:
+    """(low, high) of a − b, of Series or DataFrames; where ∞ − ∞ leaves an end unknown it lies at the infinite one."""
+    with np.errstate(invalid='ignore'):
+        low, high = a_low - b_high, a_high - b_low
+    known = (a_low.notna() & a_high.notna() & b_low.notna() & b_high.notna()).reindex_like(low).fillna(False)
+    return low.mask(low.isna() & known, -np.inf), high.mask(high.isna() & known, np.inf)
+
+
+def _difference(a: Array, b: Array) -> Array:
+    low, high = ends_of_difference(a.low, a.high, b.low, b.high)
+    return Array(low, high, a.rounding.add(b.rounding, fill_value=0.0))
+
+
+def _quotient(a: Array, b: Array) -> Array:
+    low, high = a.low / b.high, a.high / b.low
+    relative = _relative_rounding(a).add(_relative_rounding(b), fill_value=0.0)
+    return Array(low, high, relative * low.mean(axis=1) ** 2)
+
+
+def _logarithm(a: Array) -> Array:
+    with np.errstate(divide='ignore', invalid='ignore'):
+        low = np.log(a.low)
+        return Array(low, low if a.high is a.low else np.log(a.high), _relative_rounding(a))
+
+
+def _relative_rounding(a: Array) -> pd.Series:
+    """The variance that counting adds to a logarithm, to first order."""
+    return (a.rounding / a.low.mean(axis=1) ** 2).where(a.rounding > 0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -104,32 +145,26 @@ class Quantity:
     diverged: bool = False
 
     def __sub__(self, other: 'Quantity') -> 'Quantity':
-        def of(study: Study) -> Array:
-            a, b = self.of(study), other.of(study)
-            return Array(a.low - b.high, a.high - b.low, a.rounding.add(b.rounding, fill_value=0.0))
-
-        return self._with(of, f'{self.name} − {other.name}', other, replace_unit=_of_differences(self.unit))
+        return self._with(_difference, f'{self.name} − {other.name}', other, _of_differences(self.unit))
 
     def __truediv__(self, other: 'Quantity') -> 'Quantity':
         """Of positive quantities."""
+        return self._with(_quotient, f'{self.name} / {other.name}', other, PLAIN)
 
-        def of(study: Study) -> Array:
-            a, b = self.of(study), other.of(study)
-            ratio = exact(a.low / b.high)
-            return ratio._replace(high=a.high / b.low)
-
-        return self._with(of, f'{self.name} / {other.name}', other, replace_unit=PLAIN)
-
-    def _with(self, of: Callable[[Study], Array], name: str, other: 'Quantity', replace_unit: Unit) -> 'Quantity':
+    def _with(
+        self, pair: Callable[[Array, Array], Array], name: str, other: 'Quantity', replace_unit: Unit
+    ) -> 'Quantity':
         metrics = tuple(dict.fromkeys((*self.metrics, *other.metrics)))
         return replace(
-            self, of=of, name=name, unit=replace_unit, metrics=metrics, few=self.few and other.few,
+            self, of=lambda study: combine(pair, self.of(study), other.of(study)), name=name, unit=replace_unit,
+            metrics=metrics, few=self.few and other.few, higher_is_better=None,
             diverged=self.diverged and other.diverged,
         )  # fmt: skip
 
-    def named(self, name: str, unit: Unit | None = None) -> 'Quantity':
-        """The same under another name, or in another unit."""
-        return replace(self, name=name, unit=unit or self.unit)
+    def named(self, name: str, unit: Unit | None = None, *, higher_is_better: bool | None = None) -> 'Quantity':
+        """The same under another name, in another unit, or with another direction."""
+        better = self.higher_is_better if higher_is_better is None else higher_is_better
+        return replace(self, name=name, unit=unit or self.unit, higher_is_better=better)
 
 
 def _of_differences(unit: Unit) -> Unit:
@@ -138,12 +173,5 @@ def _of_differences(unit: Unit) -> Unit:
 
 def log(quantity: Quantity) -> Quantity:
     """Its natural logarithm, so that differences are ratios, means geometric and intervals positive."""
-
-    def of(study: Study) -> Array:
-        a = quantity.of(study)
-        with np.errstate(divide='ignore', invalid='ignore'):
-            low = np.log(a.low)
-            return exact(low)._replace(high=low if a.high is a.low else np.log(a.high))
-
     unit = quantity.unit._replace(exp=True, scale=1.0, difference=' times', low=-np.inf, high=np.inf)
-    return replace(quantity, of=of, unit=unit)
+    return replace(quantity, of=lambda study: combine(_logarithm, quantity.of(study)), unit=unit)

@@ -4,8 +4,9 @@
 
 It holds where the interval of every contrast lies between `low` and `high` (verdicts.py). Equal, flat, nearly: both
 bounds are given, the margin; that is two one-sided tests at 2.5 % each. Only what a contrast compares can cap its
-verdict: with a run that diverged, and counts as nothing, it does not hold on the survivors alone; a cell that was
-chosen on the edge of what was tried may be better elsewhere, so that where it is the worse nothing is decided.
+verdict: with a run that diverged, and counts as nothing, it does not hold on the survivors alone. A cell that was
+chosen on the edge of what was tried may be better beyond: its contrast is open to that side, so that nothing is
+decided where it is the worse, nor that it is equal.
 """
 
 from collections.abc import Sequence
@@ -106,57 +107,97 @@ def judge(statement: Statement, study: Study) -> Verdicts:
     """
     if statement.untested or statement.quantity is None:
         return Verdicts(statement, 'not measured', (), (statement.untested,))
-    arrays: dict[int, Array | Exception] = {}
-    judged, remarks = [], []
+    arrays: dict[int, Array | str] = {}
+    judged, remarks, lost = [], [], []
+    bounds = int(np.isfinite([statement.low, statement.high]).sum())
     for contrast in statement.contrasts:
         quantity = contrast.quantity or statement.quantity
-        array = arrays.setdefault(id(quantity), _array(quantity, study))
-        parts, told = _parts(contrast, quantity, array, study)
-        remarks += told
-        judged += [_judged(contrast, quantity, part) for part in parts]
+        if id(quantity) not in arrays:
+            arrays[id(quantity)] = _array(quantity, study)
+        for part, told in _parts(contrast, quantity, arrays[id(quantity)], study):
+            remarks += told
+            lost.append(_lost_on_the_way(contrast, quantity, part, study))
+            judged.append(_judged(contrast, quantity, part, bounds))
     shared = verdicts.each([one.part for one in judged], statement.low, statement.high)
-    capped = []
-    for one, verdict in zip(judged, shared, strict=True):
-        array = arrays[id(one.quantity)]
-        told = _caps(one, array, study) if isinstance(array, Array) else ()
-        capped.append('undecided' if verdict == 'holds' and told else verdict)
-        remarks += told
+    capped: list[Verdict] = ['undecided' if v == 'holds' and gone else v for v, gone in zip(shared, lost, strict=True)]
     combined = verdicts.across(*capped) if statement.conditions else verdicts.together(*capped)
-    remarks += [statement.note] if statement.note else []
+    remarks += [*filter(None, lost), *([statement.note] if statement.note else [])]
     remarks += _lost(study, [cell for contrast in statement.contrasts for cell in contrast.cells])
     final = tuple(one._replace(verdict=verdict) for one, verdict in zip(judged, capped, strict=True))
     return Verdicts(statement, combined, final, tuple(dict.fromkeys(remarks)))
 
 
 def _parts(
-    contrast: Contrast, quantity: Quantity, array: Array | Exception, study: Study
-) -> tuple[Sequence[Part], Sequence[str]]:
-    """(parts of a contrast, remarks): one without values, with why, where there is nothing to make it of."""
-    missing = (verdicts.of(contrast.label, np.empty(0)),)
-    if isinstance(array, Exception):
-        return missing, [str(array.args[0])]
+    contrast: Contrast, quantity: Quantity, array: Array | str, study: Study
+) -> list[tuple[Part, Sequence[str]]]:
+    """The parts of a contrast with remarks: one without values, with why, where there is nothing to make it of."""
+    missing = verdicts.of(contrast.label, np.empty(0))
+    if isinstance(array, str):
+        return [(missing, [array])]
     try:
-        parts = contrast.of(Numbers(array, study, quantity.few))
+        parts = contrast.of(Numbers(array, study, quantity.few, quantity.higher_is_better))
+        if isinstance(parts, Part):
+            parts = [_with_choice(parts, contrast, quantity, array, study)]
     except LookupError as e:
-        return missing, [str(e.args[0])]
-    return (parts,) if isinstance(parts, Part) else parts or missing, array.remarks
+        return [(missing, [str(e.args[0])])]
+    return [(part, [*array.remarks, *_of_choice(part)]) for part in parts or [missing]]
 
 
-def _judged(contrast: Contrast, quantity: Quantity, part: Part) -> Judged:
-    return Judged(contrast, quantity, part, verdicts.interval(part), 'not measured', verdicts.smallest_effect(part))
+def _of_choice(part: Part) -> list[str]:
+    """What a reader has to know of numbers that were chosen."""
+    edge = part.along is not None and bool(part.along.places().beyond)
+    told = [f'{part.label}: on the edge of what was tried; the best may lie beyond'] if edge else []
+    if part.open_low or part.open_high:
+        told.append(f'{part.label}: chosen on the edge of what was tried; it may be better beyond')
+    if part.halves is not None:
+        told.append(f'{part.label}: the interval holds also what each half of the replicates has where the other chose')
+    return told
 
 
-def _array(quantity: Quantity, study: Study) -> Array | Exception:
+def _with_choice(part: Part, contrast: Contrast, quantity: Quantity, array: Array, study: Study) -> Part:
+    """A part of what was chosen: with its twin by the other half's choice, and open where it may be better beyond.
+
+    A number by itself is centred on the twin: the mean over replicates that did not choose.
+    """
+    if array.edges and part.along is None:
+        open_low, open_high = _open_ends(contrast, quantity, Numbers(array, study))
+        part = part._replace(open_low=open_low, open_high=open_high)
+    if array.halves is None:
+        return part
+    twin = contrast.of(Numbers(array.halves, study, quantity.few, quantity.higher_is_better))
+    assert isinstance(twin, Part)
+    twin = twin._replace(open_low=part.open_low, open_high=part.open_high)
+    by_itself = len(contrast.cells) == 1 and part.along is None
+    return twin._replace(halves=part) if by_itself else part._replace(halves=twin)
+
+
+def _open_ends(contrast: Contrast, quantity: Quantity, numbers: Numbers) -> tuple[bool, bool]:
+    """Whether a contrast may lie lower or higher: of a cell that was chosen on an edge the best is better or equal."""
+    better = {True: 1, False: -1, None: 0}[quantity.higher_is_better]
+    if not contrast.signs:
+        return True, True
+    signs = [
+        s for cell, s in zip(contrast.cells, contrast.signs, strict=True) if numbers.cell(cell) in numbers.array.edges
+    ]
+    return any(s * better <= 0 for s in signs), any(s * better >= 0 for s in signs)
+
+
+def _judged(contrast: Contrast, quantity: Quantity, part: Part, bounds: int) -> Judged:
+    found = verdicts.interval(part, bounds=bounds)
+    return Judged(contrast, quantity, part, found, 'not measured', verdicts.smallest_effect(part))
+
+
+def _array(quantity: Quantity, study: Study) -> Array | str:
     """What a quantity is; why it is not, where the records lack a metric or a probe."""
     try:
         return quantity.of(study)
     except LookupError as e:
-        return e
+        return str(e.args[0])
     except ValueError as e:
         missing = [m for m in quantity.metrics if not any(m in rows for rows in study.rows.values())]
         if not missing:
             raise
-        return e
+        return str(e)
 
 
 def _runs(study: Study, selector: Selector) -> list[str]:
@@ -168,31 +209,14 @@ def _runs(study: Study, selector: Selector) -> list[str]:
     return list(members['id'].unique())
 
 
-def _caps(one: Judged, array: Array, study: Study) -> tuple[str, ...]:
-    """Why a contrast cannot hold."""
-    told, contrast = [], one.contrast
-    for selector in contrast.cells:
-        gone = _count(study, selector, 'diverged')
-        if gone and not one.quantity.diverged and not _reduced(array, study, selector):
-            told.append(f'{selector}: {gone} diverged, so that it does not hold on the others alone')
-    if len(contrast.cells) == 2 and not contrast.level:
-        told += _worse_on_edge(one, array, study)
-    return tuple(told)
-
-
-def _reduced(array: Array, study: Study, selector: Selector) -> bool:
-    """Whether an axis of the study was reduced, so that the cell is a chosen one."""
-    return bool(set(study.axes) - set(array.names) - {axis for axis, _ in selector.axes})
-
-
-def _worse_on_edge(one: Judged, array: Array, study: Study) -> list[str]:
-    """The cell that is the worse one, where its best lies on the edge: it may be better beyond."""
-    numbers, centre = Numbers(array, study), one.interval.centre
-    better = -1.0 if one.quantity.higher_is_better is False else 1.0
-    worse = one.contrast.cells[0] if centre * better < 0 else one.contrast.cells[1]
-    if array.edges and numbers.cell(worse) in array.edges:
-        return [f'{worse} is at its best on the edge of what was tried: it may be better beyond']
-    return []
+def _lost_on_the_way(contrast: Contrast, quantity: Quantity, part: Part, study: Study) -> str:
+    """Why a contrast cannot hold: replicates are not in it whose runs diverged. '' where all are, or none did."""
+    parts = [part] if part.halves is None else [part, part.halves]
+    whole = part.along is not None or all(len(one.known.low) == len(one.low) for one in parts)
+    if quantity.diverged or whole:
+        return ''
+    gone = [f'{cell}: {count} diverged' for cell in contrast.cells if (count := _count(study, cell, 'diverged'))]
+    return f'{", ".join(gone)}, so that it does not hold on the others alone' if gone else ''
 
 
 def _count(study: Study, selector: Selector, status: str) -> int:

@@ -8,12 +8,14 @@ replicates on one test set, its counting included; another test set is not in it
 - The median with the interval of the sign test where values are infinite or censored (a run that has not come to its
   target: its number is known to lie above what it was followed to), where they can take few values, or all are alike.
   Its ends are order statistics, which cover exactly whatever the distribution (Conover 1999, section 3.2); censored
-  values keep their place in the order, so that nothing is dropped. It decides from 5 replicates on one side, from 6 on
-  two.
-- A set of places (an optimum's) that cannot be told from the best: over.py.
+  values keep their place in the order, so that nothing is dropped. It decides on one bound from 5 replicates (3.5 %
+  at each end, so that the interval covers 93 %), on two from 6 (2.5 %).
+- A set of places (an optimum's) that cannot be told from the best: best_sets.py.
+- Of what was chosen the union of two intervals (over.py): chosen on all replicates, and on the other half of them.
 
 A statement of several parts holds where all of them do; it does not hold where one fails with the level shared out
-among the parts (Bonferroni), so that many parts do not refute it by chance.
+among the parts (Bonferroni), so that many parts do not refute it by chance. Every rule is simulated:
+tests/test_coverage.py, tests/test_choice_coverage.py.
 """
 
 from collections.abc import Sequence
@@ -23,9 +25,11 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from bsresearch.analysis import summary
+from bsresearch.analysis.best_sets import Along, Ratio
 
 Verdict = Literal['holds', 'does not hold', 'undecided', 'depends', 'not measured']
 POWER = 0.8
+ONE_BOUND = 1.4  # times the error of two, of a sign test on one: 3.5 % at each end instead of 2.5 %
 
 
 class Interval(NamedTuple):
@@ -50,8 +54,9 @@ class Part(NamedTuple):
       rounding: variance that counting adds to each value (resolution.py). error: standard error that all replicates
         share, which leaving draws out tells (jackknife.py), with `freedom` degrees of freedom; NaN where it is not
         known.
-      places: of a set instead of values: what cannot be told from the best, the best first. open_low, open_high: the
-        set touches that end of what was tried, so that the best may lie beyond.
+      along: the place of the best is asked, instead of a value.
+      open_low, open_high: it may lie lower or higher than its interval: a cell was chosen on the edge of what was
+        tried, and may be better beyond. halves: the same of numbers chosen on the other half of the replicates.
     """
 
     label: str
@@ -61,9 +66,15 @@ class Part(NamedTuple):
     rounding: float = 0.0
     error: float = 0.0
     freedom: float = np.inf
-    places: tuple[float, ...] = ()
+    along: Along | Ratio | None = None
     open_low: bool = False
     open_high: bool = False
+    halves: 'Part | None' = None
+
+    @property
+    def places(self) -> tuple[float, ...]:
+        """Of the best along an axis those that cannot be told from it, the best first; else ()."""
+        return () if self.along is None else self.along.places().values
 
     @property
     def known(self) -> 'Part':
@@ -91,38 +102,60 @@ def _varies(part: Part) -> bool:
     return bool(summary.varies(part.low.var(ddof=1) + part.rounding, part.low.mean()))
 
 
-def interval(part: Part, level: float = summary.LEVEL) -> Interval:
+def interval(part: Part, level: float = summary.LEVEL, bounds: int = 2) -> Interval:
     """Of the mean, or of the median where only the order counts.
 
     The half width of the mean's is √(t²·(s² + rounding)/n + (t'·error)²), t' with the freedom of the error; of one
     value t'·error alone, if there is one. With both parts it covers more than it need (96 to 99 %).
+
+    Args:
+      bounds: 1 where it is held against one number alone, which leaves a sign test 3.5 % at each end.
     """
-    if part.places:
-        return Interval(part.places[0], min(part.places), max(part.places), len(part.low), 'set')
-    part, ranked = part.known, part.ranked
-    n = len(part.low)
+    whole = _interval(part, level, bounds)
+    if part.halves is None:
+        return whole
+    halves = _interval(part.halves, level, bounds)
+    return whole._replace(low=float(np.minimum(whole.low, halves.low)), high=float(np.maximum(whole.high, halves.high)))
+
+
+def _interval(part: Part, level: float, bounds: int) -> Interval:
+    if part.along is not None:
+        values = part.along.places(level).values
+        return Interval(values[0], min(values), max(values), part.along.replicates, 'set') if values else _nothing()
+    n = len(part.known.low)
     if not n:
-        return Interval(np.nan, np.nan, np.nan, 0)
-    if ranked:
-        return _of_median(part, level)
-    mean = float(part.low.mean())
+        return _nothing()
+    low, high = _ends(part, level, bounds)
+    if not part.ranked:
+        return Interval(float(part.known.low.mean()), low, high, n)
+    known = part.known
+    low_middle, high_middle = _median(np.sort(known.low)), _median(np.sort(known.high))
+    centre = (low_middle + high_middle) / 2 if np.isfinite(high_middle) else low_middle
+    if known.low.min() == known.high.max():  # of width 0: the signs may decide, but it shows nothing
+        low = high = np.nan
+    return Interval(centre, low, high, n, 'median')
+
+
+def _nothing() -> Interval:
+    return Interval(np.nan, np.nan, np.nan, 0)
+
+
+def _ends(part: Part, level: float, bounds: int) -> tuple[float, float]:
+    """Of the interval of a mean or median; NaN where there is none."""
+    known, ranked = part.known, part.ranked
+    n = len(known.low)
+    if ranked and not np.isnan(part.error):
+        alpha = (1 - level) * (1 if bounds > 1 else ONE_BOUND) / 2
+        k = max((k for k in range(n) if special.bdtr(k, n, 0.5) <= alpha), default=-1)
+        return (np.nan, np.nan) if k < 0 else (float(np.sort(known.low)[k]), float(np.sort(known.high)[n - 1 - k]))
+    mean = float(known.low.mean())
     within = (
         special.ndtri((1 + level) / 2) if np.isinf(part.freedom) else special.stdtrit(part.freedom, (1 + level) / 2)
     )
     shared = float(within) * (part.error if np.isnan(part.error) or summary.varies(part.error**2, mean) else 0.0)
-    spread = np.sqrt((part.low.var(ddof=1) + part.rounding) / n) if n > 1 and _varies(part) else 0.0
+    spread = np.sqrt((known.low.var(ddof=1) + part.rounding) / n) if n > 1 and _varies(known) else 0.0
     half = float(np.hypot(summary.half_width(spread, n - 1, level) if spread else 0.0, shared)) or np.nan
-    return Interval(mean, mean - half, mean + half, n)
-
-
-def _of_median(part: Part, level: float) -> Interval:
-    """The median between two order statistics: each end is exceeded with (1 − level)/2 at most."""
-    n, low, high = len(part.low), np.sort(part.low), np.sort(part.high)
-    centre = float((_median(low) + _median(high)) / 2) if np.isfinite(_median(high)) else _median(low)
-    k = max((k for k in range(n) if special.bdtr(k, n, 0.5) <= (1 - level) / 2), default=-1)
-    if k < 0 or low[0] == high[-1]:  # an interval of width 0 would decide on nothing
-        return Interval(centre, np.nan, np.nan, n, 'median')
-    return Interval(centre, float(low[k]), float(high[n - 1 - k]), n, 'median')
+    return mean - half, mean + half
 
 
 def _median(values: np.ndarray) -> float:
@@ -131,49 +164,33 @@ def _median(values: np.ndarray) -> float:
         return float(middle[0] if middle[0] == middle[1] else sum(middle) / 2)
 
 
-def inside(found: Interval, low: float, high: float) -> Verdict:
-    """Whether a number lies between `low` and `high` (±inf for no bound), by its interval."""
-    if np.isnan(found.low):
-        return 'undecided' if found.n else 'not measured'
-    if low < found.low and found.high < high:
-        return 'holds'
-    return 'does not hold' if found.low > high or found.high < low else 'undecided'
-
-
 def of_part(part: Part, low: float, high: float, level: float = summary.LEVEL) -> Verdict:
-    """Whether a part lies between its bounds."""
-    if part.places:
-        lies = [low <= place <= high for place in part.places]
-        # Beyond an end that the set touches it may go on.
-        reaches = (part.open_low and low > -np.inf) or (part.open_high and high < np.inf)
-        comes_in = (part.open_low and max(part.places) > high) or (part.open_high and min(part.places) < low)
-        if all(lies):
-            return 'undecided' if reaches else 'holds'
-        return 'undecided' if any(lies) or comes_in else 'does not hold'
-    if not part.ranked or np.isnan(part.error):
-        return inside(interval(part, level), low, high)
-    bounds = [(sign, end) for end, sign in ((low, 1), (high, -1)) if np.isfinite(end)]
-    # Two bounds share the level; one has it for itself.
-    alone = level if len(bounds) > 1 else 2 * level - 1
-    known = part.known
-    ends = {1: (known.low, known.high), -1: (-known.high, -known.low)}
-    sides: list[Verdict] = [_signs(ends[s][0] - s * end, ends[s][1] - s * end, alone) for s, end in bounds]
-    return together(*sides)
-
-
-def _signs(low: np.ndarray, high: np.ndarray, level: float) -> Verdict:
-    """Whether values between `low` and `high` lie above 0: a sign test; what lies on both sides counts for neither."""
-    if not len(low):
+    """Whether a part lies between its bounds, ±inf for none; of what was chosen, however it was."""
+    if part.halves is not None:
+        both: list[Verdict] = [of_part(p, low, high, level) for p in (part._replace(halves=None), part.halves)]
+        if both[0] == both[1]:
+            return both[0]
+        return 'not measured' if 'not measured' in both else 'undecided'
+    if part.along is not None:
+        ranges = part.along.places(level).ranges
+        if not ranges:
+            return 'not measured'
+        if all(low <= first and last <= high for first, last in ranges):
+            return 'holds'
+        return 'undecided' if any(low <= last and first <= high for first, last in ranges) else 'does not hold'
+    if not len(part.known.low):
         return 'not measured'
-    above, below = int((low > 0).sum()), int((high < 0).sum())
-    # One whose side is not known may have either: it is given to the one that would lose.
-    unknown = int(((low <= 0) & (high >= 0) & (low != high)).sum())
+    least, most = _ends(part, level, int(np.isfinite([low, high]).sum()))
+    if np.isnan(least):
+        return 'undecided'
+    return inside(-np.inf if part.open_low else least, np.inf if part.open_high else most, low, high)
 
-    def decided(more: int, less: int) -> bool:
-        n = more + less + unknown
-        return bool(n) and special.bdtr(less + unknown, n, 0.5) <= (1 - level) / 2
 
-    return 'holds' if decided(above, below) else 'does not hold' if decided(below, above) else 'undecided'
+def inside(least: float, most: float, low: float, high: float) -> Verdict:
+    """Whether what lies between `least` and `most` lies between `low` and `high` (±inf for no bound)."""
+    if (low < least or low == -np.inf) and (most < high or high == np.inf):
+        return 'holds'
+    return 'does not hold' if least > high or most < low else 'undecided'
 
 
 def together(*verdicts: Verdict) -> Verdict:
@@ -204,14 +221,17 @@ def each(parts: Sequence[Part], low: float, high: float) -> list[Verdict]:
 def smallest_effect(part: Part) -> float:
     """The smallest distance from a bound that the interval would show, with 80 % power, at this n and spread.
 
-    NaN where there is no spread to tell it from: one replicate, ranks, a set. Noncentral t, two-sided at 5 %.
+    NaN where there is no spread to tell it from: one replicate, ranks, a set. Noncentral t, two-sided at 5 %. Of what
+    was chosen, what the choice adds to the interval comes to it.
     """
     known = part.known
     n = len(known.low)
-    if n < 2 or part.ranked or part.places or not _varies(known):
+    if n < 2 or part.ranked or part.along is not None or not _varies(known):
         return float('nan')
     spread = float(np.hypot(np.sqrt(known.low.var(ddof=1) + part.rounding), np.sqrt(n) * np.nan_to_num(part.error)))
     t = special.stdtrit(n - 1, (1 + summary.LEVEL) / 2)
     # SciPy's noncentral t gives NaN far out, where the power is 1.
     power = lambda d: np.nan_to_num(1 - stats.nct.cdf(t, n - 1, d * np.sqrt(n)), nan=1.0) - POWER
-    return float(optimize.brentq(power, 1e-6, 100.0) * spread)
+    own, whole = interval(part._replace(halves=None)), interval(part)
+    wider = max(own.low - whole.low, whole.high - own.high, 0.0)
+    return float(optimize.brentq(power, 1e-6, 100.0) * spread + wider)

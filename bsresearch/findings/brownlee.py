@@ -5,7 +5,8 @@ that 2 points count as equal, 5 to "about 60 %". A run that diverged is at chanc
 accuracy.
 """
 
-from bsresearch.analysis.contrasts import against, alone, minus, to_number, trend
+from bsresearch.analysis.along_axis import trend
+from bsresearch.analysis.contrasts import against, alone, minus, to_number
 from bsresearch.analysis.of_runs import at_epoch, final, level, to_target, unsteadiness
 from bsresearch.analysis.statements import Statement
 

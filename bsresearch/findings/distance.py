@@ -6,7 +6,8 @@ log t, a random walk on a random landscape.
 
 import itertools
 
-from bsresearch.analysis.contrasts import alone, at, at_equal_updates, ratio
+from bsresearch.analysis.contrasts import alone, at, ratio
+from bsresearch.analysis.equal_updates import at_equal_updates
 from bsresearch.analysis.figures import curves, versus
 from bsresearch.analysis.of_runs import final, growth_exponent, power_over_logarithm, relative_change
 from bsresearch.analysis.quantity import log

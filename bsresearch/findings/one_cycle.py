@@ -4,7 +4,8 @@ L. Smith, "A disciplined approach to neural network hyper-parameters" (2018, arX
 "Super-convergence" (2017, arXiv:1708.07120). Peaks are chosen on the validation set.
 """
 
-from bsresearch.analysis.contrasts import minus, optimum_over
+from bsresearch.analysis.along_axis import optimum_over
+from bsresearch.analysis.contrasts import minus
 from bsresearch.analysis.figures import curves, schedule, versus
 from bsresearch.analysis.of_runs import final
 from bsresearch.analysis.over import best_over

@@ -9,7 +9,8 @@ import itertools
 
 import numpy as np
 
-from bsresearch.analysis.contrasts import against, alone, at, at_equal_updates, minus, ratio, steps
+from bsresearch.analysis.contrasts import against, alone, at, minus, ratio, steps
+from bsresearch.analysis.equal_updates import at_equal_updates
 from bsresearch.analysis.figures import curves, pareto, special
 from bsresearch.analysis.of_probes import (
     INTERPOLATION,

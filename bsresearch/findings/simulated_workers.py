@@ -4,7 +4,8 @@ Dell EMC, "Training an AI Radiologist with Distributed Deep Learning" (2018), wi
 arXiv:1706.02677): the learning rate in proportion to the batch, from that of one worker over the first epochs.
 """
 
-from bsresearch.analysis.contrasts import against, minus, trend
+from bsresearch.analysis.along_axis import trend
+from bsresearch.analysis.contrasts import against, minus
 from bsresearch.analysis.figures import curves, versus
 from bsresearch.analysis.of_runs import final
 from bsresearch.analysis.statements import Statement

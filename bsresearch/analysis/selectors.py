@@ -1,0 +1,39 @@
+"""Which cell of a study is meant: `'large'`, `'large/switch_small@2'`, `at('all', batch_size=64)`."""
+
+from typing import Any, NamedTuple
+
+from bsresearch.analysis import axis_labels
+from bsresearch.analysis.study import ABSENT, ALL
+
+
+class Selector(NamedTuple):
+    """Which cell: an arm, a branch with its declared point, values of axes."""
+
+    arm: str = ALL
+    branch: str = ''
+    point: float | str = ABSENT
+    axes: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        """'large/switch_small@2, batch size 64'."""
+        at = '' if self.point == ABSENT else f'@{self.point:g}'
+        name = f'{self.arm}/{self.branch}{at}' if self.branch else '' if self.arm == ALL and self.axes else self.arm
+        values = [f'{axis.replace("_", " ")} {axis_labels.text(value)}' for axis, value in self.axes]
+        return ', '.join([*([name] if name else []), *values])
+
+
+def at(arm: str = ALL, *, branch: str = ABSENT, point: float | str = ABSENT, **axes: Any) -> Selector:
+    """A cell by its parts; the name of an arm may hold branch and point: 'large/switch_small@2'."""
+    if '/' in arm:
+        arm, _, branch = arm.partition('/')
+        branch, _, epoch = branch.partition('@')
+        point = float(epoch) if epoch else point
+    return Selector(arm, branch, point, tuple(axes.items()))
+
+
+Cell = str | Selector
+
+
+def to_selector(cell: Cell) -> Selector:
+    """The cell that a name or a selector names."""
+    return at(cell) if isinstance(cell, str) else cell

@@ -1,0 +1,243 @@
+"""Quantities with an axis reduced, against brute force; what is chosen, by whom, and when it is not."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import planted
+import pytest
+from scipy import stats
+
+from bsresearch.analysis.over import best_over, exponent, stable_range
+from bsresearch.analysis.quantity import Array, Quantity, log
+
+INF, NAN = np.inf, np.nan
+RATES = (0.01, 0.1, 1.0)
+
+
+def cells(arms: tuple[str, ...] = ('a',), rates: tuple = RATES, axis: str = 'learning_rate') -> pd.MultiIndex:
+    return planted.index([(arm, '', '', rate) for arm in arms for rate in rates], [axis])
+
+
+def chosen(test: np.ndarray, validation: np.ndarray, index: pd.MultiIndex | None = None, **facts: Any) -> Array:
+    index = cells() if index is None else index
+    by = planted.quantity(planted.table(validation, index), higher_is_better=True)
+    quantity = planted.quantity(planted.table(test, index))
+    return best_over('learning_rate', quantity, by=by).of(planted.study(index, test.shape[1], **facts))
+
+
+def test_the_best_is_chosen_once_by_the_mean_of_the_validation_metric():
+    """Brute force over many tables: on all replicates, and on the half that each replicate is not in."""
+    rng = np.random.default_rng(0)
+    for n in (5, 6, 9):
+        test, validation = rng.normal(size=(2, 6, n))
+        array = chosen(test, validation, cells(('a', 'b')))
+        assert array.halves is not None
+        for arm, rows in (('a', slice(0, 3)), ('b', slice(3, 6))):
+            v, t = validation[rows], test[rows]
+            key = (arm, '', '')
+            assert array.low.loc[key].tolist() == t[v.mean(axis=1).argmax()].tolist()
+            half = n // 2
+            first, second = v[:, :half].mean(axis=1).argmax(), v[:, half:].mean(axis=1).argmax()
+            assert array.halves.low.loc[key].tolist() == [*t[second, :half], *t[first, half:]]
+            assert (key in array.edges) == (v.mean(axis=1).argmax() in (0, 2))
+
+
+def test_of_losses_the_lowest_is_the_best():
+    values = np.array([[3.0] * 5, [1.0] * 5, [2.0] * 5])
+    table = planted.table(values, cells())
+    loss = planted.quantity(table, higher_is_better=False)
+    accuracy = planted.quantity(table, higher_is_better=True)
+    study = planted.study(cells(), 5)
+    assert best_over('learning_rate', loss, by=loss).of(study).low.iloc[0, 0] == 1.0
+    assert best_over('learning_rate', loss, by=accuracy).of(study).low.iloc[0, 0] == 3.0
+
+
+def test_several_axes_are_chosen_over_together():
+    index = planted.index([('a', '', '', r, m) for r in RATES for m in (0.0, 0.5, 0.9)], ['learning_rate', 'momentum'])
+    values = np.arange(9.0)[[3, 1, 2, 0, 8, 5, 6, 7, 4]][:, None] + np.zeros(5)
+    quantity = planted.quantity(planted.table(values, index), higher_is_better=True)
+    array = best_over(('learning_rate', 'momentum'), quantity, by=quantity).of(planted.study(index, 5))
+    assert array.low.to_numpy().tolist() == [[8.0] * 5]
+    assert not array.edges
+    one = best_over('momentum', quantity, by=quantity).of(planted.study(index, 5))
+    assert one.low.iloc[:, 0].tolist() == [3.0, 8.0, 7.0]
+    assert one.edges == {('a', '', '', 0.01)}
+    with pytest.raises(ValueError, match='one best_over'):
+        best_over('learning_rate', best_over('momentum', quantity, by=quantity), by=quantity).of(
+            planted.study(index, 5)
+        )
+
+
+def test_an_edge_is_of_numbers_alone_whatever_their_order():
+    test = np.array([[1.0] * 5, [3.0] * 5, [2.0] * 5])
+    assert chosen(test, test, cells(rates=(1.0, 0.01, 0.1))).edges == {('a', '', '')}
+    assert not chosen(test, test, cells(rates=(1.0, 0.1, 0.01))).edges
+    assert not chosen(test, test, cells(rates=('cosine', 'constant', 'step'))).edges
+    assert chosen(test[:1], test[:1], cells(rates=(0.1,))).edges
+
+
+def test_arms_without_the_axis_are_not_reduced_over_it():
+    index = planted.index([('a', '', '', r) for r in RATES] + [('b', '', '', '')], ['learning_rate'])
+    values = np.arange(4.0)[:, None] + np.zeros(5)
+    assert list(chosen(values, values, index).low.index) == [('a', '', '')]
+
+
+def test_nothing_is_chosen_while_a_run_is_unfinished():
+    validation = np.array([[1.0] * 5, [3.0] * 5, [2.0] * 4 + [NAN]])
+    array = chosen(validation + 1, validation)
+    assert array.halves is not None
+    assert array.low.isna().all(axis=None)
+    assert array.halves.low.isna().all(axis=None)
+    assert '1 of 15 runs' in array.remarks[0]
+
+
+@pytest.mark.parametrize('n', [1, 2, 4])
+def test_nothing_is_chosen_from_few_replicates(n: int):
+    values = np.array([[1.0], [3.0], [2.0]]) + np.zeros(n)
+    assert chosen(values, values).low.isna().all(axis=None)
+    assert chosen(values[:1], values[:1], cells(rates=(0.1,))).low.notna().all(axis=None)  # one value is no choice
+
+
+def test_a_run_that_diverged_is_never_the_best():
+    """Neither of all, nor of the half in which it did not; with one at every value nothing is known."""
+    validation = np.array([[1.0] * 6, [9.0] * 5 + [NAN], [2.0] * 6])
+    gone = {(('a', '', '', 0.1), 5): 'diverged'}
+    array = chosen(validation * 10, validation, status=gone)
+    assert array.halves is not None
+    assert array.low.iloc[0].tolist() == array.halves.low.iloc[0].tolist() == [20.0] * 6
+    every = {(('a', '', '', rate), 5): 'diverged' for rate in RATES}
+    validation[:, 5] = NAN
+    assert chosen(validation * 10, validation, status=every).low.isna().all(axis=None)
+
+
+def test_best_over_is_refused_without_a_validation_quantity():
+    test = planted.quantity(planted.table(np.zeros((3, 5)), cells()), metrics=('test_accuracy',), higher_is_better=True)
+    for by in (None, test):
+        with pytest.raises(ValueError, match='as_source'):
+            best_over('learning_rate', test, by=by)
+    array = best_over('learning_rate', test, as_source=True).of(planted.study(cells(), 5))
+    assert array.low.to_numpy().tolist() == [[0.0] * 5]
+    neither = planted.quantity(planted.table(np.zeros((3, 5)), cells()), metrics=('validation_distance',))
+    with pytest.raises(ValueError, match='higher_is_better'):
+        best_over('learning_rate', test, by=neither)
+    best_over('learning_rate', test, by=neither.named('d', higher_is_better=False))
+    with pytest.raises(ValueError, match="did you mean 'learning_rate'"):
+        best_over('learning_rat', test, as_source=True).of(planted.study(cells(), 5))
+
+
+def test_censored_values_and_counting_are_chosen_with_their_cell():
+    index, n = cells(), 5
+    low = planted.table(np.arange(15.0).reshape(3, 5), index)
+    quantity = planted.quantity(low, low + np.array([[0.0], [INF], [0.0]]), rounding=0.5)
+    by = planted.quantity(planted.table(np.array([[1.0], [2.0], [0.0]]) + np.zeros(n), index), higher_is_better=True)
+    array = best_over('learning_rate', quantity, by=by).of(planted.study(index, n))
+    assert array.low.iloc[0].tolist() == [5.0, 6.0, 7.0, 8.0, 9.0]
+    assert np.isposinf(array.high).all(axis=None)
+    assert array.rounding.tolist() == [0.5]
+
+
+def test_what_is_made_of_chosen_numbers_keeps_their_choice():
+    """Edges, twins and remarks go through logarithms, differences and exponents."""
+    rng = np.random.default_rng(1)
+    values = planted.table(rng.uniform(1, 2, (6, 6)), cells(('a', 'b')))
+    quantity = planted.quantity(values, higher_is_better=True)
+    study = planted.study(values.index, 6)
+    best = best_over('learning_rate', quantity, by=quantity)
+    array, halves = best.of(study), best.of(study).halves
+    assert halves is not None
+    for made, of in ((log(best), np.log), (best - quantity_of(array), lambda x: x - array.low)):
+        result = made.of(study)
+        assert result.halves is not None
+        pd.testing.assert_frame_equal(result.low, of(array.low))
+        pd.testing.assert_frame_equal(result.halves.low, of(halves.low))
+        assert result.edges == array.edges
+        assert result.remarks == array.remarks
+
+
+def quantity_of(array: Array) -> Quantity:
+    return planted.quantity(array.low)
+
+
+def test_an_exponent_of_chosen_numbers_has_their_edges():
+    index = planted.index([('a', '', '', b, r) for b in (1, 2, 4) for r in RATES], ['batch_size', 'learning_rate'])
+    best = np.array([1, 0, 1])  # of B = 2 on the edge
+    values = np.array([10.0 * (r == best[i]) + 2.0**i for i in range(3) for r in range(3)])[:, None] + np.zeros(5)
+    quantity = planted.quantity(planted.table(values, index), higher_is_better=True)
+    array = exponent('batch_size', best_over('learning_rate', quantity, by=quantity)).of(planted.study(index, 5))
+    assert array.edges == {('a', '', '')}
+    assert array.halves is not None
+    slope = stats.linregress(np.log([1, 2, 4]), np.log([11, 12, 14])).slope
+    assert array.low.to_numpy() == pytest.approx(np.full((1, 5), slope))
+    assert array.halves.low.to_numpy() == pytest.approx(np.full((1, 5), slope))
+
+
+def test_exponents_are_least_squares_in_logarithms():
+    """Against SciPy, one per replicate; a missing value leaves none; a power law gives its own."""
+    rng, x = np.random.default_rng(2), (1.0, 2.0, 8.0, 64.0)
+    y = rng.uniform(1, 5, (4, 3))
+    index = cells(rates=x, axis='batch_size')
+    found = exponent('batch_size', planted.quantity(planted.table(y, index))).of(planted.study(index, 3)).low
+    expected = [stats.linregress(np.log(x), np.log(y[:, i])).slope for i in range(3)]
+    assert found.iloc[0].tolist() == pytest.approx(expected)
+    power = planted.table(3 * np.array(x)[:, None] ** [[0.5, -1.0, 0.0]], index)
+    found = exponent('batch_size', planted.quantity(power)).of(planted.study(index, 3)).low
+    assert found.iloc[0].tolist() == pytest.approx([0.5, -1.0, 0.0], abs=1e-12)
+    y[1, 1] = NAN
+    found = exponent('batch_size', planted.quantity(planted.table(y, index))).of(planted.study(index, 3)).low
+    assert found.iloc[0].isna().tolist() == [False, True, False]
+    one = cells(rates=(1.0,), axis='batch_size')
+    assert (
+        exponent('batch_size', planted.quantity(planted.table(y[:1], one)))
+        .of(planted.study(one, 3))
+        .low.isna()
+        .all(axis=None)
+    )
+
+
+def test_exponents_of_censored_values_lie_between_those_of_their_ends():
+    """Brute force over the corners; without an end above, neither has the exponent one."""
+    x = (1.0, 4.0, 16.0)
+    index = cells(rates=x, axis='batch_size')
+    low, high = np.array([[1.0], [2.0], [3.0]]), np.array([[2.0], [5.0], [3.5]])
+    quantity = planted.quantity(planted.table(low, index), planted.table(high, index))
+    array = exponent('batch_size', quantity).of(planted.study(index, 1))
+    corners = [
+        stats.linregress(np.log(x), np.log([(low, high)[e][i, 0] for i, e in enumerate(ends)])).slope
+        for ends in itertools.product((0, 1), repeat=3)
+    ]
+    assert (array.low.iat[0, 0], array.high.iat[0, 0]) == pytest.approx((min(corners), max(corners)))
+    high[2] = INF
+    quantity = planted.quantity(planted.table(low, index), planted.table(high, index))
+    array = exponent('batch_size', quantity).of(planted.study(index, 1))
+    assert (array.low.iat[0, 0], array.high.iat[0, 0]) == (pytest.approx(min(corners)), INF)
+
+
+@pytest.mark.parametrize(
+    ('values', 'octaves', 'at_most'),
+    [
+        ([0.1, 0.9, 0.9, 0.9, 0.1], 2.0, 2.0),
+        ([0.1, 0.9, 0.1, 0.9, 0.1], 2.0, 2.0),
+        ([0.1, 0.1, 0.9, 0.1, 0.1], 0.0, 0.0),
+        ([0.1, 0.1, 0.1, 0.1, 0.1], 0.0, 0.0),
+        ([0.9, 0.9, 0.1, 0.1, 0.1], 1.0, INF),
+        ([0.9, 0.9, 0.9, 0.9, 0.9], 4.0, INF),
+        ([0.1, 0.5, 0.9, 0.1, 0.1], 0.0, 0.0),  # at the floor is not above it
+    ],
+)
+def test_a_stable_range_is_censored_where_it_is_as_wide_as_the_axis(
+    values: list[float], octaves: float, at_most: float
+):
+    index = cells(rates=(1.0, 2.0, 4.0, 8.0, 16.0))
+    quantity = planted.quantity(planted.table(np.array(values)[:, None], index))
+    array = stable_range('learning_rate', quantity, 0.5).of(planted.study(index, 1))
+    assert (array.low.iat[0, 0], array.high.iat[0, 0]) == (octaves, at_most)
+
+
+def test_what_diverged_has_not_trained_and_what_is_unfinished_is_not_known():
+    index = cells(rates=(1.0, 2.0, 4.0))
+    quantity = planted.quantity(planted.table(np.array([[0.1, 0.1], [0.9, 0.9], [NAN, NAN]]), index))
+    study = planted.study(index, 2, status={(('a', '', '', 4.0), 0): 'diverged', (('a', '', '', 4.0), 1): 'running'})
+    array = stable_range('learning_rate', quantity, 0.5).of(study)
+    assert array.low.iloc[0].tolist() == [0.0, pytest.approx(NAN, nan_ok=True)]
