@@ -222,15 +222,14 @@ def test_curves_of_some_cells_against_updates(branched: Study, plotted: Table):
 
 
 def test_versus_writes_what_it_draws(grid: Study, plotted: Table):
-    """A level is that of the survivors; of a chosen one the values are those left out."""
+    """A level is that of the survivors; of three replicates nothing is chosen."""
     table = plotted(grid, figures.versus(TEST, x='batch_size', by='learning_rate')).set_index(
         ['batch_size', 'learning_rate']
     )
     assert table.loc[(16, 1.0), ['n', 'runs', 'diverged']].tolist() == [2, 3, 1]
     assert table.loc[(64, 0.01), 'centre'] == pytest.approx(100 * accuracies(64, 0.01, 0)[-1])
     best = plotted(grid, figures.versus(best_over('learning_rate', TEST, by=VALIDATION), x='batch_size'))
-    assert best[['edge', 'n', 'runs']].to_numpy().tolist() == [[False, 3, 9], [False, 0, 6], [False, 0, 3]]
-    assert best['centre'].iloc[0] == pytest.approx(np.mean([100 * accuracies(16, 0.1, seed)[-1] for seed in range(3)]))
+    assert best[['edge', 'n', 'runs']].to_numpy().tolist() == [[False, 0, 9], [False, 0, 6], [False, 0, 3]]
 
 
 def test_versus_takes_a_field_that_arms_set(branched: Study, plotted: Table):

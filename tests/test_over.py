@@ -9,6 +9,7 @@ import planted
 import pytest
 from scipy import stats
 
+from bsresearch.analysis import points
 from bsresearch.analysis.over import best_over, exponent, stable_range
 from bsresearch.analysis.quantity import Array, Quantity, log
 
@@ -212,6 +213,23 @@ def test_exponents_of_censored_values_lie_between_those_of_their_ends():
     quantity = planted.quantity(planted.table(low, index), planted.table(high, index))
     array = exponent('batch_size', quantity).of(planted.study(index, 1))
     assert (array.low.iat[0, 0], array.high.iat[0, 0]) == (pytest.approx(min(corners)), INF)
+
+
+def test_a_point_of_chosen_numbers_is_told_by_those_who_did_not_choose():
+    """Its interval holds that of the choice by all as well; a choice on the edge is marked."""
+    rng = np.random.default_rng(4)
+    test, validation = rng.normal(size=(2, 3, 6))
+    quantity = planted.quantity(planted.table(test, cells()))
+    by = planted.quantity(planted.table(validation, cells()), higher_is_better=True)
+    best, study = best_over('learning_rate', quantity, by=by), planted.study(cells(), 6)
+    array = best.of(study)
+    assert array.halves is not None
+    row = points.of(study, best).iloc[0]
+    x, y = array.low.iloc[0].to_numpy(), array.halves.low.iloc[0].to_numpy()
+    ends = [stats.t.interval(0.95, 5, v.mean(), v.std(ddof=1) / np.sqrt(6)) for v in (x, y)]
+    assert (row['centre'], row['values']) == (pytest.approx(y.mean()), tuple(y))
+    assert (row['low'], row['high']) == pytest.approx((min(e[0] for e in ends), max(e[1] for e in ends)))
+    assert row['edge'] == bool(array.edges)
 
 
 @pytest.mark.parametrize(

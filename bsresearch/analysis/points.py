@@ -18,8 +18,8 @@ def of(study: Study, quantity: Quantity) -> pd.DataFrame:
     Returns:
       a row for each: its names (arm, branch, point and the axes that are left), key (the tuple of these), centre, low,
       high (infinite or NaN as in verdicts.Interval), n, method, values (by replicate; of what was chosen each one's
-      where the other half of them chose), censored (how many of them are bounds from below), runs, diverged, unfinished, and edge:
-      it was chosen on the edge of its axis.
+      where the other half of them chose), censored (how many of them are bounds from below), runs, diverged,
+      unfinished, and edge: it was chosen on the edge of its axis.
 
     Raises:
       ValueError: the records lack the quantity's metric.
