@@ -15,7 +15,12 @@ CONFIGS = sorted(p.stem for p in (ROOT / 'configs').glob('*.py'))
 
 
 def toy_runs(config: str) -> list[Plan]:
-    """A config's runs at toy size: a narrow net, two epochs of embedded data, or ten updates at the largest batch."""
+    """A config's runs at toy size."""
+    return toy_grid(config).plans
+
+
+def toy_grid(config: str) -> sweep.Grid:
+    """A config at toy size: a narrow net, two epochs of embedded data, or ten updates at the largest batch."""
     namespace: dict[str, Any] = {}
     exec((ROOT / 'configs' / f'{config}.py').read_text(), namespace)
     declared = namespace['get_config']().to_dict()
@@ -40,7 +45,7 @@ def toy_runs(config: str) -> list[Plan]:
         overrides['warmup.epochs'] = min(declared['warmup']['epochs'], 2.0)
     if declared['ghost_batch_size']:
         overrides |= {'batch_size': 11, 'ghost_batch_size': 11}  # of which a tenth of the set is a multiple
-    return sweep.expand(declared, overrides)
+    return sweep.grid(declared, overrides)
 
 
 @pytest.mark.parametrize('number', [0, pytest.param(1, marks=pytest.mark.slow)])

@@ -1,6 +1,6 @@
 """The cells of a study for a reader: their order, their names, their fields, and studies of some of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import Any
@@ -14,6 +14,8 @@ from bsresearch.core import lookup
 from bsresearch.core.flat import flatten
 
 CONTROL = 'control'
+# Sections of an arm that change no run's result.
+BESIDE = ('branch', 'probe', 'measure', 'keep', 'record', 'norms', 'evaluate', 'scalars')
 Key = tuple[Any, ...]  # arm, branch, point, axes: study.parts
 SHORT = {'batch_size': 'B', 'learning_rate': 'lr'}
 
@@ -57,7 +59,7 @@ def _is(study: Study, key: Key, cell: Cell) -> bool:
 
 
 def value(study: Study, key: Key, field: str) -> Any:
-    """A part or axis of a cell, or a field that its runs have in common; '' where they have not.
+    """A part or axis of a cell, a field that its runs have in common, or one that its arm sets; '' where it has none.
 
     Raises:
       ValueError: no run has such a field.
@@ -65,13 +67,16 @@ def value(study: Study, key: Key, field: str) -> Any:
     if field in study.parts:
         return key[study.parts.index(field)]
     check_field(study, field)
+    if field not in study.runs:
+        return settings(study, key[0]).get(field, ABSENT)
     shared = set(study.runs.loc[study.runs_of(key), field].dropna().tolist())
     return shared.pop() if len(shared) == 1 else ABSENT
 
 
 def check_field(study: Study, field: str) -> None:
     """Raises ValueError with the nearest name where neither a part nor a run has a field."""
-    known = [*study.parts, *(c for c in study.runs if c not in study.parts)]
+    set_by_arms = [field for arm in study.declared for field in settings(study, arm)]
+    known = list(dict.fromkeys([*study.parts, *study.runs, *set_by_arms]))
     if field not in known:
         raise ValueError(f'there is no column {field!r}; {lookup.nearest_of(field, known, varying(study))}')
 
@@ -88,6 +93,32 @@ def values(study: Study, field: str) -> list[Any]:
     if field == 'branch':
         return [v for v in branches(study) if v in known]
     return sorted(known) if all(isinstance(v, Real) for v in known) else known
+
+
+def settings(study: Study, arm: str) -> dict[str, Any]:
+    """What an arm sets that may change a result, by dotted path; of one that is another's, what that sets."""
+    changes = study.declared.get(arm, {})
+    flat = flatten(study.declared.get(changes, {}) if isinstance(changes, str) else changes)
+    return {field: v for field, v in flat.items() if field.partition('.')[0] not in BESIDE}
+
+
+def families(study: Study, field: str) -> dict[str, tuple[Any, ...]]:
+    """Arm → what it has in common with the arms that differ from it in a field, and in numbers that follow from that.
+
+    A rate that is scaled with the batch size follows from it, so that such arms are one family; where two of these
+    have the same value of the field, all else has to be the same.
+    """
+    rest = {arm: {f: v for f, v in settings(study, arm).items() if f != field} for arm in study.declared}
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    for arm, others in rest.items():
+        words = {f: '' if isinstance(v, Real) and not isinstance(v, bool) else repr(v) for f, v in others.items()}
+        alike.setdefault(tuple(sorted(words.items())), []).append(arm)
+    found: dict[str, tuple[Any, ...]] = {}
+    for words, arms in alike.items():
+        given = [settings(study, arm).get(field) for arm in arms]
+        follows = len(set(given)) == len(given)
+        found |= {arm: words if follows else (words, repr(sorted(rest[arm].items()))) for arm in arms}
+    return found
 
 
 def only(study: Study, keep: Callable[[Key], bool]) -> Study:
@@ -111,10 +142,9 @@ def _label(study: Study, key: Key, name_arm: bool, fields: set[str]) -> str:
     arm, branch, point = key[:3]
     axes = [named(a, v) for a, v in zip(study.axes, key[3:], strict=True) if a in fields and v != ABSENT]
     if branch != ABSENT:
-        when = '' if point == ABSENT else f' from epoch {point:g}'
+        when = '' if point == ABSENT else f' from epoch {axis_labels.text(point)}'
         return ', '.join([f'{_words(arm)} → {_words(branch)}{when}', *axes])
-    changes = study.declared.get(arm, {})
-    sets = [named(f, v) for f, v in flatten(changes).items()] if isinstance(changes, Mapping) else []
+    sets = [named(f, v) for f, v in settings(study, arm).items()] if arm in study.declared else []
     sets = [text for text in sets if text != _words(arm)]
     told = f' ({", ".join(sets)})' if 0 < len(sets) <= 3 else ''
     return ', '.join([*([f'{_words(arm)}{told}'] if name_arm else []), *axes]) or _words(study.name)

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from bsresearch.analysis import cells
 from bsresearch.analysis.cells import Key
 from bsresearch.analysis.study import ABSENT, Study
-from bsresearch.core.flat import flatten
 from bsresearch.report import plotting
 
 ARMS = ('#d55e00', '#b526e0', '#640000', '#e0a3f8', '#df9f60', '#000000')
@@ -52,7 +51,7 @@ def looks(study: Study, by: str = '', panel: str = '') -> dict[Key, Look]:
     drawn: dict[Key, Look] = {}
     taken: dict[tuple[str, Any], int] = {}
     # Parents before branches, and of these the last point first: a solid line is the main one.
-    for key in sorted(cells.of(study), key=lambda k: (k[1] != ABSENT, -(k[2] if k[2] != ABSENT else 0.0))):
+    for key in sorted(cells.of(study), key=lambda k: (k[1] != ABSENT, -k[2] if isinstance(k[2], Real) else 0.0)):
         colour = colours[(by, cells.value(study, key, by)) if by else _meaning(study, key)]
         place = (colour, cells.value(study, key, panel) if panel else '')
         count = taken.get(place, 0)
@@ -96,14 +95,12 @@ def _meaning(study: Study, key: Key) -> tuple[str, Any]:
 
 
 def _sizes_of_arms(study: Study) -> dict[str, int]:
-    """Arm → batch size, of arms that differ from others in that alone."""
-    families: dict[str, dict[str, int]] = {}
-    for arm, changes in study.declared.items():
-        # One that is another's has its batch size.
-        flat = flatten(study.declared.get(changes, {}) if isinstance(changes, str) else changes)
-        if 'batch_size' in flat:
-            rest = repr(sorted((f, v) for f, v in flat.items() if f != 'batch_size'))
-            families.setdefault(rest, {})[arm] = int(flat['batch_size'])
+    """Arm → batch size, of arms that differ from others in that, and in what follows from it."""
+    families: dict[Any, dict[str, int]] = {}
+    for arm, family in cells.families(study, 'batch_size').items():
+        size = cells.settings(study, arm).get('batch_size')
+        if size is not None:
+            families.setdefault(family, {})[arm] = int(size)
     return {arm: size for family in families.values() if len(set(family.values())) > 1 for arm, size in family.items()}
 
 

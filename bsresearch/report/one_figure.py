@@ -6,7 +6,7 @@ for each value; another metric: a point for each run.
 
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from bsresearch.analysis.quantity import Quantity
 from bsresearch.analysis.study import Study
 from bsresearch.core import lookup
 from bsresearch.report.figures import drawing
-from bsresearch.store import paths, records
+from bsresearch.store import records, study_file
 
 END, BEST, MEDIAN, EPOCH = 'end', 'best_validation', 'median_last', 'epoch'
 READINGS = f'{END}, {BEST}, {MEDIAN}:5, {EPOCH}:10'
@@ -115,8 +115,7 @@ def _study(workdir: pathlib.Path, name: str) -> Study:
     if not name and len(there) > 1:
         raise ValueError(f'{workdir} holds the studies {", ".join(there)}: name one, --study={there[0]}')
     study = name or there[0]
-    file = workdir / study / 'study.json'
-    stored: Mapping[str, Any] = (paths.read_json(file, 'findings') or {}).get('findings', {}) if file.exists() else {}
+    stored = study_file.read(workdir / study)
     findings = next(iter(stored), '')
     return studies.load(workdir, study, stored.get(findings), findings)
 

@@ -12,7 +12,6 @@ from bsresearch.analysis import cells, points
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.quantity import Quantity
 from bsresearch.analysis.study import ABSENT, Study
-from bsresearch.core.flat import flatten
 from bsresearch.report import colours, plotting
 from bsresearch.report.colours import Look
 from bsresearch.report.figures import panels
@@ -79,9 +78,7 @@ def _line(study: Study, names: list[str], key: cells.Key, x: str) -> tuple[Any, 
     """What points of a line share: all but x, which may be a field that arms set."""
     if x in names:
         return points.by_names(names, x)(key)
-    changes = study.declared.get(key[0], {})
-    rest = {f: v for f, v in flatten({} if isinstance(changes, str) else changes).items() if f != x}
-    return (repr(sorted(rest.items())), *key[1:])
+    return (cells.families(study, x).get(key[0], key[0]), *key[1:])
 
 
 def _looks(study: Study, names: list[str], table: pd.DataFrame, by: str) -> dict[cells.Key, Look]:
