@@ -43,6 +43,7 @@ def define_flags() -> None:
     flags.DEFINE_integer('array', None, 'How many jobs at once; local: 1, slurm: as it sees fit.')
     flags.DEFINE_alias('processes', 'array')
     flags.DEFINE_bool('status', False, 'Print where every group and probe of --workdir stands.')
+    flags.DEFINE_bool('rebuild', False, 'With --config: make study.json anew from the runs of --workdir.')
     flags.DEFINE_bool('retry', False, 'Make what failed to do again, from its checkpoints.')
     for name, (engine, option, default) in engines.flags().items():
         help_text = f'Of --engine={engine}: {option}; see bsresearch/launching/jobs/engines/{engine}.py.'
@@ -53,7 +54,7 @@ def main(_: list[str]) -> None:
     """Runs the command and leaves with its exit code."""
     f = flags.FLAGS
     options = {name: f[name].value for name in engines.flags() if f[name].present}
-    given: Any = {name: f[name].value for name in ('engine', 'array', 'arms', 'retry')} | {
+    given: Any = {name: f[name].value for name in ('engine', 'array', 'arms', 'retry', 'rebuild')} | {
         'options': options,
         'look': f.status,
     }

@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from test_arms import base, branching, three
 
 from bsresearch.launching import command, groups, planner
 from bsresearch.launching.console import Console
-from bsresearch.planning.plan import canonical
+from bsresearch.launching.jobs import status
+from bsresearch.planning.plan import Plan, canonical
 from bsresearch.store import paths, presence, study_file
 
 
@@ -31,6 +33,14 @@ def launch(workdir: pathlib.Path, config: Any, overrides: dict[str, Any] | None 
     assert study.asked is not None
     study.asked.write(workdir, presence.Stay())
     return study_file.read(workdir / study.name)[study.asked.findings]
+
+
+def made_by(workdir: pathlib.Path, config: Any, overrides: dict[str, Any]) -> list[Plan]:
+    """The runs of a launch, branches too, after what it asks was written down."""
+    study = asked(workdir, config, overrides)
+    assert study.asked is not None
+    study.asked.write(workdir, presence.Stay())
+    return study.runs
 
 
 def cells(entry: dict[str, Any]) -> set[str]:
@@ -290,6 +300,34 @@ def test_a_copied_file_is_another_question_or_the_same(tmp_path: pathlib.Path):
     (tmp_path / 'e' / 'train').mkdir(parents=True)
     shutil.copy(tmp_path / 'a' / 'train' / 'study.json', tmp_path / 'e' / 'train')
     assert launch(tmp_path / 'e', rated()) == launch(tmp_path / 'a', rated())
+
+
+def test_a_damaged_file_is_made_anew_from_the_runs(tmp_path: pathlib.Path):
+    """Cells of later launches too, by their ids; an axis that only the command line had is given again."""
+    c = branching()
+    c.findings, c.held_fixed = 'rated', ('epochs',)
+    c.branch.more_epochs = 0.5
+    for overrides in ({}, {'sweep.seed': (5, 6)}, {'seed': 8}, {'sweep.weight_decay': (0.0, 0.1)}):
+        groups.form(tmp_path, made_by(tmp_path, c, overrides), pytest.fail, 'cpu')
+    whole = study_file.read(tmp_path / 'reload')
+    file = tmp_path / 'reload' / 'study.json'
+    file.write_text('{')
+    with pytest.raises(ValueError, match=r'--rebuild needs --config'):
+        status.rebuild(SimpleNamespace(value=None), tmp_path)
+    asked_anew = planner.rebuilt(c.to_dict(), {'sweep.weight_decay': (0.0,)}, tmp_path)
+    assert asked_anew.rebuild(tmp_path)
+    anew = study_file.read(tmp_path / 'reload')['rated']
+    assert cells(anew) == cells(whole['rated'])
+    assert {r['id'] for r in anew['rows']} == {r['id'] for r in whole['rated']['rows']}
+    assert (anew['base'], anew['arms'], anew['replicates']) == tuple(
+        whole['rated'][k] for k in ('base', 'arms', 'replicates')
+    )
+    # Not damaged: other findings stay.
+    study_file.write(file.parent, {'other': whole['rated'], 'rated': {}})
+    assert not asked_anew.rebuild(tmp_path)
+    assert list(study_file.read(file.parent)) == ['other', 'rated']
+    with pytest.raises(ValueError, match=r"has no runs of study 'train'"):
+        planner.rebuilt(rated().to_dict(), {}, tmp_path)
 
 
 def test_reading_writes_nothing(tmp_path: pathlib.Path):

@@ -31,3 +31,11 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
             node = node.setdefault(parent, {})
         node[leaf] = value
     return tree
+
+
+def value_at(tree: Mapping[str, Any], path: str) -> Any:
+    """What stands at a dotted path; KeyError or TypeError where nothing does."""
+    node: Any = tree
+    for part in path.split('.'):
+        node = node[part]
+    return node

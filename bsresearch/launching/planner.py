@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from bsresearch import studies
 from bsresearch.launching.study_files import Asked
 from bsresearch.planning import branch, branch_point, question, sweep
-from bsresearch.planning.plan import Plan
+from bsresearch.planning.plan import Plan, tuples
 from bsresearch.planning.probe import Probe
 from bsresearch.store import paths
 
@@ -83,6 +83,28 @@ def study(
     for note in grid.notes:
         say(note)
     return Study(name, procedure, grid.plans, stages, asked)
+
+
+def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.Path) -> Asked:
+    """What study.json would hold of a config's launches: its own runs, and those in the workdir that are of its arms.
+
+    Raises:
+      ValueError: as in `study`; the config asks nothing, or the workdir has no runs of its study.
+    """
+    name = overrides.pop('study', config['study'])
+    paths.check_schema(workdir)
+    described = {file.parent.name: paths.read_json(file) for file in sorted((workdir / name).glob('*/config.json'))}
+    if not described:
+        raise ValueError(f'--rebuild: {workdir} has no runs of study {name!r}; name the workdir and config of a launch')
+    made = {run: tuples(content['declared']) for run, content in described.items() if 'declared' in content}
+    grid = sweep.grid(config | {'study': name}, overrides, made=made)
+    procedure = studies.module(name)
+    asked = _asked(name, procedure, grid, list(procedure.stages(grid.plans)))
+    if asked is None:
+        raise ValueError(
+            '--rebuild: the config has neither findings nor arms, so that its launches write no study.json'
+        )
+    return asked
 
 
 def _asked(name: str, procedure: Any, grid: sweep.Grid, stages: Sequence[Stage]) -> Asked | None:

@@ -32,6 +32,17 @@ class Asked(NamedTuple):
         with groups.study_lock(folder):
             study_file.update(folder, self.findings, lambda stored: self._beside(workdir, stored))
 
+    def rebuild(self, workdir: pathlib.Path) -> bool:
+        """Puts it down in place of what stood there; whether that was damaged, and other findings in it are lost."""
+        folder = workdir / self.study
+        with groups.study_lock(folder):
+            try:
+                entries, lost = study_file.read(folder), False
+            except paths.Damaged:
+                entries, lost = {}, True
+            study_file.write(folder, {**entries, self.findings: dict(self.entry)})
+        return lost
+
     def _beside(self, workdir: pathlib.Path, stored: Mapping[str, Any] | None) -> dict[str, Any]:
         """The entry after this launch; `stored`: before it."""
         file = workdir / self.study / study_file.NAME

@@ -51,7 +51,7 @@ class Question(NamedTuple):
     @property
     def fields(self) -> list[str]:
         """Those of the replicates."""
-        return [field for entry in self.replicates for field in (entry if isinstance(entry, list) else [entry])]
+        return fields_of(self.replicates)
 
     def entry(self, rows: Iterable[Row]) -> dict[str, Any]:
         """What study.json holds of it."""
@@ -59,12 +59,17 @@ class Question(NamedTuple):
         return json.loads(json.dumps(of_question | {'rows': [row._asdict() for row in rows]}))
 
 
-def of(config: Mapping[str, Any], arms: Arms, axes: Mapping[str, Any], swept: Iterable[str]) -> Question:
+def fields_of(replicates: Iterable[Any]) -> list[str]:
+    """The fields of replicates, where zipped ones are lists."""
+    return [field for entry in replicates for field in (entry if isinstance(entry, list) else [entry])]
+
+
+def of(config: Mapping[str, Any], arms: Arms, replicates: list[Any], axes: Iterable[str]) -> Question:
     """The question of a config.
 
     Args:
-      config: with its overrides, before its arms. arms: all that it declares.
-      axes: that it or the command line declares. swept: those that are left after the overrides.
+      config: with its overrides, before its arms. arms: all that it declares. replicates: as `replicates_of` has them.
+      axes: shared by the arms, after the overrides.
 
     Raises:
       ValueError: what is held fixed or a replicate is no field, or an arm sets a replicate.
@@ -73,8 +78,6 @@ def of(config: Mapping[str, Any], arms: Arms, axes: Mapping[str, Any], swept: It
     parts = [(path[0], path[2]) for path in named if len(path) == 3 and path[1] == 'name' and path[0] in schema.NAMED]
     allowed = held_fixed.fields(config, parts)
     held_fixed.parse(config['held_fixed'], allowed)
-    of_arms = [axis for arm in arms.arms.values() for axis in arm.axes]
-    replicates = _replicates(config['replicates'], [*axes, *of_arms])
     question = Question(
         findings=config['findings'] or (config['study'] if arms.arms else ''),
         base={},
@@ -84,13 +87,17 @@ def of(config: Mapping[str, Any], arms: Arms, axes: Mapping[str, Any], swept: It
         branch_arms=branch_arms.declared({'arms': {}} | config['branch']),
     )
     _check_replicates(question.fields, arms, allowed)
-    return question._replace(base=_base(config, {*(axis.removeprefix('zip.') for axis in swept), *question.fields}))
+    return question._replace(base=_base(config, {*(axis.removeprefix('zip.') for axis in axes), *question.fields}))
 
 
-def _replicates(given: Iterable[str] | None, axes: Iterable[str]) -> list[Any]:
-    """The fields whose values repeat a cell: those given, else all swept seeds; zipped ones as a list."""
+def replicates_of(given: Iterable[str] | None, arms: Arms, axes: Iterable[str]) -> list[Any]:
+    """The fields whose values repeat a cell: those given, else all swept seeds; zipped ones as a list.
+
+    Args:
+      given: `config.replicates`. axes: of the config and the command line, also those that an override removed.
+    """
     zipped = {axis.removeprefix('zip.') for axis in axes if axis.startswith('zip.')}
-    swept = zipped.union(axes)
+    swept = zipped.union(axes, *(arm.axes for arm in arms.arms.values()))
     fields = [seed for seed in SEEDS if seed in swept] or ['seed'] if given is None else list(given)
     together = [field for field in fields if field in zipped]
     if len(together) < 2:

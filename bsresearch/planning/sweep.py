@@ -6,6 +6,7 @@ A command-line override of a field that is an axis, or lies in a section that is
 multiply with the axes.
 """
 
+import contextlib
 import copy
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 from bsresearch.core import kinds
 from bsresearch.core.field import unknown_field
-from bsresearch.core.flat import flatten
+from bsresearch.core.flat import flatten, value_at
 from bsresearch.planning import arms, branch_arms, edit, question, resolve, schema
 from bsresearch.planning.arms import Arm
 from bsresearch.planning.plan import Plan, canonical
@@ -108,12 +109,19 @@ def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = No
     return grid(declared, overrides).plans
 
 
-def grid(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = None, pick: Sequence[str] = ()) -> Grid:
+def grid(
+    declared: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    pick: Sequence[str] = (),
+    made: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Grid:
     """All runs of a declared config, with their cells.
 
     Args:
       declared: a complete config as nested dicts, with `sweep`.
       overrides: dotted path → value, from the command line. pick: names of arms; all of them without any.
+      made: id → declared config of runs on disk; those that are an arm's at other values of its axes or replicates are
+        among the runs too.
 
     Raises:
       ValueError, FileNotFoundError: as `resolve.resolve`; also two runs that would be the same, and an arm that cannot
@@ -137,6 +145,8 @@ def grid(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = None
     # Where an override takes a member of the zip away, rows of what is left may repeat.
     zipped = edit.with_alternatives(_together(flatten(config['sweep'])))
     shared = _multiplied(axes, collapse=bool(zipped & edit.with_alternatives(overrides)))
+    all_axes = flatten(config['sweep']) | axes
+    replicates = question.replicates_of(base['replicates'], all_arms, all_axes)
     runs: list[tuple[str, dict[str, Any], Plan]] = []
     for name, arm in (picked.arms or {arms.ALL: Arm({}, {})}).items():
         arms.check_axes(name, arm, axes)
@@ -145,10 +155,14 @@ def grid(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = None
         edit.set_field(of_arm, 'branch.arms', branching)
         try:
             runs += [(name, *run) for run in _runs(of_arm, arm, _multiplied(arm.axes) + shared, fixed)]
+            known = {plan.id for *_, plan in runs}
+            others = {run: config for run, config in (made or {}).items() if run not in known}
+            fields = [*axes, *arm.axes, *question.fields_of(replicates)]
+            runs += [(name, *run) for run in _recognized(of_arm, fields, others)]
         except ValueError as e:
             raise (ValueError(f'arm {name}: {e}') if picked.arms else e) from None
     _check_different(runs)
-    asked = question.of(base, all_arms, flatten(config['sweep']) | axes, axes)
+    asked = question.of(base, all_arms, replicates, axes)
     rows = [question.row(asked, plan, name, changes) for arm, changes, plan in runs for name in picked.names(arm)]
     plans = [plan for _, _, plan in runs]
     return Grid(plans, rows, asked if asked.findings or all_arms.arms else None, notes)
@@ -168,6 +182,21 @@ def _runs(
         renamed = tuple(f'{s}.' for s in schema.PARTS if f'{s}.name' in changes)
         again = {p: v for p, v in fixed.items() if p.startswith(renamed) and p not in changes and not arm.keeps(p)}
         yield changes, resolve.resolve(edit.assign(edit.assign(declared, changes), again))
+
+
+def _recognized(
+    declared: dict[str, Any], axes: Iterable[str], made: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[dict[str, Any], Plan]]:
+    """Those of the runs on disk that the config of an arm gives with their own values of its axes."""
+    for run, config in made.items():
+        changes = {}
+        for field in (axis.removeprefix('zip.') for axis in axes):
+            with contextlib.suppress(KeyError, TypeError):  # it has no such field
+                changes[field] = value_at(config, field)
+        with contextlib.suppress(ValueError):  # of another arm, or made for another question
+            plan = resolve.resolve(edit.assign(declared, changes))
+            if plan.id == run:
+                yield changes, plan
 
 
 def _check_different(runs: Sequence[tuple[str, Mapping[str, Any], Plan]]) -> None:

@@ -44,11 +44,12 @@ def launch(
     look: bool,
     retry: bool,
     arms: Sequence[str] = (),
+    rebuild: bool = False,
 ) -> int:
     """Launches the study of a config, or says where it stands; the exit code.
 
     Args:
-      flag: --config. options: flags of engines that were given. look: --status. arms: --arms.
+      flag: --config. options: flags of engines that were given. look: --status; rebuild: study.json first.
     """
     if not workdir:
         return program.usage('--workdir=<directory> is needed: where runs are written, and found again')
@@ -58,6 +59,8 @@ def launch(
         return program.usage(needed)
     study = chosen = None
     try:
+        if rebuild:
+            print(status.rebuild(flag, root))
         if look:
             print(status.text(root))
         if planned:

@@ -4,8 +4,9 @@ import math
 import pathlib
 import time
 from collections.abc import Sequence
+from typing import Any
 
-from bsresearch.launching import groups
+from bsresearch.launching import flag_parser, groups, planner
 from bsresearch.launching.console import clock, counted
 from bsresearch.launching.jobs import jobs
 from bsresearch.store import paths, probe_records, records
@@ -62,6 +63,21 @@ def _owner(state: jobs.JobState, by_slurm: str) -> str:
     assert state.owner is not None
     beat = '' if state.reason else f', heartbeat {max(0.0, time.time() - state.owner["beat"]):.0f} s ago'
     return f'on {state.owner["host"]} (process {state.owner["pid"]}{by_slurm}{")" if state.reason else f"{beat})"}'
+
+
+def rebuild(flag: Any, workdir: pathlib.Path) -> str:
+    """Makes study.json anew, for `flag`, --config; what to say of it.
+
+    Raises:
+      ValueError: no config, or nothing to make it from.
+    """
+    if flag.value is None:
+        raise ValueError(
+            '--rebuild needs --config=<name or file>, which names the arms, and the overrides of its launches'
+        )
+    asked = planner.rebuilt(*flag_parser.declared(flag), workdir)
+    lost = '; if it held other findings, give the command with their configs too' if asked.rebuild(workdir) else ''
+    return f'{workdir / asked.study}/study.json: {len(asked.entry["rows"])} rows of findings {asked.findings}{lost}'
 
 
 def retry(workdir: pathlib.Path) -> list[str]:
