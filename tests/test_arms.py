@@ -1,6 +1,9 @@
 """Arms in configs: which runs they are, what overrides and axes do to them, what cannot be; branch arms; held fixed."""
 
+import pathlib
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +12,7 @@ import toy
 from ml_collections import ConfigDict
 
 from bsresearch import studies
+from bsresearch.launching import groups
 from bsresearch.planning import held_fixed, schema, sweep
 from bsresearch.planning.plan import Plan, canonical
 
@@ -315,6 +319,46 @@ def test_an_unknown_pick_is_refused():
         grid(base(), pick=('x',))
 
 
+ARMED = """
+from bsresearch import schema
+def get_config():
+    c = schema.defaults()
+    c.model.name, c.total_epochs, c.sweep.seed = 'linear', 2.0, (0, 1)
+    c.arms.small = dict(batch_size=8)
+    c.arms.large = dict(batch_size=64)
+    return c
+"""
+
+
+def test_arms_on_the_command_line(tmp_path: pathlib.Path):
+    """Whole floats as whole numbers, new fields, an arm's own axis; an unknown arm is one line."""
+    file = tmp_path / 'armed.py'
+    file.write_text(ARMED)
+
+    def call(*arguments: str) -> tuple[int, str]:
+        command = [sys.executable, '-m', 'bsresearch', 'run', f'--config={file}', '--dry_run', *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=toy.environment(), capture_output=True, text=True, timeout=300)
+        return done.returncode, done.stdout + done.stderr
+
+    code, said = call(
+        '--arms=large,small', '--config.arms.large.batch_size=1e2', '--config.arms.small.learning_rate=0.5',
+        '--config.arms.small.sweep.weight_decay=0.0,0.1', '--config.learning_rate=0.2',
+    )  # fmt: skip
+    assert code == 0, said
+    assert '6 runs' in said
+    assert '--config.learning_rate changes the other arms; small set their own' in said
+    assert {p.batch_size for p in sweep.expand(edited_file(file), {'arms.large.batch_size': 100})} == {8, 100}
+    code, said = call('--config.arms.enormous.batch_size=3')
+    assert (code, said.count('\n')) == (2, 1)
+    assert "the config has no arm 'enormous'" in said
+
+
+def edited_file(file: pathlib.Path) -> dict[str, Any]:
+    scope: dict[str, Any] = {}
+    exec(file.read_text(), scope)
+    return scope['get_config']().to_dict()
+
+
 def test_arms_keep_their_order_or_are_refused():
     c = three()
     c.arms.another = dict(batch_size=4)
@@ -394,6 +438,16 @@ def test_branch_arms_are_no_part_of_what_is_recorded_or_shared():
     assert Plan.from_json(large.to_json()) == large
     (branch, *_) = branches(branching())
     assert branch.plan.declared['branch']['arms'] == {}
+
+
+def test_a_group_that_older_branches_began_goes_on_without_a_word(tmp_path: pathlib.Path):
+    """Which branches it gets is no fact of what is recorded of it."""
+    old = base()
+    old.study, old.batch_size, old.learning_rate = 'reload', 64, 0.05
+    old.branch.at_epochs, old.branch.batch_sizes = (1, 2), (8,)
+    begun = groups.form(tmp_path, grid(old).plans, pytest.fail, 'cpu')
+    again = groups.form(tmp_path, grid(branching(), pick=('large',)).plans, pytest.fail, 'cpu')
+    assert [g.id for g in again] == [g.id for g in begun]
 
 
 def test_a_state_and_a_part_may_be_a_branch_arms():

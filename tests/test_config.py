@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from absl import flags
 
+from bsresearch import studies
 from bsresearch.core import lookup
 from bsresearch.core.flat import flatten
 from bsresearch.launching import command, config_flag, flag_parser, groups
@@ -583,23 +584,41 @@ def loaded(path: pathlib.Path) -> dict[str, Any]:
 SMALLER = {'grow_batch': {'batch_size': 11, 'ghost_batch_size': 11}}
 
 
+def on_embedded_data(path: pathlib.Path) -> list[Plan]:
+    """The runs of a config, with digits in place of a set that is not embedded."""
+    config = loaded(path)
+    embedded = config['data']['name'] in lookup.members('bsresearch.data', 'load')
+    swapped = {'data.name': 'digits', 'data.mean': (0.0,), 'data.std': (1.0,)} | SMALLER.get(path.stem, {})
+    return sweep.expand(config, {} if embedded else swapped)
+
+
+def digest_of(ids: list[str]) -> dict[str, Any]:
+    return {'runs': len(ids), 'sha256': hashlib.sha256('\n'.join(sorted(ids)).encode()).hexdigest()}
+
+
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
 def test_every_config_resolves(path: pathlib.Path):
     """Golden: how many runs it is, and the sha256 of their sorted ids; digits in place of a set that is not embedded.
 
     When to change me: as `test_golden_id`; add a line for a new config, or for one whose numbers were changed.
     """
-    config = loaded(path)
-    embedded = config['data']['name'] in lookup.members('bsresearch.data', 'load')
-    swapped = {'data.name': 'digits', 'data.mean': (0.0,), 'data.std': (1.0,)} | SMALLER.get(path.stem, {})
-    runs = sweep.expand(config, {} if embedded else swapped)
-    ids = [p.id for p in runs]
-    digest = hashlib.sha256('\n'.join(sorted(ids)).encode()).hexdigest()
-    assert {'runs': len(ids), 'sha256': digest} == GOLDEN_IDS[path.stem]
+    runs = on_embedded_data(path)
+    assert digest_of([p.id for p in runs]) == GOLDEN_IDS[path.stem]
     groups_of_runs = sweep.groups(runs)
     assert sum(map(len, groups_of_runs)) == len(runs)
     for first, *_ in groups_of_runs:
         assert Plan.from_json(json.loads(json.dumps(first.to_json()))).id == first.id
+
+
+LATER = 'later stages of '
+
+
+@pytest.mark.parametrize('name', [key.removeprefix(LATER) for key in GOLDEN_IDS if key.startswith(LATER)])
+def test_branches_and_probes_of_a_config_keep_their_ids(name: str):
+    """Golden: as above, of all stages but the first."""
+    path = ROOT / 'configs' / f'{name}.py'
+    _, *later = studies.module(loaded(path)['study']).stages(on_embedded_data(path))
+    assert digest_of([member.id for stage in later for member in stage]) == GOLDEN_IDS[LATER + name]
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)

@@ -58,6 +58,8 @@ def _config_error(error: Exception, given: set[str]) -> str:
     reason = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip("'")
     if any(name.startswith(f'config.{reason}.') for name in given):
         return str(unknown_field(reason, schema.known()))
+    if any(name.startswith((f'config.arms.{reason}.', f'config.branch.arms.{reason}.')) for name in given):
+        return f'--config override: the config has no arm {reason!r}; its file names those that it has'
     return f'bad --config override: {reason.strip().splitlines()[-1]}'
 
 

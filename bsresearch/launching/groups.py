@@ -242,9 +242,9 @@ def _matters(group: ReplicaGroup, field: str, wish: Any, kept: Any) -> bool:
 
 
 def kept_recording(group: ReplicaGroup, asked: Plan, leave: Sequence[str] = ()) -> list[str]:
-    """What a group keeps of what is recorded, field by field, but for the sections `leave`."""
+    """What a group keeps of what is recorded, but for the sections `leave`; which branches it gets is no part of it."""
     begun = next(p for p in group.plans if p.id == asked.id)
-    before, now = (flatten({k: v for k, v in p.recording.items() if k not in leave}) for p in (begun, asked))
-    fields = [k for k in sorted(before.keys() | now.keys()) if canonical(before.get(k)) != canonical(now.get(k))]
-    differing = ', '.join(f'{k}={before.get(k)} (not {now.get(k)})' for k in fields)
-    return [f'goes on with the recording it was started with: {differing}'] if fields else []
+    before, now = (flatten(p.recording) for p in (begun, asked))
+    same = lambda k: k.split('.')[0] in (*leave, 'branch') or canonical(before.get(k)) == canonical(now.get(k))
+    kept = [f'{k}={before.get(k)} (not {now.get(k)})' for k in sorted(before.keys() | now.keys()) if not same(k)]
+    return [f'goes on with the recording it was started with: {", ".join(kept)}'] if kept else []

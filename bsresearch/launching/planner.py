@@ -86,7 +86,7 @@ def study(
 
 
 def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.Path) -> Asked:
-    """What study.json would hold of a config's launches: its own runs, and those in the workdir that are of its arms.
+    """What study.json holds of a config's launches: of its own runs and of others of its arms those in the workdir.
 
     Raises:
       ValueError: as in `study`; the config asks nothing, or the workdir has no runs of its study.
@@ -104,7 +104,8 @@ def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.
         raise ValueError(
             '--rebuild: the config has neither findings nor arms, so that its launches write no study.json'
         )
-    return asked
+    rows = [row for row in asked.entry['rows'] if (workdir / name / row['id']).is_dir()]
+    return asked._replace(entry={**asked.entry, 'rows': rows})
 
 
 def _asked(name: str, procedure: Any, grid: sweep.Grid, stages: Sequence[Stage]) -> Asked | None:

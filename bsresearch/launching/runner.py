@@ -18,7 +18,7 @@ from bsresearch.launching.console import Console
 from bsresearch.launching.groups import ReplicaGroup
 from bsresearch.launching.planner import Stage, probes_of, runs_of
 from bsresearch.planning import resolve
-from bsresearch.planning.plan import Plan, canonical
+from bsresearch.planning.plan import Plan
 from bsresearch.store import leases, paths, presence, verify
 from bsresearch.train import backfill, loop
 from bsresearch.train.devices import layout, processes
@@ -128,7 +128,7 @@ def _measure_later(
     for directory, plan in asked.items():
         group = groups.load(directory, plan.id).placed(plan)
         half_made = (directory / backfill.NOTE).exists()
-        if group.ended and (half_made or canonical(plan.recording) != canonical(group.plans[0].recording)):
+        if group.ended and (half_made or groups.kept_recording(group, plan)):
             later = ('measure', 'measure_preset', 'evaluate', 'probe')
             for line in (*groups.kept_execution(group, plan), *groups.kept_recording(group, plan, later)):
                 console.say(f'  group {group.id} {line}; it is finished, only measurements can be added')

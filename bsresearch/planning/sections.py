@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -67,9 +68,10 @@ def in_whole_numbers(path: str, value: Any, declared: Mapping[str, Any]) -> Any:
     """A value from the command line with whole floats (1e3) as integers where its field takes no others.
 
     Args:
-      path: dotted; under `sweep.` the value is a tuple of values.
+      path: dotted; under `sweep.` the value is a tuple of values. Of an arm it is that of the field that it sets.
       declared: the config with its overrides, dotted paths among its keys: which part a section names.
     """
+    path = re.sub(r'^(branch\.)?arms\.\w+\.', '', path)
     field = path.removeprefix('sweep.').removeprefix('zip.')
     hint = _hint(field, declared)
     return kinds.in_whole_numbers(value, hint if field == path else tuple[hint, ...])
