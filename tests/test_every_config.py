@@ -32,13 +32,15 @@ def toy_grid(config: str) -> sweep.Grid:
         'norms.log_spaced': 0,
         'probe.at_epochs': (),
         'branch.at_epochs': (),
+        'evaluate.at_epochs': (),
     }
     overrides |= {f'arms.{name}.{section}.at_epochs': () for name, arm in sections.items()
                   for section in ('probe', 'branch') if section in arm}  # fmt: skip
     if 'widths' in declared['model']:
         overrides['model.widths'] = (4,) if declared['model']['name'] == 'cnn' else (16,)
     if declared['data']['name'] not in ('digits', 'blobs'):
-        overrides |= {'data.name': 'digits', 'data.mean': (0.0,), 'data.std': (1.0,), 'replicates': None}
+        small = {'data.name': 'digits', 'data.mean': (0.0,), 'data.std': (1.0,), 'data.fraction': 1.0}
+        overrides |= small | {'replicates': None}
     for name, spec in declared['measure'].items():
         overrides[f'measure.{name}.at_epochs'] = tuple(e for e in spec['at_epochs'] if e <= 2)
     if declared['warmup']['epochs']:

@@ -1,0 +1,60 @@
+"""Masters & Luschi, "Revisiting Small Batch Training for Deep Neural Networks" (2018, arXiv:1804.07612).
+
+Base rates η̃ = η/m keep the mean update per example; the rate of each batch size is chosen on a validation set, and once
+as they did, on the test set. A run that ends below 50 % has not trained.
+"""
+
+from bsresearch.analysis.along_axis import optimum, trend
+from bsresearch.analysis.contrasts import at, minus, steps
+from bsresearch.analysis.figures import heat, versus
+from bsresearch.analysis.of_runs import median_of_last
+from bsresearch.analysis.over import best_over, stable_range
+from bsresearch.analysis.statements import Statement
+
+SOURCE = 'Masters & Luschi 2018'
+QUESTION = 'Which batch size generalizes best when every base learning rate is tried?'
+
+TEST, VALIDATION = (median_of_last(f'{split}_accuracy', 5) for split in ('test', 'validation'))
+BEST = best_over('learning_rate', TEST, by=VALIDATION)
+THEIRS = best_over('learning_rate', TEST, as_source=True)
+RANGE = stable_range('learning_rate', TEST, above=0.5)
+SMALL_RATES, MIDDLE = (2.0**-11, 2.0**-9), (4, 8, 16, 32, 64)
+POINT = 0.01
+
+
+def coincide(arm: str) -> tuple:
+    """Each batch size minus the next, at the small base rates."""
+    return tuple(c for rate in SMALL_RATES for c in steps(*(at(arm, batch_size=m, learning_rate=rate) for m in MIDDLE)))
+
+
+def narrower(*examples: int) -> tuple:
+    """Batch norm over fewer examples minus over the whole batch of 512."""
+    whole = at('batch_norm', batch_size=512)
+    return tuple(c for n in examples for c in minus(at(f'norm_over_{n}', batch_size=512), whole))
+
+
+BEST_SIZES = (*optimum('batch_size', 'plain'), *optimum('batch_size', 'batch_norm'))
+NARROWS = (*trend('batch_size', within='plain'), *trend('batch_size', within='batch_norm'))
+
+CLAIMS = (
+    Statement('best, plain', 'section 5', 'Without batch norm the best batch size is 32 or less (theirs: 2 to 8).',
+              BEST, optimum('batch_size', 'plain'), high=32),
+    Statement('best, norm', 'section 5', 'With batch norm the best batch size is 32 or less (theirs: 4 to 8).', BEST,
+              optimum('batch_size', 'batch_norm'), high=32),
+    Statement('as they chose', 'section 5', 'With the rate chosen on the test set, as they did, the best batch size '
+              'is 32 or less for both.', THEIRS, BEST_SIZES, high=32),
+    Statement('range narrows', 'figure 16', 'The range of base rates at which training works shrinks as the batch '
+              'grows.', RANGE, NARROWS, high=0),
+    Statement('coincide, plain', 'section 3', 'Without batch norm, at small base rates test accuracy does not depend '
+              'on the batch size for 4 ≤ m ≤ 64, within a point.', TEST, coincide('plain'), -POINT, POINT),
+    Statement('coincide, norm', 'section 3', 'With batch norm too.', TEST, coincide('batch_norm'), -POINT, POINT),
+    Statement('norm over fewer', 'section 3.6', 'At m = 512 batch norm over fewer examples ends higher than over the '
+              'whole batch (theirs: best over 4 to 8).', BEST, narrower(4, 16, 64), low=0, conditions=True),
+)  # fmt: skip
+FIGURES = (
+    heat(TEST, 'batch_size', 'learning_rate', title='Test accuracy by batch size and base rate'),
+    versus(TEST, x='learning_rate', by='batch_size', title='Test accuracy against base rate'),
+    versus(BEST, THEIRS, x='batch_size', by='arm', title='Test accuracy at the best base rate'),
+    versus(RANGE, x='batch_size', by='arm', title='Range of base rates at which training works'),
+)
+HEADLINE = ('best, norm', 0)
