@@ -580,8 +580,8 @@ def loaded(path: pathlib.Path) -> dict[str, Any]:
     return scope['get_config']().to_dict()
 
 
-# What the smaller set needs besides: a tenth of it, 143 examples, that is a whole number of batch-norm groups; all of it
-# for several updates an epoch.
+# What the smaller set needs besides: a tenth of it, 143 examples, that is a whole number of batch-norm groups; all of
+# it for several updates an epoch.
 SMALLER = {'grow_batch': {'batch_size': 11, 'ghost_batch_size': 11}, 'masters_luschi': {'data.fraction': 1.0}}
 
 

@@ -7,6 +7,7 @@ accuracy.
 
 from bsresearch.analysis.along_axis import trend
 from bsresearch.analysis.contrasts import against, alone, minus, to_number
+from bsresearch.analysis.figures import curves, versus
 from bsresearch.analysis.of_runs import at_epoch, final, level, to_target, unsteadiness
 from bsresearch.analysis.statements import Statement
 
@@ -60,4 +61,11 @@ CLAIMS = (
     Statement('default', 'Bengio 2012 (arXiv:1206.5533), section 3.1.1', 'B between 1 and a few hundred; 32 is a good '
               'default.', untested='a default is for tasks and learning rates in general; here is one of each'),
 )  # fmt: skip
-HEADLINE = ('panel volatility', 0)
+FIGURES = (
+    curves('train_accuracy', 'test_accuracy', cells=('batch', 'stochastic', 'slow', 'mini_batch'), name='flavours',
+           title='Batch, stochastic and mini-batch gradient descent'),
+    versus(UNSTEADY, EPOCHS, x='batch_size', cells=PANEL, name='volatility',
+           title='How unsteady the accuracy stays, and how soon it comes to 80 %'),
+    curves('test_accuracy', cells=PANEL, name='panel', title='Batch sizes at one learning rate'),
+)  # fmt: skip
+HEADLINE = ('panel volatility', 1)
