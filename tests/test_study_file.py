@@ -116,6 +116,7 @@ def test_branches_and_probes_have_rows(tmp_path: pathlib.Path):
         'switch_rate': {'of': ['large'], 'at_epochs': [1, 2], 'learning_rate': 0.2},
     }
     assert cells(launch(tmp_path, c)) == cells(entry)
+    assert {'small', 'large', 'large/control@1', 'large/switch_rate@2'} <= set(study.arms.values())
 
 
 def test_a_plain_sweep_writes_none(tmp_path: pathlib.Path):
@@ -192,6 +193,18 @@ def test_an_arms_own_axis_leaves_the_others_theirs(tmp_path: pathlib.Path):
     assert entry['base']['learning_rate'] == 0.1
     with pytest.raises(ValueError, match=r'began with learning_rate=0\.1, and this launch has 0\.2'):
         asked(tmp_path, c, {'learning_rate': 0.2})
+
+
+def test_a_base_from_before_a_field_was_added_is_the_same(tmp_path: pathlib.Path):
+    """Of the schema and of a part; with another value than its default it is another base."""
+    c = rated()
+    entry = launch(tmp_path, c)
+    del entry['base']['dtype'], entry['base']['model']['init'], entry['base']['clip']
+    study_file.write(tmp_path / 'train', {'rated': entry})
+    assert launch(tmp_path, c)['base']['model']['init'] == 'glorot_normal'
+    study_file.write(tmp_path / 'train', {'rated': entry})
+    with pytest.raises(ValueError, match=r"began with model\.init='glorot_normal', and this launch has 'he_normal'"):
+        asked(tmp_path, c, {'model.init': 'he_normal'})
 
 
 def test_findings_share_a_study_folder(tmp_path: pathlib.Path):
@@ -377,6 +390,7 @@ def test_a_toy_launch_leaves_it_beside_its_runs(tmp_path: pathlib.Path):
     c = three()
     c.evaluate.every_epochs, c.total_epochs, c.sweep.seed = 0.0, 0.05, (0,)
     assert command.execute(Console(quiet=True), tmp_path, asked(tmp_path, c)) == 0
+    assert set(asked(tmp_path, c).arms.values()) == {'small', 'large', 'higher_rate'}
     for row in study_file.read(tmp_path / 'train')['train']['rows']:
         assert paths.read_json(tmp_path / 'train' / row['id'] / 'meta.json')['status'] == 'done'
 

@@ -179,7 +179,7 @@ def _planned(console: Console, flag: Any, request: Request) -> tuple[planner.Stu
         multihost.check_shared(workdir)
     if dry_run:
         probes = len(study.members) - len(study.runs)
-        forecast.show(console, study.runs, groups, probes, analysis=request.xla_analysis)
+        forecast.show(console, study.runs, groups, probes, analysis=request.xla_analysis, arms=study.arms)
     if (csv := request.schedule_csv) is not None:
         console.say(f'{schedule_csv.write(pathlib.Path(csv), study.plans):,} updates → {csv}')
     return study, groups
@@ -247,4 +247,4 @@ def show_results(console: Console, workdir: pathlib.Path, study: planner.Study, 
     """The table of what came of a study's runs, arm by arm or of `each`."""
     runs = list({plan.id: plan for plan in (*study.plans, *study.runs)}.values())
     rows = [records.last_row(paths.run_dir(workdir, p.study, p.id)) for p in runs]
-    console.results(workdir, runs, rows, runs=each)
+    console.results(workdir, runs, rows, runs=each, arms=study.arms)

@@ -176,10 +176,12 @@ class Console:
         state = 'finished' if finished else 'stopped; the same command goes on from here'
         self.say(f'  {state} after {clock(s["wall"])} (seconds: {spent}, overhead {s["overhead"]:.1f})')
 
-    def plans(self, plans: Sequence[Plan], facts: Sequence[dict[str, Any]], title: str) -> None:
-        """A table of runs: their ids, what differs between them, and the given facts."""
-        fields = results.what_varies(plans)
-        self.table([{'run': p.id} | config | fact for p, config, fact in zip(plans, fields, facts, strict=True)], title)
+    def plans(
+        self, plans: Sequence[Plan], facts: Sequence[dict[str, Any]], title: str, arms: Mapping[str, str] | None = None
+    ) -> None:
+        """A table of runs: their ids, the names of their arms, what differs between them, and the given facts."""
+        varying = zip(plans, results.what_varies(plans), facts, strict=True)
+        self.table([{'run': p.id} | results.named(p, arms) | config | fact for p, config, fact in varying], title)
 
     def table(self, rows: Sequence[dict[str, Any]], title: str) -> None:
         """Rows of the same fields; on a narrow terminal the last columns are left out, and named."""
@@ -206,12 +208,18 @@ class Console:
             self.say(f'not shown on {self.rich.width} columns: {", ".join(hidden)}')
 
     def results(
-        self, workdir: Any, plans: Sequence[Plan], last_rows: Sequence[dict[str, Any]], *, runs: bool = False
+        self,
+        workdir: Any,
+        plans: Sequence[Plan],
+        last_rows: Sequence[dict[str, Any]],
+        *,
+        runs: bool = False,
+        arms: Mapping[str, str] | None = None,
     ) -> None:
         """The final table: a line for each arm, or for each run, where `runs` are asked for or no arm has two."""
-        by_arm = results.of_arms(workdir, plans, last_rows)
+        by_arm = results.of_arms(workdir, plans, last_rows, arms)
         each = runs or len(by_arm) == len(plans)
-        self.table(results.of_runs(workdir, plans, last_rows) if each else by_arm, f'results in {workdir}')
+        self.table(results.of_runs(workdir, plans, last_rows, arms) if each else by_arm, f'results in {workdir}')
 
     def _cell(self, value: Any) -> str:
         """As it will be printed, so that columns stand below each other."""

@@ -10,7 +10,7 @@ import os
 import pathlib
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bsresearch.core import precision
@@ -180,11 +180,12 @@ def show(
     probes: int = 0,
     *,
     analysis: bool = False,
+    arms: Mapping[str, str] | None = None,
 ) -> None:
     """Prints the tables of runs and groups and what they will take; nothing is written.
 
     `analysis`: memory and floating-point operations as XLA tells them, which compiles the groups' programs; else memory
-    is estimated from shapes (train/sizing/memory.py) and nothing is compiled.
+    is estimated from shapes (train/sizing/memory.py) and nothing is compiled. `arms`: id of a run → its names.
     """
     facts: dict[str, dict[str, Any]] = {}
     of_groups = []
@@ -196,7 +197,7 @@ def show(
                 'examples': plan.total_examples - plan.length.examples_at(plan.start),
                 'group': number,
             }
-    console.plans(plans, [facts[p.id] for p in plans], 'dry run: nothing is written')
+    console.plans(plans, [facts[p.id] for p in plans], 'dry run: nothing is written', arms)
     heading = 'groups; FLOPs of an update of one run, and of all runs of the group' if analysis else 'groups'
     console.table(of_groups, heading)
     updates = sum(p.length.total_steps - p.start for p in plans)

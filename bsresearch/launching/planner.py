@@ -28,6 +28,15 @@ class Study(NamedTuple):
     asked: Asked | None = None
 
     @property
+    def arms(self) -> dict[str, str]:
+        """Of each run its names: `large`, of a branch `large/control@2`; nothing without arms."""
+        names: dict[str, list[str]] = {}
+        for row in self.asked.entry['rows'] if self.asked is not None and self.asked.entry['arms'] else ():
+            branch = '' if row['branch'] is None else f'/{row["branch"]}@{row["point"]:g}'
+            names.setdefault(row['id'], []).append(f'{row["arm"]}{branch}')
+        return {run: ', '.join(dict.fromkeys(of_run)) for run, of_run in names.items()}
+
+    @property
     def members(self) -> list[Plan | Probe]:
         """All runs and probes, stage after stage."""
         return [member for stage in self.stages for member in stage]

@@ -31,26 +31,41 @@ def _brief(plan: Plan) -> Row:
     return fields | {name: sections.describe(name, fields[name]) for name in brief}
 
 
-def of_runs(workdir: pathlib.Path, plans: Sequence[Plan], last_rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """A row for each run. last_rows: the newest value of each of its metrics."""
+def named(plan: Plan, arms: Mapping[str, str] | None) -> Row:
+    """The column of a run's arm; none without arms. arms: id → the names that the run has."""
+    return {'arm': arms.get(plan.id)} if arms else {}
+
+
+def of_runs(
+    workdir: pathlib.Path,
+    plans: Sequence[Plan],
+    last_rows: Sequence[Mapping[str, Any]],
+    arms: Mapping[str, str] | None = None,
+) -> list[Row]:
+    """A row for each run. last_rows: the newest value of each of its metrics. arms: as in `named`."""
     rows = []
     for plan, fields, last in zip(plans, what_varies(plans), last_rows, strict=True):
         meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json') or {}
         status = meta.get('status', 'not started')
         at = f' at {meta["diverged_step"]:,}' if status == 'diverged' else ''
         facts = {'status': f'{status}{at}', 'updates': meta.get('step')}
-        rows.append({'run': plan.id} | fields | facts | {name: last.get(name) for name in METRICS})
+        rows.append({'run': plan.id} | named(plan, arms) | fields | facts | {name: last.get(name) for name in METRICS})
     return rows
 
 
-def of_arms(workdir: pathlib.Path, plans: Sequence[Plan], last_rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+def of_arms(
+    workdir: pathlib.Path,
+    plans: Sequence[Plan],
+    last_rows: Sequence[Mapping[str, Any]],
+    arms: Mapping[str, str] | None = None,
+) -> list[Row]:
     """A row for each arm, runs that differ in their seeds alone: mean ± half of Student's 95 % interval.
 
     Of runs that came to their end; one that diverged has no values there. As scripts/fig_batch_size.py has them.
     """
     members: dict[str, list[Row]] = {}
     plan_of = {plan.id: plan for plan in plans}
-    for row in of_runs(workdir, plans, last_rows):
+    for row in of_runs(workdir, plans, last_rows, arms):
         fixed = {k: v for k, v in row.items() if k not in (*SEEDS, 'run', 'status', 'updates', *METRICS)}
         members.setdefault(canonical(fixed), []).append(row)
     rows = []

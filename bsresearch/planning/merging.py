@@ -9,7 +9,7 @@ from typing import Any
 
 from bsresearch.core.flat import flatten, nested
 from bsresearch.core.kinds import brief
-from bsresearch.planning import edit, schema
+from bsresearch.planning import edit, schema, sections
 from bsresearch.planning.arms import Arm
 from bsresearch.planning.plan import canonical
 
@@ -37,7 +37,7 @@ def merged(stored: Mapping[str, Any] | None, launched: Mapping[str, Any], where:
     axes = dict.fromkeys([*_axes(stored), *_axes(launched)])
     axes = [axis for axis in axes if not any(axis.startswith(f'{other}.') for other in axes)]
     before, after = _without(stored['base'], axes), _without(launched['base'], axes)
-    usual = flatten(schema.known())
+    usual = _usual(launched['base'])
     for field in dict.fromkeys([*before, *after]):
         was, now = (base.get(field, usual.get(field)) for base in (before, after))
         if canonical(was) != canonical(now):
@@ -50,6 +50,13 @@ def merged(stored: Mapping[str, Any] | None, launched: Mapping[str, Any], where:
         'branch_arms': _arms(stored['branch_arms'], launched['branch_arms'], f'{where}: branch arm'),
         'rows': _rows(stored['rows'], launched['rows'], where),
     }
+
+
+def _usual(base: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults of all fields, those of the parts too: a version that had not got a field did as they say."""
+    named = {s: base[s]['name'] for s in schema.NAMED if 'name' in base.get(s, {})}
+    own = {f'{s}.{field}': v for s, name in named.items() for field, v in sections.defaults(s, name).items()}
+    return flatten(schema.known()) | own
 
 
 def _copy(entry: Mapping[str, Any]) -> Entry:
