@@ -4,6 +4,7 @@ import html
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -16,11 +17,12 @@ from matplotlib import image
 from workdirs_of_old import unpack
 
 from bsresearch.analysis import claims
+from bsresearch.report import asked as questions
 from bsresearch.report import content, figures, found, made, markdown, pictures, report
 from bsresearch.report import page as writer
 from bsresearch.report.figures import Drawn
 from bsresearch.store import paths, records
-from scripts import fig_batch_size, fig_shen
+from scripts import fig_distance, fig_shen
 
 ROOT = pathlib.Path(__file__).parents[1]
 VALUES = {'test_accuracy': [0.1, 0.7, 0.8], 'test_loss': [2.0, 0.9, 0.5]}
@@ -237,31 +239,31 @@ def test_figures_that_apply_are_drawn_and_shown(grid: pathlib.Path, tmp_path: pa
     images = [a for tag, a in Page(page).tags if tag == 'img']
     assert len(images) == 1
     assert str(images[0]['src']).startswith('data:image/png;base64,')
-    assert 'Accuracy and loss in training' in str(images[0]['alt'])
+    assert 'Test accuracy in training' in str(images[0]['alt'])
     links = re.findall(r'\]\(([^)]+)\)', text)
-    assert links == ['figures/batch_size.png', 'figures/batch_size.csv']
+    assert links == ['figures/train_curves_1.png', 'figures/train_curves_1.csv']
     assert all((out / link).is_file() for link in links)
-    assert 'figures/batch_size.csv' in Page(page).text
+    assert 'figures/train_curves_1.csv' in Page(page).text
     assert 'stray' not in page + text
 
 
 @pytest.mark.parametrize(
     ('study', 'columns', 'fields', 'probes', 'expected'),
     [
-        ('train', {'test_loss': 1.0}, [{}], [], ['fig_batch_size']),
-        ('train', {'test_loss': 1.0, 'distance': 1.0}, [{}], [], ['fig_batch_size', 'fig_distance']),
+        ('train', {'test_loss': 1.0}, [{}], [], []),
+        ('train', {'test_loss': 1.0, 'distance': 1.0}, [{}], [], ['fig_distance']),
         ('train', {'test_loss': 1.0}, [{'schedule.name': 'step'}, {'schedule.name': 'cosine'}], [], ['fig_policies']),
         ('train', {'noise_gradient_square': 1.0}, [{}], [], ['fig_noise_scale']),
         (
             'train', {'test_loss': 1.0}, [{'ghost_batch_size': 8}, {'ghost_batch_size': 8, 'batch_size': 32}], [],
-            ['fig_batch_size', 'fig_simulated_workers'],
+            ['fig_simulated_workers'],
         ),
         ('train', {'sharpness': 1.0}, [{}], ['gradient_norm'], ['fig_sharpness', 'fig_gradient_norm']),
         ('train', {'sharpness': None}, [{}], [], []),
         ('lr_range', {}, [{}], [], ['fig_lr_range']),
         ('gradient_norm', {'distance': 1.0}, [{}], ['gradient_norm'], ['fig_gradient_norm']),
         ('interpolation', {}, [], ['interpolation'], ['fig_interpolation']),
-        ('train', {'test_loss': 1.0}, [{'model.name': 'quadratic'}], [], ['fig_batch_size', 'fig_noisy_quadratic']),
+        ('train', {'test_loss': 1.0}, [{'model.name': 'quadratic'}], [], ['fig_noisy_quadratic']),
     ],
 )  # fmt: skip
 def test_which_figures_apply(
@@ -287,7 +289,7 @@ def test_a_study_has_its_figures_from_the_script_of_its_name(
     sys.modules.pop('scripts.fig_train')
     assert 'fig_train drew nothing: too few' in Page(page).text
     assert markdown.escape('fig_train drew nothing: too few') in text
-    assert 'batch_size.png' not in text
+    assert 'figures/train_curves_1.png' in text
 
 
 def test_captions_come_from_the_docstring() -> None:
@@ -303,7 +305,7 @@ def test_captions_come_from_the_docstring() -> None:
 def test_figures_of_a_kind_stand_side_by_side(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """a_0, b_0, a_1 come as a_0, a_1, b_0; a figure without a CSV says so, and what is no PNG is an error."""
     report.write(grid, tmp_path / 'out')
-    png = (tmp_path / 'out' / 'figures' / 'batch_size.png').read_bytes()
+    png = (tmp_path / 'out' / 'figures' / 'train_curves_1.png').read_bytes()
     files = tuple(tmp_path / f'{name}.png' for name in ('a_0', 'b_0', 'a_1'))
     for file in files:
         file.write_bytes(png)
@@ -323,7 +325,9 @@ def test_numbers_a_script_reports_are_kept(grid: pathlib.Path, tmp_path: pathlib
         Drawn('fig_x', 'What it shows.', (), 'slope 0.25\n  and <more>', study='train'),
         Drawn('fig_y', 'Y', refused='no <b> runs', study='train'),
     ]
-    pieces = content.collect(grid, found.load(grid), records.read(grid), tmp_path, '', drawn)
+    everything = found.load(grid)
+    asked = questions.each(grid, everything, records.read(grid))
+    pieces = content.collect(grid, everything, asked, tmp_path, '', drawn)
     html_text, text = writer.render('', pieces), report.as_markdown(pieces)
     assert 'slope 0.25\n  and <more>' in text
     assert 'slope 0.25\n  and &lt;more&gt;' in html_text
@@ -357,7 +361,7 @@ def test_escapes_everything(tmp_path: pathlib.Path) -> None:
     seen = Page(page)
     assert seen.text.count(NASTY) >= 4
     assert not any(tag == 'b' for tag, _ in seen.tags)
-    assert text.startswith('*&lt;b&gt;&amp;"\' \\| \\`x\\` \\*y\\* \\_z\\_*\n')
+    assert '*&lt;b&gt;&amp;"\' \\| \\`x\\` \\*y\\* \\_z\\_*\n' in text
     assert '<b>' not in text
     rows = [line for line in text.splitlines() if line.startswith('| ') and '&lt;b&gt;' in line]
     assert len({len(re.findall(r'(?<!\\)\|', row)) for row in rows}) == 1  # fact, value: no cell was split
@@ -442,20 +446,23 @@ def test_a_figure_that_fails_costs_itself_alone(
     grid: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fault in a figure's code: the report is written, has the other figure, and says so at its top."""
-    draw = fig_batch_size.draw
 
     def fail() -> list[pathlib.Path]:
         raise TypeError('an empty curve')
 
-    def one_of_two(*options: Any) -> list[pathlib.Path]:
-        return figures.each(fail, lambda: draw(*options)[0])
+    def one_of_two(workdir: pathlib.Path, x: str, out: pathlib.Path) -> list[pathlib.Path]:
+        other = [out / f'other.{kind}' for kind in ('png', 'csv')]
+        return figures.each(
+            fail, lambda: [pathlib.Path(shutil.copy(out / f'train_curves_1{f.suffix}', f)) for f in other]
+        )
 
-    monkeypatch.setattr(fig_batch_size, 'draw', one_of_two)
+    monkeypatch.setattr(fig_distance, 'draw', one_of_two)
+    write_run(grid, seed=2, values=VALUES | {'distance': [0.0, 1.0, 2.0]})
     for shown in both(grid, tmp_path / 'out'):
         head, _, body = shown.replace('\\', '').partition('How does')
-        assert 'Incomplete: fig_batch_size failed.' in head
+        assert 'Incomplete: fig_distance failed.' in head
         assert 'TypeError: an empty curve' in body
-        assert 'figures/batch_size.csv' in body
+        assert 'figures/other.csv' in body
 
 
 def test_what_is_not_finished_stands_at_the_top(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:

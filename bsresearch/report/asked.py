@@ -18,14 +18,15 @@ from bsresearch.analysis import claims as claims_of
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.figures import Figure, curves
 from bsresearch.analysis.quantity import Unit
-from bsresearch.analysis.statements import Statement, judge
+from bsresearch.analysis.statements import Statement, Verdicts, judge
 from bsresearch.analysis.study import Study
 from bsresearch.findings import sweep
 from bsresearch.findings.sweep import Cell, Sweep
 from bsresearch.report import figures, forest, svg
+from bsresearch.report.figures import drawing
 from bsresearch.report.forest import Row
 from bsresearch.report.found import Found
-from bsresearch.store import paths
+from bsresearch.store import study_file
 from bsresearch.store.records import Records
 
 ALIKE = 'not told apart from it'
@@ -38,6 +39,7 @@ class Asked(NamedTuple):
     Attributes:
       of: name of the study. key: of the findings, or of the study. source: who asked, '' for a sweep.
       verdict: of the headline claim, '' for a sweep. answer: one sentence. rows: claims, or cells.
+      verdicts: of claims as data.
       figures: declared ones. headline: which of them opens the report. study: None where its records cannot be read so.
       faults: what could not be judged, in words.
     """
@@ -49,10 +51,25 @@ class Asked(NamedTuple):
     source: str = ''
     verdict: str = ''
     rows: tuple[Row, ...] = ()
+    verdicts: tuple[Verdicts, ...] = ()
     figures: tuple[Figure, ...] = ()
     headline: int = 0
     study: Study | None = None
     faults: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> list[Figure]:
+        """Its figures with the names of their files, which no other question's have."""
+        return [figure._replace(name=f'{self._slug}_{figure.name}') for figure in drawing.named(self.figures)]
+
+    @property
+    def forest(self) -> str:
+        """Name of the file with all intervals of its claims."""
+        return f'{self._slug}_forest'
+
+    @property
+    def _slug(self) -> str:
+        return pathlib.Path(self.key).stem
 
     @property
     def replicates(self) -> int:
@@ -72,8 +89,7 @@ def _begun(found: Found, study: str) -> float:
 
 
 def _of_study(workdir: pathlib.Path, name: str, records: Records | None) -> list[Asked]:
-    file = workdir / name / 'study.json'
-    stored = (paths.read_json(file, 'findings') or {}).get('findings', {})
+    stored = study_file.read(workdir / name)
     if not stored:
         return [_without_arms(workdir, name, records)]
     return [_with_arms(workdir, name, key, facts, records) for key, facts in stored.items()]
@@ -100,20 +116,21 @@ def _with_arms(workdir: pathlib.Path, name: str, key: str, stored: Mapping[str, 
         study = studies.load(workdir, name, stored, key, _known(records))
         if module is None:
             return _of_sweep(name, key, study)
-        rows, faults = [], []
+        verdicts, faults = [], []
         for statement in module.CLAIMS:
             try:
-                rows.append(forest.of_verdicts(judge(statement, study), module.SOURCE, len(study.replicates)))
+                verdicts.append(judge(statement, study))
             except Exception as e:  # a fault in one claim must not cost the others
                 faults.append(f'Claim {statement.key} was not judged: {figures.fault(e)}')
     except Exception as e:
         return Asked(name, key, f'What came of the study {key}?', '', faults=(_failed(name, e),))
+    rows = [forest.of_verdicts(v, module.SOURCE, len(study.replicates)) for v in verdicts]
     headline = next((claim for claim in module.CLAIMS if claim.key == module.HEADLINE[0]), None)
     declared = tuple(getattr(module, 'FIGURES', ())) or (_default(study, headline),)
     verdict, answer = _answer(rows, module.HEADLINE[0])
     return Asked(
-        name, key, module.QUESTION, answer, module.SOURCE, verdict, tuple(rows), declared, module.HEADLINE[1], study,
-        tuple(faults),
+        name, key, module.QUESTION, answer, module.SOURCE, verdict, tuple(rows), tuple(verdicts), declared,
+        module.HEADLINE[1], study, tuple(faults),
     )  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 import pathlib
 from collections.abc import Sequence
+from html import escape
 
-from bsresearch.report import asked as questions
+import pandas as pd
+
 from bsresearch.report import config, figures, grid, made, markdown, pictures, screen
 from bsresearch.report.asked import Asked
 from bsresearch.report.figures import Drawn
@@ -11,31 +13,31 @@ from bsresearch.report.found import Found, Run
 from bsresearch.report.markdown import NONE, Piece, counted
 from bsresearch.report.pictures import Picture
 from bsresearch.store import lineage
-from bsresearch.store.records import Records
 
 NAMED = 4  # diverged runs named in the summary
 LONG_TREE = 30  # lines
 
 
 def collect(
-    workdir: pathlib.Path, found: Found, records: Records | None, out: pathlib.Path, title: str,
+    workdir: pathlib.Path, found: Found, asked: Sequence[Asked], out: pathlib.Path, title: str,
     drawn: Sequence[Drawn] | None,
 ) -> list[Piece]:  # fmt: skip
     """The whole content.
 
     Args:
-      records: of the workdir, None where there are no runs. out: directory of the report, above the figures'.
-      title: '' for none. drawn: of the figure scripts that apply; None where none was to be drawn.
+      asked: the questions, in their order. out: directory of the report, above the figures'. title: '' for the
+        workdir's name. drawn: figures of all questions; None where none was to be drawn.
     """
-    pieces: list[Piece] = [_title(title or workdir.resolve().name)]
     incomplete = _incomplete(found, drawn or ())
-    pieces += [markdown.Block(f'**{markdown.escape(incomplete)}**', _banner(incomplete))] if incomplete else []
-    asked = questions.each(workdir, found, records)
+    pieces: list[Piece] = [_banner(incomplete)] if incomplete else []
+    pieces.append(_title(title or workdir.resolve().name))
     for i, one in enumerate(asked):
-        tables = not any(other.of == one.of for other in asked[:i])
-        pieces += _question(one, found, drawn, out, tables)
+        first = not any(other.of == one.of for other in asked[:i])
+        scripts = [d for d in drawn or [] if d.study == one.of and not d.question] if first else []
+        pieces += _question(one, found, [d for d in drawn or [] if d.question == one.key], scripts, out)
+        pieces += ['## Results', *_results(found, one)] if first else []
     rest = [d for d in drawn or [] if d.study not in {one.of for one in asked}]
-    pieces += _figures(rest, out, None)
+    pieces += _figures([], rest, out, None)
     if not any(d.files or d.refused for d in drawn or []):
         nothing = 'No figure script applies to what this workdir holds.'
         pieces.append('Figures were not drawn (--draw=false).' if drawn is None else nothing)
@@ -44,20 +46,29 @@ def collect(
 
 def _title(text: str) -> markdown.Block:
     """Above the question: a report is known by what it asks."""
-    return markdown.Block(f'*{markdown.escape(text)}*', f'<p class="title">{markdown.html.escape(text)}</p>')
+    return markdown.Block(f'*{markdown.escape(text)}*', f'<p class="title">{escape(text)}</p>')
 
 
-def _banner(text: str) -> str:
-    return f'<p class="incomplete">{markdown.html.escape(text)}</p>'
+def _banner(text: str) -> markdown.Block:
+    return markdown.Block(f'**{markdown.escape(text)}**', f'<p class="incomplete">{escape(text)}</p>')
 
 
-def _question(one: Asked, found: Found, drawn: Sequence[Drawn] | None, out: pathlib.Path, tables: bool) -> list[Piece]:
-    """All of one question; the study's tables once."""
-    mine = [d for d in drawn or [] if d.study == one.of] if tables else []
-    first = next((p for d in mine for p in pictures.of_script(d)), None)
-    pieces = screen.pieces(one, found, first, out)
-    pieces += _figures(mine, out, first) if mine else []
-    return [*pieces, *(['## Results', *_results(found, one.of)] if tables else [])]
+def _question(
+    one: Asked, found: Found, declared: Sequence[Drawn], scripts: Sequence[Drawn], out: pathlib.Path
+) -> list[Piece]:
+    """All of one question but the study's tables.
+
+    Args:
+      declared: figures of its findings. scripts: what figure scripts drew of the study.
+    """
+    name = one.named[one.headline].name if one.headline < len(one.figures) else ''
+    by_name = {p.name: p for d in declared for p in pictures.of_script(d)}
+    headline = by_name.get(name) or next((p for d in scripts for p in pictures.of_script(d)), None)
+    forest = by_name.get(one.forest)
+    rest = [d for d in declared if d.script != one.forest and (headline is None or d.script != headline.name)]
+    beside = [] if one.verdicts else [p for d in rest[:1] for p in pictures.of_script(d)]
+    pieces = screen.pieces(one, found, headline, forest, beside, out)
+    return [*pieces, *_figures(rest[len(beside) :], scripts, out, headline)]
 
 
 def _making(workdir: pathlib.Path, found: Found) -> list[Piece]:
@@ -81,24 +92,27 @@ def _incomplete(found: Found, drawn: Sequence[Drawn]) -> str:
     return f'Incomplete: {", ".join(parts)}.' if parts else ''
 
 
-def _figures(drawn: Sequence[Drawn], out: pathlib.Path, first: Picture | None) -> list[Piece]:
-    """By script, what each reports, and who refused; without the one that opened the report."""
-    pieces: list[Piece] = []
-    for one in drawn:
-        blocks = [pictures.block(p, out) for p in pictures.of_script(one) if first is None or p.file != first.file]
+def _figures(
+    declared: Sequence[Drawn], scripts: Sequence[Drawn], out: pathlib.Path, headline: Picture | None
+) -> list[Piece]:
+    """Those of findings, then by script with what each reports, and who refused; without the one at the top."""
+    blocks = lambda one: [pictures.block(p, out) for p in pictures.of_script(one) if p != headline]
+    plain = [block for one in declared for block in blocks(one)]
+    pieces: list[Piece] = [pictures.side_by_side(plain)] if plain else []
+    for one in scripts:
+        shown, more = blocks(one), pictures.reported(one)
         heading = f'### {markdown.escape(figures.first_line(one.doc))} ({markdown.escape(one.script)})'
-        shown = [pictures.side_by_side(blocks)] if blocks else []
-        more = pictures.reported(one)
-        pieces += [heading, *shown, *more] if shown or more else []
-    refused = [markdown.escape(figures.refusal(one)) for one in drawn if one.refused]
+        pieces += [heading, *([pictures.side_by_side(shown)] if shown else []), *more] if shown or more else []
+    refused = [markdown.escape(figures.refusal(one)) for one in [*declared, *scripts] if one.refused]
     return ['## Figures', *pieces, *refused] if pieces or refused else []
 
 
-def _results(found: Found, study: str) -> list[str]:
-    table = grid.frame(found, study)
+def _results(found: Found, one: Asked) -> list[str]:
+    table, study = grid.frame(found, one.of), one.of
     by = grid.fields(table)
+    rows = pd.concat(list(one.study.rows.values())) if one.study else None
     try:
-        arms = grid.arms_table(table, by, study)
+        arms = grid.arms_table(table, by, study, rows)
     except ValueError as e:
         arms = [markdown.escape(f'No table of the arms of study {study}: {e}.')]
     return [*arms, grid.runs_table(found, table, by, study)]

@@ -125,15 +125,19 @@ def _by_unit(row: Row) -> dict[Key, list[svg.Line]]:
 def _scales(rows: Sequence[Row], width: int) -> list[Scales]:
     """For each row the scales of its drawings.
 
-    Rows of one named unit share theirs, so that they can be compared; one that would be small on it has its own, and
-    so has a number without a unit, which may be anything.
+    Rows of one named unit share theirs, so that they can be compared; a claim that would be small on it has its own,
+    and so has a number without a unit, which may be anything. Cells always share it.
     """
     own = [{key: svg.scale(lines, row.bounds, width) for key, lines in _by_unit(row).items()} for row in rows]
     shared: Scales = {}
-    for key in dict.fromkeys(key for scales in own for key in scales if key[0].level or key[0].difference):
+    claims = any(row.verdict for row in rows)
+    named = lambda unit: bool(unit.level or unit.difference) or not claims
+    for key in dict.fromkeys(key for scales in own for key in scales if named(key[0])):
         lines = [line for row in rows for line in _by_unit(row).get(key, [])]
         bounds = [bound for row in rows if key in _by_unit(row) for bound in row.bounds]
         shared[key] = svg.scale(lines, bounds, width)
+    if not claims:
+        return [shared] * len(rows)
     return [{key: _large_enough(scale, shared.get(key)) for key, scale in scales.items()} for scales in own]
 
 

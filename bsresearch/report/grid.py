@@ -68,30 +68,40 @@ def fields(table: pd.DataFrame) -> list[str]:
     return given
 
 
-def arms_table(table: pd.DataFrame, by: Sequence[str], study: str) -> list[str]:
-    """Mean and 95 % interval over the finished runs of each arm; nothing where no metric was recorded."""
+def arms_table(table: pd.DataFrame, by: Sequence[str], study: str, rows: pd.DataFrame | None = None) -> list[str]:
+    """Mean and 95 % interval over the finished runs of each arm; nothing where no metric was recorded.
+
+    rows: all that was recorded; how finely an accuracy is counted is read off all evaluations, not the last alone.
+    """
     metrics = [m for m in METRICS if m in table and table[m].notna().any()]
     mixed = {m: runs for m in metrics if (runs := summary.objective_only(table, m))}
     metrics = [m for m in metrics if m not in mixed]
     if not metrics:
         return []
-    final = summary.final(table, metrics, list(by))
-    rows = []
+    final = summary.final(table if rows is None else _recorded(table, rows), metrics, list(by))
+    lines = []
     for arm, mine in final.groupby(list(by), dropna=False, sort=True):
         cells = mine.set_index('metric')
         first = cells.iloc[0]
         count = f'{int(cells["n"].max())} of {int(first["runs"])}'
         gone = [f'{int(first[what])} {what}' for what in ('diverged', 'unfinished') if first[what]]
-        rows.append(
+        lines.append(
             (*(value(v) for v in arm), '; '.join([count, *gone]), *(_interval(m, cells.loc[m]) for m in metrics))
         )
     said = 'mean ± half of the 95 % interval over seeds on this test set (Student’s t), at the end of finished runs'
-    caption = f'{study}: {counted(len(rows), "arm")}, {said}.' + ''.join(
+    caption = f'{study}: {counted(len(lines), "arm")}, {said}.' + ''.join(
         f' {_title(m)} is left out: an older version recorded it with label smoothing in {", ".join(runs)}.'
         for m, runs in mixed.items()
     )
     names = (*(_title(c) for c in by), 'runs', *(_title(m) for m in metrics))
-    return [markdown.table(caption, names, rows, folded=len(rows) > 2 * LONG)]
+    return [markdown.table(caption, names, lines, folded=len(lines) > 2 * LONG)]
+
+
+def _recorded(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """The runs' fields with every recorded line in place of the last; a run without any keeps its own."""
+    fields = table.drop(columns=[c for c in (*METRICS, *OBJECTIVES, 'step') if c in table])
+    kept = [c for c in ('run', 'step', *METRICS, *OBJECTIVES) if c in rows]
+    return fields.merge(rows[kept], on='run', how='left').copy()
 
 
 def _interval(metric: str, cell: Mapping[Hashable, Any] | pd.Series) -> str:

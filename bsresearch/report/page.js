@@ -2,9 +2,6 @@
 // The PNG below goes once its curves are there, and stays where anything fails.
 (() => {
   'use strict';
-  const POSITIONS = {
-    epochs: 'epochs', updates: 'updates', examples: 'examples', seconds: 'training seconds (ungrouped)',
-  };
   const FONT = getComputedStyle(document.body).fontFamily;
   const model = (name, fields) => new (Bokeh.Models.get(name))(fields);
   const finite = (value) => value !== null && Number.isFinite(value);
@@ -18,36 +15,30 @@
     return made;
   };
 
-  // The means with a margin, as the PNG has it: a band of few seeds would flatten the lines.
-  const range = (curves, log) => {
-    const logged = (v) => (log ? Math.log10(v) : v);
-    const means = curves.flatMap((c) => c.mean || []).filter((v) => finite(v) && (!log || v > 0)).map(logged);
-    if (!means.length) return { start: 0, end: 1 };
-    const low = Math.min(...means), high = Math.max(...means), margin = 0.06 * (high - low || 1);
-    const ends = [low - margin, high + margin];
-    return { start: log ? 10 ** ends[0] : ends[0], end: log ? 10 ** ends[1] : ends[1] };
-  };
-
   const axis = (log, label) => model(log ? 'LogAxis' : 'LinearAxis', {
     axis_label: label, axis_label_text_font_style: 'normal', axis_label_text_font_size: '12px', axis_label_text_font: FONT,
     major_label_text_font_size: '11px', major_label_text_font: FONT, minor_tick_line_color: null, axis_line_color: '#888', major_tick_line_color: '#888',
     formatter: log ? model('LogTickFormatter', {}) : model('BasicTickFormatter', { use_scientific: false }),
   });
 
-  const plot = (panel, cells, index, x) => {
+  const plot = (panel, data, index, x) => {
+    const cells = data.cells;
     const logX = x === 'updates';
     const curves = cells.map((cell) => cell.curves[index]);
     const figure = model('Plot', {
-      sizing_mode: 'stretch_width', height: 300, toolbar_location: null, background_fill_color: '#fff',
+      sizing_mode: 'stretch_width', height: data.panels.length > data.columns ? 225 : 290, toolbar_location: null, background_fill_color: '#fff',
       border_fill_color: '#fff', outline_line_color: null, min_border_right: 14,
-      x_range: model('DataRange1d', { range_padding: 0.02 }), y_range: model('Range1d', range(curves, panel.log)),
+      x_range: model('DataRange1d', { range_padding: 0.02 }), y_range: model('Range1d', { start: panel.ends[0], end: panel.ends[1] }),
       x_scale: model(logX ? 'LogScale' : 'LinearScale', {}), y_scale: model(panel.log ? 'LogScale' : 'LinearScale', {}),
     });
-    const below = axis(logX, POSITIONS[x]), left = axis(panel.log, panel.title);
+    const below = axis(logX, data.names[x]), left = axis(panel.log, panel.label);
     figure.add_layout(below, 'below');
     figure.add_layout(left, 'left');
     for (const [dimension, of] of [[0, below], [1, left]]) {
       figure.add_layout(model('Grid', { axis: of, dimension, grid_line_color: '#e7e9ec' }));
+    }
+    if (panel.title) {
+      figure.add_layout(model('Title', { text: panel.title, text_font: FONT, text_font_size: '12px', align: 'center' }), 'above');
     }
     const hovered = [];
     cells.forEach((cell, i) => {
@@ -73,7 +64,7 @@
     });
     figure.add_tools(model('HoverTool', {
       renderers: hovered, mode: 'mouse', line_policy: 'nearest',
-      tooltips: [['', '@cell'], [POSITIONS[x], '@x'], [panel.title, '@y'], ['95 %', '@interval']],
+      tooltips: [['', '@cell'], [data.names[x], '@x'], [panel.label, '@y'], ['95 %', '@interval']],
     }));
     return figure;
   };
@@ -82,15 +73,16 @@
     const data = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
     const { Document } = Bokeh.require('document');
     const plots = figure.querySelector('.plots'), axes = figure.querySelector('.axes'), legend = figure.querySelector('.legend');
-    const known = Object.keys(POSITIONS).filter((x) => data.cells.some((cell) => cell.curves.some((c) => c[x] && c[x].some(finite))));
+    const known = Object.keys(data.names).filter((x) => data.cells.some((cell) => cell.curves.some((c) => c[x] && c[x].some(finite))));
     let x = known.includes(data.x) ? data.x : known[0];
+    plots.style.setProperty('--columns', data.columns);
     const draw = async () => {
       const old = [...plots.children];
       for (const [index, panel] of data.panels.entries()) {
         const place = document.createElement('div');
         plots.append(place);
         const page = new Document();
-        page.add_root(plot(panel, data.cells, index, x));
+        page.add_root(plot(panel, data, index, x));
         await Bokeh.embed.add_document_standalone(page, place);
       }
       old.forEach((place) => place.remove());

@@ -16,7 +16,8 @@ from bsresearch.report.markdown import Piece
 FOOTER = 'Figures stand in this file; the plotted numbers, and the figures as PDF, lie beside it under the names given.'
 ID = re.compile('[0-9a-f]{12}')
 LONG_CELL = 40  # characters
-HEADING = re.compile(r'<h2>(.*?)</h2>')
+HEADING = re.compile(r'<h2>(.*?)</h2>|<header><p class="eyebrow">(.*?)</p>')
+OF_QUESTION = ('Claims', 'Cells', 'Figures', 'Results')  # headings that every question has
 
 
 def render(title: str, pieces: Sequence[Piece]) -> str:
@@ -37,12 +38,15 @@ def render(title: str, pieces: Sequence[Piece]) -> str:
 
 
 def _anchored(body: str) -> tuple[str, str]:
-    """The body with an anchor at each heading, and the links to them."""
+    """The body with an anchor at each heading, and the links to them: of several questions to each of these."""
     links: list[str] = []
+    several = body.count('<header>') > 1
 
     def anchor(found: re.Match[str]) -> str:
-        links.append(f'<a href="#part{len(links)}">{found[1]}</a>')
-        return f'<h2 id="part{len(links) - 1}">{found[1]}</h2>'
+        text, place = found[1] or found[2], len(links)
+        linked = text not in OF_QUESTION if several else bool(found[1])
+        links.append(f'<a href="#part{place}">{text}</a>' if linked else '')
+        return found[0].replace('<h2>', f'<h2 id="part{place}">').replace('<header>', f'<header id="part{place}">')
 
     return HEADING.sub(anchor, body), ''.join(links)
 

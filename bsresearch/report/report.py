@@ -6,13 +6,17 @@ Figures are drawn by the scripts of the package `program.scripts()`, looked up b
 import importlib
 import importlib.util
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
+from bsresearch.analysis.figures import forest
 from bsresearch.analysis.quantities import lr_range, noise_scale, sharpness
 from bsresearch.core import program
+from bsresearch.report import asked as questions
 from bsresearch.report import content, found, page
+from bsresearch.report.asked import Asked
 from bsresearch.report.figures import Drawn, FiguresFailed, fault, refusal
+from bsresearch.report.figures import drawing as declared_figures
 from bsresearch.report.found import Found
 from bsresearch.report.markdown import Piece
 from bsresearch.store import paths, records
@@ -49,12 +53,6 @@ def _schedules(records: Found) -> bool:
     return one_size and any(len(records.values(TRAIN, f)) > 1 for f in fields)
 
 
-def _trained(records: Found) -> bool:
-    """Runs of a grid, evaluated at all."""
-    evaluated = {'train_loss', 'test_loss', 'train_accuracy', 'test_accuracy'} & records.columns(TRAIN)
-    return bool(evaluated) and not _schedules(records)
-
-
 def _quadratic(records: Found) -> bool:
     return records.values(TRAIN, 'model.name') == {"'quadratic'"}
 
@@ -67,7 +65,6 @@ def _workers(records: Found) -> bool:
 
 # scripts/fig_schedule.py is not among them: it draws what runs would use, from a table that main.py writes.
 SCRIPTS = (
-    Script('fig_batch_size', _trained, ('epoch',)),
     Script('fig_policies', _schedules),
     Script('fig_noisy_quadratic', _quadratic),
     Script('fig_simulated_workers', _workers),
@@ -80,37 +77,50 @@ SCRIPTS = (
 )
 
 
-def applicable(records: Found) -> list[Script]:
-    """The scripts of studies that have one by their name; for the other studies, what applies to their records."""
+def applicable(records: Found, declared: Collection[str] = ()) -> list[Script]:
+    """The scripts of studies that have one by their name; for the other studies, what applies to their records.
+
+    declared: studies whose findings declare figures: these take the place of the script by their name.
+    """
     known = {script.name for script in SCRIPTS}
     named = {s: f'fig_{s}' for s in records.studies if f'fig_{s}' not in known}
     own = {s: name for s, name in named.items() if importlib.util.find_spec(f'{program.scripts()}.{name}')}
     rest = records.without_runs_of(set(own))
-    return [
-        *(Script(name, lambda _: True, study=study) for study, name in own.items()),
-        *(s for s in SCRIPTS if s.applies(rest)),
-    ]
+    by_name = [Script(name, lambda _: True, study=s) for s, name in own.items() if s not in declared]
+    return [*by_name, *(s for s in SCRIPTS if s.applies(rest))]
 
 
-def draw(workdir: pathlib.Path, records: Found, out: pathlib.Path) -> list[Drawn]:
-    """Draws all that applies into the directory; a refusal is kept with its reason."""
-    drawn = []
-    for script in applicable(records):
-        module = importlib.import_module(f'{program.scripts()}.{script.name}')
-        probed = next((p.study for p in records.probes if p.name == script.name.removeprefix('fig_')), TRAIN)
-        empty = Drawn(script.name, module.__doc__ or script.name, study=script.study or probed)
-        try:
-            made = module.draw(workdir, *script.options, out)
-        except FiguresFailed as e:
-            drawn.append(empty._replace(files=tuple(e.files), refused=fault(e), failed=True))
-        except (ValueError, FileNotFoundError) as e:
-            drawn.append(empty._replace(refused=str(e)))
-        except Exception as e:  # a fault of its code must not cost the rest of the report
-            drawn.append(empty._replace(refused=fault(e), failed=True))
-        else:
-            files, told = made if isinstance(made, tuple) else (made, None)
-            drawn.append(empty._replace(files=tuple(map(pathlib.Path, files)), found=told))
-    return drawn
+def draw(workdir: pathlib.Path, records: Found, asked: Sequence[Asked], out: pathlib.Path) -> list[Drawn]:
+    """Draws all that findings declare and all scripts that apply; a refusal is kept with its reason."""
+    drawn = [one for question in asked for one in _declared(question, out)]
+    declared = {question.of for question in asked if question.verdicts}
+    return [*drawn, *(_by_script(script, workdir, records, out) for script in applicable(records, declared))]
+
+
+def _declared(asked: Asked, out: pathlib.Path) -> list[Drawn]:
+    """Its figures, and the forest of its claims where any was measured."""
+    if asked.study is None:
+        return []
+    measured = any(one.interval.n for verdicts in asked.verdicts for one in verdicts.judged)
+    every = [*asked.named, *([forest(*asked.verdicts, name=asked.forest)] if measured else [])]
+    drawn = declared_figures.each(asked.study, every, out)
+    return [one._replace(study=asked.of, question=asked.key) for one in drawn]
+
+
+def _by_script(script: Script, workdir: pathlib.Path, records: Found, out: pathlib.Path) -> Drawn:
+    module = importlib.import_module(f'{program.scripts()}.{script.name}')
+    probed = next((p.study for p in records.probes if p.name == script.name.removeprefix('fig_')), TRAIN)
+    empty = Drawn(script.name, module.__doc__ or script.name, study=script.study or probed)
+    try:
+        made = module.draw(workdir, *script.options, out)
+    except FiguresFailed as e:
+        return empty._replace(files=tuple(e.files), refused=fault(e), failed=True)
+    except (ValueError, FileNotFoundError) as e:
+        return empty._replace(refused=str(e))
+    except Exception as e:  # a fault of its code must not cost the rest of the report
+        return empty._replace(refused=fault(e), failed=True)
+    files, told = made if isinstance(made, tuple) else (made, None)
+    return empty._replace(files=tuple(map(pathlib.Path, files)), found=told)
 
 
 def write(workdir: pathlib.Path, out: pathlib.Path, title: str = '', *, drawing: bool = True) -> list[pathlib.Path]:
@@ -120,9 +130,9 @@ def write(workdir: pathlib.Path, out: pathlib.Path, title: str = '', *, drawing:
       FileNotFoundError: the workdir holds nothing. ValueError: a damaged record.
     """
     everything = found.load(workdir)
-    drawn = draw(workdir, everything, out / 'figures') if drawing else None
-    read = records.read(workdir) if everything.runs else None
-    pieces = content.collect(workdir, everything, read, out, title, drawn)
+    asked = questions.each(workdir, everything, records.read(workdir) if everything.runs else None)
+    drawn = draw(workdir, everything, asked, out / 'figures') if drawing else None
+    pieces = content.collect(workdir, everything, asked, out, title, drawn)
     out.mkdir(parents=True, exist_ok=True)
     page_title = title or workdir.resolve().name
     texts = {'report.html': page.render(page_title, pieces), 'report.md': as_markdown(pieces)}

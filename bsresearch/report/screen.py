@@ -1,6 +1,7 @@
 """The first screen of a question: what was asked, the answer in one sentence, what was held fixed, and the figure."""
 
 import pathlib
+from collections.abc import Sequence
 from html import escape
 
 from bsresearch.analysis import cells
@@ -22,20 +23,43 @@ BEGINS = {
 BESIDE = 14  # rows of cells that stand beside the figure
 
 
-def pieces(asked: Asked, found: Found, picture: Picture | None, out: pathlib.Path) -> list[Piece]:
-    """From the heading to the forest."""
+def pieces(
+    asked: Asked,
+    found: Found,
+    picture: Picture | None,
+    intervals: Picture | None,
+    beside: Sequence[Picture],
+    out: pathlib.Path,
+) -> list[Piece]:
+    """From the heading to the forest.
+
+    Args:
+      picture: the headline figure. intervals: of all claims, as a figure for Markdown. beside: small figures that stand
+        below the cells of a sweep.
+    """
     claims = any(row.verdict for row in asked.rows)
     rows = forest.block(asked.rows, _note(asked)) if asked.rows else None
     figure = _figure(asked, picture, out)
-    side = _tally(asked) if claims else rows if rows and len(asked.rows) <= BESIDE else None
+    few = rows is not None and not claims and len(asked.rows) <= BESIDE
+    side = _together([*([_tally(asked)] if claims else [rows] if rows and few else []),
+                      *(pictures.block(p, out) for p in beside)])  # fmt: skip
     both = [block for block in (figure, side) if block]
     top = Block(
         '\n\n'.join(block.markdown for block in both),
         f'<div class="top {"claims" if claims else "cells"}">{"".join(block.html for block in both)}</div>',
     )
-    below = [rows] if rows and rows is not side else []
+    below = [rows] if rows and not few else []
+    below = [*([Block(pictures.as_markdown(intervals, out), '')] if intervals else []), *below]
     heading = ['## Claims' if claims else '## Cells'] if below else []
     return [_head(asked, found), *([top] if both else []), *map(markdown.escape, asked.faults), *heading, *below]
+
+
+def _together(blocks: Sequence[Block]) -> Block | None:
+    """Below one another."""
+    if not blocks:
+        return None
+    html = ''.join(block.html for block in blocks)
+    return Block('\n\n'.join(block.markdown for block in blocks), f'<div class="side">{html}</div>')
 
 
 def _head(asked: Asked, found: Found) -> Block:
@@ -69,8 +93,8 @@ def _facts(asked: Asked, found: Found) -> list[str]:
 
 def _described(study: Study) -> list[str]:
     """Of the runs from the start: branches are longer."""
-    starts = [key for key in cells.of(study) if key[1] == ABSENT]
-    return cells.described(study, starts or cells.of(study))
+    starts = [key for key in cells.of(study) if key[1] == ABSENT] or cells.of(study)
+    return [*cells.described(study, starts), cells.replicates(study, starts)]
 
 
 def _note(asked: Asked) -> str:
@@ -99,7 +123,7 @@ def _figure(asked: Asked, picture: Picture | None, out: pathlib.Path) -> Block |
     """The headline figure: curves that can be switched, and the PNG where scripts do not run."""
     data = None
     if asked.study is not None and asked.headline < len(asked.figures):
-        data = web.data(asked.study, asked.figures[asked.headline])
+        data = web.data(asked.study, asked.named[asked.headline])
     if data is None:
         return pictures.block(picture, out) if picture else None
     title = asked.figures[asked.headline].title

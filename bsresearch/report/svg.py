@@ -14,6 +14,7 @@ from bsresearch.analysis.quantity import Unit
 from bsresearch.analysis.verdicts import Interval
 
 WIDTH, LINE, THIN, FOOT = 380, 17, 9, 15  # CSS pixels: of a drawing, an interval, one of many, the numbers below
+ABOVE, GAP = 11, 8  # CSS pixels: of a label above its interval, between both
 CHARACTER = 5.2  # CSS pixels of a label's character, at most
 LONG_ROW = 8  # intervals beyond which lines are thin, and labels stand in the folded numbers alone
 PARENT = re.compile(r'\w+/(?=\w+@)')  # of a branch, told in the folded numbers
@@ -103,64 +104,70 @@ def _short(value: float) -> str:
     return f'{value:,.6g}'.replace('-', '−')
 
 
+class _Label(NamedTuple):
+    """Where a line's label stands: beside its interval, or above it where there is no room."""
+
+    text: str
+    x: float
+    anchor: str
+    above: bool = False
+
+
 def draw(lines: Sequence[Line], bounds: tuple[float, float], on: Scale, *, numbered: bool = True) -> str:
     """An SVG of intervals of one unit; what lies between the bounds is shaded. numbered: with its scale in numbers."""
-    labelled = len(lines) <= LONG_ROW
-    each = LINE if labelled else THIN
-    above = each * len(lines)
+    labels = [_label(line, on) if line.label and len(lines) <= LONG_ROW else None for line in lines]
+    each = LINE if len(lines) <= LONG_ROW else THIN
+    heights = [each + ABOVE * bool(label and label.above) for label in labels]
+    bottom = sum(heights)
     low, high = (on.x(b) if np.isfinite(b) else edge for b, edge in zip(bounds, (0.0, on.width), strict=True))
-    box = f'viewBox="0 0 {on.width} {above + FOOT * numbered}"'
-    parts = [f'<svg class="intervals" {box} role="img" aria-label="{_spoken(lines)}">']
+    spoken = escape('; '.join(line.label for line in lines))
+    box = f'viewBox="0 0 {on.width} {bottom + FOOT * numbered}"'
+    parts = [f'<svg class="intervals" {box} role="img" aria-label="{spoken}">']
     if np.isfinite(bounds).any():
-        parts.append(f'<rect class="claimed" x="{low}" y="0" width="{max(high - low, 0):.1f}" height="{above}"/>')
+        parts.append(f'<rect class="claimed" x="{low}" y="0" width="{max(high - low, 0):.1f}" height="{bottom}"/>')
     for value, text in on.ticks:
         x, kind = on.x(value), ' zero' if value == 0 and lines[0].difference else ''
+        parts.append(f'<line class="tick{kind}" x1="{x}" x2="{x}" y1="0" y2="{bottom}"/>')
         anchor = 'start' if x < 20 else 'end' if x > on.width - 20 else 'middle'
-        parts.append(f'<line class="tick{kind}" x1="{x}" x2="{x}" y1="0" y2="{above}"/>')
-        parts += (
-            [f'<text class="number" x="{x}" y="{above + 11}" text-anchor="{anchor}">{text}</text>'] if numbered else []
-        )
-    for i, line in enumerate(lines):
-        parts += _line(line, each * (i + 0.5), on, labelled)
+        parts += [_text('number', text, x, bottom + 11, anchor)] if numbered else []
+    for place, (line, label) in enumerate(zip(lines, labels, strict=True)):
+        y = sum(heights[: place + 1]) - each / 2
+        parts.append(_interval(line, y, on))
+        if label:
+            parts.append(_text('label', label.text, label.x, y + 3.5 - ABOVE * label.above, label.anchor))
     return ''.join([*parts, '</svg>'])
 
 
-def _spoken(lines: Sequence[Line]) -> str:
-    return escape('; '.join(line.label for line in lines))
+def _text(kind: str, text: str, x: float, y: float, anchor: str) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _line(line: Line, y: float, on: Scale, labelled: bool) -> list[str]:
+def _interval(line: Line, y: float, on: Scale) -> str:
+    """Nothing where there is no finite number; its label says so."""
     if not np.isfinite(line.interval.centre):
-        return [_text(line.label, 4, on.width - 4, y, on.width, 'not measured')] if labelled else []
+        return ''
     low, high = line.ends
-    parts = [f'<g><title>{escape(line.label)}</title>']
-    if line.places:
-        parts += [f'<circle class="dot" cx="{on.x(p)}" cy="{y}" r="3.4"/>' for p in line.places]
-    else:
-        parts.append(f'<line class="interval" x1="{on.x(low)}" x2="{on.x(high)}" y1="{y}" y2="{y}"/>')
-        parts += [_arrow(on.x(on.low), y, -1)] if low < on.low else []
-        parts += [_arrow(on.x(on.high), y, 1)] if high > on.high else []
-        beyond = not on.low <= line.interval.centre <= on.high
-        parts += [] if beyond else [f'<circle class="dot" cx="{on.x(line.interval.centre)}" cy="{y}" r="3.4"/>']
-    parts.append('</g>')
-    return [*parts, *([_text(line.label, on.x(low), on.x(high), y, on.width)] if labelled and line.label else [])]
+    dots = line.places or (line.interval.centre,)
+    parts = [] if line.places else [f'<line class="interval" x1="{on.x(low)}" x2="{on.x(high)}" y1="{y}" y2="{y}"/>']
+    parts += [_arrow(on.x(on.low), y, -1)] if low < on.low else []
+    parts += [_arrow(on.x(on.high), y, 1)] if high > on.high else []
+    parts += [f'<circle class="dot" cx="{on.x(p)}" cy="{y}" r="3.4"/>' for p in dots if on.low <= p <= on.high]
+    return f'<g><title>{escape(line.label)}</title>{"".join(parts)}</g>'
 
 
 def _arrow(x: float, y: float, side: int) -> str:
     return f'<path class="dot" d="M{x - 6 * side} {y - 3.5}L{x} {y}L{x - 6 * side} {y + 3.5}Z"/>'
 
 
-def _text(label: str, left: float, right: float, y: float, width: int, after: str = '') -> str:
-    """A label beside its interval, where there is more room; cut where there is not enough."""
-    label = PARENT.sub('', label).replace('_', ' ')
-    label = f'{label}: {after}' if after else label
-    room = {'start': width - right - 12, 'end': left - 12}
-    if after:
-        room = {'start': float(width), 'end': 0.0}
-    side = 'start' if room['start'] >= min(room['end'], len(label) * CHARACTER) else 'end'
-    count = int(room[side] / CHARACTER)
-    if count < 4:
-        return ''
-    text = label if len(label) <= count else f'{label[: count - 1].rstrip()}…'
-    x = (4 if after else right + 7) if side == 'start' else left - 7
-    return f'<text class="label" x="{x:.1f}" y="{y + 3.5}" text-anchor="{side}">{escape(text)}</text>'
+def _label(line: Line, on: Scale) -> _Label:
+    text = PARENT.sub('', line.label).replace('_', ' ')
+    if not np.isfinite(line.interval.centre):
+        infinite = {True: ': ∞', False: ': −∞'}[line.interval.centre > 0]
+        return _Label(f'{text}{infinite if line.interval.n else ": not measured"}', 4, 'start')
+    left, right = (on.x(end) for end in line.ends)
+    needed = len(text) * CHARACTER
+    if needed <= on.width - right - GAP:
+        return _Label(text, right + GAP, 'start')
+    if needed <= left - GAP:
+        return _Label(text, left - GAP, 'end')
+    return _Label(text, min(max((left + right) / 2, needed / 2), on.width - needed / 2), 'middle', above=True)

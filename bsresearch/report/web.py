@@ -11,17 +11,15 @@ import pathlib
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from bsresearch.analysis import cells, courses
+from bsresearch.analysis import courses
 from bsresearch.analysis.cells import Key
 from bsresearch.analysis.figures import Figure
-from bsresearch.analysis.of_runs import better, unit_of
 from bsresearch.analysis.study import Study
-from bsresearch.report import colours
+from bsresearch.report.figures import curves, panels
+from bsresearch.report.figures.curves import Panel, Prepared
 
 KIND = 'curves'
-FEWEST = 3  # replicates for a band: of two it would hide the lines
 MOST = 400  # points of a curve
 DASHES = {'-': 'solid', '--': 'dashed', ':': 'dotted', '-.': 'dotdash'}
 LIBRARY = 'server/static/js/bokeh.min.js'
@@ -40,48 +38,52 @@ def library() -> str:
 
 
 def data(study: Study, figure: Figure) -> dict[str, Any] | None:
-    """What page.js draws: panels, cells with their looks, and for each cell and panel the curve; None for no curves.
+    """What page.js draws, as the PNG of the same figure has it; None where the figure is none of curves.
 
-    Each curve has the four positions of its points, and mean, low and high in the unit that readers see.
+    Returns:
+      x: the position it begins with. columns: panels side by side. panels: y axis, its ends, a title.
+      cells: an entry of the legend each, with a curve for each panel, {} where it has none. A curve has its points at
+      every position, and mean, low and high in the unit that readers see.
     """
-    metrics = [m for m in figure.about if isinstance(m, str)]
-    if figure.kind != KIND or not metrics:
+    if figure.kind != KIND:
         return None
-    labels, looks = cells.labels(study), colours.looks(study)
-    since = bool(figure.options.get('since_branch'))
-    drawn = [
-        {'label': labels[key], 'colour': looks[key].colour, 'dash': _dash(looks[key].dash), 'curves': curves}
-        for key in cells.pick(study, figure.options.get('cells', ()))
-        if any(curves := [_curve(study, key, metric, since) for metric in metrics])
-    ]
-    return (
-        {'x': figure.options['x'], 'panels': [_panel(metric) for metric in metrics], 'cells': drawn} if drawn else None
-    )
+    prepared, options = curves.prepare(study, figure), figure.options
+    entries: dict[str, dict[str, Any]] = {}
+    for place, panel in enumerate(prepared.panels):
+        for key in panel.courses:
+            label, look = prepared.labels[key], prepared.looks[key]
+            empty = {'label': label, 'colour': look.colour, 'dash': _dash(look.dash)}
+            entry = entries.setdefault(label, empty | {'curves': [{} for _ in prepared.panels]})
+            entry['curves'][place] = _curve(study, key, panel.metric, options)
+    shown = [_panel(prepared, panel, options) for panel in prepared.panels]
+    since = ' since the branch point' if options['since_branch'] else ''
+    names = {x: label + since for x, (_, label) in courses.POSITIONS.items()}
+    return {
+        'x': options['x'], 'names': names, 'columns': prepared.columns, 'panels': shown, 'cells': list(entries.values())
+    }  # fmt: skip
 
 
 def _dash(dash: Any) -> str | list[int]:
     return DASHES[dash] if isinstance(dash, str) else list(dash[1])
 
 
-def _panel(metric: str) -> dict[str, Any]:
-    unit = unit_of(metric)
-    words = metric.replace('_', ' ')
-    return {'title': f'{words}, {unit.level.strip()}' if unit.level else words, 'log': better(metric) is False}
+def _panel(prepared: Prepared, panel: Panel, options: dict[str, Any]) -> dict[str, Any]:
+    log, unit = curves.is_log(panel.metric, options), curves.unit_of(panel.metric, options)
+    ends = panels.span(unit, prepared.centres(panel), log=log) or (0.0, 1.0)
+    label = ' '.join(curves.label(panel.metric, options).split())
+    return {'label': label, 'title': prepared.title(panel), 'log': log, 'ends': [_number(end) for end in ends]}
 
 
-def _curve(study: Study, key: Key, metric: str, since_branch: bool) -> dict[str, list[float | None]]:
-    """Empty where the cell has no such metric."""
-    by_position = {x: courses.of(study, key, metric, x, since_branch=since_branch) for x in courses.POSITIONS}
-    table = by_position['epochs']
-    kept = _thinned(len(table))
-    scale, banded = unit_of(metric).scale, (table['n'] >= FEWEST).to_numpy(bool)
-    columns = {x: by_position[x]['x'] for x in courses.POSITIONS if len(by_position[x]) == len(table)}
-    columns |= {'mean': table['mean'] * scale, **{end: (table[end] * scale).where(banded) for end in ('low', 'high')}}
-    return (
-        {name: [_number(v) for v in pd.Series(values).iloc[kept]] for name, values in columns.items()}
-        if len(table)
-        else {}
-    )
+def _curve(study: Study, key: Key, metric: str, options: dict[str, Any]) -> dict[str, list[float | None]]:
+    """At all positions, in the same order of points."""
+    how = {name: options[name] for name in ('since_branch', 'relative')}
+    by_position = {x: courses.of(study, key, metric, x, **how) for x in courses.POSITIONS}
+    table, unit = by_position['epochs'], curves.unit_of(metric, options)
+    kept, banded = _thinned(len(table)), (table['n'] >= panels.TO_TELL).to_numpy(bool)
+    shown = {name: panels.shown(unit, table[name].to_numpy()) for name in ('mean', 'low', 'high')}
+    shown |= {end: np.where(banded, shown[end], np.nan) for end in ('low', 'high')}
+    columns = {x: of['x'].to_numpy() for x, of in by_position.items() if len(of) == len(table)} | shown
+    return {name: [_number(v) for v in values[kept]] for name, values in columns.items()}
 
 
 def _thinned(count: int) -> np.ndarray:

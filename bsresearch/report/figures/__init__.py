@@ -17,7 +17,7 @@ class Drawn(NamedTuple):
     """What one figure script made of a workdir.
 
     doc: its docstring. files: what it wrote, in order. found: the numbers it reports, if it does.
-    study: whose runs it drew.
+    study: whose runs it drew. question: key of the findings that declare the figure, '' for a script.
     refused: why it drew nothing, in its own words; '' where it drew. failed: that was a fault of its code.
     """
 
@@ -28,6 +28,7 @@ class Drawn(NamedTuple):
     refused: str = ''
     failed: bool = False
     study: str = ''
+    question: str = ''
 
 
 class FiguresFailed(ValueError):

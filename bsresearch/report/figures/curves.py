@@ -29,8 +29,37 @@ class Panel(NamedTuple):
     courses: dict[Key, pd.DataFrame]
 
 
-def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
-    """Draws them.
+class Prepared(NamedTuple):
+    """What a figure of curves shows, before it is drawn.
+
+    panels: in rows of `columns`. field: a panel per value, '' for none. present: the cells of any panel.
+    looks, labels: of cells.
+    """
+
+    panels: list[Panel]
+    columns: int
+    field: str
+    present: list[Key]
+    looks: dict[Key, Look]
+    labels: dict[Key, str]
+
+    def centres(self, panel: Panel) -> np.ndarray:
+        """The means that set a panel's y axis: those of all panels of its kind.
+
+        At the initial weights everything is at chance: that is drawn, but does not set the axis.
+        """
+        alike = [p for p in self.panels if _kind(p.metric) == _kind(panel.metric) != ''] or [panel]
+        skipped = lambda key, course: panel.metric.startswith(EVALUATED) and key[1] == ABSENT and len(course) > 2
+        means = [c['mean'].to_numpy()[int(skipped(key, c)) :] for p in alike for key, c in p.courses.items()]
+        return np.concatenate(means)
+
+    def title(self, panel: Panel) -> str:
+        """The value that a panel is of."""
+        return cells.named(self.field, panel.value) if self.field else ''
+
+
+def prepare(study: Study, figure: Figure) -> Prepared:
+    """Panels, cells and their looks.
 
     Raises:
       ValueError: no run has any of the metrics, or a name is unknown.
@@ -45,18 +74,25 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
     drawn = [panel for panel in (of(m, v) for m in metrics for v in values) if panel.courses]
     columns = min(len(values) if len(values) > 1 else 2 if len(metrics) != 3 else 3, panels.COLUMNS)
     present = [key for key in keys if any(key in panel.courses for panel in drawn)]
-    looks, labels = (
-        colours.looks(study, options['by'], field),
-        cells.labels(cells.only(study, set(present).__contains__), [field]),
-    )
+    labels = cells.labels(cells.only(study, set(present).__contains__), [field])
+    return Prepared(drawn, columns, field, present, colours.looks(study, options['by'], field), labels)
+
+
+def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
+    """Draws them.
+
+    Raises:
+      ValueError: no run has any of the metrics, or a name is unknown.
+    """
+    options, prepared = figure.options, prepare(study, figure)
+    drawn, columns, _, present, looks, labels = prepared
     remarks = panels.lost(study, present, cells.labels(study))
-    how = panels.MEANS + (', on this test set' if any(m.startswith('test_') for m in metrics) else '')
+    how = panels.MEANS + (', on this test set' if any(panel.metric.startswith('test_') for panel in drawn) else '')
     with panels.grid(len(drawn), columns, panels.notes(study, present, how), figure.title) as (fig, axes):
         for panel, ax in zip(drawn, axes, strict=True):
-            alike = [p for p in drawn if _kind(p.metric) == _kind(panel.metric) != ''] or [panel]
             place = drawn.index(panel)
-            title = cells.named(field, panel.value) if field and place < columns else ''
-            _axes(ax, panel, alike, options, title, last=place >= len(drawn) - columns)
+            title = prepared.title(panel) if place < columns else ''
+            _axes(ax, panel, prepared.centres(panel), options, title, last=place >= len(drawn) - columns)
             for key, course in panel.courses.items():
                 _curve(ax, study, key, panel.metric, course, looks[key], options)
             for key, value in _references(study, options, panel.metric).items():
@@ -107,27 +143,34 @@ def _kind(metric: str) -> str:
     return metric.rpartition('_')[2] if metric.startswith(EVALUATED) else ''
 
 
-def _unit(metric: str, options: dict[str, Any]) -> Unit:
+def is_log(metric: str, options: dict[str, Any]) -> bool:
+    """Whether its axis is logarithmic."""
+    return options['log'] or metric.endswith(('_loss', '_objective'))
+
+
+def label(metric: str, options: dict[str, Any]) -> str:
+    """Of the y axis, with the unit."""
+    words = WORDS.get(metric, metric.replace('_', ' '))
+    return panels.label(f'{words} over its first value' if options['relative'] else words, unit_of(metric, options))
+
+
+def unit_of(metric: str, options: dict[str, Any]) -> Unit:
+    """Of its axis."""
     return PLAIN if options['relative'] else of_runs.unit_of(metric)
 
 
 def _axes(
-    ax: plotting.Axes, panel: Panel, alike: Sequence[Panel], options: dict[str, Any], title: str, *, last: bool
+    ax: plotting.Axes, panel: Panel, centres: np.ndarray, options: dict[str, Any], title: str, *, last: bool
 ) -> None:
-    unit = _unit(panel.metric, options)
-    log = options['log'] or panel.metric.endswith(('_loss', '_objective'))
-    # At the initial weights everything is at chance: that is drawn, but does not set the axis.
-    skipped = lambda key, course: panel.metric.startswith(EVALUATED) and key[1] == ABSENT and len(course) > 2
-    means = [c['mean'].to_numpy()[int(skipped(key, c)) :] for p in alike for key, c in p.courses.items()]
-    panels.limits(ax, unit, np.concatenate(means), log=log)
-    words = WORDS.get(panel.metric, panel.metric.replace('_', ' '))
-    ax.set_ylabel(panels.label(f'{words} over its first value' if options['relative'] else words, unit))
-    label = courses.POSITIONS[options['x']][1]
-    plotting.x_axis(ax, label)
+    unit = unit_of(panel.metric, options)
+    panels.limits(ax, unit, centres, log=is_log(panel.metric, options))
+    ax.set_ylabel(label(panel.metric, options))
+    along = courses.POSITIONS[options['x']][1]
+    plotting.x_axis(ax, along)
     if ax.get_xscale() == 'log':
         ends = np.array([c['x'].iloc[i] for c in panel.courses.values() for i in (0, -1)])
         plotting.plain_log_ticks(ax.xaxis, float(np.log10(ends.max() / ends.min())))
-    ax.set_xlabel((f'{label} since the branch point' if options['since_branch'] else label) if last else '')
+    ax.set_xlabel((f'{along} since the branch point' if options['since_branch'] else along) if last else '')
     if title:
         ax.set_title(title)
 
@@ -135,7 +178,7 @@ def _axes(
 def _curve(
     ax: plotting.Axes, study: Study, key: Key, metric: str, course: pd.DataFrame, look: Look, options: dict[str, Any]
 ) -> None:
-    unit, x = _unit(metric, options), course['x'].to_numpy()
+    unit, x = unit_of(metric, options), course['x'].to_numpy()
     mean = panels.shown(unit, course['mean'].to_numpy())
     ax.plot(x, mean, color=look.colour, linestyle=look.dash)
     told = course['n'].to_numpy() >= panels.TO_TELL
@@ -167,7 +210,7 @@ def _references(study: Study, options: dict[str, Any], metric: str) -> dict[Key,
     for key in cells.pick(study, options['ends_of']):
         course = courses.of(study, key, metric)
         if len(course) and np.isfinite(course['mean'].iloc[-1]):
-            found[key] = float(panels.shown(_unit(metric, options), course['mean'].to_numpy()[-1]))
+            found[key] = float(panels.shown(unit_of(metric, options), course['mean'].to_numpy()[-1]))
     return found
 
 
@@ -175,7 +218,7 @@ def table(study: Study, drawn: Sequence[Panel], options: dict[str, Any]) -> pd.D
     """The plotted numbers in the axis's unit, a row for each cell, metric and x; of two replicates both values."""
     parts = []
     for panel in drawn:
-        unit = _unit(panel.metric, options)
+        unit = unit_of(panel.metric, options)
         for key, course in panel.courses.items():
             names = dict(zip(study.parts, key, strict=True)) | {'metric': panel.metric, 'unit': unit.level.strip()}
             ends = course[['low', 'high']].where(course['n'] >= panels.TO_TELL)

@@ -52,25 +52,33 @@ def label(name: str, unit: Unit) -> str:
     return textwrap.fill(f'{name} ({suffix})' if suffix and suffix not in name else name, LABEL)
 
 
+def span(unit: Unit, values: np.ndarray, *, log: bool = False) -> tuple[float, float] | None:
+    """The ends of an axis, by the centres with a margin, as far as is possible; None where no number is known."""
+    values = shown(unit, np.asarray(values, float).ravel())
+    values = values[np.isfinite(values) & ((values > 0) | (not log))]
+    if not len(values):
+        return None
+    values = np.log10(values) if log else values
+    margin = 0.08 * (np.ptp(values) or abs(values[0]) * 0.1 or 1.0)
+    low, high = float(values.min() - margin), float(values.max() + margin)
+    if log:
+        return 10**low, 10**high
+    # A little beyond, so that a line at the bound is seen.
+    slack = 0.02 * (high - low)
+    return max(low, unit.low * unit.scale - slack), min(high, unit.high * unit.scale + slack)
+
+
 def limits(ax: Axes, unit: Unit, values: np.ndarray, *, log: bool = False) -> None:
     """The y axis, by the centres with a margin: bands may go beyond, and neither goes beyond what is possible."""
     log = log or unit.exp
     if log:
         ax.set_yscale('log')
-    values = shown(unit, np.asarray(values, float).ravel())
-    values = values[np.isfinite(values) & ((values > 0) | (not log))]
-    if not len(values):
+    ends = span(unit, values, log=log)
+    if ends is None:
         return
-    values = np.log10(values) if log else values
-    margin = 0.08 * (np.ptp(values) or abs(values[0]) * 0.1 or 1.0)
-    low, high = values.min() - margin, values.max() + margin
-    if not log:
-        # A little beyond, so that a line at the bound is seen.
-        slack = 0.02 * (high - low)
-        low, high = max(low, unit.low * unit.scale - slack), min(high, unit.high * unit.scale + slack)
-    ax.set_ylim(*((10**low, 10**high) if log else (low, high)))
+    ax.set_ylim(*ends)
     if log:
-        plotting.plain_log_ticks(ax.yaxis, high - low)
+        plotting.plain_log_ticks(ax.yaxis, float(np.log10(ends[1] / ends[0])))
 
 
 def limits_with_ends(ax: Axes, unit: Unit, points: pd.DataFrame, *, log: bool = False) -> None:
