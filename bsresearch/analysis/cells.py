@@ -17,7 +17,7 @@ CONTROL = 'control'
 # Sections of an arm that change no run's result.
 BESIDE = ('branch', 'probe', 'measure', 'keep', 'record', 'norms', 'evaluate', 'scalars')
 Key = tuple[Any, ...]  # arm, branch, point, axes: study.parts
-SHORT = {'batch_size': 'B', 'learning_rate': 'lr'}
+SHORT = {'batch_size': 'B', 'learning_rate': 'lr', 'momentum': 'momentum', 'weight_decay': 'decay'}
 
 
 def of(study: Study) -> list[Key]:
@@ -108,17 +108,19 @@ def families(study: Study, field: str) -> dict[str, tuple[Any, ...]]:
     A rate that is scaled with the batch size follows from it, so that such arms are one family; where two of these
     have the same value of the field, all else has to be the same.
     """
-    rest = {arm: {f: v for f, v in settings(study, arm).items() if f != field} for arm in study.declared}
+    aliases = {arm: target for arm, target in study.declared.items() if isinstance(target, str)}
+    arms = [arm for arm in study.declared if arm not in aliases]
+    rest = {arm: {f: v for f, v in settings(study, arm).items() if f != field} for arm in arms}
     alike: dict[tuple[Any, ...], list[str]] = {}
     for arm, others in rest.items():
         words = {f: '' if isinstance(v, Real) and not isinstance(v, bool) else repr(v) for f, v in others.items()}
         alike.setdefault(tuple(sorted(words.items())), []).append(arm)
     found: dict[str, tuple[Any, ...]] = {}
-    for words, arms in alike.items():
-        given = [settings(study, arm).get(field) for arm in arms]
+    for words, members in alike.items():
+        given = [settings(study, arm).get(field) for arm in members]
         follows = len(set(given)) == len(given)
-        found |= {arm: words if follows else (words, repr(sorted(rest[arm].items()))) for arm in arms}
-    return found
+        found |= {arm: words if follows else (words, repr(sorted(rest[arm].items()))) for arm in members}
+    return found | {arm: found[target] for arm, target in aliases.items() if target in found}
 
 
 def only(study: Study, keep: Callable[[Key], bool]) -> Study:
@@ -135,7 +137,8 @@ def labels(study: Study, without: Sequence[str] = ()) -> dict[Key, str]:
     """
     keys = of(study)
     arms, fields = {key[0] for key in keys}, {*varying(study)} - {*without}
-    return {key: _label(study, key, len(arms) > 1 or key[0] != ALL, fields) for key in keys}
+    name_arm = len(arms) > 1 and 'arm' not in without
+    return {key: _label(study, key, name_arm, fields) for key in keys}
 
 
 def _label(study: Study, key: Key, name_arm: bool, fields: set[str]) -> str:
@@ -144,10 +147,12 @@ def _label(study: Study, key: Key, name_arm: bool, fields: set[str]) -> str:
     if branch != ABSENT:
         when = '' if point == ABSENT else f' from epoch {axis_labels.text(point)}'
         return ', '.join([f'{_words(arm)} → {_words(branch)}{when}', *axes])
-    sets = [named(f, v) for f, v in settings(study, arm).items()] if arm in study.declared else []
+    sets = [named(f, v) for f, v in settings(study, arm).items() if f in SHORT]
     sets = [text for text in sets if text != _words(arm)]
-    told = f' ({", ".join(sets)})' if 0 < len(sets) <= 3 else ''
-    return ', '.join([*([f'{_words(arm)}{told}'] if name_arm else []), *axes]) or _words(study.name)
+    told = f' ({", ".join(sets)})' if sets else ''
+    return ', '.join([*([f'{_words(arm)}{told}'] if name_arm else []), *axes]) or _words(
+        arm if arm != ALL else study.name
+    )
 
 
 def _words(name: str) -> str:
@@ -159,7 +164,7 @@ def named(field: str, given: Any) -> str:
     text = axis_labels.text(given)
     if field == 'batch_size':
         return f'B = {text}'
-    if field.endswith('.name'):
+    if field.endswith('.name') or field in PARTS:
         return _words(text)
     return f'{SHORT.get(field, _words(field).replace(".", " "))} {text}'
 
@@ -190,7 +195,7 @@ def _fixed(study: Study, runs: pd.DataFrame) -> str:
     """'equal epochs (30)': what is declared, else the first length that all runs share."""
     lengths = {'epochs': 'total_epochs', 'updates': 'total_updates', 'examples': 'total_examples'}
     shared = {name: _one(runs, column) for name, column in lengths.items()}
-    declared = [f'equal {name}{f" ({shared[name]})" if shared.get(name) else ""}' for name in study.held_fixed]
+    declared = [f'equal {_words(name)}{f" ({shared[name]})" if shared.get(name) else ""}' for name in study.held_fixed]
     if declared:
         return ', '.join(declared)
     return next((f'equal {name} ({v})' for name, v in shared.items() if v), 'unequal lengths')

@@ -62,17 +62,16 @@ def looks(study: Study, by: str = '', panel: str = '') -> dict[Key, Look]:
 
 def of_values(study: Study, field: str) -> dict[Any, str]:
     """Value of a part, an axis or a field of runs → '#rrggbb'."""
-    if field in ('arm', 'branch'):
-        colours = _of_meanings(study)
-        firsts = {cells.value(study, key, field): key for key in reversed(cells.of(study)) if _is_plain(key, field)}
-        return {v: colours[_meaning(study, firsts[v])] for v in cells.values(study, field) if v in firsts}
     colours = _of_meanings(study, field)
-    return {v: colours[field, v] for v in cells.values(study, field)}
+    sizes = _sizes_of_arms(study) if field == 'arm' else {}
+    return {v: colours['batch_size', sizes[v]] if v in sizes else colours[field, v] for v in cells.values(study, field)}
 
 
-def _is_plain(key: Key, field: str) -> bool:
-    """A branch has the colour of its branch arm, not of its parent."""
-    return field == 'branch' or key[1] == ABSENT
+def coloured(study: Study) -> str:
+    """What the colours of cells tell, but of branches: the batch size where it is an axis, arms, or the first axis."""
+    field = primary(study)
+    one_arm = len({key[0] for key in cells.of(study)}) == 1
+    return field if field and (one_arm or field == 'batch_size') else 'arm'
 
 
 def primary(study: Study) -> str:
@@ -86,9 +85,8 @@ def _meaning(study: Study, key: Key) -> tuple[str, Any]:
     arm, branch = key[:2]
     if branch != ABSENT:
         return ('branch', branch)
-    field = primary(study)
-    one_arm = len({k[0] for k in cells.of(study)}) == 1
-    if field and (one_arm or field == 'batch_size') and (v := cells.value(study, key, field)) != ABSENT:
+    field = coloured(study)
+    if field != 'arm' and (v := cells.value(study, key, field)) != ABSENT:
         return (field, v)
     size = _sizes_of_arms(study).get(arm)
     return ('arm', arm) if size is None else ('batch_size', size)
@@ -118,7 +116,8 @@ def _of_meanings(study: Study, extra: str = '') -> dict[tuple[str, Any], str]:
     ramps = iter(RAMPS)
     words = [('arm', arm) for arm in [*study.declared, *cells.values(study, 'arm')] if arm not in sizes]
     words += [('branch', branch) for branch in cells.branches(study)] if cells.values(study, 'branch') else []
-    fields = dict.fromkeys([a for a in study.axes if len(of_axes[a]) > 1] + ([extra] if extra else []))
+    told = [extra] if extra and extra not in ('arm', 'branch') else []
+    fields = dict.fromkeys([a for a in study.axes if len(of_axes[a]) > 1] + told)
     for field in fields:
         values = cells.values(study, field)
         if field != 'batch_size' and all(isinstance(v, Real) and not isinstance(v, bool) for v in values):

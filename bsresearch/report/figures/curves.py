@@ -33,7 +33,7 @@ class Prepared(NamedTuple):
     """What a figure of curves shows, before it is drawn.
 
     panels: in rows of `columns`. field: a panel per value, '' for none. present: the cells of any panel.
-    looks, labels: of cells.
+    looks, labels: of cells. places: of the panels, row by row; a metric of several begins in a row of its own.
     """
 
     panels: list[Panel]
@@ -42,6 +42,7 @@ class Prepared(NamedTuple):
     present: list[Key]
     looks: dict[Key, Look]
     labels: dict[Key, str]
+    places: list[int]
 
     def centres(self, panel: Panel) -> np.ndarray:
         """The means that set a panel's y axis: those of all panels of its kind.
@@ -71,11 +72,15 @@ def prepare(study: Study, figure: Figure) -> Prepared:
     field = options['panel'] or _own_panels(study, keys, options['by'])
     values = [v for v in cells.values(study, field) if v != ABSENT] if field else ['']
     of = lambda metric, value: Panel(metric, value, _courses(study, keys, metric, field, value, options))
-    drawn = [panel for panel in (of(m, v) for m in metrics for v in values) if panel.courses]
     columns = min(len(values) if len(values) > 1 else 2 if len(metrics) != 3 else 3, panels.COLUMNS)
+    per_metric = -(-len(values) // columns) * columns if len(values) > 1 else 1
+    every = {i * per_metric + j: of(m, v) for i, m in enumerate(metrics) for j, v in enumerate(values)}
+    shown = {place: panel for place, panel in every.items() if panel.courses}
+    drawn = list(shown.values())
     present = [key for key in keys if any(key in panel.courses for panel in drawn)]
     labels = cells.labels(cells.only(study, set(present).__contains__), [field])
-    return Prepared(drawn, columns, field, present, colours.looks(study, options['by'], field), labels)
+    looks = colours.looks(study, options['by'], field)
+    return Prepared(drawn, columns, field, present, looks, labels, list(shown))
 
 
 def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
@@ -85,14 +90,16 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
       ValueError: no run has any of the metrics, or a name is unknown.
     """
     options, prepared = figure.options, prepare(study, figure)
-    drawn, columns, _, present, looks, labels = prepared
+    drawn, columns, _, present, looks, labels, places = prepared
     remarks = panels.lost(study, present, cells.labels(study))
     how = panels.MEANS + (', on this test set' if any(panel.metric.startswith('test_') for panel in drawn) else '')
-    with panels.grid(len(drawn), columns, panels.notes(study, present, how), figure.title) as (fig, axes):
-        for panel, ax in zip(drawn, axes, strict=True):
-            place = drawn.index(panel)
-            title = prepared.title(panel) if place < columns else ''
-            _axes(ax, panel, prepared.centres(panel), options, title, last=place >= len(drawn) - columns)
+    with panels.grid(max(places) + 1, columns, panels.notes(study, present, how), figure.title) as (fig, axes):
+        for place in set(range(len(axes))) - set(places):
+            axes[place].remove()
+        for place, panel in zip(places, drawn, strict=True):
+            ax, first = axes[place], panel.metric == drawn[0].metric
+            title = prepared.title(panel) if first else ''
+            _axes(ax, panel, prepared.centres(panel), options, title, last=place + columns not in places)
             for key, course in panel.courses.items():
                 _curve(ax, study, key, panel.metric, course, looks[key], options)
             for key, value in _references(study, options, panel.metric).items():
@@ -110,12 +117,11 @@ def _recorded(study: Study, metric: str) -> bool:
 
 
 def _own_panels(study: Study, keys: Sequence[Key], by: str) -> str:
-    """An axis that colours do not tell gets panels: one of a sweep beside the batch size."""
-    if len({key[0] for key in keys}) > 1:
-        return ''
-    coloured = by or colours.primary(study)
-    here = cells.only(study, lambda key: key in set(keys))
-    return next((f for f in cells.varying(here) if f in study.axes and f != coloured), '')
+    """What colours do not tell gets panels: an axis, or the arms where colours are those of an axis."""
+    told = by or colours.coloured(study)
+    varying = cells.varying(cells.only(study, set(keys).__contains__))
+    axes = [field for field in varying if field in study.axes and field != told]
+    return next(iter(axes), 'arm' if told in study.axes and 'arm' in varying else '')
 
 
 def _courses(

@@ -21,6 +21,7 @@ from bsresearch.report.colours import Look
 from bsresearch.report.plotting import Axes
 
 COLUMNS = 4  # panels side by side
+MOST = 24  # entries of a legend
 LABEL = 36  # characters along a y axis
 MEANS = 'mean and 95 % interval over {n}'
 TO_TELL = 3  # replicates from which an interval is drawn
@@ -137,6 +138,9 @@ def legend(fig: plotting.Figure, handles: Sequence[plotting.Line2D], remarks: Ma
     every = [*handles, *(plotting.Line2D([], [], marker=m, label=text, **mark) for text, m in (remarks or {}).items())]
     if not every:
         return
+    if len(every) > MOST:
+        rest = plotting.Line2D([], [], linestyle='none', label=f'… and {len(every) - MOST + 1} more')
+        every = [*every[: MOST - 1], rest]
     longest = max(len(str(h.get_label())) for h in every) + 4
     fit = int(fig.get_figwidth() / plotting.PANEL_WIDTH * plotting.CHARACTERS)
     columns = min(max(fit // longest, 1), len(every))

@@ -10,7 +10,7 @@ from bsresearch.analysis import cells, courses
 from bsresearch.analysis.cells import Key
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.of_runs import evaluations
-from bsresearch.analysis.study import Study
+from bsresearch.analysis.study import ABSENT, Study
 from bsresearch.report import colours, plotting
 from bsresearch.report.figures import panels
 
@@ -21,7 +21,7 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
     Raises:
       ValueError: no update's values were recorded.
     """
-    keys = cells.of(study)
+    keys, at = _at_the_middle(study)
     fields = [str(f) for f in figure.about]
     used = {f: {key: _values(study, key, f) for key in keys} for f in fields}
     used = {f: {k: v for k, v in of_field.items() if len(v)} for f, of_field in used.items()}
@@ -34,7 +34,9 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
     positions = ['epochs', 'updates'] if len(totals) > 1 else ['epochs']
     looks, labels = colours.looks(study), cells.labels(study)
     parts = []
-    with panels.grid(len(shown) * len(positions), len(positions), cells.described(study, keys), figure.title, 1.5) as (
+    with panels.grid(
+        len(shown) * len(positions), len(positions), [*cells.described(study, keys), *at], figure.title, 1.5
+    ) as (
         fig,
         axes,
     ):
@@ -66,6 +68,19 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
         panels.legend(fig, [panels.handle(looks[key], labels[key]) for key in keys if key in used[shown[0]]])
         written = pd.concat(parts, ignore_index=True)[[*study.parts, 'field', 'against', 'x', 'value']]
         return plotting.save(fig, written, out, figure.name)
+
+
+def _at_the_middle(study: Study) -> tuple[list[Key], list[str]]:
+    """(cells, notes): those at the middle value of every axis of numbers that colours do not tell, if it has three."""
+    keys, notes = cells.of(study), []
+    for axis in study.axes:
+        values = cells.values(study, axis)
+        if axis == colours.coloured(study) or len(values) < 3 or isinstance(values[0], str):
+            continue
+        middle = values[len(values) // 2]
+        keys = [key for key in keys if cells.value(study, key, axis) in (middle, ABSENT)]
+        notes.append(f'at {cells.named(axis, middle)}')
+    return keys, notes
 
 
 def _values(study: Study, key: Key, field: str) -> pd.DataFrame:
