@@ -105,8 +105,8 @@ def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.
     described = {file.parent.name: paths.read_json(file) for file in sorted((workdir / name).glob('*/config.json'))}
     if not described:
         raise ValueError(f'--rebuild: {workdir} has no runs of study {name!r}; name the workdir and config of a launch')
-    made = {run: tuples(content['declared']) for run, content in described.items() if 'declared' in content}
-    grid = sweep.grid(config | {'study': name}, overrides, made=made)
+    on_disk = {run: tuples(content['declared']) for run, content in described.items() if 'declared' in content}
+    grid = sweep.grid(config | {'study': name}, overrides, on_disk=on_disk)
     procedure = studies.module(name)
     asked = _asked(name, procedure, grid, list(procedure.stages(grid.plans)))
     if asked is None:

@@ -27,7 +27,7 @@ class Arm(NamedTuple):
 
     def keeps(self, path: str) -> str | None:
         """Its field that an override of `path` from the command line would be lost to; None: it takes the override."""
-        section = edit.own_part(path)
+        section = edit.section_of_part(path)
         if section is not None and f'{section}.name' in self.changes:
             return f'{section}.name'  # whose part it starts anew
         fields = (*self.changes, *(f'sweep.{axis}' for axis in self.axes))
@@ -102,7 +102,9 @@ def _override(arms: dict[str, dict[str, Any]], path: str, value: Any) -> None:
         raise ValueError(f'--config.{path}: a field of an arm is needed, of one of: {", ".join(arms) or "none"}')
     field, fields = '.'.join(rest), arms[name]
     part = rest[0] if rest[1:] == ['name'] and fields.get(field) != value else None
-    kept = {p: v for p, v in fields.items() if not edit.touches(p, field) and (not part or edit.own_part(p) != part)}
+    kept = {
+        p: v for p, v in fields.items() if not edit.touches(p, field) and (not part or edit.section_of_part(p) != part)
+    }
     axis = field.startswith('sweep.') and not isinstance(value, list | tuple)
     arms[name] = kept | flatten({field: (value,) if axis else value})
 
@@ -118,9 +120,9 @@ def _arm(name: str, fields: Mapping[str, Any]) -> Arm:
         resolve.check_fields(nested(fields))
     except ValueError as e:
         raise ValueError(f'config.arms.{name}: {e}') from e
-    own = {field.removeprefix('sweep.'): value for field, value in fields.items() if field.startswith('sweep.')}
-    arm = Arm({field: value for field, value in fields.items() if not field.startswith('sweep.')}, own)
-    check_axes(name, Arm(arm.changes, {}), own, f'config.arms.{name}.sweep')
+    axes = {field.removeprefix('sweep.'): value for field, value in fields.items() if field.startswith('sweep.')}
+    arm = Arm({field: value for field, value in fields.items() if not field.startswith('sweep.')}, axes)
+    check_axes(name, Arm(arm.changes, {}), axes, f'config.arms.{name}.sweep')
     return arm
 
 
@@ -141,7 +143,7 @@ def _targets(aliases: Mapping[str, str], arms: Mapping[str, Any]) -> dict[str, s
 
 
 def check_overrides(arms: Arms, paths: Iterable[str]) -> list[str]:
-    """Of each override that arms set themselves: a line that says which keep their own.
+    """Of each override that arms set themselves: a line that says which.
 
     Raises:
       ValueError: all arms do, so that it would change nothing.
@@ -157,7 +159,7 @@ def check_overrides(arms: Arms, paths: Iterable[str]) -> list[str]:
                 f'pick arms with --arms={name},…'
             )
         if keeping:
-            lines.append(f'--config.{path} changes the other arms; {", ".join(keeping)} set their own')
+            lines.append(f'--config.{path} changes the arms that do not set it; unchanged: {", ".join(keeping)}')
     return lines
 
 
@@ -167,7 +169,6 @@ def check_axes(name: str, arm: Arm, axes: Iterable[str], where: str = 'config.sw
         path = axis.removeprefix('zip.')
         section, _, field = path.partition('.')
         renamed = section if field == 'name' else None
-        for own in (*arm.changes, *arm.axes):
-            of_arm = own.removeprefix('zip.')
-            if edit.touches(path, of_arm) or (renamed and edit.own_part(of_arm) == renamed):
+        for of_arm in (*arm.changes, *(of_arm.removeprefix('zip.') for of_arm in arm.axes)):
+            if edit.touches(path, of_arm) or (renamed and edit.section_of_part(of_arm) == renamed):
                 raise ValueError(f'{where}.{axis}: arm {name} sets {of_arm} itself; take one of the two out')

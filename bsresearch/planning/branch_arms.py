@@ -16,7 +16,7 @@ from bsresearch.planning import arms, branch, edit, recording, resolve, schema
 from bsresearch.planning.plan import Plan
 
 CONTROL = 'control'
-OWN = ('of', *POINTS, 'state')
+SETTINGS = ('of', *POINTS, 'state')  # of a branch arm itself; its other fields are changes
 
 
 class BranchArm(NamedTuple):
@@ -75,15 +75,15 @@ def _check_changes(changes: Mapping[str, Any], where: str) -> None:
 
 
 def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
-    return flatten({k: v for k, v in given.items() if k not in OWN})
+    return flatten({k: v for k, v in given.items() if k not in SETTINGS})
 
 
 def declared(section: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Branch arm → its changes by dotted path and its own fields; the control first; of a config's `branch`."""
     fields = {'batch_size': section['batch_sizes'], 'learning_rate': section['learning_rates']}
     single = {f'{field}={value}': {field: value} for field, values in fields.items() for value in values}
-    own = lambda given: {k: given[k] for k in OWN if k in given}
-    named = {name: own(given) | _changes(given) for name, given in section['arms'].items()}
+    settings = lambda given: {k: given[k] for k in SETTINGS if k in given}
+    named = {name: settings(given) | _changes(given) for name, given in section['arms'].items()}
     return {CONTROL: {}, **single, **named} if single or named else {}
 
 
@@ -102,13 +102,13 @@ def of_run(plan: Plan) -> list[BranchArm]:
     """Those of a run, the control first; none where it is no parent."""
     of_all = section_of(plan)
     usual = {part: of_all[part] for part in branch.PARTS if of_all[part] is not None}
-    found = []
+    branch_arms = []
     for name, given in declared(of_all).items():
         points, where = {k: given[k] for k in POINTS if k in given}, f'config.branch.arms.{name}'
         at = {**dict.fromkeys(POINTS, ()), **points} if points else of_all
         steps = recording.declared_points(at, plan.length, where if points else 'config.branch')
-        found.append(BranchArm(name, steps, _changes(given), usual | dict(given.get('state', {}))))
-    control, *others = found or [None]
+        branch_arms.append(BranchArm(name, steps, _changes(given), usual | dict(given.get('state', {}))))
+    control, *others = branch_arms or [None]
     if control is None:
         return []
     points = {step: epoch for arm in others for step, epoch in arm.points.items()}

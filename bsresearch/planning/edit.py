@@ -65,8 +65,8 @@ def touches(path: str, other: str) -> bool:
     return any(a == b or a.startswith(f'{b}.') or b.startswith(f'{a}.') for a, b in pairs)
 
 
-def own_part(path: str) -> str | None:
+def section_of_part(path: str) -> str | None:
     """The section of a field that its part brings, and that another `name` takes away; None for all other fields."""
     section, _, field = path.partition('.')
-    own = section in schema.PARTS and field and field.partition('.')[0] not in schema.known()[section]
-    return section if own else None
+    of_part = section in schema.PARTS and field and field.partition('.')[0] not in schema.known()[section]
+    return section if of_part else None

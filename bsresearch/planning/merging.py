@@ -55,8 +55,8 @@ def merged(stored: Mapping[str, Any] | None, launched: Mapping[str, Any], where:
 def _usual(base: Mapping[str, Any]) -> dict[str, Any]:
     """The defaults of all fields, those of the parts too: a version that had not got a field did as they say."""
     named = {s: base[s]['name'] for s in schema.NAMED if 'name' in base.get(s, {})}
-    own = {f'{s}.{field}': v for s, name in named.items() for field, v in sections.defaults(s, name).items()}
-    return flatten(schema.known()) | own
+    of_parts = {f'{s}.{field}': v for s, name in named.items() for field, v in sections.defaults(s, name).items()}
+    return flatten(schema.known()) | of_parts
 
 
 def _copy(entry: Mapping[str, Any]) -> Entry:

@@ -143,20 +143,20 @@ def of_branches(rows: Iterable[Row], branches: Iterable[Branch]) -> list[Row]:
 
 def of_probes(rows: Iterable[Row], probes: Iterable[Probe]) -> list[Row]:
     """The rows of probes, each of the last run that it looks at."""
-    runs, found = _by_id(rows), []
+    runs, of_all = _by_id(rows), []
     for probe in probes:
         plan, step = probe.points[-1]
         points = declared_points(plan.recording['probe'], plan.length, 'config.probe')
         point = points.get(step, END)
-        found += [
+        of_all += [
             run._replace(id=probe.id, kind='probe', point=point, probe=probe.section['name'])
             for run in runs.get(plan.id, ())
         ]
-    return found
+    return of_all
 
 
 def _by_id(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
+    by_id: dict[str, list[Row]] = {}
     for one in rows:
-        found.setdefault(one.id, []).append(one)
-    return found
+        by_id.setdefault(one.id, []).append(one)
+    return by_id

@@ -73,7 +73,10 @@ def _swept(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
     for axis, values in flatten(config['sweep']).items():
         field = axis.removeprefix('zip.')
         # Where an override names another part, axes over the old part's own fields go with it.
-        if not any(p == field or p.startswith(f'{field}.') for p in fixed) and edit.own_part(field) not in renamed:
+        if (
+            not any(p == field or p.startswith(f'{field}.') for p in fixed)
+            and edit.section_of_part(field) not in renamed
+        ):
             axes[axis] = values
     for path, value in overrides.items():
         if path.startswith('sweep.'):
@@ -113,14 +116,14 @@ def grid(
     declared: Mapping[str, Any],
     overrides: Mapping[str, Any] | None = None,
     pick: Sequence[str] = (),
-    made: Mapping[str, Mapping[str, Any]] | None = None,
+    on_disk: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Grid:
     """All runs of a declared config, with their cells.
 
     Args:
       declared: a complete config as nested dicts, with `sweep`.
       overrides: dotted path → value, from the command line. pick: names of arms; all of them without any.
-      made: id → declared config of runs on disk; those that are an arm's at other values of its axes or replicates are
+      on_disk: id → declared config of runs; those that are an arm's at other values of its axes or replicates are
         among the runs too.
 
     Raises:
@@ -156,7 +159,7 @@ def grid(
         try:
             runs += [(name, *run) for run in _runs(of_arm, arm, _multiplied(arm.axes) + shared, fixed)]
             known = {plan.id for *_, plan in runs}
-            others = {run: config for run, config in (made or {}).items() if run not in known}
+            others = {run: config for run, config in (on_disk or {}).items() if run not in known}
             fields = [*axes, *arm.axes, *question.fields_of(replicates)]
             runs += [(name, *run) for run in _recognized(of_arm, fields, others)]
         except ValueError as e:
@@ -185,10 +188,10 @@ def _runs(
 
 
 def _recognized(
-    declared: dict[str, Any], axes: Iterable[str], made: Mapping[str, Mapping[str, Any]]
+    declared: dict[str, Any], axes: Iterable[str], on_disk: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[tuple[dict[str, Any], Plan]]:
     """Those of the runs on disk that the config of an arm gives with their own values of its axes."""
-    for run, config in made.items():
+    for run, config in on_disk.items():
         changes = {}
         for field in (axis.removeprefix('zip.') for axis in axes):
             with contextlib.suppress(KeyError, TypeError):  # it has no such field
