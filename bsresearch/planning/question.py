@@ -4,12 +4,13 @@ A cell is an arm and the values of the axes but the replicates; a row tells whic
 Everything here is as JSON holds it, so that launches can be compared with what earlier ones wrote down.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bsresearch.core import lookup
-from bsresearch.core.flat import flatten, nested
+from bsresearch.core.flat import flatten, nested, value_at
 from bsresearch.planning import branch_arms, edit, held_fixed, schema, sections
 from bsresearch.planning.arms import Arms
 from bsresearch.planning.branch_arms import Branch
@@ -126,9 +127,22 @@ def _base(config: Mapping[str, Any], swept: Iterable[str]) -> dict[str, Any]:
 
 def row(question: Question, plan: Plan, arm: str, changes: Mapping[str, Any]) -> Row:
     """Of a run, with the changes that it takes from its axes."""
-    replicates, resolved = question.fields, flatten(plan.resolved())
+    replicates = question.fields
     axes = {p: v for p, v in changes.items() if p not in replicates and p.split('.')[0] in schema.DETERMINING}
-    return Row(plan.id, 'run', arm, axes, {field: changes.get(field, resolved.get(field)) for field in replicates})
+    return Row(
+        plan.id,
+        'run',
+        arm,
+        axes,
+        {field: changes[field] if field in changes else _of_run(plan, field) for field in replicates},
+    )
+
+
+def _of_run(plan: Plan, field: str) -> Any:
+    """A run's value of a field; None where it was resolved into others."""
+    with contextlib.suppress(KeyError, TypeError):
+        return value_at(plan.resolved(), field)
+    return None
 
 
 def of_branches(rows: Iterable[Row], branches: Iterable[Branch]) -> list[Row]:
