@@ -91,8 +91,8 @@ def _phrase(judged: Judged, n: int) -> str:
 
 
 def _numbers(judged: Judged, n: int) -> str:
-    """With its own verdict and the smallest distance from a bound that it could have seen."""
-    sees = '' if np.isnan(judged.sees) else f', could see {judged.unit.show(judged.sees, difference=True)}'
+    """With its own verdict and the smallest distance from a bound that it would show with 80 % power."""
+    sees = '' if np.isnan(judged.sees) else f'; could see {judged.unit.show(judged.sees, difference=True)} from a bound'
     return f'{_phrase(judged, n)}: {judged.verdict}{sees}'
 
 
