@@ -1,0 +1,234 @@
+"""The first screen of a report on planted records: question, answer, claims, curves; and several questions at once."""
+
+import pathlib
+import re
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import shen_records
+from fake_records import write_run
+from test_report import Page
+
+from bsresearch.analysis import courses, older_arms, study
+from bsresearch.analysis.statements import judge
+from bsresearch.findings import shen as findings
+from bsresearch.report import colours, report, web
+from bsresearch.store import paths, records, study_file
+
+ARMS = {
+    'small': {'batch_size': 4}, 'middle': {'batch_size': 16}, 'large': {'batch_size': 64},
+    'higher_rate': {'batch_size': 64, 'learning_rate': 0.1}, 'adam': {'batch_size': 64, 'optimizer': {'name': 'adam'}},
+}  # fmt: skip
+BRANCHES = {
+    'switch_small': {'of': ('large',), 'at_epochs': (2, 8), 'batch_size': 4},
+    'switch_rate': {'of': ('large',), 'at_epochs': (2, 8), 'learning_rate': 0.1},
+}
+BASE = {'batch_size': 4, 'learning_rate': 0.01, 'optimizer': {'name': 'sgd'}}
+
+
+def entry(workdir: pathlib.Path) -> Mapping[str, Any]:
+    """What a launch would have written of the planted runs."""
+    runs, declared, _ = records.read(workdir)
+    runs = runs.assign(declared_learning_rate=[c['learning_rate'] for c in declared])
+    return older_arms.stored(runs[runs['study'] == 'shen'], ARMS, BASE, BRANCHES, ('epochs',))[0]
+
+
+def plant(workdir: pathlib.Path, name: str = 'shen', **options: Any) -> None:
+    """The runs of Shen's study with their arms, as training leaves them: branches with their lineage."""
+    shen_records.write(workdir, **options)
+    for directory in records.run_dirs(workdir):
+        parent = paths.read_json(directory / 'config.json')['resolved'].get('parent')
+        if parent:
+            facts = parent | {'study': 'shen', 'examples': 0, 'state': {}, 'changes': {}}
+            paths.write_json(directory / 'lineage.json', facts)
+    study_file.write(workdir / 'shen', {name: entry(workdir)})
+
+
+class Written(NamedTuple):
+    """A workdir and its report."""
+
+    workdir: pathlib.Path
+    html: str
+    text: str
+
+
+def write(workdir: pathlib.Path, out: pathlib.Path, **options: Any) -> Written:
+    page, text = report.write(workdir, out, **options)
+    return Written(workdir, page.read_text(), text.read_text())
+
+
+@pytest.fixture(scope='module')
+def shen(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """The planted runs of Shen's study with their arms, without figures."""
+    workdir = tmp_path_factory.mktemp('planted')
+    plant(workdir)
+    return write(workdir, workdir / 'out', drawing=False)
+
+
+class Rows(HTMLParser):
+    """key → (verdict, number) of each claim, as the page shows them; heads: text of each h1; answer: its verdict."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.rows: dict[str, dict[str, str]] = {}
+        self.heads: list[str] = []
+        self.answers: list[str | None] = []
+        self._key, self._part, self._head = '', '', False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        fields = dict(attrs)
+        kind = fields.get('class') or ''
+        if tag == 'details' and 'row' in kind.split():
+            self._key = fields.get('data-key') or ''
+            self.rows[self._key] = {}
+        if (tag == 'span' and kind in ('one', 'say')) or kind.startswith('verdict'):
+            self._part = kind.split()[0]
+        if tag == 'h1':
+            self._head = True
+        if kind == 'answer':
+            self.answers.append(fields.get('data-verdict'))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._part = '' if tag in ('span', 'summary') else self._part
+        self._head = False if tag == 'h1' else self._head
+
+    def handle_data(self, data: str) -> None:
+        if self._head:
+            self.heads.append(data)
+        if self._part and self._key:
+            self.rows[self._key][self._part] = self.rows[self._key].get(self._part, '') + data
+
+
+def test_it_opens_with_the_question_and_the_headline_claim(shen: Written) -> None:
+    """The verdict beside the answer is that of the headline claim, its numbers those of its parts."""
+    seen = Rows(shen.html)
+    assert seen.heads == [findings.QUESTION]
+    judged = judge(
+        next(c for c in findings.CLAIMS if c.key == findings.HEADLINE[0]),
+        study.load(shen.workdir, 'shen', entry(shen.workdir), 'shen'),
+    )
+    assert seen.answers == [judged.verdict]
+    answer = re.search(r'<p class="answer".*?</p>', shen.html)
+    assert answer is not None
+    assert all(f'{one.part.label}: {one.text}' in answer[0] for one in judged.judged)
+    assert '97.9' not in answer[0]  # the source's own
+    assert shen.text.index(findings.QUESTION) < shen.text.index('## Claims') < shen.text.index('## Results')
+
+
+def test_every_claim_is_a_row_with_its_verdict(shen: Written) -> None:
+    """As judging them here has it; and the tally counts them."""
+    loaded = study.load(shen.workdir, 'shen', entry(shen.workdir), 'shen')
+    expected = {claim.key: judge(claim, loaded).verdict for claim in findings.CLAIMS}
+    rows = Rows(shen.html).rows
+    assert {key: row['verdict'].split(' ', 1)[1] for key, row in rows.items()} == expected
+    for verdict in set(expected.values()):
+        count = list(expected.values()).count(verdict)
+        assert re.search(rf'<li class="{verdict.replace(" ", "-")}"><b>{count}</b>', shen.html)
+        assert f'{verdict}: {count}**' in shen.text
+    assert {key for key in expected if re.search(rf'^\| \S+ [\w ]+ \| {key} \|', shen.text, re.MULTILINE)} == set(
+        expected
+    )
+
+
+def test_n_is_told_once(shen: Written) -> None:
+    """In the line on how it was asked, and in the note above the claims; not in every row."""
+    rows = shen.html[shen.html.index('<div class="forest">') : shen.html.index('<h2 id="part1"')]
+    assert 'n = 3' not in rows
+    assert 'n = 3 seeds' in shen.html[: shen.html.index('<div class="forest">')]
+
+
+def test_curves_are_the_means_of_the_cells(shen: Written) -> None:
+    """As courses.of has them at every position, in per cent; the colours are those of the figures."""
+    (data,) = Page(shen.html).data
+    loaded = study.load(shen.workdir, 'shen', entry(shen.workdir), 'shen')
+    assert [cell['label'].split(' ')[0] for cell in data['cells']] == ['small', 'middle', 'large']
+    assert [panel['label'] for panel in data['panels']][:2] == ['test accuracy (%)', 'train accuracy (%)']
+    for cell, arm in zip(data['cells'], ('small', 'middle', 'large'), strict=True):
+        key = next(k for k in colours.of(loaded) if k[0] == arm and not k[1])
+        assert cell['colour'] == colours.of(loaded)[key]
+        curve = cell['curves'][0]
+        for x in courses.POSITIONS:
+            table = courses.of(loaded, key, 'test_accuracy', x)
+            assert curve[x] == pytest.approx(table['x'].tolist(), rel=1e-5)
+            assert curve['mean'] == pytest.approx((100 * table['mean']).tolist(), rel=1e-5)
+        known = [(low, high) for low, high in zip(curve['low'], curve['high'], strict=True) if low is not None]
+        assert known
+        assert all(0 <= low <= high <= 100 for low, high in known)
+
+
+def test_of_two_seeds_there_is_no_band(tmp_path: pathlib.Path) -> None:
+    for seed in (0, 1):
+        for size in (8, 16):
+            write_run(tmp_path, batch_size=size, seed=seed, values={'test_accuracy': [0.1, 0.5 + 0.1 * seed]})
+    (data,) = Page(write(tmp_path, tmp_path / 'out', drawing=False).html).data
+    assert {end for cell in data['cells'] for end in (*cell['curves'][0]['low'], *cell['curves'][0]['high'])} == {None}
+    assert data['cells'][0]['curves'][0]['mean'] == pytest.approx([10, 55])
+
+
+def test_the_library_stands_in_the_page_once_and_is_small(shen: Written) -> None:
+    """At most 1.5 MB; nothing in the data can close its element, and no script has an address."""
+    library = web.library()
+    assert len(library.encode()) < 1.5e6
+    assert '</script' not in library.lower()
+    assert shen.html.count(library) == 1
+    assert web.as_json({'a': '</script><b>'}) == '{"a":"<\\/script><b>"}'
+    assert not [a for tag, a in Page(shen.html).tags if tag == 'script' and 'src' in a]
+
+
+def test_a_long_curve_is_thinned_to_its_ends() -> None:
+    kept = web._thinned(10_000)
+    assert (len(kept), kept[0], kept[-1]) == (web.MOST, 0, 9_999)
+    assert web._thinned(7).tolist() == list(range(7))
+    assert np.diff(kept).max() <= np.ceil(10_000 / web.MOST) + 1
+
+
+def test_a_sweep_comes_before_what_was_claimed(tmp_path: pathlib.Path) -> None:
+    """Each with a question of its own, though the other one's folder comes first; the links lead to both."""
+    plant(tmp_path, skip=('control',))
+    for size in (8, 16):
+        for seed in (0, 1, 2):
+            write_run(tmp_path, batch_size=size, seed=seed, values={'test_accuracy': [0.1, 0.5 + 0.01 * seed]})
+    shown = write(tmp_path, tmp_path / 'out', drawing=False)
+    seen = Rows(shown.html)
+    assert seen.heads == ['How does test accuracy depend on batch size?', findings.QUESTION]
+    assert seen.rows['C2']['verdict'].endswith('not measured')
+    nav = shown.html[shown.html.index('<nav>') : shown.html.index('</nav>')]
+    links = dict(re.findall(r'<a href="#(\w+)">([^<]*)</a>', nav))
+    assert list(links.values())[:2] == ['Sweep train', 'Shen 2018']
+    assert all(f'id="{anchor}"' in shown.html for anchor in links)
+    assert len(Page(shown.html).data) == 2
+
+
+def test_a_damaged_study_file_is_told(tmp_path: pathlib.Path) -> None:
+    plant(tmp_path)
+    file = tmp_path / 'shen' / study_file.NAME
+    file.write_text(file.read_text().replace('"small"', '"smaller"', 1))
+    with pytest.raises(ValueError, match=r'study\.json'):
+        report.write(tmp_path, tmp_path / 'out', drawing=False)
+
+
+def test_findings_of_an_unknown_name_are_a_sweep_over_its_arms(tmp_path: pathlib.Path) -> None:
+    plant(tmp_path, 'nothing')
+    seen = Rows(write(tmp_path, tmp_path / 'out', drawing=False).html)
+    assert len(seen.heads) == 1
+    assert seen.answers == ['']
+
+
+@pytest.mark.slow
+def test_declared_figures_are_drawn_and_the_headline_opens(shen: Written, tmp_path: pathlib.Path) -> None:
+    """Each declared figure once, under the name of its findings; the first is the still of the curves."""
+    shown = write(shen.workdir, tmp_path)
+    names = [figure.name for figure in findings.FIGURES]
+    for name in names:
+        assert (tmp_path / 'figures' / f'shen_{name}.png').is_file(), name
+        assert shown.html.count(f'<b>shen_{name}</b>') == 1
+        assert shown.text.count(f'](figures/shen_{name}.png)') == 1
+    still = shown.html[shown.html.index('<div class="still">') :]
+    assert still.startswith('<div class="still"><img src="data:image/png;base64,')
+    assert f'alt="shen_{names[0]}' in still[: still.index('<figcaption>')]
+    assert 'shen_forest.png' in shown.text
+    assert 'shen_forest' not in shown.html
