@@ -25,6 +25,10 @@ def drawn(lines: list[Line], bounds: tuple[float, float], on: svg.Scale) -> Elem
     return ElementTree.fromstring(svg.draw(lines, bounds, on))
 
 
+def number(element: ElementTree.Element, name: str) -> float:
+    return float(element.get(name, 'nan'))
+
+
 def of_class(root: ElementTree.Element, kind: str) -> list[ElementTree.Element]:
     return [e for e in root.iter() if kind in (e.get('class') or '').split()]
 
@@ -39,15 +43,15 @@ def test_positions_are_linear_in_the_numbers() -> None:
     (v0, _), (v1, _) = on.ticks[0], on.ticks[-1]
     expected = lambda v: on.x(v0) + (on.x(v1) - on.x(v0)) * (v - v0) / (v1 - v0)
     near = lambda value: pytest.approx(expected(value), abs=0.11)  # drawn to a tenth of a pixel
-    assert [float(first.get('x1')), float(first.get('x2')), float(second.get('x1'))] == [
+    assert [number(first, 'x1'), number(first, 'x2'), number(second, 'x1')] == [
         near(-0.02),
         near(0.04),
         near(0.02),
     ]
-    assert [float(d.get('cx')) for d in dots] == [near(0.01), near(0.03)]
+    assert [number(d, 'cx') for d in dots] == [near(0.01), near(0.03)]
     (shaded,) = of_class(root, 'claimed')
-    assert float(shaded.get('x')) == near(0.0)
-    assert float(shaded.get('x')) + float(shaded.get('width')) == pytest.approx(svg.WIDTH)
+    assert number(shaded, 'x') == near(0.0)
+    assert number(shaded, 'x') + number(shaded, 'width') == pytest.approx(svg.WIDTH)
 
 
 def test_ticks_are_round_in_the_unit_that_readers_see() -> None:
@@ -91,7 +95,7 @@ def test_places_are_dots_without_a_line() -> None:
     assert on is not None
     root = drawn([places], (-np.inf, 64), on)
     assert not of_class(root, 'interval')
-    assert sorted(float(d.get('cx')) for d in of_class(root, 'dot')) == [on.x(8), on.x(16), on.x(32)]
+    assert sorted(number(d, 'cx') for d in of_class(root, 'dot')) == [on.x(8), on.x(16), on.x(32)]
 
 
 def test_no_label_lies_outside_its_drawing() -> None:
@@ -103,8 +107,8 @@ def test_no_label_lies_outside_its_drawing() -> None:
             on = svg.scale(lines, (0.0, np.inf))
             assert on is not None
             (text,) = of_class(drawn(lines, (0.0, np.inf), on), 'label')
-            x, width = float(text.get('x')), svg.CHARACTER * len(label)
-            left = {'start': x, 'middle': x - width / 2, 'end': x - width}[text.get('text-anchor')]
+            x, width = number(text, 'x'), svg.CHARACTER * len(label)
+            left = {'start': x, 'middle': x - width / 2, 'end': x - width}[str(text.get('text-anchor'))]
             assert left >= -0.1
             assert left + width <= svg.WIDTH + 0.1
 

@@ -2,7 +2,6 @@
 
 import pathlib
 import re
-from collections.abc import Mapping
 from html.parser import HTMLParser
 from typing import Any, NamedTuple
 
@@ -29,7 +28,7 @@ BRANCHES = {
 BASE = {'batch_size': 4, 'learning_rate': 0.01, 'optimizer': {'name': 'sgd'}}
 
 
-def entry(workdir: pathlib.Path) -> Mapping[str, Any]:
+def entry(workdir: pathlib.Path) -> dict[str, Any]:
     """What a launch would have written of the planted runs."""
     runs, declared, _ = records.read(workdir)
     runs = runs.assign(declared_learning_rate=[c['learning_rate'] for c in declared])

@@ -1,7 +1,7 @@
 """A sweep without findings: its question, cells and intervals by hand, what is named the best, edges, what is open."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy import stats
 
 from bsresearch.analysis import best_sets, study
 from bsresearch.findings import sweep
-from bsresearch.findings.sweep import Sweep
+from bsresearch.findings.sweep import Cell, Sweep
 
 SIZES, RATES, SEEDS = (8, 16, 32), (0.1, 0.2), (0, 1, 2)
 
@@ -19,6 +19,12 @@ SIZES, RATES, SEEDS = (8, 16, 32), (0.1, 0.2), (0, 1, 2)
 def accuracy(size: int, rate: float, seed: int) -> float:
     """Highest at B = 16, lr 0.2; multiples of 1/100, with a spread that is not the same in every cell."""
     return round(0.9 - 0.05 * abs(np.log2(size / 16)) + 0.3 * (rate - 0.1) + 0.01 * ((seed * size) % 3 - 1), 2)
+
+
+def of_cell(cell: Cell, seeds: Sequence[int] = SEEDS) -> np.ndarray:
+    """Its planted values."""
+    size, rate = cell.key[3:]
+    return np.array([accuracy(size, rate, seed) for seed in seeds])
 
 
 def write(workdir: pathlib.Path, seeds: tuple[int, ...] = SEEDS, changed: Mapping[Any, Any] | None = None) -> None:
@@ -43,7 +49,7 @@ def test_cells_are_students_intervals(tmp_path: pathlib.Path) -> None:
     found = of(tmp_path)
     assert [cell.key[3:] for cell in found.cells] == [(size, rate) for size in SIZES for rate in RATES]
     for cell in found.cells:
-        values = np.array([accuracy(*cell.key[3:], seed) for seed in SEEDS])
+        values = of_cell(cell)
         half = stats.t.ppf(0.975, 2) * np.sqrt((values.var(ddof=1) + 1 / (12 * 100**2)) / 3)
         assert cell.interval[:4] == pytest.approx((values.mean(), values.mean() - half, values.mean() + half, 3))
     assert found.question == 'How does test accuracy depend on batch size and learning rate?'
@@ -60,7 +66,7 @@ def test_highest_on_test_and_its_edges(tmp_path: pathlib.Path) -> None:
         ('largest learning rate',),
     )
     assert found.level == pytest.approx(np.mean([accuracy(16, 0.2, seed) for seed in SEEDS]))
-    values = np.array([[accuracy(*cell.key[3:], seed) for seed in SEEDS] for cell in found.cells])
+    values = np.array([of_cell(cell) for cell in found.cells])
     expected = best_sets.not_told_from_best(values)
     assert [cell.alike for cell in found.cells] == expected.tolist()
     assert 0 < expected.sum() < len(expected)
