@@ -17,7 +17,7 @@ def index(cells: Sequence[Cell], axes: Sequence[str] = ()) -> pd.MultiIndex:
     return pd.MultiIndex.from_tuples(cells, names=[*PARTS, *axes])
 
 
-def table(values: Mapping[str, Any] | np.ndarray, cells: pd.MultiIndex | None = None) -> pd.DataFrame:
+def table(values: Mapping[str, Any] | np.ndarray, cells: pd.Index | None = None) -> pd.DataFrame:
     """(cells, replicates): by arm, or an array with its cells."""
     if isinstance(values, Mapping):
         cells, values = index([(arm, '', '') for arm in values]), np.array(list(values.values()), float)
@@ -31,7 +31,7 @@ def quantity(low: pd.DataFrame, high: pd.DataFrame | None = None, rounding: floa
 
 
 def study(
-    cells: pd.MultiIndex, replicates: int, status: Mapping[tuple[Cell, int], str] | None = None,
+    cells: pd.Index, replicates: int, status: Mapping[tuple[Cell, int], str] | None = None,
     fields: Mapping[str, Mapping[str, Any]] | None = None, **facts: Any,
 ) -> Study:  # fmt: skip
     """A run per cell and replicate, all `done`.

@@ -34,7 +34,14 @@ def trend(axis: str, cells: Sequence[Cell] = (), *, within: Cell = ALL) -> Contr
         return Part(f'τ in {axis.replace("_", " ")}', taus[0], taus[1], few=True)
 
     return (
-        Contrast(f'trend in {axis.replace("_", " ")}', selectors or (to_selector(within),), of, level=True, unit=TAU),
+        Contrast(
+            f'trend in {axis.replace("_", " ")}',
+            selectors or (to_selector(within),),
+            of,
+            level=True,
+            unit=TAU,
+            along=axis,
+        ),
     )
 
 
@@ -88,7 +95,7 @@ def optimum(axis: str, within: Cell = ALL) -> Contrasts:
     """Where along an axis the quantity is best: the set of places that cannot be told from the best (best_sets.py)."""
     selector, name = to_selector(within), f'best {_words(axis)}'
     of = lambda numbers: _placed(name, _best(numbers, axis, selector), numbers)
-    return (Contrast(name, (selector,), of, level=True, unit=PLACE),)
+    return (Contrast(name, (selector,), of, level=True, unit=PLACE, along=axis),)
 
 
 def optimum_over(axis: str, a: Cell, b: Cell) -> Contrasts:
@@ -100,7 +107,7 @@ def optimum_over(axis: str, a: Cell, b: Cell) -> Contrasts:
         x, y = (_best(numbers, axis, selector) for selector in (first, second))
         return _placed(name, x and y and Ratio(x, y), numbers)
 
-    return (Contrast(name, (first, second), of, unit=TIMES),)
+    return (Contrast(name, (first, second), of, unit=TIMES, along=axis),)
 
 
 def _placed(name: str, along: Along | Ratio | None, numbers: Numbers) -> Part:

@@ -86,6 +86,7 @@ class Contrast(NamedTuple):
         several alike (one for each batch size of a probe).
       quantity: its own, None for the statement's. level: it is a number itself and no difference of two.
       unit: its own, None for the quantity's. signs: of the cells, where it is a sum of them with these; () else.
+      along: axis or field of the cells that it reads too. reads: a metric whose courses it reads, and no quantity.
     """
 
     label: str
@@ -95,6 +96,8 @@ class Contrast(NamedTuple):
     level: bool = False
     unit: Unit | None = None
     signs: tuple[int, ...] = ()
+    along: str = ''
+    reads: str = ''
 
 
 Contrasts = tuple[Contrast, ...]

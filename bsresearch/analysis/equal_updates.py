@@ -33,7 +33,7 @@ def at_equal_updates(metric: str, a: Cell, b: Cell) -> Contrasts:
 
         return part
 
-    return tuple(Contrast(f'{first} over {second}', (first, second), of(end)) for end in (0, 1))
+    return tuple(Contrast(f'{first} over {second}', (first, second), of(end), reads=metric) for end in (0, 1))
 
 
 def _courses(numbers: Numbers, selector: Selector, metric: str) -> dict[str, pd.DataFrame]:

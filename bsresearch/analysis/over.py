@@ -162,7 +162,9 @@ def _words(axis: str) -> str:
 
 
 def without_diverged(study: Study, judged: pd.DataFrame) -> pd.DataFrame:
-    """−∞ where a run diverged and so has no number; where it is unfinished NaN stays."""
+    """−∞ where a run diverged and so has no number, NaN where it is unfinished; of what was reduced nothing is lost."""
+    if list(judged.index.names) != study.parts:
+        return judged
     gone = study.table(lambda run: float(study.status(run) == 'diverged')).reindex_like(judged)
     return judged.mask(judged.isna() & (gone == 1.0), -np.inf)
 

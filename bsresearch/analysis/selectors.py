@@ -16,8 +16,10 @@ class Selector(NamedTuple):
 
     def __str__(self) -> str:
         """'large/switch_small@2, batch size 64'."""
-        at = '' if self.point == ABSENT else f'@{self.point:g}'
-        name = f'{self.arm}/{self.branch}{at}' if self.branch else '' if self.arm == ALL and self.axes else self.arm
+        point = self.point if isinstance(self.point, str) else f'{self.point:g}'
+        at = '' if self.point == ABSENT else f'@{point}'
+        unnamed = self.arm == ALL and self.axes and not at
+        name = f'{self.arm}/{self.branch}{at}' if self.branch else '' if unnamed else f'{self.arm}{at}'
         values = [f'{axis.replace("_", " ")} {axis_labels.text(value)}' for axis, value in self.axes]
         return ', '.join([*([name] if name else []), *values])
 

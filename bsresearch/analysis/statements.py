@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bsresearch.analysis import verdicts
+from bsresearch.analysis import equal_terms, verdicts
 from bsresearch.analysis.contrasts import Contrast, Contrasts, Numbers, Selector
 from bsresearch.analysis.quantity import Array, Quantity, Unit
-from bsresearch.analysis.study import FINISHED, PARTS, TRAINED, Study
+from bsresearch.analysis.study import FINISHED, Study
 from bsresearch.analysis.verdicts import Interval, Part, Verdict
 
 
@@ -107,6 +107,8 @@ def judge(statement: Statement, study: Study) -> Verdicts:
     """
     if statement.untested or statement.quantity is None:
         return Verdicts(statement, 'not measured', (), (statement.untested,))
+    if unequal := equal_terms.differing(statement.held_fixed or study.held_fixed, statement.contrasts, study):
+        return Verdicts(statement, 'not measured', (), (unequal,))
     arrays: dict[int, Array | str] = {}
     judged, remarks, lost = [], [], []
     bounds = int(np.isfinite([statement.low, statement.high]).sum())
@@ -200,15 +202,6 @@ def _array(quantity: Quantity, study: Study) -> Array | str:
         return str(e)
 
 
-def _runs(study: Study, selector: Selector) -> list[str]:
-    """The runs that a selector is about; of all values of an axis that it does not name."""
-    named = dict(zip(PARTS, selector[:3], strict=True)) | {a: v for a, v in selector.axes if a in study.axes}
-    members = study.members[study.members['kind'].isin(TRAINED)]
-    for part, value in named.items():
-        members = members[members[part] == value]
-    return list(members['id'].unique())
-
-
 def _lost_on_the_way(contrast: Contrast, quantity: Quantity, part: Part, study: Study) -> str:
     """Why a contrast cannot hold: replicates are not in it whose runs diverged. '' where all are, or none did."""
     parts = [part] if part.halves is None else [part, part.halves]
@@ -220,14 +213,14 @@ def _lost_on_the_way(contrast: Contrast, quantity: Quantity, part: Part, study: 
 
 
 def _count(study: Study, selector: Selector, status: str) -> int:
-    return int((study.runs.reindex(_runs(study, selector))['status'] == status).sum())
+    return int((equal_terms.runs_of(study, selector)['status'] == status).sum())
 
 
 def _lost(study: Study, selectors: Sequence[Selector]) -> list[str]:
     """Runs that are not in the numbers, in words."""
     told = []
     for selector in dict.fromkeys(selectors):
-        statuses = study.runs.reindex(_runs(study, selector))['status']
+        statuses = equal_terms.runs_of(study, selector)['status']
         unfinished, diverged = int((~statuses.isin(FINISHED)).sum()), int((statuses == 'diverged').sum())
         told += [f'{selector}: {diverged} of {len(statuses)} runs diverged'] if diverged else []
         told += [f'{selector}: {unfinished} of {len(statuses)} runs are unfinished'] if unfinished else []

@@ -39,6 +39,7 @@ class Study:
       rows: records of each run in the order of its updates, without those from its divergence on.
       declared: all arms of the config, with their changes, or the arm that one is; also those that were not launched.
       held_fixed: what the arms have in common, in the config's words. branch_arms: as `declared`.
+      base: the declared config without arms and axes.
       probes: the finished ones, by id: probe.json, `meta` and `arrays` (store/probe_records.py).
     """
 
@@ -52,6 +53,7 @@ class Study:
     held_fixed: tuple[str, ...] = ()
     probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     branch_arms: Mapping[str, Any] = field(default_factory=dict)
+    base: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def parts(self) -> list[str]:
@@ -134,6 +136,7 @@ def load(
         tuple(stored['held_fixed']),
         probes,
         stored.get('branch_arms', {}),
+        stored['base'],
     )
 
 

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from bsresearch.analysis import summary
 from bsresearch.analysis.best_sets import Along, Ratio
@@ -231,7 +231,7 @@ def smallest_effect(part: Part) -> float:
     spread = float(np.hypot(np.sqrt(known.low.var(ddof=1) + part.rounding), np.sqrt(n) * np.nan_to_num(part.error)))
     t = special.stdtrit(n - 1, (1 + summary.LEVEL) / 2)
     # SciPy's noncentral t gives NaN far out, where the power is 1.
-    power = lambda d: np.nan_to_num(1 - stats.nct.cdf(t, n - 1, d * np.sqrt(n)), nan=1.0) - POWER
+    power = lambda d: np.nan_to_num(1 - special.nctdtr(n - 1, d * np.sqrt(n), t), nan=1.0) - POWER
     own, whole = interval(part._replace(halves=None)), interval(part)
     wider = max(own.low - whole.low, whole.high - own.high, 0.0)
     return float(optimize.brentq(power, 1e-6, 100.0) * spread + wider)

@@ -170,7 +170,7 @@ def _planned(console: Console, flag: Any, request: Request) -> tuple[planner.Stu
     """The study and its replica groups, agreed upon by all processes; a dry run's tables are printed."""
     workdir, dry_run = request.directory, request.dry_run
     given = workdir, request.branch_from, request.arms, console.say
-    study = multihost.agreed(lambda: planner.study(*flag_parser.declared(flag), *given))
+    study = multihost.agreed(lambda: planner.checked(*flag_parser.declared(flag), *given))
     multihost.check_alike(study.members)
     if not dry_run or request.estimate or request.xla_analysis:
         use_compilation_cache(named=request.profile)  # before programs are compiled to see what they take

@@ -4,18 +4,14 @@ A config file is Python that a user wrote: whatever goes wrong in one is told by
 """
 
 import contextlib
-import linecache
-import pathlib
 import sys
-import traceback
 import types
-from collections.abc import Iterator
 from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch.core import flag_help, program
+from bsresearch.core import flag_help, program, user_file
 from bsresearch.launching.configs import files
 from bsresearch.planning import schema
 
@@ -74,13 +70,11 @@ def load(path: str) -> ConfigDict:
       ConfigError: the file cannot be run, or that is no complete config.
     """
     name, *argument = path.split(':', 1)
-    file = pathlib.Path(name)
     line = None
     module = types.ModuleType('config')
-    module.__file__ = name
     try:
-        with _beside(file):
-            exec(compile(file.read_bytes(), name, 'exec'), vars(module))
+        with user_file.beside(name):
+            user_file.run(name, module)
             get_config = getattr(module, 'get_config', None)
             if get_config is None:
                 raise ConfigError(f'{name}: it defines no function get_config(); {CURE}')
@@ -89,37 +83,8 @@ def load(path: str) -> ConfigDict:
     except ConfigError:
         raise
     except (Exception, SystemExit) as e:
-        raise ConfigError(_described(e, name, line)) from e
+        raise ConfigError(user_file.described(e, name, line)) from e
     return _checked(config, f'{name}, line {line}: get_config()')
-
-
-@contextlib.contextmanager
-def _beside(file: pathlib.Path) -> Iterator[None]:
-    """Modules in the file's folder are found first, as if Python had been given the file."""
-    folder = str(file.resolve().parent)
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
-
-
-def _described(error: BaseException, name: str, line: int | None) -> str:
-    """`<file>, line N: <kind>: <cause>`; the line is the last that ran in the file or beside it, else `line`."""
-    folder = pathlib.Path(name).resolve().parent
-    if isinstance(error, SyntaxError) and error.filename and pathlib.Path(error.filename).resolve().parent == folder:
-        return f'{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}'
-    # Of a syntax error the lines before its message show the source; notes come last.
-    words = error.msg if isinstance(error, SyntaxError) else traceback.format_exception_only(error)[0].partition(':')[2]
-    cause = str(words)
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if pathlib.Path(frame.filename).resolve().parent == folder:
-            # An assertion without words, or whatever else has none, is told by its source.
-            cause = cause.strip() or linecache.getline(frame.filename, frame.lineno or 0)
-            name, line = frame.filename, frame.lineno
-            break
-    place = name if line is None else f'{name}, line {line}'
-    return f'{place}: {type(error).__name__}: {" ".join(cause.split())}'
 
 
 def _checked(config: Any, what: str) -> ConfigDict:

@@ -4,7 +4,8 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from bsresearch import studies
+from bsresearch import findings, studies
+from bsresearch.analysis import names
 from bsresearch.launching.study_files import Asked
 from bsresearch.planning import branch, branch_point, question, sweep
 from bsresearch.planning.plan import Plan, tuples
@@ -115,6 +116,30 @@ def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.
         )
     rows = [row for row in asked.entry['rows'] if (workdir / name / row['id']).is_dir()]
     return asked._replace(entry={**asked.entry, 'rows': rows})
+
+
+def checked(
+    config: dict[str, Any],
+    overrides: dict[str, Any],
+    workdir: pathlib.Path | None,
+    branch_from: str | None = None,
+    pick: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> Study:
+    """`study`, whose findings are there and name what it has; `say` is also told of claims on what it has not.
+
+    Raises:
+      ValueError, OSError: as `study`, or an error of the findings, or a mistyped name in them; one line.
+    """
+    name = overrides.get('findings', config['findings'])
+    module = findings.load(name) if name else None
+    planned = study(config, overrides, workdir, branch_from, pick, say)
+    if module is not None and planned.asked is not None:
+        entry = planned.asked.entry
+        axes = {axis for row in entry['rows'] for axis in row['axes']}
+        for note in names.check(module, entry['arms'], entry['branch_arms'], axes):
+            say(note)
+    return planned
 
 
 def _asked(name: str, procedure: Any, grid: sweep.Grid, stages: Sequence[Stage]) -> Asked | None:

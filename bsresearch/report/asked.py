@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bsresearch import findings
-from bsresearch.analysis import cells
+from bsresearch.analysis import cells, names
 from bsresearch.analysis import claims as claims_of
 from bsresearch.analysis import study as studies
-from bsresearch.analysis.figures import Figure, curves
+from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.quantity import Unit
-from bsresearch.analysis.statements import Statement, Verdicts, judge
+from bsresearch.analysis.statements import Verdicts, judge
 from bsresearch.analysis.study import Study
 from bsresearch.findings import sweep
 from bsresearch.findings.sweep import Cell, Sweep
@@ -97,16 +97,7 @@ def _of_study(workdir: pathlib.Path, name: str, records: Records | None) -> list
 
 def _module(name: str) -> ModuleType | None:
     """The findings of that name, or of a file of one's own."""
-    if name.endswith('.py'):
-        spec = importlib.util.spec_from_file_location(pathlib.Path(name).stem, name)
-        if spec is None or spec.loader is None or not pathlib.Path(name).exists():
-            return None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    whole = f'{findings.__name__}.{name}'
-    known = name.isidentifier() and importlib.util.find_spec(whole) is not None
-    return importlib.import_module(whole) if known and name != 'sweep' else None
+    return findings.load(name) if findings.is_file(name) or name in findings.members() else None
 
 
 def _with_arms(workdir: pathlib.Path, name: str, key: str, stored: Mapping[str, Any], records: Records | None) -> Asked:
@@ -116,7 +107,7 @@ def _with_arms(workdir: pathlib.Path, name: str, key: str, stored: Mapping[str, 
         study = studies.load(workdir, name, stored, key, _known(records))
         if module is None:
             return _of_sweep(name, key, study)
-        verdicts, faults = [], []
+        verdicts, faults = [], _misnamed(module, stored, study)
         for statement in module.CLAIMS:
             try:
                 verdicts.append(judge(statement, study))
@@ -125,11 +116,9 @@ def _with_arms(workdir: pathlib.Path, name: str, key: str, stored: Mapping[str, 
     except Exception as e:
         return Asked(name, key, f'What came of the study {key}?', '', faults=(_failed(name, e),))
     rows = [forest.of_verdicts(v, module.SOURCE, len(study.replicates)) for v in verdicts]
-    headline = next((claim for claim in module.CLAIMS if claim.key == module.HEADLINE[0]), None)
-    declared = tuple(getattr(module, 'FIGURES', ())) or (_default(study, headline),)
     verdict, answer = _answer(rows, module.HEADLINE[0])
     return Asked(
-        name, key, module.QUESTION, answer, module.SOURCE, verdict, tuple(rows), tuple(verdicts), declared,
+        name, key, module.QUESTION, answer, module.SOURCE, verdict, tuple(rows), tuple(verdicts), module.FIGURES,
         module.HEADLINE[1], study, tuple(faults),
     )  # fmt: skip
 
@@ -147,12 +136,12 @@ def _failed(study: str, error: Exception) -> str:
     return f'The claims of study {study} failed: {figures.fault(error)}'
 
 
-def _default(study: Study, headline: Statement | None) -> Figure:
-    """Of findings that declare no figures: the curves of what the headline claim compares."""
-    recorded = {column for rows in study.rows.values() for column in rows if rows[column].notna().any()}
-    metrics = [m for m in ('test_accuracy', 'train_accuracy', 'test_loss', 'train_loss') if m in recorded]
-    compared = [cell for contrast in headline.contrasts for cell in contrast.cells] if headline else ()
-    return curves(*metrics[:2], cells=tuple(dict.fromkeys(compared)), title='In training')
+def _misnamed(module: ModuleType, stored: Mapping[str, Any], study: Study) -> list[str]:
+    """What a claim or figure names that the study has not got; the others are told as ever."""
+    try:
+        return names.check(module, stored['arms'], stored['branch_arms'], study.axes)
+    except ValueError as e:
+        return [str(e)]
 
 
 def _answer(rows: Sequence[Row], key: str) -> tuple[str, str]:

@@ -67,7 +67,7 @@ def launch(
             # The accelerator is for the jobs: one that this process held they could not have.
             jax.config.update('jax_platforms', 'cpu')
             chosen = engines.chosen(engine, array, options)
-            study = planner.study(*flag_parser.declared(flag), root, pick=arms, say=print)
+            study = planner.checked(*flag_parser.declared(flag), root, pick=arms, say=print)
         if retry and not look and (root.is_dir() or not planned):
             names = status.retry(root)
             print('\n'.join(f'{name} is to do again' for name in names) or 'nothing failed')

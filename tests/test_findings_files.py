@@ -1,0 +1,138 @@
+"""Findings files: loaded by name or by path, faults told in one line with the place; names checked against a study."""
+
+import pathlib
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import planted
+import pytest
+
+from bsresearch import findings
+from bsresearch.analysis import figures, names
+from bsresearch.analysis.along_axis import trend
+from bsresearch.analysis.contrasts import alone, at, minus
+from bsresearch.analysis.statements import Statement
+
+GOOD = """
+from bsresearch.analysis.contrasts import minus
+from bsresearch.analysis.figures import curves
+from bsresearch.analysis.of_runs import final
+from bsresearch.analysis.statements import Statement
+
+SOURCE, QUESTION = 'mine', 'Is it so?'
+CLAIMS = (Statement('so', 'mine', 'It is so.', final('test_accuracy'), minus('small', 'large'), low=0),)
+FIGURES = (curves('test_accuracy'),)
+HEADLINE = ('so', 0)
+"""
+
+
+def load(folder: pathlib.Path, text: str) -> ModuleType:
+    (folder / 'mine.py').write_text(text, encoding='utf-8')
+    return findings.load(str(folder / 'mine.py'))
+
+
+def told(folder: pathlib.Path, text: str) -> str:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        load(folder, text)
+    assert '\n' not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_file_of_ones_own_is_loaded_with_what_lies_beside_it(tmp_path: pathlib.Path):
+    (tmp_path / 'beside.py').write_text("KEY = 'so'\n", encoding='utf-8')
+    module = load(tmp_path, 'import beside' + GOOD.replace("HEADLINE = ('so', 0)", 'HEADLINE = (beside.KEY, 0)'))
+    assert module.HEADLINE == ('so', 0)
+    assert [claim.key for claim in module.CLAIMS] == ['so']
+
+
+def test_a_name_is_that_of_a_file_here():
+    assert findings.load('shen').HEADLINE[0] == 'A1'
+    assert 'sweep' not in findings.members()
+    for name, cure in (('shem', "did you mean 'shen'"), ('sweep', 'allowed'), ('os', 'allowed')):
+        with pytest.raises(ValueError, match=cure):
+            findings.load(name)
+
+
+def test_a_path_that_is_none_is_told(tmp_path: pathlib.Path):
+    with pytest.raises(ValueError, match='nowhere'):
+        findings.load(str(tmp_path / 'nowhere.py'))
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'line', 'cause'),
+    [
+        ("'Is it so?'", "'Is it so?", 7, 'SyntaxError'),
+        ('final(', 'finel(', 8, 'finel'),
+        ("final('test_accuracy')", "final('test_accuracy').x", 8, 'AttributeError'),
+        (', low=0', '', 8, 'a bound'),
+        ('import curves', 'import curvs', 3, 'curvs'),
+        ("curves('test_accuracy')", "curves('test_accuracy', y=1)", 9, "'y'"),
+        ("HEADLINE = ('so', 0)", 'raise SystemExit(3)', 10, 'SystemExit'),
+    ],
+)
+def test_an_error_is_told_with_its_file_and_line(tmp_path: pathlib.Path, old: str, new: str, line: int, cause: str):
+    message = told(tmp_path, GOOD.replace(old, new))
+    assert message.startswith(f'{tmp_path}/mine.py, line {line}: ')
+    assert cause in message
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'part'),
+    [
+        ('QUESTION = ', 'QUESTIONS = ', 'QUESTION'),
+        ('CLAIMS = ', 'CLAIM = ', 'CLAIMS'),
+        ('FIGURES = ', 'FIGURE = ', 'FIGURES'),
+        ('HEADLINE = ', 'HEAD = ', 'HEADLINE'),
+        ("'Is it so?'", "''", 'QUESTION'),
+        ("(curves('test_accuracy'),)", "curves('test_accuracy')", 'FIGURES'),
+        ("(curves('test_accuracy'),)", '()', 'FIGURES'),
+        ('low=0),)', 'low=0))', 'CLAIMS'),
+        ("('so', 0)", "('sp', 0)", "no claim 'sp'; allowed: so"),
+        ("('so', 0)", "('so', 1)", 'there are 0 to 0'),
+        ("('so', 0)", "'so'", 'HEADLINE'),
+        ('HEADLINE =', 'CLAIMS *= 2\nHEADLINE =', 'twice'),
+    ],
+)
+def test_a_part_that_is_missing_or_wrong_is_named(tmp_path: pathlib.Path, old: str, new: str, part: str):
+    assert part in told(tmp_path, GOOD.replace(old, new))
+
+
+# Names.
+
+QUANTITY = planted.quantity(planted.table({'small': [0.0]}))
+
+
+def module(*contrasts: Any, figure: figures.Figure | None = None) -> Any:
+    claims = tuple(Statement(f'claim {i}', 's', 's', QUANTITY, one, low=0) for i, one in enumerate(contrasts))
+    return SimpleNamespace(__name__='mine', CLAIMS=claims, FIGURES=(figure,) if figure else ())
+
+
+ARMS, BRANCHES, AXES = ('small', 'large', 'scaled_4'), ('switch_small',), ('learning_rate',)
+
+
+@pytest.mark.parametrize(
+    ('made', 'meant'),
+    [
+        (module(minus('smal', 'large')), "no arm 'smal'; did you mean 'small'"),
+        (module(alone('small'), alone('lagre')), "claim 'claim 1'.*did you mean 'large'"),
+        (module(alone('large/swich_small@2')), "no branch 'swich_small'; did you mean 'switch_small'"),
+        (module(alone('large/contro@2')), "did you mean 'control'"),
+        (module(alone(at('small', lerning_rate=0.1))), "no axis 'lerning_rate'; did you mean 'learning_rate'"),
+        (module(trend('batch_size', ('small', 'large', 'larg'))), "did you mean 'large'"),
+        (module(figure=figures.curves('test_accuracy', cells=('smalll',))), "figure 0.*did you mean 'small'"),
+    ],
+)
+def test_a_mistyped_name_is_told_with_the_nearest(made: Any, meant: str):
+    with pytest.raises(ValueError, match=meant) as caught:
+        names.check(made, ARMS, BRANCHES, AXES)
+    assert '\n' not in str(caught.value)
+
+
+def test_what_a_part_of_a_study_has_not_got_is_noted():
+    """Arms of the larger one; a number makes another name; nothing is noted of what is there."""
+    claims = module(
+        minus('small', 'adam'), alone('scaled_16'), alone('large/control@2'), alone('large/switch_small@30')
+    )
+    notes = names.check(claims, ARMS, BRANCHES, AXES)
+    assert [('adam' in note, 'scaled_16' in note) for note in notes] == [(True, False), (False, True)]
+    assert names.check(module(alone(at(learning_rate=0.1))), (), (), AXES) == []
