@@ -86,7 +86,9 @@ class Judged(NamedTuple):
         found = self.interval
         if not found.n:
             return 'not measured'
-        ends = (self.show(end, unit=False) for end in (found.low, found.high))
+        # Of two replicates an interval reaches beyond what a level can be.
+        low, high = (-np.inf, np.inf) if not self.contrast.level else (self.unit.low, self.unit.high)
+        ends = (self.show(min(max(end, low), high), unit=False) for end in (found.low, found.high))
         return self.show(found.centre) + ('' if np.isnan(found.low) else f' ({" to ".join(ends)})')
 
 

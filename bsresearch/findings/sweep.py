@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import axis_labels, best_sets, of_runs, over, verdicts
+from bsresearch.analysis import best_sets, of_runs, over, verdicts
+from bsresearch.analysis import cells as order
 from bsresearch.analysis.figures import Figure, curves, heat
-from bsresearch.analysis.quantity import Quantity
-from bsresearch.analysis.study import ABSENT, FINISHED, Study
+from bsresearch.analysis.quantity import Quantity, Unit
+from bsresearch.analysis.study import ABSENT, FINISHED, PARTS, Study
 from bsresearch.analysis.verdicts import Interval
 
 METRICS = ('test_accuracy', 'validation_accuracy', 'train_accuracy', 'test_loss', 'validation_loss', 'train_loss')
@@ -26,7 +27,7 @@ class Cell(NamedTuple):
     """A cell of the sweep.
 
     Attributes:
-      key: of the study. label: its values of the axes that vary. interval: of its replicates.
+      key: of the study. label: its name. interval: of its replicates.
       edges: what it is at the edge of, in words. lost: runs that diverged or are unfinished, in words.
       alike: it cannot be told from the best one. best: it is that one.
     """
@@ -67,20 +68,25 @@ class Sweep(NamedTuple):
 def of(study: Study) -> Sweep:
     """The sweep of all runs of a study, which are no branches."""
     metric = next((m for m in METRICS if any(m in rows and rows[m].notna().any() for rows in study.rows.values())), '')
-    axes = [axis for axis in study.axes if study.members[axis].nunique() > 1]
+    starts = [key for key in order.of(study) if key[1] == ABSENT]
+    axes = [part for part in order.varying(order.only(study, set(starts).__contains__)) if part not in PARTS[1:]]
     question = _question(study, axes, metric)
     if not metric:
         return Sweep(question, None, (), '', np.nan, 'nothing was evaluated', ())
     quantity = of_runs.final(metric)
     array = quantity.of(study)
-    values = array.low
-    if 'branch' in values.index.names:
-        values = values[values.index.get_level_values('branch') == ABSENT]
-    values = values.sort_index(key=_by_size)
+    values = array.low.reindex(pd.MultiIndex.from_tuples(starts, names=array.names))
+    labels = order.labels(study)
     parts = [verdicts.of('', row, rounding=float(array.rounding.loc[key])) for key, row in _rows(values)]
     cells = [
-        Cell(key, _label(study, key, axes), verdicts.interval(part), _edges(values, key, axes), _lost(study, key))
-        for (key, _), part in zip(_rows(values), parts, strict=True)
+        Cell(
+            key,
+            labels[key],
+            _possible(verdicts.interval(part), quantity.unit),
+            _edges(study, starts, key),
+            _lost(study, key),
+        )
+        for key, part in zip(starts, parts, strict=True)
     ]
     chosen, place, level, why = _best(study, metric, values)
     if place is not None:
@@ -89,9 +95,10 @@ def of(study: Study) -> Sweep:
     return Sweep(question, quantity, tuple(cells), chosen, level, why, _figures(study, metric, axes))
 
 
-def _by_size(level: pd.Index) -> pd.Index:
-    """Numbers as they are; what is mixed as text."""
-    return level if pd.api.types.is_numeric_dtype(level) else level.map(str)
+def _possible(interval: Interval, unit: Unit) -> Interval:
+    """Cut to the values that the quantity can take: of two replicates it reaches far beyond."""
+    low, high = np.clip([interval.low, interval.high], unit.low, unit.high)
+    return interval._replace(low=float(low), high=float(high))
 
 
 def _rows(values: pd.DataFrame) -> list[tuple[tuple[Any, ...], np.ndarray]]:
@@ -113,22 +120,16 @@ def _question(study: Study, axes: Sequence[str], metric: str) -> str:
     return f'What {what} does {run.get("model.name", "the model")} reach on {run.get("data.name", "its data")}?'
 
 
-def _label(study: Study, key: tuple[Any, ...], axes: Sequence[str]) -> str:
-    values = dict(zip(study.parts, key, strict=True))
-    named = [f'{words(axis)} {axis_labels.text(values[axis])}' for axis in axes if values[axis] != ABSENT]
-    return ', '.join(named) or 'all runs'
-
-
-def _edges(values: pd.DataFrame, key: tuple[Any, ...], axes: Sequence[str]) -> tuple[str, ...]:
+def _edges(study: Study, keys: Sequence[tuple[Any, ...]], key: tuple[Any, ...]) -> tuple[str, ...]:
     """Of each axis of numbers: that the cell has the smallest or largest value of those that differ in it alone."""
-    told, names = [], list(values.index.names)
-    for axis in axes:
-        place = names.index(axis)
-        if not isinstance(key[place], Real) or isinstance(key[place], bool):
+    told = []
+    for place, axis in enumerate(study.parts):
+        if place < len(PARTS) or not isinstance(key[place], Real) or isinstance(key[place], bool):
             continue
-        along = [k[place] for k, _ in _rows(values) if k[:place] == key[:place] and k[place + 1 :] == key[place + 1 :]]
-        if len(along) > 1 and key[place] in (min(along), max(along)):
-            told.append(f'{"smallest" if key[place] == min(along) else "largest"} {words(axis)}')
+        along = [k[place] for k in keys if k[:place] == key[:place] and k[place + 1 :] == key[place + 1 :]]
+        known = [value for value in along if isinstance(value, Real)]
+        if len(known) > 1 and key[place] in (min(known), max(known)):
+            told.append(f'{"smallest" if key[place] == min(known) else "largest"} {words(axis)}')
     return tuple(told)
 
 
@@ -186,7 +187,9 @@ def _alike(values: pd.DataFrame, high: bool, place: int) -> list[bool]:
 
 def _figures(study: Study, metric: str, axes: Sequence[str]) -> tuple[Figure, ...]:
     recorded = {column for rows in study.rows.values() for column in rows if rows[column].notna().any()}
-    both = [m for m in (metric, metric.replace('test_', 'train_')) if m in recorded]
+    # More than four panels are no first look.
+    few = all(study.members[axis].nunique() <= 2 for axis in axes if axis in study.axes and axis != 'batch_size')
+    both = [m for m in (metric, metric.replace('test_', 'train_')) if m == metric or (few and m in recorded)]
     figures = [curves(*dict.fromkeys(both), title=f'{metric.replace("_", " ").capitalize()} in training')]
     numbers = [axis for axis in axes if all(isinstance(v, Real) for v in study.members[axis] if v != ABSENT)]
     if len(axes) == 2 and len(numbers) == 2:

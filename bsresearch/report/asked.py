@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bsresearch import findings
-from bsresearch.analysis import cells, names
+from bsresearch.analysis import names
 from bsresearch.analysis import claims as claims_of
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.figures import Figure
@@ -22,7 +22,7 @@ from bsresearch.analysis.statements import Verdicts, judge
 from bsresearch.analysis.study import Study
 from bsresearch.findings import sweep
 from bsresearch.findings.sweep import Cell, Sweep
-from bsresearch.report import figures, forest, svg
+from bsresearch.report import figures, forest, markdown, svg
 from bsresearch.report.figures import drawing
 from bsresearch.report.forest import Row
 from bsresearch.report.found import Found
@@ -149,7 +149,8 @@ def _answer(rows: Sequence[Row], key: str) -> tuple[str, str]:
     row = next((r for r in rows if r.key == key), None)
     if row is None:
         return '', ''
-    told = '; '.join(row.phrases) if len(row.phrases) <= FEW else f'{row.number} where it is the least clear'
+    phrases = row.phrases if row.lines else row.phrases[:FEW]
+    told = '; '.join(phrases) if len(phrases) <= FEW else f'{row.number} where it is the least clear'
     return str(row.verdict), f'{row.short.rstrip(".")}: {told}.'
 
 
@@ -178,8 +179,7 @@ def _without_arms(workdir: pathlib.Path, name: str, records: Records | None) -> 
 def _of_sweep(name: str, key: str, study: Study) -> Asked:
     came_out = sweep.of(study)
     unit = came_out.quantity.unit if came_out.quantity else Unit()
-    names = cells.labels(study)
-    rows = tuple(_of_cell(cell, came_out, unit, names[cell.key]) for cell in came_out.cells)
+    rows = tuple(_of_cell(cell, came_out, unit) for cell in came_out.cells)
     return Asked(
         name, key, came_out.question, _of_best(came_out, study, unit), rows=rows if len(rows) > 1 else (),
         figures=came_out.figures,
@@ -187,16 +187,16 @@ def _of_sweep(name: str, key: str, study: Study) -> Asked:
     )  # fmt: skip
 
 
-def _of_cell(cell: Cell, of: Sweep, unit: Unit, name: str) -> Row:
+def _of_cell(cell: Cell, of: Sweep, unit: Unit) -> Row:
     found, n = cell.interval, cell.interval.n
     number = unit.show(found.centre) if n else 'not measured'
     between = f' ({unit.show(found.low, unit=False)} to {unit.show(found.high, unit=False)})'
-    told = f'{number}{"" if np.isnan(found.low) else between}, n = {n}'
+    told = f'{number}{"" if np.isnan(found.low) else between}{f", n = {n}" if n else ""}'
     flag = of.chosen if cell.best else ALIKE.removesuffix(' from it') if cell.alike else ''
     remarks = (*([cell.lost] if cell.lost else []), *([', '.join(cell.edges)] if cell.best and cell.edges else []))
     return Row(
-        '', name, lines=(svg.Line('', found, unit, False),), number=number, numbers=(told,), remarks=remarks,
-        flag='; '.join(f for f in (flag, cell.lost) if f),
+        '', cell.label, lines=(svg.Line('', found, unit, False),), number=number if n else markdown.NONE,
+        numbers=(told,), remarks=remarks, flag='; '.join(f for f in (flag, cell.lost) if f),
     )  # fmt: skip
 
 
@@ -205,21 +205,18 @@ def _of_best(of: Sweep, study: Study, unit: Unit) -> str:
     best = of.best
     if best is None:
         if len(of.cells) == 1 and of.quantity:
-            row = _of_cell(of.cells[0], of, unit, '')
-            return f'{of.quantity.name}: {row.numbers[0]}.'
+            row = _of_cell(of.cells[0], of, unit)
+            return f'{of.quantity.name.capitalize()}: {row.numbers[0]}.'
         return f'No cell is named the best: {of.open}.'
-    replicates = len(study.replicates)
-    how = (
-        f'mean of {replicates} seeds'
-        if of.chosen != 'best by validation'
-        else 'told by the seeds that did not choose it'
+    replicates, n = len(study.replicates), f'mean of {len(study.replicates)} seeds'
+    how = 'told by the seeds that did not choose it' if of.chosen == 'best by validation' else n
+    level = (
+        f'{of.chosen.capitalize()}: {best.label}, at {unit.show(of.level)} ({how if replicates > 1 else "one seed"})'
     )
-    level = f'{of.chosen.capitalize()}: {best.label}, at {unit.show(of.level)}'
-    level += f' ({how})' if replicates > 1 else ' (one seed)'
     edges = f', on the edge of what was tried ({", ".join(best.edges)})' if best.edges else ''
-    others = len(of.cells) - 1
-    alike = sum(cell.alike for cell in of.cells) - 1
-    sure = (
-        f'. {alike} of the {others} other cells {ALIKE}' if replicates > 1 else '. One seed tells no cell from another'
-    )
-    return f'{level}{edges}{sure}.'
+    others, alike = len(of.cells) - 1, sum(cell.alike for cell in of.cells) - 1
+    if replicates == 1:
+        return f'{level}{edges}. One seed tells no cell from another.'
+    if others == 1:
+        return f'{level}{edges}. The other one is {ALIKE if alike else "told apart from it"}.'
+    return f'{level}{edges}. {alike or "None"} of the {others} others {"is" if alike == 1 else "are"} {ALIKE}.'
