@@ -217,6 +217,13 @@ def test_findings_of_an_unknown_name_are_a_sweep_over_its_arms(tmp_path: pathlib
     assert seen.answers == ['']
 
 
+def test_findings_that_cannot_be_read_are_told_above_the_cells(tmp_path: pathlib.Path) -> None:
+    plant(tmp_path, f'{tmp_path}/gone.py')
+    shown = write(tmp_path, tmp_path / 'out', drawing=False)
+    assert Rows(shown.html).answers == ['']
+    assert 'gone.py' in shown.html[: shown.html.index('<h2')]
+
+
 @pytest.mark.slow
 def test_declared_figures_are_drawn_and_the_headline_opens(shen: Written, tmp_path: pathlib.Path) -> None:
     """Each declared figure once, under the name of its findings; the first is the still of the curves."""

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bsresearch import findings
-from bsresearch.analysis import names
 from bsresearch.analysis import claims as claims_of
+from bsresearch.analysis import names
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.quantity import Unit
@@ -102,11 +102,15 @@ def _module(name: str) -> ModuleType | None:
 
 def _with_arms(workdir: pathlib.Path, name: str, key: str, stored: Mapping[str, Any], records: Records | None) -> Asked:
     """Of a study whose launch named its arms; with findings, or as a sweep over them."""
+    module, unread = None, ()
     try:
         module = _module(key)
+    except ValueError as e:  # told in one line; what was run is shown without it
+        unread = (_failed(name, e),)
+    try:
         study = studies.load(workdir, name, stored, key, _known(records))
         if module is None:
-            return _of_sweep(name, key, study)
+            return _of_sweep(name, key, study)._replace(faults=unread)
         verdicts, faults = [], _misnamed(module, stored, study)
         for statement in module.CLAIMS:
             try:
