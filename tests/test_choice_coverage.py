@@ -183,6 +183,17 @@ def test_infinite_values_cover_the_median(n: int, diverging: float):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('wider', [0.05, 0.2, 0.5])
+@pytest.mark.parametrize('n', [3, 5, 10, 20])
+def test_widths_of_a_stable_range_cover_their_mean(n: int, wider: float):
+    """Of two neighbouring values, a step of the grid apart, Student's t covers where it is shown: where both occur."""
+    x = 3.0 + (np.random.default_rng(8).random((4 * DRAWS, n)) < wider)
+    found = [verdicts.interval(verdicts.of('', values)) for values in x]
+    held = [one.low <= 3 + wider <= one.high for one in found if one.method == 'mean']
+    assert share(f'n = {n}, {wider:.0%} wider, shown in {len(held) / len(x):.0%}', held) > least(len(held))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('tie', [0.5, 0.8, 0.95])
 @pytest.mark.parametrize('n', [5, 6, 10])
 def test_few_values_or_none_but_one_are_rarely_decided(n: int, tie: float):
