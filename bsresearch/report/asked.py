@@ -155,7 +155,8 @@ def _answer(rows: Sequence[Row], key: str) -> tuple[str, str]:
         return '', ''
     phrases = row.phrases if row.lines else row.phrases[:FEW]
     told = '; '.join(phrases) if len(phrases) <= FEW else f'{row.number} where it is the least clear'
-    return str(row.verdict), f'{row.short.rstrip(".")}: {told}.'
+    # In quotes: a sentence under a verdict is not yet said.
+    return str(row.verdict), f'“{row.short.rstrip(".")}”: {told}.'
 
 
 def _without_arms(workdir: pathlib.Path, name: str, records: Records | None) -> Asked:

@@ -14,11 +14,11 @@ from bsresearch.report.pictures import Picture
 
 # In place of a verdict's word, where it begins a sentence.
 BEGINS = {
-    'holds': 'It holds.',
-    'does not hold': 'It does not hold.',
-    'undecided': 'Undecided.',
-    'depends': 'It depends.',
-    'not measured': 'Not measured.',
+    'holds': 'It holds:',
+    'does not hold': 'It does not hold:',
+    'undecided': 'It is undecided:',
+    'depends': 'It depends:',
+    'not measured': 'It was not measured:',
 }
 BESIDE = 14  # rows of cells that stand beside the figure
 
