@@ -9,6 +9,7 @@ import ast
 import importlib
 import os
 import pathlib
+import re
 import signal
 import sys
 from types import ModuleType
@@ -96,8 +97,11 @@ def _door(script: str, name: str, arguments: list[str]) -> ModuleType:
 
 
 def figures() -> dict[str, pathlib.Path]:
-    """The figures by name."""
-    return {file.stem.removeprefix('fig_'): file for file in sorted(program.folder('scripts').glob('fig_*.py'))}
+    """The figures by name: scripts, and kinds that need no more than their name."""
+    scripts = {file.stem.removeprefix('fig_'): file for file in program.folder('scripts').glob('fig_*.py')}
+    folder = pathlib.Path(bsresearch.__file__).parent / 'report' / 'figures'
+    kinds = {file.stem: file for file in folder.glob('*.py') if '\nOPTIONS' in file.read_text(encoding='utf-8')}
+    return dict(sorted((kinds | scripts).items()))
 
 
 def _draw(script: str, name: str, arguments: list[str]) -> None:
@@ -111,8 +115,12 @@ def _draw(script: str, name: str, arguments: list[str]) -> None:
 def _figure(arguments: list[str]) -> None:
     name, *rest = arguments or ['']
     name = name.removeprefix('fig_')
-    if name in figures():
+    known = figures()
+    if name in known and known[name].stem.startswith('fig_'):
         _draw(f'fig_{name}', f'bsresearch fig {name}', rest)
+    elif name in known or any(re.match('--?workdir(=|$)', argument) for argument in rest):
+        # What is no kind may be a figure that the findings of the runs declare.
+        _draw('fig', f'bsresearch fig {name}', [f'--figure={name}', *rest])
     elif name in ('', '--help', '-h'):
         asked = ast.get_docstring(ast.parse((program.folder('scripts') / 'fig.py').read_text(encoding='utf-8')))
         print(f'{asked}\n\nFigures with a name of their own, `bsresearch fig <name> --workdir=…`:\n')

@@ -17,6 +17,8 @@ from absl import flags
 from bsresearch.analysis import command
 from bsresearch.report import one_figure
 
+GENERIC = ('y', 'x', 'color', 'panel', 'at', 'where')
+
 
 def define_flags() -> None:
     """Called by this command alone, so that importing the module in a test defines no global flags."""
@@ -27,6 +29,8 @@ def define_flags() -> None:
     flags.DEFINE_string('panel', '', 'field with a panel per value')
     flags.DEFINE_string('at', one_figure.END, f'which evaluation counts: {one_figure.READINGS}')
     flags.DEFINE_multi_string('where', [], 'column=value, or column=value,value: the runs that are meant')
+    flags.DEFINE_string('figure', '', 'one that has a name; `bsresearch fig <name>` stands for it')
+    flags.DEFINE_multi_string('option', [], 'name=value, of a figure that has a name: windows=10')
     flags.DEFINE_string('study', '', 'of the workdir, where it holds several')
     flags.DEFINE_string('out', None, 'directory of the figure; default: <workdir>/figures')
 
@@ -35,12 +39,22 @@ def main() -> None:
     """Flags to values."""
     given = flags.FLAGS
     workdir = command.workdir()
+    out = pathlib.Path(given.out) if given.out else workdir / 'figures'
+    if given.figure:
+        foreign = [name for name in GENERIC if given[name].present]
+        if foreign:
+            raise ValueError(
+                f'--{foreign[0]} is of a figure without a name; {given.figure} takes --option=<name>=<value>'
+            )
+        files, text = one_figure.named(workdir, given.figure, given.option, given.study, out)
+        print('\n'.join(map(str, [*([text] if text else []), *files])))
+        return
     if not given.y:
         raise ValueError('--y=<metric> is needed: --y=test_accuracy')
     request = one_figure.Request(
         tuple(given.y), given.x, given.color, given.panel, given.at, tuple(given.where), given.study
     )
-    for file in one_figure.draw(workdir, request, pathlib.Path(given.out) if given.out else workdir / 'figures'):
+    for file in one_figure.draw(workdir, request, out):
         print(file)
 
 

@@ -12,16 +12,19 @@ import toy
 from fake_records import resolved
 from matplotlib import image
 
+from bsresearch.analysis import figures
+from bsresearch.analysis import study as studies
 from bsresearch.analysis.quantities import branch_losses, critical_batch_size
-from bsresearch.analysis.quantities.critical_batch_size import find, largest, median
+from bsresearch.analysis.quantities.critical_batch_size import CriticalBatchSizes, largest, median
 from bsresearch.core import lookup
 from bsresearch.optim import scaling
 from bsresearch.planning.plan import Plan
+from bsresearch.report.figures import critical_batch_size as special
+from bsresearch.report.figures import drawing
 from bsresearch.store import paths
 from bsresearch.store.writer import Writer
 from bsresearch.studies import critical_batch_size as study
 from bsresearch.theory.noisy_quadratic import spectrum
-from scripts import fig_critical_batch_size
 
 pytestmark = pytest.mark.usefixtures('small_pictures')
 NAN, INF = np.nan, np.inf
@@ -102,6 +105,18 @@ def test_the_median_says_where_a_bound_could_move_it(
 # --- records
 
 
+def opened(workdir: pathlib.Path) -> studies.Study:
+    return studies.load(workdir, branch_losses.STUDY)
+
+
+def find(workdir: pathlib.Path, tolerance: float = 0.01) -> CriticalBatchSizes:
+    return critical_batch_size.find(opened(workdir), tolerance)
+
+
+def draw(workdir: pathlib.Path) -> list[pathlib.Path]:
+    return drawing.one(opened(workdir), figures.special('critical_batch_size', name='critical'), workdir / 'figures')
+
+
 def write(
     workdir: pathlib.Path, run: str, rows: Sequence[Mapping[str, Any]], *, status: str = 'done', **fields: Any
 ) -> None:
@@ -109,7 +124,8 @@ def write(
     config = {**resolved(16, 0.1, 0), 'study': branch_losses.STUDY, 'epoch_size': 4096, 'parent': None, **fields}
     folder = paths.run_dir(workdir, branch_losses.STUDY, run)
     folder.mkdir(parents=True, exist_ok=True)
-    paths.write_json(folder / 'config.json', {'resolved': config, 'declared': {'learning_rate': 0.1}})
+    declared = {'learning_rate': config['learning_rate']}
+    paths.write_json(folder / 'config.json', {'resolved': config, 'declared': declared})
     paths.write_json(folder / 'meta.json', {'id': run, 'study': branch_losses.STUDY, 'status': status})
     writer = Writer(folder)
     writer.rows([{'epoch': 0.0, 'seconds': 0.0, 'wall_seconds': 0.0, **row} for row in rows])
@@ -162,7 +178,7 @@ def test_points_and_seeds_have_the_known_answers(made: pathlib.Path):
     """Hand-made losses: B*, bounds, ranges, both other tolerances, diverged ones counted as failing."""
     found = find(made)
     assert found.by == ['batch_size']
-    points = found.points.sort_values(['step', 'seed'])
+    points = found.points.sort_values(['step', 'replicate'])
     assert points['critical'].tolist() == [32, 32, 16, 64, 32, 64]
     assert points['bound'].tolist() == ['', '', 'at most', 'at least', '', 'at least']
     assert points['upper'].tolist() == [64, 64, 32, INF, 64, INF]
@@ -175,7 +191,7 @@ def test_points_and_seeds_have_the_known_answers(made: pathlib.Path):
     assert (first['at_least'], first['at_most'], first['n'], first['runs']) == (0, 1, 3, 3)
     assert (second['critical'], second['lowest'], second['highest'], second['bound']) == (64, 32, 64, 'at least')
     assert (first['critical_half'], first['bound_half']) == (16, 'at most')
-    assert find(made, 0.02).points.sort_values(['step', 'seed'])['critical'].tolist() == [32, 32, 16, 64, 64, 64]
+    assert find(made, 0.02).points.sort_values(['step', 'replicate'])['critical'].tolist() == [32, 32, 16, 64, 64, 64]
     told = critical_batch_size.text(found)
     for words in (
         '≥ 64',
@@ -189,7 +205,7 @@ def test_points_and_seeds_have_the_known_answers(made: pathlib.Path):
 def test_b_simple_is_of_the_measurements_near_the_point(made: pathlib.Path):
     """Closed form: trace 80 and 320 over a mean |G|² of 1; the population's form takes S/N off; far ones stay out."""
     found = find(made)
-    points = found.points.sort_values(['step', 'seed'])
+    points = found.points.sort_values(['step', 'replicate'])
     assert points['measurements'].tolist() == [10] * 6
     np.testing.assert_allclose(points['noise_scale'], [80] * 3 + [320] * 3)
     np.testing.assert_allclose(points['population'], [80 / (1 - 80 / 4096)] * 3 + [320 / (1 - 320 / 4096)] * 3)
@@ -203,7 +219,7 @@ def test_a_missing_noise_scale_is_said(tmp_path: pathlib.Path):
     found = find(tmp_path)
     assert found.points['noise_scale'].isna().all()
     assert 'B_simple was not measured near 1 of 1 points of a run' in critical_batch_size.text(found)
-    assert len(fig_critical_batch_size.draw(tmp_path, tmp_path / 'out')[0]) == 6
+    assert len(draw(tmp_path)) == 6
 
 
 def test_of_an_unfinished_point_nothing_is_concluded(tmp_path: pathlib.Path):
@@ -259,19 +275,19 @@ def test_nothing_to_read_is_refused(tmp_path: pathlib.Path):
 
 def test_the_figures_are_drawn_with_their_numbers(made: pathlib.Path):
     """The CSV files are the tables; the pictures are no empty pages; the band and all branches are in the losses."""
-    files, told = fig_critical_batch_size.draw(made, made / 'figures')
+    files = draw(made)
     assert [f.name for f in files if f.suffix == '.csv'] == [
-        'fig_critical_batch_size.csv', 'fig_critical_batch_size_losses.csv',
+        'critical.csv', 'critical_losses.csv',
     ]  # fmt: skip
     assert all(f.stat().st_size for f in files)
     pd.testing.assert_series_equal(pd.read_csv(files[2])['critical'], find(made).seeds['critical'], check_dtype=False)
     losses = pd.read_csv(files[5])
     assert len(losses) == 18
-    assert losses.query('step == 64 and seed == 1 and k == 2')['excess'].iloc[0] == pytest.approx(0.008)
+    assert losses.query("step == 64 and replicate == '1/0/0' and k == 2")['excess'].iloc[0] == pytest.approx(0.008)
     assert losses['within'].sum() == 18 - 6  # k = 4; 4; 2 and 4; none; 4; 2 fail
     for picture in (files[1], files[4]):
         assert image.imread(picture)[..., :3].std() > 0.01
-    assert told == critical_batch_size.text(find(made))
+    assert special.text(opened(made)) == critical_batch_size.text(find(made))
 
 
 # --- the study

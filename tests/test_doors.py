@@ -26,6 +26,7 @@ from bsresearch.launching.configs import describe, files
 from bsresearch.launching.jobs import engines, launcher
 from bsresearch.planning import schema, sweep
 from bsresearch.planning.fields import FIELDS
+from bsresearch.report.figures import drawing
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -152,9 +153,8 @@ def test_help_and_a_mistyped_command_need_no_package():
     assert figure.returncode == 2
     assert figure.stderr.startswith("bsresearch fig: unknown figure 'batchsize'; did you mean 'batch_size'?")
     listed = bare('-m', 'bsresearch', 'fig').stdout.splitlines()
-    assert [line.split()[0] for line in listed if re.match(r'  \w', line)] == sorted(
-        f.stem[4:] for f in (ROOT / 'scripts').glob('fig_*.py')
-    )
+    names = [line.split()[0] for line in listed if re.match(r'  \w', line)]
+    assert names == sorted({*drawing.special(), *(f.stem[4:] for f in (ROOT / 'scripts').glob('fig_*.py'))})
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,18 @@ import pandas as pd
 import pytest
 from fake_records import gradient_norms, write_probe, write_run
 
+from bsresearch.analysis import figures, study
 from bsresearch.analysis.quantities import gradient_norm
-from scripts import fig_gradient_norm
+from bsresearch.report.figures import drawing
+from bsresearch.report.figures import gradient_norm as special
 
-FIGURES = ('fig_gradient_norm', 'fig_gradient_norm_normalized', 'fig_gradient_norm_ridges')
+FIGURES = ('norms', 'norms_normalized', 'norms_ridges')
+
+
+def draw(workdir: pathlib.Path, linear: bool = False) -> tuple[list[pathlib.Path], str]:
+    of_probes = study.load(workdir, 'gradient_norm')
+    figure = figures.special('gradient_norm', name='norms', linear=linear)
+    return drawing.one(of_probes, figure, workdir / 'figures'), special.text(of_probes)
 
 
 def probed(
@@ -34,14 +42,12 @@ def test_the_figures_and_their_numbers(linear: bool, tmp_path: pathlib.Path, req
     if linear:
         request.getfixturevalue('small_pictures')
     probed(tmp_path)
-    files, text = fig_gradient_norm.draw(tmp_path, linear, tmp_path / 'figures')
+    files, text = draw(tmp_path, linear)
     assert [f.name for f in files] == [f'{n}.{s}' for n in FIGURES for s in ('pdf', 'png', 'csv')]
     assert all(f.stat().st_size for f in files)
-    table = pd.read_csv(files[2])
+    table, probes = pd.read_csv(files[2]), gradient_norm.of_study(study.load(tmp_path, 'gradient_norm'))
     assert len(table) == 6
-    assert table['walking_mean'].tolist() == pytest.approx(
-        np.concatenate([f.norms['walking'].mean(0) for f in gradient_norm.load(tmp_path)])
-    )
+    assert table['walking_mean'].tolist() == pytest.approx(np.concatenate([f.norms['walking'].mean(0) for f in probes]))
     scaled = pd.read_csv(files[5])
     assert scaled.groupby('epoch')['mean'].nunique(dropna=False).max() <= 3
     assert np.ptp(scaled[scaled['epoch'] == 0]['mean']) < 1e-9  # equal means, as it says
@@ -56,9 +62,9 @@ def test_seeds_share_a_figure_and_rates_have_figures_of_their_own(tmp_path: path
     for seed in range(3):
         probed(tmp_path, run_seed=seed)
     probed(tmp_path, rate=0.01)
-    files, _ = fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
+    files, _ = draw(tmp_path)
     assert {f.stem for f in files} == {f'{n}_{rate}' for n in FIGURES for rate in ('0.01', '0.05')}
-    table = pd.read_csv(tmp_path / 'figures' / 'fig_gradient_norm_0.05.csv')
+    table = pd.read_csv(tmp_path / 'figures' / 'norms_0.05.csv')
     assert table['run'].nunique() == 4
     each, drawn = table[table['run'] != 'all'], table[table['run'] == 'all'].set_index(['epoch', 'batch_size'])
     each = each.assign(**{f'{c}_2': each[c] ** 2 for c in ('walking_std', 'single_rms')})
@@ -66,7 +72,7 @@ def test_seeds_share_a_figure_and_rates_have_figures_of_their_own(tmp_path: path
     np.testing.assert_allclose(drawn['walking_mean'], mine['walking_mean'].mean())
     for column in ('walking_std', 'single_rms'):
         np.testing.assert_allclose(drawn[column] ** 2, mine[f'{column}_2'].mean())
-    assert pd.read_csv(tmp_path / 'figures' / 'fig_gradient_norm_0.01.csv')['run'].nunique() == 1
+    assert pd.read_csv(tmp_path / 'figures' / 'norms_0.01.csv')['run'].nunique() == 1
 
 
 def test_probes_that_differ_in_their_settings_are_drawn_apart(tmp_path: pathlib.Path, small_pictures: None):
@@ -74,7 +80,7 @@ def test_probes_that_differ_in_their_settings_are_drawn_apart(tmp_path: pathlib.
     probed(tmp_path)
     probed(tmp_path, seed=1)
     probed(tmp_path, sizes=(2, 8))
-    files, text = fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
+    files, text = draw(tmp_path)
     tables = [pd.read_csv(f) for f in files if f.suffix == '.csv' and f.stem[-1].isdigit()]
     assert len(tables) == 9
     for table in tables[::3]:
@@ -86,7 +92,7 @@ def test_probes_that_differ_in_their_settings_are_drawn_apart(tmp_path: pathlib.
 def test_one_trial_is_drawn_without_bars(tmp_path: pathlib.Path, small_pictures: None):
     """No spread from one trial, and nothing warns."""
     probed(tmp_path, trials=1)
-    files, text = fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
+    files, text = draw(tmp_path)
     assert len(files) == 9
     table = pd.read_csv(files[2])
     assert table['walking_std'].isna().all()
@@ -96,5 +102,6 @@ def test_one_trial_is_drawn_without_bars(tmp_path: pathlib.Path, small_pictures:
 
 def test_without_probes_it_says_what_makes_them(tmp_path: pathlib.Path):
     """Not an empty figure."""
-    with pytest.raises(FileNotFoundError, match=r'no finished gradient_norm probes .*probe\.name=gradient_norm'):
-        fig_gradient_norm.draw(tmp_path, False, tmp_path / 'figures')
+    write_run(tmp_path, study='gradient_norm')
+    with pytest.raises(ValueError, match=r'no finished gradient_norm probes.*probe\.name=gradient_norm'):
+        draw(tmp_path)

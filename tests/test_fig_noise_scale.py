@@ -8,9 +8,10 @@ import pytest
 from fake_records import EPOCH_SIZE, write_run
 from scipy import stats
 
-from bsresearch.analysis import ratio
+from bsresearch.analysis import figures, ratio, study
 from bsresearch.analysis.quantities import noise_scale
-from scripts import fig_noise_scale
+from bsresearch.report.figures import drawing
+from bsresearch.report.figures import noise_scale as special
 
 
 def test_the_long_run_covariance_is_that_of_the_cosines():
@@ -63,7 +64,7 @@ def write(workdir: pathlib.Path) -> None:
 def test_windows_are_ratios_of_means(tmp_path: pathlib.Path):
     """Closed form: of two windows of 3 and 2 measurements; the population's form takes S/N off |G|²."""
     write(tmp_path)
-    table = noise_scale.windows(tmp_path, 2)
+    table = noise_scale.windows(study.load(tmp_path, 'train'), 2)
     assert table.groupby('batch_size')['n'].apply(list).to_dict() == {16: [3, 2], 32: [3, 2]}
     first, second = table[table['batch_size'] == 32].to_dict('records')
     assert first['noise_scale'] == pytest.approx(8 / (7 / 3))
@@ -72,15 +73,40 @@ def test_windows_are_ratios_of_means(tmp_path: pathlib.Path):
     assert np.isinf(second['noise_scale'])  # the mean of |G|² is 0 there
 
 
-def test_the_figure_is_drawn_with_its_numbers(tmp_path: pathlib.Path):
+@pytest.mark.parametrize('windows', [2, 5])
+def test_the_figure_is_drawn_with_its_numbers(windows: int, tmp_path: pathlib.Path):
+    """A row for each window; an option of a command line is text."""
     write(tmp_path)
-    files, table = fig_noise_scale.draw(tmp_path, 'epoch', 5, tmp_path / 'figures')
-    assert {f.suffix for f in files} == {'.pdf', '.png', '.csv'}
+    of_train = study.load(tmp_path, 'train')
+    declared = figures.special('noise_scale', name='b_simple', windows=str(windows), x='updates')
+    files = drawing.one(of_train, declared, tmp_path / 'out')
+    assert [f.name for f in files] == ['b_simple.pdf', 'b_simple.png', 'b_simple.csv']
     assert all(f.stat().st_size for f in files)
-    assert pd.read_csv(tmp_path / 'figures' / 'fig_noise_scale.csv').shape == table.shape == (10, table.shape[1])
+    table = pd.read_csv(files[2])
+    assert table.groupby('batch_size')['n'].apply(list).to_dict() == dict.fromkeys(
+        (16, 32), [3, 2] if windows == 2 else [1] * 5
+    )
+    expected = noise_scale.windows(of_train, windows)
+    np.testing.assert_allclose(table['noise_scale'], expected['noise_scale'])
+    told = special.text(of_train).splitlines()
+    assert len(told) == 1 + 10
+    assert told[-1].split()[0] == table['run'].iloc[-1]
+
+
+def test_bad_options_are_refused(tmp_path: pathlib.Path):
+    write(tmp_path)
+    of_train = study.load(tmp_path, 'train')
+    for given, message in (
+        ({'window': 3}, "no option 'window'; did you mean 'windows'"),
+        ({'windows': 'many'}, "windows='many' is no int as 5 is"),
+        ({'windows': 0}, 'windows=0: at least 1'),
+        ({'x': 'epoch'}, "x='epoch' is no position in training; did you mean 'epochs'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            drawing.one(of_train, figures.special('noise_scale')._replace(name='a', options=given), tmp_path / 'out')
 
 
 def test_records_without_it_are_refused(tmp_path: pathlib.Path):
     write_run(tmp_path, values={'train_loss': [1.0]})
     with pytest.raises(ValueError, match=r'without noise scale: none has .*; ask for it: --config.measure.noise_scale'):
-        noise_scale.windows(tmp_path)
+        noise_scale.windows(study.load(tmp_path, 'train'))

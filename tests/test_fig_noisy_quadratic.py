@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 from fake_records import write_run
 
-from scripts import fig_noisy_quadratic
+from bsresearch.analysis import figures, study
+from bsresearch.analysis.quantities import noisy_quadratic
+from bsresearch.report.figures import drawing
+from bsresearch.report.figures import noisy_quadratic as special
 
 FIELDS: dict[str, Any] = {
     'epoch_size': 256,
@@ -31,7 +34,7 @@ def write(workdir: pathlib.Path, **fields: Any) -> None:
 def test_the_prediction_is_that_of_plain_sgd(tmp_path: pathlib.Path):
     """Closed form in one dimension, h = 1, c = 3, ε = 0.1, θ_0 = 2; mean and standard error by hand."""
     write(tmp_path)
-    table = fig_noisy_quadratic.compare(tmp_path)
+    table = noisy_quadratic.compare(study.load(tmp_path, 'train'))
     assert table['step'].tolist() == [0, 64, 0, 16]
     for row in table[table['step'] > 0].to_dict('records'):
         rho = 0.9 ** (2 * row['step'])
@@ -47,10 +50,14 @@ def test_the_prediction_is_that_of_plain_sgd(tmp_path: pathlib.Path):
 
 def test_the_figure_is_drawn_with_its_numbers(tmp_path: pathlib.Path):
     write(tmp_path)
-    files, table = fig_noisy_quadratic.draw(tmp_path, tmp_path / 'figures')
-    assert [f.suffix for f in files] == ['.pdf', '.png', '.csv']
+    of_train = study.load(tmp_path, 'train')
+    files = drawing.one(of_train, figures.special('noisy_quadratic', name='nqm'), tmp_path / 'figures')
+    assert [f.name for f in files] == ['nqm.pdf', 'nqm.png', 'nqm.csv']
     assert all(f.stat().st_size for f in files)
-    assert pd.read_csv(files[2]).shape == table.shape
+    table = noisy_quadratic.compare(of_train)
+    np.testing.assert_allclose(pd.read_csv(files[2])['expected'], table['expected'])
+    largest = table['deviation'].abs().max()
+    assert f'largest {largest:.2f}' in special.text(of_train)
 
 
 @pytest.mark.parametrize(
@@ -64,4 +71,7 @@ def test_the_figure_is_drawn_with_its_numbers(tmp_path: pathlib.Path):
 def test_runs_it_cannot_predict_are_refused(fields: dict[str, Any], message: str, tmp_path: pathlib.Path):
     write(tmp_path, **fields)
     with pytest.raises(ValueError, match=message):
-        fig_noisy_quadratic.compare(tmp_path)
+        noisy_quadratic.compare(study.load(tmp_path, 'train'))
+    write_run(tmp_path / 'other', status='running', values={'test_loss': [1.0]})
+    with pytest.raises(ValueError, match='1 of 1 runs diverged or are not finished'):
+        noisy_quadratic.compare(study.load(tmp_path / 'other', 'train'))

@@ -16,12 +16,13 @@ from matplotlib import image
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
-from bsresearch.analysis import arms, summary
+from bsresearch.analysis import arms, study, summary
 from bsresearch.analysis import command as command_line
+from bsresearch.analysis.quantities import sharpness
 from bsresearch.core import when
 from bsresearch.report import plotting
 from bsresearch.store import export, records
-from scripts import fig_batch_size, fig_sharpness
+from scripts import fig_batch_size
 
 ROOT = pathlib.Path(__file__).parents[1]
 AXES = {'epoch': 'epochs', 'updates': 'updates', 'examples': 'examples', 'seconds': 'training seconds (ungrouped)'}
@@ -302,7 +303,7 @@ def test_runs_killed_before_their_first_evaluation_are_told_where_they_stand(tmp
     write_run(tmp_path, seed=2, status='stopped', **asked)
     figures = {
         'evaluation': lambda: fig_batch_size.draw(tmp_path, 'epoch', tmp_path / 'out'),
-        'sharpness': lambda: fig_sharpness.draw(tmp_path, tmp_path / 'out'),
+        'sharpness': lambda: sharpness.measured(study.load(tmp_path, 'train')),
     }
     for kind, draw in figures.items():
         with pytest.raises(ValueError, match='none of') as e:

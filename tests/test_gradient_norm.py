@@ -34,17 +34,21 @@ def plan(**changes: Any) -> Plan:
     return toy.plans(**(base | changes), probe__name='gradient_norm', **fields)[0]
 
 
+def probes_of(workdir: pathlib.Path) -> list[gradient_norm.GradientNorms]:
+    return gradient_norm.of_probes(probe_records.load(workdir, 'gradient_norm'))
+
+
 def made(workdir: pathlib.Path, run: Plan) -> list[gradient_norm.GradientNorms]:
     """Trained, probed and loaded."""
     for stage in study.stages([run]):
         runner.launch(workdir, stage, toy.Quiet())
-    return gradient_norm.load(workdir)
+    return probes_of(workdir)
 
 
 def probed(workdir: pathlib.Path, run: Plan) -> list[gradient_norm.GradientNorms]:
     """The probes of a run that is there, loaded."""
     runner.launch(workdir, study.probes(run), toy.Quiet())
-    return gradient_norm.load(workdir)
+    return probes_of(workdir)
 
 
 @pytest.fixture(scope='module')
@@ -189,14 +193,14 @@ def test_the_single_batch_norm_is_predicted(tmp_path: pathlib.Path):
             assert abs(z[2]) < 3
         else:
             assert found.norms['single'][:, 2] == pytest.approx(np.sqrt(found.gradient_square), rel=1e-4)
-    assert {f.with_replacement for f in gradient_norm.load(tmp_path)} == {True, False}
+    assert {f.with_replacement for f in probes_of(tmp_path)} == {True, False}
 
 
 @pytest.mark.parametrize('damaged', [False, True])
 def test_a_stopped_probe_goes_on_and_gives_the_same(damaged: bool, whole: pathlib.Path, tmp_path: pathlib.Path):
     """A kill between blocks: what was stored is not made again, but where it is damaged; the same bit for bit."""
     run = plan(probe={'trials': 25})
-    (unbroken,) = gradient_norm.load(whole)
+    (unbroken,) = probes_of(whole)
     shutil.copytree(whole, tmp_path / 'b')
     folder = next((tmp_path / 'b').glob('*/*/probe.json')).parent
     (probe,) = study.probes(run)
@@ -224,7 +228,7 @@ def test_a_stopped_probe_goes_on_and_gives_the_same(damaged: bool, whole: pathli
     probing.launch(tmp_path / 'b', [probe], resuming, [])
     assert any(stored[0].name in line for line in resuming.lines) == damaged
     assert [p.name for p in (folder / 'arrays').iterdir()] == ['gradient_norm-20.npz']
-    (again,) = gradient_norm.load(tmp_path / 'b')
+    (again,) = probes_of(tmp_path / 'b')
     toy.assert_equal(again.norms, unbroken.norms)
     toy.assert_equal(first['walking'], unbroken.norms['walking'][:10].astype(np.float32))
     assert (again.counts == unbroken.counts).all()
@@ -241,7 +245,7 @@ def test_draws_are_common_to_batch_sizes_rates_and_checkpoints(workdir: pathlib.
     toy.assert_equal(found[0].norms['frozen'], found[2].norms['frozen'])
     assert (found[0].norms['walking'][:, 0] != found[2].norms['walking'][:, 0]).all()
     assert found[0].norms['walking'][:, -1] == pytest.approx(found[2].norms['walking'][:, -1])  # one step: at w*
-    (more,) = gradient_norm.load(whole)
+    (more,) = probes_of(whole)
     toy.assert_equal(more.norms['walking'][:12], found[2].norms['walking'])
 
 
@@ -318,7 +322,7 @@ def test_a_diverged_run_is_told_of_and_the_others_are_probed(workdir: pathlib.Pa
     console = toy.Quiet()
     runner.launch(workdir, study.probes(stable) + study.probes(lost), console)
     assert any(f'run {lost.id} diverged at update' in line for line in console.lines)
-    assert [f.run for f in gradient_norm.load(workdir)] == [stable.id]
+    assert [f.run for f in probes_of(workdir)] == [stable.id]
     with pytest.raises(ValueError, match=rf'run {lost.id} diverged at update \d+: there are no weights at update 20'):
         runner.launch(workdir, study.probes(lost), toy.Quiet())
 

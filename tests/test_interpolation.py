@@ -9,13 +9,16 @@ import pandas as pd
 import pytest
 import toy
 
+from bsresearch.analysis import figures
+from bsresearch.analysis import study as studies
 from bsresearch.analysis.quantities import interpolation
 from bsresearch.launching import runner
 from bsresearch.measure.probes.interpolation import mix
 from bsresearch.planning.plan import Plan
+from bsresearch.report.figures import drawing
+from bsresearch.report.figures import interpolation as special
 from bsresearch.store import paths, records
 from bsresearch.studies import interpolation as study
-from scripts import fig_interpolation
 
 
 def plans(seeds: tuple[int, ...] = (0,), **changes: Any) -> list[Plan]:
@@ -32,7 +35,11 @@ def made(workdir: pathlib.Path, runs: list[Plan]) -> list[interpolation.Interpol
     study.check(runs)
     for stage in study.stages(runs):
         runner.launch(workdir, stage, toy.Quiet())
-    return interpolation.load(workdir)
+    return loaded(workdir)
+
+
+def loaded(workdir: pathlib.Path) -> list[interpolation.Interpolation]:
+    return interpolation.of_study(studies.launched(workdir, 'interpolation'))
 
 
 def flat(tree: Any) -> np.ndarray:
@@ -64,7 +71,7 @@ def check_ends(workdir: pathlib.Path, runs: list[Plan], found: interpolation.Int
 
 def test_the_ends_are_the_runs(pairs: pathlib.Path):
     runs = plans()
-    (found,) = (f for f in interpolation.load(pairs) if f.small == runs[0].id)
+    (found,) = (f for f in loaded(pairs) if f.small == runs[0].id)
     assert found.large == runs[1].id
     check_ends(pairs, runs, found)
 
@@ -77,7 +84,7 @@ def test_with_batch_norm_statistics_are_interpolated_or_estimated_anew(tmp_path:
     check_ends(tmp_path, runs, between)
     *_, probes = study.stages(plans(**changes, probe__batch_size=64, probe__batches=40))
     runner.launch(tmp_path, probes, toy.Quiet())
-    (anew,) = (f for f in interpolation.load(tmp_path) if f.id != between.id)
+    (anew,) = (f for f in loaded(tmp_path) if f.id != between.id)
     # Running averages lag behind the weights they belong to: close at the ends, not the same.
     ends, name = [2, 4], 'linear/train_loss'
     assert anew.values[name][ends] == pytest.approx(between.values[name][ends], rel=0.2)
@@ -96,15 +103,16 @@ def test_points_between_are_evaluated_at_the_mixed_weights():
 
 def test_pairs_are_made_within_seeds_and_the_figure_is_of_all(pairs: pathlib.Path, tmp_path: pathlib.Path):
     """Two seeds: two probes, intervals, a figure with both paths; the smaller batch is α = 0."""
-    found = interpolation.load(pairs)
+    found = loaded(pairs)
     assert len(found) == 2
     table = interpolation.table(found)
     assert set(table['n']) == {2}
     assert (table['low'] <= table['mean']).all()
-    files, text = fig_interpolation.draw(pairs, tmp_path)
-    assert [f.name for f in files] == ['fig_interpolation.pdf', 'fig_interpolation.png', 'fig_interpolation.csv']
+    study_of_pairs = studies.launched(pairs, 'interpolation')
+    files = drawing.one(study_of_pairs, figures.special('interpolation', name='between'), tmp_path)
+    assert [f.name for f in files] == ['between.pdf', 'between.png', 'between.csv']
     assert pd.read_csv(files[2]).shape == table.shape
-    assert text.count('distance') == 2
+    assert special.text(study_of_pairs).count('distance') == 2
     runs = records.runs(pairs).set_index('run')['batch_size']
     assert all(runs[f.small] == 8 and runs[f.large] == 32 for f in found)
 

@@ -1,8 +1,6 @@
 """LR range tests: fastai's rules against fastai, Smith's reading in closed form, the table and figure from records."""
 
 import pathlib
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -10,14 +8,15 @@ import pandas as pd
 import pytest
 from fake_records import write_run
 
+from bsresearch.analysis import figures, study
 from bsresearch.analysis.quantities import lr_range, smith
 from bsresearch.report import plotting
+from bsresearch.report.figures import drawing
+from bsresearch.report.figures import lr_range as special
 from bsresearch.store import records
 from bsresearch.store.writer import Writer
-from scripts import fig_lr_range
 
 pytestmark = pytest.mark.usefixtures('small_pictures')
-ROOT = pathlib.Path(__file__).parents[1]
 NONE = pd.DataFrame({'step': pd.Series(dtype=int), 'learning_rate': pd.Series(dtype=float)})
 
 
@@ -35,6 +34,13 @@ def frame(lrs: Any, losses: Any) -> pd.DataFrame:
     losses = np.asarray(losses, float)
     columns = {'step': np.arange(len(losses)), 'learning_rate': np.asarray(lrs, float), 'batch_loss': losses}
     return pd.DataFrame(columns).assign(smoothed_loss=lr_range.smooth(losses))
+
+
+FIGURE = figures.special('lr_range', name='range')
+
+
+def opened(workdir: pathlib.Path) -> study.Study:
+    return study.load(workdir, 'lr_range')
 
 
 # --- fastai's rules
@@ -212,10 +218,9 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def test_table(grid: pathlib.Path) -> None:
-    table = lr_range.table(grid)
-    assert list(table.columns[:10]) == [
-        'run', 'batch_size', 'weight_decay', 'seed', 'status', 'points', 'lr_min', 'lr_max', 'diverged_at', 'cut_at'
-    ]  # fmt: skip
+    table = lr_range.table(opened(grid))
+    names = 'run batch_size weight_decay replicate status points lr_min lr_max diverged_at cut_at'
+    assert list(table.columns[:10]) == names.split()
     assert table[['batch_size', 'weight_decay']].to_numpy().tolist() == [[16, 0], [16, 0.01], [128, 0], [128, 0.01]]
     lrs, losses = curve(100, 2.0, 0.2)
     done, gone = table.iloc[0], table.iloc[3]
@@ -233,7 +238,7 @@ def test_table(grid: pathlib.Path) -> None:
 def test_evaluations_have_the_learning_rate_of_their_update(tmp_path: pathlib.Path) -> None:
     write(tmp_path)
     write(tmp_path / 'short', stop=17)  # 7 of 17 updates come after the first tenth of 100
-    assert np.isnan(lr_range.table(tmp_path / 'short')['minimum'][0])
+    assert np.isnan(lr_range.table(opened(tmp_path / 'short'))['minimum'][0])
     rows = records.load(tmp_path)
     found = lr_range.evaluations(rows, lr_range.updates(rows))
     lrs, losses = curve(100, 2.0, 0.2)
@@ -253,10 +258,10 @@ def test_what_is_no_range_test_is_refused(tmp_path: pathlib.Path) -> None:
         lr_range.updates(rows.drop(columns='learning_rate_used'))
     write_run(tmp_path, values={'test_loss': [1.0]})
     with pytest.raises(FileNotFoundError, match=r"no runs of study 'lr_range' in .*; it holds: train"):
-        fig_lr_range.draw(tmp_path, tmp_path / 'out')
+        opened(tmp_path)
     write_run(tmp_path, study='lr_range', status='running')
     with pytest.raises(ValueError, match='have no records yet'):
-        lr_range.table(tmp_path)
+        lr_range.table(opened(tmp_path))
 
 
 # --- the figure
@@ -267,14 +272,15 @@ def test_figure(grid: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: dict[str, Any] = {}
     save = plotting.save
     monkeypatch.setattr(plotting, 'save', lambda fig, *rest: (kept.update(fig=fig), save(fig, *rest))[1])
-    files, table = fig_lr_range.draw(grid, grid / 'out')
-    pd.testing.assert_frame_equal(table, lr_range.table(grid))
+    files = drawing.one(opened(grid), FIGURE, grid / 'out')
+    table = lr_range.table(opened(grid))
     axes = kept['fig'].axes
     assert [ax.get_title() for ax in axes[:2]] == ['weight decay 0', 'weight decay 0.01']
     assert {ax.get_xscale() for ax in axes} == {'log'}
-    drawn = [(line.get_marker(), line.get_color(), np.asarray(line.get_data())) for line in axes[1].get_lines()]
+    hexed = plotting.to_hex
+    drawn = [(line.get_marker(), hexed(line.get_color()), np.asarray(line.get_data())) for line in axes[1].get_lines()]
     marks = {(marker, color): data[0, 0] for marker, color, data in drawn if marker != 'None'}
-    small, large = plotting.palette([16, 128]).values()
+    small, large = map(hexed, plotting.palette([16, 128]).values())
     assert marks['o', large] == table['valley'][3]
     assert marks['s', small] == table['minimum'][1]
     assert marks['x', large] == table['lr_max'][3]
@@ -283,21 +289,19 @@ def test_figure(grid: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = sorted(data[1].tolist() for marker, color, data in drawn if marker == 'None' and color == large)
     known = mine[mine['batch_loss'].notna()]
     assert lines == sorted(known[c].tolist() for c in ('batch_loss', 'smoothed_loss'))
-    assert (len(mine), mine['test_accuracy'].notna().sum()) == (91, 19)
+    assert (len(mine), mine['test_accuracy'].notna().sum()) == (90, 18)  # the evaluation at which it diverged is none
     assert mine['learning_rate'].notna().all()
 
 
 def test_figure_without_accuracy_has_one_row(tmp_path: pathlib.Path) -> None:
     path = write(tmp_path) / 'metrics.jsonl'
     path.write_text(''.join(line for line in path.read_text().splitlines(True) if 'accuracy' not in line))
-    files, table = fig_lr_range.draw(tmp_path, tmp_path / 'out')
-    assert 'no accuracy was recorded' in table['notes'][0]
+    files = drawing.one(opened(tmp_path), FIGURE, tmp_path / 'out')
+    assert 'no accuracy was recorded' in lr_range.table(opened(tmp_path))['notes'][0]
     assert 'test_accuracy' not in pd.read_csv(files[2])
 
 
-def test_command(grid: pathlib.Path) -> None:
-    words = [sys.executable, '-W', 'error', '-m', 'scripts.fig_lr_range', f'--workdir={grid}']
-    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=120)
-    assert (done.returncode, done.stderr) == (0, '')
-    assert done.stdout.endswith(''.join(f'{grid}/figures/lr_range.{suffix}\n' for suffix in ('pdf', 'png', 'csv')))
-    assert 'smith_max_by' in done.stdout
+def test_text_is_the_table(grid: pathlib.Path) -> None:
+    told = special.text(opened(grid))
+    assert all(run in told for run in lr_range.table(opened(grid))['run'])
+    assert 'smith_max_by' in told

@@ -5,20 +5,22 @@ from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 import toy
 from fake_records import write_run
 from workdirs_of_old import unpack
 
-from bsresearch.analysis import arms, summary
+from bsresearch.analysis import arms, figures, study, summary
 from bsresearch.analysis.quantities import branch_losses, interpolation
 from bsresearch.data import order
 from bsresearch.launching import groups
 from bsresearch.planning import resolve
 from bsresearch.report import found, grid
+from bsresearch.report.figures import drawing
 from bsresearch.store import older, paths, records
 from bsresearch.train import program
-from scripts import fig_batch_size, fig_interpolation
+from scripts import fig_batch_size
 
 pytestmark = pytest.mark.usefixtures('small_pictures')
 SMOOTHED = {'loss__label_smoothing': 0.2, 'total_steps': 16, 'evaluate__at_steps': (4, 16)}
@@ -143,7 +145,7 @@ def test_branches_with_older_losses_are_refused(tmp_path: pathlib.Path):
                           study=branch_losses.STUDY)  # fmt: skip
     branch = {'run': directory.name, 'status': 'done', 'parent.step': 0}
     with pytest.raises(ValueError, match=f'train_loss is not known for all of run {directory.name}'):
-        branch_losses._evaluations(tmp_path, branch)
+        branch_losses._evaluations(study.load(tmp_path, branch_losses.STUDY), branch)
 
 
 def test_a_regression_has_no_accuracy(tmp_path: pathlib.Path):
@@ -162,7 +164,7 @@ def test_a_line_between_regressions_is_drawn_without_accuracy(tmp_path: pathlib.
     run = write_run(tmp_path, values={'train_loss': [1.0]}, loss={'label_smoothing': 0.1})
     folder = tmp_path / 'interpolation' / 'p'
     (folder / 'arrays').mkdir(parents=True)
-    points = [{'run': run.name, 'study': 'train'}] * 2
+    points = [{'run': run.name, 'study': 'train', 'epoch': 1.0}] * 2
     paths.write_json(folder / 'probe.json', {'probe': {'name': 'interpolation', 'paths': ['linear']}, 'points': points})
     paths.write_json(folder / 'meta.json', {'id': 'p', 'status': 'done', 'arrays': 'arrays/a.npz'})
     alpha = np.linspace(-1, 2, 4)
@@ -170,9 +172,8 @@ def test_a_line_between_regressions_is_drawn_without_accuracy(tmp_path: pathlib.
     losses = {f'linear/{split}_loss': 1 + alpha**2 for split in ('train', 'test')}
     paths.write_npz(folder / 'arrays' / 'a.npz', arrays | losses)
     with pytest.raises(ValueError, match='probe p was made by an older version'):
-        interpolation.load(tmp_path)
+        interpolation.of_study(study.load(tmp_path, 'train'))
     objectives = {k.replace('_loss', '_objective'): v for k, v in losses.items()}
     paths.write_npz(folder / 'arrays' / 'a.npz', arrays | losses | objectives)
-    files, _ = fig_interpolation.draw(tmp_path, tmp_path / 'figures')
-    assert set(interpolation.table(interpolation.load(tmp_path))['metric']) == {'train_loss', 'test_loss'}
-    assert files
+    drawn = drawing.one(study.load(tmp_path, 'train'), figures.special('interpolation', name='line'), tmp_path / 'out')
+    assert set(pd.read_csv(drawn[2])['metric']) == {'train_loss', 'test_loss'}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -28,6 +28,31 @@ def of(study: Study) -> list[Key]:
     of_branch = {name: i for i, name in enumerate([ABSENT, *branches(study)])}
     order = lambda key: (place[key[0]], *map(_rank, key[2:3]), of_branch[key[1]], *map(_rank, key[3:]))
     return sorted(dict.fromkeys(trained['cell']), key=order)
+
+
+def fields(study: Study, key: Key) -> dict[str, Any]:
+    """Batch size, the parts that vary and the axes of a cell: what tells it in a table."""
+    varies = {*varying(study)}
+    named = dict(zip(study.parts, key, strict=True))
+    return {'batch_size': value(study, key, 'batch_size')} | {
+        part: named[part] for part in study.parts if part in varies
+    }
+
+
+class Member(NamedTuple):
+    """A run of a cell."""
+
+    key: Key
+    replicate: str
+    run: str
+
+
+def members(study: Study) -> list[Member]:
+    """The runs in the order of their cells; one that stands in several cells is of the first."""
+    trained = study.members[study.members['kind'].isin(TRAINED)]
+    of_cells = dict(list(trained.groupby('cell', sort=False)))
+    every = [Member(key, row.replicate, row.id) for key in of(study) for row in of_cells[key].itertuples()]
+    return list({member.run: member for member in reversed(every)}.values())[::-1]
 
 
 def branches(study: Study) -> list[str]:

@@ -3,12 +3,15 @@
 FIGURES = (curves('test_accuracy', 'train_accuracy'), versus(TEST, x='batch_size'))
 """
 
+import ast
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bsresearch.analysis.contrasts import Cell
 from bsresearch.analysis.quantity import Quantity
 from bsresearch.analysis.statements import Statement, Verdicts
+from bsresearch.core import lookup
 
 
 class Figure(NamedTuple):
@@ -99,3 +102,24 @@ def multiverse(claim: Statement, rules: Mapping[str, Quantity], *, title: str = 
 def special(kind: str, *, title: str = '', name: str = '', **options: Any) -> Figure:
     """One that no general kind can draw: `kind` is its file in report/figures."""
     return Figure(kind, (), options, title, name)
+
+
+def options(figure: Figure, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a special figure over the defaults of its kind; text, as a command line has it, is read.
+
+    Raises:
+      ValueError: its kind has no such option, or a value is of another type than the default.
+    """
+    read = dict(defaults)
+    for name, value in figure.options.items():
+        if name not in defaults:
+            cure = lookup.nearest(name, defaults) if defaults else 'it has none'
+            raise ValueError(f'figure {figure.kind} has no option {name!r}; {cure}')
+        wanted = type(defaults[name])
+        with contextlib.suppress(ValueError, SyntaxError):
+            value = ast.literal_eval(value.capitalize()) if isinstance(value, str) and wanted is not str else value
+        value = float(value) if wanted is float and type(value) is int else value
+        if type(value) is not wanted:
+            raise ValueError(f'figure {figure.kind}: {name}={value!r} is no {wanted.__name__} as {defaults[name]!r} is')
+        read[name] = value
+    return read

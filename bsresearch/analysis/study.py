@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import arms as varying_fields
 from bsresearch.analysis import axis_labels, summary
 from bsresearch.core.units import Length
-from bsresearch.store import probe_records, records
+from bsresearch.store import paths, probe_records, records, study_file
 
 ALL = 'all'  # the one arm of a sweep without arms
 PARTS = ('arm', 'branch', 'point')  # of a cell, before its axes
@@ -41,6 +42,7 @@ class Study:
       held_fixed: what the arms have in common, in the config's words. branch_arms: as `declared`.
       base: the declared config without arms and axes.
       probes: the finished ones, by id: probe.json, `meta` and `arrays` (store/probe_records.py).
+      workdir: where it was read from, for dense arrays.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Study:
     probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     branch_arms: Mapping[str, Any] = field(default_factory=dict)
     base: Mapping[str, Any] = field(default_factory=dict)
+    workdir: pathlib.Path | None = None
 
     @property
     def parts(self) -> list[str]:
@@ -79,6 +82,10 @@ class Study:
         )
         wide.index = pd.MultiIndex.from_tuples(cells, names=self.parts)
         return wide
+
+    def dense(self, run: str) -> Mapping[str, np.ndarray]:
+        """What a run recorded at every update, as arrays (`config.record.dense`); {} for none."""
+        return records.dense(paths.run_dir(self.workdir, str(self.runs.at[run, 'study']), run)) if self.workdir else {}
 
     def runs_of(self, cell: tuple[Any, ...]) -> list[str]:
         """The runs of a cell."""
@@ -120,11 +127,14 @@ def load(
     by_run = dict(list(rows.groupby('run', sort=False)))
     empty = rows.iloc[:0]
     of_runs = {run: _before_divergence(by_run.get(run, empty)) for run in runs.index}
+    probes = {probe['meta']['id']: probe for probe in probe_records.finished(workdir)}
     if stored is None:
         members, axes = _of_fields(table)
-        return Study(study, members, axes, _ordered(members['replicate']), runs, of_runs)
+        probes = {i: probe for i, probe in probes.items() if probe['points'][-1]['run'] in runs.index}
+        members = _with_cells(pd.concat([members, _of_probes(members, probes)], ignore_index=True), axes)
+        replicates = _ordered(members['replicate'])
+        return Study(study, members, axes, replicates, runs, of_runs, probes=probes, workdir=pathlib.Path(workdir))
     members, axes = _of_file(stored)
-    probes = {probe['meta']['id']: probe for probe in probe_records.finished(workdir)}
     return Study(
         name or study,
         members[members['id'].isin(runs.index) | (members['kind'] == 'probe')].reset_index(drop=True),
@@ -137,7 +147,19 @@ def load(
         probes,
         stored.get('branch_arms', {}),
         stored['base'],
+        pathlib.Path(workdir),
     )
+
+
+def launched(workdir: str | pathlib.Path, study: str, findings: str = '') -> Study:
+    """A study with its arms, where its launch wrote them down: those of `findings`, or of the first.
+
+    Raises:
+      FileNotFoundError: no runs of the study. Damaged: files that are not what was written.
+    """
+    entries = study_file.read(pathlib.Path(workdir) / study)
+    name = findings or next(iter(entries), '')
+    return load(workdir, study, entries.get(name), name)
 
 
 def _ordered(replicates: pd.Series) -> tuple[str, ...]:
@@ -199,6 +221,17 @@ def _with_cells(members: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
     parts = members[[*PARTS, *axes]].astype(object)
     parts = parts.where(parts.notna(), ABSENT)
     return members.assign(**parts, cell=pd.Series(list(parts.itertuples(index=False, name=None)), members.index))
+
+
+def _of_probes(members: pd.DataFrame, probes: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """A row for each probe, of the last run that it looks at, at its epoch."""
+    of_runs = members.set_index('id', drop=False)
+    rows = []
+    for name, probe in probes.items():
+        last = probe['points'][-1]
+        own = {'id': name, 'kind': 'probe', 'point': float(last['epoch']), 'probe': probe['probe']['name']}
+        rows.append(of_runs.loc[last['run']].to_dict() | own)
+    return pd.DataFrame(rows, columns=members.columns)
 
 
 def _of_fields(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -11,6 +11,8 @@ from bsresearch.analysis.study import Study
 from bsresearch.core import when
 
 FINISHED = ('done', 'diverged')
+# How columns begin that are not called after the measurement which records them.
+RECORDED_BY = {'noise_': 'noise_scale', 'hessian_': 'hessian_eigenvalues', 'stability_limit': 'hessian_eigenvalues'}
 
 
 def lacking(
@@ -65,6 +67,7 @@ def lacking_in(study: Study, metric: str) -> ValueError:
     if metric.startswith('validation_'):
         cure = 'have one held out, --config.data.validation=0.1'
         return ValueError(f'the runs have no validation set: none has {metric}; {cure}')
-    section = 'evaluate' if metric.startswith(('train_', 'test_', 'validation_')) else f'measure.{metric}'
+    of_measure = next((section for start, section in RECORDED_BY.items() if metric.startswith(start)), metric)
+    section = 'evaluate' if metric.startswith(('train_', 'test_')) else f'measure.{of_measure}'
     loaded = Arms(study.runs.copy().rename_axis('run').reset_index(), pd.concat(list(study.rows.values())), [], [])
-    return lacking(loaded, section, [metric])
+    return lacking(loaded, section, [metric], study.workdir)

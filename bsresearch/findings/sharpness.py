@@ -5,7 +5,7 @@ end at unequal losses, and φ is relative to 1 + loss: the curves against loss t
 """
 
 from bsresearch.analysis.contrasts import at, minus, ratio
-from bsresearch.analysis.figures import curves, special, versus
+from bsresearch.analysis.figures import curves, special
 from bsresearch.analysis.of_runs import final
 from bsresearch.analysis.quantity import log
 from bsresearch.analysis.statements import Statement
@@ -26,7 +26,6 @@ CLAIMS = (
 )  # fmt: skip
 FIGURES = (
     special('sharpness', title='Sharpness at the end, against training loss, and through training'),
-    versus(PHI, EIGENVALUE, x='batch_size', title='Sharpness at the end against batch size'),
     curves('train_loss', 'test_accuracy', title='Training'),
 )
 HEADLINE = ('sharper', 0)

@@ -14,7 +14,8 @@ import pandas as pd
 
 from bsresearch.analysis import best_sets, of_runs, over, verdicts
 from bsresearch.analysis import cells as order
-from bsresearch.analysis.figures import Figure, curves, heat
+from bsresearch.analysis.figures import Figure, curves, heat, special
+from bsresearch.analysis.quantities import branch_losses, gradient_norm, interpolation, noise_scale, sharpness
 from bsresearch.analysis.quantity import Quantity, Unit
 from bsresearch.analysis.study import ABSENT, FINISHED, PARTS, Study
 from bsresearch.analysis.verdicts import Interval
@@ -194,4 +195,21 @@ def _figures(study: Study, metric: str, axes: Sequence[str]) -> tuple[Figure, ..
     numbers = [axis for axis in axes if all(isinstance(v, Real) for v in study.members[axis] if v != ABSENT)]
     if len(axes) == 2 and len(numbers) == 2:
         figures.append(heat(of_runs.final(metric), *axes, title=f'{metric.replace("_", " ").capitalize()} at the end'))
-    return tuple(figures)
+    return (*figures, *_special(study, recorded))
+
+
+def _special(study: Study, recorded: set[str]) -> list[Figure]:
+    """What applies to what was recorded, beside what any sweep gets."""
+    probed = set(study.members.loc[study.members['id'].isin(list(study.probes)), 'probe'])
+    of_all = lambda field, value: field in study.runs and set(study.runs[field]) == {value}
+    branched = 'parent.run' in study.runs and study.runs['parent.run'].notna().any()
+    titles = {
+        'noise_scale': (noise_scale.SQUARE in recorded, 'The gradient noise scale through training'),
+        'sharpness': (sharpness.SHARPNESS in recorded, 'Sharpness at the end, against the loss, and through training'),
+        'noisy_quadratic': (of_all('model.name', 'quadratic'), 'Loss on the line that the recurrence predicts'),
+        'lr_range': (of_all('schedule.name', 'range_test'), 'Range tests, with what each rule suggests'),
+        'gradient_norm': (gradient_norm.NAME in probed, 'Gradient norm against batch size'),
+        'interpolation': (interpolation.NAME in probed, 'Loss and accuracy between two solutions'),
+        'critical_batch_size': (study.name == branch_losses.STUDY and branched, 'B* of the branches, and B_simple'),
+    }
+    return [special(kind, title=title, name=kind) for kind, (applies, title) in titles.items() if applies]

@@ -7,6 +7,7 @@ colour, as points of a branch or values of a second axis, differs in dash and ma
 """
 
 import itertools
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -72,6 +73,11 @@ def coloured(study: Study) -> str:
     field = primary(study)
     one_arm = len({key[0] for key in cells.of(study)}) == 1
     return field if field and (one_arm or field == 'batch_size') else 'arm'
+
+
+def of_points(points: Sequence[float]) -> dict[float, str]:
+    """Points of a run, such as epochs of checkpoints → '#rrggbb', dark to light from the last to the first."""
+    return dict(zip(points, _ramp(RAMPS[1], len(points)), strict=True))
 
 
 def primary(study: Study) -> str:

@@ -99,6 +99,7 @@ def _figures(
     blocks = lambda one: [pictures.block(p, out) for p in pictures.of_script(one) if p != headline]
     plain = [block for one in declared for block in blocks(one)]
     pieces: list[Piece] = [pictures.side_by_side(plain)] if plain else []
+    pieces += [piece for one in declared for piece in pictures.reported(one)]
     for one in scripts:
         shown, more = blocks(one), pictures.reported(one)
         heading = f'### {markdown.escape(figures.first_line(one.doc))} ({markdown.escape(one.script)})'

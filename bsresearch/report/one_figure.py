@@ -4,6 +4,8 @@ x is a position in training (epochs, updates, examples, seconds): curves; an axi
 for each value; another metric: a point for each run.
 """
 
+import importlib
+import importlib.util
 import pathlib
 import re
 from collections.abc import Callable, Sequence
@@ -47,6 +49,44 @@ def draw(workdir: pathlib.Path, request: Request, out: pathlib.Path) -> list[pat
     """
     study = _where(_study(workdir, request.study), request.where)
     return drawing.one(study, figure(study, request), out)
+
+
+def named(
+    workdir: pathlib.Path, name: str, options: Sequence[str], study: str, out: pathlib.Path
+) -> tuple[list[pathlib.Path], str]:
+    """Draws a figure that has a name: a special kind, or one that the findings of the runs declare.
+
+    Args:
+      options: 'name=value', of a special kind.
+
+    Returns:
+      its files, and what it reports in words.
+
+    Raises:
+      ValueError: there is no such figure or option, or the records lack what it is about.
+    """
+    opened = _study(workdir, study)
+    declared = {figure.name: figure for figure in drawing.named(_declared(opened))}
+    kinds = drawing.special()
+    if name not in declared and name not in kinds:
+        raise ValueError(f'{workdir} has no figure {name!r}; {lookup.nearest(name, [*kinds, *declared])}')
+    title = next((figure.title for figure in declared.values() if figure.kind == name), '')
+    chosen = declared.get(name) or figures.special(name, title=title, name=name)
+    given = {}
+    for option in options:
+        field, equals, value = option.partition('=')
+        if not equals or chosen.kind not in kinds:
+            raise ValueError(f'--option={option}: --option=<name>=<value> of {", ".join(kinds)} is needed')
+        given[field] = value
+    chosen = chosen._replace(options=chosen.options | given)
+    return drawing.one(opened, chosen, out), drawing.text(opened, chosen)
+
+
+def _declared(study: Study) -> Sequence[Figure]:
+    """The figures of the findings that a study is of."""
+    whole = f'bsresearch.findings.{study.name}'
+    known = study.name.isidentifier() and importlib.util.find_spec(whole) is not None
+    return importlib.import_module(whole).FIGURES if known else ()
 
 
 def figure(study: Study, request: Request) -> Figure:

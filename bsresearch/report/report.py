@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from bsresearch.analysis.figures import forest
-from bsresearch.analysis.quantities import lr_range, noise_scale, sharpness
 from bsresearch.core import program
 from bsresearch.report import asked as questions
 from bsresearch.report import content, found, page
@@ -42,19 +41,11 @@ def _recorded(column: str) -> Callable[[Found], bool]:
     return lambda records: column in records.columns(TRAIN)
 
 
-def _probed(name: str) -> Callable[[Found], bool]:
-    return lambda records: any(p.name == name and p.status == 'done' for p in records.probes)
-
-
 def _schedules(records: Found) -> bool:
     """Several schedules at one batch size."""
     fields = {f for run in records.of(TRAIN) for f in run.resolved if f.split('.')[0] in SCHEDULES}
     one_size = len(records.values(TRAIN, 'batch_size')) == 1
     return one_size and any(len(records.values(TRAIN, f)) > 1 for f in fields)
-
-
-def _quadratic(records: Found) -> bool:
-    return records.values(TRAIN, 'model.name') == {"'quadratic'"}
 
 
 def _workers(records: Found) -> bool:
@@ -66,14 +57,8 @@ def _workers(records: Found) -> bool:
 # scripts/fig_schedule.py is not among them: it draws what runs would use, from a table that main.py writes.
 SCRIPTS = (
     Script('fig_policies', _schedules),
-    Script('fig_noisy_quadratic', _quadratic),
     Script('fig_simulated_workers', _workers),
     Script('fig_distance', _recorded('distance'), ('epoch',)),
-    Script('fig_noise_scale', _recorded(noise_scale.SQUARE), ('epoch', 5)),
-    Script('fig_sharpness', _recorded(sharpness.SHARPNESS)),
-    Script('fig_lr_range', lambda records: lr_range.STUDY in records.studies, study=lr_range.STUDY),
-    Script('fig_gradient_norm', _probed('gradient_norm'), (False,), ''),
-    Script('fig_interpolation', _probed('interpolation'), study=''),
 )
 
 

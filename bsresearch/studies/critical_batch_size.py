@@ -15,6 +15,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from bsresearch.analysis import study as studies
 from bsresearch.analysis.quantities import branch_losses, critical_batch_size
 from bsresearch.core import lookup
 from bsresearch.optim import scaling
@@ -171,5 +172,6 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
 
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
     """Prints B* and B_simple at every point of these runs."""
-    table = critical_batch_size.text(critical_batch_size.find(workdir, runs=[p.id for p in plans]))
+    sizes = critical_batch_size.find(studies.launched(workdir, STUDY), runs=[p.id for p in plans])
+    table = critical_batch_size.text(sizes)
     say(f'critical batch size (`bsresearch fig critical_batch_size` draws it):\n{table}')

@@ -10,6 +10,7 @@ from bsresearch.analysis.quantities import gradient_norm
 from bsresearch.planning import recording
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
+from bsresearch.store import probe_records
 
 NAME = 'gradient_norm'
 SECTIONS = {'probe': None}
@@ -54,5 +55,6 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
     """Prints which law fits and whether the identities hold."""
     ids = {probe.id for plan in plans for probe in probes(plan)}
-    measured = [f for f in gradient_norm.load(workdir) if f.id in ids]
+    stored = [probe for probe in probe_records.load(workdir, NAME) if probe['meta']['id'] in ids]
+    measured = gradient_norm.of_probes(stored)
     say(f'gradient norm against batch size (`bsresearch fig gradient_norm` draws it):\n{gradient_norm.text(measured)}')

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from bsresearch.analysis.quantities import interpolation
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
+from bsresearch.store import probe_records
 
 NAME = 'interpolation'
 SECTIONS = {'probe': None}
@@ -63,5 +64,6 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
     """Prints what was found at both ends and between them."""
     ids = {probe.id for probe in probes(plans)}
-    paths_between = [between for between in interpolation.load(workdir) if between.id in ids]
+    stored = [probe for probe in probe_records.load(workdir, NAME) if probe['meta']['id'] in ids]
+    paths_between = interpolation.of_probes(stored)
     say(f'between the two solutions (`bsresearch fig interpolation` draws it):\n{interpolation.text(paths_between)}')

@@ -7,6 +7,7 @@ nothing of them enters another run.
 import pathlib
 from collections.abc import Callable, Iterator
 
+from bsresearch.analysis import study as studies
 from bsresearch.analysis.quantities import lr_range
 from bsresearch.planning.plan import Plan
 
@@ -33,6 +34,6 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
 
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
     """Prints the suggested bounds of each run."""
-    table = lr_range.table(workdir)
+    table = lr_range.table(studies.launched(workdir, plans[0].study))
     runs = table[table['run'].isin([p.id for p in plans])]
     say(f'suggested learning rates (`bsresearch fig lr_range` draws them):\n{lr_range.text(runs)}')

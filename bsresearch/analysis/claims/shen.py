@@ -9,6 +9,7 @@ import pathlib
 from bsresearch.analysis import shen, shen_accuracy, shen_distance, shen_gradient_norm  # fmt: skip
 from bsresearch.analysis.claims import Claim
 from bsresearch.analysis.quantities import gradient_norm, interpolation
+from bsresearch.store import probe_records
 
 
 def claims(workdir: str | pathlib.Path) -> list[Claim]:
@@ -22,11 +23,11 @@ def claims(workdir: str | pathlib.Path) -> list[Claim]:
     # Runs that probes were made at stand in the records even where they have no rows yet.
     seed_of = dict(zip(parent.runs['run'], shen.pairs(parent.runs), strict=True))
     try:
-        norms = gradient_norm.load(workdir)
+        norms = gradient_norm.of_probes(probe_records.load(workdir, 'gradient_norm'))
     except FileNotFoundError:
         norms = []
     try:
-        lines = interpolation.load(workdir)
+        lines = interpolation.of_probes(probe_records.load(workdir, 'interpolation'))
     except FileNotFoundError:
         lines = []
     single = all(len(a.runs) == 1 for a in (*study.arms, *study.branches))

@@ -5,15 +5,15 @@ evenly over the window and smoothed: s_1 = L_1, s_i = α·L_i + (1 − α)·s_{i
 of four the last counts ½ and the first ⅛. The evaluation at the branch point itself, the same for all, is left out.
 """
 
-import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import arms, summary
-from bsresearch.store import paths, records
+from bsresearch.analysis.study import ABSENT, Study
+from bsresearch.store import records
 
 STUDY = 'critical_batch_size'
 LOSS = 'train_loss'
@@ -31,40 +31,38 @@ def smooth(losses: Sequence[float] | np.ndarray, alpha: float = ALPHA) -> float:
     return float(smoothed)
 
 
-def load(workdir: pathlib.Path, chosen: Collection[str] | None = None) -> tuple[pd.DataFrame, list[str]]:
-    """The branches of all parents, or of those in `chosen`, and the fields of an arm.
+def load(study: Study, chosen: Collection[str] | None = None) -> tuple[pd.DataFrame, list[str]]:
+    """The branches of all parents, or of those in `chosen`, and what names an arm.
 
     Returns:
-      one row per branch: run (the parent), the arm's fields, seed, step, examples, epoch (the branch point's), branch,
-      status, k, tried (k·B), rate, loss (smoothed; ∞ where it diverged, NaN where it is not finished), window and
-      epoch_size (in examples); sorted by parent, point and k.
+      one row per branch: run (the parent), what names its arm (`batch_size` first, B), replicate, step, examples, epoch
+      (the branch point's), point (as declared; else its epoch), branch, status, k, tried (k·B), rate, loss (smoothed; ∞
+      where it diverged, NaN where it is not finished), window and epoch_size (in examples); sorted by parent, point, k.
 
     Raises:
-      FileNotFoundError: no runs of the study. ValueError: no branches, or branches that are no comparison.
+      ValueError: no branches, or branches that are no comparison.
     """
-    table = records.runs(workdir)
-    table = table[table['study'] == STUDY]
-    if not len(table):
-        raise FileNotFoundError(f'no runs of study {STUDY!r} in {workdir}; configs/{STUDY}.py makes some')
-    branched = table['parent.run'].notna() if 'parent.run' in table else pd.Series(False, index=table.index)
-    parents, branches = table[~branched], table[branched]
-    if chosen is not None:
-        parents = parents[parents['run'].isin(chosen)]
-    branches = branches[branches['parent.run'].isin(parents['run'])] if len(branches) else branches
+    runs = study.runs.copy()  # its columns of one type lie together then
+    branched = runs['parent.run'].notna() if 'parent.run' in runs else pd.Series(False, index=runs.index)
+    parents, branches = runs[~branched], runs[branched]
+    parents = parents if chosen is None else parents[parents.index.isin(chosen)]
+    branches = branches[branches['parent.run'].isin(parents.index)] if len(branches) else branches
     if not len(branches):
-        raise ValueError(f'the runs in {workdir} have no branches yet; give the command that made them again')
-    by = arms.independent(parents, [c for c in records.varying(parents) if c not in arms.SEEDS])
-    by_run = parents.set_index('run')
+        raise ValueError(f'the runs in {study.workdir} have no branches yet; give the command that made them again')
+    names, by = _arms(study, parents)
+    members = study.members.drop_duplicates('id').set_index('id')
     rows = []
-    for branch in branches.to_dict('records'):
-        parent = by_run.loc[branch['parent.run']]
-        k = branch['batch_size'] / parent['batch_size']
-        at, loss = _evaluations(workdir, branch)
+    for branch in branches.assign(run=branches.index).to_dict('records'):
+        parent, run = parents.loc[branch['parent.run']], branch['run']
+        at, loss = _evaluations(study, branch)
+        declared = members.at[run, 'point'] if run in members.index else ABSENT
         rows.append(
-            {'run': branch['parent.run'], **parent[by].to_dict(), 'seed': parent['seed']}
+            {'run': branch['parent.run'], **names[branch['parent.run']]}
+            | {'replicate': members.at[branch['parent.run'], 'replicate']}
             | {f: branch[f'parent.{f}'] for f in ('step', 'examples', 'epoch')}
-            | {'branch': branch['run'], 'status': branch['status'], 'k': k, 'tried': branch['batch_size']}
-            | {'rate': branch['learning_rate'], 'loss': loss, 'evaluated': at}
+            | {'point': branch['parent.epoch'] if declared == ABSENT else declared}
+            | {'branch': run, 'status': branch['status'], 'k': branch['batch_size'] / parent['batch_size']}
+            | {'tried': branch['batch_size'], 'rate': branch['learning_rate'], 'loss': loss, 'evaluated': at}
             | {'window': branch['total_examples'] - branch['parent.examples'], 'epoch_size': branch['epoch_size']}
         )
     table = pd.DataFrame(rows).astype(dict.fromkeys(('step', 'examples', 'window'), int))
@@ -72,17 +70,34 @@ def load(workdir: pathlib.Path, chosen: Collection[str] | None = None) -> tuple[
     return table.drop(columns='evaluated').sort_values(['run', 'step', 'k'], ignore_index=True), by
 
 
-def _evaluations(workdir: pathlib.Path, branch: dict[str, Any]) -> tuple[tuple[int, ...], float]:
+def _arms(study: Study, parents: pd.DataFrame) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """(parent → what names its arm, the names): arm and axes as declared, or the fields that vary among parents."""
+    members = study.members[study.members['id'].isin(parents.index) & (study.members['kind'] == 'run')]
+    members = members.drop_duplicates('id').set_index('id').reindex(parents.index)
+    if (study.members['kind'] == 'branch').any():
+        table, varying = members, [p for p in study.parts if members[p].astype(str).nunique() > 1]
+    else:
+        table = parents.assign(run=parents.index)
+        varying = arms.independent(table, [c for c in records.varying(table) if c not in arms.SEEDS])
+    by = ['batch_size', *(p for p in varying if p != 'batch_size')]
+    named = table[by[1:]].assign(batch_size=parents['batch_size'])[by]
+    return {str(run): row.to_dict() for run, row in named.iterrows()}, by
+
+
+def _evaluations(study: Study, branch: Mapping[Any, Any]) -> tuple[tuple[int, ...], float]:
     """Where a finished branch was evaluated, in examples, and its smoothed loss; ((), ∞) if diverged, NaN if not."""
     if branch['status'] != 'done':
         return (), np.inf if branch['status'] == 'diverged' else np.nan
-    rows = list(records.rows(paths.run_dir(workdir, STUDY, branch['run'])))
-    summary.check_plain(pd.DataFrame(rows).assign(run=branch['run']), LOSS)
-    rows = [r for r in rows if LOSS in r]
-    rows = sorted((r for r in rows if r['step'] > branch['parent.step']), key=lambda r: r['step'])
-    # A loss that was not finite is recorded as null.
-    losses = [np.nan if r[LOSS] is None else r[LOSS] for r in rows]
-    return tuple(r['examples'] for r in rows), smooth(losses) if losses else np.nan
+    rows = study.rows[branch['run']]
+    summary.check_plain(rows, LOSS)
+    if LOSS not in rows:
+        return (), np.nan
+    rows = rows[rows['step'] > branch['parent.step']].set_index('examples')
+    # A loss that was not finite is recorded as null: an evaluation that was asked for, without a loss.
+    asked = branch.get('recording.evaluate.at_examples')
+    at = asked if isinstance(asked, tuple) and asked else tuple(rows.index[rows[LOSS].notna()])
+    losses = rows[LOSS].reindex(list(at))
+    return tuple(int(place) for place in at), smooth(losses.to_numpy()) if len(losses) else np.nan
 
 
 def _check(rows: pd.DataFrame) -> None:

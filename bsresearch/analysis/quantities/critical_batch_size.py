@@ -11,7 +11,6 @@ values, censored, on a grid of factors. The median and the range take all of tha
 covers the population's median with probability 1 − 2^(1−n), 75 % for n = 3.
 """
 
-import pathlib
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis.quantities import branch_losses, noise_scale
-from bsresearch.store import paths, records
+from bsresearch.analysis.study import Study
 
 TOLERANCE = 0.01  # nats
 # The tolerance is a choice: B* is also given at half of it and at twice it.
@@ -46,9 +45,9 @@ class CriticalBatchSizes(NamedTuple):
 
     Attributes:
       losses: `branch_losses.load` with best_smaller and within (the tolerance).
-      points: a row per parent and point: run, `by`, seed, step, examples, epoch, control (the loss at k = 1), branches,
-        diverged, unfinished; critical (B*), bound, upper, gap, and the same of other tolerances as …_half, …_double;
-        noise_scale, low, high (analysis/quantities/noise_scale.py), population, measurements.
+      points: a row per parent and point: run, `by`, replicate, step, examples, epoch, point (as declared), control (the
+        loss at k = 1), branches, diverged, unfinished; critical (B*), bound, upper, gap, and the same of other
+        tolerances as …_half, …_double; noise_scale, low, high (noise_scale.py), population, measurements.
       seeds: a row per arm and point: `by`, step, examples, epoch, runs, n (with a B*), control (mean), diverged,
         unfinished; critical, bound, upper (`median`), also …_half, …_double; lowest, highest; at_least and at_most (how
         many runs); noise_scale and population (medians, ∞ for a negative |G|²), each with …_lowest, …_highest.
@@ -80,20 +79,17 @@ def largest(multiples: np.ndarray, losses: np.ndarray, tolerance: float) -> Crit
     return Critical(float(multiples[place]), bound, upper, not within[:place].all())
 
 
-def find(
-    workdir: pathlib.Path, tolerance: float = TOLERANCE, runs: Collection[str] | None = None
-) -> CriticalBatchSizes:
+def find(study: Study, tolerance: float = TOLERANCE, runs: Collection[str] | None = None) -> CriticalBatchSizes:
     """All points of all parents, or of those in `runs`.
 
     Raises:
-      FileNotFoundError: no runs of the study.
       ValueError: a tolerance below 0; no branches; two branches with one k at one point.
     """
     if not (tolerance >= 0 and np.isfinite(tolerance)):
         raise ValueError(f'tolerance={tolerance}: a number of nats of at least 0 is needed')
-    losses, by = branch_losses.load(workdir, runs)
+    losses, by = branch_losses.load(study, runs)
     losses = _judged(losses, tolerance)
-    noise = _noise(workdir, losses)
+    noise = _noise(study, losses)
     points = pd.DataFrame([_point(rows, by, tolerance) for _, rows in losses.groupby(['run', 'step'], sort=False)])
     points = points.merge(noise, on=['run', 'step'])
     seeds = pd.DataFrame([_over_seeds(rows, by) for _, rows in points.groupby([*by, 'step'], dropna=False)])
@@ -113,7 +109,7 @@ def _point(rows: pd.DataFrame, by: list[str], tolerance: float) -> dict[str, Any
     nothing = Critical(np.nan, '', np.nan, False)
     at = lambda t: nothing if unfinished else largest(rows['k'].to_numpy(), rows['loss'].to_numpy(), t)
     counts = {'branches': len(rows), 'diverged': int(np.isinf(rows['loss']).sum()), 'unfinished': unfinished}
-    row = {c: first[c] for c in ('run', *by, 'seed', 'step', 'examples', 'epoch')}
+    row = {c: first[c] for c in ('run', *by, 'replicate', 'step', 'examples', 'epoch', 'point')}
     row |= {'control': first['loss'], **counts}
     for end, factor in {'': 1.0, **{f'_{name}': factor for name, factor in FACTORS.items()}}.items():
         critical = at(factor * tolerance)
@@ -126,14 +122,11 @@ def _point(rows: pd.DataFrame, by: list[str], tolerance: float) -> dict[str, Any
     return row
 
 
-def _noise(workdir: pathlib.Path, losses: pd.DataFrame) -> pd.DataFrame:
+def _noise(study: Study, losses: pd.DataFrame) -> pd.DataFrame:
     """B_simple of the parents near each point, NaN where it was not measured."""
-    near_points, rows_of = [], {}
+    near_points = []
     for (run, step), branches in losses.groupby(['run', 'step'], sort=False):
-        if run not in rows_of:
-            rows = pd.DataFrame(records.rows(paths.run_dir(workdir, branch_losses.STUDY, str(run))))
-            rows_of[run] = noise_scale.estimates(rows)
-        rows, point = rows_of[run], branches.iloc[0]
+        rows, point = noise_scale.estimates(study.rows[str(run)]), branches.iloc[0]
         near = rows[(rows['examples'] - point['examples']).abs() <= NEAR * point['window']] if len(rows) else rows
         value, low, high, population = np.nan, np.nan, np.nan, np.nan
         if len(near):

@@ -5,7 +5,6 @@ Laws of the squared norms stand in laws.py.
 
 import json
 import math
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,8 +13,9 @@ import pandas as pd
 
 from bsresearch.analysis import jackknife
 from bsresearch.analysis.quantities import gradient_entries, laws
-from bsresearch.store import probe_records, records
+from bsresearch.analysis.study import ABSENT, Study
 
+NAME = 'gradient_norm'
 STATISTICS = ('walking', 'frozen', 'single', 'summed', 'displacement', 'displacement_selected')
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -30,7 +30,7 @@ class GradientNorms(NamedTuple):
     fourth, largest: (trials, batch sizes) Σ x⁴ and max |x| of the walking gradient's entries x; counts: (batch sizes,
     2 × bins) over all trials; edges: (bins + 1,) of |x| (measure/probes/walk.py).
     gradient_square, trace: ‖∇L‖² and tr Σ over P (N in the denominator) of the training set of `population` examples,
-    NaN where they were not made.
+    NaN where they were not made. cell: of the run, without a point.
     """
 
     id: str
@@ -52,6 +52,7 @@ class GradientNorms(NamedTuple):
     gradient_square: float
     trace: float
     population: int
+    cell: tuple[Any, ...] = ()
 
     @property
     def title(self) -> str:
@@ -59,13 +60,23 @@ class GradientNorms(NamedTuple):
         return f'epoch {self.epoch:g}, η = {self.learning_rate:g}'
 
 
-def load(workdir: str | pathlib.Path) -> list[GradientNorms]:
-    """The finished probes of a workdir, by run, learning rate and point.
+def of_study(study: Study) -> list[GradientNorms]:
+    """The finished probes of a study with their cells: by cell, settings, η of the walk, replicate and point.
 
     Raises:
-      FileNotFoundError: there are none.
+      ValueError: there are none.
     """
-    return of_probes(probe_records.load(workdir, 'gradient_norm'))
+    rows = study.members[(study.members['probe'] == NAME) & study.members['id'].isin(list(study.probes))]
+    if not len(rows):
+        raise ValueError(f'no finished {NAME} probes; `bsresearch run` with --config.probe.name={NAME} makes them')
+    # A cell's probes lie at several points of it.
+    whole = [tuple(key) for key in rows[study.parts].assign(point=ABSENT).itertuples(index=False)]
+    rows = rows.assign(whole=whole).drop_duplicates('id').set_index('id')
+    places = {key: i for i, key in enumerate(dict.fromkeys(whole))}
+    probes = [probe._replace(cell=rows.at[probe.id, 'whole']) for probe in
+              of_probes([study.probes[name] for name in rows.index])]  # fmt: skip
+    replicate = lambda probe: study.replicates.index(rows.at[probe.id, 'replicate'])
+    return sorted(probes, key=lambda p: (places[p.cell], p.settings, p.learning_rate, replicate(p), p.run, p.step))
 
 
 def of_probes(stored: Sequence[Mapping[str, Any]]) -> list[GradientNorms]:
@@ -96,14 +107,6 @@ def of_probes(stored: Sequence[Mapping[str, Any]]) -> list[GradientNorms]:
             )
         )
     return sorted(probes, key=lambda p: (p.run, p.learning_rate, p.step))
-
-
-def arms(workdir: str | pathlib.Path) -> dict[str, tuple[int, int]]:
-    """Run → (number of its arm, seed): runs of one arm differ in their seeds alone."""
-    runs = records.runs(workdir)
-    by = [c for c in records.varying(runs) if c not in ('seed', *records.SPLIT_SEEDS)]
-    numbers = runs.groupby(by, dropna=False).ngroup()
-    return dict(zip(runs['run'], zip(numbers.astype(int), runs['seed'].astype(int), strict=True), strict=True))
 
 
 def predicted(probe: GradientNorms) -> np.ndarray:

@@ -1,15 +1,15 @@
-"""Losses and accuracies between two solutions from probes (measure/probes/interpolation.py), over seeds."""
+"""Losses and accuracies between two solutions from probes (measure/probes/interpolation.py), over pairs of runs."""
 
-import pathlib
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import resolution, summary
-from bsresearch.analysis.quantities import gradient_norm
-from bsresearch.store import probe_records
+from bsresearch.analysis.study import Study
 
+NAME = 'interpolation'
 METRICS = ('train_loss', 'test_loss', 'train_accuracy', 'test_accuracy')
 
 
@@ -17,7 +17,7 @@ class Interpolation(NamedTuple):
     """One pair of runs.
 
     small, large: their ids, at α = 0 and 1. alpha: (points,). values: '<path>/<metric>' → (points,).
-    distance, cosine: of the two weight vectors. norms: (2,) theirs. arms: numbers of the arms that the two are of.
+    distance, cosine: of the two weight vectors. norms: (2,) theirs. cell: of the second run, at the probe's point.
     """
 
     id: str
@@ -29,17 +29,32 @@ class Interpolation(NamedTuple):
     distance: float
     cosine: float
     norms: np.ndarray
-    arms: tuple[int, int] = (0, 0)
+    cell: tuple[Any, ...] = ()
 
 
-def load(workdir: str | pathlib.Path) -> list[Interpolation]:
-    """The finished probes of a workdir.
+def of_study(study: Study) -> list[Interpolation]:
+    """The finished probes of a study, in the order of its replicates.
 
     Raises:
-      FileNotFoundError: there are none. ValueError: an older version made them with another loss.
+      ValueError: there are none, or an older version made them with another loss.
     """
-    pairs, numbers = [], gradient_norm.arms(workdir)
-    for probe in probe_records.load(workdir, 'interpolation'):
+    rows = study.members[(study.members['probe'] == NAME) & study.members['id'].isin(list(study.probes))]
+    if not len(rows):
+        raise ValueError(f'no finished {NAME} probes; `bsresearch run` with --config.probe.name={NAME} makes them')
+    order = rows['replicate'].map(study.replicates.index)
+    rows = rows.assign(order=order).sort_values('order', kind='stable').drop_duplicates('id')
+    pairs = of_probes([study.probes[probe] for probe in rows['id']])
+    return [pair._replace(cell=cell) for pair, cell in zip(pairs, rows['cell'], strict=True)]
+
+
+def of_probes(stored: Sequence[Mapping[str, Any]]) -> list[Interpolation]:
+    """Probes as `store.probe_records` reads them.
+
+    Raises:
+      ValueError: an older version made them with another loss.
+    """
+    pairs = []
+    for probe in stored:
         arrays, (small, large) = probe['arrays'], probe['points']
         pairs.append(
             Interpolation(
@@ -52,7 +67,6 @@ def load(workdir: str | pathlib.Path) -> list[Interpolation]:
                 float(arrays['distance']),
                 float(arrays['cosine']),
                 arrays['norms'],
-                (numbers[small['run']][0], numbers[large['run']][0]),
             )
         )
     for pair in pairs:
@@ -64,15 +78,15 @@ def load(workdir: str | pathlib.Path) -> list[Interpolation]:
     return pairs
 
 
-def table(pairs: list[Interpolation]) -> pd.DataFrame:
+def table(pairs: Sequence[Interpolation]) -> pd.DataFrame:
     """One row per path, metric and α: n pairs, mean, std, 95 % interval (low, high; NaN for one pair).
 
     Raises:
-      ValueError: pairs on different α, of different arms, or one pair twice.
+      ValueError: pairs on different α, of different cells, or one pair twice.
     """
     if len({pair.alpha.tobytes() for pair in pairs}) > 1:
         raise ValueError('the probes of this workdir have different α; draw them from workdirs of their own')
-    if len({pair.arms for pair in pairs}) > 1 or len({(pair.small, pair.large) for pair in pairs}) < len(pairs):
+    if len({pair.cell for pair in pairs}) > 1 or len({(pair.small, pair.large) for pair in pairs}) < len(pairs):
         raise ValueError(
             f'the {len(pairs)} probes of this workdir are of several arms, or of several settings, and no repetitions: '
             'draw them from workdirs of their own'
@@ -93,7 +107,7 @@ def table(pairs: list[Interpolation]) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-def text(pairs: list[Interpolation]) -> str:
+def text(pairs: Sequence[Interpolation]) -> str:
     """The ends, the highest training loss between them, and how far apart they are; a line per pair."""
     lines = []
     for pair in pairs:

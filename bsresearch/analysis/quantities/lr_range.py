@@ -7,7 +7,6 @@ gives None and a note; one whose answer hangs on where the tested range begins o
 Reference: fastai 2.8, callback/schedule.py (`LRFinder`, `Learner.lr_find`).
 """
 
-import pathlib
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -15,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import arms
+from bsresearch.analysis import cells
 from bsresearch.analysis.quantities import smith
-from bsresearch.store import paths, records
+from bsresearch.analysis.study import FINISHED, Study
 
 STUDY = 'lr_range'
 BETA, BLOWN_UP, SKIP_END = 0.98, 4.0, 5  # fastai's
@@ -200,51 +199,55 @@ def _seen_by_fastai(points: pd.DataFrame, planned: int | None) -> tuple[np.ndarr
 
 
 class RangeTest(NamedTuple):
-    """One run: its row of `arms.Arms.runs`, its `updates`, its `evaluations`, and what they suggest."""
+    """One run: its id, cell and replicate, its `updates`, its `evaluations`, and what they suggest."""
 
-    fields: pd.Series
+    run: str
+    cell: tuple[Any, ...]
+    replicate: str
     points: pd.DataFrame
     evaluated: pd.DataFrame
     suggestions: Suggestions
 
 
-def load(workdir: pathlib.Path, loaded: arms.Arms) -> list[RangeTest]:
-    """The range tests `loaded` by `arms.load(workdir, STUDY)`, but those that have no updates on record yet."""
+def load(study: Study) -> list[RangeTest]:
+    """The range tests of a study, but those that have no updates on record yet.
+
+    Raises:
+      ValueError: none has.
+    """
     tests = []
-    for _, run in loaded.runs.iterrows():
-        rows = loaded.rows[(loaded.rows['run'] == run['run']) & loaded.rows['step'].notna()]
-        dense = records.dense(paths.run_dir(workdir, STUDY, run['run']))
-        if dense or run['status'] in ('done', 'diverged') or rows.get('learning_rate_used', pd.Series()).notna().any():
+    for cell, replicate, run in cells.members(study):
+        rows, status = study.rows[run], study.status(run)
+        dense = study.dense(run)
+        if dense or status in FINISHED or rows.get('learning_rate_used', pd.Series()).notna().any():
             points = updates(rows, dense)
-            evaluated, diverged = evaluations(rows, points), run['status'] == 'diverged'
-            tests.append(
-                RangeTest(run, points, evaluated, suggest(points, evaluated, int(run['total_updates']), diverged))
-            )
+            evaluated = evaluations(rows, points)
+            planned = int(study.runs.at[run, 'total_updates'])
+            suggested = suggest(points, evaluated, planned, status == 'diverged')
+            tests.append(RangeTest(run, cell, replicate, points, evaluated, suggested))
     if not tests:
-        raise ValueError(f'the range tests in {workdir} have no records yet')
+        raise ValueError(f'the range tests in {study.workdir} have no records yet')
     return tests
 
 
-def table(workdir: pathlib.Path) -> pd.DataFrame:
-    """One row per run: run, fields that vary, status, points, lr_min, lr_max, diverged_at, cut_at, suggestions.
+def table(study: Study) -> pd.DataFrame:
+    """One row per run: run, axes, replicate (of several), status, points, lr_min, lr_max, diverged_at, cut_at, and what
+    is suggested.
 
     `lr_max` is the highest used; `diverged_at` the one of the update that diverged (the last used, where that update is
     not on record); `cut_at` the one at which the smoothed loss exceeded 4 × its best.
     """
-    loaded = arms.load(workdir, STUDY)
-    fields = [f for f in loaded.by if loaded.runs[f].nunique(dropna=False) > 1 or f == 'batch_size']
-    further = ['weight_decay', *(['seed'] if loaded.runs['seed'].nunique() > 1 else [])]
-    fields += [c for c in further if c in loaded.runs and c not in fields]
-    rows = []
-    for run, points, _, suggestions in load(workdir, loaded):
-        lrs, n = points['learning_rate'].to_numpy(), cut(points['smoothed_loss'].to_numpy())
-        until = lrs[points['step'] <= run['diverged_step']] if run['status'] == 'diverged' else []
+    rows, several = [], len(study.replicates) > 1
+    for run, cell, replicate, points, _, suggestions in load(study):
+        lrs, n, status = points['learning_rate'].to_numpy(), cut(points['smoothed_loss'].to_numpy()), study.status(run)
+        until = lrs[points['step'] <= study.runs.at[run, 'diverged_step']] if status == 'diverged' else []
         reached = {'points': len(lrs), 'lr_min': lrs[0], 'lr_max': lrs[-1]}
         ended = {'diverged_at': until[-1] if len(until) else None, 'cut_at': lrs[n - 1] if n < len(lrs) else None}
         said = suggestions._asdict() | {'edge': ', '.join(suggestions.edge), 'notes': '; '.join(suggestions.notes)}
-        rows.append({'run': run['run'], **run[fields].to_dict(), 'status': run['status'], **reached, **ended, **said})
+        names = cells.fields(study, cell) | ({'replicate': replicate} if several else {})
+        rows.append({'run': run} | names | {'status': status} | reached | ended | said)
     numbers = ['diverged_at', 'cut_at', *RULES, 'smith_base', 'smith_slows', 'smith_max']
-    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float)).sort_values(fields, ignore_index=True)
+    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
 
 
 def text(table: pd.DataFrame) -> str:

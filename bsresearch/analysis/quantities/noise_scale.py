@@ -5,14 +5,14 @@ form has |G|² − S/N below, as the examples themselves are a sample. A mean of
 size: B_simple is ∞, larger than can be told, and the fraction of negative estimates stands beside it.
 """
 
-import pathlib
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import arms, ratio, summary, unreached
+from bsresearch.analysis import cells, ratio, summary, unreached
 from bsresearch.analysis.ratio import Ratio
+from bsresearch.analysis.study import Study
 
 SQUARE, TRACE = 'noise_gradient_square', 'noise_trace'
 
@@ -57,42 +57,47 @@ def along_run(square: np.ndarray, trace: np.ndarray, epoch_size: int) -> NoiseSc
     return NoiseScale(ratio.along_run(trace, square), ratio.of_means(trace.mean(), below), float((square < 0).mean()))
 
 
-def windows(workdir: pathlib.Path, count: int = 5) -> pd.DataFrame:
+def windows(study: Study, count: int = 5) -> pd.DataFrame:
     """Each run's measurements cut into `count` windows of equally many.
 
     Returns:
-      one row per run and window: run, batch_size and other fields that vary, step, examples, epoch (of the window's
-      middle measurement), n, noise_scale, low, high (∞: no upper end; NaN: fewer than 20 measurements), population
-      (B_simple of the population), negative (fraction of estimates of |G|² below 0), gradient_square, trace (means),
-      train_loss (the mean of those recorded inside).
+      one row per run and window: run, the parts of its cell, replicate, batch_size, step, examples, epoch, seconds (of
+      the window's middle measurement), n, noise_scale, low, high (∞: no upper end; NaN: fewer than 20 measurements),
+      population (B_simple of the population), negative (fraction of estimates of |G|² below 0), gradient_square, trace
+      (means), train_loss (the mean of those recorded inside).
 
     Raises:
       ValueError: no run measured it, or older rows hold another loss (`summary.check_plain`).
     """
-    loaded = arms.load(workdir)
-    if not len(estimates(loaded.rows)):
-        raise unreached.lacking(loaded, 'measure.noise_scale', [SQUARE], workdir)
-    if 'train_loss' in loaded.rows:
-        summary.check_plain(loaded.rows, 'train_loss')
-    size = loaded.runs.set_index('run')['epoch_size']
+    of_runs = [(member, study.rows[member.run]) for member in cells.members(study)]
+    if not any(len(estimates(rows)) for _, rows in of_runs):
+        raise unreached.lacking_in(study, SQUARE)
     windows_of_runs = []
-    for run, rows in loaded.rows.groupby('run', sort=False):
-        rows = rows.sort_values('step')
-        points = estimates(rows)
-        for part in np.array_split(np.arange(len(points)), min(count, len(points))):
-            window = points.loc[part]
-            square, trace = window['square'].to_numpy(), window['trace'].to_numpy()
-            scale = along_run(square, trace, size[run])
-            middle = window.iloc[len(window) // 2]
-            inside = rows[(rows['step'] >= window['step'].min()) & (rows['step'] <= window['step'].max())]
-            windows_of_runs.append(
-                {c: middle[c] for c in ('run', *loaded.by, 'step', 'examples', 'epoch')}
-                | {'n': len(window), 'noise_scale': scale.simple.value, 'low': scale.simple.low}
-                | {'high': scale.simple.high, 'population': scale.population, 'negative': scale.negative}
-                | {'gradient_square': square.mean(), 'trace': trace.mean()}
-                | {'train_loss': inside['train_loss'].mean() if 'train_loss' in inside else np.nan}
-            )
+    for (key, replicate, run), rows in of_runs:
+        if 'train_loss' in rows:
+            summary.check_plain(rows, 'train_loss')
+        points, facts = estimates(rows), study.runs.loc[run]
+        names = {'run': run} | dict(zip(study.parts, key, strict=True)) | {'replicate': replicate}
+        names |= {'batch_size': int(facts['batch_size'])}
+        for part in np.array_split(np.arange(len(points)), min(count, len(points)) or 1):
+            if len(part):
+                windows_of_runs.append(names | _window(rows, points.loc[part], int(facts['epoch_size'])))
     return pd.DataFrame(windows_of_runs)
+
+
+def _window(rows: pd.DataFrame, window: pd.DataFrame, epoch_size: int) -> dict[str, float]:
+    """What a run has in a window of measurements; rows: all of the run."""
+    square, trace = window['square'].to_numpy(), window['trace'].to_numpy()
+    scale = along_run(square, trace, epoch_size)
+    middle = window.iloc[len(window) // 2]
+    inside = rows[(rows['step'] >= window['step'].min()) & (rows['step'] <= window['step'].max())]
+    return (
+        {column: middle[column] for column in ('step', 'examples', 'epoch', 'seconds')}
+        | {'n': len(window), 'noise_scale': scale.simple.value, 'low': scale.simple.low, 'high': scale.simple.high}
+        | {'population': scale.population, 'negative': scale.negative}
+        | {'gradient_square': square.mean(), 'trace': trace.mean()}
+        | {'train_loss': inside['train_loss'].mean() if 'train_loss' in inside else np.nan}
+    )
 
 
 def text(value: float, low: float, high: float) -> str:

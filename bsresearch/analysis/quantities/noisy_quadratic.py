@@ -8,8 +8,51 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from bsresearch.analysis import cells, summary
+from bsresearch.analysis.study import Study
 from bsresearch.theory import noisy_quadratic
+
+SET = 'data.random_state'  # each run has a set of its own: its replicate
+
+
+def compare(study: Study) -> pd.DataFrame:
+    """Mean losses of the runs of each cell beside the recurrence.
+
+    Returns:
+      one row per cell and evaluated update: the parts of the cell but the set's, batch_size, setting (the cell but its
+      batch size, in words), step, n, mean, standard_error, expected, limit, deviation in standard errors.
+
+    Raises:
+      ValueError: runs of another model, a schedule, or of more than an epoch; runs that diverged or are unfinished.
+    """
+    members = cells.members(study)
+    open_ = [member for member in members if study.status(member.run) != 'done']
+    if open_:
+        raise ValueError(
+            f'{len(open_)} of {len(members)} runs diverged or are not finished; the mean of the others is another'
+        )
+    names = [part for part in study.parts if part != SET]
+    settings = cells.labels(study, [SET, 'batch_size'])
+    groups: dict[tuple[Any, ...], list[cells.Member]] = {}
+    for member in members:
+        groups.setdefault(tuple(cells.value(study, member.key, name) for name in names), []).append(member)
+    return pd.concat([_of_group(study, dict(zip(names, key, strict=True)), group, settings[group[0].key])
+                      for key, group in groups.items()], ignore_index=True)  # fmt: skip
+
+
+def _of_group(study: Study, names: dict[str, Any], members: list[cells.Member], setting: str) -> pd.DataFrame:
+    facts = study.runs.loc[members[0].run].to_dict()
+    expected, limit = predicted(facts)
+    losses = pd.concat([study.rows[member.run][['step', 'test_loss']].dropna() for member in members])
+    table = losses.groupby('step')['test_loss'].agg(n='count', mean='mean', standard_error='sem').reset_index()
+    # At the start all runs are the same: their losses differ by rounding at most.
+    known = [summary.varies(row.standard_error**2, row.mean) for row in table.itertuples()]
+    table['expected'], table['limit'] = expected[table['step'].astype(int)], limit
+    deviation = (table['mean'] - table['expected']) / table['standard_error']
+    told = pd.DataFrame(names | {'batch_size': int(facts['batch_size']), 'setting': setting}, index=table.index)
+    return told.join(table.assign(deviation=deviation.where(known)))
 
 
 def predicted(run: Mapping[Hashable, Any]) -> tuple[np.ndarray, float]:

@@ -1,6 +1,7 @@
 """The hypothesis that Shen's article tests, a schematic: two steps, their sum, and one step of both examples."""
 
 import pathlib
+from typing import Any
 
 import pandas as pd
 
@@ -8,6 +9,7 @@ from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.study import Study
 from bsresearch.report import plotting
 
+OPTIONS: dict[str, Any] = {}
 FIRST, BOTH, ONE, BELOW = (2.0, 2.2), (4.4, 0.7), (2.7, 0.08), (0.0, -0.35)
 # Name, start, end, line, offset of the name in points.
 ARROWS: tuple[tuple[str, tuple[float, float], tuple[float, float], plotting.LineStyle, tuple[int, int]], ...] = (

@@ -2,11 +2,14 @@
 
 import pathlib
 from collections.abc import Sequence
+from types import ModuleType
 
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.study import Study
 from bsresearch.core import lookup
 from bsresearch.report.figures import Drawn, fault
+
+PACKAGE = 'bsresearch.report.figures'
 
 
 def named(figures: Sequence[Figure]) -> list[Figure]:
@@ -33,7 +36,23 @@ def one(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
     Raises:
       ValueError: an unknown kind, or the records lack what it is about.
     """
-    return lookup.module('bsresearch.report.figures', 'draw', figure.kind, 'kind of figure').draw(study, figure, out)
+    return _kind(figure.kind).draw(study, figure, out)
+
+
+def special() -> tuple[str, ...]:
+    """The kinds that need no more than their name: their files have OPTIONS, name → default."""
+    members = lookup.members(PACKAGE, 'draw')
+    return tuple(kind for kind in members if hasattr(_kind(kind), 'OPTIONS'))
+
+
+def text(study: Study, figure: Figure) -> str:
+    """What a figure reports in words, tables among them; '' where its kind reports nothing."""
+    report = getattr(_kind(figure.kind), 'text', None)
+    return report(study) if report else ''
+
+
+def _kind(kind: str) -> ModuleType:
+    return lookup.module(PACKAGE, 'draw', kind, 'kind of figure')
 
 
 def each(study: Study, figures: Sequence[Figure], out: pathlib.Path) -> list[Drawn]:
@@ -41,11 +60,11 @@ def each(study: Study, figures: Sequence[Figure], out: pathlib.Path) -> list[Dra
     drawn = []
     for figure in named(figures):
         try:
-            files = tuple(one(study, figure, out))
+            files, told = tuple(one(study, figure, out)), text(study, figure)
         except ValueError as e:
             drawn.append(Drawn(figure.name, figure.title, refused=str(e)))
         except Exception as e:  # a fault of its code must not cost the others
             drawn.append(Drawn(figure.name, figure.title, refused=fault(e), failed=True))
         else:
-            drawn.append(Drawn(figure.name, figure.title, files))
+            drawn.append(Drawn(figure.name, figure.title, files, told or None))
     return drawn

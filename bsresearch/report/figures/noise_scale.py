@@ -1,0 +1,100 @@
+"""B_simple through training with its 95 % interval, |G|² and tr Σ, and the training loss; a line per run.
+
+A point is a window of measurements: the ratio of means with its interval (analysis/ratio.py; none below 20
+measurements), an arrow up from the lower end where it has no upper one. Dotted: the population's form, which takes S/N
+off |G|². Options: x, a position in training; windows, points per run.
+"""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bsresearch.analysis import cells, courses, ratio
+from bsresearch.analysis.figures import Figure, options
+from bsresearch.analysis.quantities import noise_scale
+from bsresearch.analysis.quantity import LOSS
+from bsresearch.analysis.study import Study
+from bsresearch.report import colours, plotting
+from bsresearch.report.colours import Look
+from bsresearch.report.figures import panels
+
+OPTIONS: dict[str, Any] = {'x': 'epochs', 'windows': 5}
+PANELS = {
+    'noise_scale': 'B_simple = tr Σ/|G|²\n(examples)',
+    'gradient_square': '|G|²',
+    'trace': 'tr Σ',
+    'train_loss': 'training loss',
+}
+
+
+def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
+    """Draws it.
+
+    Raises:
+      ValueError: no run measured the noise scale, or a bad option.
+    """
+    given = options(figure, OPTIONS)
+    courses.check_position(given['x'])
+    if given['windows'] < 1:
+        raise ValueError(f'windows={given["windows"]}: at least 1 point per run is needed')
+    table = noise_scale.windows(study, given['windows'])
+    position, label = courses.POSITIONS[given['x']]
+    keys = list(dict.fromkeys(table[study.parts].itertuples(index=False, name=None)))
+    looks, names = colours.looks(study), cells.labels(study)
+    drawn = [p for p in PANELS if table[p].notna().any()]
+    notes = [*cells.described(study, keys), f'points: windows of {_range(table["n"])} measurements', 'a line per run',
+             _interval_note(table), 'dotted: of the population']  # fmt: skip
+    with panels.grid(len(drawn), 2, notes, figure.title) as (fig, axes):
+        for name, ax in zip(drawn, axes, strict=True):
+            ax.set_ylabel(PANELS[name])
+            values = table[[name, 'low', 'high'] if name == 'noise_scale' else [name]]
+            panels.limits(ax, LOSS, values.to_numpy(float), log=True)
+            for _, run in table.groupby('run', sort=False):
+                _run(ax, name, run, run[position], looks[tuple(run[study.parts].iloc[0])])
+        for ax in axes[-2:]:
+            plotting.x_axis(ax, label)
+        fig.align_ylabels()
+        below = {key: rows['negative'].mean() for key, rows in table.groupby(study.parts, sort=False, dropna=False)}
+        told = {key: names[key] + (f' ({below[key]:.0%} of |G|² estimates negative)' if below[key] else '')
+                for key in keys}  # fmt: skip
+        panels.legend(fig, [panels.handle(looks[key], told[key], marker=True) for key in keys])
+        return plotting.save(fig, table, out, figure.name)
+
+
+def text(study: Study) -> str:
+    """B_simple of every window, with its interval."""
+    table = noise_scale.windows(study, OPTIONS['windows'])
+    ends = table[['noise_scale', 'low', 'high']].itertuples(index=False, name=None)
+    parts = [part for part in study.parts if table[part].nunique() > 1]
+    told = table.assign(noise_scale=[noise_scale.text(*row) for row in ends])
+    columns = [*dict.fromkeys(['run', 'batch_size', *parts, 'replicate', 'step', 'epoch', 'n'])]
+    numbers = ['noise_scale', 'population', 'negative', 'gradient_square', 'trace', 'train_loss']
+    return told[[*columns, *numbers]].to_string(index=False, float_format='{:.4g}'.format)
+
+
+def _run(ax: plotting.Axes, name: str, run: pd.DataFrame, x: pd.Series, look: Look) -> None:
+    """A run's windows; a mean of |G|² below 0 has no place on a logarithmic axis, nor has ∞: the table tells."""
+    y = run[name].where((run[name] > 0) & np.isfinite(run[name]))
+    ax.plot(x, y, color=look.colour, linestyle=look.dash, marker=look.marker, markersize=2.5)
+    if name != 'noise_scale':
+        return
+    bounded = np.isfinite(run['high']) & (run['low'] > 0)
+    half = np.array([y - run['low'], run['high'] - y])[:, bounded]
+    bars = {'color': look.colour, 'linestyle': 'none', 'linewidth': 0.7}
+    ax.errorbar(x[bounded], y[bounded], half, capsize=1.5, **bars)
+    beyond = np.isinf(run['high']) & np.isfinite(run['low']) & (run['low'] > 0)
+    ax.errorbar(x[beyond], run['low'][beyond], 0.3 * run['low'][beyond], lolims=True, marker='_', markersize=3, **bars)
+    population = run['population'].where(np.isfinite(run['population']))
+    ax.plot(x, population, color=look.colour, linestyle=':', linewidth=0.8)
+
+
+def _interval_note(table: pd.DataFrame) -> str:
+    if table['low'].isna().all():
+        return f'no interval below {ratio.FEWEST_ALONG} measurements'
+    return 'bars: 95 % interval (Fieller, cosine long-run covariance); arrow: no upper end'
+
+
+def _range(values: pd.Series) -> str:
+    return '–'.join(f'{v:,}' for v in sorted({values.min(), values.max()}))
