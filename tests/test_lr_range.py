@@ -275,7 +275,7 @@ def test_figure(grid: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = drawing.one(opened(grid), FIGURE, grid / 'out')
     table = lr_range.table(opened(grid))
     axes = kept['fig'].axes
-    assert [ax.get_title() for ax in axes[:2]] == ['weight decay 0', 'weight decay 0.01']
+    assert [ax.get_title() for ax in axes[:2]] == ['decay 0', 'decay 0.01']
     assert {ax.get_xscale() for ax in axes} == {'log'}
     hexed = plotting.to_hex
     drawn = [(line.get_marker(), hexed(line.get_color()), np.asarray(line.get_data())) for line in axes[1].get_lines()]
