@@ -4,14 +4,13 @@ x is a position in training (epochs, updates, examples, seconds): curves; an axi
 for each value; another metric: a point for each run.
 """
 
-import importlib
-import importlib.util
 import pathlib
 import re
 from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
+from bsresearch import findings
 from bsresearch.analysis import axis_labels, cells, courses, figures, of_runs
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.figures import Figure
@@ -84,9 +83,8 @@ def named(
 
 def _declared(study: Study) -> Sequence[Figure]:
     """The figures of the findings that a study is of."""
-    whole = f'bsresearch.findings.{study.name}'
-    known = study.name.isidentifier() and importlib.util.find_spec(whole) is not None
-    return importlib.import_module(whole).FIGURES if known else ()
+    known = study.name in findings.members() or findings.is_file(study.name)
+    return findings.load(study.name).FIGURES if known else ()
 
 
 def figure(study: Study, request: Request) -> Figure:
