@@ -3,8 +3,13 @@
 import pathlib
 from typing import Any
 
+import arms_of_records
 import numpy as np
 from fake_records import write_run
+
+from bsresearch.analysis import study
+from bsresearch.analysis.study import Study
+from bsresearch.store import records
 
 SEEDS = (0, 1, 2)
 EPOCHS = 8
@@ -76,3 +81,25 @@ def _run(
         workdir, name=name, batch_size=size, learning_rate=rate, seed=seed, values=values, first_epoch=first,
         **({'study': 'shen', 'total_examples': epochs * 64, 'epoch_boundary': 'partial'} | fields),
     )  # fmt: skip
+
+
+ARMS: dict[str, Any] = {
+    'small': {'batch_size': SMALL}, 'middle': {'batch_size': MIDDLE}, 'large': {'batch_size': LARGE},
+    'higher_rate': {'batch_size': LARGE, 'learning_rate': 0.1},
+    'adam': {'batch_size': LARGE, 'optimizer': {'name': 'adam'}},
+}  # fmt: skip
+BRANCHES: dict[str, Any] = {
+    'switch_small': {'of': ('large',), 'at_epochs': (2, EPOCHS), 'batch_size': SMALL},
+    'switch_rate': {'of': ('large',), 'at_epochs': (2, EPOCHS), 'learning_rate': 0.1},
+}
+
+
+def load(workdir: pathlib.Path, last: int = EPOCHS) -> Study:
+    """The arms and branches of a planted workdir; `last`: what the later branch point is called."""
+    table, declared, _ = records.read(workdir)
+    runs = table.assign(declared_learning_rate=[c['learning_rate'] for c in declared])
+    base = {'batch_size': SMALL, 'learning_rate': RATE, 'optimizer': {'name': 'sgd'}}
+    stored, _ = arms_of_records.stored(runs, ARMS, base, BRANCHES, ('epochs',))
+    for row in stored['rows']:
+        row['point'] = last if row['point'] == EPOCHS else row['point']
+    return study.load(workdir, 'shen', stored, 'shen')

@@ -11,7 +11,7 @@ import shen_records
 from fake_records import write_run
 from scipy import stats
 
-from bsresearch.analysis import cells, courses, figures, older_arms, points, statements, study
+from bsresearch.analysis import cells, courses, figures, points, statements, study
 from bsresearch.analysis.contrasts import at, minus
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.of_runs import at_epoch, final, to_target
@@ -22,17 +22,7 @@ from bsresearch.core import lookup
 from bsresearch.findings import shen as findings
 from bsresearch.report import colours
 from bsresearch.report.figures import drawing, pareto
-from bsresearch.store import records
 
-ARMS = {
-    'small': {'batch_size': 4}, 'middle': {'batch_size': 16}, 'large': {'batch_size': 64},
-    'higher_rate': {'batch_size': 64, 'learning_rate': 0.1},
-    'adam': {'batch_size': 64, 'optimizer': {'name': 'adam'}},
-}  # fmt: skip
-BRANCHES = {
-    'switch_small': {'of': ('large',), 'at_epochs': (2, 8), 'batch_size': 4},
-    'switch_rate': {'of': ('large',), 'at_epochs': (2, 8), 'learning_rate': 0.1},
-}
 # Machado et al. 2009, full strength: linear sRGB → what is seen.
 SEEN = {
     'all cones': np.eye(3),
@@ -48,20 +38,12 @@ SEEN = {
 }
 
 
-def shen(workdir: pathlib.Path) -> Study:
-    table, declared, _ = records.read(workdir)
-    runs = table.assign(declared_learning_rate=[c['learning_rate'] for c in declared])
-    base = {'batch_size': 4, 'learning_rate': 0.01, 'optimizer': {'name': 'sgd'}}
-    stored, _ = older_arms.stored(runs, ARMS, base, BRANCHES, ('epochs',))
-    return study.load(workdir, 'shen', stored, 'shen')
-
-
 @pytest.fixture(scope='module')
 def branched(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """Five arms and six branches of three seeds."""
     workdir = tmp_path_factory.mktemp('branched')
     shen_records.write(workdir)
-    return shen(workdir)
+    return shen_records.load(workdir)
 
 
 def accuracies(size: int, rate: float, seed: int) -> list[float]:

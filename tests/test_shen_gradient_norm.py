@@ -3,55 +3,75 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from fake_records import gradient_norms
 
-from bsresearch.analysis import shen_gradient_norm, shen_trials
-from bsresearch.analysis.claims import Claim
-from bsresearch.analysis.quantities.gradient_norm import STATISTICS, GradientNorms
+from bsresearch.analysis.quantities import gradient_norm, trials
+from bsresearch.analysis.quantities.gradient_norm import GradientNorms
+from bsresearch.analysis.statements import Verdicts, judge
+from bsresearch.analysis.study import Study
+from bsresearch.findings import shen
 
 SIZES = np.array([1, 3, 4, 16, 64, 256, 1024])
-
-
-def probe(
-    run: str, epoch: float, mean: np.ndarray, cv: np.ndarray, rate: float = 0.01, trials: int = 100
-) -> GradientNorms:
-    """Norms with the given means and coefficients of variation; the draws are the same for every run."""
-    rng = np.random.default_rng(5 + int(epoch))
-    noise = rng.exponential(size=(trials, len(SIZES))) - 1
-    walking = mean * (1 + cv * noise) * (1 + 0.001 * int(run[-1]))
-    arrays = gradient_norms(walking, SIZES, rate, 1024, rng)
-    norms = {name: arrays[name] for name in STATISTICS if name in arrays} | {'summed': arrays['single'] * SIZES}
-    return GradientNorms(
-        id=f'{run}-{epoch}-{rate}', run=run, step=int(epoch), epoch=epoch, learning_rate=rate, parameters='x',
-        with_replacement=True, seed=0, settings='{}', samples=1024, batch_sizes=SIZES, norms=norms,
-        fourth=arrays['fourth'], largest=arrays['largest'], counts=arrays['counts'], edges=arrays['edges'],
-        gradient_square=float(arrays['gradient_square']), trace=float(arrays['trace']), population=60000,
-    )  # fmt: skip
-
-
+CLAIMS = {claim.key: claim for claim in shen.CLAIMS if claim.key[0] == 'D'}
 EARLY = 0.2 * SIZES**0.15
 LATE = 0.1 * np.where(SIZES <= 16, 1.0, (SIZES / 16) ** 0.2)
 CV = 0.02 * SIZES**0.3
 RUNS = {f'run{i}': str(i) for i in range(3)}
+Stored = dict[str, Any]
 
 
-def norms(early: Any = EARLY, late: Any = LATE, cv: Any = CV, **more: Any) -> dict[str, Claim]:
-    made = [probe(r, e, m, cv) for r in RUNS for e, m in ((2.0, early), (30.0, late))]
-    found = shen_gradient_norm.claims([*made, *more.get('others', [])], RUNS, 0.01)
-    assert [c.key for c in found] == [f'D{i}' for i in range(1, 11)]
-    return {c.key: c for c in found}
+def probe(
+    run: str, epoch: float, mean: np.ndarray, cv: np.ndarray, rate: float = 0.01, count: int = 100, **arrays: Any
+) -> Stored:
+    """As it is stored: norms with the given means and coefficients of variation, of the same draws in every run."""
+    rng = np.random.default_rng(5 + int(epoch))
+    noise = rng.exponential(size=(count, len(SIZES))) - 1
+    walking = mean * (1 + cv * noise) * (1 + 0.001 * int(run[-1]))
+    settings = {'name': 'gradient_norm', 'parameters': ['x'], 'with_replacement': True, 'seed': 0, 'trials': count}
+    return {
+        'meta': {'id': f'{run}-{epoch}-{rate}-{count}', 'identity': {'probe': settings}},
+        'points': [{'run': run, 'step': int(epoch), 'epoch': epoch}],
+        'probe': settings,
+        'learning_rate': rate,
+        'arrays': gradient_norms(walking, SIZES, rate, 1024, rng) | arrays,
+    }
+
+
+def norms(run: str = 'run0', cv: np.ndarray = CV, **facts: Any) -> GradientNorms:
+    return gradient_norm.of_probes([probe(run, 2.0, EARLY, cv, **facts)])[0]
+
+
+def study(*probes: Stored) -> Study:
+    """One in which the arm `large` was probed."""
+    rows = [
+        {'id': p['meta']['id'], 'kind': 'probe', 'arm': 'large', 'branch': '', 'point': p['points'][0]['epoch'],
+         'probe': 'gradient_norm', 'replicate': RUNS[p['points'][0]['run']], 'cell': ('large', '', 2.0)} for p in probes
+    ]  # fmt: skip
+    runs = pd.DataFrame({'status': 'done', 'learning_rate': 0.01}, index=list(RUNS))
+    by_id = {p['meta']['id']: p for p in probes}
+    return Study('shen', pd.DataFrame(rows), (), tuple(RUNS.values()), runs, {}, probes=by_id)
+
+
+def judged(*probes: Stored) -> dict[str, Verdicts]:
+    return {key: judge(claim, study(*probes)) for key, claim in CLAIMS.items()}
+
+
+def planted(early: Any = EARLY, late: Any = LATE, cv: Any = CV) -> dict[str, Verdicts]:
+    return judged(*(probe(r, e, m, cv) for r in RUNS for e, m in ((2.0, early), (30.0, late))))
 
 
 def test_planted_norms_hold():
-    found = norms()
-    # A skewness needs more than a hundred trials.
-    expected = {f'D{i}': 'holds' for i in range(1, 10)} | {'D5': 'undecided'}
-    assert {k: c.verdict for k, c in found.items() if k != 'D10'} == expected
-    assert 'factor from B = 1 to 1,024' in found['D1'].measured
-    assert 'epoch 2' in found['D1'].measured
+    found = planted()
+    # A skewness needs more than a hundred trials; the law is another one.
+    expected = dict.fromkeys(CLAIMS, 'holds') | {'D5': 'undecided', 'D10': 'does not hold'}
+    assert {key: one.verdict for key, one in found.items()} == expected
     # 3 does not divide 1024 and is passed over.
-    assert 'Least of 5 steps' in found['D1'].measured
+    labels = ['1 to 4', '4 to 16', '16 to 64', '64 to 256', '256 to 1,024']
+    assert [one.part.label for one in found['D1'].judged] == labels
+    rises = [one.interval.centre for one in found['D1'].judged]
+    assert rises == pytest.approx([4**0.15 - 1] * 5, rel=0.25)
 
 
 @pytest.mark.parametrize(
@@ -59,74 +79,77 @@ def test_planted_norms_hold():
     [
         ('D1', {'early': EARLY[::-1]}, 'does not hold'),
         ('D1', {'early': EARLY, 'cv': np.full(7, 2.0)}, 'undecided'),
-        ('D2', {'late': 0.1 * SIZES**0.1}, 'does not hold'),
-        ('D2', {'late': 0.1 * SIZES**-0.1}, 'does not hold'),
+        ('D2a', {'late': 0.1 * SIZES**0.1}, 'does not hold'),
+        ('D2b', {'late': 0.1 * SIZES**-0.1}, 'does not hold'),
         ('D3', {'late': EARLY * 2}, 'does not hold'),
         ('D4', {'cv': CV[::-1]}, 'does not hold'),
         ('D9', {'early': EARLY * SIZES}, 'does not hold'),
     ],
 )
 def test_planted_norms_fail(key: str, changes: Any, verdict: str):
-    assert norms(**changes)[key].verdict == verdict
+    assert planted(**changes)[key].verdict == verdict
 
 
 def test_frozen_norms_that_differ_break_the_identity():
-    bent = probe('run0', 2.0, EARLY, CV)
-    bent.norms['frozen'][:, -1] *= 1.01
-    found = {c.key: c for c in shen_gradient_norm.claims([bent], RUNS, 0.01)}
-    assert found['D7'].verdict == 'does not hold'
-    assert '1.0e-02' in found['D7'].measured
+    bent = [probe(r, 2.0, EARLY, CV) for r in RUNS]
+    for i, one in enumerate(bent):
+        one['arrays']['frozen'][:, -1] *= 1.01 + 1e-5 * i
+    found = judged(*bent, *(probe(r, 30.0, LATE, CV) for r in RUNS))['D7']
+    assert found.verdict != 'holds'
+    alone = judge(CLAIMS['D7'], study(*bent)).judged
+    assert alone[0].part.label in ('3 probes', 'relative range over batch sizes')
 
 
 def test_a_wrong_prediction_is_seen():
     """tr Σ twice too large: the mean squares lie at half of what is predicted, ln 2 away."""
-    wrong = [probe(r, 2.0, EARLY, CV)._replace(trace=1000.0, gradient_square=1.0) for r in RUNS]
-    found = {c.key: c for c in shen_gradient_norm.claims(wrong, RUNS, 0.01)}
-    assert found['D8'].verdict == 'does not hold'
-    assert f'{100 * np.log(2):.3g} %' in found['D8'].measured
-    nothing = [p._replace(trace=np.nan, gradient_square=np.nan) for p in wrong]
-    assert {c.key: c for c in shen_gradient_norm.claims(nothing, RUNS, 0.01)}['D8'].verdict == 'not measured'
+    twice = {'trace': np.array(1000.0), 'gradient_square': np.array(1.0)}
+    wrong = [probe(r, e, m, CV, **twice) for r in RUNS for e, m in ((2.0, EARLY), (30.0, LATE))]
+    found = judged(*wrong)['D8']
+    assert found.verdict == 'does not hold'
+    assert found.judged[0].interval.centre == pytest.approx(np.log(np.log(2)), abs=1e-3)
+    nothing = {'trace': np.array(np.nan), 'gradient_square': np.array(np.nan)}
+    unknown = [probe(r, e, m, CV, **nothing) for r in RUNS for e, m in ((2.0, EARLY), (30.0, LATE))]
+    assert judged(*unknown)['D8'].verdict == 'not measured'
 
 
 def test_the_law_depends_where_rates_disagree():
     """Linear squares at one η, √B at another: neither law is Shen's alone."""
     linear, root = np.sqrt(0.04 + 1e-3 * SIZES), np.sqrt(0.04 + 1e-2 * np.sqrt(SIZES))
     small = np.full(7, 1e-3)
-    of = lambda mean, rate: probe('run0', 2.0, mean, small, rate)
-    law = lambda *found: shen_gradient_norm.claims(found, RUNS, 0.01)[-1].verdict
+    of = lambda mean, rate: [probe('run0', epoch, mean, small, rate) for epoch in (2.0, 30.0)]
+    law = lambda *probes: judged(*(p for pair in probes for p in pair))['D10'].verdict
     assert law(of(linear, 0.01), of(root, 0.001)) == 'depends'
     assert law(of(linear, 0.01), of(linear, 0.001)) == 'holds'
     assert law(of(root, 0.01), of(root, 0.001)) == 'does not hold'
 
 
-def test_norms_that_are_not_finite_are_told_and_not_fitted():
+def test_norms_that_are_not_finite_are_not_fitted():
     blown = probe('run0', 2.0, EARLY, CV, 0.1)
-    blown.norms['walking'][3, 0] = np.inf
-    found = norms(others=[blown])
-    assert 'η = 0.1, epoch 2: not every norm is finite' in found['D10'].remark
-    assert 'η = 0.1' not in found['D10'].measured
+    blown['arrays']['walking'][3, 0] = np.inf
+    whole = [probe(r, e, m, CV) for r in RUNS for e, m in ((2.0, EARLY), (30.0, LATE))]
+    labels = [one.part.label for one in judged(*whole, blown)['D10'].judged]
+    assert labels == ['η = 0.01, epoch 2', 'η = 0.01, epoch 30']
 
 
 def test_the_draws_are_part_of_the_uncertainty():
     """Closed form: of a mean it is s/√R over the trials; several seeds that agree share the draws, and keep it."""
-    one = shen_trials.sample([probe('run0', 2.0, EARLY, CV)])
-    part = one.part('', lambda x: x[..., -1], 'mean')
+    last, first = (lambda x: x[..., -1]), (lambda x: x[..., 0])
+    one = trials.sample([norms()])
+    part = one.part('', last, 'mean')
     walking = one.found[0].norms['walking'][:, -1]
-    assert (part.error, part.freedom) == (pytest.approx(walking[:100].std(ddof=1) / 10, rel=0.15), 49)
-    few = shen_trials.sample([probe('run0', 2.0, EARLY, CV, trials=40)])
+    assert (part.error, part.freedom) == (pytest.approx(walking.std(ddof=1) / 10, rel=0.15), 49)
+    few = trials.sample([norms(count=40)])
     error = few.found[0].norms['walking'][:, -1].std(ddof=1) / np.sqrt(40)
-    assert few.part('', lambda x: x[..., -1], 'mean')[2:] == (pytest.approx(error), 0, 39)
-    three = shen_trials.sample([probe(r, 2.0, EARLY, CV) for r in RUNS])
-    assert three.part('', lambda x: x[..., -1], 'mean').error == pytest.approx(part.error, rel=0.01)
-    for trials in (1, 19):
-        unknown = shen_trials.sample([probe('run0', 2.0, EARLY, CV, trials=trials)])
-        assert np.isnan(unknown.part('', lambda x: x[..., 0], 'mean').error)
-    assert np.isnan(few.part('', lambda x: x[..., 0], 'skewness').error)
+    of_few = few.part('', last, 'mean')
+    assert (of_few.error, of_few.freedom) == (pytest.approx(error), 39)
+    three = trials.sample([norms(r) for r in RUNS])
+    assert three.part('', last, 'mean').error == pytest.approx(part.error, rel=0.01)
+    for count in (1, 19):
+        assert np.isnan(trials.sample([norms(count=count)]).part('', first, 'mean').error)
+    assert np.isnan(few.part('', first, 'skewness').error)
 
 
-def test_other_runs_and_fewer_trials_are_passed_over():
-    many, few = probe('run0', 2.0, EARLY, CV), probe('run0', 2.0, EARLY, CV, trials=20)._replace(settings='{"x": 1}')
-    found, remark = shen_trials.samples([many, few, probe('run9', 2.0, EARLY, CV)], {'run0': '0'})
-    assert [len(s.found) for s in found] == [1]
-    assert len(found[0].found[0].norms['walking']) == 100
-    assert remark == 'of probes with 2 settings those with 100 trials'
+def test_fewer_trials_are_passed_over():
+    whole = [probe(r, e, m, CV) for r in RUNS for e, m in ((2.0, EARLY), (30.0, LATE))]
+    few = [probe(r, 2.0, EARLY[::-1], CV, count=20) for r in RUNS]
+    assert judged(*whole, *few)['D1'].verdict == 'holds'

@@ -1,8 +1,6 @@
-"""The arms of a workdir that has no study.json: an older version made it, or it was planted.
+"""The arms of planted records, as study.json would have them: a run is an arm's where every field that any arm sets is.
 
-A run is an arm's where every field that any arm sets has the arm's value, or the base's where the arm sets none; a
-branch is its parent's arm's, and its branch arm is found alike from what changed. What is no arm's is left out, as
-`others`.
+A branch is its parent's arm's, and its branch arm is what changed; what is no arm's is left out.
 """
 
 import json
