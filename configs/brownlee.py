@@ -5,7 +5,7 @@ Source: J. Brownlee, "How to Control the Stability of Training Neural Networks W
 last half test; MLP 2-50-3, ReLU, He uniform; SGD with momentum 0.9, 200 epochs, last short batch kept as Keras does.
 
     python main.py --config=configs/brownlee.py --workdir=runs/brownlee
-    python -m scripts.fig_brownlee --workdir=runs/brownlee
+    python -m scripts.report --workdir=runs/brownlee
 
 The points are scikit-learn's own, so his. Of his network differ: the output layer is He uniform too (Keras: Glorot
 uniform, 3 % narrower). His numbers are one run of Keras each. His curve of the training accuracy is Keras's running

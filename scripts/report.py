@@ -6,8 +6,8 @@ First draws the figures that apply to what the workdir holds into <out>/figures 
 report.html, one file with the figures inside, and report.md, which links them. A figure script that refuses is named
 with its reason. Reads records only. Default of --out: the workdir. Time: seconds to a minute, for the figures.
 
-A study <name> with a scripts/fig_<name>.py that has `draw(workdir, out)` gets the figures of that script, and of its
-runs no others; claims come from bsresearch/analysis/claims/<name>.py. Both are found by their name.
+Claims and figures are those of the findings that study.json names; a sweep without findings gets its question, its
+table and its figures from its axes.
 """
 
 import pathlib

@@ -8,7 +8,6 @@ It covers 93 % at least; below that n it is refused. Found by the slow form (20,
   median, by a sign test        5: 93.7   8: 99.2   11: 93.4 (one bound), also where 30 % are infinite
   best of 5 cells               2: 95 to 96   3: 95 to 96 (their spreads up to 1 : 10)
   counted on 360, two seeds     a paired difference of equal arms is decided in 0 to 2.4, by Student alone in 6 to 12
-  a further run (one_run)       2: 95.0   4: 95.0
   seeds and shared draws        1 seed: 95.0   2: 97 to 99   3: 96 to 98
   noise scale, along a run      20: 94.8, with AR(1) of 0.5 93.2, with a trend 99.5   50: 94.9 and 94.7
   law a + b/B over trials       20: 95.1 (a), 93.8 (b, of squares with a variation of 0.7); R² 50: 95
@@ -26,10 +25,8 @@ import pandas as pd
 import pytest
 from scipy import special, stats
 
-from bsresearch.analysis import claims, jackknife, ratio, summary, verdicts
+from bsresearch.analysis import jackknife, ratio, summary, verdicts
 from bsresearch.analysis.best_sets import not_told_from_best
-from bsresearch.analysis.claims import Part
-from bsresearch.analysis.claims.brownlee import one_run
 from bsresearch.analysis.quantities import gradient_norm
 
 LEAST = 0.93
@@ -86,16 +83,8 @@ def of_volatility(n: int, evaluations: int) -> Draw:
     truth = np.sqrt(2 / (k - 1)) * np.exp(special.gammaln(k / 2) - special.gammaln((k - 1) / 2))
 
     def draw(rng: np.random.Generator) -> bool:
-        found = claims.estimate(rng.normal(size=(n, k)).std(axis=1, ddof=1))
+        found = verdicts.interval(verdicts.of('', rng.normal(size=(n, k)).std(axis=1, ddof=1)))
         return holds(found.low, found.high, truth)
-
-    return draw
-
-
-def a_further_run(n: int) -> Draw:
-    def draw(rng: np.random.Generator) -> bool:
-        x = rng.normal(size=n + 1)
-        return holds(*one_run(x[:n]), x[n])
 
     return draw
 
@@ -106,7 +95,7 @@ def shared_draws(n: int, share: float) -> Draw:
     def draw(rng: np.random.Generator) -> bool:
         known = share * np.sqrt(rng.chisquare(19) / 19)
         values = share * rng.normal() + (rng.normal(size=n) if n > 1 else np.zeros(1))
-        found = Part('', values, error=known, freedom=19).estimate()
+        found = verdicts.interval(verdicts.of('', values, error=known, freedom=19))
         return holds(found.low, found.high, 0)
 
     return draw
@@ -156,7 +145,7 @@ def of_trials(trials: int, function: Callable[[np.ndarray], Any], truth: float) 
         groups = jackknife.groups(trials)
         without = np.array([function(np.delete(norms, group, axis=0)) for group in groups])
         error = jackknife.error(function(norms), without, np.array([len(group) for group in groups]))
-        found = Part('', np.array([function(norms)]), error=error, freedom=len(groups) - 1).estimate()
+        found = verdicts.interval(verdicts.of('', [function(norms)], error=error, freedom=len(groups) - 1))
         return holds(found.low, found.high, truth)
 
     return draw
@@ -173,7 +162,6 @@ INTERVALS: dict[str, Draw] = {
     **{f'median of {n}, {share:.0%} infinite': of_median(n, share) for n in (5, 8, 11) for share in (0.0, 0.3)},
     **{f'best of 5 cells, {n} seeds, sd {wider}:1': of_places(n, wider) for n in (2, 3) for wider in (0.1, 1, 10)},
     'volatility of 2 seeds': of_volatility(2, 5),
-    'a further run': a_further_run(2),
     **{f'{n} seeds and shared draws': shared_draws(n, 1.0) for n in (1, 2, 3)},
     'noise scale, 20 along a run': noise_scale(20),
     'noise scale, 20 along a trend': noise_scale(20, trend=1.0),
@@ -210,7 +198,6 @@ def test_below_its_smallest_n_it_is_refused():
     one, pair = pd.Series([1.0]), pd.Series([1.0, 2.0])
     assert np.isnan([*summary.interval(np.array([1]), np.array([1.0]), np.array([np.nan]))]).all()
     assert np.isnan(summary.welch(one, pair))
-    assert np.isnan(one_run(np.array([1.0]))).all()
     assert np.isnan(ratio.along_run(np.arange(19.0), np.arange(19.0)).low)
     rng = np.random.default_rng(0)
     laws = gradient_norm.fits(probe(rng.gamma(2, size=(19, len(SIZES)))), 'single')

@@ -10,19 +10,21 @@ import sys
 from html.parser import HTMLParser
 from typing import Any
 
+import arms_of_records
 import numpy as np
 import pytest
 from fake_records import write_run
 from matplotlib import image
 from workdirs_of_old import unpack
 
-from bsresearch.analysis import claims
+from bsresearch.analysis import study as studies
+from bsresearch.analysis.figures import curves
 from bsresearch.report import asked as questions
 from bsresearch.report import content, figures, found, made, markdown, pictures, report
 from bsresearch.report import page as writer
-from bsresearch.report.figures import Drawn
-from bsresearch.store import paths, records
-from scripts import fig_distance, fig_shen
+from bsresearch.report.figures import Drawn, drawing
+from bsresearch.store import paths, records, study_file
+from scripts import fig_distance
 
 ROOT = pathlib.Path(__file__).parents[1]
 VALUES = {'test_accuracy': [0.1, 0.7, 0.8], 'test_loss': [2.0, 0.9, 0.5]}
@@ -184,27 +186,37 @@ def test_branches_count_their_own_updates(grid: pathlib.Path, tmp_path: pathlib.
 # --- claims
 
 
+FINDINGS = f"""
+from bsresearch.analysis.contrasts import alone
+from bsresearch.analysis.figures import curves
+from bsresearch.analysis.of_runs import final
+from bsresearch.analysis.statements import Statement
+
+SOURCE, QUESTION = 'Doe 1999', 'Is larger slower?'
+TEST = final('test_accuracy')
+CLAIMS = (
+    Statement('A1', 'Doe 1999', {NASTY!r}, TEST, alone('small'), low=0.1),
+    Statement('A2', 'Roe 2001', 'Larger is slower.', TEST, alone('small'), low=0.99, note='as said'),
+    Statement('B', 'Roe 2001', 'Nothing is known.', untested='no runs'),
+)
+FIGURES = (curves('test_accuracy'),)
+HEADLINE = ('A1', 0)
+"""
+
+
 @pytest.fixture
-def tested(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> pathlib.Path:
-    """A file of claims of study train, found by its name alone."""
-    folder = tmp_path / 'claims'
-    folder.mkdir()
-    monkeypatch.setattr(claims, '__path__', [*claims.__path__, str(folder)])
-    monkeypatch.delitem(sys.modules, 'bsresearch.analysis.claims.train', raising=False)
-    file = folder / 'train.py'
-    file.write_text(
-        'from bsresearch.analysis.claims import Claim\n\n'
-        'def claims(workdir):\n'
-        f"    return [Claim('A1', 'Doe 1999', {NASTY!r}, '0.3 (0.1 to 0.5, n = 3)', 'holds'),\n"
-        "            Claim('A2', 'Doe 1999', 'Larger is slower.', '2 s', 'does not hold', 'where ' + workdir.name),\n"
-        "            Claim('B', 'Roe 2001', 'Nothing is known.', 'none', 'not measured')]\n"
-    )
+def tested(grid: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    """A file of findings of the user's own, which the runs of `grid` were launched with."""
+    file = tmp_path / 'own_findings.py'
+    file.write_text(FINDINGS)
+    arms = {'small': {'batch_size': 16}, 'large': {'batch_size': 32}}
+    entry, _ = arms_of_records.stored(records.runs(grid), arms, {'batch_size': 16})
+    study_file.write(grid / 'train', {str(file): entry})
     return file
 
 
-def test_claims_are_found_by_the_study(tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_claims_are_those_of_the_findings(tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     page, text = both(grid, tmp_path / 'out', drawing=False)
-    sys.modules.pop('bsresearch.analysis.claims.train')
     said = Page(page)
     assert said.text.index('A2 Larger is slower.') < said.text.index('3 runs; metrics are the last recorded')
     # The verdict is a word and a mark, not a colour alone.
@@ -213,20 +225,21 @@ def test_claims_are_found_by_the_study(tested: pathlib.Path, grid: pathlib.Path,
         assert f'| {shown} |' in text
     assert '1 ✓ holds 1 ✗ does not hold 1 – not measured' in said.text
     assert '**✓ holds: 1** · **✗ does not hold: 1** · **– not measured: 1**' in text
-    for part in ('0.3 (0.1 to 0.5, n = 3)', 'where grid', 'Roe 2001'):
+    for part in ('80.50 %', 'as said', 'Roe 2001', 'Is larger slower?'):
         assert part in said.text
         assert part in text
     assert NASTY in said.text
     assert NASTY not in page
 
 
-def test_claims_that_refuse_are_named(tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    tested.write_text("def claims(workdir):\n    raise ValueError('no runs of B = 1; add them')\n")
+def test_findings_that_cannot_be_read_are_named(
+    tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    tested.write_text(FINDINGS.replace("alone('small')", "alone('smal')"))
     page, text = both(grid, tmp_path / 'out', drawing=False)
-    sys.modules.pop('bsresearch.analysis.claims.train')
-    reason = 'The claims of study train were not tested: no runs of B = 1; add them'
-    assert reason in Page(page).text
-    assert reason in text
+    for shown in (Page(page).text, text):
+        assert 'smal' in shown
+        assert '3 runs; metrics are the last recorded' in shown
 
 
 # --- figures
@@ -337,7 +350,6 @@ def test_numbers_a_script_reports_are_kept(grid: pathlib.Path, tmp_path: pathlib
 def test_self_contained_and_whole(tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Every tag closed, no address outside the file, an alternative text for each image, an anchor for each link."""
     page, _ = both(grid, tmp_path / 'out')
-    sys.modules.pop('bsresearch.analysis.claims.train')
     seen = Page(page)
     anchors = {a['id'] for _, a in seen.tags if 'id' in a}
     for tag, attributes in seen.tags:
@@ -482,5 +494,6 @@ def test_an_empty_curve_is_no_error(tmp_path: pathlib.Path) -> None:
             file.write_text(''.join(f'{json.dumps(row)}\n' for row in rows))
     table = records.load(workdir)
     assert all(table[c].dtype == float for c in ('test_accuracy', 'train_loss', 'distance'))
-    files, _ = fig_shen.draw(workdir, tmp_path / 'figures')
-    assert {f.stem for f in files} >= {'fig_shen_compare_batch_size', 'fig_shen_distance', 'fig_shen_hypothesis'}
+    declared = (curves('test_accuracy', 'distance'), curves('distance', x='updates', log=True))
+    drawn = drawing.each(studies.load(workdir, 'shen'), declared, tmp_path / 'figures')
+    assert [(one.refused, len(one.files)) for one in drawn] == [('', 3)] * 2

@@ -102,12 +102,12 @@ def test_frozen_norms_that_differ_break_the_identity():
 
 def test_a_wrong_prediction_is_seen():
     """tr Σ twice too large: the mean squares lie at half of what is predicted, ln 2 away."""
-    twice = {'trace': np.array(1000.0), 'gradient_square': np.array(1.0)}
+    twice: Any = {'trace': np.array(1000.0), 'gradient_square': np.array(1.0)}
     wrong = [probe(r, e, m, CV, **twice) for r in RUNS for e, m in ((2.0, EARLY), (30.0, LATE))]
     found = judged(*wrong)['D8']
     assert found.verdict == 'does not hold'
     assert found.judged[0].interval.centre == pytest.approx(np.log(np.log(2)), abs=1e-3)
-    nothing = {'trace': np.array(np.nan), 'gradient_square': np.array(np.nan)}
+    nothing: Any = {'trace': np.array(np.nan), 'gradient_square': np.array(np.nan)}
     unknown = [probe(r, e, m, CV, **nothing) for r in RUNS for e, m in ((2.0, EARLY), (30.0, LATE))]
     assert judged(*unknown)['D8'].verdict == 'not measured'
 

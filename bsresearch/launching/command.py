@@ -12,6 +12,7 @@ import jax
 
 from bsresearch.core import interrupts, program
 from bsresearch.launching import (
+    concluding,
     fitting,
     flag_parser,
     forecast,
@@ -232,6 +233,7 @@ def _make(
         runner.launch(workdir, stage, console, profiler, stay)
     if hasattr(study.procedure, 'conclude'):
         processes.share_here(lambda: study.procedure.conclude(workdir, study.plans, console.say))
+    processes.share_here(lambda: concluding.tell(workdir, study.asked, console.say))
     if profiler is not None:
         profiler.conclude()
 

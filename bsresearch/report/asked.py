@@ -3,8 +3,6 @@
 A study whose launch named findings (study.json) has their question and claims; a sweep has those of findings/sweep.py.
 """
 
-import importlib
-import importlib.util
 import pathlib
 from collections.abc import Mapping, Sequence
 from types import ModuleType
@@ -13,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bsresearch import findings
-from bsresearch.analysis import claims as claims_of
 from bsresearch.analysis import names
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.figures import Figure
@@ -160,25 +157,16 @@ def _answer(rows: Sequence[Row], key: str) -> tuple[str, str]:
 
 
 def _without_arms(workdir: pathlib.Path, name: str, records: Records | None) -> Asked:
-    """Of a workdir whose launch named no arms: claims by a study's own code, or a sweep."""
-    rows, faults, module = [], [], _module(name)
-    own = f'{claims_of.__name__}.{name}'
-    if importlib.util.find_spec(own) is not None:
-        try:
-            rows = [forest.of_claim(claim) for claim in importlib.import_module(own).claims(workdir)]
-        except Exception as e:  # must not cost the rest of the report
-            faults.append(_failed(name, e))
+    """Of a workdir whose launch named no arms: a sweep. Of one that an older version made, what tells its arms."""
     try:
-        study = studies.load(workdir, name, read=_known(records))
-        if not rows:
-            return _of_sweep(name, name, study)._replace(faults=tuple(faults))
+        asked = _of_sweep(name, name, studies.load(workdir, name, read=_known(records)))
     except Exception as e:
-        faults.append(f'The cells of study {name} could not be read: {figures.fault(e)}')
-        study = None
-    if module is None or not rows:
-        return Asked(name, name, f'What came of the study {name}?', '', rows=tuple(rows), faults=tuple(faults))
-    verdict, answer = _answer(rows, module.HEADLINE[0])
-    return Asked(name, name, module.QUESTION, answer, module.SOURCE, verdict, tuple(rows), faults=tuple(faults))
+        fault = f'The cells of study {name} could not be read: {figures.fault(e)}'
+        asked = Asked(name, name, f'What came of the study {name}?', '', faults=(fault,))
+    if _module(name) is None:
+        return asked
+    told = f'The claims of {name} were not tested, as its runs are not named here: {study_file.REBUILD}'
+    return asked._replace(faults=(*asked.faults, told))
 
 
 def _of_sweep(name: str, key: str, study: Study) -> Asked:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bsresearch.analysis.claims import Claim
 from bsresearch.analysis.quantity import Unit
 from bsresearch.analysis.statements import Judged, Verdicts
 from bsresearch.analysis.verdicts import Verdict
@@ -94,15 +93,6 @@ def _numbers(judged: Judged, n: int) -> str:
     """With its own verdict and the smallest distance from a bound that it would show with 80 % power."""
     sees = '' if np.isnan(judged.sees) else f'; could see {judged.unit.show(judged.sees, difference=True)} from a bound'
     return f'{_phrase(judged, n)}: {judged.verdict}{sees}'
-
-
-def of_claim(claim: Claim) -> Row:
-    """Of a study whose claims are code of its own: its numbers are words."""
-    numbers = tuple(claim.measured.split('; '))
-    return Row(
-        claim.key, claim.statement, claim.verdict, claim.source, phrases=numbers, numbers=numbers,
-        remarks=(claim.remark,) if claim.remark else (),
-    )  # fmt: skip
 
 
 def tally(rows: Sequence[Row]) -> list[tuple[Verdict, int]]:

@@ -1,6 +1,7 @@
 """Probes on disk: what they were told to measure, their meta, and what they measured."""
 
 import pathlib
+from collections.abc import Collection
 from typing import Any
 
 from bsresearch.store import older, paths, records, verify
@@ -21,10 +22,14 @@ def status(directory: pathlib.Path) -> dict[str, Any]:
     return meta or {}
 
 
-def finished(workdir: str | pathlib.Path, name: str | None = None) -> list[dict[str, Any]]:
-    """The finished probes, of one name or of all: their probe.json, `meta`, and `arrays`, what they measured."""
+def finished(
+    workdir: str | pathlib.Path, name: str | None = None, ids: Collection[str] | None = None
+) -> list[dict[str, Any]]:
+    """The finished probes of one name, with these ids, or all: probe.json, `meta`, and `arrays`, what they measured."""
     probes = []
     for directory in records.described_dirs(pathlib.Path(workdir), 'probe.json'):
+        if ids is not None and directory.name not in ids:
+            continue
         stated, meta = paths.read_json(directory / 'probe.json', 'probe', 'points'), status(directory)
         if name in (None, stated['probe'].get('name')) and meta.get('status') == 'done':
             runs = [paths.run_dir(pathlib.Path(workdir), p['study'], p['run']) for p in stated['points']]

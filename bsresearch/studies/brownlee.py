@@ -1,13 +1,10 @@
-"""Batch size and stability on one small task: train every run, then put the source's claims to the test.
+"""Batch size and stability on one small task: every run, with learning curves.
 
-Source: J. Brownlee, "How to Control the Stability of Training Neural Networks With the Batch Size" (2019). Which run
-plays which part is read from its batch size and learning rate (analysis/brownlee.py).
+Source: J. Brownlee, "How to Control the Stability of Training Neural Networks With the Batch Size" (2019).
 """
 
-import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from bsresearch.analysis.claims import brownlee, report
 from bsresearch.planning.plan import Plan
 
 
@@ -29,14 +26,3 @@ def check(plans: list[Plan]) -> None:
 def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
     """All runs at once."""
     yield plans
-
-
-def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
-    """Prints the verdicts, over all runs of the study in the workdir."""
-    try:
-        checked_claims = brownlee.claims(workdir)
-    except ValueError as e:
-        # The runs are made, and of use without the table.
-        say(f'no table of claims: {e}')
-        return
-    say(f'claims of the source (`bsresearch report` tells them in full):\n{report(checked_claims)}')

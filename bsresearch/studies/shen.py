@@ -6,11 +6,8 @@ of C and, at `config.probe.at_epochs`, what D probes: with their own learning ra
 rate with the smallest batch.
 """
 
-import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from bsresearch.analysis import claims
-from bsresearch.analysis.claims import shen
 from bsresearch.planning import sections
 from bsresearch.planning.branch_arms import Branch
 from bsresearch.planning.plan import Plan
@@ -74,14 +71,3 @@ def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
     yield reload.branches(plans)
     yield lines(plans)
     yield norms(plans)
-
-
-def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
-    """Prints what the runs say to the article's claims."""
-    try:
-        checked_claims = shen.claims(workdir)
-    except ValueError as e:
-        # The runs are made, and of use without the table.
-        say(f'no table of claims: {e}')
-        return
-    say(f'the claims of the article (`bsresearch fig shen` draws the figures):\n{claims.report(checked_claims)}')

@@ -15,7 +15,7 @@ import jax
 
 from bsresearch.core import program
 from bsresearch.core.interrupts import SIGNALLED, Stopped, line, noted
-from bsresearch.launching import command, fitting, flag_parser, groups, planner
+from bsresearch.launching import command, concluding, fitting, flag_parser, groups, planner
 from bsresearch.launching.console import Console, counted
 from bsresearch.launching.jobs import engines, jobs, status
 from bsresearch.launching.jobs.engines import Engine, Job
@@ -118,6 +118,8 @@ def run(workdir: pathlib.Path, study: Study, engine: Engine, say: Callable[[str]
         raise Stopped(caught[0])
     if complete and hasattr(study.procedure, 'conclude'):
         study.procedure.conclude(workdir, study.plans, say)
+    if complete:
+        concluding.tell(workdir, study.asked, say)
     return 0 if complete else INCOMPLETE
 
 
