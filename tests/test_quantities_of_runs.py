@@ -12,6 +12,7 @@ import pytest
 from fake_records import EPOCH_SIZE, write_run
 
 from bsresearch.analysis import study
+from bsresearch.analysis.of_probes import rise_on_line, sharper_at_large
 from bsresearch.analysis.of_runs import (
     at_epoch,
     best,
@@ -19,6 +20,8 @@ from bsresearch.analysis.of_runs import (
     growth_exponent,
     level,
     median_of_last,
+    noise_scale_in,
+    over_expected_loss,
     power_over_logarithm,
     relative_change,
     start,
@@ -242,3 +245,48 @@ def test_crossed_replicates_are_averaged_over_the_second_first():
     table = crossed.table(of_run.__getitem__)
     np.testing.assert_array_equal(table.to_numpy(), [[1.5, 6.0, NAN]])
     assert isinstance(table.index, pd.MultiIndex)
+
+
+# Of measurements and probes.
+
+
+def test_the_noise_scale_of_a_window_is_a_ratio_of_means(load: Callable[..., Study]):
+    """Brute force: thirds of nine measurements; ∞ where the mean of |G|² is not positive; fewer than windows: none."""
+    rng = np.random.default_rng(0)
+    square, trace = rng.normal(1, 0.5, 9), rng.normal(100, 20, 9)
+    square[6:] = -0.1, 0.05, 0.0
+    measured = {'noise_gradient_square': square.tolist(), 'noise_trace': trace.tolist()}
+    few = {name: values[:2] for name, values in measured.items()}
+    length = {'total_examples': 8 * EPOCH_SIZE}
+    runs = load({'values': measured} | length, {'values': few} | length)
+    first, last = (numbers(noise_scale_in(window, 3), runs) for window in (0, -1))
+    assert first[0] == pytest.approx(trace[:3].mean() / square[:3].mean())
+    assert last[0] == INF
+    assert np.isnan([first[1], last[1]]).all()
+
+
+def test_a_noiseless_quadratic_ends_where_its_closed_form_does(load: Callable[..., Study]):
+    """½ Σ h θ₀² (1 − εh)^{2T}: a run that ends 10 % above it counts as 0.1."""
+    h, rate, steps = np.arange(1, 5.0) ** -1.0, 0.5, EPOCH_SIZE // 16 * 4
+    expected = float((h * 2.0**2 * (1 - rate * h) ** (2 * steps)).sum() / 2)
+    plain = {'name': 'constant'}
+    fields = {
+        'learning_rate': rate, 'model': {'name': 'quadratic', 'exponent': 1.0, 'start': 2.0},
+        'data': {'name': 'noisy_quadratic', 'dimension': 4, 'noise': 0.0, 'noise_exponent': 1.0, 'size': 1000},
+        'momentum_schedule': plain, 'batch_schedule': plain, 'epoch_size': EPOCH_SIZE * 4,
+        'values': {'test_loss': [1.0, 1.1 * expected]},
+    }  # fmt: skip
+    assert numbers(over_expected_loss(), load(fields)) == [pytest.approx(0.1)]
+
+
+def test_lines_between_solutions_in_closed_form():
+    """A parabola with its minimum at α = 0.25 rises nowhere above its ends; a bump does; both ends of a cubic bend."""
+    alpha = np.linspace(-0.5, 1.5, 41)
+    line = lambda loss: {'alpha': alpha, 'linear/train_loss': loss}
+    assert rise_on_line(line(1 + (alpha - 0.25) ** 2)) == 0.0
+    bump = 1 + np.sin(np.pi * alpha) ** 2
+    assert rise_on_line(line(bump)) == pytest.approx(1.0)
+    # The second difference of α³ is 6α exactly, of α² it is 2.
+    assert sharper_at_large(line(alpha**3 + alpha**2)) == pytest.approx(6.0)
+    inside = (alpha >= 0) & (alpha <= 1)
+    assert np.isnan(sharper_at_large({'alpha': alpha[inside], 'linear/train_loss': alpha[inside]}))
