@@ -184,6 +184,13 @@ def test_a_choice_on_the_edge_is_open_to_the_better_side(
     assert of_tuned(losses, minus('a', 'b'), -high, -low) == expected
 
 
+def test_where_neither_side_is_the_better_an_edge_opens_both():
+    quantity = tuned(LAST, MIDDLE)
+    neither = replace(quantity, higher_is_better=None)
+    assert of_tuned(neither, minus('a', 'b'), -1.0, INF) == of_tuned(neither, minus('a', 'b'), -INF, 1.0) == 'undecided'
+    assert of_tuned(neither, alone('b'), 8.0, 10.0) == 'holds'
+
+
 def test_a_level_on_the_edge_is_open_too():
     quantity = tuned(LAST, MIDDLE)
     assert of_tuned(quantity, alone('a'), 8.0, INF) == 'holds'

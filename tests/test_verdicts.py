@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from bsresearch.analysis import verdicts
-from bsresearch.analysis.best_sets import Along, not_told_from_best
+from bsresearch.analysis.best_sets import Along, Ratio, not_told_from_best
 from bsresearch.analysis.verdicts import Interval, Part, Verdict
 
 INF, NAN = np.inf, np.nan
@@ -304,3 +304,13 @@ def test_the_smallest_effect_of_many_replicates_is_the_normal_one():
     assert verdicts.smallest_effect(wider) == pytest.approx(found + 0.5)
     for blind in (verdicts.of('', [1.0]), verdicts.of('', [1.0] * 6), verdicts.of('', [1.0, 2.0, INF])):
         assert np.isnan(verdicts.smallest_effect(blind))
+
+
+def test_two_sets_share_the_level():
+    """A cell that goes at 95 % and stays at 97.5 %, by a paired t-test: a ratio of two places still has it."""
+    noise = np.array([-1.0, 0.0, 1.0, 0.5, -0.5])
+    shift = stats.t.ppf(1 - 0.035, 4) * noise.std(ddof=1) / np.sqrt(5) - noise.mean()
+    one = along(np.array([np.zeros(5), shift + noise]), [1.0, 2.0]).along
+    assert isinstance(one, Along)
+    assert (one.places().values, one.places(0.975).values) == ((2.0,), (2.0, 1.0))
+    assert sorted(Ratio(one, one).places().values) == pytest.approx([-np.log(2), 0.0, 0.0, np.log(2)])
