@@ -6,7 +6,7 @@ walks through the same 1024 examples in batches of every size. Held fixed within
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/gradient_norm.py --workdir=runs/gradient_norm
-    python -m scripts.fig_gradient_norm --workdir=runs/gradient_norm
+    python -m bsresearch fig gradient_norm --workdir=runs/gradient_norm
 
 All parameters instead of the last layer's weights: --config.probe.parameters="('all',)"; other rates of the walk:
 --config.probe.learning_rates=0.001,0.01,0.1; fewer trials: --config.probe.trials=100.
@@ -36,7 +36,7 @@ from bsresearch import schema
 def get_config() -> ConfigDict:
     """One run and its probes."""
     c = schema.defaults()
-    c.study = 'gradient_norm'
+    c.study = c.findings = 'gradient_norm'
     c.data.name = 'fashion_mnist'
     c.data.mean, c.data.std = (0.1307,), (0.3081,)  # MNIST's, as Shen used
     c.model.name = 'mlp'

@@ -6,7 +6,7 @@ of a seed start from the same weights. Held fixed: epochs, learning rate.
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/interpolation.py --workdir=runs/interpolation
-    python -m scripts.fig_interpolation --workdir=runs/interpolation
+    python -m bsresearch fig interpolation --workdir=runs/interpolation
 
 Cost: 6 minutes on 2 busy CPU cores. Found, 3 pairs (mean ± half of the 95 % interval): training loss 0.082 ± 0.019 at
 the small-batch solution, 0.213 ± 0.006 at the large-batch one; between them it stays below 0.23 on the line and 0.28 on

@@ -6,7 +6,7 @@ norm on Fashion-MNIST. Held fixed: updates.
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/lr_range_test.py --workdir=runs/lr_range
-    python -m scripts.fig_lr_range --workdir=runs/lr_range
+    python -m bsresearch fig lr_range --workdir=runs/lr_range
 
 It ends where the loss exceeds four times the first for 20 updates. Cost: about 3 minutes on 2 CPU cores. Found, one
 seed: the rate at which accuracy turns ragged grows with the batch (0.06 to 0.09 at B = 32, 0.15 at 128, 0.49 at 512),
@@ -21,7 +21,8 @@ from bsresearch import schema
 def get_config() -> ConfigDict:
     """The grid."""
     c = schema.defaults()
-    c.study = 'lr_range'
+    c.study = c.findings = 'lr_range'
+    c.held_fixed = ('updates',)
     c.data.name = 'fashion_mnist'
     c.data.mean, c.data.std = (0.2860,), (0.3530,)
     c.data.validation = 0.1

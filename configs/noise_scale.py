@@ -6,7 +6,7 @@ learning rate.
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/noise_scale.py --workdir=runs/noise_scale
-    python -m scripts.fig_noise_scale --workdir=runs/noise_scale
+    python -m bsresearch fig noise_scale --workdir=runs/noise_scale
 
 Cost: a minute on 2 quiet CPU cores (measuring takes 10 s of 40). Found, one seed, five windows of two epochs, B_simple
 with its 95 % interval: 87 to 102 in the first window, where |G|² falls too fast to say more than above 0, 42 and 44 at

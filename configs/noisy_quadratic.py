@@ -5,7 +5,7 @@ model and its recurrence. Held fixed: updates, learning rate within an arm. The 
 each, passed over once at most, so their draws are independent.
 
     python main.py --config=configs/noisy_quadratic.py --workdir=runs/noisy_quadratic
-    python -m scripts.fig_noisy_quadratic --workdir=runs/noisy_quadratic
+    python -m bsresearch fig noisy_quadratic --workdir=runs/noisy_quadratic
 
 Cost: 2 minutes on 2 CPU cores (shared with others). Found, 16 runs an arm, 264 points: the mean losses lie on the
 recurrence, deviations 0.85 standard errors root mean square, −0.10 in the mean, 3.8 at most (Student's t with 15

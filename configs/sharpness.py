@@ -6,7 +6,7 @@ bsresearch/measure/sharpness.py says; beside it the Hessian's largest eigenvalue
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/sharpness.py --workdir=runs/sharpness
-    python -m scripts.fig_sharpness --workdir=runs/sharpness
+    python -m bsresearch fig sharpness --workdir=runs/sharpness
 
 Cost: 25 minutes on 2 CPU cores that four other jobs shared, 15 of them measuring. Found, 3 seeds, after 40 epochs at
 B = 256, 1024, 6000 (mean, 95 % interval): φ 29 % (18 to 41), 110 % (66 to 154), 125 % (54 to 196); largest eigenvalue

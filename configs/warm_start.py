@@ -8,10 +8,10 @@ ends. Held fixed: epochs after the branch, learning rate; Adam's moments are kep
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/warm_start.py --workdir=runs/warm_start
-    python -m scripts.export_records --workdir=runs/warm_start --out=warm_start.parquet
+    python -m bsresearch report --workdir=runs/warm_start
 
 Cost: about 15 minutes on 2 CPU cores, two thirds of them for φ, by what its updates and measurements take elsewhere.
-Not run yet. A branch's row at its last step has test_accuracy and sharpness; its parent.epoch is where it began.
+Not run yet. One seed decides no claim: --config.sweep.seed=0,1,2.
 """
 
 from ml_collections import ConfigDict
@@ -23,6 +23,8 @@ def get_config() -> ConfigDict:
     """The small-batch run and its branches."""
     c = schema.defaults()
     c.study = 'reload'
+    c.findings = 'warm_start'
+    c.held_fixed = ('examples after the branch',)
     c.data.name = 'fashion_mnist'
     c.data.mean, c.data.std = (0.2860,), (0.3530,)
     c.model.name = 'mlp'
@@ -37,6 +39,6 @@ def get_config() -> ConfigDict:
     c.measure.branch_distance.every_epochs = 1.0
     c.measure.sharpness.at_steps = (0,)  # of the parent; where a branch begins; and the end of each
     c.branch.at_epochs = tuple(range(1, 11))
-    c.branch.batch_sizes = (6000,)  # 10 % of the data
+    c.branch.arms.large = dict(batch_size=6000)  # 10 % of the data
     c.branch.more_epochs = 20.0
     return c

@@ -12,10 +12,11 @@ import toy
 from fake_records import resolved
 from matplotlib import image
 
-from bsresearch.analysis import figures
+from bsresearch.analysis import figures, of_branches
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.quantities import branch_losses, critical_batch_size
 from bsresearch.analysis.quantities.critical_batch_size import CriticalBatchSizes, largest, median
+from bsresearch.analysis.quantity import log
 from bsresearch.core import lookup
 from bsresearch.optim import scaling
 from bsresearch.planning.plan import Plan
@@ -200,6 +201,30 @@ def test_points_and_seeds_have_the_known_answers(made: pathlib.Path):
         'at 1 of 6 points of a run a batch smaller than B* fails',
     ):
         assert words in told, told
+
+
+def test_quantities_lie_between_two_of_the_k_tried(made: pathlib.Path):
+    """By hand, of the same losses: an end of 0 where smaller batches were not tried, of ∞ at the largest."""
+    rows = []
+    for seed in range(3):
+        row = {'kind': 'run', 'arm': 'all', 'axes': {}, 'replicate': {'seed': seed}, 'branch': None, 'point': None}
+        rows.append({'id': f'parent-{seed}', **row})
+        for step, point in ((64, 0.25), (256, 1.0)):
+            branches = [row | {'id': f's{seed}-{step}-2048-{k}', 'kind': 'branch', 'branch': f'multiple={k}',
+                               'point': point} for k in (1, 2, 4)]  # fmt: skip
+            rows += branches
+    stored = {'base': {}, 'held_fixed': [], 'replicates': ['seed'], 'arms': {}, 'branch_arms': {}, 'rows': rows}
+    of_study = studies.load(made, branch_losses.STUDY, stored, 'critical_batch_size')
+    array = of_branches.critical_batch_size().of(of_study)
+    early, late = ('all', '', 0.25), ('all', '', 1.0)
+    assert array.low.loc[early].tolist() == [32, 32, 0]
+    assert array.high.loc[early].tolist() == [64, 64, 32]
+    assert array.low.loc[late].tolist() == [64, 32, 64]
+    assert array.high.loc[late].tolist() == [INF, 64, INF]
+    simple = of_branches.noise_scale_near().of(of_study)
+    np.testing.assert_allclose(simple.low.loc[late], [320] * 3)
+    ratio = log(of_branches.critical_batch_size() / of_branches.noise_scale_near()).of(of_study)
+    np.testing.assert_allclose(ratio.high.loc[early], np.log([0.8, 0.8, 0.4]))
 
 
 def test_b_simple_is_of_the_measurements_near_the_point(made: pathlib.Path):

@@ -234,7 +234,8 @@ def test_the_headline_names_a_claim_that_is_put_to_the_test(name: str):
 CONFIGS = {
     'brownlee': 'brownlee', 'distance': 'distance', 'grow_batch': 'grow_batch', 'noise_scale': 'noise_scale',
     'noisy_quadratic': 'noisy_quadratic', 'one_cycle': 'one_cycle', 'sharpness': 'sharpness', 'shen': 'shen',
-    'simulated_workers': 'simulated_workers',
+    'simulated_workers': 'simulated_workers', 'reload': 'reload', 'warm_start': 'warm_start',
+    'critical_batch_size': 'critical_batch_size', 'gradient_norm': 'gradient_norm', 'lr_range_test': 'lr_range',
 }  # fmt: skip
 
 

@@ -12,25 +12,11 @@ import numpy as np
 from bsresearch.analysis.contrasts import against, alone, at, minus, ratio, steps
 from bsresearch.analysis.equal_updates import at_equal_updates
 from bsresearch.analysis.figures import curves, pareto, special
-from bsresearch.analysis.of_probes import (
-    INTERPOLATION,
-    TRIALS,
-    at_largest,
-    departure,
-    factor,
-    frozen_range,
-    growth_of,
-    larger_at_each_size,
-    linear_over_root,
-    of_probe,
-    rise_on_line,
-    rise_to,
-    rises,
-    sharper_at_large,
-)  # fmt: skip
+from bsresearch.analysis.of_probes import INTERPOLATION, of_probe, rise_on_line, sharper_at_large
 from bsresearch.analysis.of_runs import final, growth_exponent, power_over_logarithm, relative_change, start
 from bsresearch.analysis.quantity import SHARE, TIMES, log
 from bsresearch.analysis.statements import Statement
+from bsresearch.findings import gradient_norm
 
 SOURCE = 'Shen 2018'
 QUESTION = 'At equal epochs and learning rate, does a larger batch end worse, and does a larger rate repair it?'
@@ -46,11 +32,10 @@ SWITCHED = tuple(f'large/{arm}@{epoch}' for epoch in (2, 30) for arm in ('switch
 RUNS = (*SGD, 'adam', 'adam_low_rate')
 CONTROLS = tuple(f'large/control@{epoch}' for epoch in (2, 2, 30, 30))
 EARLY, LATE = at('large', point=2), at('large', point=30)
-TRIED, KESKAR = 'the 1000 trials', 'Keskar et al. 2017; in Shen 2018 unconfirmed'
+KESKAR = 'Keskar et al. 2017; in Shen 2018 unconfirmed'
 LINE = LATE  # from the small batch's end to the large one's
 AFTER = ('examples after the branch',)  # a branch is compared with as much training from scratch
 POINT = 0.01  # accuracies that differ by less than a point count as equal; Shen's control lies 1.6 points below
-FLAT, ROUNDING, NEAR, FAR = 0.05, 1e-4, np.log(0.25), np.log(10.0)
 COINCIDE, FARTHER, FEW_UNITS, CONSTANT = np.log(1.2), np.log(3.0), np.log(10.0), 0.02
 
 CLAIMS = (
@@ -72,37 +57,7 @@ CLAIMS = (
               tuple(c for a, b in zip(SWITCHED, CONTROLS, strict=True) for c in minus(a, b)), low=0, held_fixed=AFTER),
     Statement('C3', 'figure recovery', 'The control of the last branch point ends above its own start: longer '
               'training helps a little (from ≈95.3 to ≈96.3 %).', GAIN, alone('large/control@30'), low=0),
-    Statement('D1', TRIED, 'At the early checkpoint the mean walking norm rises with every batch size (epoch 2: from '
-              '.14 at B = 1 to .364 at 1024, a factor 2.6).', TRIALS, rises('mean', EARLY), low=0),
-    Statement('D2a', TRIED, 'At the late checkpoint the mean walking norm is flat or falls up to B ≈ 16, by less than '
-              '5 % up (epoch 30: ≈.13 at 1, .120 at 16).', TRIALS, rise_to('mean', LATE, 16), high=FLAT),
-    Statement('D2b', TRIED, 'From there on it rises with every batch size (to .240 at 1024).', TRIALS,
-              rises('mean', LATE, above=16), low=0),
-    Statement('D3', TRIED, 'At every batch size the norm is larger at the early checkpoint than at the late one (.14 '
-              'against .13 at B = 1, .364 against .240 at 1024).', TRIALS, larger_at_each_size('mean', EARLY, LATE),
-              low=0),
-    Statement('D4', TRIED, 'Standard deviation and coefficient of variation of the walking norm grow with B: an '
-              'exponent above 0 (CV 2.4 % at 16, 4 % at 64, 15 % at 1024; 21 % at epoch 30).', TRIALS,
-              (*growth_of('std', EARLY, LATE), *growth_of('cv', EARLY, LATE)), low=0,
-              note='at small B a norm averages over the path, at the largest it is one draw: a part of the difference'),
-    Statement('D5', TRIED, 'At the largest batch the norms of the trials are right-skewed: skewness above 0.', TRIALS,
-              at_largest('skewness', EARLY, LATE), low=0),
-    Statement('D6', TRIED, 'Single entries of the gradient have heavier tails at the largest batch than at the '
-              'smallest: a higher kurtosis of the entries pooled over trials (entries up to ±.055 at 1024).', TRIALS,
-              factor('kurtosis', EARLY, LATE), low=0),
-    Statement('D7', 'follows from the definition', 'At frozen weights the average gradient of the same examples has '
-              'one norm for every B that divides them.', TRIALS, frozen_range(EARLY, LATE), high=ROUNDING,
-              note='an identity: so the inner steps make the walking norm depend on B'),
-    Statement('D8', 'McCandlish et al. 2018, appendix A.1', 'The mean square norm of one batch at frozen weights '
-              'falls as ‖∇L‖² + tr Σ/B, both measured on the whole training set: typical departure below 25 %.', TRIALS,
-              departure(EARLY, LATE), high=NEAR),
-    Statement('D9', f'{TRIED}, against its reading', 'The weights themselves move far less with large batches for the '
-              'same examples at equal learning rate: by a factor of 10 at least.', TRIALS,
-              factor('displacement', EARLY, LATE, falling=True), low=FAR, note='"larger batches take larger steps" is '
-                   'about the average gradient, not about the weights'),
-    Statement('D10', f'{TRIED}, probably', 'The squared walking norm is linear in B: a + b·B explains it better than '
-              'a + b·√B at every η and checkpoint (his own points at epoch 2: R² 0.84 and 0.98).', TRIALS,
-              linear_over_root(EARLY, LATE), low=0, conditions=True),
+    *gradient_norm.claims(EARLY, LATE),
     Statement('E1', 'distance', 'Under SGD the weights end a few units from where they began: between 1 and 10 (≈6.7 '
               'at epoch 30).', DISTANCE, alone(*SGD), 0.0, FEW_UNITS, conditions=True),
     Statement('E2', 'distance', 'Under SGD the norm of the weights stays as it was, within 2 %: they move along the '
