@@ -1,6 +1,6 @@
 """A quantity of every cell with its 95 % interval over replicates, and what was lost: what tables and figures show."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,10 +71,10 @@ def value(study: Study, names: list[str], key: Key, field: str) -> Any:
     return found.pop() if len(found) == 1 else ABSENT
 
 
-def labels(study: Study, names: list[str], without: str = '') -> dict[Key, str]:
+def labels(study: Study, names: list[str], without: Sequence[str] = ()) -> dict[Key, str]:
     """Cell with some axes reduced → its name (`cells.labels`)."""
     reduced = [axis for axis in study.axes if axis not in names]
-    of_cells = cells.labels(study, (*reduced, without))
+    of_cells = cells.labels(study, (*reduced, *without))
     places = [study.parts.index(name) for name in names]
     return {tuple(key[p] for p in places): text for key, text in of_cells.items()}
 

@@ -51,8 +51,8 @@ PLAIN = Unit()
 PERCENT = Unit(' %', ' points', 100.0, 2, low=0.0, high=1.0)
 SHARE = Unit(' %', ' %', 100.0)  # a relative change
 TIMES = Unit(' times', ' times', exp=True)
-EPOCHS, UPDATES = Unit(' epochs', ' epochs'), Unit(' updates', ' updates', decimals=0)
-EXAMPLES, SECONDS = Unit(' examples', ' examples', decimals=0), Unit(' s', ' s')
+EPOCHS, UPDATES = Unit(' epochs', ' epochs', low=0.0), Unit(' updates', ' updates', decimals=0, low=0.0)
+EXAMPLES, SECONDS = Unit(' examples', ' examples', decimals=0, low=0.0), Unit(' s', ' s', low=0.0)
 DISTANCE = LOSS = Unit(low=0.0)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import axis_labels, cells, points
+from bsresearch.analysis import cells, points
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.quantity import Quantity
 from bsresearch.analysis.study import ABSENT, Study
@@ -20,7 +20,8 @@ from bsresearch.report import plotting
 from bsresearch.report.figures import panels
 
 SHADES = plotting.shades('Greys', 0.03, 0.55)  # black figures stay legible on it
-MOST_NUMBERS = 12  # columns beyond which cells bear no numbers
+WHOLE = 5  # columns beyond which a per cent has one decimal
+MOST_NUMBERS = 9  # columns beyond which cells bear no numbers
 
 
 def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
@@ -57,9 +58,9 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
             image = _panel(ax, quantity, rows, x, y, (scale.min(), scale.max()) if len(scale) else (0.0, 1.0))
             key = tuple(group[name].iloc[0] for name in others)
             ax.set_title(labels.get(key, '') if len(groups) > 1 else '')
-            bar = fig.colorbar(image, ax=ax, pad=0.02)
-            bar.set_label(panels.label(quantity.name, quantity.unit))
-            bar.outline.set_linewidth(0.4)
+        bar = fig.colorbar(image, ax=axes, pad=0.02)
+        bar.set_label(panels.label(quantity.name, quantity.unit))
+        bar.outline.set_linewidth(0.4)
         panels.legend(fig, [], {'runs that diverged': 'x'} if whole['diverged'].any() else {})
         columns = [*names, 'centre', 'low', 'high', 'n', 'runs', 'diverged', 'unfinished', 'best', 'edge']
         written = whole[columns].assign(unit=quantity.unit.level.strip())
@@ -100,7 +101,8 @@ def _panel(
     for row in rows.to_dict('records'):
         place = (across.index(row[x]) + 0.5, up.index(row[y]) + 0.5)
         if len(across) <= MOST_NUMBERS:
-            number = quantity.unit.show(row['centre'], unit=False) if not np.isnan(row['centre']) else ''
+            unit = quantity.unit._replace(decimals=quantity.unit.decimals and (1 if len(across) > WHOLE else 2))
+            number = unit.show(row['centre'], unit=False) if not np.isnan(row['centre']) else ''
             gone = f'{row["diverged"]} of {row["runs"]} ×' if row['diverged'] else ''
             ax.text(*place, '\n'.join(filter(None, (number, gone))), ha='center', va='center', linespacing=1.0)
         elif row['diverged']:
@@ -108,8 +110,8 @@ def _panel(
         if row['best']:
             box = (place[0] - 0.46, place[1] - 0.44)
             ax.add_patch(plotting.rounded(box, 0.92, 0.88, '--' if row['edge'] else '-'))
-    ax.set_xticks(np.arange(len(across)) + 0.5, [axis_labels.text(v) for v in across])
-    ax.set_yticks(np.arange(len(up)) + 0.5, [axis_labels.text(v) for v in up])
+    ax.set_xticks(np.arange(len(across)) + 0.5, [panels.tick(v) for v in across])
+    ax.set_yticks(np.arange(len(up)) + 0.5, [panels.tick(v) for v in up])
     ax.tick_params(length=0)
     ax.set_xlabel(x.replace('_', ' '))
     ax.set_ylabel(y.replace('_', ' '))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import cells
+from bsresearch.analysis import axis_labels, cells
 from bsresearch.analysis.cells import Key
 from bsresearch.analysis.quantity import Unit
 from bsresearch.analysis.study import Study
@@ -40,6 +40,12 @@ def grid(
         for ax in flat[count:]:
             ax.remove()
         yield fig, flat[:count]
+
+
+def tick(value: Any) -> str:
+    """A value of an axis in three digits: 1,024; 0.000488; adam."""
+    is_number = isinstance(value, float) and not value.is_integer()
+    return f'{value:.3g}' if is_number else axis_labels.text(value)
 
 
 def shown(unit: Unit, values: np.ndarray) -> np.ndarray:
@@ -129,7 +135,10 @@ def lost(study: Study, keys: Sequence[Key], labels: Mapping[Key, str]) -> dict[s
 
 def unlike(handles: Sequence[plotting.Line2D]) -> list[plotting.Line2D]:
     """One of each name."""
-    return list({str(h.get_label()): h for h in reversed(handles)}.values())[::-1]
+    first: dict[str, plotting.Line2D] = {}
+    for one in handles:
+        first.setdefault(str(one.get_label()), one)
+    return list(first.values())
 
 
 def legend(fig: plotting.Figure, handles: Sequence[plotting.Line2D], remarks: Mapping[str, str] | None = None) -> None:

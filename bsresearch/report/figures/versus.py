@@ -17,6 +17,8 @@ from bsresearch.report.colours import Look
 from bsresearch.report.figures import panels
 
 JOINING = '#6b6b6b'  # a line through points of several colours
+FEW = 8  # values along x that all have a tick
+EDGE = 1.25  # from the ends of a logarithmic axis
 APART = 1.03  # lines side by side on a logarithmic axis
 
 
@@ -26,9 +28,9 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
     Raises:
       ValueError: a name is unknown, or the records lack a quantity's metric.
     """
-    x, panel = figure.options['x'], figure.options['panel']
+    x, panel = figure.options['x'], _panel(study, figure.options)
     quantities = [q for q in figure.about if isinstance(q, Quantity)]
-    tables = {q.name: _table(study, q, figure.options) for q in quantities}
+    tables = {q.name: _table(study, q, figure.options | {'panel': panel}) for q in quantities}
     every = pd.concat(tables.values(), ignore_index=True)
     keys = cells.pick(study, figure.options['cells'])
     values = [v for v in cells.values(study, panel) if v in set(every['panel'])] if panel else ['']
@@ -63,9 +65,15 @@ def _table(study: Study, quantity: Quantity, options: dict[str, Any]) -> pd.Data
     lines = [_line(study, names, key, x) for key in table['key']]
     table = table.assign(x=of(x), panel=of(panel), line=lines, by=of(by))
     looks = _looks(study, names, table, by)
-    return table.assign(look=[looks[key] for key in table['key']], label=_labels(study, names, table, by, x))[
+    return table.assign(look=[looks[key] for key in table['key']], label=_labels(study, names, table, by, (x, panel)))[
         table['x'] != ABSENT
     ]
+
+
+def _panel(study: Study, options: dict[str, Any]) -> str:
+    """That which is asked for; the arms where colours and x are those of axes."""
+    of_axes = {options['x'], options['by']} <= set(study.axes)
+    return options['panel'] or ('arm' if of_axes and 'arm' in cells.varying(study) else '')
 
 
 def _own_by(study: Study, names: Sequence[str], told: Sequence[str]) -> str:
@@ -84,13 +92,13 @@ def _line(study: Study, names: list[str], key: cells.Key, x: str) -> tuple[Any, 
 def _looks(study: Study, names: list[str], table: pd.DataFrame, by: str) -> dict[cells.Key, Look]:
     """Of each point: the colour of its cell, or of its value of `by`; lines of one colour differ in dash and marker."""
     of_cells, of_values = colours.looks(study), colours.of_values(study, by) if by else {}
-    lines: dict[str, list[Any]] = {}
+    lines: dict[tuple[str, Any], list[Any]] = {}
     found = {}
-    for key, line, value in zip(table['key'], table['line'], table['by'], strict=True):
+    for key, line, value, panel in zip(table['key'], table['line'], table['by'], table['panel'], strict=True):
         look = of_cells[points.matching(study, names, key)[0]]
         if by:
             colour = of_values.get(value, colours.NONE)
-            alike = lines.setdefault(colour, [])
+            alike = lines.setdefault((colour, panel), [])
             if line not in alike:
                 alike.append(line)
             i = alike.index(line)
@@ -99,14 +107,14 @@ def _looks(study: Study, names: list[str], table: pd.DataFrame, by: str) -> dict
     return found
 
 
-def _labels(study: Study, names: list[str], table: pd.DataFrame, by: str, x: str) -> list[str]:
+def _labels(study: Study, names: list[str], table: pd.DataFrame, by: str, told: tuple[str, str]) -> list[str]:
     """'' where the axis tells the cell already."""
     others = [f for f in cells.varying(study) if f in names and f != by]
-    if by and not set(others) - {x}:
+    if by and not set(others) - {*told}:
         return [cells.named(by, value) if value != ABSENT else '' for value in table['by']]
-    if set(others) <= {x}:
+    if set(others) <= {*told}:
         return [''] * len(table)
-    labels = points.labels(study, names)
+    labels = points.labels(study, names, told)
     return [labels[key] for key in table['key']]
 
 
@@ -118,10 +126,15 @@ def _x_axis(ax: plotting.Axes, x: str, values: pd.Series) -> dict[Any, float]:
     if len(numbers) < len(known):
         ax.set_xticks(range(len(known)), [cells.named('.name', v) for v in known])
         return {v: float(i) for i, v in enumerate(known)}
-    if x.endswith('batch_size'):
+    numbers = numbers or [1.0]
+    if x.endswith('batch_size') and len(numbers) > FEW:
         plotting.batch_axis(ax, np.array(numbers), linear=False)
-    elif min(numbers) > 0 and max(numbers) / min(numbers) >= 5:
-        plotting.log_x_axis(ax, ax.get_xlabel(), sorted(numbers) if len(numbers) <= 8 else ())
+    elif min(numbers) > 0 and (max(numbers) / min(numbers) >= 5 or x.endswith('batch_size')):
+        plotting.log_x_axis(ax, ax.get_xlabel(), sorted(numbers) if len(numbers) <= FEW else ())
+        if len(numbers) <= FEW:
+            ax.set_xticks(sorted(numbers), [panels.tick(v) for v in sorted(known)])
+    if ax.get_xscale() == 'log':
+        ax.set_xlim(min(numbers) / EDGE, max(numbers) * EDGE)
     return {v: float(v) for v in known}
 
 
@@ -180,7 +193,7 @@ def _remarks(study: Study, quantities: Sequence[Quantity], every: pd.DataFrame) 
     if every['edge'].any():
         said['chosen on the edge of what was tried: it may be better beyond'] = 'o'
     if (2 * every['censored'] > every['n']).any():
-        said['not reached by most runs: at least'] = '^'
+        said['at least: most runs did not come to an end of it'] = '^'
     return said
 
 
