@@ -10,8 +10,6 @@ conditions, commas for more values). A wrong name is told with the nearest right
 .png and .csv (the plotted numbers) into <workdir>/figures. Time: seconds.
 """
 
-import pathlib
-
 from absl import flags
 
 from bsresearch.analysis import command
@@ -39,7 +37,7 @@ def main() -> None:
     """Flags to values."""
     given = flags.FLAGS
     workdir = command.workdir()
-    out = pathlib.Path(given.out) if given.out else workdir / 'figures'
+    out = command.out('figures')
     if given.figure:
         foreign = [name for name in GENERIC if given[name].present]
         if foreign:

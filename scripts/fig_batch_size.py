@@ -123,8 +123,8 @@ def report(final: pd.DataFrame) -> str:
 
 def main() -> None:
     """Flags to values."""
-    workdir, out = command.workdir(), flags.FLAGS.out
-    files, final = draw(workdir, flags.FLAGS.x, pathlib.Path(out) if out else workdir / 'figures')
+    workdir = command.workdir()
+    files, final = draw(workdir, flags.FLAGS.x, command.out('figures'))
     print(f'final values, over the n runs that came to their end:\n{report(final)}')
     for file in files:
         print(file)

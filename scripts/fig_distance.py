@@ -62,8 +62,8 @@ def draw(workdir: pathlib.Path, x: str, out: pathlib.Path) -> tuple[list[pathlib
 
 def main() -> None:
     """Flags to values."""
-    workdir, out = command.workdir(), flags.FLAGS.out
-    files, text = draw(workdir, flags.FLAGS.x, pathlib.Path(out) if out else workdir / 'figures')
+    workdir = command.workdir()
+    files, text = draw(workdir, flags.FLAGS.x, command.out('figures'))
     print(f'a + b·ln t (slope b) and c·t^p (exponent p), t in updates; power_better: of n runs, by AIC:\n{text}')
     for file in files:
         print(file)

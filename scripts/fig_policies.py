@@ -178,8 +178,8 @@ def _range(differences: pd.DataFrame) -> str:
 
 def main() -> None:
     """Flags to values."""
-    workdir, out = command.workdir(), flags.FLAGS.out
-    files, text = draw(workdir, pathlib.Path(out) if out else workdir / 'figures')
+    workdir = command.workdir()
+    files, text = draw(workdir, command.out('figures'))
     print(text)
     for file in files:
         print(file)

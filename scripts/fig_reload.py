@@ -145,8 +145,8 @@ def draw(workdir: pathlib.Path, out: pathlib.Path) -> list[pathlib.Path]:
 
 def main() -> None:
     """Flags to values."""
-    workdir, out = command.workdir(), flags.FLAGS.out
-    for file in draw(workdir, pathlib.Path(out) if out else workdir / 'figures'):
+    workdir = command.workdir()
+    for file in draw(workdir, command.out('figures')):
         print(file)
 
 

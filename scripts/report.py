@@ -10,8 +10,6 @@ Claims and figures are those of the findings that study.json names; a sweep with
 table and its figures from its axes.
 """
 
-import pathlib
-
 from absl import flags
 
 from bsresearch.analysis import command
@@ -28,10 +26,8 @@ def define_flags() -> None:
 
 def main() -> None:
     """Flags to values."""
-    workdir, out = command.workdir(), flags.FLAGS.out
-    for file in report.write(
-        workdir, pathlib.Path(out) if out else workdir, flags.FLAGS.title, drawing=flags.FLAGS.draw
-    ):
+    workdir = command.workdir()
+    for file in report.write(workdir, command.out(), flags.FLAGS.title, drawing=flags.FLAGS.draw):
         print(file)
 
 

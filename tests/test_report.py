@@ -23,7 +23,7 @@ from bsresearch.report import asked as questions
 from bsresearch.report import content, figures, found, made, markdown, pictures, report
 from bsresearch.report import page as writer
 from bsresearch.report.figures import Drawn, drawing
-from bsresearch.store import paths, records, study_file
+from bsresearch.store import kept, paths, records, study_file
 from scripts import fig_distance
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -449,6 +449,16 @@ def test_the_command(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert 'no such directory' in refused.stderr
     code = 'import scripts.report, sys; assert not {"jax", "flax", "optax"} & set(sys.modules)'
     assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_report_of_kept_records_lies_beside_them(tmp_path: pathlib.Path) -> None:
+    """And not in the folder that they are unpacked to, which goes with the process."""
+    write_run(tmp_path / 'w', values=VALUES)
+    kept.keep(tmp_path / 'w', 'train', tmp_path / 'kept')
+    words = [sys.executable, '-m', 'scripts.report', f'--workdir={tmp_path / "kept"}', '--draw=false']
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == [str(tmp_path / 'kept' / f'report.{s}') for s in ('html', 'md')]
+    assert 'b16-lr0.1-s0' in (tmp_path / 'kept' / 'report.md').read_text()
 
 
 def test_a_figure_that_fails_costs_itself_alone(

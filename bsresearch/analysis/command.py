@@ -27,6 +27,15 @@ def workdir() -> pathlib.Path:
     return kept.readable(pathlib.Path(given))
 
 
+def out(below: str = '') -> pathlib.Path:
+    """The directory named by --out; without, that given as --workdir, or the folder `below` it.
+
+    Of kept records it is the folder that was named, and not what they unpack to, which goes with the process.
+    """
+    flag = flags.FLAGS.out
+    return pathlib.Path(flag) if flag else pathlib.Path(flags.FLAGS.workdir) / below
+
+
 def run(name: str, body: Callable[[], None]) -> None:
     """Parses the flags, calls `body` and leaves the process; its ValueError or OSError is the user's error.
 

@@ -65,8 +65,12 @@ def image(picture: Picture) -> str:
     png = picture.file.read_bytes()
     width, height = png_size(png, str(picture.file))
     size = f'width="{width}" height="{height}" style="min-width:{width * TRUE:.0f}px"'
-    alt = escape(f'{picture.name}: {picture.caption}')
+    alt = escape(_alternative(picture))
     return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{alt}" {size}>'
+
+
+def _alternative(picture: Picture) -> str:
+    return f'{picture.name}: {picture.caption}' if picture.caption else picture.name
 
 
 def shown_width(picture: Picture) -> int:
@@ -99,7 +103,7 @@ def as_markdown(picture: Picture, out: pathlib.Path) -> str:
     said = f' {markdown.escape(picture.caption)}.' if picture.caption else ''
     link = _link(picture.csv, out) if picture.csv else ''
     numbers = f' Plotted numbers: [{markdown.escape(link)}]({quote(link)}).' if link else ''
-    shown = f'![{markdown.escape(f"{picture.name}: {picture.caption}")}]({quote(_link(picture.file, out))})'
+    shown = f'![{markdown.escape(_alternative(picture))}]({quote(_link(picture.file, out))})'
     return f'{shown}\n\n**{markdown.escape(picture.name)}**.{said}{numbers}'
 
 
