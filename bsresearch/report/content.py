@@ -66,9 +66,10 @@ def _question(
     headline = by_name.get(name) or next((p for d in scripts for p in pictures.of_script(d)), None)
     forest = by_name.get(one.forest)
     rest = [d for d in declared if d.script != one.forest and (headline is None or d.script != headline.name)]
-    beside = [] if one.verdicts else [p for d in rest[:1] for p in pictures.of_script(d)]
+    small = {figure.name for figure in one.named if figure.kind == 'heat'} if not one.verdicts else set()
+    beside = [p for d in rest if d.script in small for p in pictures.of_script(d)]
     pieces = screen.pieces(one, found, headline, forest, beside, out)
-    return [*pieces, *_figures(rest[len(beside) :], scripts, out, headline)]
+    return [*pieces, *_figures([d for d in rest if d.script not in small or d.refused], scripts, out, headline)]
 
 
 def _making(workdir: pathlib.Path, found: Found) -> list[Piece]:

@@ -28,7 +28,7 @@ class Script(NamedTuple):
     """A figure script for what any study may hold.
 
     applies: to these records. options: what its `draw` takes between the workdir and the directory of the figures.
-    study: whose runs it draws, '' for those that its probes are of.
+    study: whose runs it draws.
     """
 
     name: str
@@ -79,7 +79,7 @@ def draw(workdir: pathlib.Path, records: Found, asked: Sequence[Asked], out: pat
     """Draws all that findings declare and all scripts that apply; a refusal is kept with its reason."""
     drawn = [one for question in asked for one in _declared(question, out)]
     declared = {question.of for question in asked if question.verdicts}
-    return [*drawn, *(_by_script(script, workdir, records, out) for script in applicable(records, declared))]
+    return [*drawn, *(_by_script(script, workdir, out) for script in applicable(records, declared))]
 
 
 def _declared(asked: Asked, out: pathlib.Path) -> list[Drawn]:
@@ -92,10 +92,9 @@ def _declared(asked: Asked, out: pathlib.Path) -> list[Drawn]:
     return [one._replace(study=asked.of, question=asked.key) for one in drawn]
 
 
-def _by_script(script: Script, workdir: pathlib.Path, records: Found, out: pathlib.Path) -> Drawn:
+def _by_script(script: Script, workdir: pathlib.Path, out: pathlib.Path) -> Drawn:
     module = importlib.import_module(f'{program.scripts()}.{script.name}')
-    probed = next((p.study for p in records.probes if p.name == script.name.removeprefix('fig_')), TRAIN)
-    empty = Drawn(script.name, module.__doc__ or script.name, study=script.study or probed)
+    empty = Drawn(script.name, module.__doc__ or script.name, study=script.study)
     try:
         made = module.draw(workdir, *script.options, out)
     except FiguresFailed as e:
