@@ -5,13 +5,14 @@ import re
 from html.parser import HTMLParser
 from typing import Any, NamedTuple
 
+import arms_of_records
 import numpy as np
 import pytest
 import shen_records
 from fake_records import write_run
 from test_report import Page
 
-from bsresearch.analysis import courses, older_arms, study
+from bsresearch.analysis import courses, study
 from bsresearch.analysis.statements import judge
 from bsresearch.findings import shen as findings
 from bsresearch.report import colours, report, web
@@ -32,7 +33,7 @@ def entry(workdir: pathlib.Path) -> dict[str, Any]:
     """What a launch would have written of the planted runs."""
     runs, declared, _ = records.read(workdir)
     runs = runs.assign(declared_learning_rate=[c['learning_rate'] for c in declared])
-    return older_arms.stored(runs[runs['study'] == 'shen'], ARMS, BASE, BRANCHES, ('epochs',))[0]
+    return arms_of_records.stored(runs[runs['study'] == 'shen'], ARMS, BASE, BRANCHES, ('epochs',))[0]
 
 
 def plant(workdir: pathlib.Path, name: str = 'shen', **options: Any) -> None:
