@@ -2,9 +2,9 @@
 
     bsresearch report --workdir=runs/shen [--out=<directory>] [--title='Shen, 60 epochs'] [--draw=false]
 
-First draws the figures that apply to what the workdir holds into <out>/figures (--draw=false: none), then writes
-report.html, one file with the figures inside, and report.md, which links them. A figure script that refuses is named
-with its reason. Reads records only. Default of --out: the workdir. Time: seconds to a minute, for the figures.
+First draws the figures of what was asked into <out>/figures (--draw=false: none), then writes
+report.html, one file with the figures inside, and report.md, which links them. A figure that cannot be drawn is named
+with the reason. Reads records only. Default of --out: the workdir. Time: seconds to a minute, for the figures.
 
 Claims and figures are those of the findings that study.json names; a sweep without findings gets its question, its
 table and its figures from its axes.

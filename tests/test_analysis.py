@@ -1,4 +1,4 @@
-"""Tables over seeds against hand computation and scipy; arms, and what is said to be held fixed."""
+"""Tables over seeds against hand computation and scipy; the axes of a sweep."""
 
 import math
 import pathlib
@@ -10,7 +10,7 @@ import pytest
 from fake_records import write_run
 from scipy import stats
 
-from bsresearch.analysis import arms, held_fixed, resolution, summary
+from bsresearch.analysis import courses, of_runs, points, resolution, study, summary
 from bsresearch.store import records
 
 # Student's quantile has a closed form for two degrees of freedom: (2p − 1)/√(2p(1 − p)).
@@ -209,46 +209,31 @@ def test_final_lists_an_arm_that_diverged_altogether() -> None:
     assert np.isnan(row['mean'])
 
 
-# --- arms
+# --- axes of a sweep without arms
 
 
-def test_a_grid_gives_panels_per_learning_rate(tmp_path: pathlib.Path) -> None:
+def axes(workdir: pathlib.Path) -> tuple[str, ...]:
+    return study.load(workdir, 'train').axes
+
+
+def test_what_varies_and_does_not_follow_is_an_axis(tmp_path: pathlib.Path) -> None:
     for b in (16, 32):
         for lr in (0.1, 0.2):
             for seed in (0, 1):
-                write_run(tmp_path, batch_size=b, learning_rate=lr, seed=seed, values={'test_loss': [1.0]})
-    loaded = arms.load(tmp_path)
-    assert (loaded.by, loaded.panels) == (['batch_size', 'learning_rate'], ['learning_rate'])
-    assert [title for title, _ in held_fixed.panels(loaded)] == ['learning rate 0.1', 'learning rate 0.2']
-    phrases = held_fixed.describe(loaded)
-    assert phrases[:2] == ['equal epochs (4)', 'learning rate fixed across B (no scaling)']
-    assert phrases[2:4] == ['optimizer sgd, momentum 0, weight decay 0', 'constant schedule, no warmup']
-    assert phrases[4:] == [
-        'mlp (8,) on digits (64 examples)',
-        'mean and 95 % interval over n = 2 seeds, on this test set',
-    ]
+                write_run(tmp_path / 'grid', batch_size=b, learning_rate=lr, seed=seed)
+        write_run(tmp_path / 'follows', batch_size=b, learning_rate=b / 160, momentum=b / 320)
+    assert axes(tmp_path / 'grid') == ('batch_size', 'learning_rate')
+    assert axes(tmp_path / 'follows') == ('batch_size',)
 
 
-def test_a_learning_rate_that_follows_the_batch_size_gets_no_panels(tmp_path: pathlib.Path) -> None:
-    for b, lr in ((16, 0.1), (32, 0.15)):
-        write_run(tmp_path, batch_size=b, learning_rate=lr, momentum=lr, values={'test_loss': [1.0]})
-    loaded = arms.load(tmp_path)
-    assert (loaded.by, loaded.panels) == (['batch_size', 'learning_rate'], [])
-    phrases = held_fixed.describe(loaded)
-    assert 'learning rate set per B (0.1, 0.15)' in phrases
-    assert 'n = 1 seed, no interval' in phrases
-    assert 'differs with B: momentum' in phrases
-
-
-def test_a_scaled_learning_rate_is_compared_at_its_base(tmp_path: pathlib.Path) -> None:
+def test_a_scaled_learning_rate_is_the_declared_one(tmp_path: pathlib.Path) -> None:
     rule = {'name': 'linear', 'reference_batch_size': 16}
     for b in (16, 32):
         for base in (0.1, 0.2):
             write_run(tmp_path, batch_size=b, learning_rate=base * b / 16, base_learning_rate=base, scaling=rule)
-    loaded = arms.load(tmp_path)
-    assert loaded.panels == ['base_learning_rate']
-    assert loaded.by == ['batch_size', 'base_learning_rate', 'learning_rate']
-    assert 'base learning rate at B = 16, scaled with B by rule linear' in held_fixed.describe(loaded)
+    of_train = study.load(tmp_path, 'train')
+    assert of_train.axes == ('batch_size', 'learning_rate')
+    assert sorted({key[-1] for key in of_train.members['cell']}) == [0.1, 0.2]
 
 
 def test_rules_side_by_side(tmp_path: pathlib.Path) -> None:
@@ -258,64 +243,52 @@ def test_rules_side_by_side(tmp_path: pathlib.Path) -> None:
             lr = 0.1 * b / 16 if reference else 0.1
             seed = 10 * (name == 'linear')  # the fixture's run names lack the rule
             write_run(tmp_path, batch_size=b, learning_rate=lr, base_learning_rate=0.1, scaling=rule, seed=seed)
-    loaded = arms.load(tmp_path)
-    assert loaded.panels == ['scaling.name']
-    assert 'learning rate 0.1, scaled with B by the rule of each column' in held_fixed.describe(loaded)
+    assert axes(tmp_path) == ('batch_size', 'scaling.name')
 
 
-def test_equal_updates_are_called_so(tmp_path: pathlib.Path) -> None:
-    for b in (16, 32):
-        write_run(tmp_path, batch_size=b, total_examples=10 * b)
-    loaded = arms.load(tmp_path)
-    assert loaded.panels == []
-    assert held_fixed.describe(loaded)[0] == 'equal updates (10)'
-
-
-def test_panels_are_told_by_the_field_with_the_fewest_values(tmp_path: pathlib.Path) -> None:
-    """10 and 20 updates at two batch sizes are three lengths in examples and in epochs."""
-    for b in (16, 32):
-        for updates in (10, 20):
-            write_run(tmp_path, batch_size=b, seed=updates, total_examples=updates * b)
-    loaded = arms.load(tmp_path)
-    assert loaded.panels == ['total_updates']
-    assert held_fixed.describe(loaded)[0] == 'equal updates (10, 20)'
-
-
-def test_what_follows_from_the_data_set_makes_no_panels(tmp_path: pathlib.Path) -> None:
+def test_what_follows_from_the_data_set_is_no_axis(tmp_path: pathlib.Path) -> None:
     for name, seed, mean in (('digits', 0, 0.0), ('blobs', 1, 0.5)):
         write_run(tmp_path, seed=seed, data={'name': name, 'mean': [mean]})
-    assert arms.load(tmp_path).panels == ['data.name']
+    assert axes(tmp_path) == ('batch_size', 'data.name')
+
+
+def test_lists_of_the_config_are_tuples(tmp_path: pathlib.Path) -> None:
+    for widths in ([8], [16], [8, 8]):
+        for seed in (0, 1):
+            model = {'name': 'mlp', 'widths': widths}
+            write_run(tmp_path, seed=seed, values={'test_loss': [2.0, 1.0]}, model=model, name=f'{widths}-{seed}')
+    of_train = study.load(tmp_path, 'train')
+    assert of_train.axes == ('batch_size', 'model.widths')
+    assert {key[-1] for key in of_train.members['cell']} == {(8,), (8, 8), (16,)}
 
 
 def test_seeds_in_other_groups_share_a_grid_of_seconds(tmp_path: pathlib.Path) -> None:
-    """Updates calibrated at 0.5 s and 1.5 s count as 1 s for the arm, also where one run has stopped."""
+    """Updates calibrated at 0.5 s and 1.5 s count as 1 s for the cell, also where one run has stopped."""
     values = {'test_loss': [3.0, 2.0, 1.0]}
     write_run(tmp_path, seed=0, values=values, seconds_per_update=0.5)
     write_run(tmp_path, seed=1, values={'test_loss': [3.0]}, seconds_per_update=0.7, status='diverged', diverged_step=0)
     write_run(tmp_path, seed=2, values=values, seconds_per_update=1.5)
-    loaded = arms.load(tmp_path)
-    points = summary.over_seeds(loaded.rows, 'seconds', 'test_loss', loaded.by)
-    assert points['seconds'].tolist() == [0.0, 4.0, 8.0]
-    assert points['n'].tolist() == [2, 2, 2]
+    of_train = study.load(tmp_path, 'train')
+    course = courses.of(of_train, of_train.members['cell'][0], 'test_loss', 'seconds')
+    assert course['x'].tolist() == [0.0, 4.0, 8.0]
+    assert course['n'].tolist() == [2, 2, 2]
 
 
 def test_a_run_without_records_is_counted(tmp_path: pathlib.Path) -> None:
     write_run(tmp_path, seed=0, values={'test_loss': [3.0]})
     write_run(tmp_path, seed=1, status='running')
-    loaded = arms.load(tmp_path)
-    row = one(summary.final(loaded.rows, ['test_loss'], loaded.by))
+    of_train = study.load(tmp_path, 'train')
+    (row,) = points.of(of_train, of_runs.final('test_loss')).to_dict('records')
     assert (row['runs'], row['n'], row['unfinished']) == (2, 1, 1)
-    point = one(summary.over_seeds(loaded.rows, 'step', 'test_loss', loaded.by))
-    assert (point['runs'], point['n']) == (2, 1)
 
 
 def test_other_studies_are_left_out(tmp_path: pathlib.Path) -> None:
     write_run(tmp_path, seed=0, values={'test_loss': [3.0]})
     write_run(tmp_path, seed=0, values={'test_loss': [9.0]}, learning_rate=0.7, study='lr_range')
-    loaded = arms.load(tmp_path)
-    assert loaded.rows['test_loss'].dropna().tolist() == [3.0]
+    (rows,) = study.load(tmp_path, 'train').rows.values()
+    assert rows['test_loss'].dropna().tolist() == [3.0]
     with pytest.raises(FileNotFoundError, match=r"no runs of study 'probe' in .*; it holds: lr_range, train"):
-        arms.load(tmp_path, 'probe')
+        study.load(tmp_path, 'probe')
 
 
 # --- the records beneath
@@ -325,9 +298,8 @@ def test_a_torn_last_line_is_left_out(tmp_path: pathlib.Path) -> None:
     directory = write_run(tmp_path, values={'test_loss': [3.0, 2.0]})
     with open(directory / 'metrics.jsonl', 'a') as f:
         f.write('{"step": 8, "examples": 128, "epoch": 2.0, "test_lo')
-    loaded = arms.load(tmp_path)
-    points = summary.over_seeds(loaded.rows, 'step', 'test_loss', loaded.by)
-    assert points['mean'].tolist() == [3.0, 2.0]
+    (rows,) = study.load(tmp_path, 'train').rows.values()
+    assert rows['test_loss'].tolist() == [3.0, 2.0]
     assert len(records.load(tmp_path)) == 2
 
 
@@ -340,21 +312,3 @@ def test_what_is_no_number_is_read_too(tmp_path: pathlib.Path) -> None:
     rows = records.load(tmp_path).set_index('seed')
     assert rows.loc[1, 'test_loss'].tolist() == alone
     assert rows.loc[2, ['test_loss', 'note']].tolist() == [1.0, '2026-11-29']
-
-
-def test_lists_of_the_config_are_tuples(tmp_path: pathlib.Path) -> None:
-    """Arms may differ in one: a panel each, which curves and final values keep."""
-    for widths in ([8], [16], [8, 8]):
-        for seed in (0, 1):
-            model = {'name': 'mlp', 'widths': widths}
-            write_run(tmp_path, seed=seed, values={'test_loss': [2.0, 1.0]}, model=model, name=f'{widths}-{seed}')
-    loaded = arms.load(tmp_path)
-    assert loaded.panels == ['model.widths']
-    assert [title for title, _ in held_fixed.panels(loaded)] == [
-        'model.widths (8,)',
-        'model.widths (8, 8)',
-        'model.widths (16,)',
-    ]
-    points = summary.over_seeds(loaded.rows, 'epoch', 'test_loss', loaded.by)
-    assert set(points['model.widths']) == {(8,), (8, 8), (16,)}
-    assert points.groupby('epoch')['n'].sum().tolist() == [6, 6]

@@ -149,9 +149,9 @@ def test_help_and_a_mistyped_command_need_no_package():
     wrong = bare('-m', 'bsresearch', 'lanch')
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("bsresearch: unknown command 'lanch'; did you mean 'launch'? Allowed: branch, ")
-    figure = bare('-m', 'bsresearch', 'fig', 'batchsize')
+    figure = bare('-m', 'bsresearch', 'fig', 'noisescale')
     assert figure.returncode == 2
-    assert figure.stderr.startswith("bsresearch fig: unknown figure 'batchsize'; did you mean 'batch_size'?")
+    assert figure.stderr.startswith("bsresearch fig: unknown figure 'noisescale'; did you mean 'noise_scale'?")
     listed = bare('-m', 'bsresearch', 'fig').stdout.splitlines()
     names = [line.split()[0] for line in listed if re.match(r'  \w', line)]
     assert names == sorted({*drawing.special(), *(f.stem[4:] for f in (ROOT / 'scripts').glob('fig_*.py'))})
@@ -160,7 +160,7 @@ def test_help_and_a_mistyped_command_need_no_package():
 @pytest.mark.parametrize(
     'words',
     [('main.py', '--config=quickstart'), ('-m', 'bsresearch', 'run'), ('-m', 'scripts.launch'),
-     ('-m', 'scripts.fig_batch_size'), ('-m', 'bsresearch', 'report')],
+     ('-m', 'scripts.fig_schedule'), ('-m', 'bsresearch', 'report')],
     ids=' '.join,
 )  # fmt: skip
 def test_without_the_environment_one_line_says_so(words: tuple[str, ...]):

@@ -51,7 +51,7 @@ def test_all_that_findings_declare_is_drawn(config: str, tmp_path: pathlib.Path,
     kinds = lookup.members('bsresearch.report.figures', 'draw')
     assert {figure.kind for figure in findings.FIGURES} <= set(kinds)
     drawn = drawing.each(made, findings.FIGURES, tmp_path / 'out')
-    assert [(one.script, one.refused) for one in drawn if one.refused] == []
+    assert [(one.name, one.refused) for one in drawn if one.refused] == []
     keys = set(cells.of(made))
     for figure, one in zip(findings.FIGURES, drawn, strict=True):
         if figure.kind in ('curves', 'versus'):

@@ -11,16 +11,17 @@ import toy
 from fake_records import write_run
 from workdirs_of_old import unpack
 
-from bsresearch.analysis import arms, figures, study, summary
+from bsresearch.analysis import figures, study, summary
+from bsresearch.analysis.of_runs import final
 from bsresearch.analysis.quantities import branch_losses, interpolation
 from bsresearch.data import order
+from bsresearch.findings import sweep
 from bsresearch.launching import groups
 from bsresearch.planning import resolve
 from bsresearch.report import found, grid
 from bsresearch.report.figures import drawing
 from bsresearch.store import older, paths, records
 from bsresearch.train import program
-from scripts import fig_batch_size
 
 pytestmark = pytest.mark.usefixtures('small_pictures')
 SMOOTHED = {'loss__label_smoothing': 0.2, 'total_steps': 16, 'evaluate__at_steps': (4, 16)}
@@ -125,12 +126,12 @@ def test_tables_and_figures_refuse_the_mix(tmp_path: pathlib.Path):
     assert table.loc[table['run'] == old, 'test_objective'].dropna().tolist() == curve
     assert summary.objective_only(table, 'test_loss') == [old]
     assert summary.over_seeds(table, 'epoch', 'test_accuracy', ['batch_size'])['n'].tolist() == [2, 2, 2]
-    loaded = arms.load(tmp_path)
     for metrics in (['test_loss'], ['test_accuracy', 'test_loss']):
         with pytest.raises(ValueError, match=f'run {old}'):
-            summary.final(loaded.rows, metrics, loaded.by)
-    with pytest.raises(ValueError, match=f'run {old}.* in another workdir'):
-        fig_batch_size.draw(tmp_path, 'epoch', tmp_path / 'figures')
+            summary.final(table, metrics, ['batch_size'])
+    for figure in (figures.curves('test_loss', name='a'), figures.versus(final('test_loss'), x='batch_size', name='b')):
+        with pytest.raises(ValueError, match=f'run {old}.* in another workdir'):
+            drawing.one(study.load(tmp_path, 'train'), figure, tmp_path / 'figures')
     everything = found.load(tmp_path)
     frame = grid.frame(everything, 'train')
     (shown,) = grid.arms_table(frame, grid.fields(frame), 'train')
@@ -155,8 +156,8 @@ def test_a_regression_has_no_accuracy(tmp_path: pathlib.Path):
     table = records.load(tmp_path)
     assert not [c for c in table if 'accuracy' in c or c.endswith('generalization_gap')]
     assert {'test_loss', 'ema_train_loss', 'generalization_gap_loss'} <= set(table)
-    _, final = fig_batch_size.draw(tmp_path, 'epoch', tmp_path / 'figures')
-    assert set(final['metric']) == {'test_loss', 'train_loss'}
+    drawn = sweep.of(study.load(tmp_path, 'train')).figures
+    assert drawn[0].about == ('test_loss', 'train_loss')
 
 
 def test_a_line_between_regressions_is_drawn_without_accuracy(tmp_path: pathlib.Path):

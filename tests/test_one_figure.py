@@ -99,9 +99,14 @@ def test_without_a_validation_set_nothing_is_chosen_by_it(tmp_path: pathlib.Path
 def test_flags_without_a_name_are_the_generic_figure(
     sweep: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """A name still runs its script."""
+    """A script is run by its name; what is none is a figure of that name."""
     opened: list[tuple[str, list[str]]] = []
     monkeypatch.setattr(command, '_draw', lambda script, _, rest: opened.append((script, rest)))
     command._dispatch('fig', f'--workdir={sweep}', '--y=test_accuracy')
-    command._dispatch('fig', 'batch_size', f'--workdir={sweep}')
-    assert opened == [('fig', [f'--workdir={sweep}', '--y=test_accuracy']), ('fig_batch_size', [f'--workdir={sweep}'])]
+    command._dispatch('fig', 'schedule', '--csv=a')
+    command._dispatch('fig', 'ends', f'--workdir={sweep}')
+    assert opened == [
+        ('fig', [f'--workdir={sweep}', '--y=test_accuracy']),
+        ('fig_schedule', ['--csv=a']),
+        ('fig', ['--figure=ends', f'--workdir={sweep}']),
+    ]

@@ -22,9 +22,8 @@ from bsresearch.analysis.figures import curves
 from bsresearch.report import asked as questions
 from bsresearch.report import content, figures, found, made, markdown, pictures, report
 from bsresearch.report import page as writer
-from bsresearch.report.figures import Drawn, drawing
+from bsresearch.report.figures import Drawn, drawing, noise_scale
 from bsresearch.store import kept, paths, records, study_file
-from scripts import fig_distance
 
 ROOT = pathlib.Path(__file__).parents[1]
 VALUES = {'test_accuracy': [0.1, 0.7, 0.8], 'test_loss': [2.0, 0.9, 0.5]}
@@ -262,78 +261,27 @@ def test_figures_that_apply_are_drawn_and_shown(grid: pathlib.Path, tmp_path: pa
     assert 'stray' not in page + text
 
 
-@pytest.mark.parametrize(
-    ('study', 'columns', 'fields', 'probes', 'expected'),
-    [
-        ('train', {'test_loss': 1.0}, [{}], [], []),
-        ('train', {'test_loss': 1.0, 'distance': 1.0}, [{}], [], ['fig_distance']),
-        ('train', {'test_loss': 1.0}, [{'schedule.name': 'step'}, {'schedule.name': 'cosine'}], [], ['fig_policies']),
-        (
-            'train', {'test_loss': 1.0}, [{'ghost_batch_size': 8}, {'ghost_batch_size': 8, 'batch_size': 32}], [],
-            ['fig_simulated_workers'],
-        ),
-        ('train', {'distance': None}, [{}], [], []),
-        ('gradient_norm', {'distance': 1.0}, [{}], ['gradient_norm'], []),
-    ],
-)  # fmt: skip
-def test_which_figures_apply(
-    study: str, columns: dict[str, Any], fields: list[dict[str, Any]], probes: list[str], expected: list[str]
-) -> None:
-    runs = tuple(found.Run(f'r{i}', study, {}, {'batch_size': 8} | f, {}, None, columns) for i, f in enumerate(fields))
-    made_of = tuple(found.Probe(n, study, {'probe': {'name': n}}, {'status': 'done'}) for n in probes)
-    assert [s.name for s in report.applicable(found.Found(runs, made_of))] == expected
-
-
-def test_a_study_has_its_figures_from_the_script_of_its_name(
-    grid: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And no others; one that refuses is named."""
-    folder = tmp_path / 'scripts'
-    folder.mkdir()
-    import scripts
-
-    monkeypatch.setattr(scripts, '__path__', [*scripts.__path__, str(folder)])
-    script = '"""Lines of a study."""\n\ndef draw(workdir, out):\n    raise ValueError("too\\n few")\n'
-    (folder / 'fig_train.py').write_text(script)
-    page, text = both(grid, tmp_path / 'out')
-    sys.modules.pop('scripts.fig_train')
-    assert 'fig_train drew nothing: too few' in Page(page).text
-    assert markdown.escape('fig_train drew nothing: too few') in text
-    assert 'figures/train_curves_1.png' in text
-
-
-def test_captions_come_from_the_docstring() -> None:
-    doc = 'Norms against batch size: two figures.\n\n  norms         mean of each norm; a colour\n' + ' ' * 16
-    doc += 'per checkpoint\n  norms_ridges  per batch size: histograms\n\nReads records only.\n'
-    assert figures.first_line(doc).startswith('Norms against batch size')
-    # Its second line is part of it.
-    assert figures.caption(doc, 'norms_0.01') == 'Mean of each norm; a colour per checkpoint'
-    assert figures.caption(doc, 'norms_ridges_0.01') == 'Per batch size: histograms'
-    assert figures.caption(doc, 'other') == ''
-
-
-def test_figures_of_a_kind_stand_side_by_side(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """a_0, b_0, a_1 come as a_0, a_1, b_0; a figure without a CSV says so, and what is no PNG is an error."""
+def test_pictures_of_a_figure(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """A figure without a CSV says so, and what is no PNG is an error."""
     report.write(grid, tmp_path / 'out')
     png = (tmp_path / 'out' / 'figures' / 'train_curves_1.png').read_bytes()
-    files = tuple(tmp_path / f'{name}.png' for name in ('a_0', 'b_0', 'a_1'))
+    files = tuple(tmp_path / name for name in ('a.png', 'b.png', 'b.csv'))
     for file in files:
         file.write_bytes(png)
-    drawn = Drawn('fig_x', 'Two kinds.\n\n  a  the first kind\n  b  the second\n', files)
-    shown = pictures.of_script(drawn)
-    assert [f.name for f in shown] == ['a_0', 'a_1', 'b_0']
-    assert [f.csv for f in shown] == [None, None, None]
+    shown = pictures.of_figure(Drawn('x', 'Two of a kind.', files))
+    assert [(f.name, f.caption) for f in shown] == [('a', 'Two of a kind'), ('b', 'Two of a kind')]
+    assert [f.csv for f in shown] == [None, files[2]]
     # As an independent reader has the size.
     assert pictures.png_size(png, '')[::-1] == image.imread(files[0]).shape[:2]
     files[0].write_bytes(b'text')
-    with pytest.raises(ValueError, match=r'a_0\.png is not a PNG'):
+    with pytest.raises(ValueError, match=r'a\.png is not a PNG'):
         pictures.image(shown[0])
 
 
-def test_numbers_a_script_reports_are_kept(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_numbers_a_figure_reports_are_kept(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     drawn = [
-        Drawn('fig_x', 'What it shows.', (), 'slope 0.25\n  and <more>', study='train'),
-        Drawn('fig_y', 'Y', refused='no <b> runs', study='train'),
+        Drawn('x', 'What it shows.', (), 'slope 0.25\n  and <more>', study='train', question='train'),
+        Drawn('y', 'Y', refused='no <b> runs', study='train', question='train'),
     ]
     everything = found.load(grid)
     asked = questions.each(grid, everything, records.read(grid))
@@ -341,7 +289,7 @@ def test_numbers_a_script_reports_are_kept(grid: pathlib.Path, tmp_path: pathlib
     html_text, text = writer.render('', pieces), report.as_markdown(pieces)
     assert 'slope 0.25\n  and <more>' in text
     assert 'slope 0.25\n  and &lt;more&gt;' in html_text
-    assert 'fig_y drew nothing: no <b> runs' in Page(html_text).text
+    assert 'y drew nothing: no <b> runs' in Page(html_text).text
 
 
 # --- the files
@@ -404,7 +352,7 @@ def test_an_empty_directory_is_an_error_with_the_cure(tmp_path: pathlib.Path) ->
 def test_only_probes(tmp_path: pathlib.Path) -> None:
     write_probe(tmp_path, 'b16-lr0.1-s0')
     page, text = both(tmp_path, tmp_path / 'out')
-    for part in ('No runs, only what was probed.', 'aaaabbbbcccc', 'No figure script applies'):
+    for part in ('No runs, only what was probed.', 'aaaabbbbcccc', 'Nothing in this workdir can be drawn'):
         assert part in Page(page).text
         assert part in text
 
@@ -469,17 +417,17 @@ def test_a_figure_that_fails_costs_itself_alone(
     def fail() -> list[pathlib.Path]:
         raise TypeError('an empty curve')
 
-    def one_of_two(workdir: pathlib.Path, x: str, out: pathlib.Path) -> list[pathlib.Path]:
+    def one_of_two(study: Any, figure: Any, out: pathlib.Path) -> list[pathlib.Path]:
         other = [out / f'other.{kind}' for kind in ('png', 'csv')]
         return figures.each(
             fail, lambda: [pathlib.Path(shutil.copy(out / f'train_curves_1{f.suffix}', f)) for f in other]
         )
 
-    monkeypatch.setattr(fig_distance, 'draw', one_of_two)
-    write_run(grid, seed=2, values=VALUES | {'distance': [0.0, 1.0, 2.0]})
+    monkeypatch.setattr(noise_scale, 'draw', one_of_two)
+    write_run(grid, seed=2, values=VALUES | {'noise_gradient_square': [1.0, 1.0, 1.0], 'noise_trace': [1.0, 1.0, 1.0]})
     for shown in both(grid, tmp_path / 'out'):
         head, _, body = shown.replace('\\', '').partition('How does')
-        assert 'Incomplete: fig_distance failed.' in head
+        assert 'Incomplete: train_noise_scale failed.' in head
         assert 'TypeError: an empty curve' in body
         assert 'figures/other.csv' in body
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import ratio, resolution, unreached
+from bsresearch.analysis import ratio, resolution, summary, unreached
 from bsresearch.analysis.quantities import growth, lr_range, noise_scale, noisy_quadratic, volatility
 from bsresearch.analysis.quantity import (
     DISTANCE,
@@ -28,6 +28,7 @@ from bsresearch.analysis.quantity import (
     exact,
 )  # fmt: skip
 from bsresearch.analysis.study import FINISHED, Study
+from bsresearch.store import older
 
 # Position column and unit of what it takes to come to a target.
 EFFORTS = {
@@ -49,8 +50,14 @@ def better(metric: str) -> bool | None:
 
 
 def evaluations(study: Study, run: str, metric: str) -> pd.DataFrame:
-    """The rows of a run that have a metric, in order, without those from its divergence on."""
+    """The rows of a run that have a metric, in order, without those from its divergence on.
+
+    Raises:
+      ValueError: older rows hold another loss (`summary.check_plain`).
+    """
     rows = study.rows[run]
+    if metric.endswith('_loss') and older.objective_of(metric) in rows:
+        summary.check_plain(rows, metric)
     return rows[rows[metric].notna()] if metric in rows else rows.iloc[:0]
 
 
@@ -78,7 +85,7 @@ def _at_end(
 def check(study: Study, metric: str) -> None:
     """Raises ValueError where no run has a metric, with why."""
     if not any(metric in rows and rows[metric].notna().any() for rows in study.rows.values()):
-        raise unreached.lacking_in(study, metric)
+        raise unreached.lacking(study, metric)
 
 
 def _rounding(study: Study, metric: str, values: pd.DataFrame) -> pd.Series:

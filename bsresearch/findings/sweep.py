@@ -14,12 +14,13 @@ import pandas as pd
 
 from bsresearch.analysis import best_sets, of_runs, over, verdicts
 from bsresearch.analysis import cells as order
-from bsresearch.analysis.figures import Figure, curves, heat, special
+from bsresearch.analysis.figures import Figure, curves, heat, schedule, special
 from bsresearch.analysis.quantities import branch_losses, gradient_norm, interpolation, noise_scale, sharpness
 from bsresearch.analysis.quantity import Quantity, Unit
 from bsresearch.analysis.study import ABSENT, FINISHED, PARTS, Study
 from bsresearch.analysis.verdicts import Interval
 
+SCHEDULES = ('schedule', 'momentum_schedule', 'weight_decay_schedule', 'batch_schedule')
 METRICS = ('test_accuracy', 'validation_accuracy', 'train_accuracy', 'test_loss', 'validation_loss', 'train_loss')
 WORDS = {'batch_size': 'batch size', 'learning_rate': 'learning rate'}
 
@@ -195,6 +196,11 @@ def _figures(study: Study, metric: str, axes: Sequence[str]) -> tuple[Figure, ..
     numbers = [axis for axis in axes if all(isinstance(v, Real) for v in study.members[axis] if v != ABSENT)]
     if len(axes) == 2 and len(numbers) == 2:
         figures.append(heat(of_runs.final(metric), *axes, title=f'{metric.replace("_", " ").capitalize()} at the end'))
+    if 'distance' in recorded:
+        lengths = [m for m in ('distance', 'parameter_norm') if m in recorded]
+        figures.append(curves(*lengths, x='updates', title='Distance from the initial weights against updates'))
+    if any(axis.partition('.')[0] in SCHEDULES for axis in axes):
+        figures.append(schedule(title='What each policy used at every update'))
     return (*figures, *_special(study, recorded))
 
 

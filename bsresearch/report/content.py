@@ -33,13 +33,10 @@ def collect(
     pieces.append(_title(title or workdir.resolve().name))
     for i, one in enumerate(asked):
         first = not any(other.of == one.of for other in asked[:i])
-        scripts = [d for d in drawn or [] if d.study == one.of and not d.question] if first else []
-        pieces += _question(one, found, [d for d in drawn or [] if d.question == one.key], scripts, out)
+        pieces += _question(one, found, [d for d in drawn or [] if d.question == one.key], out)
         pieces += ['## Results', *_results(found, one)] if first else []
-    rest = [d for d in drawn or [] if d.study not in {one.of for one in asked}]
-    pieces += _figures([], rest, out, None)
     if not any(d.files or d.refused for d in drawn or []):
-        nothing = 'No figure script applies to what this workdir holds.'
+        nothing = 'Nothing in this workdir can be drawn.'
         pieces.append('Figures were not drawn (--draw=false).' if drawn is None else nothing)
     return [*pieces, *_making(workdir, found)]
 
@@ -53,23 +50,18 @@ def _banner(text: str) -> markdown.Block:
     return markdown.Block(f'**{markdown.escape(text)}**', f'<p class="incomplete">{escape(text)}</p>')
 
 
-def _question(
-    one: Asked, found: Found, declared: Sequence[Drawn], scripts: Sequence[Drawn], out: pathlib.Path
-) -> list[Piece]:
-    """All of one question but the study's tables.
-
-    Args:
-      declared: figures of its findings. scripts: what figure scripts drew of the study.
-    """
+def _question(one: Asked, found: Found, drawn: Sequence[Drawn], out: pathlib.Path) -> list[Piece]:
+    """All of one question but the study's tables; drawn: its figures."""
     name = one.named[one.headline].name if one.headline < len(one.figures) else ''
-    by_name = {p.name: p for d in declared for p in pictures.of_script(d)}
-    headline = by_name.get(name) or next((p for d in scripts for p in pictures.of_script(d)), None)
+    by_name = {p.name: p for d in drawn for p in pictures.of_figure(d)}
+    headline = by_name.get(name)
     forest = by_name.get(one.forest)
-    rest = [d for d in declared if d.script != one.forest and (headline is None or d.script != headline.name)]
+    rest = [d for d in drawn if d.name != one.forest]
+    others = [p for d in rest for p in pictures.of_figure(d) if p != headline]
     small = {figure.name for figure in one.named if figure.kind == 'heat'} if not one.verdicts else set()
-    beside = [p for d in rest if d.script in small for p in pictures.of_script(d)]
+    beside = [p for d in rest if d.name in small for p in pictures.of_figure(d)]
     pieces = screen.pieces(one, found, headline, forest, beside, out)
-    return [*pieces, *_figures([d for d in rest if d.script not in small or d.refused], scripts, out, headline)]
+    return [*pieces, *_figures(rest, [p for p in others if p not in beside], out)]
 
 
 def _making(workdir: pathlib.Path, found: Found) -> list[Piece]:
@@ -89,23 +81,16 @@ def _incomplete(found: Found, drawn: Sequence[Drawn]) -> str:
     for noun, statuses in (('run', [r.status for r in found.runs]), ('probe', [p.status for p in found.probes])):
         pending = [s for s in statuses if s not in made.FINISHED]
         parts += [f'{counted(pending.count(s), noun)} {s}' for s in sorted(set(pending))]
-    parts += [f'{one.script} failed' for one in drawn if one.failed]
+    parts += [f'{one.name} failed' for one in drawn if one.failed]
     return f'Incomplete: {", ".join(parts)}.' if parts else ''
 
 
-def _figures(
-    declared: Sequence[Drawn], scripts: Sequence[Drawn], out: pathlib.Path, headline: Picture | None
-) -> list[Piece]:
-    """Those of findings, then by script with what each reports, and who refused; without the one at the top."""
-    blocks = lambda one: [pictures.block(p, out) for p in pictures.of_script(one) if p != headline]
-    plain = [block for one in declared for block in blocks(one)]
-    pieces: list[Piece] = [pictures.side_by_side(plain)] if plain else []
-    pieces += [piece for one in declared for piece in pictures.reported(one)]
-    for one in scripts:
-        shown, more = blocks(one), pictures.reported(one)
-        heading = f'### {markdown.escape(figures.first_line(one.doc))} ({markdown.escape(one.script)})'
-        pieces += [heading, *([pictures.side_by_side(shown)] if shown else []), *more] if shown or more else []
-    refused = [markdown.escape(figures.refusal(one)) for one in [*declared, *scripts] if one.refused]
+def _figures(drawn: Sequence[Drawn], further: Sequence[Picture], out: pathlib.Path) -> list[Piece]:
+    """Pictures side by side, what each figure reports, and those that refused; further: not shown yet."""
+    blocks = [pictures.block(p, out) for p in further]
+    pieces: list[Piece] = [pictures.side_by_side(blocks)] if blocks else []
+    pieces += [piece for one in drawn for piece in pictures.reported(one)]
+    refused = [markdown.escape(figures.refusal(one)) for one in drawn if one.refused]
     return ['## Figures', *pieces, *refused] if pieces or refused else []
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from bsresearch.analysis import arms, held_fixed, of_runs, summary
+from bsresearch.analysis import arms, axis_labels, of_runs, summary
 from bsresearch.report import markdown
 from bsresearch.report.found import Found, Run
 from bsresearch.report.markdown import NONE, counted
@@ -23,7 +23,7 @@ def value(given: Any) -> str:
         return NONE
     if isinstance(given, list | tuple):
         return ', '.join(value(v) for v in given) or 'none'
-    return ('yes' if given else 'no') if isinstance(given, bool) else held_fixed.text(given)
+    return ('yes' if given else 'no') if isinstance(given, bool) else axis_labels.text(given)
 
 
 def frame(found: Found, study: str) -> pd.DataFrame:

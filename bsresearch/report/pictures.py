@@ -8,11 +8,8 @@ from html import escape
 from typing import NamedTuple
 from urllib.parse import quote
 
-import pandas as pd
-
-from bsresearch.report import figures, markdown
+from bsresearch.report import markdown
 from bsresearch.report.figures import Drawn
-from bsresearch.report.grid import value
 from bsresearch.report.markdown import Block, Piece
 
 # CSS pixels per pixel of a figure made at 300 to the inch: its true size (text of 7.5 points), the least and the most
@@ -37,16 +34,11 @@ class Picture(NamedTuple):
         return self.file.stem
 
 
-def of_script(drawn: Drawn) -> list[Picture]:
-    """Those of a kind side by side: they have a shape in common, and are to be compared."""
-    pictures = []
-    for file in drawn.files:
-        if file.suffix == '.png':
-            numbers = file.with_suffix('.csv')
-            caption = figures.caption(drawn.doc, file.stem) or figures.first_line(drawn.doc)
-            pictures.append(Picture(file, numbers if numbers in drawn.files else None, caption))
-    kinds = [picture.caption for picture in pictures]
-    return sorted(pictures, key=lambda picture: kinds.index(picture.caption))
+def of_figure(drawn: Drawn) -> list[Picture]:
+    """Its pictures, in order."""
+    numbers = {file.with_suffix('') for file in drawn.files if file.suffix == '.csv'}
+    csv = lambda png: png.with_suffix('.csv') if png.with_suffix('') in numbers else None
+    return [Picture(file, csv(file), drawn.title.rstrip('.')) for file in drawn.files if file.suffix == '.png']
 
 
 def png_size(png: bytes, name: str) -> tuple[int, int]:
@@ -118,11 +110,6 @@ def side_by_side(blocks: Sequence[Block]) -> Block:
 
 
 def reported(drawn: Drawn) -> list[Piece]:
-    """The numbers that a script reports, folded."""
-    title = f'What {drawn.script} reports'
-    if drawn.found is not None and not isinstance(drawn.found, str):
-        cell = lambda v: f'{v:.4g}' if isinstance(v, float) and not pd.isna(v) else value(v)
-        rows = [[cell(v) for v in row] for row in drawn.found.itertuples(index=False, name=None)]
-        return [markdown.table(title, [str(c).replace('_', ' ') for c in drawn.found], rows, folded=True)]
-    text = (drawn.found or '').strip('\n')
-    return [markdown.fold(title, markdown.fenced(text))] if text else []
+    """What a figure reports in words, folded."""
+    text = drawn.text.strip('\n')
+    return [markdown.fold(f'What {drawn.name} reports', markdown.fenced(text))] if text else []

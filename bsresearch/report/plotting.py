@@ -8,7 +8,7 @@ import os
 import pathlib
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import matplotlib
 import matplotlib.colors
@@ -24,14 +24,6 @@ from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, NullFormat
 
 Color = tuple[float, float, float, float]
 LineStyle = Literal['-', '--', ':', '-.']
-
-
-class Remark(NamedTuple):
-    """A line of text below a column, with a mark in a colour."""
-
-    text: str
-    color: Color
-    marker: str
 
 
 PANEL_WIDTH, PANEL_HEIGHT = 3.5, 1.9  # inches
@@ -155,56 +147,6 @@ def thin(x: np.ndarray, y: np.ndarray, columns: int = 1500) -> np.ndarray:
     return np.unique(np.concatenate([first, last, order[first], order[first + known]]))
 
 
-def line(ax: Axes, points: pd.DataFrame, x: str, color: Color, style: LineStyle = '-') -> None:
-    """A mean with its interval as a band, from a table of `summary.over_seeds`; no band where there is no interval.
-
-    Set the axes first: a logarithmic y axis cuts a band that reaches below 0 at its lower limit; a logarithmic x axis
-    has no place for x = 0.
-    """
-    points = _visible(ax, points, x)
-    # A curve without a point has columns of objects.
-    place, mean, low, high = (points[column].to_numpy(float) for column in (x, 'mean', 'low', 'high'))
-    low = np.maximum(low, ax.get_ylim()[0]) if ax.get_yscale() == 'log' else low
-    ax.plot(place, mean, color=color, linestyle=style)
-    ax.fill_between(place, low, high, color=color, alpha=0.16, linewidth=0)
-
-
-def _visible(ax: Axes, points: pd.DataFrame, x: str) -> pd.DataFrame:
-    return points[points[x] > 0] if ax.get_xscale() == 'log' else points
-
-
-def mark_divergence(ax: Axes, points: pd.DataFrame, x: str, diverged: int, color: Color) -> None:
-    """A cross on the last point before each divergence; `diverged` of the arm's runs did in all."""
-    after = np.append(points['diverged'].to_numpy()[1:], diverged)
-    at = _visible(ax, points[after > points['diverged'].to_numpy()], x)
-    ax.plot(at[x], at['mean'], color=color, marker='x', linestyle='none', markeredgewidth=1.2)
-
-
-def y_axis(
-    ax: Axes, label: str, points: pd.DataFrame, scale: Literal['linear', 'log'], within: tuple[float, float] | None
-) -> None:
-    """A row's y axis, limited by the means with a margin: the band of two runs (t = 12.7) would flatten the lines.
-
-    Args:
-      points: of all panels in the row. within: possible values, beyond which the limits go little.
-    """
-    ax.set_yscale(scale)
-    ax.set_ylabel(label)
-    log = scale == 'log'
-    y = points['mean'].to_numpy()
-    y = y[np.isfinite(y) & ((y > 0) | (not log))]
-    if not len(y):
-        return
-    y = np.log10(y) if log else y
-    margin = 0.06 * (np.ptp(y) or 1.0)
-    low, high = y.min() - margin, y.max() + margin
-    if within:
-        low, high = max(low, within[0] - 0.02), min(high, within[1] + 0.02)
-    ax.set_ylim(*((10**low, 10**high) if log else (low, high)))
-    if log:
-        plain_log_ticks(ax.yaxis, high - low)
-
-
 def plain_log_ticks(axis: Axis, decades: float) -> None:
     """Ticks of a logarithmic axis as 0.1, 0.2, 0.5; over more than two decades at powers of ten alone."""
     axis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0)))
@@ -278,29 +220,6 @@ def log_x_axis(ax: Axes, label: str, values: Sequence[float] = ()) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
     if len(values):
         ax.xaxis.set_minor_locator(NullLocator())
-
-
-def legends(
-    fig: Figure,
-    bottom: Sequence[Axes],
-    colors: Mapping[int, Color],
-    styles: Mapping[str, LineStyle],
-    remarks: Sequence[Sequence[Remark]],
-    markers: Mapping[str, str] | None = None,
-) -> None:
-    """Below all: a legend of colours (batch sizes), line styles and markers; below each column its remarks on arms."""
-    for ax, of_column in zip(bottom, remarks, strict=True):
-        marks = [Line2D([], [], color=r.color, marker=r.marker, linestyle='none', label=r.text) for r in of_column]
-        if marks:
-            ax.legend(handles=marks, loc='upper center', bbox_to_anchor=(0.5, -0.25), ncols=2, handletextpad=0.2)
-    handles = [Line2D([], [], color=c, label=f'B = {b:,}') for b, c in colors.items()]
-    handles += [Line2D([], [], color='0.35', linestyle=s, label=name) for name, s in styles.items()]
-    handles += [Line2D([], [], color='0.35', linestyle='none', marker=m, label=n) for n, m in (markers or {}).items()]
-    # Names of markers are longer than B = 16.
-    ncols = min(len(handles), int((3.5 if markers else 5) * len(bottom)))
-    fig.legend(handles=handles, loc='outside lower center', ncols=ncols)
-    lines = -(-len(handles) // ncols) + max(-(-len(of_column) // 2) for of_column in remarks)
-    fig.set_figheight(fig.get_figheight() + LINE_HEIGHT * lines + 0.4)
 
 
 def list_below(fig: Figure, colors: Mapping[str, Any], most: int = 12) -> None:

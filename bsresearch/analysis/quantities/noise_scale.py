@@ -71,7 +71,7 @@ def windows(study: Study, count: int = 5) -> pd.DataFrame:
     """
     of_runs = [(member, study.rows[member.run]) for member in cells.members(study)]
     if not any(len(estimates(rows)) for _, rows in of_runs):
-        raise unreached.lacking_in(study, SQUARE)
+        raise unreached.lacking(study, SQUARE)
     windows_of_runs = []
     for (key, replicate, run), rows in of_runs:
         if 'train_loss' in rows:

@@ -20,7 +20,7 @@ def measured(study: Study) -> pd.DataFrame:
     """
     parts = [part for member in cells.members(study) if len(part := _of_run(study, member))]
     if not parts:
-        raise unreached.lacking_in(study, SHARPNESS)
+        raise unreached.lacking(study, SHARPNESS)
     return pd.concat(parts, ignore_index=True)
 
 

@@ -1,30 +1,23 @@
-"""What the figure scripts drew of a workdir, with the captions that their docstrings give.
-
-Captions come from the script's docstring: its first line says what it shows; where it draws several figures, indented
-lines `<file name>  <what it shows>` tell them apart, and an ending that only numbers them (`_0.01`) may be left off.
-"""
+"""Figures, a file per kind with `draw(study, figure, out)`, and what came of drawing one."""
 
 import pathlib
-import re
 import traceback
 from collections.abc import Callable
 from typing import NamedTuple
 
-import pandas as pd
-
 
 class Drawn(NamedTuple):
-    """What one figure script made of a workdir.
+    """One figure as it came out.
 
-    doc: its docstring. files: what it wrote, in order. found: the numbers it reports, if it does.
-    study: whose runs it drew. question: key of the findings that declare the figure, '' for a script.
-    refused: why it drew nothing, in its own words; '' where it drew. failed: that was a fault of its code.
+    name: of its files. title: what it shows. files: what was written, in order. text: what it reports in words.
+    study: whose runs it is of. question: key of the findings that declare it.
+    refused: why nothing was drawn, in its own words; '' where it was. failed: that was a fault of its code.
     """
 
-    script: str
-    doc: str
+    name: str
+    title: str
     files: tuple[pathlib.Path, ...] = ()
-    found: pd.DataFrame | str | None = None
+    text: str = ''
     refused: str = ''
     failed: bool = False
     study: str = ''
@@ -32,7 +25,7 @@ class Drawn(NamedTuple):
 
 
 class FiguresFailed(ValueError):
-    """Some figures of a script could not be drawn. files: what the others wrote."""
+    """Some of the figures of one kind could not be drawn. files: what the others wrote."""
 
     def __init__(self, message: str, files: list[pathlib.Path]):
         super().__init__(message)
@@ -69,23 +62,7 @@ def fault(error: BaseException) -> str:
     return f'{type(error).__name__}: {said} ({pathlib.Path(place.filename).name}, line {place.lineno})'
 
 
-def first_line(doc: str) -> str:
-    """What a script shows, without the full stop or colon at its end."""
-    return doc.strip().split('\n', 1)[0].rstrip('.:')
-
-
-def caption(doc: str, name: str) -> str:
-    """Of the figure file `name` (no suffix): its own line in the docstring, with what continues it, else ''."""
-    own = {}
-    for found in re.finditer(r'^ +(\w+) {2,}(\S.*(?:\n {12,}\S.*)*)$', doc, re.MULTILINE):
-        own[found[1]] = ' '.join(found[2].split())
-    # fig_norms_0.01 is a fig_norms, but a fig_norms_ridges is not.
-    close = [n for n in own if name == n or name.startswith(f'{n}_')]
-    said = own[max(close, key=len)].rstrip('.') if close else ''
-    return said[:1].upper() + said[1:]
-
-
 def refusal(drawn: Drawn) -> str:
-    """Why a script drew nothing, in one line."""
+    """Why there is no figure, in one line."""
     how = 'failed' if drawn.failed else 'drew nothing'
-    return f'{drawn.script} {how}: {" ".join(drawn.refused.split())}'
+    return f'{drawn.name} {how}: {" ".join(drawn.refused.split())}'

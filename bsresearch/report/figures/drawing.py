@@ -7,7 +7,7 @@ from types import ModuleType
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.study import Study
 from bsresearch.core import lookup
-from bsresearch.report.figures import Drawn, fault
+from bsresearch.report.figures import Drawn, FiguresFailed, fault
 
 PACKAGE = 'bsresearch.report.figures'
 
@@ -61,10 +61,12 @@ def each(study: Study, figures: Sequence[Figure], out: pathlib.Path) -> list[Dra
     for figure in named(figures):
         try:
             files, told = tuple(one(study, figure, out)), text(study, figure)
+        except FiguresFailed as e:
+            drawn.append(Drawn(figure.name, figure.title, tuple(e.files), refused=fault(e), failed=True))
         except ValueError as e:
             drawn.append(Drawn(figure.name, figure.title, refused=str(e)))
         except Exception as e:  # a fault of its code must not cost the others
             drawn.append(Drawn(figure.name, figure.title, refused=fault(e), failed=True))
         else:
-            drawn.append(Drawn(figure.name, figure.title, files, told or None))
+            drawn.append(Drawn(figure.name, figure.title, files, told))
     return drawn

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import cells, held_fixed
+from bsresearch.analysis import axis_labels, cells
 from bsresearch.analysis.figures import Figure, options
 from bsresearch.analysis.quantities import lr_range
 from bsresearch.analysis.quantities.lr_range import RangeTest
@@ -95,7 +95,7 @@ def _notes(study: Study, tests: Sequence[RangeTest], log: bool) -> list[str]:
     source = sorted({test.suggestions.accuracy.replace('_', ' ') for test in tests} - {''})
     growth = f'growing by a {"factor" if log else "summand"} per update'
     task = cells.described(study, list(dict.fromkeys(test.cell for test in tests)))
-    return [f'learning rate {held_fixed.text(low)} to {held_fixed.text(high)}, {growth}', *task, *source,
+    return [f'learning rate {axis_labels.text(low)} to {axis_labels.text(high)}, {growth}', *task, *source,
             'a line per run', *ended]  # fmt: skip
 
 
