@@ -5,7 +5,7 @@ points and momentum-free SGD as there. Held fixed: epochs.
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/batch_size_sweep.py --workdir=runs/sweep
-    python -m scripts.fig_batch_size --workdir=runs/sweep
+    python -m bsresearch report --workdir=runs/sweep
 
 Cost: about 1.5 hours on 2 CPU cores (estimated from measured updates and evaluations). For B = 1024 see shen.py.
 """

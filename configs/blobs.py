@@ -6,7 +6,7 @@ He uniform; SGD with momentum 0.9, 200 epochs, last short batch kept. Held fixed
 batch size 1 also learning rate 0.001.
 
     python main.py --config=configs/blobs.py --workdir=runs/blobs
-    python -m scripts.fig_batch_size --workdir=runs/blobs
+    python -m bsresearch report --workdir=runs/blobs
 
 Cost: 1 minute on 2 CPU cores. Found (3 seeds): at batch size 500 0.81 to 0.82 train and 0.83 to 0.84 test; at batch
 size 1 0.47 to 0.55 train with learning rate 0.01, repaired to 0.81 to 0.83 by 0.001; at 32 0.83 to 0.84 train.

@@ -6,7 +6,7 @@ learning rate within an arm.
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/distance.py --workdir=runs/distance
-    python -m scripts.fig_distance --workdir=runs/distance --x=updates
+    python -m bsresearch report --workdir=runs/distance
 
 Cost: 6 minutes on 2 CPU cores. Found, 3 seeds, distance after 10 epochs at B = 64, 256, 1024: SGD lr 0.01 4.62, 2.81,
 1.85; lr 0.1 14.9, 7.2, 4.0; Adam 40.4, 21.0, 11.3 (half of each 95 % interval at most 2.5 % of it). Against updates the

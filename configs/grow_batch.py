@@ -9,7 +9,7 @@ then the rate decays); the batch grows to N/10, what is left decays the rate. He
     python main.py --config=configs/grow_batch.py --dry_run --schedule_csv=schedule.csv
     python -m scripts.fig_schedule --csv=schedule.csv --out=figures
     python main.py --config=configs/grow_batch.py --workdir=runs/grow
-    python -m scripts.fig_policies --workdir=runs/grow
+    python -m bsresearch report --workdir=runs/grow
 
 Cost: about 5 minutes on 2 CPU cores (9 runs; width and epochs were chosen for that). Found, 3 seeds: the curves
 against epochs overlap (Welch's 95 % interval of the difference in training loss covers 0 at 30 of 30 epochs for the

@@ -7,7 +7,7 @@ batch norm on Fashion-MNIST, Nesterov momentum, ten epochs. Held fixed: epochs, 
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/one_cycle.py --workdir=runs/one_cycle
-    python -m scripts.fig_policies --workdir=runs/one_cycle
+    python -m bsresearch report --workdir=runs/one_cycle
 
 Cost: about 25 minutes on 2 CPU cores (84 runs; width, batch and one evaluation an epoch were chosen for that). Found,
 test accuracy, mean ± 95 % interval of 3 seeds at the chosen peak: constant 0.8856 ± 0.0023 (lr 0.03), step 0.8944 ±

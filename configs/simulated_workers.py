@@ -9,7 +9,7 @@ worker's batch. How workers are simulated, and where real ones differ: bsresearc
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/simulated_workers.py --workdir=runs/workers
-    python -m scripts.fig_simulated_workers --workdir=runs/workers
+    python -m bsresearch report --workdir=runs/workers
 
 A worker's gradient against that of all is the noise scale from two batch sizes, a worker's and that of 16 of them:
 add --config.measure.noise_scale.every_epochs=1; B_simple/64 is about the number of workers beyond which more save

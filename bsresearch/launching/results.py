@@ -61,7 +61,7 @@ def of_arms(
 ) -> list[Row]:
     """A row for each arm, runs that differ in their seeds alone: mean ± half of Student's 95 % interval.
 
-    Of runs that came to their end; one that diverged has no values there. As scripts/fig_batch_size.py has them.
+    Of runs that came to their end; one that diverged has no values there.
     """
     members: dict[str, list[Row]] = {}
     plan_of = {plan.id: plan for plan in plans}
