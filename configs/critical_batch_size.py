@@ -15,7 +15,7 @@ one seed, epochs 1/4 and 1 alone: B* = 32 and 64 (0.005 nats: 32 and 32; 0.02: 6
 156 to 219) and 346 (274 to 463), five times as large, not smaller. Losses of k = 1 to 32 at epoch 1: 0.353, 0.351,
 0.358, 0.363, 0.398, 0.507; k = 64, at a learning rate of 0.64, diverged at 1/4 and reached 9.9 at 1. So what ends B*
 here may be the linear rule's learning rate: B* belongs to the ratio ε/B as much as to the task.
-B* is known between two k, so that claims on it take five seeds: --config.sweep.seed=0,1,2,3,4.
+B* is known between two k, so that claims on it take six seeds: --config.sweep.seed=0,1,2,3,4,5.
 """
 
 from ml_collections import ConfigDict

@@ -171,7 +171,8 @@ def _label(study: Study, key: Key, name_arm: bool, fields: set[str]) -> str:
     axes = [named(a, v) for a, v in zip(study.axes, key[3:], strict=True) if a in fields and v != ABSENT]
     if branch != ABSENT:
         when = '' if point == ABSENT else f' from epoch {axis_labels.text(point)}'
-        return ', '.join([f'{_words(arm)} → {_words(branch)}{when}', *axes])
+        parent = f'{_words(arm)} → ' if name_arm else ''
+        return ', '.join([f'{parent}{_words(branch)}{when}', *axes])
     sets = [named(f, v) for f, v in settings(study, arm).items() if f in SHORT]
     sets = [text for text in sets if text != _words(arm)]
     told = f' ({", ".join(sets)})' if sets else ''

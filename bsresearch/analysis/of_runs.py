@@ -41,7 +41,9 @@ def unit_of(metric: str) -> Unit:
     """Accuracies in per cent; distances, norms and losses as they are, never below 0."""
     if metric.endswith('_accuracy'):
         return PERCENT
-    return DISTANCE if metric.endswith(('distance', '_norm')) else LOSS if better(metric) is False else PLAIN
+    return (
+        DISTANCE if metric.endswith(('distance', '_norm', 'sharpness')) else LOSS if better(metric) is False else PLAIN
+    )
 
 
 def better(metric: str) -> bool | None:

@@ -5,7 +5,7 @@ points of one run; B* is the largest that stays within 0.01 nats of all smaller 
 arXiv:1812.06162): B_simple = tr Σ/|G|² gives the critical batch size to an order of magnitude. Theirs is another one
 (examples over updates of a Pareto front), so that both sentences are put to the same B*.
 
-B* is known between two of the k tried, so that a sign test decides: from 5 replicates on, on one side.
+B* is known between two of the k tried, so that a sign test decides: from 5 replicates on one side, from 6 on two.
 """
 
 import numpy as np

@@ -19,7 +19,8 @@ HALF = 0.405  # ln 1.5
 
 def sizes(decay: float) -> tuple:
     """The largest batch over the smallest at one weight decay."""
-    return ratio(at(batch_size=512, weight_decay=decay), at(batch_size=32, weight_decay=decay))
+    large, small = (at(batch_size=size, weight_decay=decay) for size in (512, 32))
+    return ratio(large, small, label=f'B = 512 over 32, decay {decay:g}')
 
 
 CLAIMS = (

@@ -20,6 +20,7 @@ from bsresearch.report import plotting
 from bsresearch.report.figures import panels
 
 ROW = 0.17  # inches
+LABEL = 44  # characters of a contrast's name; of a longer one its ends
 SHADE, LINE = '0.9', '0.25'
 REACH = 0.6  # of the span of centres and bounds, beyond them
 
@@ -105,7 +106,8 @@ def _panel(ax: plotting.Axes, unit: Unit, rows: Sequence[Row]) -> None:
         ax.plot(np.clip(row.centre, left, right), y, color=LINE, marker='o', markersize=3.2, zorder=4, clip_on=False)
         edge = ax.get_yaxis_transform()
         ax.text(1.01, y, f'{row.text}, {row.verdict}', transform=edge, va='center')
-        ax.text(-0.01, y, '   '.join(filter(None, (row.claim, row.name))), transform=edge, va='center', ha='right')
+        name = row.name if len(row.name) <= LABEL else f'{row.name[: LABEL // 2]}…{row.name[-LABEL // 2 :]}'
+        ax.text(-0.01, y, '   '.join(filter(None, (row.claim, name))), transform=edge, va='center', ha='right')
         if row.claim:
             ax.axhline(y - 0.5, color='0.8', linewidth=0.4, zorder=0)
     if unit.exp or (not np.isinf([left, right]).any() and left > 0 and right / left > 50):

@@ -122,7 +122,9 @@ def _x_axis(ax: plotting.Axes, x: str, values: pd.Series) -> dict[Any, float]:
     """Value → its place: logarithmic where numbers span factors, words one after another."""
     known = list(dict.fromkeys(values))
     numbers = [float(v) for v in known if isinstance(v, Real) and not isinstance(v, bool)]
-    ax.set_xlabel(x.removesuffix('.name').replace('_', ' ').replace('.', ' '))
+    ax.set_xlabel(
+        'branch point (epochs)' if x == 'point' else x.removesuffix('.name').replace('_', ' ').replace('.', ' ')
+    )
     if len(numbers) < len(known):
         ax.set_xticks(range(len(known)), [cells.named('.name', v) for v in known])
         return {v: float(i) for i, v in enumerate(known)}
