@@ -35,11 +35,11 @@ def one(frame: pd.DataFrame, **where: Any) -> dict[str, Any]:
     return {str(k): v for k, v in frame.iloc[0].items()}
 
 
-# --- over_seeds
+# --- intervals
 
 
 def test_interval_closed_form() -> None:
-    row = one(summary.over_seeds(table({'a': [1.0], 'b': [2.0], 'c': [3.0]}), 'step', 'loss', ['batch_size']))
+    row = one(summary.final(table({'a': [1.0], 'b': [2.0], 'c': [3.0]}), ['loss'], ['batch_size']))
     assert (row['runs'], row['n'], row['diverged'], row['metric']) == (3, 3, 0, 'loss')
     assert (row['mean'], row['std']) == (2.0, 1.0)
     np.testing.assert_allclose([row['low'], row['high']], [2 - T2 / 3**0.5, 2 + T2 / 3**0.5], rtol=1e-12)
@@ -47,34 +47,30 @@ def test_interval_closed_form() -> None:
 
 def test_interval_against_scipy() -> None:
     values = np.random.default_rng(0).normal(size=(7, 3))
-    points = summary.over_seeds(table({str(i): list(v) for i, v in enumerate(values)}), 'step', 'loss', ['batch_size'])
-    for step in range(3):
-        expected = stats.ttest_1samp(values[:, step], 0.0).confidence_interval(0.95)
-        row = one(points, step=step)
-        np.testing.assert_allclose([row['low'], row['high']], [expected.low, expected.high], rtol=1e-12)
+    ends = summary.interval(np.full(3, 7), values.mean(axis=0), values.std(axis=0, ddof=1))
+    expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    np.testing.assert_allclose(ends, [expected.low, expected.high], rtol=1e-12)
 
 
 def test_interval_covers_the_mean_in_95_percent_of_experiments() -> None:
     """Monte Carlo, within 4 standard errors of the binomial; ±1.96·s/√n would cover 85 % at n = 4."""
     trials, n = 4000, 4
     values = np.random.default_rng(1).normal(3.0, 2.0, (n, trials))
-    points = summary.over_seeds(table({str(i): list(v) for i, v in enumerate(values)}), 'step', 'loss', ['batch_size'])
-    covered = ((points['low'] < 3.0) & (points['high'] > 3.0)).mean()
+    low, high = summary.interval(np.full(trials, n), values.mean(axis=0), values.std(axis=0, ddof=1))
+    covered = ((low < 3.0) & (high > 3.0)).mean()
     assert abs(covered - 0.95) < 4 * math.sqrt(0.95 * 0.05 / trials)
 
 
 def test_one_run_has_no_interval() -> None:
-    row = one(summary.over_seeds(table({'a': [1.5]}), 'step', 'loss', ['batch_size']))
+    row = one(summary.final(table({'a': [1.5]}), ['loss'], ['batch_size']))
     assert (row['n'], row['mean']) == (1, 1.5)
     assert np.isnan([row['std'], row['low'], row['high']]).all()
 
 
 def test_equal_values_have_no_interval() -> None:
-    """Nor has the difference of two arms of equal values: a width of 0 would decide without evidence."""
-    row = one(summary.over_seeds(table({'a': [1.5], 'b': [1.5]}), 'step', 'loss', ['batch_size']))
+    """A width of 0 would decide without evidence."""
+    row = one(summary.final(table({'a': [1.5], 'b': [1.5]}), ['loss'], ['batch_size']))
     assert np.isnan([row['low'], row['high']]).all()
-    assert np.isnan(summary.welch(pd.Series([1.0, 1.0]), pd.Series([2.0, 2.0])))
-    assert np.isnan(summary.welch(pd.Series([1.0, 1.0]), pd.Series([2.0])))
 
 
 def test_counts_carry_their_rounding() -> None:
@@ -82,11 +78,8 @@ def test_counts_carry_their_rounding() -> None:
     values = {'a': [0.97, 0.91], 'b': [0.99, 0.91]}
     rows = table(values).rename(columns={'loss': 'test_accuracy'})
     t1 = math.tan(0.475 * math.pi)
-    for found in (summary.over_seeds(rows, 'step', 'test_accuracy', ['batch_size']).query('step == 1'),
-                  summary.final(rows, ['test_accuracy'], ['batch_size'])):  # fmt: skip
-        np.testing.assert_allclose(found['high'] - 0.91, t1 / 100 / math.sqrt(24))
-    half = summary.welch(pd.Series([0.9, 0.9]), pd.Series([0.8, 0.8]), 1 / (12 * 100**2))
-    np.testing.assert_allclose(half, stats.t.ppf(0.975, 2) / 100 / math.sqrt(12))
+    found = summary.final(rows, ['test_accuracy'], ['batch_size'])
+    np.testing.assert_allclose(found['high'] - 0.91, t1 / 100 / math.sqrt(24))
 
 
 def test_arms_on_training_sets_of_their_own_are_counted_apart() -> None:
@@ -99,9 +92,8 @@ def test_arms_on_training_sets_of_their_own_are_counted_apart() -> None:
             arms.append(table({f'{size}-{seed}': values for seed in 'ab'}, batch_size=size))
         rows = pd.concat(arms).rename(columns={'loss': 'train_accuracy'})
         half = [t1 / n / math.sqrt(24) for n in examples.values()]
-        for found in (summary.over_seeds(rows, 'step', 'train_accuracy', ['batch_size']).query('step == 2'),
-                      summary.final(rows, ['train_accuracy'], ['batch_size'])):  # fmt: skip
-            np.testing.assert_allclose(found['high'] - found['mean'], half, rtol=1e-2)  # N to within 0.5 %
+        found = summary.final(rows, ['train_accuracy'], ['batch_size'])
+        np.testing.assert_allclose(found['high'] - found['mean'], half, rtol=1e-2)  # N to within 0.5 %
 
 
 @pytest.mark.parametrize('examples', [7, 360, 10000, 60000])
@@ -117,57 +109,15 @@ def test_examples_are_read_off_accuracies_in_float32(examples: int) -> None:
     assert resolution.variance('test_loss', [0.5]) == 0
 
 
-def test_diverged_runs_are_counted_from_where_their_records_end() -> None:
-    """Of three runs one ends at 2 with a value there, which no longer counts; the mean is the survivors'."""
-    rows = table({'a': [1.0, 2.0, 3.0, 4.0], 'b': [3.0, 4.0, 5.0, 6.0], 'c': [5.0, 6.0, 700.0]})
-    rows.loc[rows['run'] == 'c', 'status'] = 'diverged'
-    points = summary.over_seeds(rows, 'step', 'loss', ['batch_size']).set_index('step')
-    assert points['n'].tolist() == [3, 3, 2, 2]
-    assert points['diverged'].tolist() == [0, 0, 1, 1]
-    assert points['runs'].tolist() == [3] * 4
-    assert points['mean'].tolist() == [3.0, 4.0, 4.0, 5.0]
-
-
-def test_divergence_is_seen_while_the_group_still_runs() -> None:
-    """Its status is still `running`; the last row of the diverged run alone says so."""
-    rows = table({'a': [1.0, 2.0, 3.0], 'b': [1.0, 2.0]}).assign(status='running', diverged=None)
-    end = {'run': 'b', 'status': 'running', 'batch_size': 16, 'step': 1.5, 'loss': np.nan, 'diverged': True}
-    points = summary.over_seeds(pd.concat([rows, pd.DataFrame([end])]), 'step', 'loss', ['batch_size'])
-    assert points['diverged'].tolist() == [0, 0, 1]
-
-
-def test_unfinished_runs_and_values_that_are_not_finite_lower_n_only() -> None:
-    rows = table({'a': [1.0, 2.0, 3.0], 'b': [1.0, np.nan, 3.0], 'c': [1.0, 2.0]})
-    points = summary.over_seeds(rows, 'step', 'loss', ['batch_size'])
-    assert points['n'].tolist() == [3, 2, 2]
-    assert points['diverged'].tolist() == [0, 0, 0]
-    assert points['runs'].tolist() == [3, 3, 3]
-
-
 def test_arms_are_apart_and_none_is_a_value() -> None:
     rows = pd.concat([table({'a': [1.0]}, clip=None), table({'b': [2.0]}, clip=0.5), table({'c': [4.0]}, clip=None)])
-    points = summary.over_seeds(rows, 'step', 'loss', ['batch_size', 'clip'])
-    assert sorted(zip(points['n'], points['mean'], strict=True)) == [(1, 2.0), (2, 2.5)]
-
-
-def test_order_of_rows_does_not_matter() -> None:
-    rows = table({str(i): [float(i), i**2, i**3] for i in range(5)})
-    shuffled = rows.sample(frac=1.0, random_state=0)
-    expected, found = (summary.over_seeds(r, 'step', 'loss', ['batch_size']) for r in (rows, shuffled))
-    pd.testing.assert_frame_equal(found, expected, rtol=1e-14)
-
-
-def test_a_position_twice_in_a_run_is_refused() -> None:
-    rows = table({'a': [1.0, 2.0]}).assign(step=7)
-    with pytest.raises(ValueError, match=r"run a has two values of 'loss' at step = 7"):
-        summary.over_seeds(rows, 'step', 'loss', ['batch_size'])
+    found = summary.final(rows, ['loss'], ['batch_size', 'clip'])
+    assert sorted(zip(found['n'], found['mean'], strict=True)) == [(1, 2.0), (2, 2.5)]
 
 
 @pytest.mark.parametrize('metric', ['nope', 'test_accuracy'])
 def test_a_missing_column_is_named(metric: str) -> None:
     with pytest.raises(ValueError, match=f"no column '{metric}'; there are: run, status, batch_size, step, loss"):
-        summary.over_seeds(table({'a': [1.0]}), 'step', metric, ['batch_size'])
-    with pytest.raises(ValueError, match=f"no column '{metric}'"):
         summary.final(table({'a': [1.0]}), [metric], ['batch_size'])
 
 
@@ -196,10 +146,8 @@ def test_what_is_no_repetition_is_refused() -> None:
     with pytest.raises(ValueError, match=r'finished runs of batch_size = 16 end at different updates, 1 to 2'):
         summary.final(rows, ['loss'], ['batch_size'])
     seeded = table({'a': [1.0, 2.0], 'b': [1.0, 2.0]}).assign(seed=3)
-    for reduce in (lambda: summary.final(seeded, ['loss'], ['batch_size']),
-                   lambda: summary.over_seeds(seeded, 'step', 'loss', ['batch_size'])):  # fmt: skip
-        with pytest.raises(ValueError, match='runs a and b of batch_size = 16 have one seed'):
-            reduce()
+    with pytest.raises(ValueError, match='runs a and b of batch_size = 16 have one seed'):
+        summary.final(seeded, ['loss'], ['batch_size'])
 
 
 def test_final_lists_an_arm_that_diverged_altogether() -> None:

@@ -112,7 +112,7 @@ def test_a_resumed_run_tells_its_older_rows_apart(tmp_path: pathlib.Path):
     assert summary.objective_only(table, 'test_loss') == [plan.id]
     assert summary.final(table, ['test_loss'], [])['mean'].item() == evaluated[80]['test_loss']
     with pytest.raises(ValueError, match=f'test_loss is not known for all of run {plan.id}: an older version'):
-        summary.over_seeds(table, 'step', 'test_loss', [])
+        summary.check_plain(table, 'test_loss')
 
 
 def test_tables_and_figures_refuse_the_mix(tmp_path: pathlib.Path):
@@ -125,7 +125,7 @@ def test_tables_and_figures_refuse_the_mix(tmp_path: pathlib.Path):
     table, old = records.load(tmp_path), 'b16-lr0.1-s1'
     assert table.loc[table['run'] == old, 'test_objective'].dropna().tolist() == curve
     assert summary.objective_only(table, 'test_loss') == [old]
-    assert summary.over_seeds(table, 'epoch', 'test_accuracy', ['batch_size'])['n'].tolist() == [2, 2, 2]
+    assert summary.final(table, ['test_accuracy'], ['batch_size'])['n'].tolist() == [2]
     for metrics in (['test_loss'], ['test_accuracy', 'test_loss']):
         with pytest.raises(ValueError, match=f'run {old}'):
             summary.final(table, metrics, ['batch_size'])

@@ -47,47 +47,6 @@ def interval(
     return mean - width, mean + width
 
 
-def welch(a: pd.Series, b: pd.Series, rounding: float = 0.0) -> float:
-    """Half of the 95 % interval of mean(a) − mean(b), with Welch's degrees of freedom; NaN as for `interval`."""
-    sizes = np.array([len(a), len(b)])
-    parts = (np.array([a.var(), b.var()]) + rounding) / sizes if sizes.min() > 1 else np.zeros(2)
-    if not varies(parts.sum(), max(abs(a.mean()), abs(b.mean()))):
-        return float('nan')
-    freedom = parts.sum() ** 2 / (parts**2 / (sizes - 1)).sum()
-    return float(half_width(np.sqrt(parts.sum()), freedom))
-
-
-def over_seeds(table: pd.DataFrame, x: str, metric: str, by: Sequence[str]) -> pd.DataFrame:
-    """Mean and interval of `metric` over the runs of each arm at each x.
-
-    A run counts as diverged from the x at which its records end, and a value measured there no longer counts.  What
-    is left then is the mean of the survivors: read it together with `diverged`.
-
-    Args:
-      table: rows of `records.load`: run, status, x, the metric and the columns of `by`.
-      x: position column. metric: column; rows where it is missing are other events, and are passed over.
-      by: columns whose values name an arm: all config columns that vary, but the seeds.
-
-    Returns:
-      one row per arm and x that some run has: by, `metric` (its name), x, runs, n, diverged, mean, std, low, high.
-
-    Raises:
-      ValueError: a column is missing, a run has two values at one x, two runs of an arm have one seed, or older rows
-        hold another loss (`check_plain`).
-    """
-    _check(table, [x, metric, *by])
-    check_plain(table, metric)
-    table = table.assign(gone=diverged(table))
-    arms = []
-    for arm, rows in _groups(table, by):
-        names = dict(zip(by, arm, strict=True))
-        _check_seeds(rows, names)
-        of_arm = _arm(rows, x, metric)
-        arms.append(of_arm.assign(**{name: [value] * len(of_arm) for name, value in names.items()}))
-    points = pd.concat(arms, ignore_index=True).assign(metric=metric)
-    return points[[*by, 'metric', x, *COUNTS, *VALUES]]
-
-
 def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.DataFrame:
     """Mean and interval of each metric at the last point at which an arm's finished runs were evaluated.
 
@@ -96,7 +55,8 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
     that is not finite.
 
     Args:
-      table, by: as for `over_seeds`. metrics: columns that are recorded at the same points.
+      table: rows of `records.load`: run, status, step, the metrics and the columns of `by`, whose values name an arm:
+        all config columns that vary, but the seeds. metrics: columns that are recorded at the same points.
 
     Returns:
       one row per arm and metric, also where n = 0: by, metric, runs, n, diverged, unfinished, mean, std, low, high.
@@ -203,20 +163,3 @@ def diverged(table: pd.DataFrame) -> pd.Series:
     if 'diverged' in table:
         gone |= table['diverged'].eq(True).fillna(False).astype(bool).groupby(table['run']).transform('any')
     return gone
-
-
-def _arm(rows: pd.DataFrame, x: str, metric: str) -> pd.DataFrame:
-    """`over_seeds` of one arm, without the arm's own columns."""
-    # Nothing is recorded after a divergence.
-    ends = rows[rows['gone']].groupby('run')[x].max()
-    before = ~(rows[x] >= rows['run'].map(ends))
-    points = rows.loc[before & rows[metric].notna(), ['run', x, metric]].astype({metric: float})
-    twice = points[points.duplicated(['run', x])]
-    if len(twice):
-        run, at = twice[['run', x]].iloc[0]
-        raise ValueError(f'run {run} has two values of {metric!r} at {x} = {at:g}; each x must occur once in a run')
-    summary = points.groupby(x, sort=True)[metric].agg(n='count', mean='mean', std='std').reset_index()
-    diverged = (ends.to_numpy()[None, :] <= summary[x].to_numpy()[:, None]).sum(axis=1)
-    n, mean, std = (summary[c].to_numpy() for c in ('n', 'mean', 'std'))
-    low, high = interval(n, mean, std, resolution.variance(metric, rows[metric]))
-    return summary.assign(runs=rows['run'].nunique(), diverged=diverged, low=low, high=high)
