@@ -4,6 +4,8 @@ import pathlib
 from collections.abc import Sequence
 from html import escape
 
+import numpy as np
+
 from bsresearch.analysis import cells
 from bsresearch.analysis.study import ABSENT, Study
 from bsresearch.report import forest, made, markdown, pictures, web
@@ -100,7 +102,9 @@ def _described(study: Study) -> list[str]:
 def _note(asked: Asked) -> str:
     """How to read the forest; n once."""
     n = asked.replicates
-    over = f'95 % intervals over n = {n} seeds on this test set' if n > 1 else 'One seed: no intervals'
+    trials = any(not np.isnan(line.interval.low) for row in asked.rows for line in row.lines)
+    alone = 'One seed: intervals are over trials' if trials else 'One seed: no intervals'
+    over = f'95 % intervals over n = {n} seeds on this test set' if n > 1 else alone
     if not any(row.verdict for row in asked.rows):
         return f'The cells of the sweep; {over[0].lower()}{over[1:]}.'
     if not any(row.lines for row in asked.rows):

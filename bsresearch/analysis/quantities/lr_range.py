@@ -18,9 +18,9 @@ from bsresearch.analysis import cells
 from bsresearch.analysis.quantities import smith
 from bsresearch.analysis.study import FINISHED, Study
 
-STUDY = 'lr_range'
 BETA, BLOWN_UP, SKIP_END = 0.98, 4.0, 5  # fastai's
 ACCURACIES = ('validation_accuracy', 'test_accuracy')  # Smith's bounds are read off the first that was recorded
+SMITHS = ('smith_base', 'smith_slows', 'smith_max')
 EVALUATED = (*ACCURACIES, 'validation_loss', 'test_loss')
 
 
@@ -163,7 +163,7 @@ def suggest(
 ) -> Suggestions:
     """All rules on one run's `updates` and `evaluations`.
 
-    planned: updates the run was to have; fastai's first tenth is of these. Default: those it has.
+    planned: updates the run was to have, those it has without; fastai's first tenth is of these.
     """
     rates: dict[str, Any] = {}
     edge, notes = [], []
@@ -184,7 +184,7 @@ def suggest(
         bounds = smith.bounds(tried, accuracy, exponential(points['learning_rate'].to_numpy()), diverged)
     edge += ['smith_base'] if bounds.edge else []
     notes += [f'smith: {bounds.note}'] if bounds.note else []
-    rates |= {f'smith_{k}': getattr(bounds, k) for k in ('base', 'slows', 'max')}
+    rates |= {name: getattr(bounds, name.removeprefix('smith_')) for name in SMITHS}
     return Suggestions(**rates, smith_max_by=bounds.by, accuracy=column, edge=tuple(edge), notes=tuple(notes))
 
 
@@ -217,12 +217,10 @@ def load(study: Study) -> list[RangeTest]:
     """
     tests = []
     for cell, replicate, run in cells.members(study):
-        rows, status = study.rows[run], study.status(run)
-        dense = study.dense(run)
+        rows, status, dense = study.rows[run], study.status(run), study.dense(run)
         if dense or status in FINISHED or rows.get('learning_rate_used', pd.Series()).notna().any():
             points = updates(rows, dense)
-            evaluated = evaluations(rows, points)
-            planned = int(study.runs.at[run, 'total_updates'])
+            evaluated, planned = evaluations(rows, points), int(study.runs.at[run, 'total_updates'])
             suggested = suggest(points, evaluated, planned, status == 'diverged')
             tests.append(RangeTest(run, cell, replicate, points, evaluated, suggested))
     if not tests:
@@ -231,27 +229,24 @@ def load(study: Study) -> list[RangeTest]:
 
 
 def table(study: Study) -> pd.DataFrame:
-    """One row per run: run, axes, replicate (of several), status, points, lr_min, lr_max, diverged_at, cut_at, and what
-    is suggested.
+    """One row per run: run, axes, replicate, status, points, lr_min, lr_max, diverged_at, cut_at, suggestions.
 
-    `lr_max` is the highest used; `diverged_at` the one of the update that diverged (the last used, where that update is
-    not on record); `cut_at` the one at which the smoothed loss exceeded 4 × its best.
+    lr_max: the highest used. diverged_at: of the update that diverged, else the last on record. cut_at: where the
+    smoothed loss exceeded 4 × its best.
     """
-    rows, several = [], len(study.replicates) > 1
+    rows = []
     for run, cell, replicate, points, _, suggestions in load(study):
         lrs, n, status = points['learning_rate'].to_numpy(), cut(points['smoothed_loss'].to_numpy()), study.status(run)
         until = lrs[points['step'] <= study.runs.at[run, 'diverged_step']] if status == 'diverged' else []
-        reached = {'points': len(lrs), 'lr_min': lrs[0], 'lr_max': lrs[-1]}
-        ended = {'diverged_at': until[-1] if len(until) else None, 'cut_at': lrs[n - 1] if n < len(lrs) else None}
+        gone, blown = until[-1] if len(until) else None, lrs[n - 1] if n < len(lrs) else None
+        reached = {'points': len(lrs), 'lr_min': lrs[0], 'lr_max': lrs[-1], 'diverged_at': gone, 'cut_at': blown}
         said = suggestions._asdict() | {'edge': ', '.join(suggestions.edge), 'notes': '; '.join(suggestions.notes)}
-        names = cells.fields(study, cell) | ({'replicate': replicate} if several else {})
-        rows.append({'run': run} | names | {'status': status} | reached | ended | said)
-    numbers = ['diverged_at', 'cut_at', *RULES, 'smith_base', 'smith_slows', 'smith_max']
-    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
+        names = {'run': run} | cells.fields(study, cell) | {'replicate': replicate}
+        rows.append(names | {'status': status} | reached | said)
+    return pd.DataFrame(rows).astype(dict.fromkeys(('diverged_at', 'cut_at', *RULES, *SMITHS), float))
 
 
 def text(table: pd.DataFrame) -> str:
     """The table for a reader, the notes below it."""
-    numbers = table.drop(columns=['accuracy', 'notes'])
-    notes = [f'{run}: {note}' for run, note in zip(table['run'], table['notes'], strict=True) if note]
-    return '\n'.join([numbers.to_string(index=False, float_format='{:.3g}'.format, na_rep='–'), *notes])
+    numbers = table.drop(columns=['accuracy', 'notes']).to_string(index=False, float_format='{:.3g}'.format, na_rep='–')
+    return '\n'.join([numbers, *(f'{row.run}: {row.notes}' for row in table.itertuples() if row.notes)])
