@@ -17,6 +17,7 @@ from bsresearch.core.flat import flatten
 from bsresearch.launching import fitting
 from bsresearch.planning import schema, sections, sweep
 from bsresearch.planning.plan import Plan
+from bsresearch.planning.stages import runs_of
 
 # Memory that a case may take; threads of JAX reserve some too.
 MORE_BYTES = 2**32
@@ -156,7 +157,7 @@ def _staged(name: str, plans: list[Plan]) -> list[Any]:
     if hasattr(study, 'check'):
         study.check(plans)
     stages = list(study.stages(plans))
-    fitting.groups([p for stage in stages for p in stage if isinstance(p, Plan)])
+    fitting.groups([p for stage in stages for p in runs_of(stage)])
     return stages
 
 

@@ -73,7 +73,10 @@ class Moving(toy.Quiet):
 
 
 def study_of(plans: list[Plan], *stages: Any) -> planner.Study:
-    return planner.Study('train', SimpleNamespace(stages=lambda _: iter(stages)), plans, list(stages))
+    def procedure(_: Any) -> Any:
+        yield from stages
+
+    return toy.study(SimpleNamespace(stages=procedure), plans)
 
 
 @pytest.fixture(scope='module')
@@ -122,11 +125,12 @@ def test_a_stage_begins_nothing_where_the_workdir_was_before(workdir: pathlib.Pa
     (first,), (second,) = toy.plans(total_steps=2), toy.plans(total_steps=2, seed=1)
 
     def stages(_: Any) -> Any:
-        yield [first]
+        results = yield [first]
+        assert results[first.id].status == 'done'
         workdir.rename(workdir.with_name('moved'))
         yield [first, second]
 
-    study = planner.Study('train', SimpleNamespace(stages=stages), [first], [])
+    study = toy.study(SimpleNamespace(stages=stages), [first])
     assert command.execute(Moving(workdir, ('', 0)), workdir, study) == 1
     assert ' is gone: ' in capsys.readouterr().err
     assert not workdir.exists()

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import toy
 
-from bsresearch.launching import command, groups, planner, runner
+from bsresearch.launching import command, groups, runner
 from bsresearch.launching.jobs import jobs, launcher, status, worker
 from bsresearch.launching.jobs.engines import Ended, Engine, local
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
+from bsresearch.planning.stages import probes_of
 from bsresearch.store import leases, paths, records
 from bsresearch.studies import gradient_norm, reload
 
@@ -47,14 +48,17 @@ def launched(workdir: pathlib.Path, study: Any, plans: list[Plan]) -> tuple[int,
     """Exit code, engine and lines of a launch in this process."""
     here, lines = Here(workdir), []
     return (
-        launcher.run(workdir, planner.Study('', study, plans, list(study.stages(plans))), here.engine, lines.append),
+        launcher.run(workdir, toy.study(study, plans), here.engine, lines.append),
         here,
         lines,
     )
 
 
 def train_study(stage: Sequence[Plan | Probe]) -> Any:
-    return SimpleNamespace(stages=lambda _: [stage])
+    def procedure(_: Any) -> Any:
+        yield stage
+
+    return SimpleNamespace(stages=procedure)
 
 
 def names(workdir: pathlib.Path, plans: list[Plan]) -> list[str]:
@@ -207,13 +211,12 @@ def test_probes_are_jobs(workdir: pathlib.Path):
     named = {f'probe__{k}': v for k, v in fields.items()}
     plans = toy.plans(study='gradient_norm', model={'name': 'linear'}, probe__name='gradient_norm', **named)
     stages = list(gradient_norm.stages(plans))
-    for probe in stages[1]:
+    for probe in probes_of(stages[1]):
         again = Probe.from_json(json.loads(json.dumps(probe.to_json())))
-        assert isinstance(probe, Probe)
         assert (again.id, again) == (probe.id, probe)
     code, here, lines = launched(workdir, gradient_norm, plans)
     assert code == 0
-    assert here.made == [*names(workdir, plans), *(f'gradient_norm/{p.id}' for p in stages[1])]
+    assert here.made == [*names(workdir, plans), *(f'gradient_norm/{p.id}' for p in probes_of(stages[1]))]
     assert any('gradient norm against batch size' in line for line in lines)
     assert '3 jobs: 3 done' in status.text(workdir)
     assert launched(workdir, gradient_norm, plans)[1].made == []
@@ -322,7 +325,7 @@ def test_a_damaged_checkpoint_under_a_probe_is_told_in_one_line(workdir: pathlib
         if how == 'half removed':
             shutil.rmtree(folder / 'meta')
         capsys.readouterr()
-        assert command.execute(toy.Quiet(), workdir, planner.Study('', train_study(probes), plans, [])) == 1
+        assert command.execute(toy.Quiet(), workdir, toy.study(train_study(probes), plans)) == 1
         errors = capsys.readouterr().err
         assert errors.count('\n') == 1
         assert str(folder) in errors

@@ -18,7 +18,7 @@ import pytest
 import toy
 
 from bsresearch.core import program
-from bsresearch.launching import command, planner
+from bsresearch.launching import command
 from bsresearch.launching.jobs import engines, jobs, launcher, worker
 from bsresearch.store import manager
 
@@ -157,7 +157,7 @@ def test_a_launcher_names_the_workdir_of_a_full_disk(
 
     monkeypatch.setattr(launcher, 'run', full)
     monkeypatch.setattr(program, 'name', lambda: 'bsresearch launch')
-    study = planner.Study('train', None, [], [])
+    study = toy.study(types.SimpleNamespace(stages=lambda _: iter(())), [])
     engine = engines.chosen('local', None, {})
     assert launcher._launch(tmp_path, study, engine) == 1
     assert capsys.readouterr().err == (

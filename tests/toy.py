@@ -15,11 +15,12 @@ import numpy as np
 from bsresearch.core import lookup, precision
 from bsresearch.core.flat import flatten
 from bsresearch.data.select import Dataset
-from bsresearch.launching import runner
+from bsresearch.launching import planner, runner
 from bsresearch.launching.console import Console
 from bsresearch.optim import Hyper, moments
-from bsresearch.planning import edit, resolve, schema
+from bsresearch.planning import edit, resolve, schema, sweep
 from bsresearch.planning.plan import Plan
+from bsresearch.planning.stages import Stage
 from bsresearch.store import paths, records
 from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.train import program
@@ -147,7 +148,13 @@ def batch(data: Dataset, rows: Any) -> Data:
     return Data(jnp.asarray(data.train.inputs[rows]), jnp.asarray(data.train.labels[rows]))
 
 
-def train(workdir: pathlib.Path, runs: list[Plan], console: Any = None) -> Any:
+def study(procedure: Any, runs: list[Plan], name: str = 'train') -> planner.Study:
+    """A study of these runs, as far as its stages are known without results; it asks nothing."""
+    grid = sweep.Grid(runs, [], None, [])
+    return planner.further(planner.Study(name, procedure, grid, [], awaits_results=True), None)
+
+
+def train(workdir: pathlib.Path, runs: Stage, console: Any = None) -> Any:
     """Trains to the end; the console that was talked to."""
     console = console or Quiet()
     runner.launch(workdir, runs, console)

@@ -35,9 +35,9 @@ def members(package: str, function: str) -> tuple[str, ...]:
     """Names of the modules of `package` that define `function` at top level; neither is imported."""
     spec = importlib.util.find_spec(package)
     assert spec is not None, package
-    folder = pathlib.Path(str(spec.origin)).parent
+    files = [file for folder in spec.submodule_search_locations or () for file in pathlib.Path(folder).glob('*.py')]
     pattern = re.compile(rf'^def {function}\(', re.MULTILINE)
-    return tuple(sorted(p.stem for p in folder.glob('*.py') if pattern.search(p.read_text(encoding='utf-8'))))
+    return tuple(sorted(p.stem for p in files if pattern.search(p.read_text(encoding='utf-8'))))
 
 
 def module(package: str, function: str, name: str, what: str) -> ModuleType:

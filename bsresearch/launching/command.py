@@ -1,5 +1,6 @@
 """The command behind scripts/run.py: values of flags in, exit code out; a user's error is one line, not a traceback."""
 
+import functools
 import os
 import pathlib
 import sys
@@ -23,8 +24,9 @@ from bsresearch.launching import (
     runner,
     schedule_csv,
 )
-from bsresearch.launching.console import Console, clock
+from bsresearch.launching.console import Console, clock, counted
 from bsresearch.launching.outlook import Outlook
+from bsresearch.planning.stages import probes_of
 from bsresearch.store import estimates, leases, lineage, paths, presence, records
 from bsresearch.train.devices import processes
 from bsresearch.train.profiling.profile import Profiler
@@ -161,7 +163,7 @@ def _run(flag: Any, request: Request) -> int:
     console.header(study.runs, groups, workdir, len(study.members) - len(study.runs))
     profiler = Profiler(console.say) if request.profile else None
     code = execute(console, workdir, study, profiler, each=request.runs)
-    if seconds is not None and code != USAGE and workdir.is_dir():
+    if seconds is not None and not study.awaits_results and code != USAGE and workdir.is_dir():
         estimates.note(workdir, study.name, seconds, time.time() - begun, code == 0)
         console.say(f'estimated {clock(seconds)}, took {clock(time.time() - begun)}')
     return code
@@ -175,6 +177,8 @@ def _planned(console: Console, flag: Any, request: Request) -> tuple[planner.Stu
     multihost.check_alike(study.members)
     if not dry_run or request.estimate or request.xla_analysis:
         use_compilation_cache(named=request.profile)  # before programs are compiled to see what they take
+    if study.awaits_results:
+        console.say(f'{counted(len(study.stages), "stage")} known so far; {planner.LATER}')
     groups = processes.share(lambda: fitting.groups(study.runs, console.say if dry_run else lambda _: None))
     if workdir is not None and not dry_run:
         multihost.check_shared(workdir)
@@ -191,7 +195,8 @@ def _estimated(console: Console, workdir: pathlib.Path | None, study: planner.St
     console.say('measuring how fast this machine is …')
     begun = time.time()
     seconds = forecast.study(workdir, study.stages)
-    console.say(f'estimate: {clock(seconds)} for what is not done yet (measured in {clock(time.time() - begun)})')
+    what = f'the stages known so far ({planner.LATER})' if study.awaits_results else 'what is not done yet'
+    console.say(f'estimate: {clock(seconds)} for {what} (measured in {clock(time.time() - begun)})')
     return seconds
 
 
@@ -206,7 +211,7 @@ def execute(
     """Trains a planned study; the exit code. `each`: the final table lists each run."""
     try:
         with presence.Stay(workdir) as stay:
-            _make(console, workdir, study, profiler, stay)
+            study = _make(console, workdir, study, profiler, stay)
             stay.check()
             show_results(console, workdir, study, each=each)
     except processes.Left:
@@ -223,26 +228,37 @@ def execute(
 
 def _make(
     console: Console, workdir: pathlib.Path, study: planner.Study, profiler: Profiler | None, stay: presence.Stay
-) -> None:
-    """Stage after stage; `stay` knows the workdir once it is made."""
-    if (asked := study.asked) is not None:
-        processes.share(lambda: asked.write(workdir, stay))
-    if processes.leads():
-        console.expect(_outlook(workdir, study))
-    for stage in study.procedure.stages(study.plans):
-        runner.launch(workdir, stage, console, profiler, stay)
+) -> planner.Study:
+    """Stage after stage; the study with all of them. `stay` knows the workdir once it is made."""
+    _begin(console, workdir, study, stay)
+    number = 0
+    while number < len(study.stages):
+        runner.launch(workdir, study.stages[number], console, profiler, stay)
+        number += 1
+        if number == len(study.stages) and study.awaits_results:
+            study = multihost.agreed(functools.partial(planner.further, study, workdir))
+            multihost.check_alike(study.members)
+            _begin(console, workdir, study, stay)
     if hasattr(study.procedure, 'conclude'):
         processes.share_here(lambda: study.procedure.conclude(workdir, study.plans, console.say))
     processes.share_here(lambda: concluding.tell(workdir, study.asked, console.say))
     if profiler is not None:
         profiler.conclude()
+    return study
+
+
+def _begin(console: Console, workdir: pathlib.Path, study: planner.Study, stay: presence.Stay) -> None:
+    """Before the first of the stages that are new."""
+    processes.share(lambda: planner.write_down(study, workdir, stay))
+    if processes.leads():
+        console.expect(_outlook(workdir, study))
 
 
 def _outlook(workdir: pathlib.Path, study: planner.Study) -> Outlook:
     """Of what is not finished of a study."""
-    probes = planner.probes_of(study.members)
+    probes = probes_of(study.members)
     todo = [probe for probe in probes if not probing.done(probing.directory(workdir, probe))]
-    return Outlook(workdir, groups.unfinished(workdir, study.runs), todo)
+    return Outlook(workdir, groups.unfinished(workdir, study.runs), todo, more=study.awaits_results)
 
 
 def show_results(console: Console, workdir: pathlib.Path, study: planner.Study, *, each: bool = False) -> None:

@@ -124,7 +124,7 @@ class Console:
     def all_left(self) -> str:
         """Of the whole launch while no group is in training, as a part of a line."""
         later = self._outlook.later() if self._outlook is not None else 0.0
-        return f' · all {clock(later)}' if later else ''
+        return f' · {self._outlook.whole} {clock(later)}' if self._outlook is not None and later else ''
 
     def progress(self, step: int, updates_per_second: float, last: dict[str, Any]) -> None:
         """All replicas stand at θ_step."""
@@ -154,11 +154,10 @@ class Console:
 
     def _times_left(self, step: int) -> Iterator[str]:
         """How long the group takes, and all, where that is more."""
-        left = self._outlook.left(step) if self._outlook is not None else None
-        if left is not None:
+        if self._outlook is not None and (left := self._outlook.left(step)) is not None:
             yield f'ETA {clock(left[0])}'
             if left[1] > left[0]:
-                yield f'all {clock(left[1])}'
+                yield f'{self._outlook.whole} {clock(left[1])}'
 
     def close_group(self) -> None:
         """Takes the bar away; also of a group that failed."""

@@ -20,6 +20,7 @@ from bsresearch.launching.rates import Amounts, Rates, begun
 from bsresearch.planning import resolve, schema
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.probe import Probe
+from bsresearch.planning.stages import Stage, probes_of, runs_of
 from bsresearch.train.devices import layout
 from bsresearch.train.observing import evaluate
 from bsresearch.train.session import Session
@@ -40,15 +41,15 @@ class _Quiet:
         """Nothing."""
 
 
-def study(workdir: pathlib.Path | None, stages: Sequence[Sequence[Plan] | Sequence[Probe]]) -> float:
+def study(workdir: pathlib.Path | None, stages: Sequence[Stage]) -> float:
     """Seconds that the unfinished part of all stages will take; without a workdir nothing is finished."""
     workdir = workdir or pathlib.Path(os.devnull)
     total, known = 0.0, {}
     benches: dict[str, probing.Bench] = {}
     for stage in stages:
-        plans = groups.unfinished(workdir, [p for p in stage if isinstance(p, Plan)])
+        plans = groups.unfinished(workdir, runs_of(stage))
         total += sum(_group(workdir, members, known) for members in fitting.groups(plans))
-        for probe in (p for p in stage if isinstance(p, Probe)):
+        for probe in probes_of(stage):
             if not probing.done(probing.directory(workdir, probe)):
                 total += _probe(probe, benches, known)
     return total

@@ -142,10 +142,14 @@ class Outlook:
     """Of a launch.
 
     Args:
-      runs, probes: of all its stages, those that are not finished.
+      runs, probes: of all its known stages, those that are not finished. more: stages follow that are not known yet.
+
+    Attributes:
+      whole: what `left` and `later` speak of, in a word of a line.
     """
 
-    def __init__(self, workdir: pathlib.Path, runs: Sequence[Plan], probes: Sequence[Probe] = ()):
+    def __init__(self, workdir: pathlib.Path, runs: Sequence[Plan], probes: Sequence[Probe] = (), more: bool = False):
+        self.whole = 'stages known so far' if more else 'all'
         self._workdir, self._timed, self._programs = workdir, dict[tuple[str, int], Timed](), set[str]()
         self._groups = list(map(self._ahead, fitting.groups(runs)))
         self._probes: dict[str, list[Probe]] = {}  # by their settings

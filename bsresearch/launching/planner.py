@@ -1,32 +1,41 @@
 """From a declared config to a study: its runs and its stages, checked before anything is written."""
 
+import hashlib
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from bsresearch import findings, studies
 from bsresearch.analysis import names
+from bsresearch.launching import finished, groups
 from bsresearch.launching.study_files import Asked
-from bsresearch.planning import branch, branch_point, question, sweep
-from bsresearch.planning.plan import Plan, tuples
+from bsresearch.planning import branch, branch_point, merging, question, sweep
+from bsresearch.planning.plan import Plan, canonical, tuples
 from bsresearch.planning.probe import Probe
-from bsresearch.store import paths
+from bsresearch.planning.stages import Stage, probes_of, runs_of, variants_of
+from bsresearch.store import open_stages, paths, presence
 
-Stage = Sequence[Plan] | Sequence[Probe]
+LATER = 'later stages depend on the results of these'
 
 
 class Study(NamedTuple):
-    """A study of which nothing is made yet.
+    """A study as far as it can be told now.
 
-    procedure: its module in bsresearch/studies. plans: the runs of the config. stages: as far as they can be told now.
-    asked: what study.json will hold of it.
+    procedure: its module in bsresearch/studies. grid: the runs of the config. stages: those that are known. asked: what
+    study.json will hold of them. awaits_results: later stages depend on results that are not there yet.
     """
 
     name: str
     procedure: Any
-    plans: list[Plan]
+    grid: sweep.Grid
     stages: list[Stage]
     asked: Asked | None = None
+    awaits_results: bool = False
+
+    @property
+    def plans(self) -> list[Plan]:
+        """The runs of the config."""
+        return self.grid.plans
 
     @property
     def arms(self) -> dict[str, str]:
@@ -40,22 +49,12 @@ class Study(NamedTuple):
     @property
     def members(self) -> list[Plan | Probe]:
         """All runs and probes, stage after stage."""
-        return [member for stage in self.stages for member in stage]
+        return [member for stage in self.stages for member in (*runs_of(stage), *probes_of(stage))]
 
     @property
     def runs(self) -> list[Plan]:
         """All runs, those of later stages too."""
         return runs_of(self.members)
-
-
-def runs_of(stage: Iterable[Plan | Probe]) -> list[Plan]:
-    """Those of its members that are trained."""
-    return [member for member in stage if isinstance(member, Plan)]
-
-
-def probes_of(stage: Iterable[Plan | Probe]) -> list[Probe]:
-    """Those of its members that are measured at frozen points."""
-    return [member for member in stage if isinstance(member, Probe)]
 
 
 def study(
@@ -85,14 +84,55 @@ def study(
         name, grid = 'train', sweep.Grid([_branch(branch_from, workdir, overrides)], [], None, [])
     if workdir is not None:
         paths.check_schema(workdir)
-    procedure = studies.module(name)
-    stages = list(procedure.stages(grid.plans))
-    asked = _asked(name, procedure, grid, stages)
-    if asked is not None and workdir is not None:
-        asked.check(workdir)
+    planned = further(Study(name, studies.module(name), grid, [], awaits_results=True), workdir)
+    if planned.asked is not None and workdir is not None:
+        planned.asked.check(workdir)
     for note in grid.notes:
         say(note)
-    return Study(name, procedure, grid.plans, stages, asked)
+    return planned
+
+
+def further(study: Study, workdir: pathlib.Path | None) -> Study:
+    """The study with the stages that the finished records of a workdir tell beside those that were known.
+
+    A stage is a function of the config and of finished records alone: the procedure begins anew each time, in whatever
+    process, and comes to the same.
+    """
+    if not study.awaits_results:
+        return study
+    stages, awaits_results = _stages(study.procedure, study.plans, workdir)
+    asked = _asked(study.name, study.grid, stages)
+    return study._replace(stages=stages, asked=asked, awaits_results=awaits_results)
+
+
+def write_down(study: Study, workdir: pathlib.Path, stay: presence.Stay) -> None:
+    """Says in the workdir which run plays which part, and whether stages follow that are not known yet.
+
+    Raises:
+      ValueError: as `Asked.check`. presence.Gone: the workdir, which `stay` knows, is not where it was.
+    """
+    if study.asked is not None:
+        study.asked.write(workdir, stay)
+    folder, key = workdir / study.name, hashlib.sha256(canonical([p.id for p in study.plans]).encode()).hexdigest()[:12]
+    if study.awaits_results or key in open_stages.read(folder):
+        stay.check()
+        paths.claim_workdir(workdir, stay)
+        with groups.study_lock(folder):
+            open_stages.note(folder, key, len(study.stages) if study.awaits_results else None)
+
+
+def _stages(procedure: Any, plans: list[Plan], workdir: pathlib.Path | None) -> tuple[list[Stage], bool]:
+    """As many as are known; whether others depend on results that are not there."""
+    stages: list[Stage] = []
+    generator = procedure.stages(plans)
+    try:
+        stages.append(next(generator))
+        while True:
+            stages.append(generator.send(finished.Results(workdir, stages[-1])))
+    except StopIteration:
+        return stages, False
+    except finished.Unfinished:
+        return stages, True
 
 
 def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.Path) -> Asked:
@@ -109,12 +149,16 @@ def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.
     on_disk = {run: tuples(content['declared']) for run, content in described.items() if 'declared' in content}
     grid = sweep.grid(config | {'study': name}, overrides, on_disk=on_disk)
     procedure = studies.module(name)
-    asked = _asked(name, procedure, grid, list(procedure.stages(grid.plans)))
+    # What followed from results followed from those of the runs that were launched together: the config's own.
+    own = sweep.grid(config | {'study': name}, overrides)
+    stages = [stage for plans in (own.plans, grid.plans) for stage in _stages(procedure, plans, workdir)[0]]
+    asked = _asked(name, grid, stages)
     if asked is None:
         raise ValueError(
             '--rebuild: the config has neither findings nor arms, so that its launches write no study.json'
         )
-    rows = [row for row in asked.entry['rows'] if (workdir / name / row['id']).is_dir()]
+    known = {canonical(row): row for row in asked.entry['rows']}  # once
+    rows = [row for row in known.values() if (workdir / name / row['id']).is_dir()]
     return asked._replace(entry={**asked.entry, 'rows': rows})
 
 
@@ -142,15 +186,15 @@ def checked(
     return planned
 
 
-def _asked(name: str, procedure: Any, grid: sweep.Grid, stages: Sequence[Stage]) -> Asked | None:
-    """With the rows of branches and probes; None for what has neither findings nor arms."""
+def _asked(name: str, grid: sweep.Grid, stages: Sequence[Stage]) -> Asked | None:
+    """With the rows of all stages; None for what has neither findings nor arms."""
     if grid.question is None:
         return None
-    branches = procedure.named_branches(grid.plans) if hasattr(procedure, 'named_branches') else []
-    of_branches = question.of_branches(grid.rows, branches)
-    probes = [probe for stage in stages for probe in probes_of(stage)]
-    rows = [*grid.rows, *of_branches, *question.of_probes([*grid.rows, *of_branches], probes)]
-    return Asked(name, grid.question.findings, grid.question.entry(rows))
+    rows, axes = list(grid.rows), dict[str, None]()
+    for stage in stages:
+        rows += question.of_stage(grid.question, rows, stage)
+        axes |= {axis: None for one in variants_of(stage) for axis in question.axes_of(grid.question, one.changes)}
+    return Asked(name, grid.question.findings, merging.with_axes(grid.question.entry(rows), axes))
 
 
 def _branch(where: str, workdir: pathlib.Path | None, overrides: dict[str, Any]) -> Plan:

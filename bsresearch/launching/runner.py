@@ -1,4 +1,4 @@
-"""The runner: takes a stage (a list of Plans) to its end on this machine. Finished runs are left alone, others go on.
+"""The runner: takes a stage to its end on this machine. Finished runs are left alone, others go on.
 
 A group's members and how it is executed are fixed when it is made (groups.py); who asks for one of its runs later
 continues the whole group as it was.
@@ -16,9 +16,9 @@ from bsresearch.core.interrupts import Stopped, noted
 from bsresearch.launching import environment, groups, probing
 from bsresearch.launching.console import Console
 from bsresearch.launching.groups import ReplicaGroup
-from bsresearch.launching.planner import Stage, probes_of, runs_of
 from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan
+from bsresearch.planning.stages import Stage, probes_of, runs_of
 from bsresearch.store import leases, paths, presence, verify
 from bsresearch.train import backfill, loop
 from bsresearch.train.devices import layout, processes
@@ -34,7 +34,7 @@ def launch(
     profiler: Profiler | None = None,
     stay: presence.Stay | None = None,
 ) -> None:
-    """Runs a stage to its end: plans or probes.
+    """Runs a stage to its end: runs or probes.
 
     Args:
       profiler: traces the first group it is given to.

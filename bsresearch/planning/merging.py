@@ -52,6 +52,13 @@ def merged(stored: Mapping[str, Any] | None, launched: Mapping[str, Any], where:
     }
 
 
+def with_axes(entry: Mapping[str, Any], axes: Iterable[str]) -> Entry:
+    """An entry with axes that some of its rows alone have: all have them then, with the base config's values."""
+    entry, axes = _copy(entry), list(axes)
+    _fill(entry, axes)
+    return entry | {'base': nested(_without(entry['base'], axes))}
+
+
 def _usual(base: Mapping[str, Any]) -> dict[str, Any]:
     """The defaults of all fields, those of the parts too: a version that had not got a field did as they say."""
     named = {s: base[s]['name'] for s in schema.NAMED if 'name' in base.get(s, {})}

@@ -6,7 +6,7 @@ Everything here is as JSON holds it, so that launches can be compared with what 
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bsresearch.core import lookup
@@ -17,6 +17,7 @@ from bsresearch.planning.branch_arms import Branch
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
 from bsresearch.planning.recording import declared_points
+from bsresearch.planning.stages import Stage, Variant, probes_of, variants_of
 
 END = 'end'  # the point of a probe for which none was declared: its run's end
 SEEDS = ('seed', 'init_seed', 'data_seed')
@@ -127,15 +128,8 @@ def _base(config: Mapping[str, Any], swept: Iterable[str]) -> dict[str, Any]:
 
 def row(question: Question, plan: Plan, arm: str, changes: Mapping[str, Any]) -> Row:
     """Of a run, with the changes that it takes from its axes."""
-    replicates = question.fields
-    axes = {p: v for p, v in changes.items() if p not in replicates and p.split('.')[0] in schema.DETERMINING}
-    return Row(
-        plan.id,
-        'run',
-        arm,
-        axes,
-        {field: changes[field] if field in changes else _of_run(plan, field) for field in replicates},
-    )
+    replicate = {field: changes[field] if field in changes else _of_run(plan, field) for field in question.fields}
+    return Row(plan.id, 'run', arm, axes_of(question, changes), replicate)
 
 
 def _of_run(plan: Plan, field: str) -> Any:
@@ -153,6 +147,31 @@ def of_branches(rows: Iterable[Row], branches: Iterable[Branch]) -> list[Row]:
         for b in branches
         for parent in parents.get((b.plan.parent or {}).get('run', ''), ())
     ]
+
+
+def of_stage(question: Question, rows: Sequence[Row], stage: Stage) -> list[Row]:
+    """The rows of a stage's members that `rows`, those of the config and of earlier stages, lack."""
+    variants = of_variants(question, rows, variants_of(stage))
+    branches = of_branches(rows, [member for member in stage if isinstance(member, Branch)])
+    return [*variants, *branches, *of_probes(rows, probes_of(stage))]
+
+
+def axes_of(question: Question, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the changes that make another cell: of fields that determine a result, but the replicates."""
+    replicates = question.fields
+    return {p: v for p, v in changes.items() if p not in replicates and p.split('.')[0] in schema.DETERMINING}
+
+
+def of_variants(question: Question, rows: Iterable[Row], variants: Iterable[Variant]) -> list[Row]:
+    """The rows of variants, from those of the runs that they vary; of one that is a run of the grid none."""
+    known, of_all = _by_id(rows), []
+    for one in variants:
+        axes = axes_of(question, one.changes)
+        replicate = {field: one.changes[field] for field in question.fields if field in one.changes}
+        for varied in known.get(one.of, ()) if one.plan.id not in known else ():
+            others = {p: v for p, v in varied.axes.items() if not any(edit.touches(p, axis) for axis in axes)}
+            of_all.append(varied._replace(id=one.plan.id, axes=others | axes, replicate=varied.replicate | replicate))
+    return of_all
 
 
 def of_probes(rows: Iterable[Row], probes: Iterable[Probe]) -> list[Row]:

@@ -1,8 +1,10 @@
 """Probes on disk: what they were told to measure, their meta, and what they measured."""
 
 import pathlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
+
+import numpy as np
 
 from bsresearch.store import older, paths, records, verify
 from bsresearch.store.paths import RESTORE, Damaged
@@ -32,11 +34,24 @@ def finished(
             continue
         stated, meta = paths.read_json(directory / 'probe.json', 'probe', 'points'), status(directory)
         if name in (None, stated['probe'].get('name')) and meta.get('status') == 'done':
-            runs = [paths.run_dir(pathlib.Path(workdir), p['study'], p['run']) for p in stated['points']]
-            stored = paths.read_npz(paths.within(directory, meta.get('arrays')))
-            arrays = older.renamed(stored, any(map(older.smoothed, runs)))
+            arrays = _arrays(pathlib.Path(workdir), directory, stated, meta)
             probes.append(stated | {'meta': meta, 'arrays': arrays})
     return probes
+
+
+def arrays(workdir: pathlib.Path, directory: pathlib.Path) -> dict[str, np.ndarray] | None:
+    """What the probe in a directory measured; None where it is not finished."""
+    if (meta := status(directory)).get('status') != 'done':
+        return None
+    return _arrays(workdir, directory, paths.read_json(directory / 'probe.json', 'probe', 'points'), meta)
+
+
+def _arrays(
+    workdir: pathlib.Path, directory: pathlib.Path, stated: Mapping[str, Any], meta: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    runs = [paths.run_dir(workdir, p['study'], p['run']) for p in stated['points']]
+    stored = paths.read_npz(paths.within(directory, meta.get('arrays')))
+    return older.renamed(stored, any(map(older.smoothed, runs)))
 
 
 def load(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:

@@ -98,7 +98,7 @@ def status(directory: pathlib.Path) -> dict[str, Any]:
     return meta or {}
 
 
-def _merged(directory: pathlib.Path) -> list[dict[str, Any]]:
+def merged(directory: pathlib.Path) -> list[dict[str, Any]]:
     """One row per recorded step: what was evaluated at θ_t and the scalars of update t stand on lines of their own."""
     by_step: dict[int, dict[str, Any]] = {}
     for row in rows(directory):
@@ -177,7 +177,7 @@ def _rows(described: Sequence[_Described]) -> pd.DataFrame:
         frames, left = [columns.parse(lines)], [i for i, older_loss in enumerate(older_losses) if older_loss]
     except ValueError:  # row by row damage is told with its line, and what is no number can be read
         frames, left = [], range(len(described))
-    frames += [pd.DataFrame(_merged(described[i].directory)).assign(run=i) for i in left]
+    frames += [pd.DataFrame(merged(described[i].directory)).assign(run=i) for i in left]
     return columns.merge(frames, POSITION)
 
 
@@ -226,7 +226,7 @@ def dense(directory: pathlib.Path) -> Mapping[str, np.ndarray]:
 def last_row(directory: pathlib.Path) -> dict[str, Any]:
     """The value of every metric at the latest step that has it."""
     newest: dict[str, Any] = {}
-    for row in _merged(directory):
+    for row in merged(directory):
         newest |= row
     return newest
 

@@ -1,8 +1,12 @@
-"""One kind of question per file: `stages(plans)` yields lists of Plans or of Probes, each from the last one's results.
+"""One kind of question per file: `stages(plans)`, a generator of stages, is sent the results of each when it has ended.
+
+A stage is a list of runs (Plans, variants, branches with the names of their arms) or of Probes (planning/stages.py).
+`results = yield …` gives the status and records of each by its id; who looks at one that is not there yet is begun anew
+when it is, so that a stage must follow from the config and from results alone. Who does not look has all stages known
+from the start.
 
 A study may also have `check(plans)`, which raises ValueError before anything is done, and `conclude(workdir, plans,
-say)`, called when all stages are done: it prints what was found. One with branches has `named_branches(plans)`, all of
-them with the names of their arms. `SECTIONS` names the fields of `config.probe` and
+say)`, called when all stages are done: it prints what was found. `SECTIONS` names the fields of `config.probe` and
 `config.branch` that it makes something of: section → fields, or None for all of them. A study without it makes nothing
 of either, and what a study would ignore is refused.
 """

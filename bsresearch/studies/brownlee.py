@@ -3,9 +3,8 @@
 Source: J. Brownlee, "How to Control the Stability of Training Neural Networks With the Batch Size" (2019).
 """
 
-from collections.abc import Iterator
-
 from bsresearch.planning.plan import Plan
+from bsresearch.planning.stages import Stages
 
 
 def check(plans: list[Plan]) -> None:
@@ -23,6 +22,6 @@ def check(plans: list[Plan]) -> None:
             )
 
 
-def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
+def stages(plans: list[Plan]) -> Stages:
     """All runs at once."""
     yield plans

@@ -12,7 +12,7 @@ a whole one: so the window must be a whole number of the largest batches, for ea
 """
 
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from bsresearch.analysis import study as studies
@@ -22,6 +22,7 @@ from bsresearch.optim import scaling
 from bsresearch.planning import branch, branch_arms, recording, schema
 from bsresearch.planning.branch_arms import Branch
 from bsresearch.planning.plan import Plan
+from bsresearch.planning.stages import Stages
 from bsresearch.studies import POINTS_AND_STATE, reload
 
 STUDY = branch_losses.STUDY
@@ -164,10 +165,10 @@ def branches(plans: list[Plan]) -> list[Plan]:
     return [branch.plan for branch in named_branches(plans)]
 
 
-def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
+def stages(plans: list[Plan]) -> Stages:
     """The parents, then all branches."""
     yield plans
-    yield branches(plans)
+    yield named_branches(plans)
 
 
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:

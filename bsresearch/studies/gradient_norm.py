@@ -4,12 +4,13 @@ Source: K. Shen, "Effect of batch size on training dynamics" (2018), the experim
 """
 
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from bsresearch.analysis.quantities import gradient_norm
 from bsresearch.planning import recording
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
+from bsresearch.planning.stages import Stages
 from bsresearch.store import probe_records
 
 NAME = 'gradient_norm'
@@ -46,7 +47,7 @@ def probes(plan: Plan, own_rate: bool = False) -> list[Probe]:
     return probes_of_run
 
 
-def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
+def stages(plans: list[Plan]) -> Stages:
     """The runs, then their probes."""
     yield plans
     yield [probe for plan in plans for probe in probes(plan)]

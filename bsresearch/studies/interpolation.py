@@ -4,11 +4,12 @@ The grid holds two runs for each seed; the one with the smaller batch is α = 0 
 """
 
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from bsresearch.analysis.quantities import interpolation
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
+from bsresearch.planning.stages import Stages
 from bsresearch.store import probe_records
 
 NAME = 'interpolation'
@@ -55,7 +56,7 @@ def probes(plans: list[Plan]) -> list[Probe]:
     return [Probe(pair[0].study, pair[0].recording['probe'], ends(pair), 0.0) for pair in pairs(plans)]
 
 
-def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
+def stages(plans: list[Plan]) -> Stages:
     """The runs, then what lies between them."""
     yield plans
     yield probes(plans)

@@ -5,11 +5,12 @@ nothing of them enters another run.
 """
 
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.quantities import lr_range
 from bsresearch.planning.plan import Plan
+from bsresearch.planning.stages import Stages
 
 SHAPE = 'range_test'
 
@@ -27,7 +28,7 @@ def check(plans: list[Plan]) -> None:
             )
 
 
-def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
+def stages(plans: list[Plan]) -> Stages:
     """All runs at once."""
     yield plans
 

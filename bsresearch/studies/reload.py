@@ -6,11 +6,10 @@ point of `config.branch` a run gets a branch for each of `config.branch.arms` th
 of the parent's schedule its last value holds.
 """
 
-from collections.abc import Iterator
-
 from bsresearch.planning import branch_arms, recording
 from bsresearch.planning.branch_arms import Branch
 from bsresearch.planning.plan import Plan
+from bsresearch.planning.stages import Stages
 from bsresearch.studies import POINTS_AND_STATE
 
 SECTIONS = {'branch': (*POINTS_AND_STATE, 'arms', 'batch_sizes', 'learning_rates')}
@@ -61,7 +60,7 @@ def branches(plans: list[Plan]) -> list[Plan]:
     return [branch.plan for branch in named_branches(plans)]
 
 
-def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
+def stages(plans: list[Plan]) -> Stages:
     """The parents, then all branches."""
     yield plans
-    yield branches(plans)
+    yield named_branches(plans)

@@ -6,12 +6,10 @@ of C and, at `config.probe.at_epochs`, what D probes: with their own learning ra
 rate with the smallest batch.
 """
 
-from collections.abc import Iterator
-
 from bsresearch.planning import sections
-from bsresearch.planning.branch_arms import Branch
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
+from bsresearch.planning.stages import Stages
 from bsresearch.studies import gradient_norm, reload
 from bsresearch.studies.reload import parents
 
@@ -60,14 +58,9 @@ def norms(plans: list[Plan]) -> list[Probe]:
     return every + beside
 
 
-def named_branches(plans: list[Plan]) -> list[Branch]:
-    """As the study reload's."""
-    return reload.named_branches(plans)
-
-
-def stages(plans: list[Plan]) -> Iterator[list[Plan] | list[Probe]]:
+def stages(plans: list[Plan]) -> Stages:
     """The runs; their branches; what lies between two; the gradient norms."""
     yield plans
-    yield reload.branches(plans)
+    yield reload.named_branches(plans)
     yield lines(plans)
     yield norms(plans)

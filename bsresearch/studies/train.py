@@ -1,10 +1,9 @@
 """Train every run of the grid: one stage."""
 
-from collections.abc import Iterator
-
 from bsresearch.planning.plan import Plan
+from bsresearch.planning.stages import Stages
 
 
-def stages(plans: list[Plan]) -> Iterator[list[Plan]]:
+def stages(plans: list[Plan]) -> Stages:
     """Yields the one stage."""
     yield plans

@@ -1,7 +1,8 @@
 """Launches a grid: its groups and probes as jobs of an engine, stage after stage, in one workdir.
 
-All groups are formed, and all probes described, before anything is submitted; from then on the workdir alone says what
-is to do, and any number of launchers and jobs may work on it. A job that failed is left alone until --retry.
+All groups are formed, and all probes described, before anything of the stages that are known is submitted; from then on
+the workdir alone says what is to do, and any number of launchers and jobs may work on it. A job that failed is left
+alone until --retry.
 """
 
 import pathlib
@@ -19,9 +20,10 @@ from bsresearch.launching import command, concluding, fitting, flag_parser, grou
 from bsresearch.launching.console import Console, counted
 from bsresearch.launching.jobs import engines, jobs, status
 from bsresearch.launching.jobs.engines import Engine, Job
-from bsresearch.launching.planner import Stage, Study, probes_of, runs_of
+from bsresearch.launching.planner import Study
 from bsresearch.launching.waiting import Waiting
 from bsresearch.planning.plan import Plan
+from bsresearch.planning.stages import Stage, probes_of, runs_of
 from bsresearch.store import leases, paths, presence
 from bsresearch.train import backfill
 from bsresearch.train.saving import restore
@@ -81,7 +83,7 @@ def _launch(workdir: pathlib.Path, study: Study, engine: Engine) -> int:
     console = Console()
     try:
         code = run(workdir, study, engine, console.say)
-        command.show_results(console, workdir, study)
+        command.show_results(console, workdir, planner.further(study, workdir))
     except Stopped as e:
         console.say(f'{line(e.number)}, bsresearch status tells what is on its way')
         return SIGNALLED + e.number
@@ -106,16 +108,23 @@ def run(workdir: pathlib.Path, study: Study, engine: Engine, say: Callable[[str]
             f'{lacking} finished groups lack measurements that they are asked for: `bsresearch run` with the same '
             'flags makes those that can be had from their checkpoints'
         )
-    grid = declare(workdir, study.stages, engine, say, study.asked)
-    complete = True
+    grid = declare(workdir, study.stages, engine, say, study)
+    complete, number = True, 0
     with noted() as caught, presence.Stay(workdir) as stay:
         launcher = Launcher(workdir, engine, say, caught, stay)
-        for number, members in enumerate(grid, 1):
-            complete &= launcher.stage(f'stage {number} of {len(grid)}', members)
-            if caught:
-                break
+        while number < len(grid) and not caught:
+            more = f' ({planner.LATER})' if study.awaits_results else ''
+            complete &= launcher.stage(f'stage {number + 1} of {len(grid)}{more}', grid[number])
+            number += 1
+            if number == len(grid) and study.awaits_results and not caught:
+                study = planner.further(study, workdir)
+                stay.check()
+                grid += declare(workdir, study.stages[number:], engine, say, study, stay)
     if caught:
         raise Stopped(caught[0])
+    if study.awaits_results:
+        say(f'no stage follows yet: {planner.LATER}, and not all of them are there')
+        complete = False
     if complete and hasattr(study.procedure, 'conclude'):
         study.procedure.conclude(workdir, study.plans, say)
     if complete:
@@ -140,11 +149,12 @@ def declare(
     stages: Sequence[Stage],
     engine: Engine,
     say: Callable[[str], None],
-    asked: planner.Asked | None = None,
+    study: Study | None = None,
+    stay: presence.Stay | None = None,
 ) -> list[list[jobs.GridJob]]:
-    """Writes down what is asked, and groups and probes of all stages as jobs; those already there stay as they are.
+    """Writes down what of `study` is known, and groups and probes of the stages as jobs; what is there stays as it is.
 
-    Runs that are finished are in no job.
+    Runs that are finished are in no job. `stay`: knows the workdir, if it was there.
 
     Raises:
       ValueError: a run needs more memory than this machine has, where it is the one.
@@ -155,9 +165,9 @@ def declare(
         platform = None
         for stage in stages:
             fitting.groups(runs_of(stage))
-    paths.claim_workdir(workdir)
-    if asked is not None:
-        asked.write(workdir, presence.Stay())
+    paths.claim_workdir(workdir, stay)
+    if study is not None:
+        planner.write_down(study, workdir, stay or presence.Stay())
     grid = []
     for stage in stages:
         formed = groups.form(workdir, runs_of(stage), say, platform)

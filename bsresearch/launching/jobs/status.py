@@ -9,7 +9,7 @@ from typing import Any
 from bsresearch.launching import flag_parser, groups, planner
 from bsresearch.launching.console import clock, counted
 from bsresearch.launching.jobs import jobs
-from bsresearch.store import paths, probe_records, records
+from bsresearch.store import open_stages, paths, probe_records, records
 
 
 class Tally:
@@ -55,6 +55,11 @@ def text(workdir: pathlib.Path) -> str:
     pending = [folder.name for folder in older if probe_records.status(folder).get('status') != 'done']
     if pending:
         lines.append(f'probes that an older version began, not finished: {", ".join(pending)}; its command goes on')
+    for file in sorted(workdir.glob(f'*/{open_stages.NAME}')):
+        lines += [
+            f'study {file.parent.name}: {counted(count, "stage")} known so far; {planner.LATER}'
+            for count in open_stages.read(file.parent).values()
+        ]
     return '\n'.join([*lines, f'{counted(len(grid), "job")}: {jobs.counted(states.values())}'])
 
 

@@ -1,0 +1,54 @@
+"""What a procedure is sent: the results of a stage, read when it asks for them, from finished records alone."""
+
+import pathlib
+from collections.abc import Iterator, Mapping
+
+from bsresearch.launching import groups, probing
+from bsresearch.planning.plan import Plan
+from bsresearch.planning.probe import Probe
+from bsresearch.planning.stages import Result, Stage, probes_of, runs_of
+from bsresearch.store import paths, probe_records, records
+
+
+class Unfinished(Exception):
+    """A procedure asked for the result of what has not come to its end."""
+
+
+class Results(Mapping[str, Result]):
+    """Of the members of a stage, by id; asking for one that is not finished raises Unfinished.
+
+    `workdir`: None where nothing is finished.
+    """
+
+    def __init__(self, workdir: pathlib.Path | None, stage: Stage):
+        self._workdir = workdir
+        self._members: dict[str, Plan | Probe] = {member.id: member for member in (*runs_of(stage), *probes_of(stage))}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __getitem__(self, name: str) -> Result:
+        member = self._members[name]
+        if self._workdir is None:
+            raise Unfinished(name)
+        return _of_probe(self._workdir, member) if isinstance(member, Probe) else _of_run(self._workdir, member)
+
+
+def _of_run(workdir: pathlib.Path, plan: Plan) -> Result:
+    status = groups.status(workdir, plan).get('status')
+    if status not in groups.FINISHED:
+        raise Unfinished(plan.id)
+    return Result(status, rows=records.merged(paths.run_dir(workdir, plan.study, plan.id)))
+
+
+def _of_probe(workdir: pathlib.Path, probe: Probe) -> Result:
+    arrays = probe_records.arrays(workdir, probing.directory(workdir, probe))
+    if arrays is not None:
+        return Result('done', arrays=arrays)
+    ends = [(groups.status(workdir, plan).get('diverged_step'), step) for plan, step in probe.points]
+    if any(diverged is not None and diverged <= step for diverged, step in ends):
+        return Result('left out')
+    raise Unfinished(probe.id)
