@@ -74,7 +74,7 @@ class Moving(toy.Quiet):
 
 def study_of(plans: list[Plan], *stages: Any) -> planner.Study:
     def procedure(_: Any) -> Any:
-        yield from stages
+        yield from (stage for stage in stages)  # a tuple is sent nothing
 
     return toy.study(SimpleNamespace(stages=procedure), plans)
 

@@ -313,9 +313,9 @@ import sys, jax
 from jax import monitoring
 sys.path.insert(0, {tests!r})
 jax.config.update('jax_compilation_cache_dir', {cache!r})
-from bsresearch.launching import command
+from bsresearch.launching import compilation_cache
 from bsresearch.store.writer import Writer
-command.use_compilation_cache()
+compilation_cache.use()
 import pathlib, toy
 missed = []
 monitoring.register_event_listener(lambda event, **kw: missed.append(event) if event.endswith('cache_misses') else None)

@@ -18,7 +18,7 @@ import pytest
 import toy
 
 from bsresearch.core import program
-from bsresearch.launching import command
+from bsresearch.launching import command, compilation_cache
 from bsresearch.launching.jobs import engines, jobs, launcher, worker
 from bsresearch.store import manager
 
@@ -104,12 +104,12 @@ def cache_settings() -> Iterator[None]:
 def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]):
     """JAX would warn at every program. A folder that can be written is no word worth."""
     jax.config.update('jax_compilation_cache_dir', str(tmp_path / 'new' / 'folder'))
-    command.use_compilation_cache()
+    compilation_cache.use()
     assert capsys.readouterr() == ('', '')
     assert list((tmp_path / 'new' / 'folder').iterdir()) == []
     (tmp_path / 'file').touch()
     jax.config.update('jax_compilation_cache_dir', str(tmp_path / 'file'))
-    command.use_compilation_cache()
+    compilation_cache.use()
     out, err = capsys.readouterr()
     assert out == ''
     assert err == (

@@ -1,18 +1,14 @@
 """The command behind scripts/run.py: values of flags in, exit code out; a user's error is one line, not a traceback."""
 
 import functools
-import os
 import pathlib
 import sys
-import tempfile
 import time
-import warnings
 from typing import Any, NamedTuple
-
-import jax
 
 from bsresearch.core import interrupts, program
 from bsresearch.launching import (
+    compilation_cache,
     concluding,
     fitting,
     flag_parser,
@@ -32,7 +28,6 @@ from bsresearch.train.devices import processes
 from bsresearch.train.profiling.profile import Profiler
 
 FAILED, USAGE = 1, program.USAGE
-PAGE = 4096  # bytes: whether a disk has room for any file
 
 
 def failed(message: str) -> int:
@@ -45,33 +40,6 @@ def of_system(error: OSError, workdir: pathlib.Path) -> str:
     """What is said of an error of the system that stopped the work in a workdir."""
     where = '' if error.filename else f': {workdir}'  # of a file that was open
     return f'{error}{where}; what was written is valid: cure that and give the same command again'
-
-
-def hush_cache() -> None:
-    """JAX warns of a cache that cannot be used at each program; `use_compilation_cache` tells it once."""
-    warnings.filterwarnings('ignore', 'Error (reading|writing) persistent compilation cache entry')
-
-
-def use_compilation_cache(named: bool = False) -> None:
-    """Compiled programs persist: a second launch compiles nothing anew.
-
-    `named`: for a profile; one is found only if its instructions bear the names of this version's scopes.
-    """
-    jax.config.update('jax_compilation_cache_include_metadata_in_key', named)
-    if getattr(jax.config, 'jax_compilation_cache_dir', None) is None:
-        jax.config.update('jax_compilation_cache_dir', os.path.expanduser('~/.cache/bsresearch/xla'))
-    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
-    jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
-    hush_cache()
-    folder = str(jax.config.values['jax_compilation_cache_dir'])
-    try:
-        if '://' not in folder:
-            os.makedirs(folder, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder) as file:
-                file.write(bytes(PAGE))
-    except OSError as e:
-        cure = 'name a folder that can be written in JAX_COMPILATION_CACHE_DIR'
-        print(f'{program.name()}: compiled programs are not kept in {folder} ({e.strerror}); {cure}', file=sys.stderr)
 
 
 class Request(NamedTuple):
@@ -148,7 +116,7 @@ def _show_lineage(workdir: pathlib.Path | None) -> int:
 
 def _run(flag: Any, request: Request) -> int:
     console, workdir = Console(quiet=not processes.leads()), request.directory
-    hush_cache()  # what planning compiles, too
+    compilation_cache.hush()  # what planning compiles, too
     try:
         study, groups = _planned(console, flag, request)
     except (ValueError, OSError) as e:
@@ -176,7 +144,7 @@ def _planned(console: Console, flag: Any, request: Request) -> tuple[planner.Stu
     study = multihost.agreed(lambda: planner.checked(*flag_parser.declared(flag), *given))
     multihost.check_alike(study.members)
     if not dry_run or request.estimate or request.xla_analysis:
-        use_compilation_cache(named=request.profile)  # before programs are compiled to see what they take
+        compilation_cache.use(named=request.profile)  # before programs are compiled to see what they take
     if study.awaits_results:
         console.say(f'{counted(len(study.stages), "stage")} known so far; {planner.LATER}')
     groups = processes.share(lambda: fitting.groups(study.runs, console.say if dry_run else lambda _: None))

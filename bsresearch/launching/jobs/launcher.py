@@ -22,10 +22,8 @@ from bsresearch.launching.jobs import engines, jobs, status
 from bsresearch.launching.jobs.engines import Engine, Job
 from bsresearch.launching.planner import Study
 from bsresearch.launching.waiting import Waiting
-from bsresearch.planning.plan import Plan
 from bsresearch.planning.stages import Stage, probes_of, runs_of
 from bsresearch.store import leases, paths, presence
-from bsresearch.train import backfill
 from bsresearch.train.saving import restore
 
 # Between two looks at jobs that other launchers' processes are at.
@@ -103,7 +101,7 @@ def run(workdir: pathlib.Path, study: Study, engine: Engine, say: Callable[[str]
       ValueError, OSError: nothing could be submitted.
       Stopped: by a signal. presence.Gone: the workdir is not where it was.
     """
-    if lacking := _lacking(workdir, study.runs):
+    if lacking := status.lacking(workdir, study.runs):
         say(
             f'{lacking} finished groups lack measurements that they are asked for: `bsresearch run` with the same '
             'flags makes those that can be had from their checkpoints'
@@ -130,18 +128,6 @@ def run(workdir: pathlib.Path, study: Study, engine: Engine, say: Callable[[str]
     if complete:
         concluding.tell(workdir, study.asked, say)
     return 0 if complete else INCOMPLETE
-
-
-def _lacking(workdir: pathlib.Path, plans: Sequence[Plan]) -> int:
-    """How many finished groups were recorded with less than is asked for now."""
-    finished = [p for p in plans if groups.status(workdir, p).get('status') in groups.FINISHED]
-    asked = {groups.directory_of(workdir, plan): plan for plan in reversed(finished)}
-    lacking = 0
-    for directory, plan in asked.items():
-        group = groups.load(directory)
-        later = group.meta(group.plans[0]).get('measured_later', {})
-        lacking += group.ended and bool(backfill.missing(group.plans[0], plan, later))
-    return lacking
 
 
 def declare(

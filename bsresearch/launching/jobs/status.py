@@ -9,7 +9,9 @@ from typing import Any
 from bsresearch.launching import flag_parser, groups, planner
 from bsresearch.launching.console import clock, counted
 from bsresearch.launching.jobs import jobs
+from bsresearch.planning.plan import Plan
 from bsresearch.store import open_stages, paths, probe_records, records
+from bsresearch.train import backfill
 
 
 class Tally:
@@ -61,6 +63,18 @@ def text(workdir: pathlib.Path) -> str:
             for count in open_stages.read(file.parent).values()
         ]
     return '\n'.join([*lines, f'{counted(len(grid), "job")}: {jobs.counted(states.values())}'])
+
+
+def lacking(workdir: pathlib.Path, plans: Sequence[Plan]) -> int:
+    """How many finished groups were recorded with less than is asked for now."""
+    finished = [p for p in plans if groups.status(workdir, p).get('status') in groups.FINISHED]
+    asked = {groups.directory_of(workdir, plan): plan for plan in reversed(finished)}
+    lacking = 0
+    for directory, plan in asked.items():
+        group = groups.load(directory)
+        later = group.meta(group.plans[0]).get('measured_later', {})
+        lacking += group.ended and bool(backfill.missing(group.plans[0], plan, later))
+    return lacking
 
 
 def _owner(state: jobs.JobState, by_slurm: str) -> str:

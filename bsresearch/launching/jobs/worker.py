@@ -11,7 +11,7 @@ from typing import Any
 
 from bsresearch.core import interrupts, program
 from bsresearch.core.interrupts import SIGNALLED, Stopped
-from bsresearch.launching import command
+from bsresearch.launching import command, compilation_cache
 from bsresearch.launching.console import Console
 from bsresearch.launching.jobs import jobs
 from bsresearch.store import leases, presence
@@ -47,7 +47,7 @@ def work(directory: str, name: str, token: str) -> int:
         except (jobs.NotShared, ValueError, OSError) as e:
             print(f'{program.name()}: {e}', file=sys.stderr)
             return NOT_SHARED
-        command.use_compilation_cache()
+        compilation_cache.use()
         of_engine = os.dup(2)
         with open(job.directory / 'log.txt', 'ab') as log:
             for number in (1, 2):  # XLA's own words too
