@@ -24,10 +24,10 @@ CALIBRATED = 0.05  # relative: runs of equal seconds end at a whole update of a 
 def runs_of(study: Study, selector: Selector) -> pd.DataFrame:
     """The runs that a selector is about; of all values of an axis that it does not name."""
     named = dict(zip(PARTS, selector[:3], strict=True)) | {a: v for a, v in selector.axes if a in study.axes}
-    members = study.members[study.members['kind'].isin(TRAINED)]
-    for part, value in named.items():
-        members = members[np.array([of_member == value for of_member in members[part]], bool)]
-    return study.runs.reindex(members['id'].unique())
+    wanted = [(study.parts.index(part), value) for part, value in named.items()]
+    members = zip(study.members['id'], study.members['kind'], study.members['cell'], strict=True)
+    of_cell = [i for i, kind, cell in members if kind in TRAINED and all(cell[k] == value for k, value in wanted)]
+    return study.runs.reindex(list(dict.fromkeys(of_cell)))
 
 
 def differing(names: Iterable[str], contrasts: Iterable[Contrast], study: Study) -> str:

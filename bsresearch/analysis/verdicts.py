@@ -18,6 +18,7 @@ among the parts (Bonferroni), so that many parts do not refute it by chance. Eve
 tests/test_coverage.py, tests/test_choice_coverage.py.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -229,9 +230,15 @@ def smallest_effect(part: Part) -> float:
     if n < 2 or part.ranked or part.along is not None or not _varies(known):
         return float('nan')
     spread = float(np.hypot(np.sqrt(known.low.var(ddof=1) + part.rounding), np.sqrt(n) * np.nan_to_num(part.error)))
+    own, whole = interval(part._replace(halves=None)), interval(part)
+    wider = max(own.low - whole.low, whole.high - own.high, 0.0)
+    return float(_seen_in_spreads(n) * spread + wider)
+
+
+@functools.cache
+def _seen_in_spreads(n: int) -> float:
+    """The distance in standard deviations that the interval of n values excludes with 80 % power."""
     t = special.stdtrit(n - 1, (1 + summary.LEVEL) / 2)
     # SciPy's noncentral t gives NaN far out, where the power is 1.
     power = lambda d: np.nan_to_num(1 - special.nctdtr(n - 1, d * np.sqrt(n), t), nan=1.0) - POWER
-    own, whole = interval(part._replace(halves=None)), interval(part)
-    wider = max(own.low - whole.low, whole.high - own.high, 0.0)
-    return float(optimize.brentq(power, 1e-6, 100.0) * spread + wider)
+    return float(optimize.brentq(power, 1e-6, 100.0))
