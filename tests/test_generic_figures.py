@@ -291,7 +291,7 @@ def test_the_figures_of_findings_are_of_known_kinds_and_drawn(
     kinds = lookup.members('bsresearch.report.figures', 'draw')
     assert {figure.kind for figure in findings.FIGURES} <= set(kinds)
     drawn = drawing.each(branched, findings.FIGURES, tmp_path)
-    assert [(one.script, len(one.files), one.refused) for one in drawn] == [(f.name, 3, '') for f in findings.FIGURES]
+    assert [(one.name, len(one.files), one.refused) for one in drawn] == [(f.name, 3, '') for f in findings.FIGURES]
     recovery = pd.read_csv(tmp_path / 'recovery.csv')
     assert recovery.groupby(['arm', 'branch', 'point'], dropna=False).ngroups == 4
 
@@ -302,7 +302,7 @@ def test_one_that_cannot_be_drawn_costs_itself_alone(grid: Study, tmp_path: path
     drawn = drawing.each(grid, declared, tmp_path)
     assert [len(one.files) for one in drawn] == [0, 3, 0]
     assert ('sharpness' in drawn[0].refused, 'oops' in drawn[2].refused) == (True, True)
-    assert [one.script for one in drawn] == ['curves_1', 'curves_2', 'oops_1']
+    assert [one.name for one in drawn] == ['curves_1', 'curves_2', 'oops_1']
     with pytest.raises(ValueError, match="'a'"):
         drawing.named([figures.curves('x', name='a'), figures.curves('y', name='a')])
 
