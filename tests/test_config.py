@@ -605,7 +605,7 @@ def test_every_config_resolves(path: pathlib.Path):
     When to change me: as `test_golden_id`; add a line for a new config, or for one whose numbers were changed.
     """
     runs = on_embedded_data(path)
-    assert digest_of([p.id for p in runs]) == GOLDEN_IDS[path.stem]
+    assert digest_of([p.id for p in runs]) == GOLDEN_IDS.get(path.stem)
     groups_of_runs = sweep.groups(runs)
     assert sum(map(len, groups_of_runs)) == len(runs)
     for first, *_ in groups_of_runs:

@@ -1,5 +1,6 @@
 """Every config of configs/, trained at toy size."""
 
+import functools
 import pathlib
 from typing import Any
 
@@ -19,6 +20,7 @@ def toy_runs(config: str) -> list[Plan]:
     return toy_grid(config).plans
 
 
+@functools.cache
 def toy_grid(config: str) -> sweep.Grid:
     """A config at toy size: a narrow net, two epochs of embedded data, or ten updates at the largest batch."""
     namespace: dict[str, Any] = {}
