@@ -12,18 +12,20 @@ import pytest
 from fake_records import EPOCH_SIZE, write_run
 
 from bsresearch.analysis import study
+from bsresearch.analysis.of_courses import (
+    growth_exponent,
+    noise_scale_in,
+    over_expected_loss,
+    power_over_logarithm,
+    relative_change,
+)
 from bsresearch.analysis.of_probes import rise_on_line, sharper_at_large
 from bsresearch.analysis.of_runs import (
     at_epoch,
     best,
     final,
-    growth_exponent,
     level,
     median_of_last,
-    noise_scale_in,
-    over_expected_loss,
-    power_over_logarithm,
-    relative_change,
     start,
     to_target,
     unsteadiness,

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import ratio, resolution, summary, unreached
-from bsresearch.analysis.quantities import growth, lr_range, noise_scale, noisy_quadratic, volatility
+from bsresearch.analysis import resolution, summary, unreached
+from bsresearch.analysis.quantities import volatility
 from bsresearch.analysis.quantity import (
     DISTANCE,
     EPOCHS,
@@ -20,14 +20,13 @@ from bsresearch.analysis.quantity import (
     PERCENT,
     PLAIN,
     SECONDS,
-    SHARE,
     UPDATES,
     Array,
     Quantity,
     Unit,
     exact,
 )  # fmt: skip
-from bsresearch.analysis.study import FINISHED, Study
+from bsresearch.analysis.study import Study
 from bsresearch.store import older
 
 # Position column and unit of what it takes to come to a target.
@@ -63,7 +62,7 @@ def evaluations(study: Study, run: str, metric: str) -> pd.DataFrame:
     return rows[rows[metric].notna()] if metric in rows else rows.iloc[:0]
 
 
-def _at_end(
+def at_end(
     metric: str, name: str, of_rows: Callable[[pd.DataFrame], float], diverged: float | None, counted: int = 1,
     unit: Unit | None = None, better_high: bool | None = None,
 ) -> Quantity:  # fmt: skip
@@ -98,18 +97,19 @@ def _rounding(study: Study, metric: str, values: pd.DataFrame) -> pd.Series:
     return pd.Series([resolution.variance(metric, every(study.runs_of(cell))) for cell in values.index], values.index)
 
 
-def _words(metric: str) -> str:
+def words(metric: str) -> str:
+    """Its name for a reader."""
     return metric.replace('_', ' ')
 
 
 def final(metric: str, *, diverged: float | None = None) -> Quantity:
     """The last evaluation."""
-    return _at_end(metric, f'{_words(metric)} at the end', lambda rows: float(rows[metric].iloc[-1]), diverged)
+    return at_end(metric, f'{words(metric)} at the end', lambda rows: float(rows[metric].iloc[-1]), diverged)
 
 
 def start(metric: str) -> Quantity:
     """The first evaluation of runs that came to their end: at the initial weights, or where a branch begins."""
-    return _at_end(metric, f'{_words(metric)} at the start', lambda rows: float(rows[metric].iloc[0]), None)
+    return at_end(metric, f'{words(metric)} at the start', lambda rows: float(rows[metric].iloc[0]), None)
 
 
 def at_epoch(metric: str, epoch: float) -> Quantity:
@@ -119,13 +119,13 @@ def at_epoch(metric: str, epoch: float) -> Quantity:
         late = rows[rows['epoch'] >= epoch]
         return float(late[metric].iloc[0]) if len(late) else np.nan
 
-    return _at_end(metric, f'{_words(metric)} at epoch {epoch:g}', of_rows, None)
+    return at_end(metric, f'{words(metric)} at epoch {epoch:g}', of_rows, None)
 
 
 def median_of_last(metric: str, count: int, *, diverged: float | None = None) -> Quantity:
     """The median of the last `count` evaluations."""
     of_rows = lambda rows: float(rows[metric].tail(count).median())
-    return _at_end(metric, f'{_words(metric)}, median of the last {count} evaluations', of_rows, diverged)
+    return at_end(metric, f'{words(metric)}, median of the last {count} evaluations', of_rows, diverged)
 
 
 def at_best(metric: str, by: str = 'validation_accuracy') -> Quantity:
@@ -144,7 +144,7 @@ def at_best(metric: str, by: str = 'validation_accuracy') -> Quantity:
             return np.nan
         return float(both[metric].iloc[int((both[by] if higher else -both[by]).to_numpy().argmax())])
 
-    quantity = _at_end(metric, f'{_words(metric)} at the best {_words(by)}', of_rows, None)
+    quantity = at_end(metric, f'{words(metric)} at the best {words(by)}', of_rows, None)
 
     def of(study: Study) -> Array:
         check(study, by)
@@ -156,7 +156,7 @@ def at_best(metric: str, by: str = 'validation_accuracy') -> Quantity:
 def best(metric: str, *, diverged: float | None = None) -> Quantity:
     """The best evaluation: high by choice, where the metric is one of a test set."""
     of_rows = lambda rows: float(rows[metric].min() if better(metric) is False else rows[metric].max())
-    return _at_end(metric, f'best {_words(metric)}', of_rows, diverged)
+    return at_end(metric, f'best {words(metric)}', of_rows, diverged)
 
 
 def _late(metric: str, last: float | None) -> Callable[[Study, str], pd.DataFrame]:
@@ -180,7 +180,7 @@ def level(metric: str, last: float | None = None, *, diverged: float | None = No
         counts = study.table(_of_finished(study, lambda run: float(len(late(study, run))), None)).mean(axis=1)
         return exact(values, (_rounding(study, metric, values) / counts).fillna(0.0))
 
-    name = f'{_words(metric)}, mean over the last epochs'
+    name = f'{words(metric)}, mean over the last epochs'
     return Quantity(
         of, name, unit_of(metric), (metric,), higher_is_better=better(metric), diverged=diverged is not None
     )
@@ -209,7 +209,7 @@ def unsteadiness(metric: str, last: float | None = None, *, detrend: bool = Fals
         return exact(study.table(_of_finished(study, of_run, np.inf)))
 
     unit = unit_of(metric)._replace(level=unit_of(metric).difference, low=0.0, high=np.inf)
-    return Quantity(of, f'volatility of {_words(metric)}', unit, (metric,), higher_is_better=False, diverged=True)
+    return Quantity(of, f'volatility of {words(metric)}', unit, (metric,), higher_is_better=False, diverged=True)
 
 
 def to_target(effort: str, metric: str, target: float) -> Quantity:
@@ -246,85 +246,4 @@ def to_target(effort: str, metric: str, target: float) -> Quantity:
         return Array(low, high, pd.Series(late**2 / 12, low.index))
 
     shown = unit_of(metric).show(target)
-    return Quantity(of, f'{effort} to {shown} {_words(metric)}', unit, (metric,), higher_is_better=False, diverged=True)
-
-
-def growth_exponent(metric: str = 'distance') -> Quantity:
-    """The p of c·t^p, fitted to a run's course over updates t (growth.py)."""
-    return _of_course(metric, f'growth exponent of the {_words(metric)}', lambda t, y: growth.power(t, y).second)
-
-
-def power_over_logarithm(metric: str = 'distance') -> Quantity:
-    """AIC of a + b·ln t minus that of c·t^p: positive where the power law is nearer (growth.py)."""
-    difference = lambda t, y: growth.logarithm(t, y).aic - growth.power(t, y).aic
-    return _of_course(metric, f'AIC of a logarithm minus that of a power law of the {_words(metric)}', difference)
-
-
-def _of_course(metric: str, name: str, of_course: Callable[[np.ndarray, np.ndarray], float]) -> Quantity:
-    def of_rows(rows: pd.DataFrame) -> float:
-        rows = rows[rows['step'] > 0]
-        if len(rows) < growth.FEWEST:
-            return np.nan
-        return float(of_course(rows['step'].to_numpy(float), rows[metric].to_numpy(float)))
-
-    quantity = _at_end(metric, name, of_rows, None, unit=PLAIN)
-    return quantity
-
-
-def relative_change(metric: str) -> Quantity:
-    """Last over first evaluation, minus 1."""
-    of_rows = lambda rows: float(rows[metric].iloc[-1] / rows[metric].iloc[0] - 1)
-    return _at_end(metric, f'change of the {_words(metric)}', of_rows, None, unit=SHARE)
-
-
-def noise_scale_in(window: int, of: int = 5) -> Quantity:
-    """B_simple = mean(tr Σ)/mean(|G|²) over one of `of` equal windows of a run's measurements (noise_scale.py).
-
-    ∞ where the mean of |G|² is not positive: larger than can be told. window: from 0, or from the end below 0.
-    """
-
-    def of_run(study: Study, run: str) -> float:
-        points = noise_scale.estimates(study.rows[run])
-        if study.status(run) != 'done' or len(points) < of:
-            return np.nan
-        part = points.iloc[np.array_split(np.arange(len(points)), of)[window]]
-        return ratio.of_means(part['trace'].mean(), part['square'].mean())
-
-    def measured(study: Study) -> Array:
-        check(study, noise_scale.SQUARE)
-        return exact(study.table(lambda run: of_run(study, run)))
-
-    place = f'window {window + 1}' if window >= 0 else 'the last window' if window == -1 else f'window {window}'
-    return Quantity(measured, f'B_simple in {place} of {of}', EXAMPLES, (noise_scale.SQUARE, noise_scale.TRACE))
-
-
-def over_expected_loss() -> Quantity:
-    """The test loss at the end over what the noisy quadratic's recurrence expects there, minus 1."""
-
-    def of(study: Study) -> Array:
-        losses = final('test_loss').of(study)
-        field_of = study.runs.rename_axis('run').to_dict('index')
-        expected = {
-            cell: noisy_quadratic.predicted(field_of[study.runs_of(cell)[0]])[0][-1] for cell in losses.low.index
-        }
-        return exact(losses.low.div(pd.Series(expected), axis=0) - 1)
-
-    return Quantity(of, 'test loss over its expectation, minus 1', SHARE, ('test_loss',))
-
-
-def range_test_reading(reading: str) -> Quantity:
-    """A rate that a learning-rate range test suggests (lr_range.Suggestions); its end by divergence is no loss."""
-
-    def of_run(study: Study, run: str) -> float:
-        rows, dense = study.rows[run], study.dense(run)
-        if study.status(run) not in FINISHED or not (dense or 'learning_rate_used' in rows):
-            return np.nan
-        points = lr_range.updates(rows, dense)
-        planned, gone = int(study.runs.at[run, 'total_updates']), study.status(run) == 'diverged'
-        rate = getattr(lr_range.suggest(points, lr_range.evaluations(rows, points), planned, gone), reading)
-        return np.nan if rate is None else rate
-
-    words = reading.replace('_', ' ')
-    return Quantity(
-        lambda study: exact(study.table(lambda run: of_run(study, run))), f'{words} of the range test', diverged=True
-    )
+    return Quantity(of, f'{effort} to {shown} {words(metric)}', unit, (metric,), higher_is_better=False, diverged=True)

@@ -9,7 +9,8 @@ import itertools
 from bsresearch.analysis.contrasts import alone, at, ratio
 from bsresearch.analysis.equal_updates import at_equal_updates
 from bsresearch.analysis.figures import curves, versus
-from bsresearch.analysis.of_runs import final, growth_exponent, power_over_logarithm, relative_change
+from bsresearch.analysis.of_courses import growth_exponent, power_over_logarithm, relative_change
+from bsresearch.analysis.of_runs import final
 from bsresearch.analysis.quantity import log
 from bsresearch.analysis.statements import Statement
 

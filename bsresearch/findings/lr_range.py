@@ -5,7 +5,7 @@ What it suggests is read off one short run per batch size and weight decay; by c
 
 from bsresearch.analysis.contrasts import at, ratio
 from bsresearch.analysis.figures import special, versus
-from bsresearch.analysis.of_runs import range_test_reading
+from bsresearch.analysis.of_courses import range_test_reading
 from bsresearch.analysis.quantity import log
 from bsresearch.analysis.statements import Statement
 

@@ -5,7 +5,7 @@ B_simple = tr Σ/|G|², in five windows of a run; ∞ where |G|² cannot be told
 
 from bsresearch.analysis.contrasts import alone, at
 from bsresearch.analysis.figures import special
-from bsresearch.analysis.of_runs import noise_scale_in
+from bsresearch.analysis.of_courses import noise_scale_in
 from bsresearch.analysis.quantity import log
 from bsresearch.analysis.statements import Statement
 

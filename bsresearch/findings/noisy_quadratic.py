@@ -5,7 +5,8 @@ The model is trained by the engine and must do what its recurrence says; every r
 
 from bsresearch.analysis.contrasts import alone, at, ratio
 from bsresearch.analysis.figures import special, versus
-from bsresearch.analysis.of_runs import final, over_expected_loss
+from bsresearch.analysis.of_courses import over_expected_loss
+from bsresearch.analysis.of_runs import final
 from bsresearch.analysis.quantity import log
 from bsresearch.analysis.statements import Statement
 

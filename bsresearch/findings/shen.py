@@ -12,8 +12,9 @@ import numpy as np
 from bsresearch.analysis.contrasts import against, alone, at, minus, ratio, steps
 from bsresearch.analysis.equal_updates import at_equal_updates
 from bsresearch.analysis.figures import curves, pareto, special
+from bsresearch.analysis.of_courses import power_over_logarithm, relative_change
 from bsresearch.analysis.of_probes import INTERPOLATION, of_probe, rise_on_line, sharper_at_large
-from bsresearch.analysis.of_runs import final, growth_exponent, power_over_logarithm, relative_change, start
+from bsresearch.analysis.of_runs import final, start
 from bsresearch.analysis.quantity import SHARE, TIMES, log
 from bsresearch.analysis.statements import Statement
 from bsresearch.findings import gradient_norm
@@ -88,7 +89,6 @@ CLAIMS = (
               alone(LINE, label='large − small'), low=0, note='one direction of many; the ends have unequal losses, '
                    'and the large-batch end is no minimum'),
 )  # fmt: skip
-EXPONENT = growth_exponent()
 METRICS = ('test_accuracy', 'train_accuracy', 'test_loss', 'train_loss')
 FIGURES = (
     curves(*METRICS, cells=SIZES, name='compare_batch_size',
