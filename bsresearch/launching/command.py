@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from bsresearch.core import interrupts, program
 from bsresearch.launching import (
+    calibration,
     compilation_cache,
     concluding,
     fitting,
@@ -141,7 +142,11 @@ def _planned(console: Console, flag: Any, request: Request) -> tuple[planner.Stu
     """The study and its replica groups, agreed upon by all processes; a dry run's tables are printed."""
     workdir, dry_run = request.directory, request.dry_run
     given = workdir, request.branch_from, request.arms, console.say
-    study = multihost.agreed(lambda: planner.checked(*flag_parser.declared(flag), *given))
+    plan = lambda: planner.checked(*flag_parser.declared(flag), *given)
+    if workdir is not None and not dry_run and not request.multihost:
+        study = calibration.planned(plan, workdir, console.say)
+    else:
+        study = multihost.agreed(plan)
     multihost.check_alike(study.members)
     if not dry_run or request.estimate or request.xla_analysis:
         compilation_cache.use(named=request.profile)  # before programs are compiled to see what they take

@@ -31,7 +31,7 @@ UPDATING_SECONDS = 1.0
 ROW_BYTES = 350
 
 
-class _Quiet:
+class Quiet:
     """A Progress that says nothing."""
 
     def say(self, text: str) -> None:
@@ -96,7 +96,7 @@ def _rates(plans: list[Plan], strategy: str) -> Rates:
             directory.mkdir()
         begun = time.perf_counter()
         dataset, mesh = resolve.dataset(plans[0].data), layout.choose(plans)
-        session = Session(plans, dataset, root / 'group', directories, strategy, _Quiet(), mesh)
+        session = Session(plans, dataset, root / 'group', directories, strategy, Quiet(), mesh)
         try:
             t, _ = session.start()
             start = time.perf_counter() - begun - session.clock.spent['compile']

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from bsresearch import findings, studies
 from bsresearch.analysis import names
-from bsresearch.launching import finished, groups
+from bsresearch.launching import calibration, finished, groups
 from bsresearch.launching.study_files import Asked
 from bsresearch.planning import branch, branch_point, merging, question, sweep
 from bsresearch.planning.plan import Plan, canonical, tuples
@@ -78,7 +78,7 @@ def study(
     if branch_from is not None and pick:
         raise ValueError('--branch_from makes one run; --arms is for the arms of a config')
     if branch_from is None:
-        grid = sweep.grid(config | {'study': name}, overrides, pick)
+        grid = sweep.grid(config | {'study': name}, overrides, pick, calibration=calibration.read(workdir))
         studies.check(name, grid.plans)
     else:
         name, grid = 'train', sweep.Grid([_branch(branch_from, workdir, overrides)], [], None, [])
@@ -147,18 +147,19 @@ def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.
     if not described:
         raise ValueError(f'--rebuild: {workdir} has no runs of study {name!r}; name the workdir and config of a launch')
     on_disk = {run: tuples(content['declared']) for run, content in described.items() if 'declared' in content}
-    grid = sweep.grid(config | {'study': name}, overrides, on_disk=on_disk)
+    known = calibration.read(workdir)
+    grid = sweep.grid(config | {'study': name}, overrides, on_disk=on_disk, calibration=known)
     procedure = studies.module(name)
     # What followed from results followed from those of the runs that were launched together: the config's own.
-    own = sweep.grid(config | {'study': name}, overrides)
+    own = sweep.grid(config | {'study': name}, overrides, calibration=known)
     stages = [stage for plans in (own.plans, grid.plans) for stage in _stages(procedure, plans, workdir)[0]]
     asked = _asked(name, grid, stages)
     if asked is None:
         raise ValueError(
             '--rebuild: the config has neither findings nor arms, so that its launches write no study.json'
         )
-    known = {canonical(row): row for row in asked.entry['rows']}  # once
-    rows = [row for row in known.values() if (workdir / name / row['id']).is_dir()]
+    once = {canonical(row): row for row in asked.entry['rows']}
+    rows = [row for row in once.values() if (workdir / name / row['id']).is_dir()]
     return asked._replace(entry={**asked.entry, 'rows': rows})
 
 

@@ -7,7 +7,7 @@ from bsresearch.core import kinds
 from bsresearch.core.field import unknown_field
 from bsresearch.planning import schema
 
-LENGTHS = ('total_epochs', 'total_examples', 'total_steps')
+LENGTHS = ('total_epochs', 'total_examples', 'total_steps', 'total_seconds')
 # Units of one quantity, of which a config gives one: what replaces one of these fields replaces them all.
 ALTERNATIVES = (
     LENGTHS,
@@ -31,7 +31,7 @@ def set_field(tree: dict[str, Any], path: str, value: Any) -> None:
 def assign(declared: dict[str, Any], changes: Mapping[str, Any], anew: bool = False) -> dict[str, Any]:
     """`declared` with `changes`; sections without a change are shared with it.
 
-    A changed `<section>.name` drops the old part's own fields, a changed length the other two: they belong to what
+    A changed `<section>.name` drops the old part's own fields, a changed length the others: they belong to what
     was replaced.
 
     Args:

@@ -36,9 +36,13 @@ TRAINED: dict[str, Field | Section] = {
         int, 'workers', 'simulated data parallelism: they share each batch equally, each with batch norm over its own '
         'shard of batch_size / workers examples; None or 1: none',
     ),
-    'total_epochs': Field(float, 'epochs', 'length of the run: exactly one of the three total_…'),
-    'total_examples': Field(int, 'examples', 'length of the run: exactly one of the three total_…'),
-    'total_steps': Field(int, 'updates', 'length of the run: exactly one of the three total_…'),
+    'total_epochs': Field(float, 'epochs', 'length of the run: exactly one of the four total_…'),
+    'total_examples': Field(int, 'examples', 'length of the run: exactly one of the four total_…'),
+    'total_steps': Field(int, 'updates', 'length of the run: exactly one of the four total_…'),
+    'total_seconds': Field(
+        float, 'seconds', 'length of the run: exactly one of the four total_…; of updates alone, turned into '
+        'updates by seconds per update that a launch measures first',
+    ),
     'epoch_boundary': Field('through', '', 'of a batch where an epoch ends: through | partial | drop (core/units.py)'),
     'learning_rate': Field(0.1, '', "the schedule's peak"),
     'momentum': Field(float, '', "β₁ for Adam; None: the schedule's, or the optimizer's own"),

@@ -210,6 +210,10 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     """
     check_fields(declared)
     c = _completed(declared)
+    if c['total_seconds'] is not None:
+        raise ValueError(
+            f'total_seconds={c["total_seconds"]:g} is for runs of a config; give this one its length in updates'
+        )
     _check_numbers(c)
     parts = {section: sections.complete(section, c[section]) for section in schema.NAMED}
     data = _checked_dataset(c, parts['data'])

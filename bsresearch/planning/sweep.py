@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from bsresearch.core import kinds
 from bsresearch.core.field import unknown_field
 from bsresearch.core.flat import flatten, value_at
-from bsresearch.planning import arms, branch_arms, edit, question, resolve, schema
+from bsresearch.planning import arms, branch_arms, edit, question, resolve, schema, seconds
 from bsresearch.planning.arms import Arm
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.question import Question, Row
@@ -117,6 +117,7 @@ def grid(
     overrides: Mapping[str, Any] | None = None,
     pick: Sequence[str] = (),
     on_disk: Mapping[str, Mapping[str, Any]] | None = None,
+    calibration: Mapping[str, float] | None = None,
 ) -> Grid:
     """All runs of a declared config, with their cells.
 
@@ -125,6 +126,7 @@ def grid(
       overrides: dotted path → value, from the command line. pick: names of arms; all of them without any.
       on_disk: id → declared config of runs; those that are an arm's at other values of its axes or replicates are
         among the runs too.
+      calibration: as in `seconds.in_updates`.
 
     Raises:
       ValueError, FileNotFoundError: as `resolve.resolve`; also two runs that would be the same, and an arm that cannot
@@ -151,17 +153,20 @@ def grid(
     all_axes = flatten(config['sweep']) | axes
     replicates = question.replicates_of(base['replicates'], all_arms, all_axes)
     runs: list[tuple[str, dict[str, Any], Plan]] = []
+    paces = calibration or {}
     for name, arm in (picked.arms or {arms.ALL: Arm({}, {})}).items():
         arms.check_axes(name, arm, axes)
         of_arm = edit.assign(plain, arm.changes, anew=True)
         branching = branch_arms.of_arm(plain['branch'].get('arms', {}), picked.names(name))
         edit.set_field(of_arm, 'branch.arms', branching)
         try:
-            runs += [(name, *run) for run in _runs(of_arm, arm, _multiplied(arm.axes) + shared, fixed)]
+            runs += [(name, *run) for run in _runs(of_arm, arm, _multiplied(arm.axes) + shared, fixed, paces)]
             known = {plan.id for *_, plan in runs}
             others = {run: config for run, config in (on_disk or {}).items() if run not in known}
             fields = [*axes, *arm.axes, *question.fields_of(replicates)]
-            runs += [(name, *run) for run in _recognized(of_arm, fields, others)]
+            runs += [(name, *run) for run in _recognized(of_arm, fields, others, paces)]
+        except seconds.Uncalibrated:
+            raise
         except ValueError as e:
             raise (ValueError(f'arm {name}: {e}') if picked.arms else e) from None
     _check_different(runs)
@@ -172,23 +177,27 @@ def grid(
 
 
 def _runs(
-    declared: dict[str, Any], arm: Arm, axes: Sequence[Axis], fixed: Mapping[str, Any]
+    declared: dict[str, Any], arm: Arm, axes: Sequence[Axis], fixed: Mapping[str, Any], calibration: Mapping[str, float]
 ) -> Iterator[tuple[dict[str, Any], Plan]]:
     """The runs of an arm, each with the changes that it takes from the axes.
 
     Args:
-      declared: the config of the arm. fixed: the command line's overrides.
+      declared: the config of the arm. fixed: the command line's overrides. calibration: as in `grid`.
     """
     for combination in itertools.product(*axes):
         changes = _union(combination)
         # Fields given for a section whose name is an axis are given for each of its values.
         renamed = tuple(f'{s}.' for s in schema.PARTS if f'{s}.name' in changes)
         again = {p: v for p, v in fixed.items() if p.startswith(renamed) and p not in changes and not arm.keeps(p)}
-        yield changes, resolve.resolve(edit.assign(edit.assign(declared, changes), again))
+        one = seconds.in_updates(edit.assign(edit.assign(declared, changes), again), calibration)
+        yield changes, resolve.resolve(one)
 
 
 def _recognized(
-    declared: dict[str, Any], axes: Iterable[str], on_disk: Mapping[str, Mapping[str, Any]]
+    declared: dict[str, Any],
+    axes: Iterable[str],
+    on_disk: Mapping[str, Mapping[str, Any]],
+    calibration: Mapping[str, float],
 ) -> Iterator[tuple[dict[str, Any], Plan]]:
     """Those of the runs on disk that the config of an arm gives with their own values of its axes."""
     for run, config in on_disk.items():
@@ -197,7 +206,7 @@ def _recognized(
             with contextlib.suppress(KeyError, TypeError):  # it has no such field
                 changes[field] = value_at(config, field)
         with contextlib.suppress(ValueError):  # of another arm, or made for another question
-            plan = resolve.resolve(edit.assign(declared, changes))
+            plan = resolve.resolve(seconds.in_updates(edit.assign(declared, changes), calibration))
             if plan.id == run:
                 yield changes, plan
 

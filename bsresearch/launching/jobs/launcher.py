@@ -16,7 +16,7 @@ import jax
 
 from bsresearch.core import program
 from bsresearch.core.interrupts import SIGNALLED, Stopped, line, noted
-from bsresearch.launching import command, concluding, fitting, flag_parser, groups, planner
+from bsresearch.launching import calibration, command, concluding, fitting, flag_parser, groups, planner
 from bsresearch.launching.console import Console, counted
 from bsresearch.launching.jobs import engines, jobs, status
 from bsresearch.launching.jobs.engines import Engine, Job
@@ -67,7 +67,8 @@ def launch(
             # The accelerator is for the jobs: one that this process held they could not have.
             jax.config.update('jax_platforms', 'cpu')
             chosen = engines.chosen(engine, array, options)
-            study = planner.checked(*flag_parser.declared(flag), root, pick=arms, say=print)
+            plan = lambda: planner.checked(*flag_parser.declared(flag), root, pick=arms, say=print)
+            study = calibration.planned(plan, root, print) if _trains_here(chosen) else plan()
         if retry and not look and (root.is_dir() or not planned):
             names = status.retry(root)
             print('\n'.join(f'{name} is to do again' for name in names) or 'nothing failed')
@@ -130,6 +131,12 @@ def run(workdir: pathlib.Path, study: Study, engine: Engine, say: Callable[[str]
     return 0 if complete else INCOMPLETE
 
 
+def _trains_here(engine: Engine) -> bool:
+    """Whether its jobs train on the devices of this process."""
+    platform = engine.module.platform(**engine.options)
+    return getattr(engine.module, 'SAME_MACHINE', False) and platform == jax.default_backend()
+
+
 def declare(
     workdir: pathlib.Path,
     stages: Sequence[Stage],
@@ -147,7 +154,7 @@ def declare(
     """
     platform = engine.module.platform(**engine.options)
     # Elsewhere nothing is known of the memory: groups are formed as the config has them, and each job checks its own.
-    if getattr(engine.module, 'SAME_MACHINE', False) and platform == jax.default_backend():
+    if _trains_here(engine):
         platform = None
         for stage in stages:
             fitting.groups(runs_of(stage))
