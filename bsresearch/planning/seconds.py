@@ -15,6 +15,10 @@ from bsresearch.planning.plan import OUTSIDE_PROGRAM, Plan, canonical
 OUTSIDE_PACE = (*OUTSIDE_PROGRAM, 'execution', 'recording')
 
 
+# Updates of the run that is timed: more than the time of a measurement holds (train/calibrate.py).
+TIMED = 100_000
+
+
 class Uncalibrated(ValueError):
     """The seconds per update of runs like `plan` are not known."""
 
@@ -56,14 +60,14 @@ def in_updates(declared: dict[str, Any], calibration: Mapping[str, float]) -> di
             f'total_seconds={seconds:g} with batch_schedule.name={name!r}: an update takes longer as the batch grows; '
             'give total_epochs or total_examples, or use constant'
         )
-    plan = resolve.resolve(_one_epoch(declared))
+    plan = resolve.resolve(_stand_in(declared))
     if (per_update := calibration.get(key(plan))) is None:
         raise Uncalibrated(plan, seconds)
     return edit.assign(declared, {'total_steps': max(1, int(seconds / per_update))})
 
 
-def _one_epoch(declared: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the same programs, with no point of its schedules or records that another length would leave out."""
+def _stand_in(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the same programs, long enough to be timed; no point of schedules or records lies outside that length."""
     usual, kept = schema.known(), (*schema.DETERMINING, *schema.EXECUTION)
     plain = {name: usual[name] for name in ('schedule', 'momentum_schedule', 'weight_decay_schedule', 'warmup')}
-    return edit.assign({**usual, **{k: v for k, v in declared.items() if k in kept}, **plain}, {'total_epochs': 1.0})
+    return edit.assign({**usual, **{k: v for k, v in declared.items() if k in kept}, **plain}, {'total_steps': TIMED})
