@@ -9,8 +9,8 @@ from test_arms import base
 
 from bsresearch.launching import calibration, command, planner
 from bsresearch.launching.console import Console
-from bsresearch.planning import edit, seconds, sweep
-from bsresearch.store import paths, study_file
+from bsresearch.planning import branch, edit, seconds, stages, sweep
+from bsresearch.store import paths, records, study_file
 
 PACES = {8: 0.01, 64: 0.04}  # seconds per update by batch size
 
@@ -92,6 +92,17 @@ def test_what_has_no_seconds_is_refused(workdir: pathlib.Path, measured: list[in
     assert measured == []
 
 
+def test_another_batch_has_another_pace(workdir: pathlib.Path, measured: list[int]):
+    """A branch measures its own; a variant, whose updates would take other seconds, is refused."""
+    small, *_ = launched(workdir).plans
+    assert (small.execution['seconds_per_update'], measured) == (0.01, [8, 64])
+    one = branch.branch(small, '', 10, {'batch_size': 16, 'total_steps': 20})
+    assert one.execution['seconds_per_update'] is None
+    with pytest.raises(ValueError, match='length in seconds'):
+        stages.variant(small, batch_size=16)
+    assert stages.variant(small, batch_size=16, total_steps=20).plan.execution['seconds_per_update'] is None
+
+
 def test_a_damaged_calibration_is_told(workdir: pathlib.Path, measured: list[int]):
     """Not measured anew: the ids would move."""
     launched(workdir)
@@ -113,5 +124,9 @@ def test_a_launch_measures_and_trains(workdir: pathlib.Path):
         assert per_update > 0
         rows = [row for row in toy.rows(workdir, plan) if 'batch_loss' in row]
         assert rows[-1]['step'] + 1 == max(1, int(0.02 / per_update))
+        # The records' seconds are those that were counted in, so that the arms' are equal to within an update.
+        for row in records.rows(paths.run_dir(workdir, plan.study, plan.id)):
+            assert row['seconds'] == pytest.approx(row['step'] * per_update)
+        assert 0.02 - per_update < plan.length.total_steps * per_update <= max(0.02, per_update)
     entry = study_file.read(workdir / 'train')['equal_seconds']
     assert (entry['base']['total_seconds'], entry['held_fixed']) == (0.02, ['seconds'])

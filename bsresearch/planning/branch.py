@@ -15,9 +15,10 @@ from bsresearch.core import lookup
 from bsresearch.planning import edit, resolve, slots
 from bsresearch.planning.plan import Plan
 
-# What a branch does not inherit: its parent's own probes and branches.
+# What a branch does not inherit: its parent's own probes and branches, and its pace, since its batch may be another.
 NOT_INHERITED: dict[str, Any] = {
     'probe.at_steps': (), 'probe.at_epochs': (), 'branch.at_steps': (), 'branch.at_epochs': (), 'branch.arms': {},
+    'seconds_per_update': None,
 }  # fmt: skip
 # Parts of the state, and what may become of them; the first is the default. Weights are always kept.
 PARTS = {

@@ -120,6 +120,9 @@ EXECUTED: dict[str, Field | Section] = {
     }),
     'reduction': Field('psum', '', "of the devices' gradients: psum | ordered (the same bits on any number of them)"),
     'reduction_chunks': Field(8, 'chunks', 'of a batch, where they are added in order; the bits depend on it'),
+    'seconds_per_update': Field(
+        float, 'seconds', "of the records' seconds; None: measured when a run begins; given by total_seconds"
+    ),
     'uneven_batch': Field('pad', '', 'a batch that devices cannot share evenly: pad (with weight zero) | refuse'),
 }  # fmt: skip
 _DENSE = {'dense': Field(False, '', "every update's, as binary arrays")}

@@ -38,7 +38,7 @@ def key(plan: Plan) -> str:
 
 
 def in_updates(declared: dict[str, Any], calibration: Mapping[str, float]) -> dict[str, Any]:
-    """A declared config with its length in updates, where it has one in seconds.
+    """A declared config with its length in updates, where it has one in seconds; its records count those seconds.
 
     Args:
       calibration: `key` of runs → seconds per update.
@@ -63,7 +63,8 @@ def in_updates(declared: dict[str, Any], calibration: Mapping[str, float]) -> di
     plan = resolve.resolve(_stand_in(declared))
     if (per_update := calibration.get(key(plan))) is None:
         raise Uncalibrated(plan, seconds)
-    return edit.assign(declared, {'total_steps': max(1, int(seconds / per_update))})
+    steps = max(1, int(seconds / per_update))
+    return edit.assign(declared, {'total_steps': steps, 'seconds_per_update': per_update})
 
 
 def _stand_in(declared: Mapping[str, Any]) -> dict[str, Any]:

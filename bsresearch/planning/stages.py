@@ -29,12 +29,18 @@ def variant(of: Plan, **changes: Any) -> Variant:
       changes: dotted path → value; dots may be written as two underscores.
 
     Raises:
-      ValueError: as `resolve.resolve`; or a branch is to be varied, which begins with another's state.
+      ValueError: as `resolve.resolve`; a branch is to be varied, which begins with another's state; or a run of so many
+        seconds, without a length of its own.
     """
     if of.parent is not None:
         raise ValueError(f'run {of.id} is a branch; a variant is of a run of the config, others are branches')
     fields = {path.replace('__', '.'): value for path, value in changes.items()}
-    return Variant(resolve.resolve(edit.assign(of.declared, fields)), of.id, fields)
+    if of.declared.get('seconds_per_update') is not None and not fields.keys() & set(edit.LENGTHS):
+        raise ValueError(
+            f'run {of.id} has a length in seconds, whose updates are its own; give its variant total_epochs'
+        )
+    declared = edit.assign(of.declared, {'seconds_per_update': None, **fields})
+    return Variant(resolve.resolve(declared), of.id, fields)
 
 
 # A run of the config stands there by itself.
