@@ -73,6 +73,10 @@ def _check_numbers(c: Mapping[str, Any]) -> None:
     kinds.check_most('config', c, batch_size=kinds.MOST_BATCH, reduction_chunks=kinds.MOST_CHUNKS)
     if not c['learning_rate'] > 0:
         raise ValueError(f'config.learning_rate={c["learning_rate"]}: must be positive')
+    if c['seconds_per_update'] is not None and not c['seconds_per_update'] > 0:
+        raise ValueError(
+            f'config.seconds_per_update={c["seconds_per_update"]}: must be positive, or None to measure it'
+        )
     if c['momentum'] is not None and not 0 <= c['momentum'] < 1:
         raise ValueError(f'config.momentum={c["momentum"]}: must lie in [0, 1)')
     for field in ('seed', 'init_seed', 'data_seed'):

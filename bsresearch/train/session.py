@@ -84,9 +84,7 @@ class Session:
             self._place(items, origins)
             self.recorder.rewind([0] * len(self.plans), 0)
             with self.clock.phase('calibrate'):
-                given = self.plans[0].execution['seconds_per_update']
-                measured = calibrate.pace(self.group, self.feed, self.tasks, items['state']) if given is None else ()
-                self.recorder.pace = list(measured) or [given] * len(self.plans[0].length.segments)
+                self.recorder.pace = calibrate.pace(self.group, self.feed, self.tasks, items['state'])
                 if self.measuring.measures:
                     self.report.say(self._cost())
             return self.plans[0].start, False
