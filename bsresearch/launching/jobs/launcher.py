@@ -68,7 +68,7 @@ def launch(
             jax.config.update('jax_platforms', 'cpu')
             chosen = engines.chosen(engine, array, options)
             plan = lambda: planner.checked(*flag_parser.declared(flag), root, pick=arms, say=print)
-            study = calibration.planned(plan, root, print) if _trains_here(chosen) else plan()
+            study = calibration.planned(plan, root, print) if chosen.trains_here else plan()
         if retry and not look and (root.is_dir() or not planned):
             names = status.retry(root)
             print('\n'.join(f'{name} is to do again' for name in names) or 'nothing failed')
@@ -131,12 +131,6 @@ def run(workdir: pathlib.Path, study: Study, engine: Engine, say: Callable[[str]
     return 0 if complete else INCOMPLETE
 
 
-def _trains_here(engine: Engine) -> bool:
-    """Whether its jobs train on the devices of this process."""
-    platform = engine.module.platform(**engine.options)
-    return getattr(engine.module, 'SAME_MACHINE', False) and platform == jax.default_backend()
-
-
 def declare(
     workdir: pathlib.Path,
     stages: Sequence[Stage],
@@ -152,10 +146,9 @@ def declare(
     Raises:
       ValueError: a run needs more memory than this machine has, where it is the one.
     """
-    platform = engine.module.platform(**engine.options)
     # Elsewhere nothing is known of the memory: groups are formed as the config has them, and each job checks its own.
-    if _trains_here(engine):
-        platform = None
+    platform = None if engine.trains_here else engine.platform
+    if engine.trains_here:
         for stage in stages:
             fitting.groups(runs_of(stage))
     paths.claim_workdir(workdir, stay)

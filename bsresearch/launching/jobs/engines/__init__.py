@@ -21,6 +21,8 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import jax
+
 from bsresearch.core import lookup
 
 
@@ -46,6 +48,16 @@ class Engine(NamedTuple):
     at_once: int | None
     options: Mapping[str, Any]
     module: ModuleType
+
+    @property
+    def platform(self) -> str:
+        """What the jobs will find: cpu, gpu or tpu."""
+        return self.module.platform(**self.options)
+
+    @property
+    def trains_here(self) -> bool:
+        """Whether its jobs train on the devices of this process."""
+        return getattr(self.module, 'SAME_MACHINE', False) and self.platform == jax.default_backend()
 
 
 def flags() -> dict[str, tuple[str, str, Any]]:
