@@ -49,8 +49,8 @@ def _along(numbers: Numbers, axis: str, within: Selector) -> list[Selector]:
     index = numbers.array.low.index
     if axis not in index.names:
         raise ValueError(f'no axis {axis!r} is left; there are: {", ".join(index.names)}')
-    mine = index[index.get_level_values('arm') == within.arm]
-    there = sorted(value for value in mine.get_level_values(axis).unique() if value != ABSENT)
+    of_arm = index[index.get_level_values('arm') == within.arm]
+    there = sorted(value for value in of_arm.get_level_values(axis).unique() if value != ABSENT)
     return [within._replace(axes=(*within.axes, (axis, value))) for value in there]
 
 

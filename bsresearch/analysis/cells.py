@@ -73,8 +73,8 @@ def pick(study: Study, chosen: Sequence[Cell]) -> list[Key]:
     """The cells that selectors name, in their order; all without. An axis that a selector leaves open may be any."""
     if not chosen:
         return of(study)
-    found = [key for cell in chosen for key in of(study) if _is(study, key, cell)]
-    return list(dict.fromkeys(found))
+    chosen_cells = [key for cell in chosen for key in of(study) if _is(study, key, cell)]
+    return list(dict.fromkeys(chosen_cells))
 
 
 def _is(study: Study, key: Key, cell: Cell) -> bool:
@@ -113,8 +113,8 @@ def varying(study: Study) -> list[str]:
 
 def values(study: Study, field: str) -> list[Any]:
     """Those that cells have of a part, axis or field: numbers by size, words in the order of cells."""
-    found = dict.fromkeys(value(study, key, field) for key in of(study))
-    known = [v for v in found if v != ABSENT]
+    field_values = dict.fromkeys(value(study, key, field) for key in of(study))
+    known = [v for v in field_values if v != ABSENT]
     if field == 'branch':
         return [v for v in branches(study) if v in known]
     return sorted(known) if all(isinstance(v, Real) for v in known) else known
@@ -175,8 +175,8 @@ def _label(study: Study, key: Key, name_arm: bool, fields: set[str]) -> str:
         return ', '.join([f'{parent}{_words(branch)}{when}', *axes])
     sets = [named(f, v) for f, v in settings(study, arm).items() if f in SHORT]
     sets = [text for text in sets if text != _words(arm)]
-    told = f' ({", ".join(sets)})' if sets else ''
-    return ', '.join([*([f'{_words(arm)}{told}'] if name_arm else []), *axes]) or _words(
+    data_sets = f' ({", ".join(sets)})' if sets else ''
+    return ', '.join([*([f'{_words(arm)}{data_sets}'] if name_arm else []), *axes]) or _words(
         arm if arm != ALL else study.name
     )
 

@@ -144,8 +144,8 @@ def against(cells: Sequence[Cell], other: Cell) -> Contrasts:
 def to_number(cell: Cell, number: float, *, quantity: Quantity | None = None) -> Contrasts:
     """A cell's own numbers minus one that a source gives."""
     selector = to_selector(cell)
-    shown = quantity.unit.show(number) if quantity else f'{number:g}'
-    name = f'{selector} − {shown}'
+    number_text = quantity.unit.show(number) if quantity else f'{number:g}'
+    name = f'{selector} − {number_text}'
 
     def of(numbers: Numbers) -> Part:
         values = numbers.pick(selector)

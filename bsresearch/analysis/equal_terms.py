@@ -78,29 +78,29 @@ def _text(values: list) -> str:
 def _values(name: str, runs: pd.DataFrame, study: Study, arm: str) -> list:
     """All that runs have of it, in order; [] where it is not known of one."""
     if name in LENGTHS:
-        found = runs[LENGTHS[name]]
+        held = runs[LENGTHS[name]]
     elif name == 'seconds':
-        found = pd.Series([study.rows[run]['seconds'].max() if len(study.rows[run]) else np.nan for run in runs.index])
+        held = pd.Series([study.rows[run]['seconds'].max() if len(study.rows[run]) else np.nan for run in runs.index])
     elif name == 'examples after the branch':
         branched = runs['parent.epoch'].fillna(0.0) if 'parent.epoch' in runs else 0.0
-        found = runs['total_examples'] - branched * runs['epoch_size']
+        held = runs['total_examples'] - branched * runs['epoch_size']
     elif name == 'noise_temperature':
-        found = runs['learning_rate'] * runs['epoch_size'] / (runs['batch_size'] * (1 - runs['momentum']))
+        held = runs['learning_rate'] * runs['epoch_size'] / (runs['batch_size'] * (1 - runs['momentum']))
     else:
-        found = _of_fields(name, runs, study, arm)
-    return [] if found is None or found.isna().any() else sorted(dict.fromkeys(map(_plain, found)), key=str)
+        held = _of_fields(name, runs, study, arm)
+    return [] if held is None or held.isna().any() else sorted(dict.fromkeys(map(_plain, held)), key=str)
 
 
 def _of_fields(name: str, runs: pd.DataFrame, study: Study, arm: str) -> pd.Series | None:
     """A field, a section as a whole, or a product or quotient of fields; None where a run has not got it."""
     first, *rest = re.split(r'([/*])', name)
-    found = _of_field(first, runs, study, arm)
+    numbers = _of_field(first, runs, study, arm)
     for sign, field in zip(rest[::2], rest[1::2], strict=True):
         other = _of_field(field, runs, study, arm)
-        if found is None or other is None:
+        if numbers is None or other is None:
             return None
-        found = found.astype(float) / other if sign == '/' else found.astype(float) * other
-    return found
+        numbers = numbers.astype(float) / other if sign == '/' else numbers.astype(float) * other
+    return numbers
 
 
 def _of_field(name: str, runs: pd.DataFrame, study: Study, arm: str) -> pd.Series | None:

@@ -78,17 +78,17 @@ def _samples(study: Study, cell: Selector, *, every_rate: bool = False) -> list[
     """
     members = study.members[(study.members['arm'] == cell.arm) & (study.members['probe'] == GRADIENT_NORM)]
     members = members[(members['point'] == cell.point) & members['id'].isin(list(study.probes))]
-    found = gradient_norm.of_probes([study.probes[probe] for probe in members['id'].unique()])
+    probes = gradient_norm.of_probes([study.probes[probe] for probe in members['id'].unique()])
     if not every_rate:
-        found = [f for f in found if f.learning_rate == study.runs.at[f.run, 'learning_rate']]
-    if not found:
+        probes = [f for f in probes if f.learning_rate == study.runs.at[f.run, 'learning_rate']]
+    if not probes:
         raise LookupError(f'{cell.arm} has no finished gradient_norm probes at epoch {cell.point}')
-    most = max((len(f.norms['walking']), f.settings) for f in found)
-    found = [f for f in found if (len(f.norms['walking']), f.settings) == most]
+    most = max((len(f.norms['walking']), f.settings) for f in probes)
+    probes = [f for f in probes if (len(f.norms['walking']), f.settings) == most]
     replicate = dict(zip(members['id'], members['replicate'], strict=True))
-    found.sort(key=lambda f: (f.learning_rate, study.replicates.index(replicate[f.id])))
-    rates = sorted({f.learning_rate for f in found})
-    return [trials.sample([f for f in found if f.learning_rate == r]) for r in rates]
+    probes.sort(key=lambda f: (f.learning_rate, study.replicates.index(replicate[f.id])))
+    rates = sorted({f.learning_rate for f in probes})
+    return [trials.sample([f for f in probes if f.learning_rate == r]) for r in rates]
 
 
 def _contrast(label: str, of: Callable[[Study], list[Part]], quantity: Quantity | None = None) -> Contrasts:
@@ -224,14 +224,14 @@ def linear_over_root(*cells: Selector) -> Contrasts:
 
     def of(cell: Selector) -> Callable[[Study], list[Part]]:
         def parts(study: Study) -> list[Part]:
-            made = []
+            differences = []
             for sample in _samples(study, cell, every_rate=True):
                 size = sample.sizes.astype(float)
                 if np.isfinite(sample.values['square']).all() and len(size) > 2:
                     difference = lambda x, b=size: r2(b, x) - r2(np.sqrt(b), x)
                     label = f'η = {sample.learning_rate:g}, epoch {cell.point:g}'
-                    made.append(sample.part(label, difference, 'square', fewest=trials.FEWEST_FIT))
-            return made
+                    differences.append(sample.part(label, difference, 'square', fewest=trials.FEWEST_FIT))
+            return differences
 
         return parts
 

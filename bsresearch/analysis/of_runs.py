@@ -245,5 +245,7 @@ def to_target(effort: str, metric: str, target: float) -> Quantity:
         late = float(np.nan_to_num(np.nanmax(gaps) if np.isfinite(gaps).any() else 0.0))
         return Array(low, high, pd.Series(late**2 / 12, low.index))
 
-    shown = unit_of(metric).show(target)
-    return Quantity(of, f'{effort} to {shown} {words(metric)}', unit, (metric,), higher_is_better=False, diverged=True)
+    target_text = unit_of(metric).show(target)
+    return Quantity(
+        of, f'{effort} to {target_text} {words(metric)}', unit, (metric,), higher_is_better=False, diverged=True
+    )

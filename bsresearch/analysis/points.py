@@ -67,8 +67,8 @@ def value(study: Study, names: list[str], key: Key, field: str) -> Any:
     """A part, an axis, or a field that the runs of a cell have in common; '' where they have not."""
     if field in names:
         return key[names.index(field)]
-    found = {cells.value(study, cell, field) for cell in matching(study, names, key)}
-    return found.pop() if len(found) == 1 else ABSENT
+    field_values = {cells.value(study, cell, field) for cell in matching(study, names, key)}
+    return field_values.pop() if len(field_values) == 1 else ABSENT
 
 
 def labels(study: Study, names: list[str], without: Sequence[str] = ()) -> dict[Key, str]:

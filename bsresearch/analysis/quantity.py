@@ -37,13 +37,13 @@ class Unit(NamedTuple):
         """'88.4 %', '−0.46 points', '3.44 times'."""
         if np.isnan(value):
             return 'none'
-        shown = (np.exp(value) if self.exp else value) * self.scale
-        if np.isinf(shown):
-            number = '∞' if shown > 0 else '−∞'
+        scaled = (np.exp(value) if self.exp else value) * self.scale
+        if np.isinf(scaled):
+            number = '∞' if scaled > 0 else '−∞'
         elif self.decimals is None:
-            number = f'{shown:,.{self.digits}g}' if abs(shown) < 1e5 else f'{shown:,.0f}'
+            number = f'{scaled:,.{self.digits}g}' if abs(scaled) < 1e5 else f'{scaled:,.0f}'
         else:
-            number = f'{shown:,.{self.decimals}f}'
+            number = f'{scaled:,.{self.decimals}f}'
         return f'{number}{(self.difference if difference else self.level) if unit else ""}'.replace('-', '−')
 
 

@@ -83,13 +83,13 @@ class Judged(NamedTuple):
     @property
     def text(self) -> str:
         """'+1.55 points (+1.38 to +1.72)'."""
-        found = self.interval
-        if not found.n:
+        estimate = self.interval
+        if not estimate.n:
             return 'not measured'
         # Of two replicates an interval reaches beyond what a level can be.
         low, high = (-np.inf, np.inf) if not self.contrast.level else (self.unit.low, self.unit.high)
-        ends = (self.show(min(max(end, low), high), unit=False) for end in (found.low, found.high))
-        return self.show(found.centre) + ('' if np.isnan(found.low) else f' ({" to ".join(ends)})')
+        ends = (self.show(min(max(end, low), high), unit=False) for end in (estimate.low, estimate.high))
+        return self.show(estimate.centre) + ('' if np.isnan(estimate.low) else f' ({" to ".join(ends)})')
 
 
 class Verdicts(NamedTuple):
@@ -150,12 +150,14 @@ def _parts(
 def _of_choice(part: Part) -> list[str]:
     """What a reader has to know of numbers that were chosen."""
     edge = part.along is not None and bool(part.along.places().beyond)
-    told = [f'{part.label}: on the edge of what was tried; the best may lie beyond'] if edge else []
+    edge_remarks = [f'{part.label}: on the edge of what was tried; the best may lie beyond'] if edge else []
     if part.open_low or part.open_high:
-        told.append(f'{part.label}: chosen on the edge of what was tried; it may be better beyond')
+        edge_remarks.append(f'{part.label}: chosen on the edge of what was tried; it may be better beyond')
     if part.halves is not None:
-        told.append(f'{part.label}: the interval holds also what each half of the replicates has where the other chose')
-    return told
+        edge_remarks.append(
+            f'{part.label}: the interval holds also what each half of the replicates has where the other chose'
+        )
+    return edge_remarks
 
 
 def _with_choice(part: Part, contrast: Contrast, quantity: Quantity, array: Array, study: Study) -> Part:
@@ -187,8 +189,8 @@ def _open_ends(contrast: Contrast, quantity: Quantity, numbers: Numbers) -> tupl
 
 
 def _judged(contrast: Contrast, quantity: Quantity, part: Part, bounds: int) -> Judged:
-    found = verdicts.interval(part, bounds=bounds)
-    return Judged(contrast, quantity, part, found, 'not measured', verdicts.smallest_effect(part))
+    estimate = verdicts.interval(part, bounds=bounds)
+    return Judged(contrast, quantity, part, estimate, 'not measured', verdicts.smallest_effect(part))
 
 
 def _array(quantity: Quantity, study: Study) -> Array | str:
@@ -220,10 +222,10 @@ def _count(study: Study, selector: Selector, status: str) -> int:
 
 def _lost(study: Study, selectors: Sequence[Selector]) -> list[str]:
     """Runs that are not in the numbers, in words."""
-    told = []
+    lost_runs = []
     for selector in dict.fromkeys(selectors):
         statuses = equal_terms.runs_of(study, selector)['status']
         unfinished, diverged = int((~statuses.isin(FINISHED)).sum()), int((statuses == 'diverged').sum())
-        told += [f'{selector}: {diverged} of {len(statuses)} runs diverged'] if diverged else []
-        told += [f'{selector}: {unfinished} of {len(statuses)} runs are unfinished'] if unfinished else []
-    return told
+        lost_runs += [f'{selector}: {diverged} of {len(statuses)} runs diverged'] if diverged else []
+        lost_runs += [f'{selector}: {unfinished} of {len(statuses)} runs are unfinished'] if unfinished else []
+    return lost_runs

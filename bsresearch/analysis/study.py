@@ -209,9 +209,9 @@ def _of_file(stored: Mapping[str, Any]) -> tuple[pd.DataFrame, tuple[str, ...]]:
         point = row.get('point')
         place = ABSENT if point is None else point if isinstance(point, str) else float(point)
         parts = {'branch': row.get('branch') or ABSENT, 'point': place}
-        own = {axis: labels[axis](row['axes'][axis]) if axis in row['axes'] else ABSENT for axis in axes}
+        of_axes = {axis: labels[axis](row['axes'][axis]) if axis in row['axes'] else ABSENT for axis in axes}
         names = {'id': row['id'], 'kind': row['kind'], 'arm': row['arm'], 'probe': row.get('probe') or ''}
-        return names | parts | {'replicate': replicate(row)} | own
+        return names | parts | {'replicate': replicate(row)} | of_axes
 
     return _with_cells(pd.DataFrame([member(row) for row in rows]), axes), axes
 
@@ -229,8 +229,8 @@ def _of_probes(members: pd.DataFrame, probes: Mapping[str, Mapping[str, Any]]) -
     rows = []
     for name, probe in probes.items():
         last = probe['points'][-1]
-        own = {'id': name, 'kind': 'probe', 'point': float(last['epoch']), 'probe': probe['probe']['name']}
-        rows.append(of_runs.loc[last['run']].to_dict() | own)
+        parts = {'id': name, 'kind': 'probe', 'point': float(last['epoch']), 'probe': probe['probe']['name']}
+        rows.append(of_runs.loc[last['run']].to_dict() | parts)
     return pd.DataFrame(rows, columns=members.columns)
 
 

@@ -151,9 +151,9 @@ def _answer(rows: Sequence[Row], key: str) -> tuple[str, str]:
     if row is None:
         return '', ''
     phrases = row.phrases if row.lines else row.phrases[:FEW]
-    told = '; '.join(phrases) if len(phrases) <= FEW else f'{row.number} where it is the least clear'
+    numbers_text = '; '.join(phrases) if len(phrases) <= FEW else f'{row.number} where it is the least clear'
     # In quotes: a sentence under a verdict is not yet said.
-    return str(row.verdict), f'“{row.short.rstrip(".")}”: {told}.'
+    return str(row.verdict), f'“{row.short.rstrip(".")}”: {numbers_text}.'
 
 
 def _without_arms(workdir: pathlib.Path, name: str, records: Records | None) -> Asked:

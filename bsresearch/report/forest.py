@@ -85,8 +85,10 @@ def _decisive(verdicts: Verdicts) -> Judged | None:
 def _phrase(judged: Judged, n: int) -> str:
     """'small − large: +3.47 points (+2.1 to +4.8)'; of a set of places all of them; n where it is not the study's."""
     places = ', '.join(judged.unit.show(p, unit=False) for p in judged.part.places)
-    told = f'one of {places}' if places else judged.text
-    return f'{judged.part.label}: {told}' + (f', n = {judged.interval.n}' if judged.interval.n not in (0, n) else '')
+    numbers_text = f'one of {places}' if places else judged.text
+    return f'{judged.part.label}: {numbers_text}' + (
+        f', n = {judged.interval.n}' if judged.interval.n not in (0, n) else ''
+    )
 
 
 def _numbers(judged: Judged, n: int) -> str:
@@ -118,17 +120,17 @@ def _scales(rows: Sequence[Row], width: int) -> list[Scales]:
     Rows of one named unit share theirs, so that they can be compared; a claim that would be small on it has its own,
     and so has a number without a unit, which may be anything. Cells always share it.
     """
-    own = [{key: svg.scale(lines, row.bounds, width) for key, lines in _by_unit(row).items()} for row in rows]
+    row_scales = [{key: svg.scale(lines, row.bounds, width) for key, lines in _by_unit(row).items()} for row in rows]
     shared: Scales = {}
     claims = any(row.verdict for row in rows)
     named = lambda unit: bool(unit.level or unit.difference) or not claims
-    for key in dict.fromkeys(key for scales in own for key in scales if named(key[0])):
+    for key in dict.fromkeys(key for scales in row_scales for key in scales if named(key[0])):
         lines = [line for row in rows for line in _by_unit(row).get(key, [])]
         bounds = [bound for row in rows if key in _by_unit(row) for bound in row.bounds]
         shared[key] = svg.scale(lines, bounds, width)
     if not claims:
         return [shared] * len(rows)
-    return [{key: _large_enough(scale, shared.get(key)) for key, scale in scales.items()} for scales in own]
+    return [{key: _large_enough(scale, shared.get(key)) for key, scale in scales.items()} for scales in row_scales]
 
 
 def _large_enough(own: svg.Scale | None, shared: svg.Scale | None) -> svg.Scale | None:
@@ -148,11 +150,11 @@ def block(rows: Sequence[Row], note: str) -> Block:
     claims = any(row.verdict for row in rows)
     scales = _scales(rows, svg.WIDTH if claims else CELL_WIDTH)
     # Cells share one scale: it stands below the last.
-    shown = [_html(row, scales[i], claims or i == min(len(rows), LONG) - 1) for i, row in enumerate(rows)]
-    if not claims and len(shown) > LONG:
-        more = f'<summary>{len(shown) - LONG} more</summary>\n{chr(10).join(shown[LONG:])}'
-        shown = [*shown[:LONG], f'<details class="more">{more}\n</details>']
-    inside = '\n'.join(shown)
+    row_lines = [_html(row, scales[i], claims or i == min(len(rows), LONG) - 1) for i, row in enumerate(rows)]
+    if not claims and len(row_lines) > LONG:
+        more = f'<summary>{len(row_lines) - LONG} more</summary>\n{chr(10).join(row_lines[LONG:])}'
+        row_lines = [*row_lines[:LONG], f'<details class="more">{more}\n</details>']
+    inside = '\n'.join(row_lines)
     html = f'<div class="rows"><p class="note">{escape(note)}</p>\n<div class="forest">\n{inside}\n</div></div>'
     return Block(_markdown(rows, note), html)
 

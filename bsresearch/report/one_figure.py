@@ -169,8 +169,8 @@ def _where(study: Study, conditions: Sequence[str]) -> Study:
         there = cells.values(study, field)
         meets = [value for value in there if any(_is(value, text) for text in wanted)]
         if not meets:
-            told = ', '.join(axis_labels.text(value).replace(',', '') for value in there[:20])
-            raise ValueError(f'--where={condition}: no run has it; {field} has {told or "no value of its own"}')
+            known_values = ', '.join(axis_labels.text(value).replace(',', '') for value in there[:20])
+            raise ValueError(f'--where={condition}: no run has it; {field} has {known_values or "no value of its own"}')
         study = cells.only(study, lambda key, f=field, v=meets, s=study: cells.value(s, key, f) in v)
     return study
 

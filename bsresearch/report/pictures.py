@@ -95,8 +95,8 @@ def as_markdown(picture: Picture, out: pathlib.Path) -> str:
     said = f' {markdown.escape(picture.caption)}.' if picture.caption else ''
     link = _link(picture.csv, out) if picture.csv else ''
     numbers = f' Plotted numbers: [{markdown.escape(link)}]({quote(link)}).' if link else ''
-    shown = f'![{markdown.escape(_alternative(picture))}]({quote(_link(picture.file, out))})'
-    return f'{shown}\n\n**{markdown.escape(picture.name)}**.{said}{numbers}'
+    image = f'![{markdown.escape(_alternative(picture))}]({quote(_link(picture.file, out))})'
+    return f'{image}\n\n**{markdown.escape(picture.name)}**.{said}{numbers}'
 
 
 def _link(file: pathlib.Path, out: pathlib.Path) -> str:

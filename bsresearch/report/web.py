@@ -55,11 +55,12 @@ def data(study: Study, figure: Figure) -> dict[str, Any] | None:
             empty = {'label': label, 'colour': look.colour, 'dash': _dash(look.dash)}
             entry = entries.setdefault(label, empty | {'curves': [{} for _ in prepared.panels]})
             entry['curves'][place] = _curve(study, key, panel.metric, options)
-    shown = [_panel(prepared, panel, options) for panel in prepared.panels]
+    web_panels = [_panel(prepared, panel, options) for panel in prepared.panels]
     since = ' since the branch point' if options['since_branch'] else ''
     names = {x: label + since for x, (_, label) in courses.POSITIONS.items()}
     return {
-        'x': options['x'], 'names': names, 'columns': prepared.columns, 'panels': shown, 'cells': list(entries.values())
+        'x': options['x'], 'names': names, 'columns': prepared.columns, 'panels': web_panels,
+        'cells': list(entries.values())
     }  # fmt: skip
 
 
@@ -80,9 +81,9 @@ def _curve(study: Study, key: Key, metric: str, options: dict[str, Any]) -> dict
     by_position = {x: courses.of(study, key, metric, x, **how) for x in courses.POSITIONS}
     table, unit = by_position['epochs'], curves.unit_of(metric, options)
     kept, banded = _thinned(len(table)), (table['n'] >= panels.TO_TELL).to_numpy(bool)
-    shown = {name: panels.shown(unit, table[name].to_numpy()) for name in ('mean', 'low', 'high')}
-    shown |= {end: np.where(banded, shown[end], np.nan) for end in ('low', 'high')}
-    columns = {x: of['x'].to_numpy() for x, of in by_position.items() if len(of) == len(table)} | shown
+    ends_in_unit = {name: panels.shown(unit, table[name].to_numpy()) for name in ('mean', 'low', 'high')}
+    ends_in_unit |= {end: np.where(banded, ends_in_unit[end], np.nan) for end in ('low', 'high')}
+    columns = {x: of['x'].to_numpy() for x, of in by_position.items() if len(of) == len(table)} | ends_in_unit
     return {name: [_number(v) for v in values[kept]] for name, values in columns.items()}
 
 

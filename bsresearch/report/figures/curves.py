@@ -75,12 +75,12 @@ def prepare(study: Study, figure: Figure) -> Prepared:
     columns = min(len(values) if len(values) > 1 else 2 if len(metrics) != 3 else 3, panels.COLUMNS)
     per_metric = -(-len(values) // columns) * columns if len(values) > 1 else 1
     every = {i * per_metric + j: of(m, v) for i, m in enumerate(metrics) for j, v in enumerate(values)}
-    shown = {place: panel for place, panel in every.items() if panel.courses}
-    drawn = list(shown.values())
+    filled_panels = {place: panel for place, panel in every.items() if panel.courses}
+    drawn = list(filled_panels.values())
     present = [key for key in keys if any(key in panel.courses for panel in drawn)]
     labels = cells.labels(cells.only(study, set(present).__contains__), [field])
     looks = colours.looks(study, options['by'], field)
-    return Prepared(drawn, columns, field, present, looks, labels, list(shown))
+    return Prepared(drawn, columns, field, present, looks, labels, list(filled_panels))
 
 
 def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
@@ -128,15 +128,15 @@ def _courses(
     study: Study, keys: Sequence[Key], metric: str, field: str, value: Any, options: dict[str, Any]
 ) -> dict[Key, pd.DataFrame]:
     """Of the cells of a panel, as far as x has a place on the axis."""
-    found = {}
+    courses_of_panel = {}
     for key in keys:
         if field and cells.value(study, key, field) != value:
             continue
         course = courses.of(study, key, metric, **_along(options))
         course = course[course['x'] > 0] if options['x'] == 'updates' else course
         if len(course):
-            found[key] = course
-    return found
+            courses_of_panel[key] = course
+    return courses_of_panel
 
 
 def _along(options: dict[str, Any]) -> dict[str, Any]:
@@ -212,12 +212,12 @@ def _references(study: Study, options: dict[str, Any], metric: str) -> dict[Key,
     """Cell → the mean of its last values, of those whose end is marked."""
     if not options['ends_of']:
         return {}
-    found = {}
+    ends = {}
     for key in cells.pick(study, options['ends_of']):
         course = courses.of(study, key, metric)
         if len(course) and np.isfinite(course['mean'].iloc[-1]):
-            found[key] = float(panels.shown(unit_of(metric, options), course['mean'].to_numpy()[-1]))
-    return found
+            ends[key] = float(panels.shown(unit_of(metric, options), course['mean'].to_numpy()[-1]))
+    return ends
 
 
 def table(study: Study, drawn: Sequence[Panel], options: dict[str, Any]) -> pd.DataFrame:

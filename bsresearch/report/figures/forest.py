@@ -56,16 +56,16 @@ def of_verdicts(
     by_unit: dict[Unit, list[Row]] = {}
     for name, verdicts in judged.items():
         for unit in dict.fromkeys(_scale(one) for one in verdicts.judged):
-            mine = [one for one in verdicts.judged if _scale(one) == unit and not np.isnan(one.interval.centre)]
-            by_unit.setdefault(unit, []).extend(_rows(name, verdicts, mine, unit))
+            of_unit = [one for one in verdicts.judged if _scale(one) == unit and not np.isnan(one.interval.centre)]
+            by_unit.setdefault(unit, []).extend(_rows(name, verdicts, of_unit, unit))
     by_unit = {unit: rows for unit, rows in by_unit.items() if rows}
     if not by_unit:
         raise ValueError('none of the claims was measured: nothing to draw')
     counts = [len(rows) + 1.5 for rows in by_unit.values()]
-    told = [*notes, 'dots: means over seeds (medians where runs did not arrive) with 95 % intervals; shaded: where the '
-            'claim says that they lie']  # fmt: skip
+    phrases = [*notes, 'dots: means over seeds (medians where runs did not arrive) with 95 % intervals; shaded: where '
+               'the claim says that they lie']  # fmt: skip
     height = ROW * sum(counts) / len(counts) + 0.35
-    text = [*([figure.title] if figure.title else []), *told]
+    text = [*([figure.title] if figure.title else []), *phrases]
     with plotting.figure(len(by_unit), 1, text, height=height, ratios=counts, wide=2.0) as (fig, axes):
         for (unit, rows), [ax] in zip(by_unit.items(), axes, strict=True):
             _panel(ax, unit, rows)

@@ -72,9 +72,9 @@ def text(study: Study) -> str:
 
 def _losses(tests: Sequence[RangeTest]) -> np.ndarray:
     """What the loss axis has to hold: smoothed losses up to where they blow up, single ones only below that."""
-    shown = pd.concat([t.points[: lr_range.cut(t.points['smoothed_loss'].to_numpy())] for t in tests])
-    smoothed = shown['smoothed_loss']
-    return np.concatenate([smoothed, shown['batch_loss'].clip(upper=smoothed.max())]).astype(float)
+    before_blow_up = pd.concat([t.points[: lr_range.cut(t.points['smoothed_loss'].to_numpy())] for t in tests])
+    smoothed = before_blow_up['smoothed_loss']
+    return np.concatenate([smoothed, before_blow_up['batch_loss'].clip(upper=smoothed.max())]).astype(float)
 
 
 def _accuracies(tests: Sequence[RangeTest]) -> np.ndarray:

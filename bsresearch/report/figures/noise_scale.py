@@ -57,9 +57,9 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
             plotting.x_axis(ax, label)
         fig.align_ylabels()
         below = {key: rows['negative'].mean() for key, rows in table.groupby(study.parts, sort=False, dropna=False)}
-        told = {key: names[key] + (f' ({below[key]:.0%} of |G|² estimates negative)' if below[key] else '')
+        labels_with_share = {key: names[key] + (f' ({below[key]:.0%} of |G|² estimates negative)' if below[key] else '')
                 for key in keys}  # fmt: skip
-        panels.legend(fig, [panels.handle(looks[key], told[key], marker=True) for key in keys])
+        panels.legend(fig, [panels.handle(looks[key], labels_with_share[key], marker=True) for key in keys])
         return plotting.save(fig, table, out, figure.name)
 
 
@@ -68,10 +68,10 @@ def text(study: Study) -> str:
     table = noise_scale.windows(study, OPTIONS['windows'])
     ends = table[['noise_scale', 'low', 'high']].itertuples(index=False, name=None)
     parts = [part for part in study.parts if table[part].nunique() > 1]
-    told = table.assign(noise_scale=[noise_scale.text(*row) for row in ends])
+    with_text = table.assign(noise_scale=[noise_scale.text(*row) for row in ends])
     columns = [*dict.fromkeys(['run', 'batch_size', *parts, 'replicate', 'step', 'epoch', 'n'])]
     numbers = ['noise_scale', 'population', 'negative', 'gradient_square', 'trace', 'train_loss']
-    return told[[*columns, *numbers]].to_string(index=False, float_format='{:.4g}'.format)
+    return with_text[[*columns, *numbers]].to_string(index=False, float_format='{:.4g}'.format)
 
 
 def _run(ax: plotting.Axes, name: str, run: pd.DataFrame, x: pd.Series, look: Look) -> None:

@@ -57,11 +57,11 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
 
 def _late(study: Study, key: cells.Key, metric: str, last: float | None) -> np.ndarray:
     """The evaluations in the last epochs (None: a quarter) of the cell's finished runs."""
-    found = [np.empty(0)]
+    samples = [np.empty(0)]
     for run in study.runs_of(key):
         total = float(study.runs.at[run, 'total_epochs'])
         rows = of_runs.evaluations(study, run, metric)
         if study.status(run) == 'done':
             late = rows['epoch'] > total - volatility.window(total, last)
-            found.append(rows.loc[late, metric].to_numpy(float))
-    return np.concatenate(found)
+            samples.append(rows.loc[late, metric].to_numpy(float))
+    return np.concatenate(samples)

@@ -25,8 +25,8 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
     fields = [str(f) for f in figure.about]
     used = {f: {key: _values(study, key, f) for key in keys} for f in fields}
     used = {f: {k: v for k, v in of_field.items() if len(v)} for f, of_field in used.items()}
-    shown = [f for f in fields if used[f] and (f == fields[0] or _varies(used[f].values()))]
-    if not shown:
+    drawn_fields = [f for f in fields if used[f] and (f == fields[0] or _varies(used[f].values()))]
+    if not drawn_fields:
         raise ValueError(
             f'no update recorded {" or ".join(fields)}; ask for it: --config.scalars.every_steps=1 (bsresearch fields)'
         )
@@ -35,13 +35,13 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
     looks, labels = colours.looks(study), cells.labels(study)
     parts = []
     with panels.grid(
-        len(shown) * len(positions), len(positions), [*cells.described(study, keys), *at], figure.title, 1.5
+        len(drawn_fields) * len(positions), len(positions), [*cells.described(study, keys), *at], figure.title, 1.5
     ) as (
         fig,
         axes,
     ):
         for i, ax in enumerate(axes):
-            field, position = shown[i // len(positions)], positions[i % len(positions)]
+            field, position = drawn_fields[i // len(positions)], positions[i % len(positions)]
             column, label = courses.POSITIONS[position]
             ax.set_ylabel(field.removesuffix('_used').replace('_', ' ') if position == positions[0] else '')
             every = np.concatenate([v['value'].to_numpy(float) for v in used[field].values()])
@@ -65,7 +65,7 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
                     line.rename(columns={column: 'x'}).assign(**{n: [v] * len(line) for n, v in names.items()})
                 )
         fig.align_ylabels()
-        panels.legend(fig, [panels.handle(looks[key], labels[key]) for key in keys if key in used[shown[0]]])
+        panels.legend(fig, [panels.handle(looks[key], labels[key]) for key in keys if key in used[drawn_fields[0]]])
         written = pd.concat(parts, ignore_index=True)[[*study.parts, 'field', 'against', 'x', 'value']]
         return plotting.save(fig, written, out, figure.name)
 

@@ -96,8 +96,8 @@ def _ends(ax: plotting.Axes, study: Study, quantity: Quantity, looks: dict[cells
         if row['n'] >= panels.TO_TELL:
             low = max(row['low'], ax.get_ylim()[0])  # a logarithmic axis has no place at or below 0
             ax.plot([row['batch_size']] * 2, [low, row['high']], color=look.colour, linewidth=1.1)
-    told = table[['low', 'high']].where(table['n'] >= panels.TO_TELL)
-    table = table.assign(low=told['low'], high=told['high']).rename(columns={'centre': 'mean'})
+    ends_told = table[['low', 'high']].where(table['n'] >= panels.TO_TELL)
+    table = table.assign(low=ends_told['low'], high=ends_told['high']).rename(columns={'centre': 'mean'})
     columns = [*study.parts, 'batch_size', 'runs', 'n', 'diverged', 'mean', 'low', 'high']
     return table[[*dict.fromkeys(columns)]].assign(panel='end', metric=quantity.name)
 

@@ -93,7 +93,7 @@ def _looks(study: Study, names: list[str], table: pd.DataFrame, by: str) -> dict
     """Of each point: the colour of its cell, or of its value of `by`; lines of one colour differ in dash and marker."""
     of_cells, of_values = colours.looks(study), colours.of_values(study, by) if by else {}
     lines: dict[tuple[str, Any], list[Any]] = {}
-    found = {}
+    tables = {}
     for key, line, value, panel in zip(table['key'], table['line'], table['by'], table['panel'], strict=True):
         look = of_cells[points.matching(study, names, key)[0]]
         if by:
@@ -103,8 +103,8 @@ def _looks(study: Study, names: list[str], table: pd.DataFrame, by: str) -> dict
                 alike.append(line)
             i = alike.index(line)
             look = Look(colour, colours.DASHES[i % len(colours.DASHES)], colours.MARKERS[i % len(colours.MARKERS)])
-        found[key] = look
-    return found
+        tables[key] = look
+    return tables
 
 
 def _labels(study: Study, names: list[str], table: pd.DataFrame, by: str, told: tuple[str, str]) -> list[str]:
