@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any, NamedTuple
 
+import jax
+
 from bsresearch.core import interrupts, program
 from bsresearch.launching import (
     calibration,
@@ -143,7 +145,7 @@ def _planned(console: Console, flag: Any, request: Request) -> tuple[planner.Stu
     workdir, dry_run = request.directory, request.dry_run
     given = workdir, request.branch_from, request.arms, console.say
     plan = lambda: planner.checked(*flag_parser.declared(flag), *given)
-    if workdir is not None and not dry_run and not request.multihost:
+    if workdir is not None and not dry_run and jax.process_count() == 1:
         study = calibration.planned(plan, workdir, console.say)
     else:
         study = multihost.agreed(plan)
