@@ -17,13 +17,8 @@ from bsresearch.planning.probe import kind
 MOST_DRAWN = 2**16
 
 
-def _check_measure(
-    name: str, quantity: Measure, curable: bool, optimizer: str, epoch_size: int, ghost: int | None
-) -> None:
-    """Raises ValueError for a measurement that the optimizer or batch norm in training mode makes impossible.
-
-    `curable`: whether it can be made with the running averages instead.
-    """
+def _check_measure(name: str, quantity: Measure, optimizer: str, epoch_size: int, ghost: int | None) -> None:
+    """Raises ValueError for a measurement that the optimizer or batch norm in training mode makes impossible."""
     having = lookup.members('bsresearch.optim', 'precondition')
     if quantity.preconditioned and optimizer not in having:
         raise ValueError(
@@ -33,6 +28,7 @@ def _check_measure(
     if not ghost or quantity.statistics != 'batch':
         return
     running = f'config.measure.{name}.statistics=running makes it with the running averages, as in evaluation'
+    curable = 'statistics' in lookup.keywords(lookup.module('bsresearch.measure', 'build', name, 'measurement').build)
     if quantity.per_example:
         cure = running if curable else 'switch it off, or use a model without batch norm'
         raise ValueError(
@@ -52,15 +48,35 @@ def _check_measure(
         )
 
 
-_MEASURABLE: dict[tuple[str, str, int], Any] = {}  # measurement, settings, id → shapes of weights: traced once a grid
+# What is made and traced once for all runs of a grid.
+_MEASUREMENTS: dict[tuple[Any, str], Measure] = {}  # by `build` and settings
+_MEASURABLE: dict[tuple[int, int], Any] = {}  # by the ids of a measurement and of shapes of weights, which are held
 
 
-def _check_weights(name: str, settings: Mapping[str, Any], quantity: Measure, params: Any) -> None:
+def _measurement(name: str, settings: Mapping[str, Any]) -> Measure:
+    """A measurement with these settings.
+
+    Raises:
+      ValueError: one that it does not know, or refuses.
+    """
+    build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
+    key = build, repr(settings)
+    if key not in _MEASUREMENTS:
+        known, hints = lookup.keywords(build), lookup.hints(build)
+        for field, value in settings.items():
+            if field not in known:
+                raise unknown_field(f'measure.{name}.{field}', (*when.FIELDS, *known), where=f'measure.{name}')
+            kinds.check(f'config.measure.{name}.{field}', value, known[field], hints[field])
+        _MEASUREMENTS[key] = build(**settings)
+    return _MEASUREMENTS[key]
+
+
+def _check_weights(quantity: Measure, params: Any) -> None:
     """Raises the ValueError of a measurement that refuses weights of these shapes."""
-    key = name, repr(settings), id(params)
+    key = id(quantity), id(params)
     if key not in _MEASURABLE:
         jax.eval_shape(quantity.init, params)
-        _MEASURABLE[key] = params  # held, so that its id stays its own
+        _MEASURABLE[key] = params
 
 
 def _check_drawn(field: str, value: Any, epoch_size: int) -> None:
@@ -94,20 +110,13 @@ def resolve(
         when.points(c[field], length, f'config.{field}')
     c = {**c, 'measure': presets.apply(c['measure_preset'], c['measure'], ghost)}
     for name, spec in c['measure'].items():
-        build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
         settings = when.rest(spec)
-        for key in settings:
-            if key not in lookup.keywords(build):
-                allowed = (*when.FIELDS, *lookup.keywords(build))
-                raise unknown_field(f'measure.{name}.{key}', allowed, where=f'measure.{name}')
-        known = lookup.check_keywords(build, settings, f'config.measure.{name}') | lookup.keywords(build)
-        for key, value in settings.items():
-            kinds.check(f'config.measure.{name}.{key}', value, known[key], lookup.hints(build)[key])
-            _check_drawn(f'config.measure.{name}.{key}', value, length.epoch_size)
-        quantity = build(**settings)
+        quantity = _measurement(name, settings)
+        for field, value in settings.items():
+            _check_drawn(f'config.measure.{name}.{field}', value, length.epoch_size)
         if when.points(spec, length, f'config.measure.{name}'):
-            _check_weights(name, settings, quantity, params)
-            _check_measure(name, quantity, 'statistics' in known, optimizer, length.epoch_size, ghost)
+            _check_weights(quantity, params)
+            _check_measure(name, quantity, optimizer, length.epoch_size, ghost)
     probe = sections.complete('probe', c['probe'])
     for key, value in probe.items():
         _check_drawn(f'config.probe.{key}', value, length.epoch_size)
