@@ -76,14 +76,13 @@ def assert_each_trained_once(workdir: pathlib.Path, plans: list[Plan]) -> None:
         assert log.count('group 1/1:') == log.count('finished after') == 1, log
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def environment(patching: pytest.MonkeyPatch) -> None:
     """Of job processes."""
     for name, value in toy.environment().items():
         patching.setenv(name, value)
 
 
-@pytest.mark.usefixtures('environment')
 def test_two_launchers_at_once_train_each_run_once(workdir: pathlib.Path):
     """Both declare the group and give it to a real process; the second finds it taken or done."""
     plans = toy.plans(total_steps=400)
@@ -125,7 +124,6 @@ def started(workdir: pathlib.Path, name: str) -> subprocess.Popen[bytes]:
     return process
 
 
-@pytest.mark.usefixtures('environment')
 def test_a_job_is_preempted_then_killed_and_still_finishes(workdir: pathlib.Path):
     """Several signals as a scheduler sends them: it saves and leaves. SIGKILL: the next launch goes on, rows whole."""
     plans = toy.plans(batch_size=1, total_steps=12_000, checkpoint__every_steps=400, keep__at_steps=(400,))

@@ -3,6 +3,7 @@
 Each gets its share of an accelerator's memory, unless XLA_PYTHON_CLIENT_MEM_FRACTION says otherwise.
 """
 
+import functools
 import os
 import subprocess
 import sys
@@ -28,6 +29,7 @@ def check(at_once: int | None) -> None:
         raise ValueError(f'--processes={at_once}: at least 1 is needed')
 
 
+@functools.cache
 def platform() -> str:
     """Of the default device. Asked in another process: the launcher must not hold what its jobs need."""
     if (named := os.environ.get('JAX_PLATFORMS', '')) in ('cpu', 'tpu'):
