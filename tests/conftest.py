@@ -34,7 +34,7 @@ jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 
 
 AS_SHIPPED = (
-    'test_branches', 'test_invariant_3', 'test_invariants', 'test_precision', 'test_segments', 'test_sharpness',
+    'test_invariant_3', 'test_invariant_6', 'test_invariants', 'test_precision', 'test_segments', 'test_sharpness',
     'test_workdirs',
 )  # fmt: skip
 

@@ -1,16 +1,17 @@
-"""Branches: the null branch is its parent, any other uses the new values at once; parents stay as they are."""
+"""Branches: all but the null one (test_invariant_6.py) use the new values at once; what cannot be is refused."""
 
 import hashlib
 import pathlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 import toy
 
-from bsresearch.launching import groups
+from bsresearch.launching import environment, groups
 from bsresearch.planning.branch import PARTS, branch
 from bsresearch.planning.branch_point import point
 from bsresearch.planning.plan import Plan
@@ -19,27 +20,23 @@ from bsresearch.studies import gradient_norm
 from bsresearch.studies import reload as study
 
 DENSE: dict[str, Any] = {'record__dense': True, 'keep__at_steps': (20,), 'norms__log_spaced': 0}
+Parent = Callable[..., Plan]
 
 
-@pytest.fixture(scope='module', autouse=True)
-def parents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Each parent is trained once; tests get copies."""
-    HOMES.append(tmp_path_factory.mktemp('parents'))
-    yield
-    HOMES.clear()
+@pytest.fixture(scope='module')
+def parent(tmp_path_factory: pytest.TempPathFactory) -> Parent:
+    """Copies a run with a checkpoint at update 20 of 40 into a workdir; each is trained once."""
+    homes = tmp_path_factory.mktemp('parents')
 
+    def copied(workdir: pathlib.Path, **changes: Any) -> Plan:
+        (plan,) = toy.plans(**(DENSE | changes))
+        home = homes / hashlib.sha256(repr(plan).encode()).hexdigest()
+        if not home.exists():
+            toy.train(home, [plan])
+        shutil.copytree(home, workdir, dirs_exist_ok=True)
+        return plan
 
-HOMES: list[pathlib.Path] = []
-
-
-def parent(workdir: pathlib.Path, **changes: Any) -> Plan:
-    """A trained run with a checkpoint at update 20 of 40."""
-    (plan,) = toy.plans(**(DENSE | changes))
-    home = HOMES[0] / hashlib.sha256(repr(plan).encode()).hexdigest()
-    if not home.exists():
-        toy.train(home, [plan])
-    shutil.copytree(home, workdir, dirs_exist_ok=True)
-    return plan
+    return copied
 
 
 def directory(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
@@ -48,31 +45,14 @@ def directory(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
 
 def branched(workdir: pathlib.Path, plan: Plan, step: int = 20, **changes: Any) -> Plan:
     """A trained branch; `changes` by dotted path, dots written as two underscores."""
-    state = changes.pop('state', None)
-    found = branch(plan, f'{plan.study}/{plan.id}', step, {k.replace('__', '.'): v for k, v in changes.items()}, state)
-    toy.train(workdir, [found])
-    return found
+    child = toy.branch(plan, step, **changes)
+    toy.train(workdir, [child])
+    return child
 
 
 def digests(folder: pathlib.Path) -> dict[str, str]:
     """sha256 of every file below."""
     return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob('*')) if p.is_file()}
-
-
-@pytest.mark.parametrize(('optimizer', 'schedule'), [('sgd', 'cosine'), ('momentum', 'cosine'), ('adam', 'constant')])
-def test_the_null_branch_is_its_parent_bit_for_bit(optimizer: str, schedule: str, tmp_path: pathlib.Path):
-    """Weights at the end, every loss and every rate from the branch point on, distances from the parent's θ_0."""
-    run = parent(tmp_path, optimizer__name=optimizer, schedule__name=schedule)
-    null = branched(tmp_path, run)
-    assert null.id != run.id
-    toy.assert_equal(toy.final(tmp_path, null), toy.final(tmp_path, run))
-    for name, values in toy.dense(tmp_path, null).items():
-        np.testing.assert_array_equal(values, toy.dense(tmp_path, run)[name][20:])
-    own = {r['step']: r for r in toy.rows(tmp_path, null) if 'distance' in r}
-    theirs = {r['step']: r for r in toy.rows(tmp_path, run) if 'distance' in r}
-    assert own[40]['distance'] == theirs[40]['distance']
-    assert own[20]['distance'] > 0
-    assert min(own) == 20
 
 
 def test_a_warm_up_in_updates_is_the_parents_or_refused_where_the_batch_size_changes():
@@ -104,7 +84,7 @@ def test_a_branch_to_a_batch_that_epochs_cut_short_is_refused():
 
 
 @pytest.mark.parametrize('optimizer', ['sgd', 'adam'])
-def test_a_branch_uses_the_new_values_in_its_first_update(optimizer: str, tmp_path: pathlib.Path):
+def test_a_branch_uses_the_new_values_in_its_first_update(optimizer: str, parent: Parent, tmp_path: pathlib.Path):
     """Learning rate, momentum and batch size; the update itself is the one they give (plain SGD), not the parent's."""
     run = parent(tmp_path, optimizer__name=optimizer)
     momentum: dict[str, Any] = {} if optimizer == 'sgd' else {'momentum': 0.5}
@@ -119,67 +99,20 @@ def test_a_branch_uses_the_new_values_in_its_first_update(optimizer: str, tmp_pa
     assert other.length.examples_at(21) == 176
 
 
-def test_the_parent_stays_as_it_is(tmp_path: pathlib.Path):
-    """Every byte of its directory and its group's."""
-    run = parent(tmp_path)
-    before = digests(tmp_path)
-    branched(tmp_path, run, batch_size=4)
-    after = digests(tmp_path)
-    assert {k: after[k] for k in before} == before
-
-
-def test_a_branch_of_a_branch_has_the_first_parents_initial_weights(tmp_path: pathlib.Path):
-    """And goes on where its parent stood, under the schedule that was kept twice."""
-    run = parent(tmp_path, schedule__name='cosine')
-    first = branched(tmp_path, run, keep__at_steps=(20, 30))
-    second = branched(tmp_path, first, 30)
-    toy.assert_equal(toy.final(tmp_path, second), toy.final(tmp_path, run))
-    own = {r['step']: r['distance'] for r in toy.rows(tmp_path, second) if 'distance' in r}
-    theirs = {r['step']: r['distance'] for r in toy.rows(tmp_path, run) if 'distance' in r}
-    assert own[40] == theirs[40]
-
-
-def test_the_distance_to_the_branch_point_starts_at_zero(tmp_path: pathlib.Path):
+def test_the_distance_to_the_branch_point_starts_at_zero(parent: Parent, tmp_path: pathlib.Path):
     """While that from θ_0 goes on; a run without a parent measures both from θ_0."""
     run = parent(tmp_path, measure__branch_distance__every_steps=10)
-    other = branched(tmp_path, run, batch_size=16, measure__branch_distance__every_steps=10)
-    own = {r['step']: r for r in toy.rows(tmp_path, other) if 'branch_distance' in r}
-    theirs = {r['step']: r for r in toy.rows(tmp_path, run) if 'branch_distance' in r}
-    assert own[20]['branch_distance'] == 0
-    assert own[20]['distance'] == toy.rows(tmp_path, other)[0]['distance'] > 0
-    moved = np.sqrt(sum(
-        ((a - b) ** 2).sum()
-        for a, b in zip(
-            (x for layer in toy.final(tmp_path, other).values() for x in layer.values()),
-            (x for layer in toy.checkpoint(tmp_path, run, 20).params.values() for x in layer.values()), strict=True)
-    ))  # fmt: skip
-    assert own[40]['branch_distance'] == pytest.approx(moved, rel=1e-5)
-    assert theirs[40]['branch_distance'] == theirs[40]['distance']
+    child = branched(tmp_path, run, batch_size=16, measure__branch_distance__every_steps=10)
+    of_child, of_run = ({r['step']: r for r in toy.rows(tmp_path, p) if 'branch_distance' in r} for p in (child, run))
+    assert of_child[20]['branch_distance'] == 0
+    assert of_child[20]['distance'] == toy.rows(tmp_path, child)[0]['distance'] > 0
+    ends = toy.final(tmp_path, child), toy.checkpoint(tmp_path, run, 20).params
+    squares = jax.tree.map(lambda a, b: ((a - b) ** 2).sum(), *ends)
+    assert of_child[40]['branch_distance'] == pytest.approx(np.sqrt(sum(jax.tree.leaves(squares))), rel=1e-5)
+    assert of_run[40]['branch_distance'] == of_run[40]['distance']
 
 
-def test_branches_of_several_seeds_share_a_group(tmp_path: pathlib.Path):
-    """Replicas of different parents: each begins with its own, under either strategy."""
-    runs = toy.plans(**DENSE, sweep__seed=(0, 1))
-    toy.train(tmp_path, runs)
-    for strategy in ('sequential', 'vmap'):
-        own = [
-            branch(r, f'{r.study}/{r.id}', 20, {'learning_rate': rate, 'strategy': strategy})
-            for r in runs
-            for rate in ((0.05,) if strategy == 'sequential' else (0.07,))
-        ]
-        toy.train(tmp_path, own)
-        metas = [paths.read_json(directory(tmp_path, p) / 'meta.json') for p in own]
-        assert metas[0]['group'] == metas[1]['group']
-        assert metas[0]['strategy'] == strategy
-        for run, null in zip(runs, own, strict=True):
-            if strategy == 'sequential':
-                toy.assert_equal(toy.final(tmp_path, null), toy.final(tmp_path, run))
-            first, whole = toy.rows(tmp_path, null)[0], toy.rows(tmp_path, run)
-            assert first['distance'] > 0
-            assert len({r['distance'] for r in whole if 'distance' in r}) > 1
-
-
-def test_lineage_says_what_changed_and_what_was_kept(tmp_path: pathlib.Path):
+def test_lineage_says_what_changed_and_what_was_kept(parent: Parent, tmp_path: pathlib.Path):
     """Parent, point, the checkpoint's hash, the differing fields, the state's parts; the slots of another optimizer are
     reset."""
     run = parent(tmp_path)
@@ -195,7 +128,7 @@ def test_lineage_says_what_changed_and_what_was_kept(tmp_path: pathlib.Path):
     assert 'optimizer reset' in lineage.text(tmp_path)
 
 
-def test_a_kept_schedule_is_read_where_the_parent_had_seen_as_much(tmp_path: pathlib.Path):
+def test_a_kept_schedule_is_read_where_the_parent_had_seen_as_much(parent: Parent, tmp_path: pathlib.Path):
     """At another batch size by examples; past its end the last value holds; a rebased one begins anew."""
     run = parent(tmp_path, schedule__name='cosine')
     rates = toy.dense(tmp_path, run)['learning_rate_used']
@@ -232,22 +165,20 @@ def test_instead_of_decay_counts_from_the_branchs_own_batch_size():
 
 def cut(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
     """As a run stopped at its last checkpoint but one; its group's directory."""
-    folder = directory(workdir, plan)
-    group = paths.group_dir(workdir, plan.study, paths.read_json(folder / 'meta.json')['group'])
+    group = groups.directory_of(workdir, plan)
     shutil.rmtree(group / 'checkpoints' / str(plan.length.total_steps))
-    paths.write_json(folder / 'meta.json', paths.read_json(folder / 'meta.json') | {'status': 'running'})
+    environment.update(directory(workdir, plan), {'status': 'running'})
     return group
 
 
 def removed(workdir: pathlib.Path, plan: Plan) -> None:
     """A run and its group are there no more."""
-    folder = directory(workdir, plan)
-    shutil.rmtree(paths.group_dir(workdir, plan.study, paths.read_json(folder / 'meta.json')['group']))
-    shutil.rmtree(folder)
+    shutil.rmtree(groups.directory_of(workdir, plan))
+    shutil.rmtree(directory(workdir, plan))
 
 
 @pytest.mark.parametrize('where', ['here', 'elsewhere'])
-def test_a_stopped_branch_goes_on_as_itself(where: str, tmp_path: pathlib.Path):
+def test_a_stopped_branch_goes_on_as_itself(where: str, parent: Parent, tmp_path: pathlib.Path):
     """From its own checkpoint, its parent being gone or moved by then; the same as never stopped."""
     home = tmp_path / 'a' if where == 'here' else tmp_path / 'parents'
     run = parent(home)
@@ -269,7 +200,7 @@ def test_a_stopped_branch_goes_on_as_itself(where: str, tmp_path: pathlib.Path):
     assert toy.rows(tmp_path / 'b', other) == toy.rows(tmp_path / 'a', other)
 
 
-def test_a_branch_not_begun_begins_where_the_command_says_its_parent_is(tmp_path: pathlib.Path):
+def test_a_branch_not_begun_begins_where_the_command_says_its_parent_is(parent: Parent, tmp_path: pathlib.Path):
     """Its group was formed while the parent lay elsewhere; another parent is refused by its sha256."""
     run = parent(tmp_path / 'parents')
     named = lambda home: branch(run, str(directory(home, run)), 20, {'learning_rate': 0.2})
@@ -279,14 +210,12 @@ def test_a_branch_not_begun_begins_where_the_command_says_its_parent_is(tmp_path
     with pytest.raises(ValueError, match='no run in'):
         toy.train(tmp_path / 'a', [named(tmp_path / 'parents')])
     toy.train(tmp_path / 'a', [other := named(tmp_path / 'moved')])
-    assert paths.read_json(directory(tmp_path / 'a', other) / 'meta.json')['status'] == 'done'
-    folder = directory(tmp_path / 'a', other)
-    group = paths.group_dir(tmp_path / 'a', 'train', paths.read_json(folder / 'meta.json')['group'])
-    shutil.rmtree(group / 'checkpoints')
-    paths.write_json(folder / 'meta.json', paths.read_json(folder / 'meta.json') | {'status': 'running'})
-    stated = paths.read_json(folder / 'lineage.json')
+    assert groups.status(tmp_path / 'a', other)['status'] == 'done'
+    shutil.rmtree(cut(tmp_path / 'a', other) / 'checkpoints')
+    file = directory(tmp_path / 'a', other) / 'lineage.json'
+    stated = paths.read_json(file)
     stated['checkpoint_sha256']['state'] = '0'
-    paths.write_json(folder / 'lineage.json', stated)
+    paths.write_json(file, stated)
     with pytest.raises(ValueError, match=r'is not what branch .* began with'):
         toy.train(tmp_path / 'a', [other])
 
@@ -294,12 +223,12 @@ def test_a_branch_not_begun_begins_where_the_command_says_its_parent_is(tmp_path
 @pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 @pytest.mark.usefixtures('late_errors')
 @pytest.mark.parametrize('parented', [False, True])
-def test_a_resume_passes_over_damaged_initial_weights(parented: bool, tmp_path: pathlib.Path):
+def test_a_resume_passes_over_damaged_initial_weights(parented: bool, parent: Parent, tmp_path: pathlib.Path):
     """Made anew, of a branch from its parent, and told in one line; distances go on as if nothing had been."""
     run = parent(tmp_path)
     other = branched(tmp_path, run, learning_rate=0.2, keep__at_steps=(30,)) if parented else run
     rows, group = toy.rows(tmp_path, other), cut(tmp_path, other)
-    damage(group / 'initial' / '0')
+    toy.damage(group / 'initial' / '0')
     said = toy.train(tmp_path, [other]).lines
     assert len(said) == 1
     assert 'initial/0' in said[0]
@@ -307,18 +236,10 @@ def test_a_resume_passes_over_damaged_initial_weights(parented: bool, tmp_path: 
     assert toy.rows(tmp_path, other) == rows
     if parented:
         cut(tmp_path, other)
-        damage(group / 'initial' / '0')
+        toy.damage(group / 'initial' / '0')
         removed(tmp_path, run)
         with pytest.raises(ValueError, match=r'initial/0.*cannot be made anew: no run in'):
             toy.train(tmp_path, [other])
-
-
-def damage(step: pathlib.Path) -> None:
-    """One bit of its largest file."""
-    largest = max((p for p in step.rglob('*') if p.is_file()), key=lambda p: p.stat().st_size)
-    raw = bytearray(largest.read_bytes())
-    raw[len(raw) // 2] ^= 1
-    largest.write_bytes(raw)
 
 
 @pytest.mark.parametrize(
@@ -338,22 +259,22 @@ def test_what_is_no_branch_is_refused(step: int, changes: Any, state: Any, messa
         branch(run, 'x', step, changes, state)
 
 
-def test_a_missing_point_or_another_network_writes_nothing(tmp_path: pathlib.Path):
+def test_a_missing_point_or_another_network_writes_nothing(parent: Parent, tmp_path: pathlib.Path):
     """Points that are there are listed; arrays that differ are named."""
     run = parent(tmp_path)
     before = digests(tmp_path)
     for step, changes, message in (
         (13, {}, r'no checkpoint at update 13 .*there are: 0 .*20 .*40'),
-        (20, {'model.widths': (8,)}, r"\['dense_0'\]\['bias'\]: parent float32\[16\], branch float32\[8\]"),
+        (20, {'model__widths': (8,)}, r"\['dense_0'\]\['bias'\]: parent float32\[16\], branch float32\[8\]"),
     ):
         with pytest.raises(ValueError, match=message):
-            toy.train(tmp_path, [branch(run, f'{run.study}/{run.id}', step, changes)])
+            toy.train(tmp_path, [toy.branch(run, step, **changes)])
     with pytest.raises(ValueError, match='no run in'):
         toy.train(tmp_path, [branch(run, 'train/nowhere', 20, {})])
     assert digests(tmp_path) == before
 
 
-def test_a_parent_of_another_schema_is_refused(tmp_path: pathlib.Path):
+def test_a_parent_of_another_schema_is_refused(parent: Parent, tmp_path: pathlib.Path):
     """Wherever it lies; nothing is written."""
     run = parent(tmp_path / 'a')
     paths.write_json(tmp_path / 'a' / 'schema.json', {'schema': 99})
@@ -364,37 +285,32 @@ def test_a_parent_of_another_schema_is_refused(tmp_path: pathlib.Path):
     assert not (tmp_path / 'b').exists()
 
 
-def test_a_branch_has_no_points_before_its_own(tmp_path: pathlib.Path):
+def test_a_branch_has_no_points_before_its_own(parent: Parent, tmp_path: pathlib.Path):
     """Nor its beginning, which is its parent's; those it has are listed."""
     run = parent(tmp_path)
     other = branched(tmp_path, run, keep__at_steps=(30,))
     with pytest.raises(ValueError, match='has updates 20 to 40; there is no point at update 0'):
         branch(other, 'x', 0, {})
     with pytest.raises(ValueError, match=r'no checkpoint at update 20 .*there are: 30 '):
-        toy.train(tmp_path, [branch(other, f'{other.study}/{other.id}', 20, {})])
+        toy.train(tmp_path, [toy.branch(other, 20)])
 
 
-def test_a_parent_in_training_is_refused(tmp_path: pathlib.Path):
+def test_a_parent_in_training_is_refused(parent: Parent, tmp_path: pathlib.Path):
     """While a live process holds its group; nothing is written."""
     run = parent(tmp_path)
-    group = paths.group_dir(tmp_path, run.study, paths.read_json(directory(tmp_path, run) / 'meta.json')['group'])
-    with leases.Lease(group):
+    with leases.Lease(groups.directory_of(tmp_path, run)):
         before = sorted(tmp_path.rglob('*'))
         with pytest.raises(leases.Owned, match='is being trained by process'):
-            toy.train(tmp_path, [branch(run, f'{run.study}/{run.id}', 20, {})])
+            toy.train(tmp_path, [toy.branch(run, 20)])
         assert sorted(tmp_path.rglob('*')) == before
 
 
-def test_a_damaged_checkpoint_of_the_parent_is_refused(tmp_path: pathlib.Path):
+def test_a_damaged_checkpoint_of_the_parent_is_refused(parent: Parent, tmp_path: pathlib.Path):
     """By its hash; the branch does not begin."""
     run = parent(tmp_path)
-    group = paths.group_dir(tmp_path, run.study, paths.read_json(directory(tmp_path, run) / 'meta.json')['group'])
-    largest = max((group / 'checkpoints' / '20').rglob('*'), key=lambda p: p.stat().st_size if p.is_file() else 0)
-    raw = bytearray(largest.read_bytes())
-    raw[len(raw) // 2] ^= 1
-    largest.write_bytes(raw)
+    toy.damage(groups.directory_of(tmp_path, run) / 'checkpoints' / '20')
     with pytest.raises(ValueError, match=r'checkpoint .*20.*restore that folder'):
-        toy.train(tmp_path, [branch(run, f'{run.study}/{run.id}', 20, {})])
+        toy.train(tmp_path, [toy.branch(run, 20)])
 
 
 @pytest.mark.parametrize(
@@ -407,11 +323,11 @@ def test_a_damaged_checkpoint_of_the_parent_is_refused(tmp_path: pathlib.Path):
         ('{run}x@epoch:0.1', 'no run in .*did you mean'),
     ],
 )
-def test_a_point_is_given_by_directory_and_place(where: str, message: str, tmp_path: pathlib.Path):
+def test_a_point_is_given_by_directory_and_place(where: str, message: str, parent: Parent, tmp_path: pathlib.Path):
     """In updates, epochs or examples; what cannot be is refused by name."""
     run = parent(tmp_path)
     folder = directory(tmp_path, run)
-    assert point(f'{folder}@step:3')[1:] == (run, 3) or point(f'{folder}@step:3')[2] == 3
+    assert point(f'{folder}@step:3')[2] == 3
     assert point(f'{folder}@examples:16')[2] == 2
     with pytest.raises(ValueError, match=message):
         point(where.format(run=folder))
@@ -426,40 +342,29 @@ def test_the_reload_study_brings_a_control_at_every_point(tmp_path: pathlib.Path
     }  # fmt: skip
     (run,) = toy.plans(**changes)
     study.check([run])
-    for stage in study.stages([run]):
-        toy.train(tmp_path, stage)
-    made = study.branches([run])
-    assert [(p.batch_size, p.policy.learning_rate) for p in made] == [(8, 0.05), (16, 0.05), (8, 0.2)] * 2
-    control, late = made[0], made[3]
+    branches = study.branches([run])
+    assert [(p.batch_size, p.policy.learning_rate) for p in branches] == [(8, 0.05), (16, 0.05), (8, 0.2)] * 2
+    control, late = branches[0], branches[3]
+    toy.train(tmp_path, [run])
+    toy.train(tmp_path, [control, late])
     # The parent's last batch is short, the control goes on through it.
     losses = toy.dense(tmp_path, run)['batch_loss']
     assert (control.start, len(losses)) == (90, 180)
     np.testing.assert_array_equal(toy.dense(tmp_path, control)['batch_loss'][:89], losses[90:179])
     rates = toy.dense(tmp_path, late)['learning_rate_used']
     assert set(rates.tolist()) == {float(toy.dense(tmp_path, run)['learning_rate_used'][-1])}
-    assert {p.total_examples - p.parent['examples'] for p in made if p.parent} == {719}  # half of 1437, rounded up
+    assert {p.total_examples - p.parent['examples'] for p in branches if p.parent} == {719}  # half of 1437, rounded up
     with pytest.raises(ValueError, match='what to change'):
         study.check(toy.plans(**(changes | {'branch__batch_sizes': (), 'branch__learning_rates': ()})))
     with pytest.raises(ValueError, match='the points to branch from'):
         study.check(toy.plans(**(changes | {'branch__at_epochs': ()})))
 
 
-def test_a_branch_at_the_very_beginning_has_its_own_batch_size(tmp_path: pathlib.Path):
-    """Nothing of the parent's comes before: it is the run with that batch size, bit for bit."""
-    run = parent(tmp_path, keep__at_steps=(0,))
-    other = branched(tmp_path, run, 0, batch_size=16, total_steps=10)
-    (alone,) = toy.plans(**DENSE | {'batch_size': 16, 'total_steps': 10, 'keep__at_steps': ()})
-    toy.train(tmp_path, [alone])
-    assert [s.batch_size for s in other.length.segments] == [16]
-    assert other.total_examples == alone.total_examples == 160
-    toy.assert_equal(toy.final(tmp_path, other), toy.final(tmp_path, alone))
-
-
 def test_a_probe_walks_with_the_rate_that_the_run_used():
     """A branch keeps its parent's cosine over 40 updates: at update 30 of 80 its rate is the parent's there."""
     at = {'probe__name': 'gradient_norm', 'probe__samples': 8, 'probe__batch_sizes': (1, 8), 'schedule__name': 'cosine'}
     (run,) = toy.plans(**at)
-    longer = branch(run, f'{run.study}/{run.id}', 20, {'total_steps': 80, 'probe.at_steps': (30,)})
+    longer = toy.branch(run, 20, total_steps=80, probe__at_steps=(30,))
     (probe,) = gradient_norm.probes(longer)
     assert probe.learning_rate == run.table(30, 31).learning_rate[0]
     assert probe.learning_rate == pytest.approx(0.05 * (1 + np.cos(np.pi * 30 / 39)) / 2, rel=0.05)
@@ -468,11 +373,9 @@ def test_a_probe_walks_with_the_rate_that_the_run_used():
 def test_the_cycles_of_a_branch_end_where_its_schedule_has_them():
     """Cycles of 10 and 20 updates of 8 examples; the branch has 16, keeps the schedule's place, or begins it anew."""
     cycles = {'name': 'warm_restarts', 'first_cycle_steps': 10, 'cycle_multiplier': 2}
-    fields = {f'schedule__{k}': v for k, v in cycles.items()}
-    (run,) = toy.plans(total_steps=30, snapshots__cycle_ends=True, **fields)
+    (run,) = toy.plans(total_steps=30, snapshots__cycle_ends=True, schedule=cycles)
     assert run.recording['snapshots']['at_steps'] == (10, 30)
-    place = f'{run.study}/{run.id}'
-    kept = branch(run, place, 10, {'batch_size': 16, 'total_steps': 40})
-    anew = branch(run, place, 10, {'total_steps': 40}, {'schedule': 'rebase'})
+    kept = toy.branch(run, 10, batch_size=16, total_steps=40)
+    anew = toy.branch(run, 10, {'schedule': 'rebase'}, total_steps=40)
     assert kept.recording['snapshots']['at_steps'] == (10, 20)
     assert anew.recording['snapshots']['at_steps'] == (20, 40)

@@ -1,4 +1,4 @@
-"""The invariants of training, by number: 1 stands in test_order.py, 2 in test_config.py, 3 in test_invariant_3.py."""
+"""The invariants of training, by number: 1 stands in test_order.py, 2 in test_config.py, 3 and 6 in files of their own."""
 
 import os
 import pathlib

@@ -18,6 +18,7 @@ from bsresearch.data.select import Dataset
 from bsresearch.launching import planner, runner
 from bsresearch.launching.console import Console
 from bsresearch.optim import Hyper, moments
+from bsresearch.planning import branch as branches
 from bsresearch.planning import edit, resolve, schema, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.stages import Stage
@@ -148,6 +149,12 @@ def batch(data: Dataset, rows: Any) -> Data:
     return Data(jnp.asarray(data.train.inputs[rows]), jnp.asarray(data.train.labels[rows]))
 
 
+def branch(parent: Plan, step: int, state: Mapping[str, str] | None = None, **changes: Any) -> Plan:
+    """That of a run in the same workdir; `changes` as of `declared`."""
+    fields = {k.replace('__', '.'): v for k, v in changes.items()}
+    return branches.branch(parent, f'{parent.study}/{parent.id}', step, fields, state)
+
+
 def study(procedure: Any, runs: list[Plan], name: str = 'train') -> planner.Study:
     """A study of these runs, as far as its stages are known without results; it asks nothing."""
     grid = sweep.Grid(runs, [], None, [])
@@ -195,6 +202,19 @@ def hypers(name: str, values: Sequence[tuple[float, float, float | None]], **set
     logs = np.log(np.maximum(beta1, np.finfo(np.float64).tiny))
     course = moments.Course(beta1, np.arange(1, len(beta1) + 1), lambda: np.cumsum(logs))
     return wide._replace(complements=module.complements(course, **(lookup.keywords(module.build) | settings)))
+
+
+def damage(folder: pathlib.Path) -> None:
+    """Turns a bit of the largest file."""
+    largest = max((file for file in folder.rglob('*') if file.is_file()), key=lambda file: file.stat().st_size)
+    flip(largest)
+
+
+def flip(file: pathlib.Path) -> None:
+    """Turns a bit in its middle."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
 
 
 def rows(workdir: pathlib.Path, plan: Plan) -> list[Mapping[str, Any]]:
