@@ -134,7 +134,7 @@ def of_trials(trials: int, function: Callable[[np.ndarray], Any], truth: float) 
         norms = SIZES**0.13 * np.exp(sigma * rng.normal(size=(trials, len(SIZES))) - sigma**2 / 2)
         groups = jackknife.groups(trials)
         without = np.array([function(np.delete(norms, group, axis=0)) for group in groups])
-        error = jackknife.error(function(norms), without, np.array([len(group) for group in groups]))
+        error = jackknife.error(function(norms), without, groups)
         found = verdicts.interval(verdicts.of('', [function(norms)], error=error, freedom=len(groups) - 1))
         return holds(found.low, found.high, truth)
 
@@ -193,7 +193,7 @@ def test_below_its_smallest_n_it_is_refused():
     assert laws[['r2_low', 'r2_high']].isna().all(axis=None)
     assert laws[['a_low', 'b_high']].notna().all(axis=None)
     assert jackknife.groups(19) == []
-    assert np.isnan(jackknife.error(1.0, np.empty(0), np.empty(0)))
+    assert np.isnan(jackknife.error(1.0, np.empty(0), []))
 
 
 def test_the_jackknife_of_a_mean_is_its_standard_error():
@@ -202,5 +202,5 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
     for n in (30, 120):
         groups = jackknife.groups(n)
         without = np.array([np.delete(x[:n], group).mean() for group in groups])
-        found = jackknife.error(x[:n].mean(), without, np.array([len(group) for group in groups]))
-        assert found == pytest.approx(stats.sem(x[:n]), rel=1e-9 if n <= jackknife.GROUPS else 0.15)
+        error = jackknife.error(x[:n].mean(), without, groups)
+        assert error == pytest.approx(stats.sem(x[:n]), rel=1e-9 if n <= jackknife.GROUPS else 0.15)

@@ -110,7 +110,7 @@ def test_a_resumed_run_tells_its_older_rows_apart(tmp_path: pathlib.Path):
     assert all(evaluated[step]['test_loss'] < evaluated[step]['test_objective'] for step in (40, 60, 80))
     table = records.load(workdir)
     assert summary.objective_only(table, 'test_loss') == [plan.id]
-    assert summary.final(table, ['test_loss'], [])['mean'].item() == evaluated[80]['test_loss']
+    assert summary.final(table, ['test_loss'], ['batch_size'])['mean'].item() == evaluated[80]['test_loss']
     with pytest.raises(ValueError, match=f'test_loss is not known for all of run {plan.id}: an older version'):
         summary.check_plain(table, 'test_loss')
 

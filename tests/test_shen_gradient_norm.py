@@ -136,10 +136,10 @@ def test_the_draws_are_part_of_the_uncertainty():
     last, first = (lambda x: x[..., -1]), (lambda x: x[..., 0])
     one = trials.sample([norms()])
     part = one.part('', last, 'mean')
-    walking = one.found[0].norms['walking'][:, -1]
+    walking = one.probes[0].norms['walking'][:, -1]
     assert (part.error, part.freedom) == (pytest.approx(walking.std(ddof=1) / 10, rel=0.15), 49)
     few = trials.sample([norms(count=40)])
-    error = few.found[0].norms['walking'][:, -1].std(ddof=1) / np.sqrt(40)
+    error = few.probes[0].norms['walking'][:, -1].std(ddof=1) / np.sqrt(40)
     of_few = few.part('', last, 'mean')
     assert (of_few.error, of_few.freedom) == (pytest.approx(error), 39)
     three = trials.sample([norms(r) for r in RUNS])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bsresearch.analysis import verdicts
+from bsresearch.analysis.axis_labels import words
 from bsresearch.analysis.best_sets import Along, Ratio
 from bsresearch.analysis.contrasts import Contrast, Contrasts, Numbers
 from bsresearch.analysis.over import without_diverged
@@ -31,11 +32,11 @@ def trend(axis: str, cells: Sequence[Cell] = (), *, within: Cell = ALL) -> Contr
         values = [numbers.pick(selector) for selector in places]
         low, high = (np.array([getattr(v, end).to_numpy(float) for v in values]) for end in ('low', 'high'))
         taus = np.array([_tau(x, low[:, i], high[:, i]) for i in range(low.shape[1])]).T
-        return Part(f'τ in {axis.replace("_", " ")}', taus[0], taus[1], few=True)
+        return Part(f'τ in {words(axis)}', taus[0], taus[1], few=True)
 
     return (
         Contrast(
-            f'trend in {axis.replace("_", " ")}',
+            f'trend in {words(axis)}',
             selectors or (to_selector(within),),
             of,
             level=True,
@@ -93,7 +94,7 @@ def _tau(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float
 
 def optimum(axis: str, within: Cell = ALL) -> Contrasts:
     """Where along an axis the quantity is best: the set of places that cannot be told from the best (best_sets.py)."""
-    selector, name = to_selector(within), f'best {_words(axis)}'
+    selector, name = to_selector(within), f'best {words(axis)}'
     of = lambda numbers: _placed(name, _best(numbers, axis, selector), numbers)
     return (Contrast(name, (selector,), of, level=True, unit=PLACE, along=axis),)
 
@@ -101,7 +102,7 @@ def optimum(axis: str, within: Cell = ALL) -> Contrasts:
 def optimum_over(axis: str, a: Cell, b: Cell) -> Contrasts:
     """Ln of where a is best over where b is: of every pair of places that cannot be told from the best."""
     first, second = to_selector(a), to_selector(b)
-    name = f'best {_words(axis)}, {first} over {second}'
+    name = f'best {words(axis)}, {first} over {second}'
 
     def of(numbers: Numbers) -> Part:
         x, y = (_best(numbers, axis, selector) for selector in (first, second))
@@ -121,7 +122,7 @@ def _best(numbers: Numbers, axis: str, selector: Selector) -> Along | None:
       ValueError: whether more is better is not known. LookupError: there are no cells.
     """
     if numbers.higher_is_better is None:
-        raise ValueError(f'the best {_words(axis)}: whether more is better is not known; .named(…, higher_is_better=…)')
+        raise ValueError(f'the best {words(axis)}: whether more is better is not known; .named(…, higher_is_better=…)')
     cells = [numbers.cell(place) for place in _along(numbers, axis, selector)]
     if not cells:
         raise LookupError(f'{selector} has no values of {axis}')
@@ -134,7 +135,3 @@ def _best(numbers: Numbers, axis: str, selector: Selector) -> Along | None:
     at_edge = np.array([cell in array.edges for cell in cells])
     smallest = axis == 'batch_size' and x[0] == 1
     return Along(x, low, high, array.rounding.loc[cells].to_numpy(float), at_edge, first=smallest)
-
-
-def _words(axis: str) -> str:
-    return axis.replace('_', ' ')

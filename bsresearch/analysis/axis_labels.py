@@ -28,6 +28,11 @@ def of_values(values: Sequence[Any]) -> Callable[[Any], Any]:
     return label
 
 
+def words(name: str) -> str:
+    """A field, metric or arm for a reader: 'batch size'."""
+    return name.replace('_', ' ')
+
+
 def text(value: Any) -> str:
     """A value of an axis for a reader: 1,024; 0.1; one_cycle."""
     if isinstance(value, bool) or not isinstance(value, Real):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bsresearch.analysis import axis_labels
+from bsresearch.analysis.axis_labels import words
 from bsresearch.analysis.contrasts import Cell, at
 from bsresearch.analysis.study import ABSENT, ALL, PARTS, TRAINED, Study
 from bsresearch.core import lookup
@@ -24,10 +25,9 @@ def of(study: Study) -> list[Key]:
     """All that have runs: arms in declared order, each followed by its branches, axes by value."""
     arms = list(study.declared) or [ALL]
     place = {arm: i for i, arm in enumerate([*arms, *sorted(set(study.members['arm']) - set(arms))])}
-    trained = study.members[study.members['kind'].isin(TRAINED)]
     of_branch = {name: i for i, name in enumerate([ABSENT, *branches(study)])}
     order = lambda key: (place[key[0]], *map(_rank, key[2:3]), of_branch[key[1]], *map(_rank, key[3:]))
-    return sorted(dict.fromkeys(trained['cell']), key=order)
+    return sorted(dict.fromkeys(study.trained['cell']), key=order)
 
 
 def fields(study: Study, key: Key) -> dict[str, Any]:
@@ -49,8 +49,7 @@ class Member(NamedTuple):
 
 def members(study: Study) -> list[Member]:
     """The runs in the order of their cells; one that stands in several cells is of the first."""
-    trained = study.members[study.members['kind'].isin(TRAINED)]
-    of_cells = dict(list(trained.groupby('cell', sort=False)))
+    of_cells = dict(list(study.trained.groupby('cell', sort=False)))
     every = [Member(key, row.replicate, row.id) for key in of(study) for row in of_cells[key].itertuples()]
     return list({member.run: member for member in reversed(every)}.values())[::-1]
 
@@ -138,14 +137,14 @@ def families(study: Study, field: str) -> dict[str, tuple[Any, ...]]:
     rest = {arm: {f: v for f, v in settings(study, arm).items() if f != field} for arm in arms}
     alike: dict[tuple[Any, ...], list[str]] = {}
     for arm, others in rest.items():
-        words = {f: '' if isinstance(v, Real) and not isinstance(v, bool) else repr(v) for f, v in others.items()}
-        alike.setdefault(tuple(sorted(words.items())), []).append(arm)
-    found: dict[str, tuple[Any, ...]] = {}
-    for words, members in alike.items():
+        shared = {f: '' if isinstance(v, Real) and not isinstance(v, bool) else repr(v) for f, v in others.items()}
+        alike.setdefault(tuple(sorted(shared.items())), []).append(arm)
+    family: dict[str, tuple[Any, ...]] = {}
+    for shared, members in alike.items():
         given = [settings(study, arm).get(field) for arm in members]
         follows = len(set(given)) == len(given)
-        found |= {arm: words if follows else (words, repr(sorted(rest[arm].items()))) for arm in members}
-    return found | {arm: found[target] for arm, target in aliases.items() if target in found}
+        family |= {arm: shared if follows else (shared, repr(sorted(rest[arm].items()))) for arm in members}
+    return family | {arm: family[target] for arm, target in aliases.items() if target in family}
 
 
 def only(study: Study, keep: Callable[[Key], bool]) -> Study:
@@ -171,18 +170,14 @@ def _label(study: Study, key: Key, name_arm: bool, fields: set[str]) -> str:
     axes = [named(a, v) for a, v in zip(study.axes, key[3:], strict=True) if a in fields and v != ABSENT]
     if branch != ABSENT:
         when = '' if point == ABSENT else f' from epoch {axis_labels.text(point)}'
-        parent = f'{_words(arm)} → ' if name_arm else ''
-        return ', '.join([f'{parent}{_words(branch)}{when}', *axes])
+        parent = f'{words(arm)} → ' if name_arm else ''
+        return ', '.join([f'{parent}{words(branch)}{when}', *axes])
     sets = [named(f, v) for f, v in settings(study, arm).items() if f in SHORT]
-    sets = [text for text in sets if text != _words(arm)]
+    sets = [text for text in sets if text != words(arm)]
     data_sets = f' ({", ".join(sets)})' if sets else ''
-    return ', '.join([*([f'{_words(arm)}{data_sets}'] if name_arm else []), *axes]) or _words(
+    return ', '.join([*([f'{words(arm)}{data_sets}'] if name_arm else []), *axes]) or words(
         arm if arm != ALL else study.name
     )
-
-
-def _words(name: str) -> str:
-    return name.replace('_', ' ')
 
 
 def named(field: str, given: Any) -> str:
@@ -191,8 +186,8 @@ def named(field: str, given: Any) -> str:
     if field == 'batch_size':
         return f'B = {text}'
     if field.endswith('.name') or field in PARTS:
-        return _words(text)
-    return f'{SHORT.get(field, _words(field).replace(".", " "))} {text}'
+        return words(text)
+    return f'{SHORT.get(field, words(field).replace(".", " "))} {text}'
 
 
 def described(study: Study, keys: Sequence[Key]) -> list[str]:
@@ -207,8 +202,8 @@ def described(study: Study, keys: Sequence[Key]) -> list[str]:
 def replicates(study: Study, keys: Sequence[Key]) -> str:
     """'n = 3 seeds', 'n = 2 to 3 seeds'."""
     counts = sorted({len(study.runs_of(key)) for key in keys})
-    words = 'seed' if counts[-1:] == [1] else 'seeds'
-    return f'n = {" to ".join(f"{n}" for n in sorted({counts[0], counts[-1]}))} {words}' if counts else ''
+    noun = 'seed' if counts[-1:] == [1] else 'seeds'
+    return f'n = {" to ".join(f"{n}" for n in sorted({counts[0], counts[-1]}))} {noun}' if counts else ''
 
 
 def _one(runs: pd.DataFrame, *fields: str) -> str:
@@ -221,7 +216,7 @@ def _fixed(study: Study, runs: pd.DataFrame) -> str:
     """'equal epochs (30)': what is declared, else the first length that all runs share."""
     lengths = {'epochs': 'total_epochs', 'updates': 'total_updates', 'examples': 'total_examples'}
     shared = {name: _one(runs, column) for name, column in lengths.items()}
-    declared = [f'equal {_words(name)}{f" ({shared[name]})" if shared.get(name) else ""}' for name in study.held_fixed]
+    declared = [f'equal {words(name)}{f" ({shared[name]})" if shared.get(name) else ""}' for name in study.held_fixed]
     if declared:
         return ', '.join(declared)
     return next((f'equal {name} ({v})' for name, v in shared.items() if v), 'unequal lengths')

@@ -11,12 +11,11 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from bsresearch.analysis.quantity import Array, Quantity, Unit, ends_of_difference
 from bsresearch.analysis.selectors import Cell, Selector, at, to_selector
-from bsresearch.analysis.study import PARTS, Study
+from bsresearch.analysis.study import Study
 from bsresearch.analysis.verdicts import Part
 from bsresearch.core import lookup
 
@@ -53,22 +52,15 @@ class Numbers(NamedTuple):
         Raises:
           LookupError: there is none. ValueError: it leaves an axis open, or names one that is not there.
         """
-        index = self.array.low.index
-        names = list(index.names)
-        axes = dict(selector.axes)
-        for axis in axes:
+        names = self.array.names
+        for axis, _ in selector.axes:
             if axis not in names:
                 raise ValueError(f'{selector}: no axis {axis!r} is left; {lookup.nearest(axis, names)}')
-        wanted = dict(zip(PARTS, selector[:3], strict=True)) | axes
-        keep = np.ones(len(index), bool)
-        for name, value in wanted.items():
-            if name in names:
-                keep &= np.array([of_cell == value for of_cell in index.get_level_values(name)], bool)
-        cells = index[keep]
-        if not len(cells):
+        cells = [key for key in self.array.low.index if selector.is_of(key, names)]
+        if not cells:
             raise LookupError(f'{selector} has no runs')
         if len(cells) > 1:
-            left = [name for name in names if cells.get_level_values(name).nunique() > 1]
+            left = [name for name, values in zip(names, zip(*cells, strict=True), strict=True) if len({*values}) > 1]
             raise ValueError(f'{selector} leaves {", ".join(left)} open: name its value, or reduce it (best_over, …)')
         return cells[0]
 

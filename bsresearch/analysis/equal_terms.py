@@ -13,7 +13,7 @@ import pandas as pd
 from bsresearch.analysis import axis_labels, cells
 from bsresearch.analysis.contrasts import Contrast
 from bsresearch.analysis.selectors import Selector
-from bsresearch.analysis.study import PARTS, TRAINED, Study
+from bsresearch.analysis.study import Study
 from bsresearch.core.flat import flatten
 
 LENGTHS = {'epochs': 'total_epochs', 'updates': 'total_updates', 'examples': 'total_examples'}
@@ -23,11 +23,9 @@ CALIBRATED = 0.05  # relative: runs of equal seconds end at a whole update of a 
 
 def runs_of(study: Study, selector: Selector) -> pd.DataFrame:
     """The runs that a selector is about; of all values of an axis that it does not name."""
-    named = dict(zip(PARTS, selector[:3], strict=True)) | {a: v for a, v in selector.axes if a in study.axes}
-    wanted = [(study.parts.index(part), value) for part, value in named.items()]
-    members = zip(study.members['id'], study.members['kind'], study.members['cell'], strict=True)
-    of_cell = [i for i, kind, cell in members if kind in TRAINED and all(cell[k] == value for k, value in wanted)]
-    return study.runs.reindex(list(dict.fromkeys(of_cell)))
+    trained = study.trained
+    of_cells = trained.loc[[selector.is_of(cell, study.parts) for cell in trained['cell']], 'id']
+    return study.runs.reindex(of_cells.unique())
 
 
 def differing(names: Iterable[str], contrasts: Iterable[Contrast], study: Study) -> str:
@@ -37,7 +35,7 @@ def differing(names: Iterable[str], contrasts: Iterable[Contrast], study: Study)
         runs = {cell: table for cell, table in runs.items() if len(table)}
         for name in names if len(runs) > 1 else ():
             if told := _differs(name, runs, study):
-                return f'not at equal {name.replace("_", " ")}, which is held fixed: {told}'
+                return f'not at equal {axis_labels.words(name)}, which is held fixed: {told}'
     return ''
 
 

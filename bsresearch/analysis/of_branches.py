@@ -50,7 +50,5 @@ def _table(study: Study, points: pd.DataFrame) -> pd.DataFrame:
     parents = study.members[study.members['kind'] == 'run']
     rows = parents.merge(points[['run', 'point', 'value']], left_on='id', right_on='run', suffixes=('', '_declared'))
     rows = rows.assign(point=rows['point_declared'].astype(float))
-    keys = pd.MultiIndex.from_frame(rows[study.parts])
-    wide = pd.Series(rows['value'].to_numpy(float), [keys.to_flat_index(), rows['replicate']]).unstack()
-    wide.index = pd.MultiIndex.from_tuples(list(wide.index), names=study.parts)
-    return wide.reindex(columns=[r for r in study.replicates if r in wide])
+    rows = rows.assign(cell=list(rows[study.parts].itertuples(index=False, name=None)))
+    return study.by_cell(rows, rows['value'])

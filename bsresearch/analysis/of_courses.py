@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import ratio
-from bsresearch.analysis.of_runs import at_end, check, final, words
+from bsresearch.analysis.axis_labels import words
+from bsresearch.analysis.of_runs import at_end, check, final
 from bsresearch.analysis.quantities import growth, lr_range, noise_scale, noisy_quadratic
 from bsresearch.analysis.quantity import EXAMPLES, PLAIN, SHARE, Array, Quantity, exact
 from bsresearch.analysis.study import FINISHED, Study
@@ -33,8 +34,7 @@ def _of_course(metric: str, name: str, of_course: Callable[[np.ndarray, np.ndarr
             return np.nan
         return float(of_course(rows['step'].to_numpy(float), rows[metric].to_numpy(float)))
 
-    quantity = at_end(metric, name, of_rows, None, unit=PLAIN)
-    return quantity
+    return at_end(metric, name, of_rows, None, unit=PLAIN)
 
 
 def relative_change(metric: str) -> Quantity:
@@ -90,7 +90,5 @@ def range_test_reading(reading: str) -> Quantity:
         rate = getattr(lr_range.suggest(points, lr_range.evaluations(rows, points), planned, gone), reading)
         return np.nan if rate is None else rate
 
-    words = reading.replace('_', ' ')
-    return Quantity(
-        lambda study: exact(study.table(lambda run: of_run(study, run))), f'{words} of the range test', diverged=True
-    )
+    of = lambda study: exact(study.table(lambda run: of_run(study, run)))
+    return Quantity(of, f'{words(reading)} of the range test', diverged=True)

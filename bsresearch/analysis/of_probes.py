@@ -4,39 +4,37 @@ A probe is of the arm whose run it was made at, at its point: `at('large', point
 draw the same examples for every replicate, so that their intervals have two parts (quantities/trials.py).
 """
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import verdicts
-from bsresearch.analysis.contrasts import Contrast, Contrasts, Selector
-from bsresearch.analysis.quantities import gradient_norm, laws, trials
+from bsresearch.analysis.contrasts import Contrast, Contrasts, Numbers, Selector
+from bsresearch.analysis.quantities import gradient_norm, interpolation, laws, trials
 from bsresearch.analysis.quantities.trials import Sample
 from bsresearch.analysis.quantity import PLAIN, SHARE, TIMES, Array, Quantity, Unit, exact
 from bsresearch.analysis.study import Study
 from bsresearch.analysis.verdicts import Part
 
-GRADIENT_NORM, INTERPOLATION = 'gradient_norm', 'interpolation'
+INTERPOLATION = interpolation.NAME
 
 
-def of_probe(name: str, number: Callable[[Mapping[str, Any]], float], told: str, unit: Unit = PLAIN) -> Quantity:
+def of_probe(name: str, number: Callable[[Mapping[str, Any]], float], title: str, unit: Unit = PLAIN) -> Quantity:
     """A number of the arrays of each finished probe called `name`; of several at one point that with most points."""
 
     def of(study: Study) -> Array:
-        members = study.members[(study.members['probe'] == name) & study.members['id'].isin(list(study.probes))]
+        members = study.probed(name)
         if not len(members):
             raise LookupError(f'no finished {name} probes')
         sizes = members['id'].map(lambda probe: max(np.size(a) for a in study.probes[probe]['arrays'].values()))
-        chosen = members.assign(size=sizes).sort_values('size', kind='stable')
-        chosen = chosen.drop_duplicates(['cell', 'replicate'], keep='last')
-        values = chosen['id'].map(lambda probe: float(number(study.probes[probe]['arrays'])))
-        wide = pd.Series(values.to_numpy(), [chosen['cell'], chosen['replicate']]).unstack()
-        wide.index = pd.MultiIndex.from_tuples(list(wide.index), names=study.parts)
-        return exact(wide.reindex(columns=[r for r in study.replicates if r in wide]))
+        largest = members.assign(size=sizes).sort_values('size', kind='stable')
+        largest = largest.drop_duplicates(['cell', 'replicate'], keep='last').sort_index()
+        return exact(study.by_cell(largest, largest['id'].map(lambda id_: number(study.probes[id_]['arrays']))))
 
-    return Quantity(of, told, unit)
+    return Quantity(of, title, unit)
 
 
 def rise_on_line(arrays: Mapping[str, Any]) -> float:
@@ -76,23 +74,39 @@ def _samples(study: Study, cell: Selector, *, every_rate: bool = False) -> list[
     Raises:
       LookupError: there are none.
     """
-    members = study.members[(study.members['arm'] == cell.arm) & (study.members['probe'] == GRADIENT_NORM)]
-    members = members[(members['point'] == cell.point) & members['id'].isin(list(study.probes))]
+    members = study.probed(gradient_norm.NAME)
+    members = members[(members['arm'] == cell.arm) & (members['point'] == cell.point)]
     probes = gradient_norm.of_probes([study.probes[probe] for probe in members['id'].unique()])
     if not every_rate:
-        probes = [f for f in probes if f.learning_rate == study.runs.at[f.run, 'learning_rate']]
+        probes = [p for p in probes if p.learning_rate == study.runs.at[p.run, 'learning_rate']]
     if not probes:
         raise LookupError(f'{cell.arm} has no finished gradient_norm probes at epoch {cell.point}')
-    most = max((len(f.norms['walking']), f.settings) for f in probes)
-    probes = [f for f in probes if (len(f.norms['walking']), f.settings) == most]
-    replicate = dict(zip(members['id'], members['replicate'], strict=True))
-    probes.sort(key=lambda f: (f.learning_rate, study.replicates.index(replicate[f.id])))
-    rates = sorted({f.learning_rate for f in probes})
-    return [trials.sample([f for f in probes if f.learning_rate == r]) for r in rates]
+    size = lambda probe: (len(probe.norms['walking']), probe.settings)
+    most, replicate = max(map(size, probes)), dict(zip(members['id'], members['replicate'], strict=True))
+    order = lambda probe: (probe.learning_rate, study.replicates.index(replicate[probe.id]))
+    probes = sorted((p for p in probes if size(p) == most), key=order)
+    return [trials.sample(list(group)) for _, group in itertools.groupby(probes, key=lambda p: p.learning_rate)]
 
 
-def _contrast(label: str, of: Callable[[Study], list[Part]], quantity: Quantity | None = None) -> Contrasts:
-    return (Contrast(label, (), lambda numbers: of(numbers.study), quantity, level=True),)
+def _sample(study: Study, cell: Selector) -> Sample:
+    (sample,) = _samples(study, cell)
+    return sample
+
+
+def _of_points(
+    cells: Sequence[Selector],
+    parts: Callable[[Sample, str], Part | list[Part]],
+    quantity: Quantity | None = None,
+    label: str = '',
+) -> Contrasts:
+    """A contrast for each point: what `parts` makes of its probes and its epoch, in words."""
+
+    def of_point(cell: Selector) -> Contrast:
+        epoch = f'epoch {cell.point:g}'
+        of = lambda numbers: parts(_sample(numbers.study, cell), epoch)
+        return Contrast(label or epoch, (), of, quantity, level=True)
+
+    return tuple(map(of_point, cells))
 
 
 def _turn(sample: Sample, size: int) -> int:
@@ -107,76 +121,60 @@ def _turn(sample: Sample, size: int) -> int:
     return place
 
 
+def _rise(first: int, last: int) -> Callable[[np.ndarray], np.ndarray]:
+    """From one place of the batch sizes to another, relative."""
+    return lambda values: values[..., last] / values[..., first] - 1
+
+
 def rises(statistic: str, cell: Selector, above: int | None = None) -> Contrasts:
     """Relative rise of a statistic from each batch size to the next; `above`: from the one nearest to it on."""
 
-    def of(study: Study) -> list[Part]:
-        (sample,) = _samples(study, cell)
+    def parts(sample: Sample, _: str) -> list[Part]:
         first = 0 if above is None else _turn(sample, above)
-        rise = lambda i: lambda x: x[..., i + 1] / x[..., i] - 1
         label = lambda i: f'{sample.sizes[i]:,} to {sample.sizes[i + 1]:,}'
-        return [sample.part(label(i), rise(i), statistic) for i in range(first, len(sample.sizes) - 1)]
+        return [sample.part(label(i), _rise(i, i + 1), statistic) for i in range(first, len(sample.sizes) - 1)]
 
-    return _contrast(f'rise of the {statistic}', of, RELATIVE)
+    return _of_points((cell,), parts, RELATIVE, f'rise of the {statistic}')
 
 
 def rise_to(statistic: str, cell: Selector, size: int) -> Contrasts:
     """Relative rise of a statistic from the smallest batch size to the one nearest to `size`."""
 
-    def of(study: Study) -> list[Part]:
-        (sample,) = _samples(study, cell)
+    def part(sample: Sample, _: str) -> Part:
         turn = _turn(sample, size)
-        label = f'{sample.sizes[0]} to {sample.sizes[turn]}'
-        return [sample.part(label, lambda x: x[..., turn] / x[..., 0] - 1, statistic)]
+        return sample.part(f'{sample.sizes[0]} to {sample.sizes[turn]}', _rise(0, turn), statistic)
 
-    return _contrast(f'rise of the {statistic} to {size}', of, RELATIVE)
+    return _of_points((cell,), part, RELATIVE, f'rise of the {statistic} to {size}')
 
 
 def factor(statistic: str, *cells: Selector, falling: bool = False) -> Contrasts:
     """Ln of the factor of a statistic from the smallest to the largest batch size, or back."""
     low, high = (-1, 0) if falling else (0, -1)
-    ends = lambda x: np.log(x[..., high] / x[..., low])
-    return tuple(c for cell in cells for c in _one(f'epoch {cell.point:g}', ends, statistic, cell, FACTOR))
-
-
-def _one(
-    label: str, function: Callable[..., np.ndarray], statistic: str, cell: Selector, quantity: Quantity | None = None
-) -> Contrasts:
-    def of(study: Study) -> list[Part]:
-        (sample,) = _samples(study, cell)
-        return [sample.part(label, function, statistic)]
-
-    return _contrast(label, of, quantity)
+    ends = lambda values: np.log(values[..., high] / values[..., low])
+    return _of_points(cells, lambda sample, epoch: sample.part(epoch, ends, statistic), FACTOR)
 
 
 def at_largest(statistic: str, *cells: Selector) -> Contrasts:
     """A statistic at the largest batch size."""
-    last = lambda x: x[..., -1]
-    return tuple(c for cell in cells for c in _one(f'epoch {cell.point:g}', last, statistic, cell))
+    return _of_points(cells, lambda sample, epoch: sample.part(epoch, lambda values: values[..., -1], statistic))
 
 
 def growth_of(statistic: str, *cells: Selector) -> Contrasts:
     """The exponent p of a statistic as c·B^p, by least squares in logarithms."""
 
-    def of(cell: Selector) -> Callable[[Study], list[Part]]:
-        def parts(study: Study) -> list[Part]:
-            (sample,) = _samples(study, cell)
-            x = np.log(sample.sizes) - np.log(sample.sizes).mean()
-            with np.errstate(invalid='ignore', divide='ignore'):
-                exponent = lambda values: np.log(values) @ x / (x @ x)
-                return [sample.part(f'{statistic}, epoch {cell.point:g}', exponent, statistic)]
+    def part(sample: Sample, epoch: str) -> Part:
+        x = np.log(sample.sizes) - np.log(sample.sizes).mean()
+        return sample.part(f'{statistic}, {epoch}', lambda values: np.log(values) @ x / (x @ x), statistic)
 
-        return parts
-
-    return tuple(c for cell in cells for c in _contrast(f'exponent of the {statistic}', of(cell)))
+    return _of_points(cells, part, label=f'exponent of the {statistic}')
 
 
 def larger_at_each_size(statistic: str, a: Selector, b: Selector) -> Contrasts:
     """A statistic at point a over that at b, minus 1, at every batch size; of the runs that have both."""
 
-    def of(study: Study) -> list[Part]:
-        (first,), (second,) = _samples(study, a), _samples(study, b)
-        both = {f.run for f in first.found} & {f.run for f in second.found}
+    def parts(numbers: Numbers) -> list[Part]:
+        first, second = _sample(numbers.study, a), _sample(numbers.study, b)
+        both = {p.run for p in first.probes} & {p.run for p in second.probes}
         if not both:
             raise LookupError('no run has probes at both points')
         first, second = first.of(both), second.of(both)
@@ -185,34 +183,29 @@ def larger_at_each_size(statistic: str, a: Selector, b: Selector) -> Contrasts:
             first.part(f'B = {size:,}', ratio(i), statistic, other=second) for i, size in enumerate(first.sizes)
         ]  # fmt: skip
 
-    return _contrast(f'{statistic} at epoch {a.point} over {b.point}', of, RELATIVE)
+    return (Contrast(f'{statistic} at epoch {a.point} over {b.point}', (), parts, RELATIVE, level=True),)
 
 
 def frozen_range(*cells: Selector) -> Contrasts:
     """The relative range over batch sizes of the average gradient's norm at frozen weights: an identity, 0."""
 
-    def of(study: Study) -> list[Part]:
-        probes = [f for cell in cells for sample in _samples(study, cell) for f in sample.found]
-        ranges = [gradient_norm.identities(f)['frozen'] for f in probes]
-        return [verdicts.of(f'{len(probes)} probes', [r for r in ranges if np.isfinite(r)])]
+    def part(numbers: Numbers) -> Part:
+        probes = [probe for cell in cells for probe in _sample(numbers.study, cell).probes]
+        ranges = [gradient_norm.identities(probe)['frozen'] for probe in probes]
+        return verdicts.of(f'{len(probes)} probes', [r for r in ranges if np.isfinite(r)])
 
-    return _contrast('relative range over batch sizes', of)
+    return (Contrast('relative range over batch sizes', (), part, level=True),)
 
 
 def departure(*cells: Selector) -> Contrasts:
     """Ln of the typical relative departure over B of E‖g_B‖² from ‖∇L‖² + tr Σ/B (gradient_norm.predicted)."""
 
-    def of(cell: Selector) -> Callable[[Study], list[Part]]:
-        def parts(study: Study) -> list[Part]:
-            (sample,) = _samples(study, cell)
-            rows = [gradient_norm.predicted(f)[f.samples % f.batch_sizes == 0] for f in sample.found]
-            predicted = np.stack(rows)
-            error = lambda x: np.log((np.log(x / predicted) ** 2).mean(axis=-1)) / 2
-            return [sample.part(f'epoch {cell.point:g}', error, 'single')]
+    def part(sample: Sample, epoch: str) -> Part:
+        predicted = np.stack([gradient_norm.predicted(p)[p.samples % p.batch_sizes == 0] for p in sample.probes])
+        error = lambda squares: np.log((np.log(squares / predicted) ** 2).mean(axis=-1)) / 2
+        return sample.part(epoch, error, 'single')
 
-        return parts
-
-    return tuple(c for cell in cells for c in _contrast(f'epoch {cell.point:g}', of(cell), DEPARTURE))
+    return _of_points(cells, part, DEPARTURE)
 
 
 def linear_over_root(*cells: Selector) -> Contrasts:
@@ -222,17 +215,16 @@ def linear_over_root(*cells: Selector) -> Contrasts:
         rows = squares.reshape(-1, squares.shape[-1])
         return laws.least_squares(sizes, rows)[2].reshape(squares.shape[:-1])
 
-    def of(cell: Selector) -> Callable[[Study], list[Part]]:
-        def parts(study: Study) -> list[Part]:
-            differences = []
-            for sample in _samples(study, cell, every_rate=True):
-                size = sample.sizes.astype(float)
-                if np.isfinite(sample.values['square']).all() and len(size) > 2:
-                    difference = lambda x, b=size: r2(b, x) - r2(np.sqrt(b), x)
-                    label = f'η = {sample.learning_rate:g}, epoch {cell.point:g}'
-                    differences.append(sample.part(label, difference, 'square', fewest=trials.FEWEST_FIT))
-            return differences
+    def part(sample: Sample, epoch: str) -> Part:
+        sizes = sample.sizes.astype(float)
+        difference = lambda squares: r2(sizes, squares) - r2(np.sqrt(sizes), squares)
+        label = f'η = {sample.learning_rate:g}, {epoch}'
+        return sample.part(label, difference, 'square', fewest=trials.FEWEST_FIT)
 
-        return parts
+    def of_point(cell: Selector) -> Contrast:
+        epoch = f'epoch {cell.point:g}'
+        fitted = lambda sample: np.isfinite(sample.values['square']).all() and len(sample.sizes) > 2
+        samples = lambda numbers: filter(fitted, _samples(numbers.study, cell, every_rate=True))
+        return Contrast(epoch, (), lambda numbers: [part(s, epoch) for s in samples(numbers)], level=True)
 
-    return tuple(c for cell in cells for c in _contrast(f'epoch {cell.point:g}', of(cell)))
+    return tuple(map(of_point, cells))

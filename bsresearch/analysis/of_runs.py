@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import resolution, summary, unreached
+from bsresearch.analysis.axis_labels import words
 from bsresearch.analysis.quantities import volatility
 from bsresearch.analysis.quantity import (
     DISTANCE,
@@ -63,29 +64,39 @@ def evaluations(study: Study, run: str, metric: str) -> pd.DataFrame:
 
 
 def at_end(
-    metric: str, name: str, of_rows: Callable[[pd.DataFrame], float], diverged: float | None, counted: int = 1,
-    unit: Unit | None = None, better_high: bool | None = None,
-) -> Quantity:  # fmt: skip
-    """A number of the evaluations of each run that came to its end; `counted`: evaluations that it is a mean of."""
+    metric: str, name: str, of_rows: Callable[[pd.DataFrame], float], diverged: float | None, unit: Unit | None = None
+) -> Quantity:
+    """A number of the evaluations of each run that came to its end."""
 
     def of(study: Study) -> Array:
         check(study, metric)
 
         def of_run(run: str) -> float:
-            if study.status(run) == 'diverged':
-                return np.nan if diverged is None else diverged
             rows = evaluations(study, run, metric)
-            return of_rows(rows) if study.status(run) == 'done' and len(rows) else np.nan
+            return of_rows(rows) if len(rows) else np.nan
 
-        return exact(values := study.table(of_run), _rounding(study, metric, values) / counted)
+        values = study.table(_of_finished(study, of_run, diverged))
+        return exact(values, _rounding(study, metric, values))
 
-    high = better(metric) if better_high is None else better_high
-    return Quantity(of, name, unit or unit_of(metric), (metric,), higher_is_better=high, diverged=diverged is not None)
+    return Quantity(
+        of, name, unit or unit_of(metric), (metric,), higher_is_better=better(metric), diverged=diverged is not None
+    )
+
+
+def _of_finished(study: Study, of_run: Callable[[str], float], diverged: float | None) -> Callable[[str], float]:
+    """A number of each run that came to its end, and what one counts as that diverged."""
+
+    def number(run: str) -> float:
+        if study.status(run) == 'diverged':
+            return np.nan if diverged is None else diverged
+        return of_run(run) if study.status(run) == 'done' else np.nan
+
+    return number
 
 
 def check(study: Study, metric: str) -> None:
     """Raises ValueError where no run has a metric, with why."""
-    if not any(metric in rows and rows[metric].notna().any() for rows in study.rows.values()):
+    if metric not in study.recorded:
         raise unreached.lacking(study, metric)
 
 
@@ -95,11 +106,6 @@ def _rounding(study: Study, metric: str, values: pd.DataFrame) -> pd.Series:
         return pd.Series(0.0, values.index)
     every = lambda runs: [v for run in runs if run in study.rows for v in evaluations(study, run, metric)[metric]]
     return pd.Series([resolution.variance(metric, every(study.runs_of(cell))) for cell in values.index], values.index)
-
-
-def words(metric: str) -> str:
-    """Its name for a reader."""
-    return metric.replace('_', ' ')
 
 
 def final(metric: str, *, diverged: float | None = None) -> Quantity:
@@ -184,15 +190,6 @@ def level(metric: str, last: float | None = None, *, diverged: float | None = No
     return Quantity(
         of, name, unit_of(metric), (metric,), higher_is_better=better(metric), diverged=diverged is not None
     )
-
-
-def _of_finished(study: Study, of_run: Callable[[str], float], diverged: float | None) -> Callable[[str], float]:
-    def number(run: str) -> float:
-        if study.status(run) == 'diverged':
-            return np.nan if diverged is None else diverged
-        return of_run(run) if study.status(run) == 'done' else np.nan
-
-    return number
 
 
 def unsteadiness(metric: str, last: float | None = None, *, detrend: bool = False) -> Quantity:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import axis_labels
+from bsresearch.analysis.axis_labels import words
 from bsresearch.analysis.quantity import PLAIN, Array, Quantity, combine
 from bsresearch.analysis.study import ABSENT, PARTS, Study
 from bsresearch.core import lookup
@@ -108,7 +109,7 @@ def best_over(
       ValueError: neither is given, the test set would choose, or which is better is not said.
     """
     axes = (axis,) if isinstance(axis, str) else tuple(axis)
-    words = ' and '.join(_words(a) for a in axes)
+    axes_text = ' and '.join(map(words, axes))
     judge = quantity if by is None else by
     if (by is None or any(metric.startswith('test_') for metric in by.metrics)) and not as_source:
         raise ValueError(
@@ -128,7 +129,7 @@ def best_over(
             raise ValueError(f'best_over({axis!r}, …) of what was chosen already: name all axes in one best_over')
         table = without_diverged(study, judged.low * sign)
         scores, groups = table.to_numpy(float), _groups(axes, table.index)
-        choices = {key: _choice(words, key, group, scores[group.rows]) for key, group in groups.items()}
+        choices = {key: _choice(axes_text, key, group, scores[group.rows]) for key, group in groups.items()}
         known = {key: group for key, group in groups.items() if choices[key].places is not None}
         of_all = {key: group.rows[choices[key].places] for key, group in known.items()}
         of_halves = {key: group.rows[by_other_half(scores[group.rows])] for key, group in known.items()}
@@ -139,7 +140,7 @@ def best_over(
 
     chosen = 'as the source chose, on the test set' if as_source and by is None else f'by {judge.name}'
     metrics = tuple(dict.fromkeys((*quantity.metrics, *judge.metrics)))
-    return replace(quantity, of=of, name=f'{quantity.name} at the best {words} {chosen}', metrics=metrics)
+    return replace(quantity, of=of, name=f'{quantity.name} at the best {axes_text} {chosen}', metrics=metrics)
 
 
 def _picked(
@@ -157,10 +158,6 @@ def _picked(
     return Array(ends[0], ends[1], pd.Series(rounding, ends[0].index))
 
 
-def _words(axis: str) -> str:
-    return axis.replace('_', ' ')
-
-
 def without_diverged(study: Study, judged: pd.DataFrame) -> pd.DataFrame:
     """−∞ where a run diverged and so has no number, NaN where it is unfinished; of what was reduced nothing is lost."""
     if list(judged.index.names) != study.parts:
@@ -169,11 +166,11 @@ def without_diverged(study: Study, judged: pd.DataFrame) -> pd.DataFrame:
     return judged.mask(judged.isna() & (gone == 1.0), -np.inf)
 
 
-def _choice(words: str, key: tuple[Any, ...], group: _Group, scores: np.ndarray) -> _Choice:
+def _choice(axes: str, key: tuple[Any, ...], group: _Group, scores: np.ndarray) -> _Choice:
     """Of (k, n) scores of the cells of a group."""
     where = ' '.join(str(k) for k in key if k != ABSENT)
     unfinished, n = int(np.isnan(scores).sum()), scores.shape[1]
-    unknown = f'{where}: the best {words} is not known: '
+    unknown = f'{where}: the best {axes} is not known: '
     if unfinished:
         return _Choice(None, False, f'{unknown}{unfinished} of {scores.size} runs are unfinished or missing')
     if len(scores) > 1 and n < FEWEST_TO_CHOOSE:
@@ -185,7 +182,7 @@ def _choice(words: str, key: tuple[Any, ...], group: _Group, scores: np.ndarray)
     at_edge = any(_on_edge(values, best) for values in group.values)
     at = ', '.join(axis_labels.text(values[best]) for values in group.values)
     edge = ', on the edge of what was tried' if at_edge else ''
-    return _Choice(np.full(n, best), at_edge, f'{where}: best {words} {at}{edge}')
+    return _Choice(np.full(n, best), at_edge, f'{where}: best {axes} {at}{edge}')
 
 
 def _on_edge(values: Sequence[Any], place: int) -> bool:
@@ -214,7 +211,7 @@ def stable_range(axis: str, quantity: Quantity, above: float) -> Quantity:
         marked = combine(lambda a: a._replace(low=without_diverged(study, a.low)), quantity.of(study))
         return _reduce(axis, marked, lambda x, low, _, end: _width(x, low, above, end))
 
-    name = f'stable range of {_words(axis)}'
+    name = f'stable range of {words(axis)}'
     return replace(quantity, of=of, name=name, unit=PLAIN._replace(level=' octaves', difference=' octaves'),
                    higher_is_better=True, diverged=True)  # fmt: skip
 
@@ -231,7 +228,7 @@ def _width(x: np.ndarray, values: np.ndarray, above: float, end: int) -> np.ndar
 
 def exponent(axis: str, quantity: Quantity) -> Quantity:
     """The p of quantity ∝ axis^p, by least squares in logarithms; one per replicate, NaN with fewer than two values."""
-    name = f'exponent of {quantity.name} in {_words(axis)}'
+    name = f'exponent of {quantity.name} in {words(axis)}'
     of = lambda study: _reduce(axis, quantity.of(study), _slopes)
     return replace(quantity, of=of, name=name, unit=PLAIN, higher_is_better=None)
 

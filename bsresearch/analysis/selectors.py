@@ -1,9 +1,10 @@
 """Which cell of a study is meant: `'large'`, `'large/switch_small@2'`, `at('all', batch_size=64)`."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from bsresearch.analysis import axis_labels
-from bsresearch.analysis.study import ABSENT, ALL
+from bsresearch.analysis.study import ABSENT, ALL, PARTS
 
 
 class Selector(NamedTuple):
@@ -14,13 +15,19 @@ class Selector(NamedTuple):
     point: float | str = ABSENT
     axes: tuple[tuple[str, Any], ...] = ()
 
+    def is_of(self, key: Sequence[Any], names: Sequence[str]) -> bool:
+        """Whether it may mean the cell with this key; what `names` lacks is left open."""
+        parts = dict(zip(names, key, strict=True))
+        wanted = dict(zip(PARTS, self[:3], strict=True)) | dict(self.axes)
+        return all(parts.get(name, value) == value for name, value in wanted.items())
+
     def __str__(self) -> str:
         """'large/switch_small@2, batch size 64'."""
         point = self.point if isinstance(self.point, str) else f'{self.point:g}'
         at = '' if self.point == ABSENT else f'@{point}'
         unnamed = self.arm == ALL and self.axes and not at
         name = f'{self.arm}/{self.branch}{at}' if self.branch else '' if unnamed else f'{self.arm}{at}'
-        values = [f'{axis.replace("_", " ")} {axis_labels.text(value)}' for axis, value in self.axes]
+        values = [f'{axis_labels.words(axis)} {axis_labels.text(value)}' for axis, value in self.axes]
         return ', '.join([*([name] if name else []), *values])
 
 

@@ -200,8 +200,7 @@ def _array(quantity: Quantity, study: Study) -> Array | str:
     except LookupError as e:
         return str(e.args[0])
     except ValueError as e:
-        missing = [m for m in quantity.metrics if not any(m in rows for rows in study.rows.values())]
-        if not missing:
+        if study.recorded.issuperset(quantity.metrics):
             raise
         return str(e)
 

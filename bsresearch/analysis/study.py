@@ -5,6 +5,7 @@ alone. Which run is which comes from `study.json`, where the launch wrote one (s
 there. A sweep without arms has one arm, `all`; its axes are the fields that vary.
 """
 
+import functools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import arms as varying_fields
-from bsresearch.analysis import axis_labels, summary
+from bsresearch.analysis import axis_labels
 from bsresearch.core.units import Length
 from bsresearch.store import paths, probe_records, records, study_file
 
@@ -63,23 +64,38 @@ class Study:
         """What names a cell: arm, branch, point, axes."""
         return [*PARTS, *self.axes]
 
+    @functools.cached_property
+    def recorded(self) -> set[str]:
+        """The columns of the records in which any run has a value."""
+        return {column for rows in self.rows.values() for column in rows if rows[column].notna().any()}
+
     def status(self, run: str) -> str:
         """Of meta.json; while its group goes on, a run that diverged is `diverged` already."""
         return str(self.runs.at[run, 'status'])
 
-    def table(self, of_run: Callable[[str], float], kinds: Sequence[str] = TRAINED) -> pd.DataFrame:
-        """(cells, replicates) of a number of each run; NaN where a cell has no such replicate.
+    @property
+    def trained(self) -> pd.DataFrame:
+        """The members that are runs."""
+        return self.members[self.members['kind'].isin(TRAINED)]
+
+    def probed(self, name: str) -> pd.DataFrame:
+        """The members that are finished probes of a kind."""
+        return self.members[(self.members['probe'] == name) & self.members['id'].isin(list(self.probes))]
+
+    def table(self, of_run: Callable[[str], float]) -> pd.DataFrame:
+        """(cells, replicates) of a number of each run."""
+        runs = self.trained
+        values = {run: of_run(run) for run in runs['id'].unique()}
+        return self.by_cell(runs, runs['id'].map(values))
+
+    def by_cell(self, members: pd.DataFrame, numbers: pd.Series) -> pd.DataFrame:
+        """(cells, replicates) of a number of each member; NaN where a cell has no such replicate.
 
         Crossed replicates are averaged over the second first: an interval is over the first.
         """
-        trained = self.members[self.members['kind'].isin(kinds)]
-        values = {run: of_run(run) for run in trained['id'].unique()}
-        numbers = trained['id'].map(values).astype(float)
-        means = numbers.groupby([trained['cell'], trained['replicate']], sort=False).agg(_mean)
-        cells = list(trained['cell'].unique())
-        wide = means.unstack().reindex(
-            index=cells, columns=[r for r in self.replicates if r in set(trained['replicate'])]
-        )
+        means = numbers.astype(float).groupby([members['cell'], members['replicate']], sort=False).agg(_mean)
+        cells, replicates = list(members['cell'].unique()), set(members['replicate'])
+        wide = means.unstack().reindex(index=cells, columns=[r for r in self.replicates if r in replicates])
         wide.index = pd.MultiIndex.from_tuples(cells, names=self.parts)
         return wide
 
@@ -89,8 +105,8 @@ class Study:
 
     def runs_of(self, cell: tuple[Any, ...]) -> list[str]:
         """The runs of a cell."""
-        members = self.members[(self.members['cell'] == cell) & self.members['kind'].isin(TRAINED)]
-        return list(members['id'])
+        runs = self.trained
+        return list(runs.loc[runs['cell'] == cell, 'id'])
 
 
 def _mean(values: pd.Series) -> float:
@@ -121,34 +137,27 @@ def load(
     if not len(table):
         raise FileNotFoundError(f'no runs of study {study!r} in {workdir}; it holds: {", ".join(studies)}')
     rows = rows[rows['study'] == study]
-    diverged = set(rows.loc[summary.diverged(rows.merge(table[['run', 'status']], on='run')).to_numpy(), 'run'])
+    diverged = rows.loc[rows['diverged'].eq(True), 'run'] if 'diverged' in rows else []
     table['status'] = table['status'].mask(table['run'].isin(diverged), 'diverged')
     runs = _with_lengths(table).set_index('run')
     by_run = dict(list(rows.groupby('run', sort=False)))
     empty = rows.iloc[:0]
     of_runs = {run: _before_divergence(by_run.get(run, empty)) for run in runs.index}
     probes = {probe['meta']['id']: probe for probe in probe_records.finished(workdir)}
+    declarations = {}
     if stored is None:
         members, axes = _of_fields(table)
         probes = {i: probe for i, probe in probes.items() if probe['points'][-1]['run'] in runs.index}
         members = _with_cells(pd.concat([members, _of_probes(members, probes)], ignore_index=True), axes)
-        replicates = _ordered(members['replicate'])
-        return Study(study, members, axes, replicates, runs, of_runs, probes=probes, workdir=pathlib.Path(workdir))
-    members, axes = _of_file(stored)
+    else:
+        members, axes = _of_file(stored)
+        declarations = {'declared': stored['arms'], 'held_fixed': tuple(stored['held_fixed']), 'base': stored['base'],
+                        'branch_arms': stored.get('branch_arms', {})}  # fmt: skip
+    there = members['id'].isin(runs.index) | (members['kind'] == 'probe')
     return Study(
-        name or study,
-        members[members['id'].isin(runs.index) | (members['kind'] == 'probe')].reset_index(drop=True),
-        axes,
-        _ordered(members['replicate']),
-        runs,
-        of_runs,
-        stored['arms'],
-        tuple(stored['held_fixed']),
-        probes,
-        stored.get('branch_arms', {}),
-        stored['base'],
-        pathlib.Path(workdir),
-    )
+        (stored and name) or study, members[there].reset_index(drop=True), axes, _ordered(members['replicate']), runs,
+        of_runs, probes=probes, workdir=pathlib.Path(workdir), **declarations,
+    )  # fmt: skip
 
 
 def launched(workdir: str | pathlib.Path, study: str, findings: str = '') -> Study:

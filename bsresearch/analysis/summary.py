@@ -7,7 +7,7 @@ One run has none (NaN, not width 0), nor have values without any spread.  In eve
 `runs` = `n` + `diverged` + runs without a finite value there (they stopped earlier, or have not come so far).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,6 @@ from bsresearch.store import older
 
 LEVEL = 0.95
 ROUNDING = 1e-12  # relative
-COUNTS = ['runs', 'n', 'diverged']
-VALUES = ['mean', 'std', 'low', 'high']
 
 
 def varies(variance: np.ndarray | float, mean: np.ndarray | float) -> Any:
@@ -66,9 +64,9 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
         older rows hold another loss (`check_plain`).
     """
     _check(table, ['step', *metrics, *by])
-    table = table.assign(gone=diverged(table))
+    table = table.assign(gone=_diverged(table))
     estimates = []
-    for arm, rows in _groups(table, by):
+    for arm, rows in table.groupby(list(by), dropna=False, sort=True):
         names, of_run = dict(zip(by, arm, strict=True)), rows.groupby('run')
         runs, gone = of_run.ngroups, int(of_run['gone'].any().sum())
         done = rows[(rows['status'] == 'done') & ~rows['gone']]
@@ -76,24 +74,15 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
         _check_ends(done, names)
         evaluated = done[done[list(metrics)].notna().any(axis=1)]
         last = evaluated[evaluated['step'] == evaluated['step'].max()]
-        for metric in metrics:
-            check_plain(_newest(done, metric), metric)
         counts = {'runs': runs, 'diverged': gone, 'unfinished': runs - gone - done['run'].nunique()}
         for metric in metrics:
-            values = last[metric].dropna().astype(float)
-            estimates.append(
-                names
-                | {'metric': metric, 'n': len(values), 'mean': values.mean(), 'std': values.std()}
-                | counts
-                | {'rounding': resolution.variance(metric, rows[metric])}
-            )
+            check_plain(_newest(done, metric), metric)
+            values, rounding = last[metric].dropna().astype(float), resolution.variance(metric, rows[metric])
+            moments = {'n': len(values), 'mean': values.mean(), 'std': values.std(), 'rounding': rounding}
+            estimates.append(names | {'metric': metric} | counts | moments)
     result = pd.DataFrame(estimates)
     low, high = interval(*(result[c].to_numpy() for c in ('n', 'mean', 'std', 'rounding')))
-    return result.assign(low=low, high=high)[[*by, 'metric', *COUNTS, 'unfinished', *VALUES]]
-
-
-def _groups(table: pd.DataFrame, by: Sequence[str]) -> Iterable[tuple[Any, pd.DataFrame]]:
-    return table.groupby(list(by), dropna=False, sort=True) if by else [((), table)]
+    return result.assign(low=low, high=high).drop(columns='rounding')
 
 
 def _check(table: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -154,10 +143,10 @@ def _check_ends(done: pd.DataFrame, names: Mapping[str, Any]) -> None:
 
 
 def _named(names: Mapping[str, Any]) -> str:
-    return ', '.join(f'{k} = {v}' for k, v in names.items()) or 'one arm'
+    return ', '.join(f'{k} = {v}' for k, v in names.items())
 
 
-def diverged(table: pd.DataFrame) -> pd.Series:
+def _diverged(table: pd.DataFrame) -> pd.Series:
     """(rows,): whether the row's run diverged; while its group goes on, only its last row says so."""
     gone = table['status'] == 'diverged'
     if 'diverged' in table:

@@ -150,10 +150,8 @@ def _ends(part: Part, level: float, bounds: int) -> tuple[float, float]:
         k = max((k for k in range(n) if special.bdtr(k, n, 0.5) <= alpha), default=-1)
         return (np.nan, np.nan) if k < 0 else (float(np.sort(known.low)[k]), float(np.sort(known.high)[n - 1 - k]))
     mean = float(known.low.mean())
-    within = (
-        special.ndtri((1 + level) / 2) if np.isinf(part.freedom) else special.stdtrit(part.freedom, (1 + level) / 2)
-    )
-    shared = float(within) * (part.error if np.isnan(part.error) or summary.varies(part.error**2, mean) else 0.0)
+    error = part.error if np.isnan(part.error) or summary.varies(part.error**2, mean) else 0.0
+    shared = summary.half_width(error, part.freedom, level)
     spread = np.sqrt((known.low.var(ddof=1) + part.rounding) / n) if n > 1 and _varies(known) else 0.0
     half = float(np.hypot(summary.half_width(spread, n - 1, level) if spread else 0.0, shared)) or np.nan
     return mean - half, mean + half

@@ -12,17 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import best_sets, of_runs, over, verdicts
+from bsresearch.analysis import axis_labels, best_sets, of_runs, over, points
 from bsresearch.analysis import cells as order
 from bsresearch.analysis.figures import Figure, curves, heat, schedule, special
 from bsresearch.analysis.quantities import branch_losses, gradient_norm, interpolation, noise_scale, sharpness
-from bsresearch.analysis.quantity import Quantity, Unit
+from bsresearch.analysis.quantity import Quantity
 from bsresearch.analysis.study import ABSENT, FINISHED, PARTS, Study
 from bsresearch.analysis.verdicts import Interval
 
 SCHEDULES = ('schedule', 'momentum_schedule', 'weight_decay_schedule', 'batch_schedule')
 METRICS = ('test_accuracy', 'validation_accuracy', 'train_accuracy', 'test_loss', 'validation_loss', 'train_loss')
-WORDS = {'batch_size': 'batch size', 'learning_rate': 'learning rate'}
 
 
 class Cell(NamedTuple):
@@ -69,51 +68,35 @@ class Sweep(NamedTuple):
 
 def of(study: Study) -> Sweep:
     """The sweep of all runs of a study, which are no branches."""
-    metric = next((m for m in METRICS if any(m in rows and rows[m].notna().any() for rows in study.rows.values())), '')
+    metric = next((m for m in METRICS if m in study.recorded), '')
     starts = [key for key in order.of(study) if key[1] == ABSENT]
     axes = [part for part in order.varying(order.only(study, set(starts).__contains__)) if part not in PARTS[1:]]
     question = _question(study, axes, metric)
     if not metric:
         return Sweep(question, None, (), '', np.nan, 'nothing was evaluated', ())
     quantity = of_runs.final(metric)
+    labels, intervals = order.labels(study), points.of(study, quantity)
+    cells = [
+        Cell(row.key, labels[row.key], Interval(row.centre, row.low, row.high, row.n, row.method),
+             _edges(study, starts, row.key), _lost(row.runs, row.diverged, row.unfinished))
+        for row in intervals.itertuples() if row.key[1] == ABSENT
+    ]  # fmt: skip
     array = quantity.of(study)
     values = array.low.reindex(pd.MultiIndex.from_tuples(starts, names=array.names))
-    labels = order.labels(study)
-    parts = [verdicts.of('', row, rounding=float(array.rounding.loc[key])) for key, row in _rows(values)]
-    cells = [
-        Cell(
-            key,
-            labels[key],
-            _possible(verdicts.interval(part), quantity.unit),
-            _edges(study, starts, key),
-            _lost(study, key),
-        )
-        for key, part in zip(starts, parts, strict=True)
-    ]
     chosen, place, level, why = _best(study, metric, values)
     if place is not None:
-        alike = _alike(values, of_runs.better(metric) is not False, place)
+        alike = _alike(values * _sign(metric), place)
         cells = [c._replace(alike=a, best=i == place) for i, (c, a) in enumerate(zip(cells, alike, strict=True))]
     return Sweep(question, quantity, tuple(cells), chosen, level, why, _figures(study, metric, axes))
 
 
-def _possible(interval: Interval, unit: Unit) -> Interval:
-    """Cut to the values that the quantity can take: of two replicates it reaches far beyond."""
-    low, high = np.clip([interval.low, interval.high], unit.low, unit.high)
-    return interval._replace(low=float(low), high=float(high))
-
-
-def _rows(values: pd.DataFrame) -> list[tuple[tuple[Any, ...], np.ndarray]]:
-    return [(key if isinstance(key, tuple) else (key,), row.to_numpy(float)) for key, row in values.iterrows()]
-
-
 def words(field: str) -> str:
     """'batch size', 'optimizer', 'schedule step epochs'."""
-    return WORDS.get(field, field.removesuffix('.name').replace('.', ' ').replace('_', ' '))
+    return axis_labels.words(field.removesuffix('.name').replace('.', ' '))
 
 
 def _question(study: Study, axes: Sequence[str], metric: str) -> str:
-    what = metric.replace('_', ' ') or 'training'
+    what = words(metric) or 'training'
     if axes:
         named = [words(axis) for axis in axes]
         listed = named[0] if len(named) == 1 else f'{", ".join(named[:-1])} and {named[-1]}'
@@ -124,63 +107,61 @@ def _question(study: Study, axes: Sequence[str], metric: str) -> str:
 
 def _edges(study: Study, keys: Sequence[tuple[Any, ...]], key: tuple[Any, ...]) -> tuple[str, ...]:
     """Of each axis of numbers: that the cell has the smallest or largest value of those that differ in it alone."""
-    told = []
+    edges = []
     for place, axis in enumerate(study.parts):
         if place < len(PARTS) or not isinstance(key[place], Real) or isinstance(key[place], bool):
             continue
         along = [k[place] for k in keys if k[:place] == key[:place] and k[place + 1 :] == key[place + 1 :]]
         known = [value for value in along if isinstance(value, Real)]
         if len(known) > 1 and key[place] in (min(known), max(known)):
-            told.append(f'{"smallest" if key[place] == min(known) else "largest"} {words(axis)}')
-    return tuple(told)
+            edges.append(f'{"smallest" if key[place] == min(known) else "largest"} {words(axis)}')
+    return tuple(edges)
 
 
-def _lost(study: Study, key: tuple[Any, ...]) -> str:
-    statuses = study.runs.reindex(study.runs_of(key))['status']
-    gone, open_ = int((statuses == 'diverged').sum()), int((~statuses.isin(FINISHED)).sum())
-    told = [f'{gone} of {len(statuses)} runs diverged'] if gone else []
-    return '; '.join([*told, *([f'{open_} of {len(statuses)} runs unfinished'] if open_ else [])])
+def _lost(runs: int, diverged: int, unfinished: int) -> str:
+    counts = {'diverged': diverged, 'unfinished': unfinished}
+    return '; '.join(f'{count} of {runs} runs {what}' for what, count in counts.items() if count)
+
+
+def _sign(metric: str) -> int:
+    """Times which more is better."""
+    return -1 if of_runs.better(metric) is False else 1
 
 
 def _best(study: Study, metric: str, values: pd.DataFrame) -> tuple[str, int | None, float, str]:
     """(how, place, level, why none): a cell that diverged in any replicate is never it."""
+    none = lambda why: ('', None, np.nan, why)
     if len(values) < 2:
-        return '', None, np.nan, 'there is one cell'
+        return none('there is one cell')
     if not study.runs['status'].isin(FINISHED).all():
-        return '', None, np.nan, 'not all runs are finished'
-    on = _validated(study, metric, values)
-    judged = over.without_diverged(
-        study, (values if on is None else on) * (-1 if of_runs.better(metric) is False else 1)
-    )
-    if judged.isna().to_numpy().any():
-        return '', None, np.nan, 'the cells have unequal numbers of replicates'
-    means = judged.to_numpy(float).mean(axis=1)
+        return none('not all runs are finished')
+    validated = _validated(study, metric, values)
+    judged = over.without_diverged(study, (values if validated is None else validated) * _sign(metric)).to_numpy(float)
+    if np.isnan(judged).any():
+        return none('the cells have unequal numbers of replicates')
+    means = judged.mean(axis=1)
     if not np.isfinite(means).any():
-        return '', None, np.nan, 'every cell has a run that diverged'
+        return none('every cell has a run that diverged')
     place = int(np.argmax(means))
-    if on is None:
-        extreme = 'lowest' if of_runs.better(metric) is False else 'highest'
-        where = metric.partition('_')[0]
-        return f'{extreme} on {where}', place, float(values.iloc[place].mean()), ''
-    by_others = over.by_other_half(judged.to_numpy(float))
-    told = values.to_numpy(float)[by_others, np.arange(values.shape[1])]
-    return 'best by validation', place, float(told.mean()), ''
+    if validated is None:
+        extreme = 'lowest' if _sign(metric) < 0 else 'highest'
+        return f'{extreme} on {metric.partition("_")[0]}', place, float(values.iloc[place].mean()), ''
+    of_others = values.to_numpy(float)[over.by_other_half(judged), np.arange(values.shape[1])]
+    return 'best by validation', place, float(of_others.mean()), ''
 
 
 def _validated(study: Study, metric: str, values: pd.DataFrame) -> pd.DataFrame | None:
     """The validation values that choose among the cells; None without a validation set or with too few replicates."""
     other = metric.replace('test_', 'validation_')
-    known = any(other in rows and rows[other].notna().any() for rows in study.rows.values())
-    if other == metric or not known or values.shape[1] < over.FEWEST_TO_CHOOSE:
+    if other == metric or other not in study.recorded or values.shape[1] < over.FEWEST_TO_CHOOSE:
         return None
     return of_runs.final(other).of(study).low.reindex(values.index)
 
 
-def _alike(values: pd.DataFrame, high: bool, place: int) -> list[bool]:
-    """Which cells cannot be told from the best, on the values told; the best itself is among them."""
-    numbers = values.to_numpy(float) * (1 if high else -1)
+def _alike(values: pd.DataFrame, place: int) -> list[bool]:
+    """Which cells cannot be told from the best, of values of which the highest is; the best itself is among them."""
+    numbers, alike = values.to_numpy(float), np.zeros(len(values), bool)
     trained = np.isfinite(numbers).all(axis=1)
-    alike = np.zeros(len(values), bool)
     if numbers.shape[1] > 1:
         alike[trained] = best_sets.not_told_from_best(numbers[trained])
     alike[place] = True
@@ -188,24 +169,25 @@ def _alike(values: pd.DataFrame, high: bool, place: int) -> list[bool]:
 
 
 def _figures(study: Study, metric: str, axes: Sequence[str]) -> tuple[Figure, ...]:
-    recorded = {column for rows in study.rows.values() for column in rows if rows[column].notna().any()}
+    recorded = study.recorded
     # More than four panels are no first look.
     few = all(study.members[axis].nunique() <= 2 for axis in axes if axis in study.axes and axis != 'batch_size')
     both = [m for m in (metric, metric.replace('test_', 'train_')) if m == metric or (few and m in recorded)]
-    figures = [curves(*dict.fromkeys(both), title=f'{metric.replace("_", " ").capitalize()} in training')]
+    figures = [curves(*dict.fromkeys(both), title=f'{words(metric).capitalize()} in training')]
     numbers = [axis for axis in axes if all(isinstance(v, Real) for v in study.members[axis] if v != ABSENT)]
     if len(axes) == 2 and len(numbers) == 2:
-        figures.append(heat(of_runs.final(metric), *axes, title=f'{metric.replace("_", " ").capitalize()} at the end'))
+        figures.append(heat(of_runs.final(metric), *axes, title=f'{words(metric).capitalize()} at the end'))
     if 'distance' in recorded:
         lengths = [m for m in ('distance', 'parameter_norm') if m in recorded]
         figures.append(curves(*lengths, x='updates', title='Distance from the initial weights against updates'))
     if any(axis.partition('.')[0] in SCHEDULES for axis in axes):
         figures.append(schedule(title='What each policy used at every update'))
-    return (*figures, *_special(study, recorded))
+    return (*figures, *_special(study))
 
 
-def _special(study: Study, recorded: set[str]) -> list[Figure]:
+def _special(study: Study) -> list[Figure]:
     """What applies to what was recorded, beside what any sweep gets."""
+    recorded = study.recorded
     probed = set(study.members.loc[study.members['id'].isin(list(study.probes)), 'probe'])
     of_all = lambda field, value: field in study.runs and set(study.runs[field]) == {value}
     branched = 'parent.run' in study.runs and study.runs['parent.run'].notna().any()

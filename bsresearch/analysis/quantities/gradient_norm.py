@@ -66,7 +66,7 @@ def of_study(study: Study) -> list[GradientNorms]:
     Raises:
       ValueError: there are none.
     """
-    rows = study.members[(study.members['probe'] == NAME) & study.members['id'].isin(list(study.probes))]
+    rows = study.probed(NAME)
     if not len(rows):
         raise ValueError(f'no finished {NAME} probes; `bsresearch run` with --config.probe.name={NAME} makes them')
     # A cell's probes lie at several points of it.

@@ -38,7 +38,7 @@ def of_study(study: Study) -> list[Interpolation]:
     Raises:
       ValueError: there are none, or an older version made them with another loss.
     """
-    rows = study.members[(study.members['probe'] == NAME) & study.members['id'].isin(list(study.probes))]
+    rows = study.probed(NAME)
     if not len(rows):
         raise ValueError(f'no finished {NAME} probes; `bsresearch run` with --config.probe.name={NAME} makes them')
     order = rows['replicate'].map(study.replicates.index)

@@ -55,5 +55,5 @@ def _r2(basis: np.ndarray, squares: np.ndarray) -> tuple[float, float]:
     if not groups:
         return of_mean(squares), np.nan
     without = np.array([of_mean(np.delete(squares, group, axis=0)) for group in groups])
-    error = jackknife.error(of_mean(squares), without, np.array([len(group) for group in groups]))
+    error = jackknife.error(of_mean(squares), without, groups)
     return of_mean(squares), float(summary.half_width(error, len(groups) - 1))

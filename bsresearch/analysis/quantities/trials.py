@@ -25,23 +25,22 @@ FEWEST_FIT = 50
 class Sample(NamedTuple):
     """Probes of several seeds at one point with one η.
 
-    found: one per seed. sizes: (B,) that divide the examples of a trial. values: statistic → (seeds, B); without: →
-    (groups, seeds, B), each without one group of trials. group_sizes: (groups,) trials.
+    probes: one per seed. sizes: (B,) that divide the examples of a trial. values: statistic → (seeds, B); without: →
+    (groups, seeds, B), each without one of the groups of trials.
     """
 
-    epoch: float
     learning_rate: float
-    found: list[GradientNorms]
+    probes: list[GradientNorms]
     sizes: np.ndarray
     values: dict[str, np.ndarray]
     without: dict[str, np.ndarray]
-    group_sizes: np.ndarray
+    groups: list[np.ndarray]
 
     def of(self, runs: Collection[str]) -> 'Sample':
         """Of these runs alone."""
-        kept = [i for i, f in enumerate(self.found) if f.run in runs]
+        kept = [i for i, f in enumerate(self.probes) if f.run in runs]
         values, without = ({k: v[..., kept, :] for k, v in each.items()} for each in (self.values, self.without))
-        return self._replace(found=[self.found[i] for i in kept], values=values, without=without)
+        return self._replace(probes=[self.probes[i] for i in kept], values=values, without=without)
 
     def part(
         self,
@@ -59,42 +58,41 @@ class Sample(NamedTuple):
             getattr(s, kind)[name] for s in (self, other) if s is not None for name in names
         ]  # fmt: skip
         with np.errstate(invalid='ignore', divide='ignore'):
-            own = function(*arguments('values'))
-            enough = self.group_sizes.sum() >= max([fewest, *(FEWEST.get(name, 0) for name in names)])
+            values = function(*arguments('values'))
+            enough = sum(map(len, self.groups)) >= max([fewest, *(FEWEST.get(name, 0) for name in names)])
             without = function(*arguments('without')).mean(axis=1) if enough else np.empty(0)
-            error = jackknife.error(own.mean(), without, self.group_sizes if enough else self.group_sizes[:0])
-        return verdicts.of(label, own, error=error, freedom=max(len(self.group_sizes) - 1, 1))
+            error = jackknife.error(values.mean(), without, self.groups if enough else [])
+        return verdicts.of(label, values, error=error, freedom=max(len(self.groups) - 1, 1))
 
 
-def statistics(found: GradientNorms, whole: np.ndarray, trials: np.ndarray) -> dict[str, np.ndarray]:
+def statistics(probe: GradientNorms, whole: np.ndarray, trials: np.ndarray) -> dict[str, np.ndarray]:
     """(B,) each, over the given trials of a probe, at the batch sizes `whole` (a mask)."""
-    walking, square = (found.norms[k][trials][:, whole] for k in ('walking', 'single'))
+    walking, single, moved = (probe.norms[k][trials][:, whole] for k in ('walking', 'single', 'displacement'))
     many = len(trials) > 1
     # A norm that is not finite makes its batch size's statistics NaN.
     with np.errstate(invalid='ignore', divide='ignore', over='ignore'):
-        mean = walking.mean(axis=0)
+        mean, square = walking.mean(axis=0), (walking**2).mean(axis=0)
         std = walking.std(axis=0, ddof=1) if many else np.full(len(mean), np.nan)
         skewness = ((walking - mean) ** 3).mean(axis=0) / walking.std(axis=0) ** 3
-        entries = found.counts[whole].sum(axis=1) / len(found.norms['walking'])
-        fourth = found.fourth[trials][:, whole].mean(axis=0, dtype=np.float64)
+        entries = probe.counts[whole].sum(axis=1) / len(probe.norms['walking'])
+        fourth = probe.fourth[trials][:, whole].mean(axis=0, dtype=np.float64)
         return {
             'mean': mean, 'std': std, 'cv': std / mean, 'skewness': skewness if many else std,
-            'square': (walking**2).mean(axis=0), 'single': (square**2).mean(axis=0),
-            'displacement': found.norms['displacement'][trials][:, whole].mean(axis=0),
-            'kurtosis': gradient_entries.kurtosis(fourth, (walking**2).mean(axis=0), entries),
+            'square': square, 'single': (single**2).mean(axis=0), 'displacement': moved.mean(axis=0),
+            'kurtosis': gradient_entries.kurtosis(fourth, square, entries),
         }  # fmt: skip
 
 
-def sample(found: list[GradientNorms]) -> Sample:
+def sample(probes: list[GradientNorms]) -> Sample:
     """Probes of one point and η with the same settings, one per seed."""
-    first = found[0]
-    whole = first.samples % first.batch_sizes == 0
-    trials = len(first.norms['walking'])
-    over = lambda rows: [statistics(f, whole, rows) for f in found]
-    stack = lambda several: {k: np.stack([s[k] for s in several]) for k in several[0]}
-    values = stack(over(np.arange(trials)))
-    left_out = jackknife.groups(trials)
-    again = [stack(over(np.setdiff1d(np.arange(trials), group))) for group in left_out]
-    without = {k: np.stack([a[k] for a in again]) if again else np.empty((0, *v.shape)) for k, v in values.items()}
-    counts = np.array([len(group) for group in left_out], int)
-    return Sample(first.epoch, first.learning_rate, found, first.batch_sizes[whole], values, without, counts)
+    first = probes[0]
+    whole, trials = first.samples % first.batch_sizes == 0, np.arange(len(first.norms['walking']))
+    groups = jackknife.groups(len(trials))
+
+    def over(rows: np.ndarray) -> dict[str, np.ndarray]:
+        tables = [statistics(probe, whole, rows) for probe in probes]
+        return {name: np.stack([table[name] for table in tables]) for name in tables[0]}
+
+    values, left_out = over(trials), [over(np.setdiff1d(trials, group)) for group in groups]
+    without = {k: np.array([table[k] for table in left_out]).reshape(-1, *v.shape) for k, v in values.items()}
+    return Sample(first.learning_rate, probes, first.batch_sizes[whole], values, without, groups)
