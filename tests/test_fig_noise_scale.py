@@ -45,12 +45,6 @@ def test_a_negative_gradient_square_is_infinite_everywhere():
     assert (found.simple.value, found.population) == (pytest.approx(5), np.inf)
 
 
-def test_averages_are_refused():
-    rows = pd.DataFrame({'step': [0], 'noise_gradient_square_average': [1.0], 'noise_trace': [1.0]})
-    with pytest.raises(ValueError, match=r'is a moving average; an interval needs .*: noise_gradient_square$'):
-        noise_scale.estimates(rows, square='noise_gradient_square_average')
-
-
 def write(workdir: pathlib.Path) -> None:
     for size in (16, 32):
         values = {

@@ -82,12 +82,10 @@ def range_test_reading(reading: str) -> Quantity:
     """A rate that a learning-rate range test suggests (lr_range.Suggestions); its end by divergence is no loss."""
 
     def of_run(study: Study, run: str) -> float:
-        rows, dense = study.rows[run], study.dense(run)
-        if study.status(run) not in FINISHED or not (dense or 'learning_rate_used' in rows):
+        if study.status(run) not in FINISHED or not lr_range.has_updates(study, run):
             return np.nan
-        points = lr_range.updates(rows, dense)
-        planned, gone = int(study.runs.at[run, 'total_updates']), study.status(run) == 'diverged'
-        rate = getattr(lr_range.suggest(points, lr_range.evaluations(rows, points), planned, gone), reading)
+        *_, suggestions = lr_range.of_run(study, run)
+        rate = getattr(suggestions, reading)
         return np.nan if rate is None else rate
 
     of = lambda study: exact(study.table(lambda run: of_run(study, run)))

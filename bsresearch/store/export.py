@@ -1,15 +1,14 @@
 """All records of a workdir as one table in a file, for tools of the user's own."""
 
-import os
 import pathlib
 
 import pandas as pd
 
-from bsresearch.store import records
+from bsresearch.store import paths, records
 
 FORMATS = {
-    '.csv': lambda table, path: table.to_csv(path, index=False, lineterminator='\n'),
-    '.parquet': lambda table, path: table.to_parquet(path, index=False),
+    '.csv': lambda table, file: table.to_csv(file, mode='wb', index=False, lineterminator='\n'),
+    '.parquet': lambda table, file: table.to_parquet(file, index=False),
 }
 
 
@@ -27,10 +26,6 @@ def export(workdir: pathlib.Path, out: pathlib.Path, *, overwrite: bool) -> pd.D
         raise FileExistsError(f'--out={out} is there already; add --overwrite to replace it')
     table = records.load(workdir)
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f'.{out.name}.{os.getpid()}.tmp')
-    try:
-        FORMATS[out.suffix](table, temporary)
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with paths.replacing(out) as file:
+        FORMATS[out.suffix](table, file)
     return table

@@ -21,7 +21,6 @@ from bsresearch.store import paths, records, verify
 from bsresearch.store.paths import RESTORE, Damaged
 
 ROWS, FILES, STUDY = 'records.parquet', 'files.parquet', 'study.json'
-OF_LINE = ('run', 'line', 'keys')  # columns that no record has
 NAMES = ('config.json', 'meta.json', 'lineage.json', 'probe.json')
 
 
@@ -46,7 +45,7 @@ def keep(workdir: pathlib.Path, study: str, out: pathlib.Path) -> list[pathlib.P
     probes = [d for d in records.described_dirs(workdir, 'probe.json') if d.parent == folder]
     lines = pd.concat([_lines(d) for d in runs], ignore_index=True)
     for directory in runs:
-        if b''.join(_restored(lines[lines['run'] == directory.name])) != _sealed(directory):
+        if b''.join(_restored(lines[lines['run'] == directory.name])) != records.lines(directory):
             raise ValueError(f'{directory / verify.ROWS} does not come back as it was; its records cannot be kept')
     files = [(f.relative_to(workdir).as_posix(), f.read_bytes()) for d in (*runs, *probes) for f in _files(d)]
     files += [(name, (workdir / name).read_bytes()) for name in (f'{study}/{STUDY}', 'schema.json', 'estimates.jsonl')
@@ -66,25 +65,13 @@ def _files(directory: pathlib.Path) -> Iterator[pathlib.Path]:
     yield from sorted((directory / 'arrays').glob('*.npz'))
 
 
-def _sealed(directory: pathlib.Path) -> bytes:
-    """The lines of a run's metrics.jsonl that its end sealed, checked; all whole ones of one without an end."""
-    sealed = verify.check(directory)
-    path = directory / verify.ROWS
-    raw = path.read_bytes() if path.exists() else b''
-    return raw[: sealed['bytes']] if sealed and 'bytes' in sealed else raw[: raw.rfind(b'\n') + 1]
-
-
 def _lines(directory: pathlib.Path) -> pd.DataFrame:
     """A run's lines as a table; a number that no metric has is NaN, and `keys` tell which a line had."""
-    rows = [json.loads(line) for line in _sealed(directory).splitlines()]
+    rows = [json.loads(line) for line in records.lines(directory).splitlines()]
     table = pd.DataFrame([{k: v for k, v in row.items() if v is not None} for row in rows])
     # Which numbers were whole: JSON tells 1 from 1.0.
-    keys = [json.dumps([[k, _kind(v)] for k, v in row.items()]) for row in rows]
+    keys = [json.dumps([[k, type(v).__name__] for k, v in row.items()]) for row in rows]
     return pd.concat([pd.DataFrame({'run': directory.name, 'line': range(len(rows)), 'keys': keys}), table], axis=1)
-
-
-def _kind(value: Any) -> str:
-    return type(value).__name__
 
 
 def _restored(lines: pd.DataFrame) -> Iterator[bytes]:

@@ -48,12 +48,12 @@ def write_text(path: pathlib.Path, text: str) -> None:
     Raises:
       Gone: it is not.
     """
-    with _replacing(path) as f:
+    with replacing(path) as f:
         f.write(text.encode())
 
 
 @contextlib.contextmanager
-def _replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
+def replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
     """A file to be written, which takes the place of `path` when it is whole."""
     temporary = path.with_name(f'.{path.name}.{_own()}.tmp')
     try:
@@ -93,7 +93,7 @@ def write_json(path: pathlib.Path, value: Mapping[str, Any], sort_keys: bool = T
 
 def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
     """As `write_text`, for arrays."""
-    with _replacing(path) as f:
+    with replacing(path) as f:
         np.savez(f, **arrays)  # pyright: ignore[reportArgumentType]
 
 
@@ -147,11 +147,8 @@ def within(folder: pathlib.Path, name: Any) -> pathlib.Path:
     Raises:
       ValueError: the name leads out of the folder: someone else's workdir is not to have other files read.
     """
-    if not isinstance(name, str) or not name or '\0' in name or pathlib.PurePath(name).is_absolute():
-        inside = False
-    else:
-        inside = '..' not in pathlib.PurePath(name).parts
-    if not inside:
+    plain = isinstance(name, str) and name and '\0' not in name
+    if not plain or pathlib.PurePath(name).is_absolute() or '..' in pathlib.PurePath(name).parts:
         raise ValueError(f'a record in {folder} names {name!r}, which is no path inside it; restore what was written')
     return folder / name
 

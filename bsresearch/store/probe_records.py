@@ -54,13 +54,13 @@ def _arrays(
     return older.renamed(stored, any(map(older.smoothed, runs)))
 
 
-def load(workdir: str | pathlib.Path, name: str) -> list[dict[str, Any]]:
-    """The finished probes of one name.
+def load(workdir: str | pathlib.Path, name: str, ids: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """As `finished`.
 
     Raises:
       FileNotFoundError: there are none.
     """
-    probes = finished(workdir, name)
+    probes = finished(workdir, name, ids)
     if not probes:
         raise FileNotFoundError(
             f'no finished {name} probes in {workdir}; `bsresearch run` with --config.probe.name={name} makes them'

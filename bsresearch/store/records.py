@@ -37,7 +37,7 @@ def holds_older_losses(directory: pathlib.Path) -> bool:
 
 
 def _stored(directory: pathlib.Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(_lines(directory).split(b'\n')[:-1], 1):
+    for number, line in enumerate(lines(directory).split(b'\n')[:-1], 1):
         try:
             row = json.loads(line)
         except ValueError as e:
@@ -47,7 +47,7 @@ def _stored(directory: pathlib.Path) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def _lines(directory: pathlib.Path, contents: Mapping[str, Any] | None = None) -> bytes:
+def lines(directory: pathlib.Path, contents: Mapping[str, Any] | None = None) -> bytes:
     """A run's metrics.jsonl, checked; without what stands after the sealed lines, or after the last whole one.
 
     `contents`: of its meta.json, where the caller has read it.
@@ -169,12 +169,12 @@ def _hashable(value: Any) -> Any:
 
 def _rows(described: Sequence[_Described]) -> pd.DataFrame:
     older_losses = [older.has_smoothing(run.config) for run in described]
-    lines = [
-        b'' if older_loss else _lines(run.directory, run.meta.get(verify.KEY))
+    files = [
+        b'' if older_loss else lines(run.directory, run.meta.get(verify.KEY))
         for run, older_loss in zip(described, older_losses, strict=True)
     ]
     try:
-        frames, left = [columns.parse(lines)], [i for i, older_loss in enumerate(older_losses) if older_loss]
+        frames, left = [columns.parse(files)], [i for i, older_loss in enumerate(older_losses) if older_loss]
     except ValueError:  # row by row damage is told with its line, and what is no number can be read
         frames, left = [], range(len(described))
     frames += [pd.DataFrame(merged(described[i].directory)).assign(run=i) for i in left]

@@ -56,6 +56,5 @@ def stages(plans: list[Plan]) -> Stages:
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
     """Prints which law fits and whether the identities hold."""
     ids = {probe.id for plan in plans for probe in probes(plan)}
-    stored = [probe for probe in probe_records.load(workdir, NAME) if probe['meta']['id'] in ids]
-    measured = gradient_norm.of_probes(stored)
+    measured = gradient_norm.of_probes(probe_records.load(workdir, NAME, ids))
     say(f'gradient norm against batch size (`bsresearch fig gradient_norm` draws it):\n{gradient_norm.text(measured)}')

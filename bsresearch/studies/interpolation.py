@@ -65,6 +65,5 @@ def stages(plans: list[Plan]) -> Stages:
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
     """Prints what was found at both ends and between them."""
     ids = {probe.id for probe in probes(plans)}
-    stored = [probe for probe in probe_records.load(workdir, NAME) if probe['meta']['id'] in ids]
-    paths_between = interpolation.of_probes(stored)
+    paths_between = interpolation.of_probes(probe_records.load(workdir, NAME, ids))
     say(f'between the two solutions (`bsresearch fig interpolation` draws it):\n{interpolation.text(paths_between)}')

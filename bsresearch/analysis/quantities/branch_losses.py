@@ -20,15 +20,11 @@ LOSS = 'train_loss'
 ALPHA = 0.5
 
 
-def smooth(losses: Sequence[float] | np.ndarray, alpha: float = ALPHA) -> float:
+def smooth(losses: Sequence[float] | np.ndarray) -> float:
     """The exponential moving average at the end; ∞ if any loss is not finite."""
-    values = np.asarray(losses, float)
-    if not np.isfinite(values).all():
+    if not np.isfinite(losses).all():
         return np.inf
-    smoothed = values[0]
-    for value in values[1:]:
-        smoothed = alpha * value + (1 - alpha) * smoothed
-    return float(smoothed)
+    return float(pd.Series(losses).ewm(alpha=ALPHA, adjust=False).mean().iloc[-1])
 
 
 def load(study: Study, chosen: Collection[str] | None = None) -> tuple[pd.DataFrame, list[str]]:

@@ -209,6 +209,19 @@ class RangeTest(NamedTuple):
     suggestions: Suggestions
 
 
+def has_updates(study: Study, run: str) -> bool:
+    """Whether any update of a run is on record."""
+    rows = study.rows[run]
+    return bool(study.dense(run)) or ('learning_rate_used' in rows and bool(rows['learning_rate_used'].notna().any()))
+
+
+def of_run(study: Study, run: str) -> tuple[pd.DataFrame, pd.DataFrame, Suggestions]:
+    """Its `updates`, its `evaluations`, and what they suggest."""
+    points = updates(study.rows[run], study.dense(run))
+    evaluated, planned = evaluations(study.rows[run], points), int(study.runs.at[run, 'total_updates'])
+    return points, evaluated, suggest(points, evaluated, planned, study.status(run) == 'diverged')
+
+
 def load(study: Study) -> list[RangeTest]:
     """The range tests of a study, but those that have no updates on record yet.
 
@@ -217,12 +230,8 @@ def load(study: Study) -> list[RangeTest]:
     """
     tests = []
     for cell, replicate, run in cells.members(study):
-        rows, status, dense = study.rows[run], study.status(run), study.dense(run)
-        if dense or status in FINISHED or rows.get('learning_rate_used', pd.Series()).notna().any():
-            points = updates(rows, dense)
-            evaluated, planned = evaluations(rows, points), int(study.runs.at[run, 'total_updates'])
-            suggested = suggest(points, evaluated, planned, status == 'diverged')
-            tests.append(RangeTest(run, cell, replicate, points, evaluated, suggested))
+        if study.status(run) in FINISHED or has_updates(study, run):
+            tests.append(RangeTest(run, cell, replicate, *of_run(study, run)))
     if not tests:
         raise ValueError(f'the range tests in {study.workdir} have no records yet')
     return tests

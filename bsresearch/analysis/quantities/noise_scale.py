@@ -29,22 +29,12 @@ class NoiseScale(NamedTuple):
     negative: float
 
 
-def estimates(rows: pd.DataFrame, square: str = SQUARE, trace: str = TRACE) -> pd.DataFrame:
-    """The rows in which |G|² and S were measured, in time order, as columns `square` and `trace` beside their own.
-
-    Raises:
-      ValueError: one of the columns is a moving average, whose neighbours are too alike for any interval.
-    """
-    for column in (square, trace):
-        if column.endswith('_average'):
-            raise ValueError(
-                f'{column} is a moving average; an interval needs the single estimates: '
-                f'{column.removesuffix("_average")}'
-            )
-    if square not in rows or trace not in rows:
+def estimates(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows in which |G|² and S were measured, in time order, as columns `square` and `trace` beside their own."""
+    if SQUARE not in rows or TRACE not in rows:
         return rows[:0].assign(square=pd.Series(dtype=float), trace=pd.Series(dtype=float))
-    measured = rows[rows[square].notna() & rows[trace].notna()].sort_values('step', ignore_index=True)
-    return measured.assign(square=measured[square].astype(float), trace=measured[trace].astype(float))
+    measured = rows[rows[SQUARE].notna() & rows[TRACE].notna()].sort_values('step', ignore_index=True)
+    return measured.assign(square=measured[SQUARE].astype(float), trace=measured[TRACE].astype(float))
 
 
 def along_run(square: np.ndarray, trace: np.ndarray, epoch_size: int) -> NoiseScale:
