@@ -3,7 +3,6 @@
 No network: archives are synthetic, in the real binary formats.
 """
 
-import functools
 import gzip
 import hashlib
 import importlib.util
@@ -16,12 +15,11 @@ import sys
 import tarfile
 import time
 import types
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from absl import flags
+from preparing import DEAD_PROXY, Called, called
 
 from bsresearch.data import blobs, digits, prepared, sources
 from bsresearch.data.splits import Split, Splits, checksum
@@ -50,7 +48,7 @@ def same(a: Splits, b: Splits) -> bool:
     return a[2:] == b[2:] and all(x.dtype == y.dtype and np.array_equal(x, y) for x, y in arrays)
 
 
-DEAD_PROXY = {'http_proxy': 'http://127.0.0.1:9', 'https_proxy': 'http://127.0.0.1:9', 'no_proxy': ''}
+__all__ = ['called']
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -60,34 +58,6 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         capture_output=True, text=True, cwd=pathlib.Path(__file__).parents[1], timeout=120,
         env=os.environ | DEAD_PROXY | environment,
     )  # fmt: skip
-
-
-Called = Callable[..., tuple[int | None, str, str]]
-
-
-@pytest.fixture
-def called(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Called:
-    """scripts.prepare_data in this process, without network: exit code, stdout, stderr."""
-    from scripts import prepare_data
-
-    def call(*arguments: str, **environment: str) -> tuple[int | None, str, str]:
-        for name, value in (DEAD_PROXY | environment).items():
-            monkeypatch.setenv(name, value)
-        values = flags.FlagValues()
-        with monkeypatch.context() as own:
-            own.setattr(flags, 'FLAGS', values)
-            for kind in ('string', 'bool'):
-                define = functools.partial(getattr(flags, f'DEFINE_{kind}'), flag_values=values)
-                own.setattr(flags, f'DEFINE_{kind}', define)
-            prepare_data.define_flags()
-            try:
-                code = prepare_data.main(prepare_data.parse_flags(['prepare_data', *arguments]))
-            except SystemExit as e:
-                code = int(str(e.code))
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 # --- embedded sets

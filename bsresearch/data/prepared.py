@@ -73,6 +73,7 @@ def write(name: str, splits: Splits, *, data_dir: pathlib.Path, source: dict[str
             files[path.name] = {'sha256': _file_hash(path), 'shape': list(array.shape), 'dtype': array.dtype.name}
         manifest = {'name': name, 'num_outputs': splits.num_outputs, 'scale': splits.scale}
         manifest |= {'checksum': splits.checksum, 'source': source, 'files': files}
+        manifest |= {'own': True} if splits.own else {}
         manifest['manifest_sha256'] = _manifest_hash(manifest)
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + '\n', encoding='utf-8')
         temporary.chmod(0o755)  # mkdtemp's 0700 would hide a shared folder from colleagues.
@@ -117,7 +118,9 @@ def read(name: str, data_dir: pathlib.Path) -> Splits:
             raise _damaged(file, expected, actual, name)
         arrays.append(np.load(file, mmap_mode='r', allow_pickle=False))
     train, test = Split(*arrays[:2]), Split(*arrays[2:])
-    return Splits(train, test, manifest['num_outputs'], manifest['scale'], manifest['checksum'])
+    return Splits(
+        train, test, manifest['num_outputs'], manifest['scale'], manifest['checksum'], manifest.get('own', False)
+    )
 
 
 def _read_manifest(path: pathlib.Path, name: str) -> dict[str, Any]:

@@ -1,14 +1,16 @@
-"""Brings a TFDS set onto this machine, once: from upstream, from files fetched by hand, or from Debian's package."""
+"""Brings a data set onto this machine, once: of TFDS, from upstream or from files fetched by hand; or a user's own."""
 
 import contextlib
 import fcntl
 import pathlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from bsresearch.data import prepared, sources
+import numpy as np
+
+from bsresearch.data import own, prepared, sources
 
 PROBE_SECONDS = 5  # TFDS itself tries for 200 s before it says that there is no network.
 TENSORFLOW = 'pip install tensorflow-cpu==2.21.0 (only to prepare; not to train)'
@@ -41,12 +43,44 @@ def prepare(name: str, data_dir: pathlib.Path, manual: Folder, debian: Folder, k
                 print(f'prepared {name} in {time.perf_counter() - start:.1f} s')
     else:
         print(f'{name} is already prepared; verifying')
+    _tell(name, data_dir)
+
+
+def prepare_own(name: str, data_dir: pathlib.Path, read: Callable[[], own.Source], choices: own.Choices) -> None:
+    """Prepares a set of a user's own and says what was done.
+
+    Args:
+      read: gives the source; called when the name is known to be free.
+
+    Raises:
+      ValueError, OSError: what is wrong and the cure; nothing is written then.
+    """
+    own.check(choices)
+    if '/' in name:
+        raise ValueError(f'--name={name}: of your own data a name without a configuration is needed')
+    if name in sources.embedded() or sources.in_tfds(name):
+        kind = 'an embedded set' if name in sources.embedded() else "TFDS's set"
+        raise ValueError(f'--name={name} is the name of {kind}; give yours another')
+    if (folder := prepared.folder(name, data_dir)).exists():
+        raise FileExistsError(f'--name={name} is taken: {folder} exists; give another name, or remove the folder first')
+    own_set = own.make(read(), choices)
+    for note in own_set.notes:
+        print(note)
+    with _lock(data_dir):
+        prepared.write(name, own_set.splits, data_dir=data_dir, source=own_set.about)
+    _tell(name, data_dir)
+    print(f'to train on it: --config.data.name={name}')
+
+
+def _tell(name: str, data_dir: pathlib.Path) -> None:
+    """Reads a prepared set, verified, and prints what it holds."""
     start = time.perf_counter()
     splits = prepared.read(name, data_dir)
     print(f'valid: {prepared.folder(name, data_dir)}, loaded and verified in {time.perf_counter() - start:.3f} s')
     for what, (x, _) in (('train', splits.train), ('test', splits.test)):
         print(f'  {what}: {len(x)} examples {x.shape[1:]} {x.dtype}, {x.nbytes / 1e6:.1f} MB')
-    print(f'  {splits.num_outputs} classes, scale {splits.scale:g}, sha256 of the arrays {splits.checksum}')
+    outputs = f'{splits.num_outputs} classes' if splits.train.labels.dtype == np.int32 else 'one target'
+    print(f'  {outputs}, scale {splits.scale:g}, sha256 of the arrays {splits.checksum}')
 
 
 def _make(name: str, data_dir: pathlib.Path, manual: Folder, debian: Folder, keep: bool) -> None:

@@ -17,6 +17,7 @@ class Dataset(NamedTuple):
     num_outputs: int
     scale: float
     checksum: str
+    own: bool
 
     def named(self) -> dict[str, Split]:
         """The splits there are, by name."""
@@ -48,7 +49,7 @@ def select(splits: Splits, *, fraction: float, validation: float, split_seed: in
             f'the {empty} split is empty: {total} training examples, data.validation={validation}, '
             f'data.fraction={fraction}; choose shares that leave at least one example'
         )
-    rest = splits.test, splits.num_outputs, splits.scale, splits.checksum
+    rest = splits.test, splits.num_outputs, splits.scale, splits.checksum, splits.own
     if fraction == 1 and not held:
         return Dataset(splits.train, None, *rest)
     order = rng.generator(split_seed, 'split').permutation(total)

@@ -47,6 +47,15 @@ def embedded() -> tuple[str, ...]:
     return lookup.members('bsresearch.data', 'load')
 
 
+def in_tfds(name: str) -> bool:
+    """Whether TFDS, where it is installed, has a set of that name."""
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError:
+        return False
+    return name in tfds.list_builders(with_community_datasets=False)
+
+
 def check_known(name: str, data_dir: pathlib.Path) -> None:
     """Passes when TFDS has the set `name` (or name/configuration).
 
@@ -71,7 +80,8 @@ def check_known(name: str, data_dir: pathlib.Path) -> None:
         f'unknown data set {name!r}{f"; did you mean {near[0]!r}?" if near else ";"} '
         f'Embedded: {", ".join(embedded())}. Prepared in {data_dir}: {", ".join(ready) or "none"}. '
         f'TFDS (prepare once with `{prepared.command("NAME", data_dir)}`), nearest of {len(names)}: '
-        f'{", ".join(difflib.get_close_matches(name, names, n=4, cutoff=0.4)) or "none is near"}'
+        f'{", ".join(difflib.get_close_matches(name, names, n=4, cutoff=0.4)) or "none is near"}. Your own: '
+        f'`{prepared.command(name, data_dir)} --npz=FILE`, or --images=FOLDER, --csv=FILE, --parquet=FILE'
     )
 
 

@@ -29,6 +29,7 @@ class Splits(NamedTuple):
     num_outputs: number of classes; 1 for targets.
     scale: what the stored numbers are divided by to lie in [0, 1] (255 for 8-bit images; 1 where not bounded).
     checksum: sha256 over the arrays (`checksum`), recorded with every run.
+    own: data of a user's own, whose name may come to mean others: ids of runs hold the checksum and not the name.
     """
 
     train: Split
@@ -36,6 +37,7 @@ class Splits(NamedTuple):
     num_outputs: int
     scale: float
     checksum: str
+    own: bool = False
 
 
 def checksum(train: Split, test: Split) -> str:

@@ -29,6 +29,7 @@ OUTSIDE_PROGRAM = (
 # Facts that follow from the rest, or do not determine a result.
 OUTSIDE_ID = (
     'seed', 'execution', 'recording', 'epoch_size', 'example_shape', 'num_outputs', 'data_checksum', 'batch_changes',
+    'own_data',
 )  # fmt: skip
 # Of a policy; its stretch follows from `scaling` and the batch size.
 STORED_POLICY = tuple(name for name in Policy._fields if name != 'stretch')
@@ -43,7 +44,8 @@ class Plan:
       ema: {'half_life_examples'}.
       ghost_batch_size: examples in a batch-norm group; None where the model has none.
       parent: of a branch (planning/branch.py); None without one.
-      example_shape, num_outputs, data_checksum: facts of the data.
+      example_shape, num_outputs, data_checksum, own_data: facts of the data. Of a user's own data the id holds the
+        checksum instead of the name.
       declared: the config it came from, from which a branch resolves anew.
     """
 
@@ -75,6 +77,7 @@ class Plan:
     data_checksum: str
     declared: dict[str, Any]
     parent: dict[str, Any] | None = None
+    own_data: bool = False
 
     @functools.cached_property
     def length(self) -> units.Length:
@@ -148,6 +151,8 @@ class Plan:
         base |= {'init_seed': 0, 'data_seed': 0, 'ghost_batch_size': self.batch_size}
         optimizer = lookup.module('bsresearch.optim', 'build', self.optimizer['name'], 'optimizer')
         base['momentum'] = optimizer.MOMENTUM
+        if self.own_data:
+            fields['data'] = {k: v for k, v in fields['data'].items() if k != 'name'} | {'checksum': self.data_checksum}
         if self.ghost_batch_size is None:
             del fields['ghost_batch_size']
         if not self.policy.warmup['examples']:

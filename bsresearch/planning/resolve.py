@@ -256,6 +256,7 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
         example_shape=tuple(shape),
         num_outputs=data.num_outputs,
         data_checksum=data.checksum,
+        own_data=data.own,
         declared=dict(declared),
         parent=parent,
     )

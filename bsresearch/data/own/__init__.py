@@ -1,0 +1,209 @@
+"""Data of a user's own become a prepared set: read by a file of this folder, split, encoded, checked, written once.
+
+A reader gives a Source; what follows is the same for arrays, image folders and tables. Nothing is changed without
+being said: the lines of `Prepared.notes` are printed, and the manifest keeps them with the settings.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bsresearch.core import rng
+from bsresearch.data.splits import Split, Splits, checksum
+
+TASKS = ('classification', 'regression')
+# Whole numbers are classes where there are at most so many, each with so many examples in the mean.
+MOST_CLASSES, EXAMPLES_A_CLASS = 1000, 5
+SHOWN = 12  # classes that are listed
+
+
+class Source(NamedTuple):
+    """What a reader found.
+
+    train: inputs (N, …) and labels (N,) as the file has them: numbers, or strings for classes.
+    test: as train, where the source has a test part of its own; None: it is drawn from `train`.
+    standardize: whether each input column, and targets, are to have mean 0 and standard deviation 1.
+    about: what the manifest tells of the source. notes: lines for the user.
+    """
+
+    train: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray] | None
+    standardize: bool
+    about: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+class Choices(NamedTuple):
+    """What the user says beside the source.
+
+    test_fraction: of the examples, drawn at random; None: 0.2, or the source's own test part.
+    split_seed: of that draw. task: of TASKS; None: as the labels say. scale: what inputs are divided by; None: 255 for
+    8-bit images, 1 for all else.
+    """
+
+    test_fraction: float | None = None
+    split_seed: int = 0
+    task: str | None = None
+    scale: float | None = None
+
+
+class Prepared(NamedTuple):
+    """The set, what its manifest tells of its source, and lines for the user."""
+
+    splits: Splits
+    about: dict[str, Any]
+    notes: list[str]
+
+
+def make(source: Source, choices: Choices) -> Prepared:
+    """A data set of a source.
+
+    Raises:
+      ValueError: choices out of range or against the source, labels or inputs that cannot be used.
+    """
+    check(choices)
+    notes, about = list(source.notes), dict(source.about)
+    parts, of_parts = _parted(source, choices)
+    labels, num_outputs, classes, of_labels = _encoded([labels for _, labels in parts], choices.task)
+    inputs, of_inputs = _stored([inputs for inputs, _ in parts])
+    notes += [of_parts, of_labels, *of_inputs]
+    if source.standardize:
+        inputs, moments, constant = _standardized(inputs)
+        about['input_moments'] = moments
+        notes += ['each column has mean 0 and standard deviation 1 over the training part']
+        notes += [f'{constant} columns are constant there, and 0'] if constant else []
+        if classes is None:
+            labels, about['target_moments'], _ = _standardized(labels)
+            notes += ['so have the targets: a test loss of 1 is that of their mean']
+    scale = choices.scale or (255.0 if inputs[0].dtype == np.uint8 else 1.0)
+    notes += [f'inputs lie in [{min(x.min() for x in inputs):g}, {max(x.max() for x in inputs):g}] and are divided by '
+              f'{scale:g} in training']  # fmt: skip
+    train, test = (Split(*pair) for pair in zip(inputs, labels, strict=True))
+    if classes is not None:
+        about['classes'] = classes
+    if source.test is None:
+        about |= {'test_fraction': len(test.labels) / len(source.train[1]), 'split_seed': choices.split_seed}
+    return Prepared(Splits(train, test, num_outputs, scale, checksum(train, test), True), about, notes)
+
+
+def check(choices: Choices) -> None:
+    """Raises ValueError for a choice out of range, before anything is read."""
+    if choices.test_fraction is not None and not 0 < choices.test_fraction < 1:
+        raise ValueError(f'--test_fraction={choices.test_fraction}: must lie between 0 and 1, such as 0.2')
+    if not 0 <= choices.split_seed <= rng.MAX_SEED:
+        raise ValueError(f'--split_seed={choices.split_seed}: must lie in [0, {rng.MAX_SEED}]')
+    if choices.task is not None and choices.task not in TASKS:
+        raise ValueError(f'--task={choices.task}: allowed: {", ".join(TASKS)}')
+    if choices.scale is not None and not 0 < choices.scale < np.inf:
+        raise ValueError(f'--scale={choices.scale}: must be positive; inputs are divided by it')
+
+
+def _parted(source: Source, choices: Choices) -> tuple[list[tuple[np.ndarray, np.ndarray]], str]:
+    """Training and test part, in the source's order."""
+    inputs, labels = source.train
+    if source.test is not None:
+        if choices.test_fraction is not None:
+            raise ValueError(
+                f'--test_fraction={choices.test_fraction}: the source has a test part of its own, of '
+                f'{len(source.test[1])} examples; leave the flag out'
+            )
+        return [source.train, source.test], f'{len(labels):,} training and {len(source.test[1]):,} test examples'
+    share = 0.2 if choices.test_fraction is None else choices.test_fraction
+    held = round(share * len(labels))
+    if not 0 < held < len(labels):
+        raise ValueError(
+            f'--test_fraction={share:g} of {len(labels)} examples leaves {held} to test and {len(labels) - held} to '
+            'train; each needs one at least'
+        )
+    order = rng.generator(choices.split_seed, 'test').permutation(len(labels))
+    rows = [np.sort(order[held:]), np.sort(order[:held])]
+    parts = [(inputs[part], labels[part]) for part in rows]
+    return parts, f'{len(rows[0]):,} training and {held:,} test examples, drawn with split_seed={choices.split_seed}'
+
+
+def _encoded(labels: list[np.ndarray], task: str | None) -> tuple[list[np.ndarray], int, list[Any] | None, str]:
+    """Labels as they are stored, the outputs that they need, the classes in order (None for targets), and a line."""
+    every = np.concatenate(labels)
+    if every.ndim != 1:
+        raise ValueError(
+            f'labels have the shape {every.shape[1:]} an example; one number or word is needed: of one-hot labels '
+            'labels.argmax(1)'
+        )
+    number = every.dtype.kind in 'iuf'
+    if every.dtype.kind == 'f' and not np.isfinite(every).all():
+        raise ValueError(f'labels of {(~np.isfinite(every)).sum()} examples are missing or infinite; leave these out')
+    if not number and every.dtype.kind not in 'bUS':
+        raise ValueError(f'labels are {every.dtype}; allowed: numbers and words')
+    if (task or _task(every, number)) == 'regression':
+        if not number:
+            raise ValueError('--task=regression: labels are words; targets are numbers')
+        spread = f'targets lie in [{every.min():g}, {every.max():g}]: regression, with --config.loss.name=squared_error'
+        return [part.astype(np.float32) for part in labels], 1, None, spread
+    classes, counts = np.unique(every, return_counts=True)
+    if len(classes) < 2:
+        raise ValueError(f'all labels are {classes[0]!s}; two classes at least are needed')
+    listed = [f'{label!s} → {i} ({n:,})' for i, (label, n) in enumerate(zip(classes, counts, strict=True))]
+    listed = listed if len(listed) <= SHOWN else [*listed[: SHOWN - 2], '…', listed[-1]]
+    note = f'{len(classes)} classes, with their examples: {", ".join(listed)}'
+    return [np.searchsorted(classes, part).astype(np.int32) for part in labels], len(classes), classes.tolist(), note
+
+
+def _task(labels: np.ndarray, number: bool) -> str:
+    """What labels say by themselves."""
+    if not number:
+        return 'classification'
+    if labels.dtype.kind == 'f' and (labels != np.round(labels)).any():
+        return 'regression'
+    distinct = len(np.unique(labels))
+    if distinct <= min(MOST_CLASSES, len(labels) / EXAMPLES_A_CLASS):
+        return 'classification'
+    raise ValueError(
+        f'labels are {distinct:,} different whole numbers in {len(labels):,} examples: say whether they are classes or '
+        f'targets, by --task=classification or --task=regression'
+    )
+
+
+def _stored(inputs: list[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
+    """Inputs as uint8 or float32, images with a channel axis; and lines on what was changed."""
+    notes, first = [], inputs[0]
+    if first.dtype.kind not in 'biuf':
+        raise ValueError(f'inputs are {first.dtype}; allowed: numbers')
+    if first.ndim < 2:
+        raise ValueError(f'inputs have the shape {first.shape}; allowed: (N, …), an axis of examples and others')
+    if any(part.shape[1:] != first.shape[1:] for part in inputs):
+        shapes = ' and '.join(str(part.shape[1:]) for part in inputs)
+        raise ValueError(f'examples of the two parts have the shapes {shapes}; make them alike')
+    whole = first.dtype.kind in 'biu'
+    lowest, highest = min(part.min() for part in inputs), max(part.max() for part in inputs)
+    kind = np.uint8 if whole and first.dtype.kind != 'b' and lowest >= 0 and highest <= 255 else np.float32
+    if first.dtype != kind:
+        if whole and max(abs(float(lowest)), abs(float(highest))) > 2**24:
+            raise ValueError(f'inputs reach {highest}; whole numbers beyond 2²⁴ do not fit float32: scale them first')
+        notes += [f'inputs are stored as {np.dtype(kind).name}, not {first.dtype.name}']
+    with np.errstate(over='ignore'):  # told below, as what is infinite
+        inputs = [part.astype(kind, copy=False) for part in inputs]
+    bad = [part[~np.isfinite(part.reshape(len(part), -1)).all(1)] for part in inputs]
+    if count := sum(map(len, bad)):
+        where = np.argwhere(~np.isfinite(next(part for part in bad if len(part))[0]))[0].tolist()
+        raise ValueError(
+            f'inputs of {count} examples are NaN or infinite, the first of them at {where}; mend these examples, or '
+            'leave them or that column out'
+        )
+    if kind == np.uint8 and first.ndim == 3:
+        inputs = [part[..., None] for part in inputs]
+        notes += [f'inputs {first.shape[1:]} are taken as grey images: {inputs[0].shape[1:]}']
+    if kind == np.uint8 and inputs[0].ndim == 4 and inputs[0].shape[3] > 4 >= inputs[0].shape[1]:
+        raise ValueError(
+            f'images have the shape {inputs[0].shape[1:]}: channels come last here; np.moveaxis(images, 1, -1) brings '
+            'them there'
+        )
+    return inputs, notes
+
+
+def _standardized(parts: list[np.ndarray]) -> tuple[list[np.ndarray], dict[str, Any], int]:
+    """Each column minus the training part's mean, over its standard deviation; both; how many columns are constant."""
+    train = parts[0].astype(np.float64)
+    mean, std = train.mean(0), train.std(0)
+    divided = np.where(std == 0, 1.0, std)
+    scaled = [((part - mean) / divided).astype(np.float32) for part in parts]
+    return scaled, {'mean': mean.tolist(), 'std': std.tolist()}, int((std == 0).sum())
