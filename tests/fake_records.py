@@ -45,6 +45,7 @@ def write_run(
     learning_rate: float = 0.1,
     seed: int = 0,
     values: Mapping[str, Sequence[float | None]] | None = None,
+    rows: Sequence[Mapping[str, Any]] = (),
     status: str = 'done',
     diverged_step: int | None = None,
     row_of_divergence: bool = True,
@@ -57,8 +58,8 @@ def write_run(
     """Writes one run, as training does: its directory.
 
     Args:
-      values: metric → its value at each whole epoch from `first_epoch` on. fields: replace fields of the resolved
-        config. name: the run's, where batch size, learning rate and seed do not tell it.
+      values: metric → its value at each whole epoch from `first_epoch` on. rows: lines as they are, after these.
+      fields: replace fields of the resolved config. name: the run's, where batch size, rate and seed do not tell it.
       base_learning_rate: the declared one, where a rule scaled it.
     """
     config = resolved(batch_size, learning_rate, seed) | fields
@@ -81,11 +82,24 @@ def write_run(
         step = length.step_at((first_epoch + epoch) * length.epoch_examples)
         row(step, {metric: v[epoch] for metric, v in (values or {}).items() if epoch < len(v)})
         row(step, {'batch_loss': 1.0})  # an update's scalars stand on a line of their own
+    writer.rows([{'epoch': 0.0, 'seconds': 0.0, 'wall_seconds': 0.0, **line} for line in rows])
     if diverged_step is not None and row_of_divergence:
         row(diverged_step, {'diverged': True})
     writer.flush()
     writer.close()
     return directory
+
+
+def member(run: str, arm: str, seed: int, branch: str | None = None, point: float | None = None) -> dict[str, Any]:
+    """A run as a row of study.json."""
+    names = {'id': run, 'kind': 'branch' if branch else 'run', 'arm': arm, 'axes': {}, 'replicate': {'seed': int(seed)}}
+    return names | {'branch': branch, 'point': point, 'probe': None}
+
+
+def entry(rows: Sequence[Mapping[str, Any]], arms: Mapping[str, Any] | None = None, **facts: Any) -> dict[str, Any]:
+    """What study.json has of a findings; `rows`: of `member`."""
+    nothing = {'base': {}, 'held_fixed': [], 'replicates': ['seed'], 'branch_arms': {}}
+    return nothing | {'arms': dict(arms or {}), 'rows': list(rows)} | facts
 
 
 def write_probe(

@@ -1,26 +1,30 @@
 """A workdir of the study `shen` that no training made: every arm and branch with planted accuracies and distances."""
 
+import itertools
 import pathlib
 from typing import Any
 
-import arms_of_records
+import fake_records
 import numpy as np
-from fake_records import write_run
+from fake_records import member, write_run
 
 from bsresearch.analysis import study
 from bsresearch.analysis.study import Study
-from bsresearch.store import records
 
 SEEDS = (0, 1, 2)
 EPOCHS = 8
 SMALL, MIDDLE, LARGE, RATE = 4, 16, 64, 0.01
-ADAM = {'name': 'adam', 'beta2': 0.999}
-RECORDING = {'branch': {'at_epochs': (), 'at_steps': (), 'batch_sizes': (SMALL,), 'learning_rates': (0.1,)}}
-PARENT = {'branch': {**RECORDING['branch'], 'at_epochs': (2, EPOCHS)}}
+ARMS: dict[str, Any] = {
+    'small': {'batch_size': SMALL}, 'middle': {'batch_size': MIDDLE}, 'large': {'batch_size': LARGE},
+    'higher_rate': {'batch_size': LARGE, 'learning_rate': 0.1},
+    'adam': {'batch_size': LARGE, 'optimizer': {'name': 'adam'}},
+}  # fmt: skip
+BRANCHES: dict[str, Any] = {'switch_small': {'batch_size': SMALL}, 'switch_rate': {'learning_rate': 0.1}}
+DISTANCE = {'higher_rate': 2.0, 'adam': 20.0}  # times √updates; 0.5 of the others
 # Arm → test accuracy at the end; the gap to the training accuracy.
 ACCURACY = {
-    'small': (0.90, 0.05), 'middle': (0.88, 0.03), 'large': (0.85, 0.01), 'rate': (0.898, 0.04), 'adam': (0.89, 0.1),
-    'control': (0.86, 0.02), 'smaller': (0.901, 0.05), 'higher': (0.899, 0.05),
+    'small': (0.90, 0.05), 'middle': (0.88, 0.03), 'large': (0.85, 0.01), 'higher_rate': (0.898, 0.04),
+    'adam': (0.89, 0.1), 'control': (0.86, 0.02), 'switch_small': (0.901, 0.05), 'switch_rate': (0.899, 0.05),
 }  # fmt: skip
 
 
@@ -43,63 +47,35 @@ def curves(arm: str, seed: int, start: float, epochs: int, per_epoch: int, scale
 
 def write(workdir: pathlib.Path, seeds: tuple[int, ...] = SEEDS, skip: tuple[str, ...] = (), **changes: Any) -> None:
     """Writes the workdir; `skip`: arms left out; a changed arm gets its fields, e.g. middle={'status': 'diverged'}."""
+
+    def run(name: str, seed: int, epochs: int, fields: dict[str, Any], **more: Any) -> None:
+        shared = {'study': 'shen', 'learning_rate': RATE, 'epoch_boundary': 'partial', 'total_examples': epochs * 64}
+        arm = name.partition('-')[0]
+        if arm not in skip:
+            write_run(workdir, name=name, seed=seed, **(shared | fields | more | changes.get(arm, {})))
+
     for seed in seeds:
-        mains = [
-            ('small', SMALL, RATE, {}, 0.5), ('middle', MIDDLE, RATE, {}, 0.5), ('large', LARGE, RATE, {}, 0.5),
-            ('rate', LARGE, 0.1, {}, 2.0), ('adam', LARGE, RATE, {'optimizer': ADAM}, 20.0),
-        ]  # fmt: skip
-        for arm, size, rate, fields, scale in mains:
-            if arm in skip:
-                continue
-            own = {'recording': PARENT if arm == 'large' else RECORDING, **fields, **changes.get(arm, {})}
-            _run(
-                workdir,
-                f'{arm}-{seed}',
-                size,
-                rate,
-                seed,
-                curves(arm, seed, 0.1, EPOCHS, 64 // size, scale),
-                EPOCHS,
-                own,
-            )
-        for at in (2, EPOCHS):
-            for arm, size, rate in (('control', LARGE, RATE), ('smaller', SMALL, RATE), ('higher', LARGE, 0.1)):
-                if arm in skip:
-                    continue
-                start = 0.1 + 0.75 * at / EPOCHS
-                found = curves(arm, seed, start, EPOCHS, 64 // size, 0.5, at)
-                parent = {'epoch': float(at), 'run': f'large-{seed}', 'step': at}
-                own = {'recording': RECORDING, 'parent': parent, **changes.get(arm, {})}
-                _run(workdir, f'{arm}-{at}-{seed}', size, rate, seed, found, at + EPOCHS, own, at)
+        for arm, fields in ARMS.items():
+            values = curves(arm, seed, 0.1, EPOCHS, 64 // fields['batch_size'], DISTANCE.get(arm, 0.5))
+            run(f'{arm}-{seed}', seed, EPOCHS, fields, values=values)
+        for at, arm in itertools.product((2, EPOCHS), ('control', *BRANCHES)):
+            fields = ARMS['large'] | BRANCHES.get(arm, {})
+            values = curves(arm, seed, 0.1 + 0.75 * at / EPOCHS, EPOCHS, 64 // fields['batch_size'], 0.5, at)
+            parent = {'epoch': float(at), 'run': f'large-{seed}', 'step': at}
+            run(f'{arm}-{at}-{seed}', seed, at + EPOCHS, fields, values=values, first_epoch=at, parent=parent)
 
 
-def _run(
-    workdir: pathlib.Path, name: str, size: int, rate: float, seed: int, values: Any, epochs: int,
-    fields: dict[str, Any], first: int = 0,
-) -> None:  # fmt: skip
-    write_run(
-        workdir, name=name, batch_size=size, learning_rate=rate, seed=seed, values=values, first_epoch=first,
-        **({'study': 'shen', 'total_examples': epochs * 64, 'epoch_boundary': 'partial'} | fields),
-    )  # fmt: skip
-
-
-ARMS: dict[str, Any] = {
-    'small': {'batch_size': SMALL}, 'middle': {'batch_size': MIDDLE}, 'large': {'batch_size': LARGE},
-    'higher_rate': {'batch_size': LARGE, 'learning_rate': 0.1},
-    'adam': {'batch_size': LARGE, 'optimizer': {'name': 'adam'}},
-}  # fmt: skip
-BRANCHES: dict[str, Any] = {
-    'switch_small': {'of': ('large',), 'at_epochs': (2, EPOCHS), 'batch_size': SMALL},
-    'switch_rate': {'of': ('large',), 'at_epochs': (2, EPOCHS), 'learning_rate': 0.1},
-}
+def entry(workdir: pathlib.Path, last: int = EPOCHS) -> dict[str, Any]:
+    """What study.json would have of a planted workdir; `last`: what the later branch point is called."""
+    rows = []
+    for directory in sorted((workdir / 'shen').glob('*-*')):
+        arm, *point, seed = directory.name.split('-')
+        branch = (arm, float(last if int(point[0]) == EPOCHS else point[0])) if point else ()
+        rows.append(member(directory.name, 'large' if point else arm, int(seed), *branch))
+    branches = {name: {'of': ('large',), 'at_epochs': (2, EPOCHS)} | fields for name, fields in BRANCHES.items()}
+    return fake_records.entry(rows, ARMS, branch_arms=branches, held_fixed=['epochs'])
 
 
 def load(workdir: pathlib.Path, last: int = EPOCHS) -> Study:
-    """The arms and branches of a planted workdir; `last`: what the later branch point is called."""
-    table, declared, _ = records.read(workdir)
-    runs = table.assign(declared_learning_rate=[c['learning_rate'] for c in declared])
-    base = {'batch_size': SMALL, 'learning_rate': RATE, 'optimizer': {'name': 'sgd'}}
-    stored, _ = arms_of_records.stored(runs, ARMS, base, BRANCHES, ('epochs',))
-    for row in stored['rows']:
-        row['point'] = last if row['point'] == EPOCHS else row['point']
-    return study.load(workdir, 'shen', stored, 'shen')
+    """The arms and branches of a planted workdir."""
+    return study.load(workdir, 'shen', entry(workdir, last), 'shen')

@@ -10,10 +10,9 @@ import sys
 from html.parser import HTMLParser
 from typing import Any
 
-import arms_of_records
 import numpy as np
 import pytest
-from fake_records import write_run
+from fake_records import entry, member, write_run
 from matplotlib import image
 from workdirs_of_old import unpack
 
@@ -209,8 +208,8 @@ def tested(grid: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
     file = tmp_path / 'own_findings.py'
     file.write_text(FINDINGS)
     arms = {'small': {'batch_size': 16}, 'large': {'batch_size': 32}}
-    entry, _ = arms_of_records.stored(records.runs(grid), arms, {'batch_size': 16})
-    study_file.write(grid / 'train', {str(file): entry})
+    rows = [member(f'b16-lr0.1-s{seed}', 'small', seed) for seed in (0, 1)] + [member('b32-lr0.1-s0', 'large', 0)]
+    study_file.write(grid / 'train', {str(file): entry(rows, arms)})
     return file
 
 

@@ -5,7 +5,6 @@ import re
 from html.parser import HTMLParser
 from typing import Any, NamedTuple
 
-import arms_of_records
 import numpy as np
 import pytest
 import shen_records
@@ -18,23 +17,6 @@ from bsresearch.findings import shen as findings
 from bsresearch.report import colours, report, web
 from bsresearch.store import paths, records, study_file
 
-ARMS = {
-    'small': {'batch_size': 4}, 'middle': {'batch_size': 16}, 'large': {'batch_size': 64},
-    'higher_rate': {'batch_size': 64, 'learning_rate': 0.1}, 'adam': {'batch_size': 64, 'optimizer': {'name': 'adam'}},
-}  # fmt: skip
-BRANCHES = {
-    'switch_small': {'of': ('large',), 'at_epochs': (2, 8), 'batch_size': 4},
-    'switch_rate': {'of': ('large',), 'at_epochs': (2, 8), 'learning_rate': 0.1},
-}
-BASE = {'batch_size': 4, 'learning_rate': 0.01, 'optimizer': {'name': 'sgd'}}
-
-
-def entry(workdir: pathlib.Path) -> dict[str, Any]:
-    """What a launch would have written of the planted runs."""
-    runs, declared, _ = records.read(workdir)
-    runs = runs.assign(declared_learning_rate=[c['learning_rate'] for c in declared])
-    return arms_of_records.stored(runs[runs['study'] == 'shen'], ARMS, BASE, BRANCHES, ('epochs',))[0]
-
 
 def plant(workdir: pathlib.Path, name: str = 'shen', **options: Any) -> None:
     """The runs of Shen's study with their arms, as training leaves them: branches with their lineage."""
@@ -44,7 +26,7 @@ def plant(workdir: pathlib.Path, name: str = 'shen', **options: Any) -> None:
         if parent:
             facts = parent | {'study': 'shen', 'examples': 0, 'state': {}, 'changes': {}}
             paths.write_json(directory / 'lineage.json', facts)
-    study_file.write(workdir / 'shen', {name: entry(workdir)})
+    study_file.write(workdir / 'shen', {name: shen_records.entry(workdir)})
 
 
 class Written(NamedTuple):
@@ -109,7 +91,7 @@ def test_it_opens_with_the_question_and_the_headline_claim(shen: Written) -> Non
     assert seen.heads == [findings.QUESTION]
     judged = judge(
         next(c for c in findings.CLAIMS if c.key == findings.HEADLINE[0]),
-        study.load(shen.workdir, 'shen', entry(shen.workdir), 'shen'),
+        study.load(shen.workdir, 'shen', shen_records.entry(shen.workdir), 'shen'),
     )
     assert seen.answers == [judged.verdict]
     answer = re.search(r'<p class="answer".*?</p>', shen.html)
@@ -121,7 +103,7 @@ def test_it_opens_with_the_question_and_the_headline_claim(shen: Written) -> Non
 
 def test_every_claim_is_a_row_with_its_verdict(shen: Written) -> None:
     """As judging them here has it; and the tally counts them."""
-    loaded = study.load(shen.workdir, 'shen', entry(shen.workdir), 'shen')
+    loaded = study.load(shen.workdir, 'shen', shen_records.entry(shen.workdir), 'shen')
     expected = {claim.key: judge(claim, loaded).verdict for claim in findings.CLAIMS}
     rows = Rows(shen.html).rows
     assert {key: row['verdict'].split(' ', 1)[1] for key, row in rows.items()} == expected
@@ -144,7 +126,7 @@ def test_n_is_told_once(shen: Written) -> None:
 def test_curves_are_the_means_of_the_cells(shen: Written) -> None:
     """As courses.of has them at every position, in per cent; the colours are those of the figures."""
     (data,) = Page(shen.html).data
-    loaded = study.load(shen.workdir, 'shen', entry(shen.workdir), 'shen')
+    loaded = study.load(shen.workdir, 'shen', shen_records.entry(shen.workdir), 'shen')
     assert [cell['label'].split(' ')[0] for cell in data['cells']] == ['small', 'middle', 'large']
     assert [panel['label'] for panel in data['panels']][:2] == ['test accuracy (%)', 'train accuracy (%)']
     for cell, arm in zip(data['cells'], ('small', 'middle', 'large'), strict=True):
