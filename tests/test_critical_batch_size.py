@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import toy
-from fake_records import resolved
+from fake_records import entry, member, write_run
 from matplotlib import image
 
 from bsresearch.analysis import figures, of_branches
@@ -22,8 +22,6 @@ from bsresearch.optim import scaling
 from bsresearch.planning.plan import Plan
 from bsresearch.report.figures import critical_batch_size as special
 from bsresearch.report.figures import drawing
-from bsresearch.store import paths
-from bsresearch.store.writer import Writer
 from bsresearch.studies import critical_batch_size as study
 from bsresearch.theory.noisy_quadratic import spectrum
 
@@ -118,20 +116,9 @@ def draw(workdir: pathlib.Path) -> list[pathlib.Path]:
     return drawing.one(opened(workdir), figures.special('critical_batch_size', name='critical'), workdir / 'figures')
 
 
-def write(
-    workdir: pathlib.Path, run: str, rows: Sequence[Mapping[str, Any]], *, status: str = 'done', **fields: Any
-) -> None:
-    """One run on disk, as training leaves it."""
-    config = {**resolved(16, 0.1, 0), 'study': branch_losses.STUDY, 'epoch_size': 4096, 'parent': None, **fields}
-    folder = paths.run_dir(workdir, branch_losses.STUDY, run)
-    folder.mkdir(parents=True, exist_ok=True)
-    declared = {'learning_rate': config['learning_rate']}
-    paths.write_json(folder / 'config.json', {'resolved': config, 'declared': declared})
-    paths.write_json(folder / 'meta.json', {'id': run, 'study': branch_losses.STUDY, 'status': status})
-    writer = Writer(folder)
-    writer.rows([{'epoch': 0.0, 'seconds': 0.0, 'wall_seconds': 0.0, **row} for row in rows])
-    writer.flush()
-    writer.close()
+def write(workdir: pathlib.Path, run: str, rows: Sequence[Mapping[str, Any]], **fields: Any) -> None:
+    given = {'study': branch_losses.STUDY, 'epoch_size': 4096, 'parent': None} | fields
+    write_run(workdir, name=run, rows=rows, **given)
 
 
 def write_parent(workdir: pathlib.Path, seed: int, noise: int = 10, **fields: Any) -> None:
@@ -205,16 +192,10 @@ def test_points_and_seeds_have_the_known_answers(made: pathlib.Path):
 
 def test_quantities_lie_between_two_of_the_k_tried(made: pathlib.Path):
     """By hand, of the same losses: an end of 0 where smaller batches were not tried, of ∞ at the largest."""
-    rows = []
-    for seed in range(3):
-        row = {'kind': 'run', 'arm': 'all', 'axes': {}, 'replicate': {'seed': seed}, 'branch': None, 'point': None}
-        rows.append({'id': f'parent-{seed}', **row})
-        for step, point in ((64, 0.25), (256, 1.0)):
-            branches = [row | {'id': f's{seed}-{step}-2048-{k}', 'kind': 'branch', 'branch': f'multiple={k}',
-                               'point': point} for k in (1, 2, 4)]  # fmt: skip
-            rows += branches
-    stored = {'base': {}, 'held_fixed': [], 'replicates': ['seed'], 'arms': {}, 'branch_arms': {}, 'rows': rows}
-    of_study = studies.load(made, branch_losses.STUDY, stored, 'critical_batch_size')
+    rows = [member(f'parent-{seed}', 'all', seed) for seed in range(3)]
+    for seed, (step, point), k in itertools.product(range(3), ((64, 0.25), (256, 1.0)), (1, 2, 4)):
+        rows.append(member(f's{seed}-{step}-2048-{k}', 'all', seed, f'multiple={k}', point))
+    of_study = studies.load(made, branch_losses.STUDY, entry(rows), 'critical_batch_size')
     array = of_branches.critical_batch_size().of(of_study)
     early, late = ('all', '', 0.25), ('all', '', 1.0)
     assert array.low.loc[early].tolist() == [32, 32, 0]
@@ -308,7 +289,7 @@ def test_the_figures_are_drawn_with_their_numbers(made: pathlib.Path):
     pd.testing.assert_series_equal(pd.read_csv(files[2])['critical'], find(made).seeds['critical'], check_dtype=False)
     losses = pd.read_csv(files[5])
     assert len(losses) == 18
-    assert losses.query("step == 64 and replicate == '1/0/0' and k == 2")['excess'].iloc[0] == pytest.approx(0.008)
+    assert losses.query("step == 64 and replicate == 1 and k == 2")['excess'].iloc[0] == pytest.approx(0.008)
     assert losses['within'].sum() == 18 - 6  # k = 4; 4; 2 and 4; none; 4; 2 fail
     for picture in (files[1], files[4]):
         assert image.imread(picture)[..., :3].std() > 0.01

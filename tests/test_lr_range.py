@@ -14,7 +14,6 @@ from bsresearch.report import plotting
 from bsresearch.report.figures import drawing
 from bsresearch.report.figures import lr_range as special
 from bsresearch.store import records
-from bsresearch.store.writer import Writer
 
 pytestmark = pytest.mark.usefixtures('small_pictures')
 NONE = pd.DataFrame({'step': pd.Series(dtype=int), 'learning_rate': pd.Series(dtype=float)})
@@ -188,22 +187,16 @@ def test_nothing_to_read() -> None:
 
 def write(workdir: pathlib.Path, stop: int | None = None, **fields: Any) -> pathlib.Path:
     """A range test of 100 updates, all recorded, evaluated every 5; `stop`: diverged there."""
-    size = fields.get('batch_size', 16)
+    size, last = fields.get('batch_size', 16), 100 if stop is None else stop
     fields |= {} if stop is None else {'status': 'diverged', 'diverged_step': stop}
-    fields |= {'study': 'lr_range', 'total_examples': 100 * size, 'row_of_divergence': False}
-    directory = write_run(workdir, **fields)
     lrs, losses = curve(100, 2.0, 0.2)
     accuracy = np.interp(np.arange(101), [0, 30, 60], [0.1, 0.1, 0.9])
-    writer = Writer(directory)
-    last = 100 if stop is None else stop
+    rows = []
     for t in range(last + 1):
         at = {'step': t, 'examples': t * size, 'epoch': t * size / 64, 'seconds': 0.1 * t}
-        updates = [{**at, 'batch_loss': losses[t], 'learning_rate_used': lrs[t]}] if t < last else []
-        evaluated = [{**at, 'test_accuracy': accuracy[t], 'test_loss': 1.0}] if t % 5 == 0 else []
-        diverged = [{**at, 'diverged': True}] if t == stop else []
-        writer.rows([*evaluated, *updates, *diverged])
-    writer.close()
-    return directory
+        rows += [{**at, 'test_accuracy': accuracy[t], 'test_loss': 1.0}] if t % 5 == 0 else []
+        rows += [{**at, 'batch_loss': losses[t], 'learning_rate_used': lrs[t]}] if t < last else []
+    return write_run(workdir, study='lr_range', total_examples=100 * size, rows=rows, **fields)
 
 
 @pytest.fixture(scope='module')

@@ -143,19 +143,27 @@ def test_an_exponent_never_holds_on_the_survivors_either():
 # What was chosen.
 
 
-def tuned(a: list[float], b: list[float], better: bool | None = True, n: int = 6) -> Quantity:
-    """Two arms at their best of three rates, of values that differ by noise alone."""
-    index = planted.index([(arm, '', '', rate) for arm in 'ab' for rate in RATES], ['learning_rate'])
-    values = np.array([*a, *b])[:, None] + (NOISE + np.outer(np.arange(6), APART))[:, :n]
+RATED = planted.index([(arm, '', '', rate) for arm in 'ab' for rate in RATES], ['learning_rate'])
+
+
+def best_rate(values: np.ndarray, index: pd.MultiIndex = RATED, better: bool | None = True) -> Quantity:
+    """Values at the best of their rates, by themselves."""
     quantity = planted.quantity(planted.table(values, index), higher_is_better=better)
     return best_over('learning_rate', quantity, by=quantity)
 
 
-CHOSEN = planted.index([(arm, '', '', rate) for arm in 'ab' for rate in RATES], ['learning_rate'])
+def with_noise(means: list[float]) -> np.ndarray:
+    """(cells, 6)."""
+    return np.array(means)[:, None] + NOISE + np.outer(np.arange(len(means)), APART)
+
+
+def tuned(a: list[float], b: list[float], better: bool | None = True, n: int = 6) -> Quantity:
+    """Two arms at their best of three rates, of values that differ by noise alone."""
+    return best_rate(with_noise([*a, *b])[:, :n], better=better)
 
 
 def of_tuned(quantity: Quantity, contrasts: Contrasts, *bounds: float, n: int = 6, **facts: Any) -> str:
-    return verdict(quantity, contrasts, *bounds, study=planted.study(CHOSEN, n), **facts)
+    return verdict(quantity, contrasts, *bounds, **{'study': planted.study(RATED, n)} | facts)
 
 
 MIDDLE, LAST = [0.0, 9.0, 0.0], [0.0, 5.0, 9.0]
@@ -205,9 +213,8 @@ def test_halves_that_choose_otherwise_leave_it_undecided():
     index = planted.index([('a', '', '', rate) for rate in RATES] + [('b', '', '', 0.1)], ['learning_rate'])
     lucky = np.array([9.0, 9.1, 9.2, 0.0, 0.1, 0.2])
     a = np.array([np.zeros(6), lucky, 3.0 + NOISE])
-    study = planted.study(index, 6)
-    values = planted.quantity(planted.table(np.vstack([a, np.zeros(6)]), index), higher_is_better=True)
-    found = put(best_over('learning_rate', values, by=values), minus('a', 'b'), low=1.0, study=study)
+    quantity = best_rate(np.vstack([a, np.zeros(6)]), index)
+    found = put(quantity, minus('a', 'b'), low=1.0, study=planted.study(index, 6))
     (one,) = found.judged
     assert one.part.halves is not None
     assert one.part.low.tolist() == lucky.tolist()
@@ -218,21 +225,17 @@ def test_halves_that_choose_otherwise_leave_it_undecided():
 def test_nothing_chosen_is_not_measured():
     """Of four replicates, and while a run of the reduction is unfinished."""
     assert of_tuned(tuned(MIDDLE, [0.0, 5.0, 0.0], n=4), minus('a', 'b'), 0.0, INF, n=4) == 'not measured'
-    index = planted.index([(arm, '', '', rate) for arm in 'ab' for rate in RATES], ['learning_rate'])
-    values = np.array([*MIDDLE, 0.0, 5.0, 0.0])[:, None] + NOISE
+    values = with_noise([*MIDDLE, 0.0, 5.0, 0.0])
     values[2, 1] = NAN
-    quantity = planted.quantity(planted.table(values, index), higher_is_better=True)
-    assert of_tuned(best_over('learning_rate', quantity, by=quantity), minus('a', 'b'), 0.0, INF) == 'not measured'
+    assert of_tuned(best_rate(values), minus('a', 'b'), 0.0, INF) == 'not measured'
 
 
 def test_of_a_reduced_axis_only_the_chosen_cell_counts():
     """Runs that diverged at another rate cap nothing."""
-    index = planted.index([(arm, '', '', rate) for arm in 'ab' for rate in RATES], ['learning_rate'])
-    values = np.array([*MIDDLE, 0.0, 5.0, 0.0])[:, None] + NOISE + np.outer(np.arange(6), APART)
+    values = with_noise([*MIDDLE, 0.0, 5.0, 0.0])
     values[2] = NAN
-    quantity = planted.quantity(planted.table(values, index), higher_is_better=True)
-    study = planted.study(index, 6, status={(index[2], r): 'diverged' for r in range(6)})
-    assert verdict(best_over('learning_rate', quantity, by=quantity), minus('a', 'b'), low=0, study=study) == 'holds'
+    study = planted.study(RATED, 6, status={(RATED[2], r): 'diverged' for r in range(6)})
+    assert of_tuned(best_rate(values), minus('a', 'b'), 0.0, INF, study=study) == 'holds'
 
 
 # Places.
@@ -243,9 +246,7 @@ def test_the_place_of_the_best_is_open_where_its_rates_were_on_the_edge():
     index = planted.index([('all', '', '', b, r) for b in (4, 16, 64) for r in RATES], ['batch_size', 'learning_rate'])
 
     def places(last: list[float]) -> str:
-        values = np.array([1.0, 5.0, 1.0, 1.0, 9.0, 1.0, *last])[:, None] + NOISE + np.outer(np.arange(9), APART)
-        quantity = planted.quantity(planted.table(values, index), higher_is_better=True)
-        best = best_over('learning_rate', quantity, by=quantity)
+        best = best_rate(with_noise([1.0, 5.0, 1.0, 1.0, 9.0, 1.0, *last]), index)
         return verdict(best, optimum('batch_size'), high=16, study=planted.study(index, 6))
 
     assert places([1.0, 3.0, 1.0]) == 'holds'
@@ -254,7 +255,7 @@ def test_the_place_of_the_best_is_open_where_its_rates_were_on_the_edge():
 
 def test_the_best_place_against_that_of_another():
     index = planted.index([(arm, '', '', rate) for arm in 'ab' for rate in (*RATES, 10.0)], ['learning_rate'])
-    values = np.array([0.0, 0.0, 9.0, 0.0, 0.0, 9.0, 0.0, 0.0])[:, None] + NOISE + np.outer(np.arange(8), APART)
+    values = with_noise([0.0, 0.0, 9.0, 0.0, 0.0, 9.0, 0.0, 0.0])
     quantity = planted.quantity(planted.table(values, index), higher_is_better=True)
     study = planted.study(index, 6)
     over = lambda a, b, **bounds: verdict(quantity, optimum_over('learning_rate', a, b), study=study, **bounds)

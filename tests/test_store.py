@@ -16,6 +16,7 @@ import numpy as np
 import optax
 import psutil
 import pytest
+from fake_records import write_run
 
 from bsresearch.core import flat, interrupts
 from bsresearch.store import checkpoints, leases, paths, presence, probe_records, records
@@ -196,24 +197,16 @@ def test_dense_arrays_stay_in_order_past_many_digits(tmp_path: pathlib.Path):
 # --- records: one table
 
 
-def make_run(workdir: pathlib.Path, run: str, resolved: dict[str, Any], *rows: dict[str, Any], **meta: Any) -> None:
-    directory = workdir / 'train' / run
-    fields = {'study': 'train', 'seed': 0, 'init_seed': 0, 'data_seed': 0, 'batch_size': 8, 'learning_rate': 0.1}
-    fields |= {'data': {'name': 'digits'}, 'model': {'name': 'mlp', 'widths': [8, 8]}, 'recording': {'x': run}}
-    directory.mkdir(parents=True, exist_ok=True)
-    paths.write_json(directory / 'config.json', {'resolved': fields | resolved, 'declared': {}})
-    paths.write_json(directory / 'meta.json', {'id': run, 'study': 'train', 'status': 'done'} | meta)
-    written(directory, *rows)
-
-
 def at(step: int, **metrics: Any) -> dict[str, Any]:
     return {'step': step, 'examples': 8 * step, 'epoch': step / 4, 'seconds': 0.5 * step, 'wall_seconds': 1.0} | metrics
 
 
 def test_load_has_one_row_per_run_and_step(tmp_path: pathlib.Path):
     """By hand: lines of one step are one row; columns are what varies, the position, the metrics; nothing else."""
-    make_run(tmp_path, 'aa', {}, at(0, test_loss=2.0), at(0, batch_loss=2.5), at(4, test_loss=1.0))
-    make_run(tmp_path, 'bb', {'batch_size': 16, 'model': {'name': 'mlp', 'widths': [4]}}, at(0, batch_loss=3.0))
+    rows = [at(0, test_loss=2.0), at(0, batch_loss=2.5), at(4, test_loss=1.0)]
+    write_run(tmp_path, name='aa', batch_size=8, model={'name': 'mlp', 'widths': [8, 8]}, recording={'x': 1}, rows=rows)
+    narrow = {'name': 'mlp', 'widths': [4]}
+    write_run(tmp_path, name='bb', batch_size=16, model=narrow, recording={'x': 2}, rows=[at(0, batch_loss=3.0)])
     table = records.load(tmp_path)
     assert list(table.columns) == [
         'run', 'study', 'status', 'batch_size', 'learning_rate', 'model.widths', 'seed',
@@ -229,18 +222,17 @@ def test_load_has_one_row_per_run_and_step(tmp_path: pathlib.Path):
 
 def test_load_shows_a_split_seed_only_where_it_says_something(tmp_path: pathlib.Path):
     for seed in (0, 1):
-        make_run(tmp_path, f'a{seed}', {'seed': seed, 'init_seed': seed, 'data_seed': seed}, at(0, a=1))
+        write_run(tmp_path, seed=seed, rows=[at(0, a=1)])
     assert not {'init_seed', 'data_seed'} & set(records.load(tmp_path).columns)
-    make_run(tmp_path, 'b', {'seed': 1, 'init_seed': 5, 'data_seed': 1}, at(0, a=1))
+    write_run(tmp_path, name='b', seed=1, init_seed=5, rows=[at(0, a=1)])
     assert {'init_seed', 'data_seed'} & set(records.load(tmp_path).columns) == {'init_seed'}
 
 
 def test_load_keeps_runs_in_any_state_apart(tmp_path: pathlib.Path):
     """A diverged run keeps its rows; one without rows adds none; one whose meta a kill prevented is not started."""
-    make_run(tmp_path, 'aa', {}, at(0, loss=1.0), at(3, diverged=True), status='diverged', diverged_step=3)
-    make_run(tmp_path, 'bb', {'seed': 1}, status='running')
-    make_run(tmp_path, 'cc', {'seed': 2})
-    (tmp_path / 'train' / 'cc' / 'meta.json').unlink()
+    write_run(tmp_path, name='aa', rows=[at(0, loss=1.0)], status='diverged', diverged_step=3)
+    write_run(tmp_path, name='bb', seed=1, status='running')
+    (write_run(tmp_path, name='cc', seed=2) / 'meta.json').unlink()
     table = records.runs(tmp_path)
     assert table[['run', 'status']].values.tolist() == [['aa', 'diverged'], ['bb', 'running'], ['cc', 'not started']]
     assert table['diverged_step'].tolist()[0] == 3
@@ -250,10 +242,20 @@ def test_load_keeps_runs_in_any_state_apart(tmp_path: pathlib.Path):
 def test_load_without_rows_or_runs(tmp_path: pathlib.Path):
     with pytest.raises(FileNotFoundError, match=r'no runs in .*; a workdir is what a launch was given as --workdir'):
         records.load(tmp_path)
-    make_run(tmp_path, 'aa', {})
+    write_run(tmp_path)
     empty = records.load(tmp_path)
     assert len(empty) == 0
     assert {'run', 'batch_size', 'step', 'seconds'} <= set(empty.columns)
+
+
+def test_a_joined_schedule_stands_in_the_table(tmp_path: pathlib.Path):
+    """Its parts are sections in a list: two runs that differ in one are told apart by it."""
+    for factor in (0.0, 0.5):
+        parts = [{'name': 'constant'}, {'name': 'cosine', 'final_factor': factor}]
+        write_run(tmp_path, name=f'{factor}', schedule={'parts': parts}, values={'test_loss': [1.5]})
+    table = records.load(tmp_path)
+    assert table['schedule.parts'].nunique() == 2
+    assert list(table['test_loss']) == [1.5, 1.5]
 
 
 def test_flatten():
@@ -951,18 +953,3 @@ def test_a_name_inside_is_that_path_and_a_parent_may_be_absolute(tmp_path: pathl
     assert paths.parent_dir(tmp_path, '/other/runs/train/c91b89072fda').as_posix() == '/other/runs/train/c91b89072fda'
     with pytest.raises(ValueError, match='no path inside'):
         paths.parent_dir(tmp_path, '../other/train/c91b89072fda')
-
-
-def test_a_joined_schedule_stands_in_the_table(tmp_path: pathlib.Path):
-    """Its parts are sections in a list: two runs that differ in one are told apart by it."""
-    parts = [[{'name': 'constant'}, {'name': 'cosine', 'final_factor': factor}] for factor in (0.0, 0.5)]
-    for name, listed in zip('ab', parts, strict=True):
-        folder = tmp_path / 'train' / name
-        folder.mkdir(parents=True)
-        resolved = {'study': 'train', 'batch_size': 8, 'learning_rate': 0.1, 'seed': 0, 'schedule': {'parts': listed}}
-        paths.write_json(folder / 'config.json', {'declared': {}, 'resolved': resolved})
-        paths.write_json(folder / 'meta.json', {'status': 'running'})
-        (folder / 'metrics.jsonl').write_text('{"step": 0, "examples": 0, "epoch": 0.0, "test_loss": 1.5}\n')
-    table = records.load(tmp_path)
-    assert table['schedule.parts'].nunique() == 2
-    assert list(table['test_loss']) == [1.5, 1.5]
