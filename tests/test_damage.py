@@ -3,7 +3,6 @@
 import pathlib
 import re
 import shutil
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -45,12 +44,6 @@ def copied(trained: tuple[pathlib.Path, list[Plan]], tmp_path: pathlib.Path) -> 
     return shutil.copytree(workdir, tmp_path / 'runs'), plans
 
 
-def flip(path: pathlib.Path) -> None:
-    raw = bytearray(path.read_bytes())
-    raw[len(raw) // 2] ^= 1
-    path.write_bytes(raw)
-
-
 def another_digit(path: pathlib.Path) -> None:
     """A number of a middle line is another one; the file stays as long, and JSON."""
     lines = path.read_text().splitlines(keepends=True)
@@ -65,13 +58,7 @@ def a_line_less(path: pathlib.Path) -> None:
     path.write_text(''.join(path.read_text().splitlines(keepends=True)[:-1]))
 
 
-DAMAGES: dict[str, Callable[[pathlib.Path], object]] = {
-    'flipped': flip,
-    'halved': lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
-    'emptied': lambda path: path.write_bytes(b''),
-    'deleted': pathlib.Path.unlink,
-}
-OF_ROWS = DAMAGES | {'another digit': another_digit, 'a line less': a_line_less}
+OF_ROWS = toy.DAMAGES | {'another digit': another_digit, 'a line less': a_line_less}
 
 
 @pytest.mark.parametrize('how', OF_ROWS)
@@ -84,24 +71,24 @@ def test_damaged_rows_of_a_finished_run_are_refused(how: str, copied: tuple[path
             read(workdir)
 
 
-@pytest.mark.parametrize('how', DAMAGES)
+@pytest.mark.parametrize('how', toy.DAMAGES)
 def test_damaged_arrays_of_a_finished_run_are_refused(how: str, copied: tuple[pathlib.Path, list[Plan]]):
     """Also by who reads the rows alone: the run is not what it was."""
     workdir, plans = copied
     directory = paths.run_dir(workdir, 'train', plans[0].id)
     path = sorted((directory / 'arrays').glob('*.npz'))[-1]
-    DAMAGES[how](path)
+    toy.DAMAGES[how](path)
     for read in (lambda: records.dense(directory), lambda: records.load(workdir)):
         with pytest.raises(Damaged, match=re.escape(str(path))):
             read()
 
 
-@pytest.mark.parametrize('how', DAMAGES)
+@pytest.mark.parametrize('how', toy.DAMAGES)
 @pytest.mark.parametrize('name', ['config.json', 'meta.json'])
 def test_damaged_descriptions_of_a_run_are_refused(name: str, how: str, copied: tuple[pathlib.Path, list[Plan]]):
     workdir, plans = copied
     path = paths.run_dir(workdir, 'train', plans[0].id) / name
-    DAMAGES[how](path)
+    toy.DAMAGES[how](path)
     with pytest.raises(Damaged, match=re.escape(str(path))):
         records.load(workdir)
     if name == 'meta.json':
@@ -221,7 +208,7 @@ def test_records_that_changed_while_a_run_stood_still_are_refused_before_it_goes
     with pytest.raises(runner.Stopped):
         toy.train(tmp_path / 'runs', [plan], toy.StopsAt(20))
     directory = paths.run_dir(tmp_path / 'runs', 'train', plan.id)
-    for name, damage in (('metrics.jsonl', another_digit), ('arrays/updates-000000000000.npz', flip)):
+    for name, damage in (('metrics.jsonl', another_digit), ('arrays/updates-000000000000.npz', toy.flip)):
         workdir = shutil.copytree(tmp_path / 'runs', tmp_path / damage.__name__)
         damage(paths.run_dir(workdir, 'train', plan.id) / name)
         with pytest.raises(Damaged, match=r'metrics\.jsonl'):
@@ -234,13 +221,13 @@ def test_records_that_changed_while_a_run_stood_still_are_refused_before_it_goes
         np.testing.assert_array_equal(values, toy.dense(tmp_path / 'whole', whole)[name])
 
 
-@pytest.mark.parametrize('how', DAMAGES)
+@pytest.mark.parametrize('how', toy.DAMAGES)
 def test_a_damaged_array_of_a_probe_names_its_file(how: str, tmp_path: pathlib.Path):
     """Also of an old workdir, whose probes have no hash: a flipped byte is told by the archive's own sum."""
     workdir = unpack('probes', tmp_path)
     assert probe_records.load(workdir, 'gradient_norm')
     path = sorted(workdir.glob('gradient_norm/*/arrays/gradient_norm-*.npz'))[0]
-    DAMAGES[how](path)
+    toy.DAMAGES[how](path)
     with pytest.raises(Damaged, match=re.escape(str(path))):
         probe_records.load(workdir, 'gradient_norm')
 

@@ -221,9 +221,7 @@ def test_a_stopped_probe_goes_on_and_gives_the_same(damaged: bool, whole: pathli
     first = dict(np.load(stored[0]))
     (folder / 'arrays' / '.block-000001.npz.7.tmp').write_bytes(b'half')
     if damaged:
-        raw = bytearray(stored[0].read_bytes())
-        raw[len(raw) // 2] ^= 1
-        stored[0].write_bytes(raw)
+        toy.flip(stored[0])
     resuming = toy.Quiet()
     probing.launch(tmp_path / 'b', [probe], resuming, [])
     assert any(stored[0].name in line for line in resuming.lines) == damaged

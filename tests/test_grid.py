@@ -316,10 +316,7 @@ def test_a_damaged_checkpoint_under_a_probe_is_told_in_one_line(workdir: pathlib
         probes = [p for p in stage if isinstance(p, Probe)]
         toy.train(workdir, plans)
         folder = groups.directory_of(workdir, plans[0]) / ('checkpoints' if step else 'initial') / str(step)
-        largest = max((p for p in folder.rglob('*') if p.is_file()), key=lambda p: p.stat().st_size)
-        raw = bytearray(largest.read_bytes())
-        raw[len(raw) // 2] ^= 1
-        largest.write_bytes(raw)
+        toy.damage(folder)
         if how == 'half removed':
             shutil.rmtree(folder / 'meta')
         capsys.readouterr()

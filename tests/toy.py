@@ -5,7 +5,7 @@ import importlib
 import os
 import pathlib
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -215,6 +215,15 @@ def flip(file: pathlib.Path) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
+
+
+# What becomes of a file.
+DAMAGES: dict[str, Callable[[pathlib.Path], object]] = {
+    'flipped': flip,
+    'halved': lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
+    'emptied': lambda file: file.write_bytes(b''),
+    'deleted': pathlib.Path.unlink,
+}
 
 
 def rows(workdir: pathlib.Path, plan: Plan) -> list[Mapping[str, Any]]:
