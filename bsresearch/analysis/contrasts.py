@@ -95,27 +95,35 @@ class Contrast(NamedTuple):
 Contrasts = tuple[Contrast, ...]
 
 
-def _part(label: str, values: Values, numbers: Numbers) -> Part:
-    return Part(label, values.low.to_numpy(float), values.high.to_numpy(float), numbers.few, values.rounding)
+def _of_cells(
+    cells: Sequence[Cell],
+    signs: tuple[int, ...],
+    of: Callable[..., Values],
+    label: str,
+    quantity: Quantity | None = None,
+    level: bool = False,
+) -> Contrast:
+    """What a function makes of the numbers of some cells."""
+    selectors = tuple(map(to_selector, cells))
+
+    def part(numbers: Numbers) -> Part:
+        values = of(*map(numbers.pick, selectors))
+        return Part(label, values.low.to_numpy(float), values.high.to_numpy(float), numbers.few, values.rounding)
+
+    return Contrast(label, selectors, part, quantity, level, signs=signs)
 
 
 def alone(*cells: Cell, label: str = '', quantity: Quantity | None = None) -> Contrasts:
     """Each cell's own numbers."""
-
-    def one(selector: Selector) -> Contrast:
-        name = label or str(selector)
-        of = lambda numbers: _part(name, numbers.pick(selector), numbers)
-        return Contrast(name, (selector,), of, quantity, level=True, signs=(1,))
-
-    return tuple(one(to_selector(cell)) for cell in cells)
+    names = [label or str(to_selector(cell)) for cell in cells]
+    one = lambda cell, name: _of_cells((cell,), (1,), lambda values: values, name, quantity, level=True)
+    return tuple(map(one, cells, names))
 
 
 def minus(a: Cell, b: Cell, *, label: str = '', quantity: Quantity | None = None) -> Contrasts:
     """A − b, paired by replicate; of a logarithm the ratio."""
-    first, second = to_selector(a), to_selector(b)
-    name = label or f'{first} − {second}'
-    of = lambda numbers: _part(name, numbers.pick(first).minus(numbers.pick(second)), numbers)
-    return (Contrast(name, (first, second), of, quantity, signs=(1, -1)),)
+    name = label or f'{to_selector(a)} − {to_selector(b)}'
+    return (_of_cells((a, b), (1, -1), Values.minus, name, quantity),)
 
 
 def ratio(a: Cell, b: Cell, *, label: str = '', quantity: Quantity | None = None) -> Contrasts:
@@ -135,24 +143,13 @@ def against(cells: Sequence[Cell], other: Cell) -> Contrasts:
 
 def to_number(cell: Cell, number: float, *, quantity: Quantity | None = None) -> Contrasts:
     """A cell's own numbers minus one that a source gives."""
-    selector = to_selector(cell)
     number_text = quantity.unit.show(number) if quantity else f'{number:g}'
-    name = f'{selector} − {number_text}'
-
-    def of(numbers: Numbers) -> Part:
-        values = numbers.pick(selector)
-        return _part(name, Values(values.low - number, values.high - number, values.rounding), numbers)
-
-    return (Contrast(name, (selector,), of, quantity, signs=(1,)),)
+    apart = lambda values: values._replace(low=values.low - number, high=values.high - number)
+    return (_of_cells((cell,), (1,), apart, f'{to_selector(cell)} − {number_text}', quantity),)
 
 
 def interaction(a: Cell, b: Cell, c: Cell, d: Cell, *, label: str = '') -> Contrasts:
     """(a − b) − (c − d)."""
-    four = tuple(map(to_selector, (a, b, c, d)))
-    name = label or f'({four[0]} − {four[1]}) − ({four[2]} − {four[3]})'
-
-    def of(numbers: Numbers) -> Part:
-        first, second, third, fourth = map(numbers.pick, four)
-        return _part(name, first.minus(second).minus(third.minus(fourth)), numbers)
-
-    return (Contrast(name, four, of, signs=(1, -1, -1, 1)),)
+    name = label or '({} − {}) − ({} − {})'.format(*map(to_selector, (a, b, c, d)))
+    of = lambda first, second, third, fourth: first.minus(second).minus(third.minus(fourth))
+    return (_of_cells((a, b, c, d), (1, -1, -1, 1), of, name),)

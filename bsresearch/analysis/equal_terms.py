@@ -34,8 +34,8 @@ def differing(names: Iterable[str], contrasts: Iterable[Contrast], study: Study)
         runs = {cell: runs_of(study, cell) for cell in contrast.cells}
         runs = {cell: table for cell, table in runs.items() if len(table)}
         for name in names if len(runs) > 1 else ():
-            if told := _differs(name, runs, study):
-                return f'not at equal {axis_labels.words(name)}, which is held fixed: {told}'
+            if difference := _differs(name, runs, study):
+                return f'not at equal {axis_labels.words(name)}, which is held fixed: {difference}'
     return ''
 
 
@@ -47,9 +47,9 @@ def _differs(name: str, runs: dict[Selector, pd.DataFrame], study: Study) -> str
     if any(len(v) == 0 for v in values.values()):
         return f'it is not known of {next(cell for cell, v in values.items() if len(v) == 0)}'
     tolerance = _tolerance(name, pd.concat(list(runs.values())))
-    for cell, found in others:
-        if not _same(expected, found, tolerance):
-            return f'{_text(expected)} of {first}, {_text(found)} of {cell}'
+    for cell, of_cell in others:
+        if not _same(expected, of_cell, tolerance):
+            return f'{_text(expected)} of {first}, {_text(of_cell)} of {cell}'
     return ''
 
 

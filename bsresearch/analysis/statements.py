@@ -77,8 +77,8 @@ class Judged(NamedTuple):
 
     def show(self, value: float, *, unit: bool = True) -> str:
         """A number of this part; with its sign where it is a difference."""
-        shown = self.unit.show(value, difference=not self.contrast.level, unit=unit)
-        return f'+{shown}' if value > 0 and not self.contrast.level and not self.unit.exp else shown
+        number = self.unit.show(value, difference=not self.contrast.level, unit=unit)
+        return f'+{number}' if value > 0 and not self.contrast.level and not self.unit.exp else number
 
     @property
     def text(self) -> str:
@@ -118,10 +118,11 @@ def judge(statement: Statement, study: Study) -> Verdicts:
         quantity = contrast.quantity or statement.quantity
         if id(quantity) not in arrays:
             arrays[id(quantity)] = _array(quantity, study)
-        for part, told in _parts(contrast, quantity, arrays[id(quantity)], study):
-            remarks += told
+        for part, of_part in _parts(contrast, quantity, arrays[id(quantity)], study):
+            remarks += of_part
             lost.append(_lost_on_the_way(contrast, quantity, part, study))
-            judged.append(_judged(contrast, quantity, part, bounds))
+            estimate, sees = verdicts.interval(part, bounds=bounds), verdicts.smallest_effect(part)
+            judged.append(Judged(contrast, quantity, part, estimate, 'not measured', sees))
     shared = verdicts.each([one.part for one in judged], statement.low, statement.high)
     capped: list[Verdict] = ['undecided' if v == 'holds' and gone else v for v, gone in zip(shared, lost, strict=True)]
     combined = verdicts.across(*capped) if statement.conditions else verdicts.together(*capped)
@@ -188,11 +189,6 @@ def _open_ends(contrast: Contrast, quantity: Quantity, numbers: Numbers) -> tupl
     return any(s * better <= 0 for s in signs), any(s * better >= 0 for s in signs)
 
 
-def _judged(contrast: Contrast, quantity: Quantity, part: Part, bounds: int) -> Judged:
-    estimate = verdicts.interval(part, bounds=bounds)
-    return Judged(contrast, quantity, part, estimate, 'not measured', verdicts.smallest_effect(part))
-
-
 def _array(quantity: Quantity, study: Study) -> Array | str:
     """What a quantity is; why it is not, where the records lack a metric or a probe."""
     try:
@@ -211,12 +207,9 @@ def _lost_on_the_way(contrast: Contrast, quantity: Quantity, part: Part, study: 
     whole = part.along is not None or all(len(one.known.low) == len(one.low) for one in parts)
     if quantity.diverged or whole:
         return ''
-    gone = [f'{cell}: {count} diverged' for cell in contrast.cells if (count := _count(study, cell, 'diverged'))]
+    counts = {cell: int((equal_terms.runs_of(study, cell)['status'] == 'diverged').sum()) for cell in contrast.cells}
+    gone = [f'{cell}: {count} diverged' for cell, count in counts.items() if count]
     return f'{", ".join(gone)}, so that it does not hold on the others alone' if gone else ''
-
-
-def _count(study: Study, selector: Selector, status: str) -> int:
-    return int((equal_terms.runs_of(study, selector)['status'] == status).sum())
 
 
 def _lost(study: Study, selectors: Sequence[Selector]) -> list[str]:

@@ -112,13 +112,8 @@ def _point(rows: pd.DataFrame, by: list[str], tolerance: float) -> dict[str, Any
     row = {c: first[c] for c in ('run', *by, 'replicate', 'step', 'examples', 'epoch', 'point')}
     row |= {'control': first['loss'], **counts}
     for end, factor in {'': 1.0, **{f'_{name}': factor for name, factor in FACTORS.items()}}.items():
-        critical = at(factor * tolerance)
-        row |= {
-            f'critical{end}': critical.k * size,
-            f'bound{end}': critical.bound,
-            f'upper{end}': critical.upper * size,
-        }
-        row |= {f'gap{end}': critical.gap}
+        k, bound, upper, gap = at(factor * tolerance)
+        row |= {f'critical{end}': k * size, f'bound{end}': bound, f'upper{end}': upper * size, f'gap{end}': gap}
     return row
 
 
