@@ -94,12 +94,6 @@ def test_arms_are_apart_and_none_is_a_value() -> None:
     assert sorted(zip(found['n'], found['mean'], strict=True)) == [(1, 2.0), (2, 2.5)]
 
 
-@pytest.mark.parametrize('metric', ['nope', 'test_accuracy'])
-def test_a_missing_column_is_named(metric: str) -> None:
-    with pytest.raises(ValueError, match=f"no column '{metric}'; there are: run, status, batch_size, step, loss"):
-        summary.final(table({'a': [1.0]}), [metric], ['batch_size'])
-
-
 # --- final
 
 

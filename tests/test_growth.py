@@ -20,7 +20,6 @@ def test_planted_laws_are_recovered_and_told_apart():
         noisy = truth * (1 + 0.01 * rng.normal(size=len(T)))
         fits = {f: f(T, noisy) for f in (growth.logarithm, growth.power)}
         assert min(fits, key=lambda f: fits[f].aic) is nearer
-        assert fits[nearer].r2 > 0.999
     assert growth.power(T, 0.3 * (T * 64) ** 0.32).second == pytest.approx(0.32, rel=1e-4)  # whatever t counts
 
 

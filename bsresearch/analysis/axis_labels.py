@@ -6,10 +6,6 @@ from numbers import Real
 from typing import Any
 
 
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
-
-
 def of_values(values: Sequence[Any]) -> Callable[[Any], Any]:
     """Value → its name among the values of its axis: numbers and words as they are, lists as tuples, sections named.
 
@@ -22,7 +18,7 @@ def of_values(values: Sequence[Any]) -> Callable[[Any], Any]:
             return tuple(value) if isinstance(value, list) else value
         alike = [s for s in sections if s.get('name') == value.get('name')]
         fields = sorted({f for s in alike for f in s if f != 'name'})
-        differing = [f for f in fields if len({_canonical(s.get(f)) for s in alike}) > 1]
+        differing = [f for f in fields if len({json.dumps(s.get(f), sort_keys=True) for s in alike}) > 1]
         return ' '.join([str(value.get('name')), *(f'{f}={value.get(f, "default")}' for f in differing)])
 
     return label
@@ -31,6 +27,13 @@ def of_values(values: Sequence[Any]) -> Callable[[Any], Any]:
 def words(name: str) -> str:
     """A field, metric or arm for a reader: 'batch size'."""
     return name.replace('_', ' ')
+
+
+def rank(value: Any) -> tuple[Any, ...]:
+    """The order of values: what is absent, numbers by size, words by alphabet."""
+    if isinstance(value, Real):
+        return (1, float(value), '')
+    return (0 if value == '' else 2, 0.0, str(value))
 
 
 def text(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bsresearch.analysis import axis_labels
-from bsresearch.analysis.axis_labels import words
+from bsresearch.analysis.axis_labels import rank, words
 from bsresearch.analysis.contrasts import Cell, at
 from bsresearch.analysis.study import ABSENT, ALL, PARTS, TRAINED, Study
 from bsresearch.core import lookup
@@ -26,7 +26,7 @@ def of(study: Study) -> list[Key]:
     arms = list(study.declared) or [ALL]
     place = {arm: i for i, arm in enumerate([*arms, *sorted(set(study.members['arm']) - set(arms))])}
     of_branch = {name: i for i, name in enumerate([ABSENT, *branches(study)])}
-    order = lambda key: (place[key[0]], *map(_rank, key[2:3]), of_branch[key[1]], *map(_rank, key[3:]))
+    order = lambda key: (place[key[0]], *map(rank, key[2:3]), of_branch[key[1]], *map(rank, key[3:]))
     return sorted(dict.fromkeys(study.trained['cell']), key=order)
 
 
@@ -59,13 +59,6 @@ def branches(study: Study) -> list[str]:
     there = set(study.members['branch']) - {ABSENT}
     rest = [name for name in study.branch_arms if name != CONTROL]
     return [CONTROL, *rest, *sorted(there - {CONTROL, *rest})]
-
-
-def _rank(value: Any) -> tuple[Any, ...]:
-    """Numbers by size, words by alphabet; '' first."""
-    if isinstance(value, Real):
-        return (1, float(value), '')
-    return (0 if value == ABSENT else 2, 0.0, str(value))
 
 
 def pick(study: Study, chosen: Sequence[Cell]) -> list[Key]:

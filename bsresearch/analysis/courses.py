@@ -39,7 +39,7 @@ def values(
     """
     check_position(x)
     column, by_replicate = POSITIONS[x][0], {}
-    members = study.members[(study.members['cell'] == key) & study.members['id'].isin(study.runs.index)]
+    members = _members(study, key)
     pace = _pace(study, list(members['id']))
     for run, replicate in zip(members['id'], members['replicate'], strict=True):
         rows = evaluations(study, run, metric)
@@ -53,6 +53,11 @@ def values(
     # Crossed replicates are averaged over the second first, as everywhere.
     courses = {r: pd.concat(c, axis=1).mean(axis=1, skipna=False) for r, c in by_replicate.items()}
     return pd.DataFrame(courses, columns=[r for r in study.replicates if r in courses]).sort_index()
+
+
+def _members(study: Study, key: Key) -> pd.DataFrame:
+    runs = study.trained
+    return runs[runs['cell'] == key]
 
 
 def _pace(study: Study, runs: list[str]) -> float:
@@ -85,7 +90,7 @@ def of(
       mean: read it together with `diverged`.
     """
     table = values(study, key, metric, x, since_branch=since_branch, relative=relative)
-    members = study.members[(study.members['cell'] == key) & study.members['id'].isin(study.runs.index)]
+    members = _members(study, key)
     gone = [r for run, r in zip(members['id'], members['replicate'], strict=True) if study.status(run) == 'diverged']
     ends = np.array([table[r].last_valid_index() if r in table else -np.inf for r in gone], float)
     places = table.index.to_numpy(float)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import axis_labels
-from bsresearch.analysis.axis_labels import words
+from bsresearch.analysis.axis_labels import rank, words
 from bsresearch.analysis.quantity import PLAIN, Array, Quantity, combine
 from bsresearch.analysis.study import ABSENT, PARTS, Study
 from bsresearch.core import lookup
@@ -48,16 +48,11 @@ def _groups(axes: Sequence[str], index: pd.MultiIndex) -> dict[tuple[Any, ...], 
         if ABSENT not in values:
             key = tuple(part for place, part in enumerate(cell) if place not in places)
             rows.setdefault(key, []).append((values, row))
-    ordered = {key: sorted(cells, key=lambda one: [_order(v) for v in one[0]]) for key, cells in rows.items()}
+    ordered = {key: sorted(cells, key=lambda cell: [rank(v) for v in cell[0]]) for key, cells in rows.items()}
     return {
         key: _Group(np.array([row for _, row in cells]), tuple(zip(*(values for values, _ in cells), strict=True)))
         for key, cells in ordered.items()
     }
-
-
-def _order(value: Any) -> tuple[bool, Any]:
-    """Numbers by size, then words."""
-    return (False, value) if isinstance(value, Real) else (True, str(value))
 
 
 def _frame(rows: Mapping[tuple[Any, ...], np.ndarray], axes: Sequence[str], like: pd.DataFrame) -> pd.DataFrame:

@@ -52,15 +52,20 @@ def _part(array: Array, key: Key, quantity: Quantity) -> verdicts.Part:
 
 def _ordered(study: Study, array: Array) -> list[Key]:
     """The array's cells in the order of the study's."""
-    places = [study.parts.index(name) for name in array.names]
     there = set(array.low.index)
-    return [k for k in dict.fromkeys(tuple(key[p] for p in places) for key in cells.of(study)) if k in there]
+    return [key for key in dict.fromkeys(map(_reduced(study, array.names), cells.of(study))) if key in there]
+
+
+def _reduced(study: Study, names: list[str]) -> Callable[[Key], Key]:
+    """Cell of the study → the same with some axes reduced."""
+    places = [study.parts.index(name) for name in names]
+    return lambda key: tuple(key[p] for p in places)
 
 
 def matching(study: Study, names: list[str], key: Key) -> list[Key]:
     """The cells of a study that a cell with some axes reduced is made of."""
-    places = [study.parts.index(name) for name in names]
-    return [cell for cell in cells.of(study) if tuple(cell[p] for p in places) == key]
+    reduced = _reduced(study, names)
+    return [cell for cell in cells.of(study) if reduced(cell) == key]
 
 
 def value(study: Study, names: list[str], key: Key, field: str) -> Any:
@@ -73,10 +78,8 @@ def value(study: Study, names: list[str], key: Key, field: str) -> Any:
 
 def labels(study: Study, names: list[str], without: Sequence[str] = ()) -> dict[Key, str]:
     """Cell with some axes reduced → its name (`cells.labels`)."""
-    reduced = [axis for axis in study.axes if axis not in names]
-    of_cells = cells.labels(study, (*reduced, *without))
-    places = [study.parts.index(name) for name in names]
-    return {tuple(key[p] for p in places): text for key, text in of_cells.items()}
+    away, reduced = [axis for axis in study.axes if axis not in names], _reduced(study, names)
+    return {reduced(key): text for key, text in cells.labels(study, (*away, *without)).items()}
 
 
 def by_names(names: list[str], without: str = '') -> Callable[[Key], Key]:

@@ -93,7 +93,8 @@ class Study:
 
         Crossed replicates are averaged over the second first: an interval is over the first.
         """
-        means = numbers.astype(float).groupby([members['cell'], members['replicate']], sort=False).agg(_mean)
+        mean = lambda values: values.mean(skipna=False)  # what is missing is not averaged over
+        means = numbers.astype(float).groupby([members['cell'], members['replicate']], sort=False).agg(mean)
         cells, replicates = list(members['cell'].unique()), set(members['replicate'])
         wide = means.unstack().reindex(index=cells, columns=[r for r in self.replicates if r in replicates])
         wide.index = pd.MultiIndex.from_tuples(cells, names=self.parts)
@@ -107,11 +108,6 @@ class Study:
         """The runs of a cell."""
         runs = self.trained
         return list(runs.loc[runs['cell'] == cell, 'id'])
-
-
-def _mean(values: pd.Series) -> float:
-    """NaN where one is: what is missing is not averaged over."""
-    return float(values.mean(skipna=False))
 
 
 def load(
@@ -160,14 +156,14 @@ def load(
     )  # fmt: skip
 
 
-def launched(workdir: str | pathlib.Path, study: str, findings: str = '') -> Study:
-    """A study with its arms, where its launch wrote them down: those of `findings`, or of the first.
+def launched(workdir: str | pathlib.Path, study: str) -> Study:
+    """A study with its arms, where its launch wrote them down: those of the first findings.
 
     Raises:
       FileNotFoundError: no runs of the study. Damaged: files that are not what was written.
     """
     entries = study_file.read(pathlib.Path(workdir) / study)
-    name = findings or next(iter(entries), '')
+    name = next(iter(entries), '')
     return load(workdir, study, entries.get(name), name)
 
 

@@ -60,10 +60,9 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
       one row per arm and metric, also where n = 0: by, metric, runs, n, diverged, unfinished, mean, std, low, high.
 
     Raises:
-      ValueError: a column is missing, runs of an arm are no repetitions (of one seed, or of different lengths), or
-        older rows hold another loss (`check_plain`).
+      ValueError: runs of an arm are no repetitions (of one seed, or of different lengths), or older rows hold another
+        loss (`check_plain`).
     """
-    _check(table, ['step', *metrics, *by])
     table = table.assign(gone=_diverged(table))
     estimates = []
     for arm, rows in table.groupby(list(by), dropna=False, sort=True):
@@ -83,12 +82,6 @@ def final(table: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.
     result = pd.DataFrame(estimates)
     low, high = interval(*(result[c].to_numpy() for c in ('n', 'mean', 'std', 'rounding')))
     return result.assign(low=low, high=high).drop(columns='rounding')
-
-
-def _check(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    for column in ('run', 'status', *columns):
-        if column not in table:
-            raise ValueError(f'the records have no column {column!r}; there are: {", ".join(table.columns)}')
 
 
 def objective_only(table: pd.DataFrame, metric: str) -> list[str]:

@@ -46,6 +46,9 @@ class Interval(NamedTuple):
     method: str = 'mean'
 
 
+NOTHING = Interval(np.nan, np.nan, np.nan, 0)
+
+
 class Part(NamedTuple):
     """What one interval is made of: a value for each replicate, and the standard error of what all of them share.
 
@@ -122,10 +125,10 @@ def interval(part: Part, level: float = summary.LEVEL, bounds: int = 2) -> Inter
 def _interval(part: Part, level: float, bounds: int) -> Interval:
     if part.along is not None:
         values = part.along.places(level).values
-        return Interval(values[0], min(values), max(values), part.along.replicates, 'set') if values else _nothing()
+        return Interval(values[0], min(values), max(values), part.along.replicates, 'set') if values else NOTHING
     n = len(part.known.low)
     if not n:
-        return _nothing()
+        return NOTHING
     low, high = _ends(part, level, bounds)
     if not part.ranked:
         return Interval(float(part.known.low.mean()), low, high, n)
@@ -135,10 +138,6 @@ def _interval(part: Part, level: float, bounds: int) -> Interval:
     if known.low.min() == known.high.max():  # of width 0: the signs may decide, but it shows nothing
         low = high = np.nan
     return Interval(centre, low, high, n, 'median')
-
-
-def _nothing() -> Interval:
-    return Interval(np.nan, np.nan, np.nan, 0)
 
 
 def _ends(part: Part, level: float, bounds: int) -> tuple[float, float]:
@@ -228,8 +227,8 @@ def smallest_effect(part: Part) -> float:
     if n < 2 or part.ranked or part.along is not None or not _varies(known):
         return float('nan')
     spread = float(np.hypot(np.sqrt(known.low.var(ddof=1) + part.rounding), np.sqrt(n) * np.nan_to_num(part.error)))
-    own, whole = interval(part._replace(halves=None)), interval(part)
-    wider = max(own.low - whole.low, whole.high - own.high, 0.0)
+    plain, whole = interval(part._replace(halves=None)), interval(part)
+    wider = max(plain.low - whole.low, whole.high - plain.high, 0.0)
     return float(_seen_in_spreads(n) * spread + wider)
 
 

@@ -15,19 +15,17 @@ FEWEST = 6
 
 
 class Fit(NamedTuple):
-    """A curve's two parameters (a, b or c, p), its AIC and R²."""
+    """A curve's two parameters (a, b or c, p), and its AIC."""
 
     first: float
     second: float
     aic: float
-    r2: float
 
 
 def _fit(first: float, second: float, values: np.ndarray, predicted: np.ndarray) -> Fit:
     rss = float(((values - predicted) ** 2).sum())
-    total = float(((values - values.mean()) ** 2).sum())
     aic = len(values) * float(np.log(rss / len(values))) + 2 * PARAMETERS if rss else -np.inf
-    return Fit(float(first), float(second), aic, 1 - rss / total if total else np.nan)
+    return Fit(float(first), float(second), aic)
 
 
 def logarithm(t: np.ndarray, distance: np.ndarray) -> Fit:
@@ -40,10 +38,10 @@ def logarithm(t: np.ndarray, distance: np.ndarray) -> Fit:
 def power(t: np.ndarray, distance: np.ndarray) -> Fit:
     """Least squares of c·t^p in the distance itself, c in closed form for each p in [0, 2]."""
     # Scaled, so that no power overflows.
-    s = t / t.max()
+    scaled = t / t.max()
 
     def best(p: float) -> tuple[float, np.ndarray]:
-        basis = s**p
+        basis = scaled**p
         c = float(basis @ distance / (basis @ basis))
         return c, c * basis
 
