@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import toy
 
-from bsresearch.launching.jobs import engines, jobs, launcher, status, worker
+from bsresearch.launching import walk
+from bsresearch.launching.jobs import engines, jobs, status, worker
 from bsresearch.launching.jobs.engines import Job, local, slurm
 from bsresearch.planning import schema, sweep
 
@@ -170,6 +171,6 @@ def test_a_damaged_record_is_told_in_one_line(tmp_path: pathlib.Path, environmen
     (file,) = (tmp_path / 'runs').glob('train/*/metrics.jsonl')
     file.write_bytes(b'')
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == launcher.INCOMPLETE, done.stderr
+    assert done.returncode == walk.FAILED, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith(f'launch: {file} has 0 bytes'), line

@@ -68,9 +68,6 @@ class Moving(toy.Quiet):
     def end_group(self, *_: Any) -> None:
         self._at('end_group')
 
-    def results(self, *_: Any) -> None:
-        """Nothing."""
-
 
 def study_of(plans: list[Plan], *stages: Any) -> planner.Study:
     def procedure(_: Any) -> Any:

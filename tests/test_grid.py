@@ -46,12 +46,8 @@ class Here:
 
 def launched(workdir: pathlib.Path, study: Any, plans: list[Plan]) -> tuple[int, Here, list[str]]:
     """Exit code, engine and lines of a launch in this process."""
-    here, lines = Here(workdir), []
-    return (
-        launcher.run(workdir, toy.study(study, plans), here.engine, lines.append),
-        here,
-        lines,
-    )
+    here, console = Here(workdir), toy.Quiet()
+    return launcher.run(console, workdir, toy.study(study, plans), here.engine), here, console.lines
 
 
 def train_study(stage: Sequence[Plan | Probe]) -> Any:

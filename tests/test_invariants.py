@@ -1,4 +1,4 @@
-"""The invariants of training, by number: 1 stands in test_order.py, 2 in test_config.py, 3 and 6 in files of their own."""
+"""The invariants of training, by number: 1 stands in test_order.py, 2 in test_config.py, 3 and 6 in their own files."""
 
 import os
 import pathlib

@@ -155,11 +155,11 @@ def test_a_launcher_names_the_workdir_of_a_full_disk(
     def full(*_: Any) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(launcher, 'run', full)
+    monkeypatch.setattr(launcher, 'declare', full)
     monkeypatch.setattr(program, 'name', lambda: 'bsresearch launch')
     study = toy.study(types.SimpleNamespace(stages=lambda _: iter(())), [])
     engine = engines.chosen('local', None, {})
-    assert launcher._launch(tmp_path, study, engine) == 1
+    assert launcher.run(toy.Quiet(), tmp_path, study, engine) == 1
     assert capsys.readouterr().err == (
         f'bsresearch launch: [Errno 28] No space left on device: {tmp_path}; what was written is valid: cure that and '
         'give the same command again\n'

@@ -132,9 +132,9 @@ def test_main_killed_after_each_stage_makes_the_same(
 def test_a_launch_makes_what_main_makes(whole: pathlib.Path, workdir: pathlib.Path, patching: pytest.MonkeyPatch):
     """With jobs in processes of their own, killed after the first stage, started again."""
     study = planned(workdir)
-    killed_after_a_stage(patching, lambda: launcher.run(workdir, study, LOCAL, print))
+    killed_after_a_stage(patching, lambda: launcher.run(toy.Quiet(), workdir, study, LOCAL))
     assert list(open_stages.read(workdir / 'doubled').values()) == [1]
-    assert launcher.run(workdir, planned(workdir), LOCAL, print) == 0
+    assert launcher.run(toy.Quiet(), workdir, planned(workdir), LOCAL) == 0
     assert (recorded(workdir), cells(workdir)) == (recorded(whole), cells(whole))
     assert open_stages.read(workdir / 'doubled') == {}
 
@@ -148,7 +148,8 @@ def test_no_stage_follows_from_what_is_not_all_there(workdir: pathlib.Path):
     """A job fails: the launch ends incomplete, and nothing of the second stage is written."""
     study = planned(workdir)
     failing: Any = SimpleNamespace(run=lambda jobs, *_: iter(()), platform=lambda: 'cpu')
-    assert launcher.run(workdir, study, Here(workdir).engine._replace(module=failing), print) == 1
+    engine = Here(workdir).engine._replace(module=failing)
+    assert launcher.run(toy.Quiet(), workdir, study, engine) == 1
     assert {file.parent.name for file in workdir.glob('doubled/*/config.json')} == {plan.id for plan in study.plans}
 
 

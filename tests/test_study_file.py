@@ -377,7 +377,7 @@ def test_it_is_written_before_the_first_group_and_a_kill_leaves_it_whole(
         for _ in range(2):
             study = asked(workdir, c)
             try:
-                command._make(toy.Quiet(), workdir, study, None, presence.Stay(workdir))
+                assert command.execute(toy.Quiet(), workdir, study) == 0
             except KeyboardInterrupt:
                 left[0] = 9
         whole.append((workdir / 'train' / 'study.json').read_bytes())

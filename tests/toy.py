@@ -77,6 +77,9 @@ class Quiet(Console):
     def start_group(self, *args: Any) -> None:
         """Nothing."""
 
+    def results(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing."""
+
     def wait(self, what: str) -> None:
         """Nothing."""
 

@@ -1,18 +1,15 @@
 """The command behind scripts/run.py: values of flags in, exit code out; a user's error is one line, not a traceback."""
 
-import functools
 import pathlib
-import sys
 import time
 from typing import Any, NamedTuple
 
 import jax
 
-from bsresearch.core import interrupts, program
+from bsresearch.core import program
 from bsresearch.launching import (
     calibration,
     compilation_cache,
-    concluding,
     fitting,
     flag_parser,
     forecast,
@@ -22,27 +19,14 @@ from bsresearch.launching import (
     probing,
     runner,
     schedule_csv,
+    walk,
 )
 from bsresearch.launching.console import Console, clock, counted
 from bsresearch.launching.outlook import Outlook
 from bsresearch.planning.stages import probes_of
-from bsresearch.store import estimates, leases, lineage, paths, presence, records
+from bsresearch.store import estimates, lineage, presence
 from bsresearch.train.devices import processes
 from bsresearch.train.profiling.profile import Profiler
-
-FAILED, USAGE = 1, program.USAGE
-
-
-def failed(message: str) -> int:
-    """Prints what ended the command; the exit code for it."""
-    print(f'{program.name()}: {message}', file=sys.stderr)
-    return FAILED
-
-
-def of_system(error: OSError, workdir: pathlib.Path) -> str:
-    """What is said of an error of the system that stopped the work in a workdir."""
-    where = '' if error.filename else f': {workdir}'  # of a file that was open
-    return f'{error}{where}; what was written is valid: cure that and give the same command again'
 
 
 class Request(NamedTuple):
@@ -127,14 +111,16 @@ def _run(flag: Any, request: Request) -> int:
     try:
         seconds = _estimated(console, workdir, study) if request.estimate else None
     except (ValueError, OSError) as e:
-        return failed(str(e))
+        return walk.failed(str(e))
     if request.dry_run or workdir is None:
         return 0
     begun = time.time()
     console.header(study.runs, groups, workdir, len(study.members) - len(study.runs))
     profiler = Profiler(console.say) if request.profile else None
     code = execute(console, workdir, study, profiler, each=request.runs)
-    if seconds is not None and not study.awaits_results and code != USAGE and workdir.is_dir():
+    if profiler is not None and code == 0:
+        profiler.conclude()
+    if seconds is not None and not study.awaits_results and code != program.USAGE and workdir.is_dir():
         estimates.note(workdir, study.name, seconds, time.time() - begun, code == 0)
         console.say(f'estimated {clock(seconds)}, took {clock(time.time() - begun)}')
     return code
@@ -183,50 +169,18 @@ def execute(
     *,
     each: bool = False,
 ) -> int:
-    """Trains a planned study; the exit code. `each`: the final table lists each run."""
-    try:
-        with presence.Stay(workdir) as stay:
-            study = _make(console, workdir, study, profiler, stay)
-            stay.check()
-            show_results(console, workdir, study, each=each)
-    except processes.Left:
-        raise
-    except interrupts.Stopped as e:
-        console.say(interrupts.line(e.number))
-        return interrupts.SIGNALLED + e.number
-    except (leases.Owned, ValueError, presence.Gone) as e:
-        return failed(str(e))
-    except OSError as e:
-        return failed(of_system(e, workdir))
-    return 0
+    """Trains a planned study here, or in several processes together; the exit code; arguments as of walk.execute."""
 
+    def begin(study: planner.Study, _: int, stay: presence.Stay) -> None:
+        processes.share(lambda: planner.write_down(study, workdir, stay))
+        if processes.leads():
+            console.expect(_outlook(workdir, study))
 
-def _make(
-    console: Console, workdir: pathlib.Path, study: planner.Study, profiler: Profiler | None, stay: presence.Stay
-) -> planner.Study:
-    """Stage after stage; the study with all of them. `stay` knows the workdir once it is made."""
-    _begin(console, workdir, study, stay)
-    number = 0
-    while number < len(study.stages):
+    def make(study: planner.Study, number: int, stay: presence.Stay) -> bool:
         runner.launch(workdir, study.stages[number], console, profiler, stay)
-        number += 1
-        if number == len(study.stages) and study.awaits_results:
-            study = multihost.agreed(functools.partial(planner.further, study, workdir))
-            multihost.check_alike(study.members)
-            _begin(console, workdir, study, stay)
-    if hasattr(study.procedure, 'conclude'):
-        processes.share_here(lambda: study.procedure.conclude(workdir, study.plans, console.say))
-    processes.share_here(lambda: concluding.tell(workdir, study.asked, console.say))
-    if profiler is not None:
-        profiler.conclude()
-    return study
+        return True
 
-
-def _begin(console: Console, workdir: pathlib.Path, study: planner.Study, stay: presence.Stay) -> None:
-    """Before the first of the stages that are new."""
-    processes.share(lambda: planner.write_down(study, workdir, stay))
-    if processes.leads():
-        console.expect(_outlook(workdir, study))
+    return walk.execute(console, workdir, study, begin, make, each=each)
 
 
 def _outlook(workdir: pathlib.Path, study: planner.Study) -> Outlook:
@@ -234,10 +188,3 @@ def _outlook(workdir: pathlib.Path, study: planner.Study) -> Outlook:
     probes = probes_of(study.members)
     todo = [probe for probe in probes if not probing.done(probing.directory(workdir, probe))]
     return Outlook(workdir, groups.unfinished(workdir, study.runs), todo, more=study.awaits_results)
-
-
-def show_results(console: Console, workdir: pathlib.Path, study: planner.Study, *, each: bool = False) -> None:
-    """The table of what came of a study's runs, arm by arm or of `each`."""
-    runs = list({plan.id: plan for plan in (*study.plans, *study.runs)}.values())
-    rows = [records.last_row(paths.run_dir(workdir, p.study, p.id)) for p in runs]
-    console.results(workdir, runs, rows, runs=each, arms=study.arms)

@@ -15,8 +15,8 @@ from typing import Any
 import jax
 
 from bsresearch.core import program
-from bsresearch.core.interrupts import SIGNALLED, Stopped, line, noted
-from bsresearch.launching import calibration, command, concluding, fitting, flag_parser, groups, planner
+from bsresearch.core.interrupts import Stopped, noted
+from bsresearch.launching import calibration, fitting, flag_parser, groups, planner, walk
 from bsresearch.launching.console import Console, counted
 from bsresearch.launching.jobs import engines, jobs, status
 from bsresearch.launching.jobs.engines import Engine, Job
@@ -30,8 +30,6 @@ from bsresearch.train.saving import restore
 LOOK_SECONDS = 2.0
 # A job killed on another host looks alive until its lease is stale, and is then given to the engine again: so often.
 TRIES = 3
-# Exit code of a launch after which something is not done.
-INCOMPLETE = 1
 
 
 def launch(
@@ -74,86 +72,51 @@ def launch(
             print('\n'.join(f'{name} is to do again' for name in names) or 'nothing failed')
     except (ValueError, OSError, leases.Owned) as e:
         return program.usage(str(e))
-    return 0 if study is None or chosen is None else _launch(root, study, chosen)
+    if study is None or chosen is None:
+        return 0
+    return run(Console(), root, study, chosen)
 
 
-def _launch(workdir: pathlib.Path, study: Study, engine: Engine) -> int:
-    """With the table of results."""
-    console = Console()
-    try:
-        code = run(workdir, study, engine, console.say)
-        command.show_results(console, workdir, planner.further(study, workdir))
-    except Stopped as e:
-        console.say(f'{line(e.number)}, bsresearch status tells what is on its way')
-        return SIGNALLED + e.number
-    except (presence.Gone, ValueError) as e:
-        return command.failed(str(e))
-    except OSError as e:
-        return command.failed(command.of_system(e, workdir))
-    if code:
-        console.say(f'not all is done: bsresearch status --workdir={workdir}')
-    return code
+def run(console: Console, workdir: pathlib.Path, study: Study, engine: Engine) -> int:
+    """Makes a planned study as jobs of an engine; the exit code."""
+    jobs_of_stages: list[list[jobs.GridJob]] = []
 
+    def begin(study: Study, known: int, stay: presence.Stay) -> None:
+        if known == 0 and (lacking := status.lacking(workdir, study.runs)):
+            console.say(
+                f'{lacking} finished groups lack measurements that they are asked for: `bsresearch run` with the same '
+                'flags makes those that can be had from their checkpoints'
+            )
+        stages = study.stages[known:]
+        for stage in stages if engine.trains_here else ():
+            fitting.groups(runs_of(stage))  # what needs more memory is refused before anything is written
+        paths.claim_workdir(workdir, stay)
+        planner.write_down(study, workdir, stay)
+        jobs_of_stages.extend(declare(workdir, stages, engine, console.say))
 
-def run(workdir: pathlib.Path, study: Study, engine: Engine, say: Callable[[str], None]) -> int:
-    """Launches a planned study and waits for its end; the exit code.
+    def make(study: Study, number: int, stay: presence.Stay) -> bool:
+        later = f' ({planner.LATER})' if study.awaits_results else ''
+        with noted() as caught:
+            launcher = Launcher(workdir, engine, console.say, caught, stay)
+            done = launcher.stage(f'stage {number + 1} of {len(study.stages)}{later}', jobs_of_stages[number])
+        if caught:
+            raise Stopped(caught[0])
+        return done
 
-    Raises:
-      ValueError, OSError: nothing could be submitted.
-      Stopped: by a signal. presence.Gone: the workdir is not where it was.
-    """
-    if lacking := status.lacking(workdir, study.runs):
-        say(
-            f'{lacking} finished groups lack measurements that they are asked for: `bsresearch run` with the same '
-            'flags makes those that can be had from their checkpoints'
-        )
-    grid = declare(workdir, study.stages, engine, say, study)
-    complete, number = True, 0
-    with noted() as caught, presence.Stay(workdir) as stay:
-        launcher = Launcher(workdir, engine, say, caught, stay)
-        while number < len(grid) and not caught:
-            more = f' ({planner.LATER})' if study.awaits_results else ''
-            complete &= launcher.stage(f'stage {number + 1} of {len(grid)}{more}', grid[number])
-            number += 1
-            if number == len(grid) and study.awaits_results and not caught:
-                study = planner.further(study, workdir)
-                stay.check()
-                grid += declare(workdir, study.stages[number:], engine, say, study, stay)
-    if caught:
-        raise Stopped(caught[0])
-    if study.awaits_results:
-        say(f'no stage follows yet: {planner.LATER}, and not all of them are there')
-        complete = False
-    if complete and hasattr(study.procedure, 'conclude'):
-        study.procedure.conclude(workdir, study.plans, say)
-    if complete:
-        concluding.tell(workdir, study.asked, say)
-    return 0 if complete else INCOMPLETE
+    meanwhile = ', bsresearch status tells what is on its way'
+    return walk.execute(console, workdir, study, begin, make, meanwhile=meanwhile)
 
 
 def declare(
-    workdir: pathlib.Path,
-    stages: Sequence[Stage],
-    engine: Engine,
-    say: Callable[[str], None],
-    study: Study | None = None,
-    stay: presence.Stay | None = None,
+    workdir: pathlib.Path, stages: Sequence[Stage], engine: Engine, say: Callable[[str], None]
 ) -> list[list[jobs.GridJob]]:
-    """Writes down what of `study` is known, and groups and probes of the stages as jobs; what is there stays as it is.
+    """Writes down groups and probes of stages as jobs; what is there stays as it is.
 
-    Runs that are finished are in no job. `stay`: knows the workdir, if it was there.
-
-    Raises:
-      ValueError: a run needs more memory than this machine has, where it is the one.
+    Runs that are finished are in no job.
     """
     # Elsewhere nothing is known of the memory: groups are formed as the config has them, and each job checks its own.
     platform = None if engine.trains_here else engine.platform
-    if engine.trains_here:
-        for stage in stages:
-            fitting.groups(runs_of(stage))
-    paths.claim_workdir(workdir, stay)
-    if study is not None:
-        planner.write_down(study, workdir, stay or presence.Stay())
+    paths.claim_workdir(workdir)
     grid = []
     for stage in stages:
         formed = groups.form(workdir, runs_of(stage), say, platform)
@@ -163,7 +126,7 @@ def declare(
 
 
 class Launcher:
-    """Takes the jobs of stages to their ends.
+    """Takes the jobs of a stage to their ends.
 
     Args:
       say: for one line. caught: signals that came; the first ends it. stay: knows the workdir.

@@ -11,7 +11,7 @@ from typing import Any
 
 from bsresearch.core import interrupts, program
 from bsresearch.core.interrupts import SIGNALLED, Stopped
-from bsresearch.launching import command, compilation_cache
+from bsresearch.launching import compilation_cache, walk
 from bsresearch.launching.console import Console
 from bsresearch.launching.jobs import jobs
 from bsresearch.store import leases, presence
@@ -57,7 +57,7 @@ def work(directory: str, name: str, token: str) -> int:
             print(f'--- {time.strftime("%Y-%m-%d %H:%M:%S")}, process {os.getpid()}: {" ".join(sys.argv)}')
             return run(job, caught)
         except OSError as e:  # not even what came of the job could be written
-            os.write(of_engine, f'{program.name()}: {name}: {command.of_system(e, workdir)}\n'.encode())
+            os.write(of_engine, f'{program.name()}: {name}: {walk.of_system(e, workdir)}\n'.encode())
             return FAILED
 
 

@@ -1,0 +1,92 @@
+"""The walk of a study from its first stage to its verdicts, however its stages are made: in this process or as jobs."""
+
+import functools
+import pathlib
+import sys
+from collections.abc import Callable
+
+from bsresearch.core import interrupts, program
+from bsresearch.launching import concluding, multihost, planner
+from bsresearch.launching.console import Console
+from bsresearch.launching.planner import Study
+from bsresearch.store import leases, paths, presence, records
+from bsresearch.train.devices import processes
+
+# Exit code of a command that began and did not make all.
+FAILED = 1
+
+
+def failed(message: str) -> int:
+    """Prints what ended the command; the exit code for it."""
+    print(f'{program.name()}: {message}', file=sys.stderr)
+    return FAILED
+
+
+def of_system(error: OSError, workdir: pathlib.Path) -> str:
+    """What is said of an error of the system that stopped the work in a workdir."""
+    where = '' if error.filename else f': {workdir}'  # of a file that was open
+    return f'{error}{where}; what was written is valid: cure that and give the same command again'
+
+
+def execute(
+    console: Console,
+    workdir: pathlib.Path,
+    study: Study,
+    begin: Callable[[Study, int, presence.Stay], None],
+    make: Callable[[Study, int, presence.Stay], bool],
+    *,
+    each: bool = False,
+    meanwhile: str = '',
+) -> int:
+    """Makes a planned study and shows what came of it; the exit code.
+
+    Args:
+      begin: is called before the first of stages that are new, those from a number on.
+      make: makes the stage of a number; whether all of it is done. The workdir is known to the `Stay` once it is there.
+      each: the table lists each run. meanwhile: said of what goes on after a signal.
+    """
+    try:
+        with presence.Stay(workdir) as stay:
+            begin(study, 0, stay)
+            number, complete = 0, True
+            while number < len(study.stages):
+                complete &= make(study, number, stay)
+                number += 1
+                if number == len(study.stages) and study.awaits_results:
+                    study = multihost.agreed(functools.partial(planner.further, study, workdir))
+                    multihost.check_alike(study.members)
+                    stay.check()
+                    begin(study, number, stay)
+            if study.awaits_results:
+                console.say(f'no stage follows yet: {planner.LATER}, and not all of them are there')
+            elif complete:
+                _conclude(console, workdir, study)
+            stay.check()
+            show_results(console, workdir, study, each=each)
+    except processes.Left:
+        raise
+    except interrupts.Stopped as e:
+        console.say(f'{interrupts.line(e.number)}{meanwhile}')
+        return interrupts.SIGNALLED + e.number
+    except (leases.Owned, ValueError, presence.Gone) as e:
+        return failed(str(e))
+    except OSError as e:
+        return failed(of_system(e, workdir))
+    if complete and not study.awaits_results:
+        return 0
+    console.say(f'not all is done: bsresearch status --workdir={workdir}')
+    return FAILED
+
+
+def _conclude(console: Console, workdir: pathlib.Path, study: Study) -> None:
+    """What the procedure has to say, and the verdicts on the claims."""
+    if hasattr(study.procedure, 'conclude'):
+        processes.share_here(lambda: study.procedure.conclude(workdir, study.plans, console.say))
+    processes.share_here(lambda: concluding.tell(workdir, study.asked, console.say))
+
+
+def show_results(console: Console, workdir: pathlib.Path, study: Study, *, each: bool = False) -> None:
+    """The table of what came of a study's runs, arm by arm or of `each`."""
+    runs = list({plan.id: plan for plan in (*study.plans, *study.runs)}.values())
+    rows = [records.last_row(paths.run_dir(workdir, p.study, p.id)) for p in runs]
+    console.results(workdir, runs, rows, runs=each, arms=study.arms)
