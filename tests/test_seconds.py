@@ -38,7 +38,7 @@ def measured(patching: pytest.MonkeyPatch) -> list[int]:
 
 
 def launched(workdir: pathlib.Path, **changes: Any) -> planner.Study:
-    plan = lambda: planner.study(config(**changes), {}, workdir)
+    plan = lambda: planner.study(config(**changes), {}, workdir, with_findings=False)
     return calibration.planned(plan, workdir, lambda _: None)
 
 
@@ -71,11 +71,11 @@ def test_a_dry_run_measures_nothing(workdir: pathlib.Path, measured: list[int]):
     """It says what is not known, and writes nothing; where a launch has measured, it plans."""
     for where in (None, workdir):
         with pytest.raises(seconds.Uncalibrated) as e:
-            planner.study(config(), {}, where)
+            planner.study(config(), {}, where, with_findings=False)
         assert e.value.plan.batch_size == 8
     assert (measured, workdir.exists()) == ([], False)
     ids = [p.id for p in launched(workdir).plans]
-    assert [p.id for p in planner.study(config(), {}, workdir).plans] == ids
+    assert [p.id for p in planner.study(config(), {}, workdir, with_findings=False).plans] == ids
 
 
 def test_what_has_no_seconds_is_refused(workdir: pathlib.Path, measured: list[int]):
@@ -88,7 +88,7 @@ def test_what_has_no_seconds_is_refused(workdir: pathlib.Path, measured: list[in
         assert '\n' not in str(e.value)
     both = config() | {'total_epochs': 1.0}
     with pytest.raises(ValueError, match='exactly one length'):
-        planner.study(both, {}, workdir)
+        planner.study(both, {}, workdir, with_findings=False)
     assert measured == []
 
 

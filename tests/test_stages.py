@@ -72,7 +72,7 @@ def config() -> dict[str, Any]:
 
 
 def planned(workdir: pathlib.Path | None) -> planner.Study:
-    return planner.study(config(), {}, workdir)
+    return planner.study(config(), {}, workdir, with_findings=False)
 
 
 def cells(workdir: pathlib.Path) -> list[tuple[float, int]]:

@@ -24,7 +24,7 @@ from bsresearch.store import paths, presence, study_file
 def asked(
     workdir: pathlib.Path | None, config: Any, overrides: dict[str, Any] | None = None, pick: tuple[str, ...] = ()
 ) -> planner.Study:
-    return planner.study(config.to_dict(), dict(overrides or {}), workdir, pick=pick)
+    return planner.study(config.to_dict(), dict(overrides or {}), workdir, pick=pick, with_findings=False)
 
 
 def launch(workdir: pathlib.Path, config: Any, overrides: dict[str, Any] | None = None, **given: Any) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def _planned(console: Console, flag: Any, request: Request) -> tuple[planner.Stu
     """The study and its replica groups, agreed upon by all processes; a dry run's tables are printed."""
     workdir, dry_run = request.directory, request.dry_run
     given = workdir, request.branch_from, request.arms, console.say
-    plan = lambda: planner.checked(*flag_parser.declared(flag), *given)
+    plan = lambda: planner.study(*flag_parser.declared(flag), *given)
     if workdir is not None and not dry_run and jax.process_count() == 1:
         study = calibration.planned(plan, workdir, console.say)
     else:

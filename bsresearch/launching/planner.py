@@ -64,16 +64,21 @@ def study(
     branch_from: str | None = None,
     pick: Sequence[str] = (),
     say: Callable[[str], None] = lambda _: None,
+    *,
+    with_findings: bool = True,
 ) -> Study:
     """The study of a config; nothing is written.
 
     Args:
       overrides: dotted path → value. branch_from: instead of the config's runs, one branch that begins there.
-      pick: names of arms; all of them without any. say: told which arms do not follow an override.
+      pick: names of arms; all of them without any. say: told which arms do not follow an override, and which claims are
+        on what the study has not got. with_findings: those that are named must be there, and name what it has.
 
     Raises:
-      ValueError, OSError: what is wrong with config or workdir, or does not go with earlier launches there.
+      ValueError, OSError: what is wrong with config, workdir or findings, or does not go with earlier launches there.
     """
+    asking = overrides.get('findings', config['findings']) if with_findings else ''
+    module = findings.load(asking) if asking else None
     name = overrides.pop('study', config['study'])
     if branch_from is not None and pick:
         raise ValueError('--branch_from makes one run; --arms is for the arms of a config')
@@ -87,7 +92,12 @@ def study(
     planned = further(Study(name, studies.module(name), grid, [], awaits_results=True), workdir)
     if planned.asked is not None and workdir is not None:
         planned.asked.check(workdir)
-    for note in grid.notes:
+    notes = list(grid.notes)
+    if module is not None and planned.asked is not None:
+        entry = planned.asked.entry
+        axes = {axis for row in entry['rows'] for axis in row['axes']}
+        notes += names.check(module, entry['arms'], entry['branch_arms'], axes)
+    for note in notes:
         say(note)
     return planned
 
@@ -161,30 +171,6 @@ def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.
     once = {canonical(row): row for row in asked.entry['rows']}
     rows = [row for row in once.values() if (workdir / name / row['id']).is_dir()]
     return asked._replace(entry={**asked.entry, 'rows': rows})
-
-
-def checked(
-    config: dict[str, Any],
-    overrides: dict[str, Any],
-    workdir: pathlib.Path | None,
-    branch_from: str | None = None,
-    pick: Sequence[str] = (),
-    say: Callable[[str], None] = lambda _: None,
-) -> Study:
-    """`study`, whose findings are there and name what it has; `say` is also told of claims on what it has not.
-
-    Raises:
-      ValueError, OSError: as `study`, or an error of the findings, or a mistyped name in them; one line.
-    """
-    name = overrides.get('findings', config['findings'])
-    module = findings.load(name) if name else None
-    planned = study(config, overrides, workdir, branch_from, pick, say)
-    if module is not None and planned.asked is not None:
-        entry = planned.asked.entry
-        axes = {axis for row in entry['rows'] for axis in row['axes']}
-        for note in names.check(module, entry['arms'], entry['branch_arms'], axes):
-            say(note)
-    return planned
 
 
 def _asked(name: str, grid: sweep.Grid, stages: Sequence[Stage]) -> Asked | None:

@@ -65,7 +65,7 @@ def launch(
             # The accelerator is for the jobs: one that this process held they could not have.
             jax.config.update('jax_platforms', 'cpu')
             chosen = engines.chosen(engine, array, options)
-            plan = lambda: planner.checked(*flag_parser.declared(flag), root, pick=arms, say=print)
+            plan = lambda: planner.study(*flag_parser.declared(flag), root, pick=arms, say=print)
             study = calibration.planned(plan, root, print) if chosen.trains_here else plan()
         if retry and not look and (root.is_dir() or not planned):
             names = status.retry(root)
