@@ -1,4 +1,4 @@
-"""Writes tests/schedule_goldens.json: schedules and trajectories of torch, fastai and optax, for tests without torch.
+"""Writes tests/schedule_goldens.json: schedules of torch and fastai, for tests without them.
 
     pip install -r requirements-benchmark.txt fastai==2.8.12
     python -m scripts.make_schedule_goldens
@@ -12,26 +12,24 @@ import json
 import math
 import pathlib
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import jax
 import numpy as np
-import optax
 import torch  # pyright: ignore[reportMissingImports] (optional)
 
 
-def optimizer(rate: float = 1.0, momentum: float = 0.9) -> torch.optim.SGD:
+def optimizer() -> torch.optim.SGD:
     """One that has a momentum, with nothing to do."""
-    return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate, momentum=momentum)
+    return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0, momentum=0.9)
 
 
-def used(scheduler: Any, group: dict[str, Any], updates: int) -> tuple[list[float], list[float]]:
+def used(scheduler: Any, updates: int) -> tuple[list[float], list[float]]:
     """Learning rates and momenta in effect at updates 0 … updates − 1 under plain .step()."""
-    rates, momenta = [], []
+    group, rates, momenta = scheduler.optimizer.param_groups[0], [], []
     for t in range(updates):
         rates.append(group['lr'])
-        momenta.append(group['betas'][0] if 'betas' in group else group['momentum'])
+        momenta.append(group['momentum'])
         if t < updates - 1:
             scheduler.optimizer.step()
             scheduler.step()
@@ -43,9 +41,8 @@ def case(shape: str, settings: dict[str, Any], steps: int, rates: Iterable[float
     return {'shape': shape, 'settings': settings, 'steps': steps, 'rates': list(rates), **more}
 
 
-def one_cycles() -> list[dict[str, Any]]:
+def one_cycles() -> Iterator[dict[str, Any]]:
     """OneCycleLR: two and three phases, cosine and linear, shortest runs included."""
-    found = []
     lengths = [(T, 0.3) for T in (*range(3, 11), 11, 100, 101)] + [(3, 0.5), (7, 0.45), (10, 0.15), (64, 0.123)]
     for three_phase in (False, True):
         for strategy in ('cos', 'linear'):
@@ -55,90 +52,76 @@ def one_cycles() -> list[dict[str, Any]]:
                 settings = {'pct_start': pct, 'anneal_strategy': strategy, 'three_phase': three_phase}
                 if T == 64:
                     settings |= {'div_factor': 7.0, 'final_div_factor': 30.0, 'base_momentum': 0.5, 'max_momentum': 0.9}
-                made = optimizer()
-                scheduler = torch.optim.lr_scheduler.OneCycleLR(made, 1.0, total_steps=T, **settings)
-                rates, momenta = used(scheduler, made.param_groups[0], T)
-                found.append(case('one_cycle', settings, T, rates, momenta=momenta))
-    return found
+                scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer(), 1.0, total_steps=T, **settings)
+                rates, momenta = used(scheduler, T)
+                yield case('one_cycle', settings, T, rates, momenta=momenta)
 
 
-def cyclicals() -> list[dict[str, Any]]:
+def cyclicals() -> Iterator[dict[str, Any]]:
     """CyclicLR: three modes, equal and unequal sides."""
-    found = []
     for mode, gamma in (('triangular', 1.0), ('triangular2', 1.0), ('exp_range', 0.9)):
         for up, down in ((4, 4), (4, 6), (5, 1), (1, 3)):
-            made = optimizer()
             given: dict[str, Any] = {'step_size_up': up, 'step_size_down': down, 'mode': mode, 'gamma': gamma}
-            scheduler = torch.optim.lr_scheduler.CyclicLR(made, 0.1, 1.0, **given)
-            rates, momenta = used(scheduler, made.param_groups[0], 33)
+            scheduler = torch.optim.lr_scheduler.CyclicLR(optimizer(), 0.1, 1.0, **given)
+            rates, momenta = used(scheduler, 33)
             settings = {'mode': mode, 'base': 0.1, 'up_steps': up, 'down_steps': down, 'gamma': gamma}
-            found.append(case('cyclical', settings, 33, rates, momenta=momenta))
-    return found
+            yield case('cyclical', settings, 33, rates, momenta=momenta)
 
 
-def restarts() -> list[dict[str, Any]]:
+def restarts() -> Iterator[dict[str, Any]]:
     """CosineAnnealingWarmRestarts under plain .step(): from the start, and around restarts up to t = 5·10⁶.
 
     Far restarts are reached by setting the scheduler's own counters to three updates before the end of each cycle.
     """
-    found = []
     for first, multiplier in ((1, 1), (7, 1), (1, 2), (10, 2), (1, 3), (5, 3)):
-        made = optimizer()
-        scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(made, first, multiplier, eta_min=0.001)
-        rates, _ = used(scheduler, made.param_groups[0], 60)
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer(), first, multiplier, eta_min=0.001)
+        rates, _ = used(scheduler, 60)
         settings = {'first_cycle_steps': first, 'cycle_multiplier': multiplier, 'final': 0.001}
-        found.append(case('warm_restarts', settings, 60, rates))
+        yield case('warm_restarts', settings, 60, rates)
     for first, multiplier in ((1000, 1), (1, 2), (3, 2), (1, 3), (7, 3)):
-        made = optimizer()
-        scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(made, first, multiplier)
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer(), first, multiplier)
         updates, rates, start = [], [], 0
         while start < 5_000_000:
             length = scheduler.T_i
             if length > 6 and (multiplier > 1 or start in (0, 999_000, 4_999_000)):
                 scheduler.T_cur = length - 4
                 for t in range(start + length - 3, start + length + 3):
-                    made.step()
+                    scheduler.optimizer.step()
                     scheduler.step()
                     updates.append(t)
-                    rates.append(made.param_groups[0]['lr'])
+                    rates.append(scheduler.optimizer.param_groups[0]['lr'])
             start += length
             scheduler.T_cur, scheduler.T_i = 0, length * multiplier
         settings = {'first_cycle_steps': first, 'cycle_multiplier': multiplier}
-        found.append(case('warm_restarts', settings, max(updates) + 1, rates, t=updates))
-    return found
+        yield case('warm_restarts', settings, max(updates) + 1, rates, t=updates)
 
 
-def decays() -> list[dict[str, Any]]:
+def decays() -> Iterator[dict[str, Any]]:
     """Schedulers without cycles, stepped each update; those of epochs with two updates an epoch."""
     library = torch.optim.lr_scheduler
-    made: list[tuple[str, dict[str, Any], int, Callable[..., Any]]] = []
+    declared: list[tuple[str, dict[str, Any], int, Callable[..., Any]]] = []
     for T in (1, 2, 9, 50):
-        made.append(
+        declared.append(
             ('cosine', {'ends': 'past', 'final': 0.02}, T, lambda o, T=T: library.CosineAnnealingLR(o, T, 0.02))
         )
         for power in (1.0, 2.5):
             settings = {'ends': 'past', 'power': power}
-            made.append(('polynomial', settings, T, lambda o, T=T, p=power: library.PolynomialLR(o, T, p)))
-    made.append(('linear', {'start': 0.3, 'final': 0.9}, 11, lambda o: library.LinearLR(o, 0.3, 0.9, 10)))
+            declared.append(('polynomial', settings, T, lambda o, T=T, p=power: library.PolynomialLR(o, T, p)))
+    declared.append(('linear', {'start': 0.3, 'final': 0.9}, 11, lambda o: library.LinearLR(o, 0.3, 0.9, 10)))
     settings = {'factor': 0.2, 'at_epochs': [3, 7, 8]}
-    made.append(('step', settings, 24, lambda o: library.MultiStepLR(o, [6, 14, 16], 0.2)))
-    made.append(('step', {'factor': 0.5, 'every_epochs': 3}, 24, lambda o: library.StepLR(o, 6, 0.5)))
-    found = []
-    for shape, settings, T, make in made:
-        each = optimizer()
-        found.append(case(shape, settings, T, used(make(each), each.param_groups[0], T)[0]))
-    each = optimizer()
-    rates = np.repeat(used(library.ExponentialLR(each, 0.9), each.param_groups[0], 12)[0], 2).tolist()
-    found.append(case('exponential_rate', {'factor': 0.9, 'staircase': True}, 24, rates))
-    return found
+    declared.append(('step', settings, 24, lambda o: library.MultiStepLR(o, [6, 14, 16], 0.2)))
+    declared.append(('step', {'factor': 0.5, 'every_epochs': 3}, 24, lambda o: library.StepLR(o, 6, 0.5)))
+    for shape, settings, T, make in declared:
+        yield case(shape, settings, T, used(make(optimizer()), T)[0])
+    rates = np.repeat(used(library.ExponentialLR(optimizer(), 0.9), 12)[0], 2).tolist()
+    yield case('exponential_rate', {'factor': 0.9, 'staircase': True}, 24, rates)
 
 
-def fastai_cycles() -> list[dict[str, Any]]:
+def fastai_cycles() -> Iterator[dict[str, Any]]:
     """What a Learner's fit_one_cycle used, and the same functions at float64 positions."""
     from fastai.basics import DataLoaders, Learner  # pyright: ignore[reportMissingImports] (optional)
     from fastai.callback import schedule  # pyright: ignore[reportMissingImports]
 
-    found = []
     for T, settings in ((2, {}), (3, {}), (10, {}), (40, {}), (17, {'pct_start': 0.4, 'div': 10.0, 'div_final': 50.0})):
         moms = (0.9, 0.8, 0.7) if settings else (0.95, 0.85, 0.95)
         data = [(torch.zeros(1), torch.zeros(1))] * T
@@ -154,72 +137,8 @@ def fastai_cycles() -> list[dict[str, Any]]:
         more = {'momenta': [momentum(p) for p in places], 'recorded': [float(v) for v in hypers['lr']]}
         more['recorded_momenta'] = [float(v) for v in hypers['mom']]
         settings = {**settings, 'moms': moms}
-        found.append(case('one_cycle_fastai', settings, T, [factor(p) for p in places], **more))
+        yield case('one_cycle_fastai', settings, T, [factor(p) for p in places], **more)
         schedule.tensor = original
-    return found
-
-
-def optax_cycles() -> list[dict[str, Any]]:
-    """The one-cycles of optax and its sgdr_schedule, in float64."""
-    found = []
-    with jax.enable_x64(True):
-        for T, more in ((4, {}), (9, {}), (101, {}), (100, {'pct_start': 0.29, 'div_factor': 5.0})):
-            cosine = optax.cosine_onecycle_schedule(T, 1.0, **more)
-            found.append(case('one_cycle_optax', more, T, (float(cosine(t)) for t in range(T))))
-            line = optax.linear_onecycle_schedule(T, 1.0, **more)
-            found.append(case('one_cycle_optax', {**more, 'cosine': False}, T, (float(line(t)) for t in range(T))))
-        cycles = [
-            {
-                'init_value': 0.1,
-                'peak_value': 0.5**i,
-                'end_value': 0.1,
-                'warmup_steps': 2 * 2**i,
-                'decay_steps': 8 * 2**i,
-            }
-            for i in range(3)
-        ]
-        schedule = optax.sgdr_schedule(cycles)
-        settings = {'first_cycle_steps': 8, 'cycle_multiplier': 2, 'final': 0.1, 'peak_decay': 0.5}
-        rates = (float(schedule(t)) for t in range(56))
-        found.append(case('warm_restarts', {**settings, 'warmup_fraction': 0.25}, 56, rates))
-    return found
-
-
-def trajectory(name: str, steps: int = 30) -> dict[str, Any]:
-    """Weights of an optimizer under OneCycleLR with cyclic momentum (β₁), on ½ Σ aᵢ(wᵢ − bᵢ)²; float64."""
-    start, curvature, minimum = [1.0, -2.0, 0.5], [1.0, 0.3, 3.0], [0.2, 0.1, -0.4]
-    w = torch.tensor(start, dtype=torch.float64, requires_grad=True)
-    made = torch.optim.SGD([w], 0.1, momentum=0.9) if name == 'sgd' else torch.optim.Adam([w], 0.1)
-    peak = 0.2 if name == 'sgd' else 0.1
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(made, peak, total_steps=steps)
-    group, rates, momenta, weights = made.param_groups[0], [], [], []
-    for t in range(steps):
-        rates.append(group['lr'])
-        momenta.append(group['betas'][0] if 'betas' in group else group['momentum'])
-        made.zero_grad()
-        loss = (
-            0.5
-            * (
-                torch.tensor(curvature, dtype=torch.float64) * (w - torch.tensor(minimum, dtype=torch.float64)) ** 2
-            ).sum()
-        )
-        loss.backward()
-        made.step()
-        weights.append(w.detach().tolist())
-        if t < steps - 1:
-            scheduler.step()
-    return {
-        'optimizer': name,
-        'steps': steps,
-        'peak': peak,
-        'start': start,
-        'curvature': curvature,
-        'minimum': minimum,
-        'rates': rates,
-        'momenta': momenta,
-        'weights': weights,
-        'betas_and_epsilon': [0.999, 1e-8] if name == 'adam' else None,
-    }
 
 
 def main() -> None:
@@ -227,14 +146,9 @@ def main() -> None:
     warnings.simplefilter('ignore')
     import fastai  # pyright: ignore[reportMissingImports] (optional)
 
-    cases = {
-        'torch': [*one_cycles(), *cyclicals(), *restarts(), *decays()],
-        'fastai': fastai_cycles(),
-        'optax': optax_cycles(),
-    }
-    assert all(math.isfinite(rate) for made in cases.values() for each in made for rate in each['rates'])
-    versions = {'torch': torch.__version__, 'fastai': fastai.__version__, 'optax': optax.__version__}
-    goldens = {'versions': versions, 'cases': cases, 'trajectories': [trajectory('sgd'), trajectory('adam')]}
+    cases = {'torch': [*one_cycles(), *cyclicals(), *restarts(), *decays()], 'fastai': [*fastai_cycles()]}
+    assert all(math.isfinite(rate) for of_library in cases.values() for each in of_library for rate in each['rates'])
+    goldens = {'versions': {'torch': torch.__version__, 'fastai': fastai.__version__}, 'cases': cases}
     path = pathlib.Path(__file__).parent.parent / 'tests' / 'schedule_goldens.json'
     path.write_text(json.dumps(goldens) + '\n', encoding='utf-8')
 
