@@ -7,10 +7,9 @@ Both sides train on Fashion-MNIST in memory with SGD and momentum, float32, all 
 is of the medians. The fraction is of the matrix-multiplication rate measured in the same run.
 """
 
-import functools
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -22,8 +21,10 @@ from bsresearch.analysis import command
 from bsresearch.planning import resolve, schema
 from bsresearch.planning.plan import Plan
 from bsresearch.train import program
-from bsresearch.train.devices import compiling, parallel
-from bsresearch.train.feed import Feed
+from bsresearch.train.devices import compiling
+
+from . import turns
+from .turns import Turn
 
 _MODELS = flags.DEFINE_list('models', ['mlp', 'cnn'], 'Which models.')
 _BATCH_SIZES = flags.DEFINE_list('batch_sizes', ['1', '8', '32', '128', '512', '1024'], 'Which batch sizes.')
@@ -36,7 +37,6 @@ MODELS = {
     'mlp': {'name': 'mlp', 'widths': (1024, 1024)},
     'cnn': {'name': 'cnn', 'widths': (32, 64), 'dense_width': 128},
 }
-Turn = Callable[[int], float]
 
 
 def plan(model: str, batch_size: int) -> Plan:
@@ -48,30 +48,6 @@ def plan(model: str, batch_size: int) -> Plan:
     declared = c.to_dict() | {'model': MODELS[model]}
     del declared['sweep']
     return resolve.resolve(declared)
-
-
-def ours(p: Plan) -> tuple[Turn, float]:
-    """A turn of n updates → seconds, by the very program the loop runs; and seconds spent compiling."""
-    dataset = resolve.dataset(p.data)
-    group = parallel.DeviceGroup(1, 'sequential', p.matmul_precision)
-    task = program.task(p, dataset.scale, compiling.platform())
-    feed = Feed([p], dataset, group, task.dtype)
-    state = jax.jit(functools.partial(program.initial, task, p))()
-    held, keys = [state], program.keys(p)
-    advance = functools.partial(program.advance, task, False)
-
-    def turn(updates: int) -> float:
-        start = time.perf_counter()
-        for done in range(0, updates, feed.capacity(0)):
-            count = min(feed.capacity(0), updates - done)
-            data, tables = feed.one(0, done, count)
-            args = (held[0], None, data, tables, keys, np.int32(count))
-            held[0], _, info, _ = group.call('advance', advance, args, (0,))
-        jax.block_until_ready((held[0], info))
-        return time.perf_counter() - start
-
-    turn(1)
-    return turn, group.compile_seconds
 
 
 def torch_model(model: str) -> Any:
@@ -143,13 +119,10 @@ def flops(model: str, batch_size: int) -> float:
 def compare(model: str, batch_size: int, limit: float) -> None:
     """Alternates the two sides and prints a line."""
     p = plan(model, batch_size)
-    ours_, compile_seconds = ours(p)
-    sides = {'ours': ours_, 'torch': theirs(p, model)}
+    ours, compile_seconds = turns.of_run(p)
+    sides = {'ours': ours, 'torch': theirs(p, model)}
     counts = {name: max(2, int(_SECONDS.value * 5 / max(side(5), 1e-6))) for name, side in sides.items()}
-    rates: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(_ROUNDS.value):
-        for name, side in sides.items():
-            rates[name].append(counts[name] / side(counts[name]))
+    rates = turns.rates(sides, counts, _ROUNDS.value)
     middle = {name: statistics.median(r) for name, r in rates.items()}
     spread = {name: (max(r) - min(r)) / middle[name] for name, r in rates.items()}
     used = middle['ours'] * flops(model, batch_size) / limit

@@ -10,7 +10,6 @@ by itself is marked, with its ratio to the fastest. On an accelerator try --repl
 import functools
 import statistics
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -24,6 +23,9 @@ from bsresearch.planning.plan import Plan
 from bsresearch.train import program, updates
 from bsresearch.train.devices import compiling, layout, parallel
 from bsresearch.train.feed import Feed
+
+from . import turns
+from .turns import Turn
 
 _REPLICAS = flags.DEFINE_list('replicas', ['16'], 'Runs in a group.')
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each strategy.')
@@ -55,7 +57,7 @@ def plans(model: dict[str, Any], batch_size: int, replicas: int) -> list[Plan]:
     return sweep.expand(edit.assign(c.to_dict(), {'model': model}) | changes)
 
 
-def side(runs: list[Plan], strategy: str) -> Callable[[int], float]:
+def side(runs: list[Plan], strategy: str) -> Turn:
     """Turns of n updates of each run → seconds, by the very program the loop runs."""
     dataset = resolve.dataset(runs[0].data)
     group = parallel.DeviceGroup(len(runs), strategy, runs[0].matmul_precision, layout.ALONE)
@@ -89,28 +91,24 @@ def memory() -> str:
 def compare(name: str, model: dict[str, Any], batch_size: int, replicas: int) -> None:
     """Prints the strategies of one case."""
     runs = plans(model, batch_size, replicas)
-    sides: dict[str, tuple[Callable[[int], float], int]] = {'alone': (side(runs[:1], 'sequential'), 1)}
+    groups = {'alone': (runs[:1], 'sequential')}
     if replicas > 1:
-        sides['sequential'] = (side(runs, 'sequential'), replicas)
-        sides['vmap'] = (side(runs, 'vmap'), replicas)
+        groups |= {'sequential': (runs, 'sequential'), 'vmap': (runs, 'vmap')}
     if replicas > 4:
-        sides['vmap of 4'] = (side(runs[:4], 'vmap'), 4)
-    each = sides['alone'][0](20) / 20
-    rates: dict[str, list[float]] = {key: [] for key in sides}
-    names = list(sides)
-    for r in range(_ROUNDS.value):
-        for key in names[r % len(names) :] + names[: r % len(names)]:
-            turn, runs_at_once = sides[key]
-            count = max(1, int(_SECONDS.value / each / runs_at_once))
-            rates[key].append(count * runs_at_once / turn(count))
-    middle = {key: statistics.median(found) for key, found in rates.items()}
+        groups['vmap of 4'] = (runs[:4], 'vmap')
+    sides = {key: side(*group) for key, group in groups.items()}
+    each = sides['alone'](20) / 20
+    counts = {key: max(1, int(_SECONDS.value / each / len(group))) for key, (group, _) in groups.items()}
+    of_groups = turns.rates(sides, counts, _ROUNDS.value)
+    rates = {key: [len(groups[key][0]) * rate for rate in of_rounds] for key, of_rounds in of_groups.items()}
+    middle = {key: statistics.median(of_rounds) for key, of_rounds in rates.items()}
     strategy = fitting.strategy_of(runs)
     fastest = max(middle[key] for key in ('sequential', 'vmap') if key in middle) if replicas > 1 else middle['alone']
-    for key, found in rates.items():
-        ratios = [a / b for a, b in zip(found, rates['alone'], strict=True)]
-        own = f'   ← chosen by itself, {middle[key] / fastest:.2f} of the fastest' if key == strategy else ''
+    for key, of_rounds in rates.items():
+        ratios = [a / b for a, b in zip(of_rounds, rates['alone'], strict=True)]
+        chosen = f'   ← chosen by itself, {middle[key] / fastest:.2f} of the fastest' if key == strategy else ''
         ratio = f'{statistics.median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})'
-        print(f'{name:20} {replicas:4} × {key:10} {middle[key]:10,.0f}/s   ratio to alone {ratio}{own}', flush=True)
+        print(f'{name:20} {replicas:4} × {key:10} {middle[key]:10,.0f}/s   ratio to alone {ratio}{chosen}', flush=True)
 
 
 def main() -> None:

@@ -7,22 +7,17 @@ makes the tables of schedule and ids on the host and runs their updates; a real 
 so this is the upper bound. Turns alternate, each round in another order; ratios are medians of those within a round.
 """
 
-import functools
 import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 from absl import flags
 
 from bsresearch.analysis import command
-from bsresearch.planning import edit, resolve, schema, sweep
+from bsresearch.planning import edit, schema, sweep
 from bsresearch.planning.plan import Plan
-from bsresearch.train import program
-from bsresearch.train.devices import compiling, parallel
-from bsresearch.train.feed import Feed
+
+from . import turns
 
 _ROUNDS = flags.DEFINE_integer('rounds', 9, 'Turns of each schedule.')
 _SECONDS = flags.DEFINE_float('seconds', 1.0, 'Length of a turn.')
@@ -41,47 +36,16 @@ def plan(widths: tuple[int, ...], batch_size: int, schedule: dict[str, Any]) -> 
     c = schema.defaults()
     c.data.name, c.batch_size, c.learning_rate, c.total_epochs = 'fashion_mnist', batch_size, 0.01, 100.0
     c.model.widths, c.optimizer.name = widths, 'momentum'
-    (found,) = sweep.expand(edit.assign(c.to_dict(), {'schedule': schedule}))
-    return found
-
-
-def side(p: Plan) -> Callable[[int], float]:
-    """Turns of n updates → seconds, by the very program the loop runs."""
-    dataset = resolve.dataset(p.data)
-    group = parallel.DeviceGroup(1, 'sequential', p.matmul_precision)
-    task = program.task(p, dataset.scale, compiling.platform())
-    feed = Feed([p], dataset, group, task.dtype)
-    held, keys = [jax.jit(functools.partial(program.initial, task, p))()], program.keys(p)
-    advance = functools.partial(program.advance, task, False)
-    position = [0]
-
-    def turn(updates: int) -> float:
-        start = time.perf_counter()
-        for done in range(0, updates, feed.capacity(0)):
-            count = min(feed.capacity(0), updates - done)
-            data, tables = feed.one(0, position[0], count)
-            args = (held[0], None, data, tables, keys, np.int32(count))
-            held[0], _, info, _ = group.call('advance', advance, args, (0,))
-            # Never near the end, where a chunk would be cut.
-            position[0] = (position[0] + count) % (p.length.total_steps // 2)
-        jax.block_until_ready((held[0], info))
-        return time.perf_counter() - start
-
-    turn(1)
-    return turn
+    return sweep.expand(edit.assign(c.to_dict(), {'schedule': schedule}))[0]
 
 
 def main() -> None:
     """Prints one line per model and schedule."""
     print(f'{jax.devices()[0].device_kind}, jax {jax.__version__}; n = {_ROUNDS.value} turns; ± is (max − min)/median')
     for model, (widths, batch_size) in MODELS.items():
-        sides = {name: side(plan(widths, batch_size, schedule)) for name, schedule in SCHEDULES.items()}
+        sides = {name: turns.of_run(plan(widths, batch_size, schedule))[0] for name, schedule in SCHEDULES.items()}
         count = max(1, int(200 * _SECONDS.value / sides['constant'](200)))
-        rates: dict[str, list[float]] = {name: [] for name in sides}
-        names = list(sides)
-        for r in range(_ROUNDS.value):
-            for name in names[r % len(names) :] + names[: r % len(names)]:
-                rates[name].append(count / sides[name](count))
+        rates = turns.rates(sides, dict.fromkeys(sides, count), _ROUNDS.value)
         middle = {name: statistics.median(r) for name, r in rates.items()}
         for name, r in rates.items():
             spread = (max(r) - min(r)) / middle[name]
