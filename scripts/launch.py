@@ -16,7 +16,6 @@ Engines are the files of bsresearch/launching/jobs/engines; the options of engin
 """  # noqa: E501
 
 import sys
-from typing import Any
 
 from bsresearch.core import interrupts, program
 
@@ -26,45 +25,26 @@ if __name__ == '__main__':  # before the imports, which take seconds
 if program.lacks(program.JAX):
     sys.exit(program.USAGE)
 
-from absl import app, flags
+from absl import flags
 
-from bsresearch.launching import config_flag, flag_parser
+from bsresearch.launching import flag_parser
 from bsresearch.launching.jobs import engines, launcher
 
-DEFINE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
-
-
-def define_flags() -> None:
-    """Called by this command alone, so that importing the module in a test defines no global flags."""
-    config_flag.define()
-    flags.DEFINE_string('workdir', None, 'Where runs are written, and found again; on a disk that all hosts share.')
-    flags.DEFINE_string('engine', 'local', 'Where jobs run: a file of bsresearch/launching/jobs/engines.')
-    flags.DEFINE_list('arms', [], 'Only these arms of the config, by name.')
-    flags.DEFINE_integer('array', None, 'How many jobs at once; local: 1, slurm: as it sees fit.')
-    flags.DEFINE_alias('processes', 'array')
-    flags.DEFINE_bool('status', False, 'Print where every group and probe of --workdir stands.')
-    flags.DEFINE_bool('rebuild', False, 'With --config: make study.json anew from the runs of --workdir.')
-    flags.DEFINE_bool('retry', False, 'Make what failed to do again, from its checkpoints.')
-    for name, (engine, option, default) in engines.flags().items():
-        help_text = f'Of --engine={engine}: {option}; see bsresearch/launching/jobs/engines/{engine}.py.'
-        DEFINE[type(default)](name, default, help_text)
-
-
-def main(_: list[str]) -> None:
-    """Runs the command and leaves with its exit code."""
-    f = flags.FLAGS
-    options = {name: f[name].value for name in engines.flags() if f[name].present}
-    given: Any = {name: f[name].value for name in ('engine', 'array', 'arms', 'retry', 'rebuild')} | {
-        'options': options,
-        'look': f.status,
-    }
-    interrupts.leave(launcher.launch(f['config'], f.workdir, **given))
+REQUEST = launcher.Request
 
 
 def enter(name: str) -> None:
     """The command, called `name`."""
-    define_flags()
-    app.run(main, flags_parser=flag_parser.parser(name))
+    for option, (engine, field, default) in engines.flags().items():
+        meaning = f'Of --engine={engine}: {field}; see bsresearch/launching/jobs/engines/{engine}.py.'
+        flag_parser.DEFINE[type(default)](option, default, meaning)
+    flag_parser.enter(name, REQUEST, launch)
+
+
+def launch(config: flags.Flag, request: launcher.Request) -> int:
+    """With the options of engines that were given."""
+    options = {name: flags.FLAGS[name].value for name in engines.flags() if flags.FLAGS[name].present}
+    return launcher.launch(config, request, options)
 
 
 if __name__ == '__main__':

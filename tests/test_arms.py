@@ -2,8 +2,6 @@
 
 import pathlib
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +10,9 @@ import toy
 from ml_collections import ConfigDict
 
 from bsresearch import studies
-from bsresearch.launching import groups
+from bsresearch.launching import command, flag_parser, groups
 from bsresearch.planning import held_fixed, schema, sweep
-from bsresearch.planning.plan import Plan, canonical
+from bsresearch.planning.plan import Plan
 
 Edit = Callable[[Any], Any]
 
@@ -329,33 +327,26 @@ def get_config():
 """
 
 
-def test_arms_on_the_command_line(tmp_path: pathlib.Path):
+def test_arms_on_the_command_line(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]):
     """Whole floats as whole numbers, new fields, an arm's own axis; an unknown arm is one line."""
     file = tmp_path / 'armed.py'
     file.write_text(ARMED)
-
-    def call(*arguments: str) -> tuple[int, str]:
-        command = [sys.executable, '-m', 'bsresearch', 'run', f'--config={file}', '--dry_run', *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=toy.environment(), capture_output=True, text=True, timeout=300)
-        return done.returncode, done.stdout + done.stderr
-
-    code, said = call(
-        '--arms=large,small', '--config.arms.large.batch_size=1e2', '--config.arms.small.learning_rate=0.5',
-        '--config.arms.small.sweep.weight_decay=0.0,0.1', '--config.learning_rate=0.2',
+    config, request = toy.typed(
+        command.Request, f'--config={file}', '--dry_run', '--arms=large,small', '--config.arms.large.batch_size=1e2',
+        '--config.arms.small.learning_rate=0.5', '--config.arms.small.sweep.weight_decay=0.0,0.1',
+        '--config.learning_rate=0.2',
     )  # fmt: skip
-    assert code == 0, said
+    assert command.run(config, request) == 0
+    said = capsys.readouterr().out
     assert '6 runs' in said
     assert '--config.learning_rate changes the arms that do not set it; unchanged: small' in said
-    assert {p.batch_size for p in sweep.expand(edited_file(file), {'arms.large.batch_size': 100})} == {8, 100}
-    code, said = call('--config.arms.enormous.batch_size=3')
-    assert (code, said.count('\n')) == (2, 1)
-    assert "the config has no arm 'enormous'" in said
-
-
-def edited_file(file: pathlib.Path) -> dict[str, Any]:
-    scope: dict[str, Any] = {}
-    exec(file.read_text(), scope)
-    return scope['get_config']().to_dict()
+    overrides = flag_parser.declared(config)[1]
+    assert overrides['arms.large.batch_size'] == 100
+    with pytest.raises(SystemExit):
+        toy.typed(command.Request, f'--config={file}', '--config.arms.enormous.batch_size=3')
+    told = capsys.readouterr().err
+    assert told.count('\n') == 1
+    assert "the config has no arm 'enormous'" in told
 
 
 def test_arms_keep_their_order_or_are_refused():
@@ -502,8 +493,3 @@ def test_a_plain_sweep_asks_nothing():
     of_findings = grid(c).question
     assert of_findings is not None
     assert (of_findings.findings, of_findings.arms) == ('shen', {})
-
-
-def test_toy_configs_have_no_arms():
-    """What other tests plan with is a plain config."""
-    assert canonical(toy.declared()['arms']) == '{}'

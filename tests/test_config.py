@@ -7,18 +7,16 @@ import json
 import os
 import pathlib
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from absl import flags
+import toy
 
 from bsresearch import studies
 from bsresearch.core import lookup
 from bsresearch.core.flat import flatten
-from bsresearch.launching import command, config_flag, flag_parser, groups
+from bsresearch.launching import command, groups
 from bsresearch.planning import edit, plan, schema, sections, sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.stages import probes_of, runs_of
@@ -794,21 +792,12 @@ Cli = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """main.py in this process: the same flags, the same two calls. Gives exit code, stdout, stderr."""
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """main.py in this process. Gives exit code, stdout, stderr."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
-        values = flags.FlagValues()
-        config_flag.define(values)
-        flags.DEFINE_string('workdir', None, '', flag_values=values)
-        flags.DEFINE_bool('dry_run', False, '', flag_values=values)
-        flags.DEFINE_string('schedule_csv', None, '', flag_values=values)
-        argv = ['main.py', *map(str, arguments)]
-        monkeypatch.setattr(sys, 'argv', argv)  # ml_collections looks for overrides there
         try:
-            flag_parser.parser('main.py', values)(argv)
-            given: dict[str, Any] = {name: values[name].value for name in ('workdir', 'dry_run', 'schedule_csv')}
-            code = command.run(values['config'], command.Request(**given))
+            code = command.run(*toy.typed(command.Request, *arguments))
         except SystemExit as e:
             code = e.code
         captured = capsys.readouterr()
@@ -856,6 +845,7 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
         (['--config.total_steps=1.5'], ['--config.total_steps=1.5: a whole number is needed']),
         (['--config.init_seed=1e999'], ['--config.init_seed=1e999: a whole number is needed']),
         (['--config.sweep.batch_size=(8, 1.5)'], ['config.batch_size=1.5']),
+        (['fast'], ["unexpected argument 'fast'"]),
         (['--wrkdir=x'], ["unknown flag --wrkdir; did you mean 'workdir'?"]),
         (['--dry_run=perhaps'], ['dry_run']),
         (
@@ -955,29 +945,3 @@ def test_a_dry_run_writes_the_schedule_where_it_is_told(cli: Cli, linear: pathli
         assert code == 2
         assert message in err
     assert contents(tmp_path) == before
-
-
-# --- the real main.py, as a user calls it
-
-
-def called(*arguments: str) -> tuple[int, str, str]:
-    environment = os.environ | {'JAX_PLATFORMS': 'cpu', 'BSRESEARCH_DATA': str(ROOT / 'no such folder')}
-    done = subprocess.run(
-        [sys.executable, 'main.py', *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
-def test_main_refuses_a_misspelt_flag(linear: pathlib.Path, tmp_path: pathlib.Path):
-    refused(
-        called(f'--config={linear}', f'--workdir={tmp_path}/runs', '--dry-rnu'),
-        "unknown flag --dry-rnu; did you mean 'dry_run'?",
-    )
-    assert not (tmp_path / 'runs').exists()
-
-
-def test_main_refuses_what_remains_of_the_command(capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit) as e:
-        flag_parser.parser('main.py')(['main.py', 'fast'])
-    captured = capsys.readouterr()
-    refused((e.value.code, captured.out, captured.err), "unexpected argument 'fast'")

@@ -6,9 +6,9 @@ import sys
 from typing import Any
 
 import pytest
-from absl import flags
+import toy
 
-from bsresearch.launching import config_flag, flag_parser
+from bsresearch.launching import command, flag_parser
 from bsresearch.planning import schema, sweep
 
 HEAD = 'from bsresearch import schema\n\n\ndef get_config():\n    c = schema.defaults()\n'
@@ -16,12 +16,7 @@ HEAD = 'from bsresearch import schema\n\n\ndef get_config():\n    c = schema.def
 
 def parsed(*arguments: str) -> Any:
     """The flag --config of a command line."""
-    values = flags.FlagValues()
-    config_flag.define(values)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, 'argv', ['main.py', *arguments])  # ml_collections looks for overrides there
-        flag_parser.parser('main.py', values)(sys.argv)
-    return values['config']
+    return toy.typed(command.Request, *arguments)[0]
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

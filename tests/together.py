@@ -13,14 +13,14 @@ import sys
 import jax
 from absl import flags
 
-from bsresearch.launching import command, config_flag, flag_parser, multihost
+from bsresearch.launching import command, flag_parser, multihost
 
 
 def run(arguments: list[str], workdir: str) -> int:
     """The exit code of a command of this process, which has found the others already."""
     sys.argv = ['main.py', *arguments]  # ml_collections looks for overrides there
     values = flags.FlagValues()
-    config_flag.define(values)
+    flag_parser.define_config(values)
     flag_parser.parser('main.py', values)(sys.argv)
     return command._run(values['config'], command.Request(workdir=workdir))
 

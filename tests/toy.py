@@ -5,17 +5,20 @@ import importlib
 import os
 import pathlib
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from absl import flags
 
 from bsresearch.core import lookup, precision
 from bsresearch.core.flat import flatten
 from bsresearch.data.select import Dataset
-from bsresearch.launching import planner, runner
+from bsresearch.launching import flag_parser, planner, runner
 from bsresearch.launching.console import Console
 from bsresearch.optim import Hyper, moments
 from bsresearch.planning import branch as branches
@@ -63,6 +66,17 @@ def environment(*, hurry: bool = True, **variables: str) -> dict[str, str]:
         made |= {'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
         made |= {'XLA_FLAGS': f'--{EMITTERS}=false'} if emitters_are_optional() else {}
     return made | variables
+
+
+def typed(request: Any, *arguments: object) -> tuple[Any, Any]:
+    """A command line of main.py: the flag --config, and the request."""
+    values = flags.FlagValues()
+    flag_parser.define_config(values)
+    flag_parser.define(request, values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'argv', ['main.py', *map(str, arguments)])  # ml_collections looks for overrides there
+        flag_parser.parser('main.py', values)(sys.argv)
+    return values['config'], flag_parser.given(request, values)
 
 
 class Quiet(Console):

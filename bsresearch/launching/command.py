@@ -2,7 +2,8 @@
 
 import pathlib
 import time
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
 
 import jax
 
@@ -30,23 +31,25 @@ from bsresearch.train.profiling.profile import Profiler
 
 
 class Request(NamedTuple):
-    """What the command is asked for beside the config, by the names of its flags."""
+    """What the command is asked for beside the config: its flags."""
 
-    workdir: str | None = None
-    dry_run: bool = False
-    schedule_csv: str | None = None
-    branch_from: str | None = None
-    arms: list[str] | tuple[str, ...] = ()
-    estimate: bool = False
-    profile: bool = False
-    lineage: bool = False
-    multihost: bool = False
-    coordinator: str | None = None
-    processes: int | None = None
-    process: int | None = None
-    coordinator_seconds: int = 60
-    xla_analysis: bool = False
-    runs: bool = False
+    workdir: Annotated[str | None, 'Where runs are written, and found again.'] = None
+    arms: Annotated[Sequence[str], 'Only these arms of the config, by name.'] = ()
+    branch_from: Annotated[
+        str | None, '<directory of a run>@epoch:2, @step:100 or @examples:5000: one run that begins there.'
+    ] = None
+    dry_run: Annotated[bool, 'Print the runs that would be made; train nothing.'] = False
+    schedule_csv: Annotated[str | None, 'With --dry_run: also write what each update would use.'] = None
+    xla_analysis: Annotated[bool, 'With --dry_run: memory and FLOPs as XLA tells them; compiles each program.'] = False
+    estimate: Annotated[bool, 'First measure how fast this machine is, and print how long it takes.'] = False
+    profile: Annotated[bool, 'Also trace a few updates of the first group, told by phases.'] = False
+    runs: Annotated[bool, 'List each run in the final table, not only the arms.'] = False
+    lineage: Annotated[bool, 'Print the tree of parents and branches of --workdir.'] = False
+    multihost: Annotated[bool, 'One of several processes that train together.'] = False
+    coordinator: Annotated[str | None, 'host:port of process 0; on a cluster found by itself.'] = None
+    processes: Annotated[int | None, 'How many there are; on a cluster found by itself.'] = None
+    process: Annotated[int | None, 'Which this is, from 0; on a cluster found by itself.'] = None
+    coordinator_seconds: Annotated[int, 'How long to wait for the other processes.'] = 60
 
     @property
     def directory(self) -> pathlib.Path | None:
@@ -60,6 +63,8 @@ def _contradiction(flag: Any, request: Request) -> str | None:
         return '--coordinator, --processes and --process need --multihost'
     if request.multihost and (request.dry_run or request.estimate):
         return '--multihost trains: give --dry_run and --estimate without it'
+    if request.coordinator_seconds < 1:
+        return f'--coordinator_seconds={request.coordinator_seconds}: at least 1 is needed'
     if flag.value is None:
         return '--config=<name or file> is needed, e.g. --config=batch_size_sweep'
     if not (request.workdir or request.dry_run):

@@ -1,17 +1,134 @@
-"""The flag parser of main.py and scripts/launch.py: ml_collections' errors as one line, exit code 2."""
+"""The flags of the commands that take a config: `--config`, those of its fields, and a command's own.
 
+A config file is Python that a user wrote: whatever goes wrong in one is told by its file, its line and the cause, in
+one line, with exit code 2; so are ml_collections' errors.
+"""
+
+import contextlib
 import functools
 import sys
-from collections.abc import Callable
+import types
+import typing
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from absl import flags, logging
+from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch.core import flag_help, program
+from bsresearch.core import flag_help, interrupts, program, user_file
 from bsresearch.core.field import unknown_field
-from bsresearch.launching import config_flag
+from bsresearch.launching.configs import files
 from bsresearch.planning import schema, sections
+
+DEFINE: dict[Any, Callable[..., Any]] = {
+    bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string,
+    int | None: flags.DEFINE_integer, str | None: flags.DEFINE_string, Sequence[str]: flags.DEFINE_list,
+}  # fmt: skip
+CURE = 'begin it with c = schema.defaults() (from bsresearch import schema) and end it with return c'
+
+
+def enter(name: str, request: Any, do: Callable[[Any, Any], int]) -> None:
+    """Does a command and leaves with its exit code.
+
+    Args:
+      name: what the user called. request: a NamedTuple whose fields are the command's flags, `field: Annotated[kind,
+        'what it is for'] = default`. do: (--config, as ml_collections has it; the request) → exit code.
+    """
+    define_config()
+    define(request)
+    leave = lambda _: interrupts.leave(do(flags.FLAGS['config'], given(request)))
+    app.run(leave, flags_parser=parser(name))
+
+
+def define(request: Any, values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines the flags that are the fields of a request."""
+    for name, hint in typing.get_type_hints(request, include_extras=True).items():
+        kind, meaning = typing.get_args(hint)
+        DEFINE[kind](name, request._field_defaults[name], meaning, flag_values=values)
+
+
+def given(request: Any, values: flags.FlagValues = flags.FLAGS) -> Any:
+    """The request that was given."""
+    return request(**{name: values[name].value for name in request._fields})
+
+
+class ConfigError(Exception):
+    """A config file that gives no config; one line."""
+
+
+class Parser(flags.ArgumentParser):
+    """Of the flag --config; `declared` is the file's own content, without what the command line overrides."""
+
+    declared: dict[str, Any]
+
+    def parse(self, path: str) -> ConfigDict:
+        """The config of a name or a file, or of `<file>:<argument of its get_config>`."""
+        try:
+            config = load(files.path(path))
+        except ValueError as e:
+            raise ConfigError(str(e)) from e
+        self.declared = config.to_dict()
+        return config
+
+
+class WholeNumbers(flags.IntegerParser):
+    """Of integer fields: also 1e3."""
+
+    def convert(self, argument: int | str) -> int:
+        """The number; ValueError if it is none, or not whole."""
+        with contextlib.suppress(ValueError):
+            return super().convert(argument)
+        with contextlib.suppress(ValueError, OverflowError):  # a word, or infinite
+            if (number := float(argument)) == int(number):
+                return int(number)
+        raise ValueError('a whole number is needed')
+
+
+def define_config(values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines the flag --config, and those of its fields."""
+    try:
+        config_flags.DEFINE_config_file(
+            'config', None, 'A config: a name, or a file.', values, lock_config=False, accept_new_attributes=True
+        )
+    except flags.Error as e:  # it reads a --flagfile at once
+        sys.exit(program.usage(flag_help.in_plain_words(e)))
+    config_flags.register_flag_parser_for_type(int, WholeNumbers())
+    values['config'].parser = Parser()
+
+
+def load(path: str) -> ConfigDict:
+    """What the file's `get_config()` returns; modules that lie beside it can be imported there.
+
+    Raises:
+      ConfigError: the file cannot be run, or that is no complete config.
+    """
+    name, *argument = path.split(':', 1)
+    line = None
+    module = types.ModuleType('config')
+    try:
+        with user_file.beside(name):
+            user_file.run(name, module)
+            get_config = getattr(module, 'get_config', None)
+            if get_config is None:
+                raise ConfigError(f'{name}: it defines no function get_config(); {CURE}')
+            line = getattr(getattr(get_config, '__code__', None), 'co_firstlineno', None)
+            config = get_config(*argument)
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as e:
+        raise ConfigError(user_file.described(e, name, line)) from e
+    return _checked(config, f'{name}, line {line}: get_config()')
+
+
+def _checked(config: Any, what: str) -> ConfigDict:
+    """A complete config, or ConfigError; `what`: who returned it."""
+    if config is None:
+        raise ConfigError(f'{what} returned nothing: a `return` is missing; {CURE}')
+    if not isinstance(config, ConfigDict):
+        raise ConfigError(f'{what} returned a {type(config).__name__}, no ConfigDict; {CURE}')
+    if missing := [field for field in schema.known() if field not in config]:
+        raise ConfigError(f'{what} returned a config without {", ".join(missing[:3])}; {CURE}')
+    return config
 
 
 def parser(name: str, values: flags.FlagValues = flags.FLAGS) -> Callable[[list[str]], list[str]]:
@@ -33,7 +150,7 @@ def _parse(name: str, values: flags.FlagValues, argv: list[str]) -> list[str]:
     sys.argv = argv  # ml_collections looks for overrides there
     try:
         rest = flag_help.parsed(argv, values)
-    except config_flag.ConfigError as e:
+    except ConfigError as e:
         sys.exit(program.usage(e))
     except (AttributeError, KeyError, TypeError, ValueError) as e:
         sys.exit(program.usage(_config_error(e, given)))

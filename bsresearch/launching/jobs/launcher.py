@@ -9,8 +9,8 @@ import pathlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
 
 import jax
 
@@ -32,49 +32,50 @@ LOOK_SECONDS = 2.0
 TRIES = 3
 
 
-def launch(
-    flag: Any,
-    workdir: str,
-    *,
-    engine: str,
-    array: int | None,
-    options: Any,
-    look: bool,
-    retry: bool,
-    arms: Sequence[str] = (),
-    rebuild: bool = False,
-) -> int:
+class Request(NamedTuple):
+    """What a launch is asked for beside the config and engines' options: its flags."""
+
+    workdir: Annotated[str | None, 'Where runs are written, and found again; on a disk that all hosts share.'] = None
+    engine: Annotated[str, 'Where jobs run: a file of bsresearch/launching/jobs/engines.'] = 'local'
+    arms: Annotated[Sequence[str], 'Only these arms of the config, by name.'] = ()
+    array: Annotated[int | None, 'How many jobs at once; local: 1, slurm: as it sees fit.'] = None
+    processes: Annotated[int | None, 'The same, where they are processes of this machine.'] = None
+    status: Annotated[bool, 'Print where every group and probe of --workdir stands.'] = False
+    rebuild: Annotated[bool, 'With --config: make study.json anew from the runs of --workdir.'] = False
+    retry: Annotated[bool, 'Make what failed to do again, from its checkpoints.'] = False
+
+
+def launch(flag: Any, request: Request, options: Mapping[str, Any]) -> int:
     """Launches the study of a config, or says where it stands; the exit code.
 
     Args:
-      flag: --config. options: flags of engines that were given. look: --status; rebuild: study.json first.
+      flag: --config. options: flags of engines that were given.
     """
-    if not workdir:
+    if not request.workdir:
         return program.usage('--workdir=<directory> is needed: where runs are written, and found again')
-    root, planned = pathlib.Path(workdir), flag.value is not None and not look
-    if not (planned or look or retry):
+    root, planned = pathlib.Path(request.workdir), flag.value is not None and not request.status
+    if not (planned or request.status or request.retry):
         needed = '--config=<name or file> is needed, e.g. --config=batch_size_sweep; or --status or --retry'
         return program.usage(needed)
-    study = chosen = None
+    study = engine = None
     try:
-        if rebuild:
+        if request.rebuild:
             print(status.rebuild(flag, root))
-        if look:
+        if request.status:
             print(status.text(root))
         if planned:
             # The accelerator is for the jobs: one that this process held they could not have.
             jax.config.update('jax_platforms', 'cpu')
-            chosen = engines.chosen(engine, array, options)
-            plan = lambda: planner.study(*flag_parser.declared(flag), root, pick=arms, say=print)
-            study = calibration.planned(plan, root, print) if chosen.trains_here else plan()
-        if retry and not look and (root.is_dir() or not planned):
+            at_once = request.processes if request.array is None else request.array
+            engine = engines.chosen(request.engine, at_once, options)
+            plan = lambda: planner.study(*flag_parser.declared(flag), root, pick=request.arms, say=print)
+            study = calibration.planned(plan, root, print) if engine.trains_here else plan()
+        if request.retry and not request.status and (root.is_dir() or not planned):
             names = status.retry(root)
             print('\n'.join(f'{name} is to do again' for name in names) or 'nothing failed')
     except (ValueError, OSError, leases.Owned) as e:
         return program.usage(str(e))
-    if study is None or chosen is None:
-        return 0
-    return run(Console(), root, study, chosen)
+    return 0 if study is None or engine is None else run(Console(), root, study, engine)
 
 
 def run(console: Console, workdir: pathlib.Path, study: Study, engine: Engine) -> int:

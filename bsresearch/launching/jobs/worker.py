@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import traceback
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 from bsresearch.core import interrupts, program
 from bsresearch.core.interrupts import SIGNALLED, Stopped
@@ -37,12 +37,22 @@ class JobConsole(Console):
                 self._job.note(step=step)
 
 
-def work(directory: str, name: str, token: str) -> int:
+class Request(NamedTuple):
+    """A job's flags."""
+
+    job: Annotated[str, 'The job that this process is, <study>/<id>.'] = ''
+    workdir: Annotated[str, 'Of the launch.'] = ''
+    token: Annotated[str, 'What the job must find in the workdir.'] = ''
+
+
+def work(_: Any, request: Request) -> int:
     """What a job's process does; its exit code. All that it prints is appended to the job's log.txt."""
-    workdir = pathlib.Path(directory)
+    if not (request.job and request.workdir):
+        return program.usage('--job=<study>/<id> and --workdir=<directory> are needed')
+    workdir, name = pathlib.Path(request.workdir), request.job
     with interrupts.noted(often=True) as caught:
         try:
-            jobs.check_token(workdir, token)
+            jobs.check_token(workdir, request.token)
             job = jobs.find(workdir, name)
         except (jobs.NotShared, ValueError, OSError) as e:
             print(f'{program.name()}: {e}', file=sys.stderr)
