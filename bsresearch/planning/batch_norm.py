@@ -13,7 +13,7 @@ from bsresearch.planning import sections, workers
 
 def _check_spread(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> None:
     """Raises ValueError where batch norm over single examples would have one value of each feature."""
-    module = sections.part('model', model['name'])(num_outputs, **sections.settings(model))
+    module = sections.built('model', model, num_outputs)
 
     def train(key: jax.Array) -> Any:
         params, stats = models.init(module, key, shape)

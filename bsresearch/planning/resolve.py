@@ -11,6 +11,7 @@ import jax
 from bsresearch import models, optim
 from bsresearch.core import kinds, lookup, rng, units, when
 from bsresearch.core.field import unknown_field
+from bsresearch.core.flat import value_at
 from bsresearch.data import preprocess, select, sources
 from bsresearch.models import losses
 from bsresearch.planning import batch_norm, policy, recording, schema, sections
@@ -25,6 +26,13 @@ CHOICES = {
     'dtype': ('float32', 'bfloat16', 'float64'),
     'matmul_precision': ('default', 'high', 'highest'),
 }
+# Bounds of fields that are given.
+LEAST = {
+    'batch_size': 1, 'ghost_batch_size': 1, 'micro_batch_size': 1, 'workers': 1, 'max_replicas': 1, 'devices': 1,
+    'mesh.replica': 1, 'mesh.batch': 1, 'reduction_chunks': 1, 'weight_decay': 0, 'evaluate.batch_size': 1,
+    'divergence.patience': 1, 'data.split_seed': 0, 'data.crop_padding': 0,
+}  # fmt: skip
+ABOVE = {'learning_rate': 0, 'seconds_per_update': 0, 'clip.norm': 0, 'clip.value': 0, 'divergence.loss_factor': 1}
 
 
 def check_fields(declared: Mapping[str, Any]) -> None:
@@ -59,24 +67,14 @@ def _check_evaluation(c: Mapping[str, Any], data: select.Dataset) -> None:
         )
 
 
-def _at_least(section: Mapping[str, Any], path: str, **minimum: float) -> None:
-    for field, least in minimum.items():
-        value = section[field]
-        if value is not None and value < least:
-            raise ValueError(f'{path}.{field}={value}: must be at least {least}')
-
-
 def _check_numbers(c: Mapping[str, Any]) -> None:
-    _at_least(c, 'config', batch_size=1, ghost_batch_size=1, micro_batch_size=1, max_replicas=1, weight_decay=0)
-    _at_least(c, 'config', workers=1, devices=1, reduction_chunks=1)
-    _at_least(c['mesh'], 'config.mesh', replica=1, batch=1)
+    for field, least in LEAST.items():
+        if (value := value_at(c, field)) is not None and value < least:
+            raise ValueError(f'config.{field}={value}: must be at least {least}')
+    for field, bound in ABOVE.items():
+        if (value := value_at(c, field)) is not None and not value > bound:
+            raise ValueError(f'config.{field}={value}: must be {"positive" if bound == 0 else f"above {bound}"}')
     kinds.check_most('config', c, batch_size=kinds.MOST_BATCH, reduction_chunks=kinds.MOST_CHUNKS)
-    if not c['learning_rate'] > 0:
-        raise ValueError(f'config.learning_rate={c["learning_rate"]}: must be positive')
-    if c['seconds_per_update'] is not None and not c['seconds_per_update'] > 0:
-        raise ValueError(
-            f'config.seconds_per_update={c["seconds_per_update"]}: must be positive, or None to measure it'
-        )
     if c['momentum'] is not None and not 0 <= c['momentum'] < 1:
         raise ValueError(f'config.momentum={c["momentum"]}: must lie in [0, 1)')
     for field in ('seed', 'init_seed', 'data_seed'):
@@ -85,13 +83,6 @@ def _check_numbers(c: Mapping[str, Any]) -> None:
     for field, allowed in CHOICES.items():
         if c[field] not in allowed:
             raise ValueError(f'config.{field}={c[field]!r}; {lookup.nearest(str(c[field]), allowed)}')
-    for field in ('norm', 'value'):
-        if c['clip'][field] is not None and not c['clip'][field] > 0:
-            raise ValueError(f'config.clip.{field}={c["clip"][field]}: must be positive, or None for no clipping')
-    if c['divergence']['loss_factor'] is not None and not c['divergence']['loss_factor'] > 1:
-        raise ValueError(f'config.divergence.loss_factor={c["divergence"]["loss_factor"]}: must exceed 1')
-    _at_least(c['divergence'], 'config.divergence', patience=1)
-    _at_least(c['evaluate'], 'config.evaluate', batch_size=1)
     if c['tensorboard'] and importlib.util.find_spec('tensorboardX') is None:
         raise ValueError('config.tensorboard=True needs tensorboardX: pip install -r requirements-track.txt')
     if c['micro_batch_size'] is not None and c['micro_batch_size'] > c['batch_size']:
@@ -142,22 +133,16 @@ def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool)
         )
 
 
-def _built(optimizer: Mapping[str, Any]) -> None:
-    """Builds an optimizer for its errors alone: as declared, and as the scaling rules left it."""
-    sections.part('optimizer', optimizer['name'])(**sections.settings(optimizer))
-
-
 def _check_optimizer(c: Mapping[str, Any], optimizer: Mapping[str, Any], params: Any) -> None:
     """Raises ValueError for settings that it refuses, and for groups of parameters that there are none of."""
     groups = {'no_decay': c['no_decay'], 'optimizer.not_adapted': optimizer.get('not_adapted', ())}
     for field, patterns in groups.items():
         optim.check_groups(params, tuple(patterns), f'config.{field}')
-    _built(optimizer)
+    sections.built('optimizer', optimizer)
 
 
 def _checked_dataset(c: Mapping[str, Any], section: Mapping[str, Any]) -> select.Dataset:
     """The data set of a completed `data` section, whose examples can be augmented and evaluated as the config says."""
-    _at_least(section, 'config.data', split_seed=0, crop_padding=0)
     data = dataset(section)
     shape = data.train.inputs.shape[1:]
     preprocess.check(section['augment'], shape, section['mean'], section['std'], section['crop_padding'])
@@ -218,37 +203,32 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
         raise ValueError(
             f'total_seconds={c["total_seconds"]:g} is for runs of a config; give this one its length in updates'
         )
-    _check_numbers(c)
     parts = {section: sections.complete(section, c[section]) for section in schema.NAMED}
+    _check_numbers(c | parts)
     data = _checked_dataset(c, parts['data'])
     shape = data.train.inputs.shape[1:]
     params = _parameters(parts['model'], data.num_outputs, shape)
     _check_optimizer(c, parts['optimizer'], params)
     kept = parent['schedule_length'] if parent is not None and parent['state']['schedule'] == 'keep' else None
     resolved = policy.resolve(c, parts, len(data.train.labels), kept and kept['batch_size'])
-    _built(resolved.optimizer)
+    sections.built('optimizer', resolved.optimizer)  # as the scaling rules left it, for its errors alone
     length = _length(resolved.length, parent, c)
     _check_batches(length, 0 if parent is None else parent['step'])
     _check_loss(parts, data, bool(when.points(c['snapshots'], length)) or c['snapshots']['cycle_ends'])
     ghost = batch_norm.ghost_batch_size(c, parts['model'], length, data.num_outputs, shape)
     stretched = schedule_length(parent, length)
     return Plan(
-        study=c['study'],
-        seed=c['seed'],
+        **{field: c[field] for field in ('study', 'seed', 'batch_size', 'epoch_boundary', 'dtype', 'matmul_precision')},
         init_seed=c['seed'] if c['init_seed'] is None else c['init_seed'],
         data_seed=c['seed'] if c['data_seed'] is None else c['data_seed'],
-        batch_size=c['batch_size'],
         ghost_batch_size=ghost,
         epoch_size=length.epoch_size,
-        epoch_boundary=c['epoch_boundary'],
         total_examples=length.total_examples,
         policy=resolved.policy,
         no_decay=tuple(c['no_decay']),
         ema=resolved.ema,
         **{section: parts[section] for section in ('data', 'model', 'loss', 'scaling')},
         optimizer=resolved.optimizer,
-        dtype=c['dtype'],
-        matmul_precision=c['matmul_precision'],
         clip=dict(c['clip']),
         divergence=dict(c['divergence']),
         execution={k: c[k] for k in schema.EXECUTION},

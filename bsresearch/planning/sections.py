@@ -49,6 +49,11 @@ def settings(section: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in section.items() if k != 'name'}
 
 
+def built(section: str, given: Mapping[str, Any], *arguments: Any) -> Any:
+    """What the part of a completed section makes of its settings."""
+    return part(section, given['name'])(*arguments, **settings(given))
+
+
 @functools.cache
 def defaults(section: str, name: str) -> Mapping[str, Any]:
     """Defaults of a named section: the shared fields and those of the part called `name`. Only to be read."""
