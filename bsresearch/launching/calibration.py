@@ -4,19 +4,17 @@
 """
 
 import pathlib
-import tempfile
 from collections.abc import Callable
 from typing import TypeVar
 
 import jax
 
 from bsresearch.core import precision
-from bsresearch.launching import forecast, groups
-from bsresearch.planning import resolve, seconds
+from bsresearch.launching import groups
+from bsresearch.launching.rates import trial
+from bsresearch.planning import seconds
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
-from bsresearch.train.devices import layout
-from bsresearch.train.session import Session
 
 T = TypeVar('T')
 NAME = 'calibration.json'
@@ -62,18 +60,9 @@ def seconds_per_update(plan: Plan) -> float:
 
     The least of three: what else the machine does only makes updates longer.
     """
-    return min(_once(plan) for _ in range(3))
-
-
-def _once(plan: Plan) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        group, run = pathlib.Path(folder) / 'group', pathlib.Path(folder) / 'run'
-        for directory in (group, run):
-            directory.mkdir()
-        dataset = resolve.dataset(plan.data)
-        session = Session([plan], dataset, group, [run], 'sequential', forecast.Quiet(), layout.choose([plan]))
-        try:
+    measured = []
+    for _ in range(3):
+        with trial([plan], 'sequential') as session:
             session.start()
-            return session.recorder.pace[0]
-        finally:
-            session.close()
+            measured.append(session.recorder.pace[0])
+    return min(measured)

@@ -8,7 +8,6 @@ What is finished already costs nothing.
 import dataclasses
 import os
 import pathlib
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,29 +15,18 @@ from typing import Any
 from bsresearch.core import precision
 from bsresearch.launching import fitting, groups, probing
 from bsresearch.launching.console import Console, counted
-from bsresearch.launching.rates import Amounts, Rates, begun
+from bsresearch.launching.rates import Amounts, Rates, begun, trial
 from bsresearch.planning import resolve, schema
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.probe import Probe
 from bsresearch.planning.stages import Stage, probes_of, runs_of
 from bsresearch.train.devices import layout
 from bsresearch.train.observing import evaluate
-from bsresearch.train.session import Session
 from bsresearch.train.sizing import flops, memory
 
 UPDATING_SECONDS = 1.0
 # A row of metrics.jsonl, as measured.
 ROW_BYTES = 350
-
-
-class Quiet:
-    """A Progress that says nothing."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-    def progress(self, step: int, updates_per_second: float, last: dict[str, Any]) -> None:
-        """Nothing."""
 
 
 def study(workdir: pathlib.Path | None, stages: Sequence[Stage]) -> float:
@@ -89,32 +77,23 @@ def _alone(plan: Plan, size: int) -> Plan:
 @precision.held
 def _rates(plans: list[Plan], strategy: str) -> Rates:
     """Measured: a second of updates, two evaluations, of which the first compiles, and so on."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = pathlib.Path(folder)
-        directories = [root / p.id for p in plans]
-        for directory in (root / 'group', *directories):
-            directory.mkdir()
-        begun = time.perf_counter()
-        dataset, mesh = resolve.dataset(plans[0].data), layout.choose(plans)
-        session = Session(plans, dataset, root / 'group', directories, strategy, Quiet(), mesh)
-        try:
-            t, _ = session.start()
-            start = time.perf_counter() - begun - session.clock.spent['compile']
-            session.observe(t)
-            measured, spent = {n: s['seconds'] for n, s in session.measuring.spent.items()}, dict(session.clock.spent)
-            session.observe(t)
-            measures = {n: s['seconds'] - measured[n] for n, s in session.measuring.spent.items()}
-            evaluation = session.clock.spent['evaluate'] - spent['evaluate']
-            t += session.advance(t)  # update 0, with what is recorded at it
-            before, begin = session.clock.spent['updates'], t
-            while session.clock.spent['updates'] - before < UPDATING_SECONDS and t < session.events.total:
-                t += session.advance(t)
-            update = (session.clock.spent['updates'] - before) / max(t - begin, 1)
-            session.save(t, True)
-            spent = session.clock.spent
-            return Rates(update, evaluation, measures, spent['checkpoint'], start + spent['compile'])
-        finally:
-            session.close()
+    begun = time.perf_counter()
+    with trial(plans, strategy) as session:
+        t, _ = session.start()
+        start = time.perf_counter() - begun - session.clock.spent['compile']
+        session.observe(t)
+        measured, spent = {n: s['seconds'] for n, s in session.measuring.spent.items()}, dict(session.clock.spent)
+        session.observe(t)
+        measures = {n: s['seconds'] - measured[n] for n, s in session.measuring.spent.items()}
+        evaluation = session.clock.spent['evaluate'] - spent['evaluate']
+        t += session.advance(t)  # update 0, with what is recorded at it
+        before, begin = session.clock.spent['updates'], t
+        while session.clock.spent['updates'] - before < UPDATING_SECONDS and t < session.events.total:
+            t += session.advance(t)
+        update = (session.clock.spent['updates'] - before) / max(t - begin, 1)
+        session.save(t, True)
+        spent = session.clock.spent
+        return Rates(update, evaluation, measures, spent['checkpoint'], start + spent['compile'])
 
 
 def _probe(probe: Probe, benches: dict[str, probing.Bench], known: dict[str, Any]) -> float:

@@ -1,12 +1,17 @@
 """Seconds of a group's parts, and what all of them come to: for estimates before and while it is trained."""
 
+import contextlib
 import pathlib
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from bsresearch.launching import groups
+from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan
+from bsresearch.train.devices import layout
+from bsresearch.train.session import Session
 
 
 class Rates(NamedTuple):
@@ -63,6 +68,31 @@ class Amounts(NamedTuple):
         total += sum(count * last.measures.get(name, 0.0) for name, count in self.measures.items())
         passing = min(self.passing, total / self.closest) if self.closest else self.passing
         return total + (self.keeping + passing) * last.checkpoint
+
+
+class _Quiet:
+    """A Progress that says nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def progress(self, step: int, updates_per_second: float, last: dict[str, Any]) -> None:
+        """Nothing."""
+
+
+@contextlib.contextmanager
+def trial(plans: Sequence[Plan], strategy: str) -> Iterator[Session]:
+    """A Session of these runs in directories of its own, which are removed."""
+    with tempfile.TemporaryDirectory() as folder:
+        group, *runs = (pathlib.Path(folder) / name for name in ('group', *(plan.id for plan in plans)))
+        for directory in (group, *runs):
+            directory.mkdir()
+        dataset, mesh = resolve.dataset(plans[0].data), layout.choose(plans)
+        session = Session(plans, dataset, group, runs, strategy, _Quiet(), mesh)
+        try:
+            yield session
+        finally:
+            session.close()
 
 
 def begun(workdir: pathlib.Path, plans: Sequence[Plan]) -> int:
