@@ -287,14 +287,6 @@ def test_a_plan_from_before_a_field_was_added_is_read():
     assert (old.id, old.static_key()) == (p.id, p.static_key())
 
 
-def test_what_the_engine_chose_is_kept_and_changes_no_id():
-    p = one()
-    chosen = p.executed(micro_batch_size=8, strategy='sequential')
-    assert (chosen.execution['micro_batch_size'], chosen.execution['strategy']) == (8, 'sequential')
-    assert chosen.id == p.id
-    assert p.execution['micro_batch_size'] is None
-
-
 # --- invariant 2
 
 
@@ -525,8 +517,6 @@ def keyed(found: list[Plan]) -> int:
     'axis',
     [
         {'seed': (0, 1)},
-        {'init_seed': (0, 1)},
-        {'data_seed': (0, 1)},
         {'learning_rate': (0.1, 0.2)},
         {'weight_decay': (0.01, 0.1)},
         {'warmup': {'steps': (0, 3)}},
@@ -673,17 +663,13 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         'exactly one length of total_epochs, total_examples, total_steps; given: none',
     ),
     'two lengths': ({'total_steps': 3, 'total_epochs': 1.0}, 'given: total_epochs=1.0, total_steps=3'),
-    'length of nothing': ({'total_steps': 0}, 'total_steps=0'),
-    'endless': ({'total_epochs': float('inf')}, 'config.total_epochs=inf'),
     'broken batch size': ({'batch_size': 32.0}, 'config.batch_size=32.0'),
-    'micro-batch above B': ({'micro_batch_size': 33}, 'config.micro_batch_size=33 is larger than batch_size=32'),
     'batch larger than a dropped epoch': ({'batch_size': 1438, 'epoch_boundary': 'drop'}, 'leaves no batch'),
     'batch larger than an epoch that ends it': (
         {'batch_size': 1438, 'epoch_boundary': 'partial'},
         'batch_size=1438 with epoch_boundary=partial is never filled: a batch ends with its epoch of 1437 examples',
     ),
     'no number': ({'learning_rate': float('nan')}, 'config.learning_rate=nan'),
-    'infinite learning rate': ({'learning_rate': float('inf')}, 'config.learning_rate=inf'),
     'text for a number': ({'learning_rate': '0.1'}, "config.learning_rate='0.1': a value like the default 0.1"),
     'momentum 1': ({'momentum': 1.0}, 'config.momentum=1.0: must lie in [0, 1)'),
     'momentum nobody uses': ({'momentum': 0.9, 'optimizer.name': 'sgd'}, 'use optimizer.name=momentum'),
@@ -753,11 +739,7 @@ def test_bad_input_is_refused_with_its_field_and_the_cure(case: str):
     assert '\n' not in str(e.value)
 
 
-def test_a_file_with_two_lengths_or_a_part_without_name_is_refused():
-    with pytest.raises(ValueError, match=r'given: total_epochs=2\.0, total_steps=4'):
-        sweep.expand(declared() | {'total_steps': 4})
-    with pytest.raises(ValueError, match=r'config\.model\.name=None: the name of the model is needed'):
-        sweep.expand(declared() | {'model': {'widths': (3,)}})
+def test_axes_that_a_file_cannot_have_are_refused():
     with pytest.raises(ValueError, match=r'config\.sweep\.zip=3: a section of axes'):
         sweep.expand(declared(zip=3))
     with pytest.raises(ValueError, match=r'config\.sweep\.batch_size=3: a non-empty tuple'):
@@ -826,14 +808,8 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
         (['--config.sweep.momentum_schedule=0'], ['sweep.momentum_schedule is a section']),
         (['--config.batch_size='], ['--config.batch_size=: a whole number is needed']),
         (['--config.learning_rate=word'], ['--config.learning_rate=word: a number is needed']),
-        (['--config.no_decay=3'], ['config.no_decay=(3,)']),
-        (['--config.total_steps=99999999999999999999'], ['config.total_steps=99999999999999999999']),
-        (['--config.learning_rate=1e-50'], ['config.learning_rate=1e-50']),
-        (['--config.record.log_spaced=2147483647'], ['config.record.log_spaced=2147483647']),
-        (['--config.measure.alpha.batch_size=9223372036854775807'], ['config.measure.alpha.batch_size']),
         (['--config.total_steps=1.5'], ['--config.total_steps=1.5: a whole number is needed']),
         (['--config.init_seed=1e999'], ['--config.init_seed=1e999: a whole number is needed']),
-        (['--config.sweep.batch_size=(8, 1.5)'], ['config.batch_size=1.5']),
         (['fast'], ["unexpected argument 'fast'"]),
         (['--wrkdir=x'], ["unknown flag --wrkdir; did you mean 'workdir'?"]),
         (['--dry_run=perhaps'], ['dry_run']),
