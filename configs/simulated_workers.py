@@ -5,7 +5,7 @@ number of workers, warm-up, batch norm per worker; there DenseNet-121 on chest X
 al. (2017, arXiv:1706.02677): 0.1 for 256 examples, linear in the batch, from the rate of one worker over 5 epochs,
 times 0.1 at 1/3, 2/3 and 8/9 of the run. Here the smallest faithful task: a small CNN with batch norm on Fashion-MNIST,
 64 examples per worker, 18 epochs. Arms: the rate scaled so, and left as it is for one worker. Held fixed: epochs, a
-worker's batch. How workers are simulated, and where real ones differ: bsresearch/planning/workers.py.
+worker's batch. How workers are simulated, and where real ones differ: bsresearch/planning/batch_norm.py.
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/simulated_workers.py --workdir=runs/workers

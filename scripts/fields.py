@@ -15,7 +15,7 @@ from bsresearch.core import program
 if program.lacks(program.JAX):
     sys.exit(program.USAGE)
 
-from bsresearch.launching.configs import describe
+from bsresearch.launching import describe
 
 
 def enter(name: str) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 import toy
 
-from bsresearch.launching.configs import describe
+from bsresearch.launching import describe
 
 PAGE = toy.ROOT / 'docs' / 'command.md'
 TOY = (

@@ -22,8 +22,7 @@ from bsresearch import __main__ as doors
 from bsresearch.core import flag_help, interrupts, program
 from bsresearch.core.field import Section
 from bsresearch.core.flat import flatten
-from bsresearch.launching import command, flag_parser
-from bsresearch.launching.configs import describe, files
+from bsresearch.launching import command, describe, flag_parser
 from bsresearch.launching.jobs import engines, launcher
 from bsresearch.planning import schema, sweep
 from bsresearch.planning.fields import FIELDS
@@ -37,24 +36,24 @@ def test_a_config_has_a_name_in_any_directory(tmp_path: pathlib.Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'quickstart.py').write_text('')
     shipped = str(ROOT / 'configs' / 'quickstart.py')
-    assert files.path('quickstart') == shipped
-    assert files.path('quickstart:64') == f'{shipped}:64'
+    assert flag_parser.file_of_config('quickstart') == shipped
+    assert flag_parser.file_of_config('quickstart:64') == f'{shipped}:64'
     for own in ('quickstart.py', './quickstart.py', f'{tmp_path}/quickstart.py'):
-        assert files.path(own) == own
-    assert set(files.names()) == {file.stem for file in (ROOT / 'configs').glob('*.py')}
+        assert flag_parser.file_of_config(own) == own
+    assert set(flag_parser.names_of_configs()) == {file.stem for file in (ROOT / 'configs').glob('*.py')}
 
 
 def test_an_unknown_config_names_the_known_and_the_nearest(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
     """Away from the checkout too, where a relative path of it leads nowhere."""
     monkeypatch.chdir(tmp_path)
-    known = ', '.join(files.names())
+    known = ', '.join(flag_parser.names_of_configs())
     with pytest.raises(ValueError, match=f"^no config 'quikstart'; did you mean 'quickstart'\\? Allowed: {known}$"):
-        files.path('quikstart')
+        flag_parser.file_of_config('quikstart')
     with pytest.raises(ValueError, match=r"^no config file 'configs/shem\.py' here; .*did you mean 'shen'"):
-        files.path('configs/shem.py')
+        flag_parser.file_of_config('configs/shem.py')
     (tmp_path / 'own.py').write_text('')
     with pytest.raises(ValueError, match=r"^no config 'own'; the file here is --config=\./own\.py; allowed: "):
-        files.path('own')
+        flag_parser.file_of_config('own')
 
 
 # --- bsresearch fields

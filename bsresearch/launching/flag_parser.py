@@ -6,6 +6,7 @@ one line, with exit code 2; so are ml_collections' errors.
 
 import contextlib
 import functools
+import pathlib
 import sys
 import types
 import typing
@@ -15,9 +16,8 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch.core import flag_help, interrupts, program, user_file
+from bsresearch.core import flag_help, interrupts, lookup, program, user_file
 from bsresearch.core.field import unknown_field
-from bsresearch.launching.configs import files
 from bsresearch.planning import schema, sections
 
 DEFINE: dict[Any, Callable[..., Any]] = {
@@ -64,7 +64,7 @@ class Parser(flags.ArgumentParser):
     def parse(self, path: str) -> ConfigDict:
         """The config of a name or a file, or of `<file>:<argument of its get_config>`."""
         try:
-            config = load(files.path(path))
+            config = load(file_of_config(path))
         except ValueError as e:
             raise ConfigError(str(e)) from e
         self.declared = config.to_dict()
@@ -94,6 +94,29 @@ def define_config(values: flags.FlagValues = flags.FLAGS) -> None:
         sys.exit(program.usage(flag_help.in_plain_words(e)))
     config_flags.register_flag_parser_for_type(int, WholeNumbers())
     values['config'].parser = Parser()
+
+
+def names_of_configs() -> list[str]:
+    """What `--config` knows by name."""
+    return sorted(file.stem for file in program.folder('configs').glob('*.py') if not file.stem.startswith('_'))
+
+
+def file_of_config(given: str) -> str:
+    """The file that `--config=<given>` means. A file of the user's is given with a folder or its suffix, `./own.py`.
+
+    Raises:
+      ValueError: there is none; names the known ones, the nearest and the cure.
+    """
+    text, colon, argument = given.partition(':')
+    if '/' in text or text.endswith('.py'):
+        if not pathlib.Path(text).is_file():
+            known = lookup.nearest(pathlib.Path(text).stem, names_of_configs())
+            raise ValueError(f'no config file {text!r} here; by name, from any directory: {known}')
+        return given
+    if text not in names_of_configs():
+        here = f'; the file here is --config=./{text}.py' if pathlib.Path(f'{text}.py').is_file() else ''
+        raise ValueError(f'no config {text!r}{here}; {lookup.nearest(text, names_of_configs())}')
+    return f'{program.folder("configs") / text}.py{colon}{argument}'
 
 
 def load(path: str) -> ConfigDict:

@@ -1,1 +1,0 @@
-"""The configs that come with the package, by name; what `bsresearch fields` says of the fields of a config."""
