@@ -55,20 +55,23 @@ def test_of_losses_the_lowest_is_the_best():
     assert best_over('learning_rate', loss, by=accuracy).of(study).low.iloc[0, 0] == 3.0
 
 
+def best(axes: str | tuple[str, ...], values: np.ndarray, index: pd.MultiIndex) -> Quantity:
+    """By the values themselves."""
+    quantity = planted.quantity(planted.table(values, index), higher_is_better=True)
+    return best_over(axes, quantity, by=quantity)
+
+
 def test_several_axes_are_chosen_over_together():
     index = planted.index([('a', '', '', r, m) for r in RATES for m in (0.0, 0.5, 0.9)], ['learning_rate', 'momentum'])
-    values = np.arange(9.0)[[3, 1, 2, 0, 8, 5, 6, 7, 4]][:, None] + np.zeros(5)
-    quantity = planted.quantity(planted.table(values, index), higher_is_better=True)
-    array = best_over(('learning_rate', 'momentum'), quantity, by=quantity).of(planted.study(index, 5))
+    values, study = np.arange(9.0)[[3, 1, 2, 0, 8, 5, 6, 7, 4]][:, None] + np.zeros(5), planted.study(index, 5)
+    array = best(('learning_rate', 'momentum'), values, index).of(study)
     assert array.low.to_numpy().tolist() == [[8.0] * 5]
     assert not array.edges
-    one = best_over('momentum', quantity, by=quantity).of(planted.study(index, 5))
-    assert one.low.iloc[:, 0].tolist() == [3.0, 8.0, 7.0]
-    assert one.edges == {('a', '', '', 0.01)}
+    one = best('momentum', values, index)
+    assert one.of(study).low.iloc[:, 0].tolist() == [3.0, 8.0, 7.0]
+    assert one.of(study).edges == {('a', '', '', 0.01)}
     with pytest.raises(ValueError, match='one best_over'):
-        best_over('learning_rate', best_over('momentum', quantity, by=quantity), by=quantity).of(
-            planted.study(index, 5)
-        )
+        best_over('learning_rate', one, by=one).of(study)
 
 
 def test_an_edge_is_of_numbers_alone_whatever_their_order():
@@ -142,14 +145,12 @@ def test_censored_values_and_counting_are_chosen_with_their_cell():
 def test_what_is_made_of_chosen_numbers_keeps_their_choice():
     """Edges, twins and remarks go through logarithms, differences and exponents."""
     rng = np.random.default_rng(1)
-    values = planted.table(rng.uniform(1, 2, (6, 6)), cells(('a', 'b')))
-    quantity = planted.quantity(values, higher_is_better=True)
-    study = planted.study(values.index, 6)
-    best = best_over('learning_rate', quantity, by=quantity)
-    array, halves = best.of(study), best.of(study).halves
+    index = cells(('a', 'b'))
+    chosen, study = best('learning_rate', rng.uniform(1, 2, (6, 6)), index), planted.study(index, 6)
+    array, halves = chosen.of(study), chosen.of(study).halves
     assert halves is not None
-    for made, of in ((log(best), np.log), (best - quantity_of(array), lambda x: x - array.low)):
-        result = made.of(study)
+    for derived, of in ((log(chosen), np.log), (chosen - planted.quantity(array.low), lambda x: x - array.low)):
+        result = derived.of(study)
         assert result.halves is not None
         pd.testing.assert_frame_equal(result.low, of(array.low))
         pd.testing.assert_frame_equal(result.halves.low, of(halves.low))
@@ -157,16 +158,11 @@ def test_what_is_made_of_chosen_numbers_keeps_their_choice():
         assert result.remarks == array.remarks
 
 
-def quantity_of(array: Array) -> Quantity:
-    return planted.quantity(array.low)
-
-
 def test_an_exponent_of_chosen_numbers_has_their_edges():
     index = planted.index([('a', '', '', b, r) for b in (1, 2, 4) for r in RATES], ['batch_size', 'learning_rate'])
-    best = np.array([1, 0, 1])  # of B = 2 on the edge
-    values = np.array([10.0 * (r == best[i]) + 2.0**i for i in range(3) for r in range(3)])[:, None] + np.zeros(5)
-    quantity = planted.quantity(planted.table(values, index), higher_is_better=True)
-    array = exponent('batch_size', best_over('learning_rate', quantity, by=quantity)).of(planted.study(index, 5))
+    place = (1, 0, 1)  # of the best; that of B = 2 on the edge
+    values = np.array([10.0 * (r == place[i]) + 2.0**i for i in range(3) for r in range(3)])[:, None] + np.zeros(5)
+    array = exponent('batch_size', best('learning_rate', values, index)).of(planted.study(index, 5))
     assert array.edges == {('a', '', '')}
     assert array.halves is not None
     slope = stats.linregress(np.log([1, 2, 4]), np.log([11, 12, 14])).slope
@@ -174,44 +170,37 @@ def test_an_exponent_of_chosen_numbers_has_their_edges():
     assert array.halves.low.to_numpy() == pytest.approx(np.full((1, 5), slope))
 
 
+def exponents(x: tuple[float, ...], low: np.ndarray, high: np.ndarray | None = None) -> Array:
+    """Of (x, replicates)."""
+    index = cells(rates=x, axis='batch_size')
+    ends = (None if end is None else planted.table(end, index) for end in (low, high))
+    return exponent('batch_size', planted.quantity(*ends)).of(planted.study(index, low.shape[1]))
+
+
 def test_exponents_are_least_squares_in_logarithms():
     """Against SciPy, one per replicate; a missing value leaves none; a power law gives its own."""
     rng, x = np.random.default_rng(2), (1.0, 2.0, 8.0, 64.0)
     y = rng.uniform(1, 5, (4, 3))
-    index = cells(rates=x, axis='batch_size')
-    found = exponent('batch_size', planted.quantity(planted.table(y, index))).of(planted.study(index, 3)).low
     expected = [stats.linregress(np.log(x), np.log(y[:, i])).slope for i in range(3)]
-    assert found.iloc[0].tolist() == pytest.approx(expected)
-    power = planted.table(3 * np.array(x)[:, None] ** [[0.5, -1.0, 0.0]], index)
-    found = exponent('batch_size', planted.quantity(power)).of(planted.study(index, 3)).low
-    assert found.iloc[0].tolist() == pytest.approx([0.5, -1.0, 0.0], abs=1e-12)
+    assert exponents(x, y).low.iloc[0].tolist() == pytest.approx(expected)
+    power = 3 * np.array(x)[:, None] ** [[0.5, -1.0, 0.0]]
+    assert exponents(x, power).low.iloc[0].tolist() == pytest.approx([0.5, -1.0, 0.0], abs=1e-12)
     y[1, 1] = NAN
-    found = exponent('batch_size', planted.quantity(planted.table(y, index))).of(planted.study(index, 3)).low
-    assert found.iloc[0].isna().tolist() == [False, True, False]
-    one = cells(rates=(1.0,), axis='batch_size')
-    assert (
-        exponent('batch_size', planted.quantity(planted.table(y[:1], one)))
-        .of(planted.study(one, 3))
-        .low.isna()
-        .all(axis=None)
-    )
+    assert exponents(x, y).low.iloc[0].isna().tolist() == [False, True, False]
+    assert exponents((1.0,), y[:1]).low.isna().all(axis=None)
 
 
 def test_exponents_of_censored_values_lie_between_those_of_their_ends():
     """Brute force over the corners; without an end above, neither has the exponent one."""
-    x = (1.0, 4.0, 16.0)
-    index = cells(rates=x, axis='batch_size')
-    low, high = np.array([[1.0], [2.0], [3.0]]), np.array([[2.0], [5.0], [3.5]])
-    quantity = planted.quantity(planted.table(low, index), planted.table(high, index))
-    array = exponent('batch_size', quantity).of(planted.study(index, 1))
+    x, low, high = (1.0, 4.0, 16.0), np.array([[1.0], [2.0], [3.0]]), np.array([[2.0], [5.0], [3.5]])
+    array = exponents(x, low, high)
     corners = [
         stats.linregress(np.log(x), np.log([(low, high)[e][i, 0] for i, e in enumerate(ends)])).slope
         for ends in itertools.product((0, 1), repeat=3)
     ]
     assert (array.low.iat[0, 0], array.high.iat[0, 0]) == pytest.approx((min(corners), max(corners)))
     high[2] = INF
-    quantity = planted.quantity(planted.table(low, index), planted.table(high, index))
-    array = exponent('batch_size', quantity).of(planted.study(index, 1))
+    array = exponents(x, low, high)
     assert (array.low.iat[0, 0], array.high.iat[0, 0]) == (pytest.approx(min(corners)), INF)
 
 
@@ -221,10 +210,10 @@ def test_a_point_of_chosen_numbers_is_told_by_those_who_did_not_choose():
     test, validation = rng.normal(size=(2, 3, 6))
     quantity = planted.quantity(planted.table(test, cells()))
     by = planted.quantity(planted.table(validation, cells()), higher_is_better=True)
-    best, study = best_over('learning_rate', quantity, by=by), planted.study(cells(), 6)
-    array = best.of(study)
+    chosen, study = best_over('learning_rate', quantity, by=by), planted.study(cells(), 6)
+    array = chosen.of(study)
     assert array.halves is not None
-    row = points.of(study, best).iloc[0]
+    row = points.of(study, chosen).iloc[0]
     x, y = array.low.iloc[0].to_numpy(), array.halves.low.iloc[0].to_numpy()
     ends = [stats.t.interval(0.95, 5, v.mean(), v.std(ddof=1) / np.sqrt(6)) for v in (x, y)]
     assert (row['centre'], row['values']) == (pytest.approx(y.mean()), tuple(y))

@@ -58,19 +58,20 @@ def judged(*probes: Stored) -> dict[str, Verdicts]:
     return {key: judge(claim, study(*probes)) for key, claim in CLAIMS.items()}
 
 
-def planted(early: Any = EARLY, late: Any = LATE, cv: Any = CV) -> dict[str, Verdicts]:
-    return judged(*(probe(r, e, m, cv) for r in RUNS for e, m in ((2.0, early), (30.0, late))))
+def both(early: Any = EARLY, late: Any = LATE, cv: Any = CV, **arrays: Any) -> list[Stored]:
+    """Of three runs at both checkpoints."""
+    return [probe(r, e, m, cv, **arrays) for r in RUNS for e, m in ((2.0, early), (30.0, late))]
 
 
 def test_planted_norms_hold():
-    found = planted()
+    claims = judged(*both())
     # A skewness needs more than a hundred trials; the law is another one.
     expected = dict.fromkeys(CLAIMS, 'holds') | {'D5': 'undecided', 'D10': 'does not hold'}
-    assert {key: one.verdict for key, one in found.items()} == expected
+    assert {key: one.verdict for key, one in claims.items()} == expected
     # 3 does not divide 1024 and is passed over.
     labels = ['1 to 4', '4 to 16', '16 to 64', '64 to 256', '256 to 1,024']
-    assert [one.part.label for one in found['D1'].judged] == labels
-    rises = [one.interval.centre for one in found['D1'].judged]
+    assert [one.part.label for one in claims['D1'].judged] == labels
+    rises = [one.interval.centre for one in claims['D1'].judged]
     assert rises == pytest.approx([4**0.15 - 1] * 5, rel=0.25)
 
 
@@ -87,7 +88,7 @@ def test_planted_norms_hold():
     ],
 )
 def test_planted_norms_fail(key: str, changes: Any, verdict: str):
-    assert planted(**changes)[key].verdict == verdict
+    assert judged(*both(**changes))[key].verdict == verdict
 
 
 def test_frozen_norms_that_differ_break_the_identity():
@@ -103,13 +104,11 @@ def test_frozen_norms_that_differ_break_the_identity():
 def test_a_wrong_prediction_is_seen():
     """tr Σ twice too large: the mean squares lie at half of what is predicted, ln 2 away."""
     twice: Any = {'trace': np.array(1000.0), 'gradient_square': np.array(1.0)}
-    wrong = [probe(r, e, m, CV, **twice) for r in RUNS for e, m in ((2.0, EARLY), (30.0, LATE))]
-    found = judged(*wrong)['D8']
-    assert found.verdict == 'does not hold'
-    assert found.judged[0].interval.centre == pytest.approx(np.log(np.log(2)), abs=1e-3)
+    claim = judged(*both(**twice))['D8']
+    assert claim.verdict == 'does not hold'
+    assert claim.judged[0].interval.centre == pytest.approx(np.log(np.log(2)), abs=1e-3)
     nothing: Any = {'trace': np.array(np.nan), 'gradient_square': np.array(np.nan)}
-    unknown = [probe(r, e, m, CV, **nothing) for r in RUNS for e, m in ((2.0, EARLY), (30.0, LATE))]
-    assert judged(*unknown)['D8'].verdict == 'not measured'
+    assert judged(*both(**nothing))['D8'].verdict == 'not measured'
 
 
 def test_the_law_depends_where_rates_disagree():
@@ -126,8 +125,7 @@ def test_the_law_depends_where_rates_disagree():
 def test_norms_that_are_not_finite_are_not_fitted():
     blown = probe('run0', 2.0, EARLY, CV, 0.1)
     blown['arrays']['walking'][3, 0] = np.inf
-    whole = [probe(r, e, m, CV) for r in RUNS for e, m in ((2.0, EARLY), (30.0, LATE))]
-    labels = [one.part.label for one in judged(*whole, blown)['D10'].judged]
+    labels = [one.part.label for one in judged(*both(), blown)['D10'].judged]
     assert labels == ['η = 0.01, epoch 2', 'η = 0.01, epoch 30']
 
 
@@ -150,6 +148,5 @@ def test_the_draws_are_part_of_the_uncertainty():
 
 
 def test_fewer_trials_are_passed_over():
-    whole = [probe(r, e, m, CV) for r in RUNS for e, m in ((2.0, EARLY), (30.0, LATE))]
     few = [probe(r, 2.0, EARLY[::-1], CV, count=20) for r in RUNS]
-    assert judged(*whole, *few)['D1'].verdict == 'holds'
+    assert judged(*both(), *few)['D1'].verdict == 'holds'
