@@ -9,7 +9,7 @@ import planted
 import pytest
 from scipy import stats
 
-from bsresearch.analysis.along_axis import _tau, optimum, optimum_over, trend
+from bsresearch.analysis.along_axis import _tau, at_equal_updates, optimum, optimum_over, trend
 from bsresearch.analysis.contrasts import (
     Contrast,
     Contrasts,
@@ -23,7 +23,6 @@ from bsresearch.analysis.contrasts import (
     steps,
     to_number,
 )  # fmt: skip
-from bsresearch.analysis.equal_updates import at_equal_updates
 from bsresearch.analysis.quantity import Quantity
 from bsresearch.analysis.study import Study
 from bsresearch.analysis.verdicts import Part

@@ -1,8 +1,9 @@
-"""Contrasts along an axis: whether a quantity rises with it, and where it is best."""
+"""Contrasts along an axis, whether a quantity rises with it and where it is best, and along courses of training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 
 from bsresearch.analysis import verdicts
 from bsresearch.analysis.axis_labels import words
@@ -135,3 +136,39 @@ def _best(numbers: Numbers, axis: str, selector: Selector) -> Along | None:
     at_edge = np.array([cell in array.edges for cell in cells])
     smallest = axis == 'batch_size' and x[0] == 1
     return Along(x, low, high, array.rounding.loc[cells].to_numpy(float), at_edge, first=smallest)
+
+
+def at_equal_updates(metric: str, a: Cell, b: Cell) -> Contrasts:
+    """Ln of a metric of a over that of b at the first and at the last number of updates that both were measured at.
+
+    Linear in the logarithms between measurements; of positive metrics, and of runs that came to their end.
+    """
+    first, second = to_selector(a), to_selector(b)
+
+    def of(end: int) -> Callable[[Numbers], Part]:
+        def part(numbers: Numbers) -> Part:
+            of_cells = [_courses(numbers, selector, metric) for selector in (first, second)]
+            steps = [course['step'] for courses in of_cells for course in courses.values()]
+            span = max(step.min() for step in steps), min(step.max() for step in steps)
+            if span[0] > span[1]:
+                raise LookupError(f'{first} and {second} have no equal updates')
+            at = lambda course: np.interp(np.log(span[end]), np.log(course['step']), np.log(course[metric]))
+            a_log, b_log = (pd.Series({r: at(course) for r, course in courses.items()}) for courses in of_cells)
+            values = (a_log - b_log).reindex(numbers.study.replicates)
+            return verdicts.of(f'{first} over {second} at {span[end]:,.0f} updates', values)
+
+        return part
+
+    return tuple(Contrast(f'{first} over {second}', (first, second), of(end), reads=metric) for end in (0, 1))
+
+
+def _courses(numbers: Numbers, selector: Selector, metric: str) -> dict[str, pd.DataFrame]:
+    """Replicate → the measurements of its run after update 0."""
+    study = numbers.study
+    members = study.members[study.members['cell'] == numbers.cell(selector)]
+    done = members[[study.status(run) == 'done' for run in members['id']]]
+    of_runs = {r: study.rows[run] for run, r in zip(done['id'], done['replicate'], strict=True)}
+    courses = {r: rows[rows[metric].notna() & (rows['step'] > 0)] for r, rows in of_runs.items() if metric in rows}
+    if not courses:
+        raise LookupError(f'{selector} has no run with {metric} that came to its end')
+    return courses

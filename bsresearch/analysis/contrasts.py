@@ -3,12 +3,12 @@
     minus('small', 'large')        steps('small', 'middle', 'large')        to_number('batch', 0.816)
 
 Each function returns a tuple of contrasts: a statement takes their sum. A selector that leaves an axis open is refused.
-A contrast may have a quantity of its own instead of the statement's. Those along an axis: along_axis.py; of courses of
-training: equal_updates.py; of probes: of_probes.py.
+A contrast may have a quantity of its own instead of the statement's. Those along an axis or a course: along_axis.py;
+of probes: of_probes.py.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -20,8 +20,8 @@ from bsresearch.analysis.verdicts import Part
 from bsresearch.core import lookup
 
 __all__ = [
-    'Cell', 'Contrast', 'Contrasts', 'Selector', 'against', 'alone', 'at', 'interaction', 'minus', 'ratio', 'steps',
-    'to_number',
+    'Cell', 'Contrast', 'Contrasts', 'Selector', 'against', 'alone', 'at', 'every', 'interaction', 'minus', 'ratio',
+    'steps', 'to_number',
 ]  # fmt: skip
 
 
@@ -133,12 +133,17 @@ def ratio(a: Cell, b: Cell, *, label: str = '', quantity: Quantity | None = None
 
 def steps(*cells: Cell) -> Contrasts:
     """Each cell minus the next."""
-    return tuple(c for a, b in itertools.pairwise(cells) for c in minus(a, b))
+    return every(minus(a, b) for a, b in itertools.pairwise(cells))
 
 
 def against(cells: Sequence[Cell], other: Cell) -> Contrasts:
     """Each of the cells minus one other."""
-    return tuple(c for cell in cells for c in minus(cell, other))
+    return every(minus(cell, other) for cell in cells)
+
+
+def every(several: Iterable[Contrasts]) -> Contrasts:
+    """The contrasts of several, as of each pair: every(minus(a, b) for a, b in pairs)."""
+    return tuple(itertools.chain.from_iterable(several))
 
 
 def to_number(cell: Cell, number: float, *, quantity: Quantity | None = None) -> Contrasts:

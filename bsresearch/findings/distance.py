@@ -6,8 +6,8 @@ log t, a random walk on a random landscape.
 
 import itertools
 
-from bsresearch.analysis.contrasts import alone, at, ratio
-from bsresearch.analysis.equal_updates import at_equal_updates
+from bsresearch.analysis.along_axis import at_equal_updates
+from bsresearch.analysis.contrasts import alone, at, every, ratio
 from bsresearch.analysis.figures import curves, versus
 from bsresearch.analysis.of_courses import growth_exponent, power_over_logarithm, relative_change
 from bsresearch.analysis.of_runs import final
@@ -24,7 +24,7 @@ PAIRS = tuple(
     (at(arm, batch_size=b), at(arm, batch_size=a)) for arm in SGD for a, b in itertools.combinations(SIZES, 2)
 )
 ADAM = {size: at('adam', batch_size=size) for size in SIZES}
-FARTHER = tuple(c for cell in CELLS for c in ratio(ADAM[dict(cell.axes)['batch_size']], cell))
+FARTHER = every(ratio(ADAM[dict(cell.axes)['batch_size']], cell) for cell in CELLS)
 COINCIDE, CONSTANT = 0.182, 0.02  # ln 1.2; 2 %
 
 CLAIMS = (
@@ -35,7 +35,7 @@ CLAIMS = (
               '(Shen: 0.32).', growth_exponent(), alone(*CELLS), 0.2, 0.5, conditions=True),
     Statement('coincide', 'Shen 2018, distance', 'Against updates the distances of different batch sizes at equal '
               'learning rate coincide, within a factor of 1.2.', log(DISTANCE),
-              tuple(c for a, b in PAIRS for c in at_equal_updates('distance', a, b)), -COINCIDE, COINCIDE),
+              every(at_equal_updates('distance', a, b) for a, b in PAIRS), -COINCIDE, COINCIDE),
     Statement('Adam', 'Shen 2018, distance', 'Adam goes farther than SGD at either rate, at every batch size.',
               log(DISTANCE),
               FARTHER, low=0),

@@ -3,7 +3,7 @@
 What it suggests is read off one short run per batch size and weight decay; by convention, not by theory.
 """
 
-from bsresearch.analysis.contrasts import at, ratio
+from bsresearch.analysis.contrasts import at, every, ratio
 from bsresearch.analysis.figures import special, versus
 from bsresearch.analysis.of_courses import range_test_reading
 from bsresearch.analysis.quantity import log
@@ -25,9 +25,9 @@ def sizes(decay: float) -> tuple:
 
 CLAIMS = (
     Statement('larger batch', 'Smith 2018, section 4.2', 'A larger batch bears a larger rate: accuracy turns ragged '
-              'later at B = 512 than at 32.', log(LARGEST), tuple(c for decay in DECAYS for c in sizes(decay)), low=0),
+              'later at B = 512 than at 32.', log(LARGEST), every(map(sizes, DECAYS)), low=0),
     Statement('valley', 'fastai 2.8', 'fastai\'s valley suggests the same rate for both, within a factor of 1.5.',
-              log(VALLEY), tuple(c for decay in DECAYS for c in sizes(decay)), -HALF, HALF),
+              log(VALLEY), every(map(sizes, DECAYS)), -HALF, HALF),
 )  # fmt: skip
 FIGURES = (
     special('lr_range', title='Loss and accuracy against the learning rate, with what each rule suggests'),

@@ -5,7 +5,7 @@ as they did, on the test set. A run that ends below 50 % has not trained.
 """
 
 from bsresearch.analysis.along_axis import optimum, trend
-from bsresearch.analysis.contrasts import at, minus, steps
+from bsresearch.analysis.contrasts import against, at, every, steps
 from bsresearch.analysis.figures import heat, versus
 from bsresearch.analysis.of_runs import median_of_last
 from bsresearch.analysis.over import best_over, stable_range
@@ -24,13 +24,12 @@ POINT = 0.01
 
 def coincide(arm: str) -> tuple:
     """Each batch size minus the next, at the small base rates."""
-    return tuple(c for rate in SMALL_RATES for c in steps(*(at(arm, batch_size=m, learning_rate=rate) for m in MIDDLE)))
+    return every(steps(*(at(arm, batch_size=m, learning_rate=rate) for m in MIDDLE)) for rate in SMALL_RATES)
 
 
 def narrower(*examples: int) -> tuple:
     """Batch norm over fewer examples minus over the whole batch of 512."""
-    whole = at('batch_norm', batch_size=512)
-    return tuple(c for n in examples for c in minus(at(f'norm_over_{n}', batch_size=512), whole))
+    return against([at(f'norm_over_{n}', batch_size=512) for n in examples], at('batch_norm', batch_size=512))
 
 
 BEST_SIZES = (*optimum('batch_size', 'plain'), *optimum('batch_size', 'batch_norm'))

@@ -13,14 +13,14 @@ SOURCE = 'McCandlish et al. 2018'
 QUESTION = 'How large is the gradient noise scale, and does it grow through training?'
 
 FIRST, LAST = noise_scale_in(0), noise_scale_in(-1)
-SIZES = (32, 128, 512)
+CELLS = tuple(at(batch_size=size) for size in (32, 128, 512))
 
 CLAIMS = (
     Statement('grows', 'section 4.2, figure 8', 'B_simple is larger at the end of training than at the beginning, '
               'whatever the batch size.', (log(LAST) - log(FIRST)).named('ln of its growth'),
-              alone(*(at(batch_size=size) for size in SIZES)), low=0),
+              alone(*CELLS), low=0),
     Statement('MNIST', 'table 1', 'At the end it is about 900, within a factor of 2 (theirs, on MNIST).', log(LAST),
-              tuple(c for size in SIZES for c in alone(at(batch_size=size))), 6.11, 7.5, conditions=True),
+              alone(*CELLS), 6.11, 7.5, conditions=True),
 )  # fmt: skip
 FIGURES = (special('noise_scale', title='B_simple, |G|², tr Σ and the training loss through training'),)
 HEADLINE = ('grows', 0)

@@ -9,8 +9,8 @@ import itertools
 
 import numpy as np
 
-from bsresearch.analysis.contrasts import against, alone, at, minus, ratio, steps
-from bsresearch.analysis.equal_updates import at_equal_updates
+from bsresearch.analysis.along_axis import at_equal_updates
+from bsresearch.analysis.contrasts import against, alone, at, every, minus, ratio, steps
 from bsresearch.analysis.figures import curves, pareto, special
 from bsresearch.analysis.of_courses import power_over_logarithm, relative_change
 from bsresearch.analysis.of_probes import INTERPOLATION, of_probe, rise_on_line, sharper_at_large
@@ -55,7 +55,7 @@ CLAIMS = (
               '(all ≈97.9 to 98.0 %).', TEST, against(SWITCHED, 'small'), low=-POINT, held_fixed=AFTER),
     Statement('C2', 'takeaway 3', 'The control, trained as long without a change, ends below every switched run '
               '(≈96.3 % against ≈97.9 %).', TEST,
-              tuple(c for a, b in zip(SWITCHED, CONTROLS, strict=True) for c in minus(a, b)), low=0, held_fixed=AFTER),
+              every(map(minus, SWITCHED, CONTROLS)), low=0, held_fixed=AFTER),
     Statement('C3', 'figure recovery', 'The control of the last branch point ends above its own start: longer '
               'training helps a little (from ≈95.3 to ≈96.3 %).', GAIN, alone('large/control@30'), low=0),
     *gradient_norm.claims(EARLY, LATE),
@@ -65,14 +65,14 @@ CLAIMS = (
               'sphere of the initial radius (from 43.9 to ≈44).', relative_change('parameter_norm'), alone(*SGD),
               -CONSTANT, CONSTANT, conditions=True),
     *(Statement(f'E3{key}', 'distance', f'Adam {rate} goes much farther than SGD ever does: by a factor of 3 at least '
-                '(254 against 6.7).', DISTANCE, tuple(c for b in SGD for c in ratio(arm, b)), low=FARTHER)
+                '(254 against 6.7).', DISTANCE, every(ratio(arm, b) for b in SGD), low=FARTHER)
       for key, arm, rate in ADAM),
     *(Statement(f'E4{key}', 'distance', f'The test accuracy of Adam {rate} is lower than that of the small batch under '
                 'SGD, for which its large weights are a reason.', TEST, minus('small', arm), low=0)
       for key, arm, rate in ADAM),
     Statement('E5', 'distance', 'Against updates the distances of different batch sizes at equal learning rate '
               'coincide, within a factor of 1.2: reach is a matter of steps.', DISTANCE,
-              tuple(c for a, b in itertools.combinations(SIZES, 2) for c in at_equal_updates('distance', b, a)),
+              every(at_equal_updates('distance', b, a) for a, b in itertools.combinations(SIZES, 2)),
               -COINCIDE, COINCIDE),
     Statement('E6', 'distance; log: Hoffer et al. 2017', 'Distance grows as a power of time and not as its logarithm: '
               'the power law has the lower AIC (exponent ≈0.32).', power_over_logarithm(), alone(*SGD), low=0,
