@@ -142,7 +142,7 @@ def against(cells: Sequence[Cell], other: Cell) -> Contrasts:
 
 
 def every(several: Iterable[Contrasts]) -> Contrasts:
-    """The contrasts of several, as of each pair: every(minus(a, b) for a, b in pairs)."""
+    """The contrasts of several, of each pair as in `every(minus(a, b) for a, b in pairs)`."""
     return tuple(itertools.chain.from_iterable(several))
 
 
