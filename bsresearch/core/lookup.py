@@ -16,6 +16,11 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
+from bsresearch.core import own_part
+
+# Positional arguments of the functions that contracts ask for, by a word for the part; none where it is not here.
+LEADING = {'model': ('num_outputs',), 'study': ('plans',), 'engine': ('jobs', 'at_once', 'should_stop')}
+
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """The cure for a mistyped name: the nearest allowed one, or the whole list."""
@@ -41,14 +46,21 @@ def members(package: str, function: str) -> tuple[str, ...]:
 
 
 def module(package: str, function: str, name: str, what: str) -> ModuleType:
-    """The member module called `name`.
+    """The member module called `name`; of an import path its module, with the function called as the contract has it.
 
     Raises:
-      ValueError: no such member; names the valid ones.
+      ValueError: no such member; names the valid ones. Or as own_part.function.
     """
+    if own_part.is_path(name):
+        return own_part.view(name, what, function, LEADING.get(what, ()))
     if name not in members(package, function):
-        raise ValueError(f'unknown {what} {name!r}; {nearest(name, members(package, function))}')
+        raise unknown(what, name, members(package, function))
     return importlib.import_module(f'{package}.{name}')
+
+
+def unknown(what: str, name: str, allowed: Iterable[str]) -> ValueError:
+    """The error of a name that no part has: the nearest ones, and how to name one's own."""
+    return ValueError(f'unknown {what} {name!r}; {nearest(name, allowed)}; or your own: {own_part.FORMS}')
 
 
 def functions(source: ModuleType, leading: tuple[str, ...]) -> dict[str, Callable[..., Any]]:

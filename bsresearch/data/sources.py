@@ -5,11 +5,13 @@ import functools
 import importlib
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from bsresearch.core import lookup
-from bsresearch.data import prepared
+import numpy as np
+
+from bsresearch.core import lookup, own_part
+from bsresearch.data import own, prepared
 from bsresearch.data.splits import Splits, check
 
 
@@ -27,12 +29,9 @@ def resolve(name: str, data_dir: pathlib.Path | str | None, keywords: Mapping[st
     """
     if name in embedded():
         load = importlib.import_module(f'bsresearch.data.{name}').load
-        complete = lookup.check_keywords(load, keywords, f'data set {name!r}')
-        try:
-            # As text, for 3, 3.0 and True are equal as cache keys but not as values.
-            return _embedded(name, json.dumps(complete, sort_keys=True))
-        except TypeError as error:
-            raise ValueError(f'data set {name!r} takes plain numbers and words, got {complete}: {error}') from error
+        return _embedded(name, _plain(name, load, keywords))
+    if own_part.is_path(name):
+        return _own(name, _plain(name, own_part.function(name, 'data set'), keywords))
     if keywords:
         given = ', '.join(map(repr, keywords))
         raise ValueError(f'data set {name!r} has no field {given}: prepared sets have no fields, remove them')
@@ -40,6 +39,15 @@ def resolve(name: str, data_dir: pathlib.Path | str | None, keywords: Mapping[st
     if name not in prepared.available(root):
         check_known(name, root)
     return _prepared(name, root)
+
+
+def _plain(name: str, load: Callable[..., Any], keywords: Mapping[str, Any]) -> str:
+    """All arguments of a `load` as text, for 3, 3.0 and True are equal as cache keys but not as values."""
+    complete = lookup.check_keywords(load, keywords, f'data set {name!r}')
+    try:
+        return json.dumps(complete, sort_keys=True)
+    except TypeError as error:
+        raise ValueError(f'data set {name!r} takes plain numbers and words, got {complete}: {error}') from error
 
 
 def embedded() -> tuple[str, ...]:
@@ -88,6 +96,28 @@ def check_known(name: str, data_dir: pathlib.Path) -> None:
 @functools.lru_cache(maxsize=16)
 def _embedded(name: str, keywords: str) -> Splits:
     splits = importlib.import_module(f'bsresearch.data.{name}').load(**json.loads(keywords))
+    check(name, splits)
+    return splits
+
+
+@functools.lru_cache(maxsize=16)
+def _own(name: str, keywords: str) -> Splits:
+    """Of a user's function: Splits, or its two parts as pairs of inputs and labels, which are then made some."""
+    loaded = own_part.function(name, 'data set')(**json.loads(keywords))
+    if isinstance(loaded, Splits):
+        check(name, loaded)
+        return loaded._replace(own=True)
+    pairs = isinstance(loaded, tuple | list) and len(loaded) == 2 and all(len(part) == 2 for part in loaded)
+    if not pairs:
+        raise ValueError(
+            f'data set {name} returned {type(loaded).__name__}; allowed: ((inputs, labels), (inputs, labels)) to train '
+            'and to test, or a Splits (data/splits.py)'
+        )
+    train, test = (tuple(np.asarray(array) for array in part) for part in loaded)
+    try:
+        splits = own.make(own.Source(train, test, False, {}), own.Choices()).splits
+    except ValueError as error:
+        raise ValueError(f'data set {name}: {error}') from error
     check(name, splits)
     return splits
 

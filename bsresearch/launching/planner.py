@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from bsresearch import findings, studies
 from bsresearch.analysis import names
+from bsresearch.core import own_part
 from bsresearch.launching import calibration, finished, groups
 from bsresearch.planning import branch, branch_point, merging, question, sweep
 from bsresearch.planning.plan import Plan, canonical, tuples
@@ -116,6 +117,7 @@ def study(
     Raises:
       ValueError, OSError: what is wrong with config, workdir or findings, or does not go with earlier launches there.
     """
+    config, overrides = own_part.located(config), own_part.located(overrides)
     asking = overrides.get('findings', config['findings']) if with_findings else ''
     module = findings.load(asking) if asking else None
     name = overrides.pop('study', config['study'])
@@ -190,6 +192,7 @@ def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.
     Raises:
       ValueError: as in `study`; the config asks nothing, or the workdir has no runs of its study.
     """
+    config, overrides = own_part.located(config), own_part.located(overrides)
     name = overrides.pop('study', config['study'])
     paths.check_schema(workdir)
     described = {file.parent.name: paths.read_json(file) for file in sorted((workdir / name).glob('*/config.json'))}

@@ -1,15 +1,41 @@
-"""Networks: a file per family with `build(num_outputs, …) -> flax module`, reached through init and apply alone."""
+"""Networks: a file per family with `build(num_outputs, …) -> flax module`, reached through init and apply alone.
 
+A user's own are named by an import path and may be any flax module or a pair of functions (models/own).
+"""
+
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from bsresearch.core import lookup, own_part
+from bsresearch.models import own
+from bsresearch.models.own import FROM_ELSEWHERE, Own
+
+__all__ = ['FROM_ELSEWHERE']
 PyTree = Any
 
 
-def init(module: nn.Module, key: jax.Array, example_shape: tuple[int, ...]) -> tuple[PyTree, PyTree]:
+def builder(name: str) -> Callable[..., Any]:
+    """The `build` of a network; of an import path one with its function's signature.
+
+    Raises:
+      ValueError: there is none of that name, or as own_part.function.
+    """
+    if own_part.is_path(name):
+        return own.builder(name)
+    return lookup.module(__name__, 'build', name, 'model').build
+
+
+def cpu_micro_batch(name: str) -> int | None:
+    """Examples whose intermediate values stay in a CPU's cache, where the network's file says so: CPU_MICRO_BATCH."""
+    return getattr(lookup.module(__name__, 'build', name, 'model'), 'CPU_MICRO_BATCH', None)
+
+
+def init(module: nn.Module | Own, key: jax.Array, example_shape: tuple[int, ...]) -> tuple[PyTree, PyTree]:
     """Initial weights and model statistics (batch-norm averages; empty without).
 
     Args:
@@ -21,7 +47,7 @@ def init(module: nn.Module, key: jax.Array, example_shape: tuple[int, ...]) -> t
 
 
 def apply(
-    module: nn.Module,
+    module: nn.Module | Own,
     params: PyTree,
     stats: PyTree,
     inputs: jax.Array,
@@ -51,3 +77,37 @@ def apply(
     else:
         outputs = module.apply(variables, inputs, **kwargs)
     return outputs.astype(jax.tree.leaves(params)[0].dtype), stats
+
+
+def normalizes(module: Any, settings: Mapping[str, Any], example_shape: tuple[int, ...]) -> bool:
+    """Whether the network has batch norm; `settings`: of its section."""
+    if not isinstance(module, Own):
+        return bool(settings.get('batch_norm'))
+    shapes = jax.eval_shape(lambda: init(module, jax.random.key(0), example_shape))
+    return bool(jax.tree.leaves(shapes[1]))
+
+
+def draws(module: Any, settings: Mapping[str, Any], example_shape: tuple[int, ...]) -> bool:
+    """Whether the network draws noise for each example."""
+    return module.of(example_shape).network.draws if isinstance(module, Own) else bool(settings.get('dropout'))
+
+
+def keeps_groups(module: Any, example_shape: tuple[int, ...]) -> bool:
+    """Whether ghost groups, and groups that lie over devices, are the network's own affair."""
+    return module.of(example_shape).network.keeps_groups if isinstance(module, Own) else True
+
+
+def outputs_of_layers(module: Any, variables: PyTree, inputs: Any) -> PyTree:
+    """Shapes of what layers make of `inputs` in evaluation; of a user's own network, of its products and the like."""
+    call = functools.partial(module.apply, train=False)
+    if isinstance(module, Own):
+        jaxpr = jax.make_jaxpr(call)(variables, inputs)
+        kinds = ('dot_general', 'conv_general_dilated', 'reduce_window_max', 'custom_jvp_call', 'jit', 'pjit')
+        return [out.aval for eqn in jaxpr.eqns if eqn.primitive.name in kinds for out in eqn.outvars]
+    capturing = functools.partial(call, capture_intermediates=True, mutable=['intermediates'])
+    return jax.eval_shape(capturing, variables, inputs)[1]
+
+
+def seen_by_layer(module: Any, example_shape: tuple[int, ...]) -> bool:
+    """Whether what its layers see can be noted while the network is traced (measure/dense_norms.py)."""
+    return not isinstance(module, Own) or not module.of(example_shape).convolves

@@ -8,10 +8,17 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Num
 
+from bsresearch.core import own_part
+
 # Losses of real targets, or of none: no output is a class, and there is no accuracy.
 WITHOUT_CLASSES = ('squared_error', 'sum_of_outputs')
 # What the training objective has beside the plain loss, and the value that leaves it out.
 OBJECTIVE_ALONE = {'label_smoothing': 0.0}
+
+
+def classifies(name: str, num_outputs: int) -> bool:
+    """Whether outputs under the loss of that name are classes; under one of a user's own several are."""
+    return num_outputs > 1 if own_part.is_path(name) else name not in WITHOUT_CLASSES
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:

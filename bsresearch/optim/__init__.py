@@ -12,12 +12,14 @@ give, and `complements(course, **settings) -> Complements`, which its transform 
 
 import fnmatch
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+
+from bsresearch.core import lookup
 
 # jax.Array on the device, np.ndarray on the host.
 Array = Any
@@ -54,6 +56,8 @@ class Hyper(NamedTuple):
 
 
 Transform = Callable[[Hyper], optax.GradientTransformation]
+# Of an optimizer that does not say otherwise.
+USUAL = {'MOMENTUM': 0.0, 'HAS_MOMENTUM': False, 'LEARNING_RATE_RULE': 'linear'}
 
 # Groups of parameters by name, from the names on a parameter's path.
 GROUPS: dict[str, Callable[[list[str]], bool]] = {
@@ -65,6 +69,34 @@ INTERVALS: dict[str, Callable[[float], bool]] = {
     '(0, ∞)': lambda value: 0 < value < math.inf,
     '[0, ∞)': lambda value: 0 <= value < math.inf,
 }
+
+
+def member(name: str) -> Any:
+    """The optimizer of a name: its `build`, MOMENTUM, HAS_MOMENTUM, LEARNING_RATE_RULE and what else it has.
+
+    One of a user's own, by an import path, has no momentum unless its file says so.
+
+    Raises:
+      ValueError: no such optimizer, with the nearest names.
+    """
+    module = lookup.module(__name__, 'build', name, 'optimizer')
+    for field, value in USUAL.items():
+        vars(module).setdefault(field, value)
+    return module
+
+
+def built(name: str, settings: Mapping[str, Any], no_decay: tuple[str, ...] = ()) -> Transform:
+    """The transform of an optimizer with its settings.
+
+    Raises:
+      ValueError: settings that it refuses, or groups without decay where it takes none.
+    """
+    build = member(name).build
+    if 'no_decay' in lookup.keywords(build):
+        return build(**settings, no_decay=no_decay)
+    if no_decay:
+        raise ValueError(f'config.no_decay={no_decay}: optimizer {name} takes no `no_decay`')
+    return build(**settings)
 
 
 def check(interval: str, **settings: float) -> None:

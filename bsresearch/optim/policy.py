@@ -57,7 +57,7 @@ class Values(NamedTuple):
 def shape(section: Section, t: np.ndarray, span: Span) -> Paired:
     """A shape's factors, and its momentum if it schedules one, at updates t of the span."""
     settings = {k: v for k, v in section.items() if k != 'name'}
-    factors = schedules.members()[section['name']](t, span, **settings)
+    factors = schedules.member(section['name'])(t, span, **settings)
     return factors if isinstance(factors, Paired) else Paired(factors, None)
 
 

@@ -30,9 +30,8 @@ from bsresearch.core import rng, units
 from bsresearch.planning import sections
 
 
-def _check_spread(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> None:
+def _check_spread(module: Any, shape: tuple[int, ...]) -> None:
     """Raises ValueError where batch norm over single examples would have one value of each feature."""
-    module = sections.built('model', model, num_outputs)
 
     def train(key: jax.Array) -> Any:
         params, stats = models.init(module, key, shape)
@@ -53,8 +52,10 @@ def ghost_batch_size(
       ValueError: a batch or micro-batch that is no whole number of groups, or groups without spread.
     """
     sizes = [segment.batch_size for segment in length.segments]
-    given, micro = _asked_for(c, sizes, bool(model.get('batch_norm'))), c['micro_batch_size']
-    if not model.get('batch_norm'):
+    module = sections.built('model', model, num_outputs)
+    normalizes = models.normalizes(module, model, shape)
+    given, micro = _asked_for(c, sizes, normalizes), c['micro_batch_size']
+    if not normalizes:
         return None
     ghost = given or c['batch_size']
     for size in sizes:
@@ -68,13 +69,18 @@ def ghost_batch_size(
             f'micro_batch_size={micro} is not a whole number of batch-norm groups of ghost_batch_size={ghost}; '
             f'use a multiple of {ghost}, or set ghost_batch_size'
         )
+    if micro is not None and micro != ghost and not models.keeps_groups(module, shape):
+        raise ValueError(
+            f'micro_batch_size={micro}: model {model["name"]} normalizes over each gradient call, so that it is its '
+            f'batch-norm group of {ghost}; leave it None, or set ghost_batch_size={micro}'
+        )
     if c['reduction'] == 'ordered' and ghost > 1 and any(s.batch_size == ghost for s in length.segments):
         raise ValueError(
             f'config.reduction=ordered cannot cut a batch that is one batch-norm group of {ghost}; set '
             'ghost_batch_size to a part of it, or config.reduction=psum'
         )
     if ghost == 1:
-        _check_spread(model, num_outputs, shape)
+        _check_spread(module, shape)
     return ghost
 
 

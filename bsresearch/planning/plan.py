@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bsresearch.core import lookup, units, when
+from bsresearch import optim
+from bsresearch.core import own_part, units, when
 from bsresearch.core.kinds import alike
 from bsresearch.optim import policy, scaling
 from bsresearch.optim.policy import Policy, Values
@@ -147,10 +148,10 @@ class Plan:
         for name in OUTSIDE_ID:
             del fields[name]
         base = dict(schema.known())
-        base |= {s: {**sections.defaults(s, fields[s]['name']), 'name': base[s]['name']} for s in schema.NAMED}
+        base |= {s: {**_defaults(s, fields[s]['name']), 'name': base[s]['name']} for s in schema.NAMED}
         base |= {'init_seed': 0, 'data_seed': 0, 'ghost_batch_size': self.batch_size}
-        optimizer = lookup.module('bsresearch.optim', 'build', self.optimizer['name'], 'optimizer')
-        base['momentum'] = optimizer.MOMENTUM
+        of_own = own_part.is_path(self.optimizer['name'])
+        base['momentum'] = 0.0 if of_own else optim.member(self.optimizer['name']).MOMENTUM
         if self.own_data:
             fields['data'] = {k: v for k, v in fields['data'].items() if k != 'name'} | {'checksum': self.data_checksum}
         if self.ghost_batch_size is None:
@@ -164,7 +165,7 @@ class Plan:
         else:
             changed = {part: how for part, how in self.parent['state'].items() if how != 'keep'}
             fields['parent'] = {k: self.parent[k] for k in ('run', 'step')} | ({'state': changed} if changed else {})
-        return _without_defaults(fields, base)
+        return own_part.unplaced(_without_defaults(fields, base))
 
     @functools.cached_property
     def id(self) -> str:
@@ -191,12 +192,21 @@ class Plan:
         return canonical(fields | {'recording': settings, 'batch_sizes': sizes})
 
 
+def _defaults(section: str, name: str) -> Mapping[str, Any]:
+    """Of a part of a user's own those that all parts share: an id does not follow the defaults of another's file."""
+    if own_part.is_path(name):
+        return {k: v for k, v in schema.known()[section].items() if k != 'name'}
+    return sections.defaults(section, name)
+
+
 def _completed(stored: dict[str, Any]) -> dict[str, Any]:
     """With fields that were added later, at their defaults: what the run did before they were there."""
     known = schema.known()
     later: dict[str, Any] = {s: {'name': 'constant'} for s in schema.NAMED if s.endswith('schedule')}
     fields = {**later, 'no_decay': (), 'batch_changes': (), 'ema': {'half_life_examples': None}, **stored}
     for section in schema.NAMED:
+        if own_part.is_path(fields[section]['name']):
+            continue  # may lie on another machine, and was written with all its fields
         fields[section] = {**sections.defaults(section, fields[section]['name']), **fields[section]}
     fields['warmup'] = {k: known['warmup'][k] for k in ('shape', 'delays_schedule')} | fields['warmup']
     usual = schema.recorded(known)

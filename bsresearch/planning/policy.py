@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bsresearch import optim
 from bsresearch.core import kinds, lookup, units
 from bsresearch.optim import batch_schedules, policy, scaling
 from bsresearch.optim.policy import Policy
@@ -112,7 +113,7 @@ def _warmup(config: Config, length: units.Length, factor: float, stretch: Fracti
 def _momentum(config: Config, parts: Config, span: units.Span) -> float | None:
     """The config's momentum, or the optimizer's own; None where the schedule brings it."""
     name, schedule = parts['optimizer']['name'], parts['schedule']
-    optimizer = lookup.module('bsresearch.optim', 'build', name, 'optimizer')
+    optimizer = optim.member(name)
     given, scheduled = config['momentum'], parts['momentum_schedule']['name'] != 'constant'
     if policy.shape(schedule, np.zeros(1, np.int64), span).momentum is not None:
         off = 'schedule.cycle_momentum=False'

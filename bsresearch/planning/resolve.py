@@ -126,7 +126,7 @@ def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool)
     if key not in _SHAPES:
         outputs = jax.ShapeDtypeStruct((1, data.num_outputs), 'float32')
         _SHAPES[key] = jax.eval_shape(loss, outputs, jax.ShapeDtypeStruct((1,), data.train.labels.dtype))
-    if snapshots and parts['loss']['name'] in losses.WITHOUT_CLASSES:
+    if snapshots and not losses.classifies(parts['loss']['name'], data.num_outputs):
         raise ValueError(
             f'config.snapshots average class probabilities, which data.name={parts["data"]["name"]!r} has none of; '
             'leave them out'
@@ -138,7 +138,7 @@ def _check_optimizer(c: Mapping[str, Any], optimizer: Mapping[str, Any], params:
     groups = {'no_decay': c['no_decay'], 'optimizer.not_adapted': optimizer.get('not_adapted', ())}
     for field, patterns in groups.items():
         optim.check_groups(params, tuple(patterns), f'config.{field}')
-    sections.built('optimizer', optimizer)
+    optim.built(optimizer['name'], sections.settings(optimizer), tuple(c['no_decay']))
 
 
 def _checked_dataset(c: Mapping[str, Any], section: Mapping[str, Any]) -> select.Dataset:

@@ -6,14 +6,18 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bsresearch.core import kinds, lookup
+from bsresearch import models
+from bsresearch.core import kinds, lookup, own_part
 from bsresearch.core.field import unknown_field
 from bsresearch.models import losses
 from bsresearch.optim import batch_schedules, scaling, schedules
 from bsresearch.planning import schema
 
 # Keyword arguments of a part that come from fields of their own.
-FROM_ELSEWHERE = {'model': ('ghost_batch_size', 'dtype', 'batch_axis'), 'optimizer': ('no_decay',)}
+FROM_ELSEWHERE = {'model': models.FROM_ELSEWHERE, 'optimizer': ('no_decay',)}
+# Positional arguments of the functions of a section, where they are not a module's members.
+SHAPES = ('schedule', 'momentum_schedule', 'weight_decay_schedule')
+LEADING = {**dict.fromkeys(SHAPES, ('t', 'span')), 'loss': ('outputs', 'labels')}
 
 
 # Where the parts of a section lie: files of a folder that define a function, or functions of a module.
@@ -22,7 +26,7 @@ FOLDERS = {
     'optimizer': ('bsresearch.optim', 'build'), 'probe': ('bsresearch.measure.probes', 'build'),
 }  # fmt: skip
 FUNCTIONS: dict[str, Callable[[], Mapping[str, Any]]] = {
-    **dict.fromkeys(('schedule', 'momentum_schedule', 'weight_decay_schedule'), schedules.members),
+    **dict.fromkeys(SHAPES, schedules.members),
     'batch_schedule': lambda: lookup.functions(batch_schedules, ('span', 'noise')),
     'loss': lambda: lookup.functions(losses, ('outputs', 'labels')),
     'scaling': lambda: lookup.functions(scaling, ('base', 'k')),
@@ -33,14 +37,18 @@ def part(section: str, name: str) -> Any:
     """The function whose keyword-only arguments are the schema of `section` for this name."""
     if section in FOLDERS:
         package, function = FOLDERS[section]
-        if section == 'data' and name not in lookup.members(package, function):
+        if section == 'data' and name not in lookup.members(package, function) and not own_part.is_path(name):
             return lambda: None  # a TFDS set has no fields of its own
         if (section, name) == ('probe', 'none'):
             return lambda: None
+        if section == 'model':
+            return models.builder(name)
         return getattr(lookup.module(package, function, name, section), function)
+    if section in LEADING and own_part.is_path(name):
+        return own_part.function(name, section, LEADING[section])
     members = FUNCTIONS[section]()
     if name not in members:
-        raise ValueError(f'unknown {section} {name!r}; {lookup.nearest(name, members)}')
+        raise lookup.unknown(section, name, members)
     return members[name]
 
 
@@ -132,7 +140,8 @@ def complete(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _part(section: str, part: Any) -> Any:
     """A part of a joined schedule completed; one that makes no sense is left to the shape's own checks."""
-    if not isinstance(part, Mapping) or part.get('name') not in schedules.members():
+    try:
+        usual = lookup.keywords(schedules.member(part['name']))
+    except (ValueError, KeyError, TypeError):
         return part
-    usual = {k: v for k, v in lookup.keywords(schedules.members()[part['name']]).items()}
     return {'name': part['name'], 'times': 1.0, **usual, **part}

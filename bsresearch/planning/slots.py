@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bsresearch.core import lookup
+from bsresearch import optim
 from bsresearch.optim import Complements, moments
 from bsresearch.planning import sections
 from bsresearch.planning.plan import Plan, canonical
@@ -39,7 +39,7 @@ def kept(parent: Plan, step: int, how: str) -> dict[str, Any]:
 
 def complements(plan: Plan, start: int, beta1: np.ndarray) -> Complements | None:
     """Of updates t ≥ start whose β₁ are given, (K,) float64 each; None for an optimizer that takes none."""
-    optimizer = lookup.module('bsresearch.optim', 'build', plan.optimizer['name'], 'optimizer')
+    optimizer = optim.member(plan.optimizer['name'])
     if not hasattr(optimizer, 'complements'):
         return None
     updates = at(plan, start).updates + 1 + np.arange(len(beta1), dtype=np.int64)

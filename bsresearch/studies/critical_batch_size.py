@@ -15,9 +15,9 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+from bsresearch import optim
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.quantities import branch_losses, critical_batch_size
-from bsresearch.core import lookup
 from bsresearch.optim import scaling
 from bsresearch.planning import branch, branch_arms, recording, schema
 from bsresearch.planning.branch_arms import Branch
@@ -44,7 +44,7 @@ def rule(plan: Plan) -> str:
                 'choose by the optimizer'
             )
         return given
-    return lookup.module('bsresearch.optim', 'build', name, 'optimizer').LEARNING_RATE_RULE
+    return optim.member(name).LEARNING_RATE_RULE
 
 
 def multiples(plan: Plan) -> tuple[int, ...]:

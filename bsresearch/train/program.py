@@ -1,19 +1,19 @@
 """The functions a group compiles: updates between two events, measurement. Pure, for one replica."""
 
 import functools
-import importlib
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from bsresearch import models
-from bsresearch.core import lookup, rng, when
+from bsresearch import models, optim
+from bsresearch.core import lookup, own_part, rng, when
 from bsresearch.data import preprocess
 from bsresearch.measure import Context, Measure
 from bsresearch.models import layers, losses
 from bsresearch.optim import Hyper
+from bsresearch.planning import sections
 from bsresearch.planning.plan import Plan
 from bsresearch.train import step as stepping
 from bsresearch.train.devices import shards
@@ -38,7 +38,9 @@ def micro_batch(plan: Plan, platform: str, batch_size: int) -> int:
     given, ghost = plan.execution['micro_batch_size'], plan.ghost_batch_size
     if given is not None:
         return min(given, batch_size)
-    hint = getattr(importlib.import_module(f'bsresearch.models.{plan.model["name"]}'), 'CPU_MICRO_BATCH', None)
+    if ghost is not None and own_part.is_path(plan.model['name']):
+        return ghost  # groups that the network does not make itself are gradient calls
+    hint = models.cpu_micro_batch(plan.model['name'])
     if platform != 'cpu' or hint is None or batch_size <= hint:
         return batch_size
     return hint if ghost is None else max(ghost, hint // ghost * ghost)
@@ -57,27 +59,32 @@ def task(
     size = batch_size or plan.batch_size
     cut = None if devices is None else shards.of(plan, size, devices)
     part = lambda section: {k: v for k, v in getattr(plan, section).items() if k != 'name'}
-    build = lookup.module('bsresearch.models', 'build', plan.model['name'], 'model').build
+    build = models.builder(plan.model['name'])
     extra = {'ghost_batch_size': plan.ghost_batch_size} if 'ghost_batch_size' in lookup.keywords(build) else {}
     if cut is not None and cut.axis is not None and shards.spans_batch(plan, size):
         extra = {'ghost_batch_size': None, 'batch_axis': cut.axis}
     module = build(plan.num_outputs, dtype=plan.dtype, **part('model'), **extra)
-    optimizer = lookup.module('bsresearch.optim', 'build', plan.optimizer['name'], 'optimizer')
+    if extra.get('batch_axis') and not models.keeps_groups(module, plan.example_shape):
+        raise ValueError(
+            f'model {plan.model["name"]}: its batch norm over a whole batch cannot lie over {cut.devices} devices; set '
+            'config.ghost_batch_size to a part of the batch, or config.devices=1'
+        )
+    optimizer = optim.member(plan.optimizer['name'])
     dtype = layers.weight_dtype(plan.dtype)
-    loss, plain = getattr(losses, plan.loss['name']), losses.plain(part('loss'))
+    loss, plain = sections.part('loss', plan.loss['name']), losses.plain(part('loss'))
     precondition = getattr(optimizer, 'precondition', None)
     return stepping.Task(
         module=module,
         dtype=dtype,
         loss=functools.partial(loss, **part('loss')),
         plain_loss=None if plain == part('loss') else functools.partial(loss, **plain),
-        classifies=plan.loss['name'] not in losses.WITHOUT_CLASSES,
-        transform=optimizer.build(**part('optimizer'), no_decay=plan.no_decay),
+        classifies=losses.classifies(plan.loss['name'], plan.num_outputs),
+        transform=optim.built(plan.optimizer['name'], part('optimizer'), plan.no_decay),
         normalize=preprocess.normalizer(scale, tuple(plan.data['mean']), tuple(plan.data['std']), dtype),
         augment=tuple(plan.data['augment']),
         crop_padding=plan.data['crop_padding'],
         epoch_size=plan.epoch_size,
-        dropout=bool(plan.model.get('dropout')),
+        dropout=models.draws(module, plan.model, plan.example_shape),
         clip_norm=plan.clip['norm'],
         clip_value=plan.clip['value'],
         micro_batch_size=micro_batch(plan, platform, size),

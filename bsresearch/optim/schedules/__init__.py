@@ -12,12 +12,12 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
-from bsresearch.core import lookup
+from bsresearch.core import lookup, own_part
 from bsresearch.optim.schedules.adapter import from_optax
 from bsresearch.optim.schedules.restarts import cycle_ends
 from bsresearch.optim.schedules.shape import Paired
 
-__all__ = ['Paired', 'cycle_ends', 'from_optax', 'members']
+__all__ = ['Paired', 'cycle_ends', 'from_optax', 'member', 'members']
 
 
 @functools.cache
@@ -26,3 +26,16 @@ def members() -> dict[str, Callable[..., Any]]:
     modules = [importlib.import_module(f'{__name__}.{m.name}') for m in pkgutil.iter_modules(__path__)]
     # Leaves shape.py's helpers out: theirs are private to the package, or take other arguments.
     return {name: fn for module in modules for name, fn in lookup.functions(module, ('t', 'span')).items()}
+
+
+def member(name: str) -> Callable[..., Any]:
+    """The shape of a name, or of an import path.
+
+    Raises:
+      ValueError: there is none, with the nearest names; or as own_part.function.
+    """
+    if own_part.is_path(name):
+        return own_part.function(name, 'schedule', ('t', 'span'))
+    if name not in members():
+        raise lookup.unknown('schedule', name, members())
+    return members()[name]

@@ -36,18 +36,16 @@ def _part(declared: Mapping[str, Any], span: Span) -> Part:
 
     if not isinstance(declared, Mapping) or not isinstance(declared.get('name'), str):
         raise ValueError(f'{declared!r} is not a mapping with the name of a schedule')
-    shapes = schedules.members()
     name, times = declared['name'], declared.get('times', 1.0)
-    if name not in shapes:
-        raise ValueError(f'unknown schedule {name!r}; {lookup.nearest(name, shapes)}')
+    shape = schedules.member(name)
     kinds.check('times', times, 1.0)
     if not times > 0:
         raise ValueError(f'times={times}: a positive number is needed')
     given = {k: tuple(v) if isinstance(v, list) else v for k, v in declared.items() if k not in ('name', 'times')}
-    settings = lookup.check_keywords(shapes[name], given, f'schedule {name}')
-    for field, default in lookup.keywords(shapes[name]).items():
-        kinds.check(f'schedule.{field}', settings[field], default, lookup.hints(shapes[name])[field])
-    return Part(shapes[name], settings, times, span)
+    settings = lookup.check_keywords(shape, given, f'schedule {name}')
+    for field, default in lookup.keywords(shape).items():
+        kinds.check(f'schedule.{field}', settings[field], default, lookup.hints(shape).get(field, Any))
+    return Part(shape, settings, times, span)
 
 
 def _parts(parts: tuple[Mapping[str, Any], ...], edges: list[int], span: Span) -> tuple[list[Part], bool]:

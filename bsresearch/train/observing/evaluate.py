@@ -1,7 +1,6 @@
 """Evaluation of whole splits: each example exactly once, sums in float64, one division, whatever the batch."""
 
 import functools
-import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -32,7 +31,7 @@ def batch_size(plan: Plan, platform: str) -> int:
     given = plan.recording['evaluate']['batch_size']
     if given is not None:
         return given
-    hint = getattr(importlib.import_module(f'bsresearch.models.{plan.model["name"]}'), 'CPU_MICRO_BATCH', None)
+    hint = models.cpu_micro_batch(plan.model['name'])
     return hint if platform == 'cpu' and hint else 1000
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from bsresearch import models
 from bsresearch.core.units import Segment
 from bsresearch.data.select import Dataset
 from bsresearch.measure import Measure
@@ -101,9 +102,7 @@ class Shapes:
         state, task = self.start.state, self.parts.task
         variables = {'params': state.params} | ({'stats': state.stats} if state.stats else {})
         inputs = jax.ShapeDtypeStruct((batch, *self.plan.example_shape), task.dtype)
-        apply = functools.partial(task.module.apply, train=False, capture_intermediates=True, mutable=['intermediates'])
-        _, outputs = jax.eval_shape(apply, variables, inputs)
-        return size((inputs, outputs))
+        return size((inputs, models.outputs_of_layers(task.module, variables, inputs)))
 
     def programs(self) -> Iterator[Program]:
         """Updates, with norms where any are due, for then the whole gradient is held; evaluation; measurements."""

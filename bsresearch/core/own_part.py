@@ -1,0 +1,171 @@
+"""Parts of a user's own, named by an import path: `package.module:function` or `path/to/file.py:function`."""
+
+import difflib
+import functools
+import hashlib
+import importlib
+import inspect
+import os
+import pathlib
+import re
+import sys
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bsresearch.core import user_file
+
+FORMS = 'package.module:function or path/to/file.py:function'
+_FILE = re.compile(r'(?:[^:]*/)?([^/:]+\.py:\w+)')
+
+
+def is_path(name: str) -> bool:
+    """Whether a name is an import path; those of the package's own parts have no colon."""
+    return ':' in name
+
+
+def located(value: Any) -> Any:
+    """A config, or any value of one, with the files of import paths made absolute: good in any directory."""
+    return _each(value, lambda name: os.path.abspath(os.path.expanduser(name)))
+
+
+def unplaced(value: Any) -> Any:
+    """With the names of files without their folders: what of an import path belongs to a run's id."""
+    return _each(value, lambda name: os.path.basename(name))
+
+
+def _each(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value) if _FILE.fullmatch(value) else value
+    if isinstance(value, Mapping):
+        return {key: _each(inner, change) for key, inner in value.items()}
+    return type(value)(_each(inner, change) for inner in value) if type(value) in (list, tuple) else value
+
+
+def named(value: Any) -> set[str]:
+    """All import paths among the `name`s and `function`s of a config."""
+    if not isinstance(value, Mapping):
+        return set().union(*map(named, value)) if isinstance(value, list | tuple) else set()
+    here = {v for k, v in value.items() if k in ('name', 'function') and isinstance(v, str) and is_path(v)}
+    return here.union(*map(named, value.values()))
+
+
+def sources(value: Any) -> dict[str, str]:
+    """Import path → sha256 of the source file, of all parts of a user's own that a config names."""
+    return {unplaced(name): hashlib.sha256(_source(name).read_bytes()).hexdigest() for name in sorted(named(value))}
+
+
+def _source(name: str) -> pathlib.Path:
+    return pathlib.Path(str(module(name, 'part').__file__))
+
+
+def module(name: str, what: str) -> types.ModuleType:
+    """The module of an import path.
+
+    Args:
+      what: a word for the part: model, loss, …
+
+    Raises:
+      ValueError: it is no import path, or cannot be imported: where Python looked, or file, line and error. One line.
+    """
+    where, _, function = name.partition(':')
+    if not where or not function.isidentifier():
+        raise ValueError(f'{what} {name!r}: no import path; allowed: {FORMS}')
+    return _of_file(where, what) if where.endswith('.py') else _of_package(where, what)
+
+
+@functools.cache
+def _of_file(where: str, what: str) -> types.ModuleType:
+    file = pathlib.Path(where).expanduser().resolve()
+    if not file.is_file():
+        raise ValueError(f'{what} {where!r}: no such file; looked for {file}')
+    made = types.ModuleType(f'{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}')
+    sys.modules[made.__name__] = made  # dataclasses look their module up
+    _importable(str(file.parent))
+    try:
+        user_file.run(str(file), made)
+    except (Exception, SystemExit) as error:
+        del sys.modules[made.__name__]
+        raise ValueError(f'{what}: {user_file.described(error, str(file))}') from error
+    return made
+
+
+@functools.cache
+def _of_package(where: str, what: str) -> types.ModuleType:
+    _importable(os.getcwd())
+    try:
+        return importlib.import_module(where)
+    except ModuleNotFoundError as error:
+        if not f'{where}.'.startswith(f'{error.name}.'):
+            raise ValueError(f'{what} {where}: it cannot be imported: {error}') from error
+        looked = ', '.join(folder or '.' for folder in sys.path if not folder.endswith('.zip'))
+        raise ValueError(
+            f'{what} {where}: no module {error.name}; Python looked in {looked}; add its folder to PYTHONPATH, or give '
+            'the file: path/to/file.py:function'
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise ValueError(f'{what} {where}: it cannot be imported: {type(error).__name__}: {error}') from error
+
+
+def _importable(folder: str) -> None:
+    """Modules in a folder can be imported from now on, after all others."""
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
+@functools.cache
+def function(name: str, what: str, leading: tuple[str, ...] = ()) -> Callable[..., Any]:
+    """The function of an import path.
+
+    Args:
+      leading: what its positional arguments are, in order; their names are free. All others must be keyword-only with
+        a default: they are the fields of the config.
+
+    Returns:
+      the function, whose own errors are ValueErrors of one line: file, line and cause.
+
+    Raises:
+      ValueError: as `module`; no such function, or one that takes other arguments. One line.
+    """
+    there = module(name, what)
+    attribute = name.partition(':')[2]
+    found = getattr(there, attribute, None)
+    if not callable(found):
+        public = [key for key, value in vars(there).items() if callable(value) and not key.startswith('_')]
+        near = difflib.get_close_matches(attribute, public, n=1)
+        cure = f'did you mean {near[0]!r}?' if near else f'it has {", ".join(public) or "no function"}'
+        raise ValueError(f'{what} {name}: there is no function {attribute!r}; {cure}')
+    form = f'{attribute}({", ".join([*leading, "*, setting=default, …"])})'
+    if inspect.isclass(found):
+        raise ValueError(f'{what} {name} is a class; give a function {form} that returns what it makes')
+    parameters = list(inspect.signature(found).parameters.values())
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    others = [p for p in parameters if p not in positional]
+    if len(positional) != len(leading) or any(p.kind is not p.KEYWORD_ONLY for p in others):
+        raise ValueError(f'{what} {name} is {attribute}{inspect.signature(found)}; a function {form} is needed')
+
+    @functools.wraps(found)
+    def in_one_line(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return found(*args, **kwargs)
+        except Exception as error:
+            raise failure(error, name, what) from error
+
+    return in_one_line
+
+
+def failure(error: Exception, name: str, what: str) -> ValueError:
+    """What went wrong in a part of a user's own, in one line: file, line and cause."""
+    begin = f'{what} {name}: '
+    if isinstance(error, ValueError) and str(error).startswith(begin):
+        return error
+    return ValueError(begin + user_file.described(error, str(module(name, what).__file__)))
+
+
+def view(name: str, what: str, contract: str, leading: tuple[str, ...] = ()) -> types.ModuleType:
+    """The module of an import path, with the function under the name that a folder's contract has for it."""
+    there = module(name, what)
+    seen = types.ModuleType(there.__name__)
+    vars(seen).update(vars(there))
+    setattr(seen, contract, function(name, what, leading))
+    return seen

@@ -1,0 +1,149 @@
+"""Convolutions of any network at the speed of matrix products on a CPU.
+
+There the weight gradient of XLA's convolution within a loop is single-threaded: 10 to 30 times slower than outside it.
+So a traced function is run with each `conv_general_dilated` in its place as shifted slices and one product, and it is
+this that is differentiated. On other platforms XLA's own stays.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend import core
+
+CONVOLUTION = 'conv_general_dilated'
+INLINED = ('jit', 'pjit', 'closed_call', 'core_call')
+# Calls whose bodies are rewritten in their place: primitive → the parameters that hold them. Not custom_jvp and
+# custom_vjp, whose derivatives are their authors'.
+BODIES = {
+    'scan': ('jaxpr',), 'while': ('cond_jaxpr', 'body_jaxpr'), 'cond': ('branches',), 'checkpoint': ('jaxpr',),
+    'remat2': ('jaxpr',),
+}  # fmt: skip
+
+
+def has_any(function: Callable[..., Any], *args: Any) -> bool:
+    """Whether a function of these arguments (or their shapes) comes to a convolution."""
+    return CONVOLUTION in str(jax.make_jaxpr(function)(*args))
+
+
+def fast(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, of trees of arrays, with its convolutions as products on a CPU."""
+
+    def call(*args: Any) -> Any:
+        closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+        outputs = _run(closed.jaxpr, closed.consts, jax.tree.leaves(args))
+        return jax.tree.unflatten(jax.tree.structure(shapes), outputs)
+
+    return call
+
+
+def _run(jaxpr: Any, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
+    """What a jaxpr gives for these arguments, its convolutions rewritten."""
+    values = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *args), strict=True))
+    read = lambda v: v.val if isinstance(v, core.Literal) else values[v]
+    for eqn in jaxpr.eqns:
+        values.update(zip(eqn.outvars, _outputs(eqn, [read(v) for v in eqn.invars]), strict=True))
+    return [read(v) for v in jaxpr.outvars]
+
+
+def _outputs(eqn: Any, inputs: list[Any]) -> Sequence[Any]:
+    name, params = eqn.primitive.name, eqn.params
+    if name == CONVOLUTION:
+        return [_convolution(*inputs, params)]
+    bodies = (*INLINED, *BODIES)
+    if name in bodies and CONVOLUTION in str(eqn):
+        if name in INLINED:
+            body = params['jaxpr'] if 'jaxpr' in params else params['call_jaxpr']
+            return _run(body.jaxpr, body.consts, inputs)
+        params = {k: _rewritten(v) if k in BODIES[name] else v for k, v in params.items()}
+        eqn = eqn.replace(params=params)
+    found = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
+    return found if eqn.primitive.multiple_results else [found]
+
+
+def _rewritten(body: Any) -> Any:
+    """A body of a call: a jaxpr, closed or not, or several."""
+    if isinstance(body, tuple):
+        return tuple(map(_rewritten, body))
+    closed = hasattr(body, 'consts')
+    inner, consts = (body.jaxpr, body.consts) if closed else (body, ())
+    shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype, weak_type=v.aval.weak_type) for v in inner.invars]
+    made = jax.make_jaxpr(functools.partial(_run_on, inner, consts))(*shapes)
+    return made if closed else made.jaxpr
+
+
+def _run_on(jaxpr: Any, consts: Sequence[Any], *args: Any) -> list[Any]:
+    return _run(jaxpr, consts, args)
+
+
+def _convolution(inputs: jax.Array, kernel: jax.Array, params: dict[str, Any]) -> jax.Array:
+    own = lambda x, k: lax.conv_general_dilated_p.bind(x, k, **params)
+    if params['batch_group_count'] != 1:
+        return own(inputs, kernel)
+    return lax.platform_dependent(inputs, kernel, cpu=functools.partial(as_product, params=params), default=own)
+
+
+def as_product(inputs: jax.Array, kernel: jax.Array, *, params: dict[str, Any]) -> jax.Array:
+    """A convolution as shifted slices and one matrix product; of depthwise ones as a sum of scaled slices.
+
+    Args:
+      inputs, kernel: as `lax.conv_general_dilated` takes them, with any number of spatial axes. params: its own;
+        `batch_group_count` 1.
+    """
+    lhs, rhs, out = params['dimension_numbers']
+    x = jnp.transpose(inputs, (lhs[0], *lhs[2:], lhs[1]))  # (N, *space, C)
+    k = jnp.transpose(kernel, (*rhs[2:], rhs[1], rhs[0]))  # (*window, C / groups, F)
+    padding = [(low, high, d - 1) for (low, high), d in zip(params['padding'], params['lhs_dilation'], strict=True)]
+    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *padding, (0, 0, 0)])
+    window, strides, spread = k.shape[:-2], params['window_strides'], params['rhs_dilation']
+    extent = [(w - 1) * d for w, d in zip(window, spread, strict=True)]
+    size = [max(0, (n - e - 1) // s + 1) for n, e, s in zip(x.shape[1:-1], extent, strides, strict=True)]
+    patches = [_slice(x, place, size, strides, spread) for place in _places(window)]
+    groups, features = params['feature_group_count'], k.shape[-1]
+    product = functools.partial(_grouped if groups > 1 else _whole, patches, k, groups, params['precision'])
+    y = product().reshape(x.shape[0], *size, features)
+    back = [0] * y.ndim
+    for place, axis in enumerate((out[0], *out[2:], out[1])):
+        back[axis] = place
+    wanted = params['preferred_element_type']
+    return jnp.transpose(y, back).astype(wanted or y.dtype)
+
+
+def _places(window: Sequence[int]) -> list[tuple[int, ...]]:
+    """Of the entries of a window, in order."""
+    places: list[tuple[int, ...]] = [()]
+    for width in window:
+        places = [(*place, i) for place in places for i in range(width)]
+    return places
+
+
+def _slice(
+    x: jax.Array, place: Sequence[int], size: Sequence[int], strides: Sequence[int], spread: Sequence[int]
+) -> jax.Array:
+    """What one entry of the window sees: (N, *size, C)."""
+    start = [i * d for i, d in zip(place, spread, strict=True)]
+    stop = [b + (n - 1) * s + 1 if n else b for b, n, s in zip(start, size, strides, strict=True)]
+    return lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *strides, 1))
+
+
+def _whole(patches: list[jax.Array], k: jax.Array, groups: int, precision: Any) -> jax.Array:
+    """(N · size, F)."""
+    del groups
+    rows = jnp.concatenate(patches, -1) if len(patches) > 1 else patches[0]
+    depth = math.prod(k.shape[:-1])
+    return jnp.dot(rows.reshape(-1, depth), k.reshape(depth, -1), precision=precision)
+
+
+def _grouped(patches: list[jax.Array], k: jax.Array, groups: int, precision: Any) -> jax.Array:
+    """The same for groups of channels, each with kernels of its own: (N · size, groups, F / groups)."""
+    depth, each = k.shape[-2], k.shape[-1] // groups
+    kernels = k.reshape(-1, depth, groups, each)
+    if depth == 1:
+        scaled = (p.reshape(-1, groups, 1) * kernels[i, 0] for i, p in enumerate(patches))
+        return functools.reduce(jnp.add, scaled)
+    rows = jnp.stack([p.reshape(-1, groups, depth) for p in patches], 1)
+    return jnp.einsum('nwgc,wcgf->ngf', rows, kernels, precision=precision)

@@ -1,0 +1,225 @@
+"""Networks of a user's own: flax modules (linen or nnx) and (init, apply) pairs, which keep the engine's contract here.
+
+A user's function `network(num_outputs, *, …)` returns one of these, or is given `rngs` and makes an nnx module. Its
+keyword-only arguments are the fields of `config.model`; what it may also take, and then gets, is in FROM_ELSEWHERE.
+
+What plain networks do not have is put into them: padding has no weight in batch norm, a dropout mask follows its
+example, ghost groups are gradient calls of that many examples. What cannot be put in is refused by name.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from bsresearch.core import own_part
+from bsresearch.models import convolutions
+from bsresearch.models.own import noise, of_linen, of_nnx, of_pair
+
+PyTree = Any
+# What a function gets where its signature asks for it: no fields of the config.
+FROM_ELSEWHERE = ('ghost_batch_size', 'dtype', 'batch_axis', 'example_shape', 'rngs')
+CONTRACT = ('train', 'weights', 'keys')  # a linen module that takes these keeps the contract by itself
+
+
+class Network(Protocol):
+    """One kind of network, as pure functions of its weights."""
+
+    @property
+    def draws(self) -> bool:
+        """Whether it has dropout."""
+        ...
+
+    @property
+    def keeps_groups(self) -> bool:
+        """Whether ghost groups, and groups that lie over devices, are its own affair."""
+        ...
+
+    def init(self, key: jax.Array, inputs: jax.Array) -> tuple[PyTree, PyTree]:
+        """Weights and model statistics."""
+        ...
+
+    def apply(
+        self, params: PyTree, stats: PyTree, inputs: jax.Array, train: bool, beside: noise.Beside
+    ) -> tuple[jax.Array, PyTree]:
+        """Outputs and new statistics, which are the old ones in evaluation."""
+        ...
+
+
+class OfContract(NamedTuple):
+    """A linen module that takes `train`, `weights` and `keys`, as those of bsresearch/models."""
+
+    module: nn.Module
+    draws: bool
+    keeps_groups: bool = True
+
+    def init(self, key: jax.Array, inputs: jax.Array) -> tuple[PyTree, PyTree]:
+        """As Network."""
+        variables = self.module.init(key, inputs, train=False, weights=None, keys=None)
+        return variables['params'], variables.get('stats', {})
+
+    def apply(
+        self, params: PyTree, stats: PyTree, inputs: jax.Array, train: bool, beside: noise.Beside
+    ) -> tuple[jax.Array, PyTree]:
+        """As Network."""
+        module: Any = self.module.clone(dropout=0.0) if beside.quiet and self.draws else self.module
+        variables = {'params': params} | ({'stats': stats} if stats else {})
+        outputs: Any = module.apply(
+            variables, inputs, train=train, weights=beside.weights, keys=beside.keys, mutable=['stats']
+        )
+        return outputs[0], outputs[1].get('stats', stats) if train else stats
+
+
+class Tried(NamedTuple):
+    """A network that was tried on examples of a shape; whether it has convolutions."""
+
+    network: Network
+    convolves: bool
+
+
+@dataclass(frozen=True)
+class Own:
+    """A user's network with the `init` and `apply` that the engine calls of a linen module of the contract.
+
+    settings: of the function, by name, sorted. quiet: dropout is off in training mode too.
+    """
+
+    name: str
+    num_outputs: int
+    settings: tuple[tuple[str, Any], ...]
+    quiet: bool = False
+
+    def of(self, example_shape: tuple[int, ...]) -> Tried:
+        """The network for examples of a shape; made and tried once.
+
+        Raises:
+          ValueError: the function fails, returns no network, or one that does not fit the examples or outputs.
+        """
+        return _tried(self.name, self.num_outputs, self.settings, example_shape)
+
+    def clone(self, *, dropout: float) -> 'Own':
+        """Without dropout: the engine asks for no other rate."""
+        assert dropout == 0
+        return replace(self, quiet=True)
+
+    def init(self, key: jax.Array, inputs: jax.Array, *, train: bool) -> dict[str, PyTree]:
+        """Weights and model statistics."""
+        del train
+        params, stats = self.of(inputs.shape[1:]).network.init(key, inputs)
+        return {'params': params, 'stats': stats}
+
+    def apply(
+        self,
+        variables: Mapping[str, PyTree],
+        inputs: jax.Array,
+        *,
+        train: bool,
+        weights: jax.Array | None = None,
+        keys: jax.Array | None = None,
+        mutable: Any = (),
+    ) -> Any:
+        """Outputs; with `mutable` also {'stats': …}."""
+        network, convolves = self.of(inputs.shape[1:])
+        call = functools.partial(_apply, network, train, self.quiet)
+        call = convolutions.fast(call) if convolves else call
+        outputs, stats = call(variables['params'], variables.get('stats', {}), inputs, weights, keys)
+        return (outputs, {'stats': stats}) if mutable else outputs
+
+
+def _apply(
+    network: Network, train: bool, quiet: bool, params: PyTree, stats: PyTree, inputs: Any, weights: Any, keys: Any
+) -> tuple[jax.Array, PyTree]:
+    return network.apply(params, stats, inputs, train, noise.Beside(weights, keys, quiet))
+
+
+@functools.cache
+def builder(name: str) -> Callable[..., Own]:
+    """The `build` of a network of one's own, with its function's signature.
+
+    Raises:
+      ValueError: as own_part.function.
+    """
+    function = own_part.function(name, 'model', ('num_outputs',))
+    known = inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def build(num_outputs: int, **settings: Any) -> Own:
+        if settings.get('dtype', 'float32') != 'float32' and 'dtype' not in known:
+            raise ValueError(
+                f'config.dtype={settings["dtype"]}: model {name} takes no `dtype`; give its function one, keyword-only'
+            )
+        given = {key: value for key, value in settings.items() if key in known or key not in FROM_ELSEWHERE}
+        return Own(name, num_outputs, tuple(sorted(given.items())))
+
+    return build
+
+
+_TRIED: dict[tuple[Any, ...], Tried] = {}
+
+
+def _tried(name: str, num_outputs: int, settings: tuple[tuple[str, Any], ...], shape: tuple[int, ...]) -> Tried:
+    key = name, num_outputs, repr(settings), shape
+    if key not in _TRIED:
+        network = _in_words(name, lambda: _made(name, num_outputs, dict(settings), shape))
+        convolves = _in_words(name, lambda: _try(name, network, num_outputs, shape))
+        _TRIED[key] = Tried(network, convolves)
+    return _TRIED[key]
+
+
+def _in_words(name: str, call: Callable[[], Any]) -> Any:
+    """`call()`; what goes wrong in a user's network is one line."""
+    try:
+        return call()
+    except Exception as error:
+        raise own_part.failure(error, name, 'model') from error
+
+
+def _made(name: str, num_outputs: int, settings: dict[str, Any], shape: tuple[int, ...]) -> Network:
+    function = own_part.function(name, 'model', ('num_outputs',))
+    known = inspect.signature(function).parameters
+    if 'example_shape' in known:
+        settings['example_shape'] = shape
+    if 'rngs' in known:
+        return of_nnx.network(name, functools.partial(function, num_outputs, **settings))
+    made = function(num_outputs, **settings)
+    if isinstance(made, nn.Module):
+        takes = inspect.signature(type(made).__call__).parameters
+        if all(word in takes for word in CONTRACT):
+            return OfContract(made, bool(getattr(made, 'dropout', 0)))
+        return of_linen.network(name, made, shape)
+    if isinstance(made, tuple) and len(made) == 2 and all(map(callable, made)):
+        return of_pair.network(name, *made)
+    raise ValueError(
+        f'model {name} returned {type(made).__name__}; allowed: a flax linen module, an (init, apply) pair, or an nnx '
+        'module from a function that takes `rngs`'
+    )
+
+
+def _try(name: str, network: Network, num_outputs: int, shape: tuple[int, ...]) -> bool:
+    """Traces the network on two examples, in training and in evaluation; whether it has convolutions.
+
+    Raises:
+      ValueError: outputs of another shape than (B, num_outputs).
+    """
+    inputs, key = jax.ShapeDtypeStruct((2, *shape), jnp.float32), jax.eval_shape(lambda: jax.random.key(0))
+    params, stats = jax.eval_shape(network.init, key, inputs)
+    if not jax.tree.leaves(params):
+        raise ValueError(f'model {name} has no weights')
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2))
+    weights = jax.ShapeDtypeStruct((2,), jnp.float32)
+    given = params, stats, inputs, weights, keys
+    for train in (True, False):
+        outputs, after = jax.eval_shape(functools.partial(_apply, network, train, False), *given)
+        if getattr(outputs, 'shape', None) != (2, num_outputs):
+            raise ValueError(
+                f'model {name}: of 2 examples of shape {shape} it makes {getattr(outputs, "shape", type(outputs))}, '
+                f'not (2, {num_outputs}): a row for each example, with num_outputs={num_outputs} numbers'
+            )
+        if jax.tree.structure(after) != jax.tree.structure(stats):
+            raise ValueError(f'model {name}: its statistics change their structure in a call')
+    return convolutions.has_any(functools.partial(_apply, network, True, False), *given)

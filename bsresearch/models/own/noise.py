@@ -1,0 +1,47 @@
+"""What a plain network does not take and is given beside its inputs: weights of the examples, and a key for each."""
+
+import zlib
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Beside(NamedTuple):
+    """weights: (B,), 0 for padding, or None. keys: (B,) typed keys for dropout, or None. quiet: no dropout."""
+
+    weights: jax.Array | None
+    keys: jax.Array | None
+    quiet: bool
+
+
+def mask(beside: Beside, inputs: jax.Array) -> jax.Array | None:
+    """Which examples batch norm counts, to be broadcast against its inputs; None for all.
+
+    Where none is real, all count: a mean of nothing would be NaN, and their weight is 0 in the end.
+    """
+    if beside.weights is None:
+        return None
+    real = beside.weights > 0
+    return (real | ~real.any()).reshape(-1, *(1,) * (inputs.ndim - 1))
+
+
+def drop(beside: Beside, name: str, inputs: jax.Array, rate: float, shared: tuple[int, ...] = ()) -> jax.Array:
+    """Dropout with a mask that follows the example, whatever the batch it sits in.
+
+    Args:
+      name: of the layer and call, so that each has masks of its own. shared: axes of `inputs` over which a mask is one.
+
+    Raises:
+      ValueError: no keys, or a mask that examples share.
+    """
+    if beside.quiet or rate == 0:
+        return inputs
+    if beside.keys is None:
+        raise ValueError(f'dropout layer {name}: in training a key for each example is needed')
+    if 0 in (axis % inputs.ndim for axis in shared):
+        raise ValueError(f'dropout layer {name}: one mask for all examples of a batch would follow the batch size')
+    shape = [1 if axis + 1 in [s % inputs.ndim for s in shared] else n for axis, n in enumerate(inputs.shape[1:])]
+    layer = zlib.crc32(name.encode()) & 0x7FFFFFFF
+    one = lambda key: jax.random.bernoulli(jax.random.fold_in(key, layer), jnp.float32(1 - rate), shape)
+    return jnp.where(jax.vmap(one)(beside.keys), inputs / max(1 - rate, 1e-30), jnp.zeros_like(inputs))

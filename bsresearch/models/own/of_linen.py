@@ -1,0 +1,98 @@
+"""A plain linen module: any with `train` or the like in its call, batch norm and dropout by flax's own layers."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from bsresearch.models.own import noise
+
+PyTree = Any
+# What a call takes to tell training from evaluation, and its value in training.
+SWITCHES = {
+    'train': True, 'training': True, 'is_training': True,
+    'deterministic': False, 'use_running_average': False, 'eval': False, 'inference': False,
+}  # fmt: skip
+
+
+class OfLinen(NamedTuple):
+    """switches: argument of the call → its value in training. draws: as Network."""
+
+    module: nn.Module
+    switches: tuple[tuple[str, bool], ...]
+    draws: bool
+    keeps_groups: bool = False
+
+    def init(self, key: jax.Array, inputs: jax.Array) -> tuple[PyTree, PyTree]:
+        """Weights; all other collections are model statistics."""
+        rngs = {'params': key, 'dropout': jax.random.fold_in(key, 1)}
+        variables: Any = dict(self.module.init(rngs, inputs, **self._switched(False)))
+        return variables.pop('params', {}), {name: kept for name, kept in variables.items() if name != 'intermediates'}
+
+    def apply(
+        self, params: PyTree, stats: PyTree, inputs: jax.Array, train: bool, beside: noise.Beside
+    ) -> tuple[jax.Array, PyTree]:
+        """As Network."""
+        call = functools.partial(self.module.apply, {'params': params, **stats}, inputs, **self._switched(train))
+        if not train:
+            return call(), stats
+        with nn.intercept_methods(_giving(beside)):
+            outputs, after = call(mutable=list(stats))
+        return outputs, {**stats, **after}
+
+    def _switched(self, train: bool) -> dict[str, bool]:
+        return {name: value == train for name, value in self.switches}
+
+
+def network(name: str, module: nn.Module, shape: tuple[int, ...]) -> OfLinen:
+    """Of a module; `shape` is that of an example.
+
+    Raises:
+      ValueError: it has batch norm or dropout and its call takes nothing to tell training from evaluation.
+    """
+    takes = inspect.signature(type(module).__call__).parameters
+    switches = tuple((word, value) for word, value in SWITCHES.items() if word in takes)
+    layers = set[type]()
+
+    def note(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+        layers.add(type(context.module))
+        return call(*args, **kwargs)
+
+    made = OfLinen(module, switches, False)
+    with nn.intercept_methods(note):
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        jax.eval_shape(made.init, key, jax.ShapeDtypeStruct((2, *shape), jnp.float32))
+    draws = any(issubclass(layer, nn.Dropout) for layer in layers)
+    if not switches and (draws or any(issubclass(layer, nn.BatchNorm) for layer in layers)):
+        raise ValueError(
+            f'model {name} has {"dropout" if draws else "batch norm"}, and its call takes nothing to tell training '
+            f'from evaluation; give it one of {", ".join(SWITCHES)}'
+        )
+    return made._replace(draws=draws)
+
+
+def _giving(beside: noise.Beside) -> Callable[..., Any]:
+    """Gives batch norm the padding, and dropout the keys of the examples."""
+    calls: dict[str, int] = {}
+
+    def intercept(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+        layer: Any = context.module
+        if context.method_name != '__call__':
+            return call(*args, **kwargs)
+        if isinstance(layer, nn.BatchNorm) and kwargs.get('mask') is None:
+            return call(*args, **{**kwargs, 'mask': noise.mask(beside, args[0])})
+        if isinstance(layer, nn.Dropout):
+            given = kwargs.get('deterministic', args[1] if len(args) > 1 else None)
+            if nn.merge_param('deterministic', layer.deterministic, given):
+                return args[0]
+            path = '/'.join(layer.path)
+            calls[path] = calls.get(path, 0) + 1
+            name = path if calls[path] == 1 else f'{path}:{calls[path]}'
+            return noise.drop(beside, name, args[0], layer.rate, tuple(layer.broadcast_dims))
+        return call(*args, **kwargs)
+
+    return intercept

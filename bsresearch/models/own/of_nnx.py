@@ -1,0 +1,133 @@
+"""An nnx module: its function is given `rngs`; batch norm and dropout by flax's own layers."""
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from bsresearch.models.own import noise
+
+PyTree = Any
+_BESIDE: contextvars.ContextVar[tuple[noise.Beside, dict[str, int]]] = contextvars.ContextVar('beside')
+
+
+class CountingBatchNorm(nnx.BatchNorm):
+    """Batch norm that does not count padding."""
+
+    def __call__(self, x: Any, use_running_average: bool | None = None, *, mask: Any = None) -> jax.Array:
+        """As nnx.BatchNorm."""
+        if mask is None and not (self.use_running_average if use_running_average is None else use_running_average):
+            mask = noise.mask(_BESIDE.get()[0], x)
+        return super().__call__(x, use_running_average, mask=mask)
+
+
+class ExampleDropout(nnx.Dropout):
+    """Dropout whose mask follows the example."""
+
+    place: str = ''
+
+    def __call__(self, inputs: Any, *, deterministic: bool | None = None, rngs: Any = None) -> jax.Array:
+        """As nnx.Dropout."""
+        del rngs
+        if self.deterministic if deterministic is None else deterministic:
+            return inputs
+        beside, calls = _BESIDE.get()
+        calls[self.place] = calls.get(self.place, 0) + 1
+        name = self.place if calls[self.place] == 1 else f'{self.place}:{calls[self.place]}'
+        return noise.drop(beside, name, inputs, self.rate, tuple(self.broadcast_dims))
+
+
+@contextlib.contextmanager
+def _given(beside: noise.Beside) -> Iterator[None]:
+    token = _BESIDE.set((beside, {}))
+    try:
+        yield
+    finally:
+        _BESIDE.reset(token)
+
+
+class OfNnx(NamedTuple):
+    """make: rngs → module. paths: of its weights, and of its other variables, which are model statistics."""
+
+    make: Callable[..., nnx.Module]
+    draws: bool
+    keeps_groups: bool = False
+
+    def init(self, key: jax.Array, inputs: jax.Array) -> tuple[PyTree, PyTree]:
+        """As Network."""
+        del inputs
+        _, params, stats, _ = _split(_counting(self.make(rngs=nnx.Rngs(key))))
+        return _nested(params), _nested(stats)
+
+    def apply(
+        self, params: PyTree, stats: PyTree, inputs: jax.Array, train: bool, beside: noise.Beside
+    ) -> tuple[jax.Array, PyTree]:
+        """As Network."""
+        abstract = nnx.eval_shape(lambda: _counting(self.make(rngs=nnx.Rngs(0))))
+        graph, weights, others, noise_state = _split(abstract)
+        unused = jax.tree.map(_unused, noise_state)
+        module: Any = nnx.merge(graph, _filled(weights, params), _filled(others, stats), unused)
+        module.train() if train else module.eval()
+        with _given(beside):
+            outputs = module(inputs)
+        return outputs, _nested(_split(module)[2]) if train else stats
+
+
+def network(name: str, make: Callable[..., nnx.Module]) -> OfNnx:
+    """Of a function that is given rngs.
+
+    Raises:
+      ValueError: it makes no nnx module.
+    """
+    made = nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0)))
+    if not isinstance(made, nnx.Module):
+        raise ValueError(f'model {name} takes rngs and returned {type(made).__name__}; an nnx module is needed')
+    draws = any(isinstance(layer, nnx.Dropout) and layer.rate > 0 for _, layer in nnx.iter_modules(made))
+    return OfNnx(make, draws)
+
+
+def _counting(module: nnx.Module) -> nnx.Module:
+    """With layers that know padding and examples in the place of flax's."""
+    for path, layer in nnx.iter_modules(module):
+        if type(layer) is nnx.BatchNorm:
+            layer.__class__ = CountingBatchNorm
+        elif type(layer) is nnx.Dropout:
+            layer.__class__ = ExampleDropout
+            layer.place = '/'.join(map(str, path))
+    return module
+
+
+def _split(module: nnx.Module) -> tuple[Any, Any, Any, Any]:
+    """Graph, weights, model statistics, and the states of random streams, which are not used."""
+    return nnx.split(module, nnx.Param, nnx.Not(nnx.RngState), ...)
+
+
+def _unused(shape: Any) -> jax.Array:
+    keyed = jax.dtypes.issubdtype(shape.dtype, jax.dtypes.prng_key)
+    return jax.random.key(0) if keyed else jnp.zeros((), shape.dtype)
+
+
+def _nested(state: Any) -> dict[str, Any]:
+    """Values by name, as linen nests them; a list's places are names too."""
+    tree: dict[str, Any] = {}
+    for path, variable in state.flat_state():
+        node = tree
+        for part in path[:-1]:
+            node = node.setdefault(str(part), {})
+        node[str(path[-1])] = variable[...]
+    return tree
+
+
+def _filled(state: Any, values: PyTree) -> Any:
+    """The state with values of `_nested`."""
+    flat = []
+    for path, variable in state.flat_state():
+        node = values
+        for part in path:
+            node = node[str(part)]
+        flat.append((path, variable.replace(node)))
+    return nnx.State.from_flat_path(flat)
