@@ -5,13 +5,14 @@ import os
 import pathlib
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 import jax
 
 import bsresearch
+from bsresearch.core import own_part
 from bsresearch.launching import provenance
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths, verify
@@ -58,7 +59,13 @@ def facts(plan: Plan) -> dict[str, Any]:
         'changed_files': provenance.changed_files(),
         'seeds': {'seed': plan.seed, 'init_seed': plan.init_seed, 'data_seed': plan.data_seed},
         'matmul_precision': plan.matmul_precision,
-    }
+    } | own_sources(plan)
+
+
+def own_sources(plan: Plan) -> dict[str, Any]:
+    """Import path → sha256 of the file, of a plan's parts of a user's own; {} without any."""
+    sources = own_part.sources(plan.resolved())
+    return {'own_sources': sources} if sources else {}
 
 
 def begin(directory: pathlib.Path, plan: Plan, layout: str = '1 device') -> None:
@@ -79,16 +86,18 @@ def begin(directory: pathlib.Path, plan: Plan, layout: str = '1 device') -> None
         update(directory, {'layouts_later': [*stored.get('layouts_later', ()), place]})
 
 
-def note_code(directories: Sequence[pathlib.Path], unit: str, at: int, say: Callable[[str], None]) -> None:
+def note_code(directories: Sequence[pathlib.Path], plan: Plan, unit: str, at: int, say: Callable[[str], None]) -> None:
     """Adds to each meta's `code` the code that goes on from here, where it is not the one before; says so, once.
 
     `code` lists what a run or probe was made with: {unit: where it began, 'versions', 'commit', 'source_sha256',
-    'changed_files'}. Of what an older version began the first entry has no hash of the source: it counts as other code.
+    'changed_files', 'own_sources' where parts are a user's own}. Of what an older version began the first entry has no
+    hash of the source: it counts as other code.
 
     Args:
-      directories: of a group's runs, or of a probe. unit, at: 'step' and the update, or 'block' and its number.
+      directories: of a group's runs, or of a probe. plan: one of them. unit, at: 'step' and the update, or 'block' and
+        its number.
     """
-    now = {unit: at, 'versions': versions()} | provenance.facts()
+    now = {unit: at, 'versions': versions()} | provenance.facts() | own_sources(plan)
     differences: dict[str, list[str]] = {}
     for directory in directories:
         stored = paths.read_json(directory / 'meta.json') or {}
@@ -114,7 +123,20 @@ def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     if before['source_sha256'] != now['source_sha256']:
         marks = [f'{(e["source_sha256"] or "unknown")[:8]} (commit {e["commit"]})' for e in (before, now)]
         changed.append(f'source {" → ".join(marks)}')
-    return ', '.join(changed)
+    return ', '.join([*changed, *_changed_sources(before.get('own_sources') or {}, now.get('own_sources', {}))])
+
+
+def _changed_sources(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Parts of a user's own whose file changed, with the beginnings of both hashes."""
+    pairs = ((name, before.get(name, 'unknown'), digest) for name, digest in now.items())
+    return [f'{name} {old[:8]} → {new[:8]}' for name, old, new in pairs if old != new]
+
+
+def changed_since(directory: pathlib.Path, plan: Plan) -> list[str]:
+    """Parts of a user's own whose file is another than the one that a run was made with, by its meta.json."""
+    if not (sources := own_part.sources(plan.resolved())):
+        return []
+    return _changed_sources((paths.read_json(directory / 'meta.json') or {}).get('own_sources') or {}, sources)
 
 
 def update(directory: pathlib.Path, facts: dict[str, Any]) -> None:

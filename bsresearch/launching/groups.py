@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bsresearch.core.flat import flatten
-from bsresearch.launching import fitting
+from bsresearch.launching import environment, fitting
 from bsresearch.planning import schema, sweep
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.store import paths, records
@@ -185,6 +185,7 @@ def _create(workdir: pathlib.Path, plans: list[Plan], platform: str | None) -> R
     directory.parent.mkdir(exist_ok=True)
     directory.mkdir(exist_ok=True)
     description = {'id': name, 'strategy': strategy, 'plans': [p.to_json() for p in plans]}
+    description |= environment.own_sources(plans[0])
     paths.write_json(directory / 'group.json', description)
     _write_runs(group)
     return group

@@ -197,7 +197,7 @@ def _make(
     files = [folder / 'arrays' / f'block-{block:06d}.npz' for block in range(probed.blocks)]
     missing = [block for block, file in enumerate(files) if not (file.exists() and _is_whole(file, console))]
     if missing:
-        environment.note_code([folder], 'block', missing[0], console.say)
+        environment.note_code([folder], probe.points[0][0], 'block', missing[0], console.say)
     for block in missing:
         if caught:
             environment.update(folder, {'seconds': net()})

@@ -80,6 +80,9 @@ def _train_all(
     watch = leases.Watch(console.say, caught)
     if finished := [p for p in plans if p.id not in unfinished]:
         console.say(f'{len(finished)} of {len(plans)} runs are finished already and are left alone')
+        stored = {plan.id: paths.run_dir(workdir, plan.study, plan.id) for plan in finished}
+        if changed := {part for plan in finished for part in environment.changed_since(stored[plan.id], plan)}:
+            console.say(f'  they were made with other code of your own: {", ".join(sorted(changed))}')
         _measure_later(workdir, finished, console, caught, watch)
     formed = processes.share(lambda: _formed(workdir, todo, console, watch, stay)) if todo else []
     for number, group in enumerate(formed, 1):
@@ -200,7 +203,7 @@ def _train(
     def begun(session: Session, step: int) -> None:
         console.train(session.clock, session.measuring.spent, step, session.group_pace(step))
         if processes.leads():
-            environment.note_code(directories, 'step', step, console.say)
+            environment.note_code(directories, plan, 'step', step, console.say)
         if profiler is not None:
             profiler(session, step)
 

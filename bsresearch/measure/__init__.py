@@ -4,14 +4,14 @@ The signature of `build` is the schema of `config.measure.<name>`; a setting tha
 Files without a `build` are what several of them are made of.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bsresearch.core import lookup
+from bsresearch.core import lookup, own_part
 
 PyTree = Any
 
@@ -75,6 +75,21 @@ class Measure(NamedTuple):
     preconditioned: bool = False
     host: bool = False
     vectors: int = 0
+
+
+def builder(name: str, settings: Mapping[str, Any]) -> tuple[Callable[..., Measure], dict[str, Any]]:
+    """The `build` of a measurement's section, and its settings; a section with `function` is one of a user's own.
+
+    Args:
+      settings: of the section, without its points.
+
+    Raises:
+      ValueError: no such measurement, with the nearest names; or as own_part.function.
+    """
+    if 'function' not in settings:
+        return lookup.module(__name__, 'build', name, 'measurement').build, dict(settings)
+    own = own_part.function(str(settings['function']), 'measurement')
+    return own, {field: value for field, value in settings.items() if field != 'function'}
 
 
 STATISTICS = ('batch', 'running')

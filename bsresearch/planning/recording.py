@@ -7,7 +7,7 @@ import jax
 
 from bsresearch.core import kinds, lookup, units, when
 from bsresearch.core.field import unknown_field
-from bsresearch.measure import Measure, presets
+from bsresearch.measure import Measure, builder, presets
 from bsresearch.measure.probes import POINTS
 from bsresearch.optim.policy import Policy, cycle_ends
 from bsresearch.planning import schema, sections
@@ -59,14 +59,14 @@ def _measurement(name: str, settings: Mapping[str, Any]) -> Measure:
     Raises:
       ValueError: one that it does not know, or refuses.
     """
-    build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
+    build, settings = builder(name, settings)
     key = build, repr(settings)
     if key not in _MEASUREMENTS:
         known, hints = lookup.keywords(build), lookup.hints(build)
         for field, value in settings.items():
             if field not in known:
                 raise unknown_field(f'measure.{name}.{field}', (*when.FIELDS, *known), where=f'measure.{name}')
-            kinds.check(f'config.measure.{name}.{field}', value, known[field], hints[field])
+            kinds.check(f'config.measure.{name}.{field}', value, known[field], hints.get(field, Any))
         _MEASUREMENTS[key] = build(**settings)
     return _MEASUREMENTS[key]
 

@@ -100,7 +100,9 @@ def _completed(declared: Mapping[str, Any]) -> dict[str, Any]:
     known = schema.known()
     filled = {k: {**{f: v for f, v in known[k].items() if f != 'name'}, **value} for k, value in declared.items()
               if isinstance(value, Mapping) and k in known and k not in ('measure', 'sweep', 'arms')}  # fmt: skip
-    points = {name: {**usual, **declared.get('measure', {}).get(name, {})} for name, usual in known['measure'].items()}
+    given = declared.get('measure', {})
+    every = {**dict.fromkeys(given, when.OFF), **known['measure']}
+    points = {name: {**usual, **given.get(name, {})} for name, usual in every.items()}
     return {**known, **declared, **filled, 'measure': points}
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bsresearch import models
+from bsresearch import measure, models
 from bsresearch.core import kinds, lookup, own_part
 from bsresearch.core.field import unknown_field
 from bsresearch.models import losses
@@ -101,7 +101,8 @@ def _hint(path: str, declared: Mapping[str, Any]) -> Any:
     if field in hints or not parents:
         return hints.get(field, Any)
     if parents[0] == 'measure':
-        build = lookup.module('bsresearch.measure', 'build', parents[1], 'measurement').build
+        given = declared.get('measure', {}).get(parents[1], {})
+        build, _ = measure.builder(parents[1], {k: v for k, v in given.items() if k == 'function'})
         return lookup.hints(build).get(field, Any)
     name = declared.get(f'{parents[0]}.name', declared[parents[0]].get('name'))
     try:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bsresearch.core import lookup, precision, when
+from bsresearch.measure import builder
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.resolve import dataset
 from bsresearch.store import paths, verify
@@ -34,8 +35,8 @@ def points(plan: Plan) -> dict[str, set[int]]:
 
 def settings(plan: Plan, name: str) -> dict[str, Any]:
     """Of a measurement, defaults included, as JSON holds them."""
-    build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
-    return json.loads(canonical({**lookup.keywords(build), **when.rest(plan.recording['measure'][name])}))
+    given = when.rest(plan.recording['measure'][name])
+    return json.loads(canonical({**lookup.keywords(builder(name, given)[0]), **given}))
 
 
 def missing(stored: Plan, asked: Plan, later: dict[str, list[int]]) -> dict[str, set[int]]:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from bsresearch import models, optim
 from bsresearch.core import lookup, own_part, rng, when
 from bsresearch.data import preprocess
-from bsresearch.measure import Context, Measure
+from bsresearch.measure import Context, Measure, builder
 from bsresearch.models import layers, losses
 from bsresearch.optim import Hyper
 from bsresearch.planning import sections
@@ -175,8 +175,8 @@ def measures(plan: Plan) -> dict[str, Measure]:
     """The measurements that a plan makes, by name."""
     built = {}
     for name in (name for name, points in plan.events.measure.items() if points):
-        build = lookup.module('bsresearch.measure', 'build', name, 'measurement').build
-        built[name] = build(**when.rest(plan.recording['measure'][name]))
+        build, settings = builder(name, when.rest(plan.recording['measure'][name]))
+        built[name] = build(**settings)
     return built
 
 
