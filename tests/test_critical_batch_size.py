@@ -289,7 +289,7 @@ def test_the_figures_are_drawn_with_their_numbers(made: pathlib.Path):
     pd.testing.assert_series_equal(pd.read_csv(files[2])['critical'], find(made).seeds['critical'], check_dtype=False)
     losses = pd.read_csv(files[5])
     assert len(losses) == 18
-    assert losses.query("step == 64 and replicate == 1 and k == 2")['excess'].iloc[0] == pytest.approx(0.008)
+    assert losses.query('step == 64 and replicate == 1 and k == 2')['excess'].iloc[0] == pytest.approx(0.008)
     assert losses['within'].sum() == 18 - 6  # k = 4; 4; 2 and 4; none; 4; 2 fail
     for picture in (files[1], files[4]):
         assert image.imread(picture)[..., :3].std() > 0.01

@@ -1,0 +1,100 @@
+"""Convolutions as slices and one product: against XLA's own, values and derivatives, wherever they stand."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from bsresearch.models import convolutions
+
+LAYOUTS = {1: ('NWC', 'WIO', 'NWC'), 2: ('NHWC', 'HWIO', 'NHWC'), 3: ('NDHWC', 'DHWIO', 'NDHWC')}
+CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+    'plain': ((2, 7, 6, 3), (3, 3, 3, 4), {}),
+    'even kernel, valid': ((2, 7, 6, 3), (2, 4, 3, 4), {'padding': 'VALID'}),
+    'strides': ((2, 7, 6, 3), (3, 3, 3, 4), {'window_strides': (2, 3)}),
+    'a point with stride': ((2, 7, 6, 3), (1, 1, 3, 4), {'window_strides': (2, 2), 'padding': 'VALID'}),
+    'dilation': ((2, 9, 8, 3), (3, 2, 3, 4), {'rhs_dilation': (2, 3), 'padding': ((1, 2), (0, 3))}),
+    'transposed': ((2, 4, 5, 3), (3, 3, 3, 4), {'lhs_dilation': (2, 3), 'padding': ((1, 2), (2, 1))}),
+    'cut': ((2, 9, 8, 3), (3, 3, 3, 4), {'padding': ((-1, 0), (0, -2))}),
+    'groups': ((2, 7, 6, 6), (3, 3, 3, 4), {'feature_group_count': 2}),
+    'depthwise': ((2, 7, 6, 3), (3, 3, 1, 6), {'feature_group_count': 3}),
+    'one axis': ((2, 9, 3), (4, 3, 5), {'window_strides': (2,)}),
+    'three axes': ((2, 5, 4, 6, 2), (2, 3, 3, 2, 3), {'window_strides': (1, 2, 1)}),
+}  # fmt: skip
+
+
+def loss(x_shape: tuple[int, ...], given: dict[str, Any]) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    axes = len(x_shape) - 2
+    settings = {'window_strides': (1,) * axes, 'padding': 'SAME', **given}
+
+    def of(x: jax.Array, k: jax.Array) -> jax.Array:
+        y = lax.conv_general_dilated(x, k, dimension_numbers=LAYOUTS[axes], **settings)
+        return jnp.sin(y + jnp.arange(y.size).reshape(y.shape)).sum()
+
+    return of
+
+
+def arrays(x_shape: tuple[int, ...], k_shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+    generator = np.random.default_rng(0)
+    x, k = (jnp.asarray(generator.standard_normal(shape), jnp.float32) for shape in (x_shape, k_shape))
+    return x, k
+
+
+def same(one: Any, other: Any) -> None:
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4), one, other)
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_each_kind_is_xlas_own(case: str):
+    """Independent library: value and both gradients; and what is compiled has no convolution."""
+    x_shape, k_shape, given = CASES[case]
+    function, inputs = loss(x_shape, given), arrays(x_shape, k_shape)
+    own = jax.value_and_grad(function, (0, 1))
+    ours = jax.jit(jax.value_and_grad(convolutions.fast(function), (0, 1)))
+    same(ours(*inputs), own(*inputs))
+    assert ' convolution(' not in ours.lower(*inputs).compile().as_text()
+
+
+def in_a_loop(function: Callable[..., jax.Array], x: jax.Array, k: jax.Array) -> jax.Array:
+    return lax.scan(lambda c, _: (c + 0.1 * function(x, k + c), None), jnp.float32(0), length=3)[0]
+
+
+def under_a_condition(function: Callable[..., jax.Array], x: jax.Array, k: jax.Array) -> jax.Array:
+    return lax.cond(x.sum() > 1e9, lambda: jnp.float32(0), lambda: function(x, k))
+
+
+def computed_again(function: Callable[..., jax.Array], x: jax.Array, k: jax.Array) -> jax.Array:
+    return jax.checkpoint(function)(x, k)
+
+
+def compiled_inside(function: Callable[..., jax.Array], x: jax.Array, k: jax.Array) -> jax.Array:
+    return jax.jit(jax.nn.relu)(jax.jit(function)(x, k))
+
+
+def of_each_row(function: Callable[..., jax.Array], x: jax.Array, k: jax.Array) -> jax.Array:
+    return jax.vmap(lambda row: function(row[None], k))(x).sum()
+
+
+@pytest.mark.parametrize('place', [in_a_loop, under_a_condition, computed_again, compiled_inside, of_each_row])
+def test_convolutions_are_found_wherever_they_stand(place: Callable[..., jax.Array]):
+    x_shape, k_shape, given = CASES['strides']
+    function = functools.partial(place, loss(x_shape, given))
+    inputs = arrays(x_shape, k_shape)
+    ours = jax.jit(jax.value_and_grad(convolutions.fast(function), (0, 1)))
+    same(ours(*inputs), jax.value_and_grad(function, (0, 1))(*inputs))
+    assert ' convolution(' not in ours.lower(*inputs).compile().as_text()
+
+
+def test_a_group_over_replicas_is_each_of_them():
+    """`vmap` of the rewritten function over weights, as replicas are mapped."""
+    x_shape, k_shape, given = CASES['plain']
+    function = loss(x_shape, given)
+    x, k = arrays(x_shape, k_shape)
+    kernels = jnp.stack([k, 2 * k])
+    mapped = jax.vmap(jax.grad(convolutions.fast(function), 1), (None, 0))(x, kernels)
+    same(mapped, jnp.stack([jax.grad(function, 1)(x, kernel) for kernel in kernels]))

@@ -1,0 +1,169 @@
+"""Parts of a user's own, named by an import path: what they make, whose ids they enter, and how they fail."""
+
+import json
+import os
+import pathlib
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+from toy import BARE, ROOT, assert_equal, final, plans, rows, train
+
+from bsresearch.core import own_part
+from bsresearch.data import sources
+from bsresearch.store import paths
+
+USERS = f'{ROOT}/tests/users_parts.py'
+
+
+def run(workdir: pathlib.Path, **changes: Any) -> tuple[Any, list[Any], Any]:
+    """A plan, its rows without seconds, and its last weights."""
+    (plan,) = plans(**BARE, total_steps=12, **changes)
+    train(workdir, [plan])
+    kept = [{k: v for k, v in row.items() if 'seconds' not in k} for row in rows(workdir, plan)]
+    return plan, kept, final(workdir, plan)
+
+
+@pytest.mark.parametrize(
+    ('own', 'built_in'),
+    [
+        ({'model': {'name': f'{USERS}:mlp'}}, {}),
+        ({'loss__name': f'{USERS}:cross_entropy'}, {}),
+        ({'optimizer__name': f'{USERS}:descent'}, {}),
+        ({'schedule__name': f'{USERS}:straight'}, {'schedule__name': 'linear'}),
+    ],
+    ids=['model', 'loss', 'optimizer', 'schedule'],
+)
+def test_an_own_part_that_is_the_built_in_one_makes_the_same_run(
+    own: dict[str, Any], built_in: dict[str, Any], workdir: pathlib.Path
+):
+    """Invariance: the same records and weights, under another id."""
+    plan, records, weights = run(workdir, **own)
+    other, expected, expected_weights = run(workdir, **built_in)
+    assert plan.id != other.id
+    for row, like in zip(records, expected, strict=True):
+        assert row.keys() == like.keys()
+        np.testing.assert_allclose(
+            [v for v in row.values() if isinstance(v, float)], [v for v in like.values() if isinstance(v, float)],
+            rtol=1e-5,
+        )  # fmt: skip
+    assert [
+        np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(leaves(weights), leaves(expected_weights), strict=True)
+    ]
+
+
+def leaves(tree: Any) -> list[np.ndarray]:
+    import jax
+
+    return [np.asarray(x) for x in jax.tree.leaves(tree)]
+
+
+def test_own_data_and_an_own_measurement_in_one_run(workdir: pathlib.Path):
+    measured = {'function': f'{USERS}:largest_weight', 'power': 2.0, 'every_epochs': 1.0}
+    (plan,) = plans(
+        data__name=f'{USERS}:points', data__examples=50, measure__top=measured, total_steps=10,
+        **{k: v for k, v in BARE.items() if 'evaluate' not in k},
+    )  # fmt: skip
+    train(workdir, [plan])
+    last = rows(workdir, plan)[-1]
+    largest = max(float(np.abs(x).max()) for x in leaves(final(workdir, plan).params))
+    np.testing.assert_allclose(last['largest_weight'], largest**2, rtol=1e-6)
+    assert plan.num_outputs == 2
+    assert plan.epoch_size == 40
+    stored = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json')
+    digest = paths.file_digest(pathlib.Path(USERS))
+    assert stored is not None
+    assert stored['own_sources'] == {f'users_parts.py:{name}': digest for name in ('largest_weight', 'points')}
+
+
+def test_an_id_holds_the_files_name_and_not_its_folder(tmp_path: pathlib.Path):
+    moved = shutil.copy(USERS, tmp_path / 'users_parts.py')
+    shutil.copy(USERS, tmp_path / 'others.py')
+    ids = [plans(model={'name': f'{file}:mlp'})[0].id for file in (USERS, moved, tmp_path / 'others.py')]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_a_changed_source_is_told_of_a_finished_run(tmp_path: pathlib.Path, workdir: pathlib.Path):
+    from bsresearch.launching import environment
+
+    file = pathlib.Path(shutil.copy(USERS, tmp_path / 'changing.py'))
+    plan, _, _ = run(workdir, model={'name': f'{file}:mlp'})
+    directory = paths.run_dir(workdir, plan.study, plan.id)
+    assert environment.changed_since(directory, plan) == []
+    file.write_text(f'{file.read_text()}\n# changed\n')
+    assert len(environment.changed_since(directory, plan)) == 1
+
+
+def test_records_are_read_where_the_file_is_no_more(tmp_path: pathlib.Path, workdir: pathlib.Path):
+    """A plan is read back without its parts: reports and status need no code of the user's."""
+    from bsresearch.planning.plan import Plan
+
+    file = pathlib.Path(shutil.copy(USERS, tmp_path / 'gone.py'))
+    (plan,) = plans(model={'name': f'{file}:mlp'}, optimizer__name=f'{file}:descent')
+    stored = json.loads(json.dumps(plan.to_json()))
+    file.unlink()
+    assert Plan.from_json(stored).id == plan.id
+
+
+def test_a_config_is_good_in_any_directory(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT / 'tests')
+    config = {'model': {'name': 'users_parts.py:mlp'}, 'sweep': {'loss.name': ('squared_error', './users_parts.py:f')}}
+    placed = own_part.located(config)
+    assert placed['model']['name'] == USERS.replace('users_parts.py', 'users_parts.py:mlp')
+    assert placed['sweep']['loss.name'] == ('squared_error', f'{USERS}:f')
+    assert own_part.unplaced(placed)['model']['name'] == 'users_parts.py:mlp'
+
+
+def test_a_package_is_imported_from_the_directory_of_the_command(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / 'mylab_of_a_test').mkdir()
+    shutil.copy(USERS, tmp_path / 'mylab_of_a_test' / 'nets.py')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('sys.path', [folder for folder in os.sys.path if folder != str(tmp_path)])
+    (plan,) = plans(model={'name': 'mylab_of_a_test.nets:mlp'})
+    assert plan.model == {'name': 'mylab_of_a_test.nets:mlp'}
+
+
+BROKEN = 'import nothing_that_is_there\n'
+
+
+@pytest.mark.parametrize(
+    ('changes', 'part'),
+    [
+        ({'model': {'name': 'no_such_lab.nets:resnet'}}, 'no module no_such_lab; Python looked in'),
+        ({'model': {'name': 'nowhere.py:resnet'}}, 'no such file'),
+        ({'model': {'name': 'broken.py:resnet'}}, 'broken.py, line 1: ModuleNotFoundError'),
+        ({'model': {'name': f'{USERS}:mpl'}}, "did you mean 'mlp'"),
+        ({'model': {'name': f'{USERS}:mlp', 'width': 3}}, "has no field 'width'"),
+        ({'model': {'name': f'{USERS}:normalized', 'dropout': 'much'}}, 'model.dropout'),
+        ({'model': {'name': 'resnets.resnet'}}, 'package.module:function'),
+        ({'loss__name': f'{USERS}:descent'}, 'a function descent(outputs, labels, *, setting=default, …) is needed'),
+        ({'schedule__name': f'{USERS}:cross_entropy'}, 'users_parts.py, line'),
+        ({'optimizer__name': f'{USERS}:descent', 'momentum': 0.9}, 'which has none'),
+        ({'optimizer__name': f'{USERS}:descent', 'no_decay': ('bias',)}, 'takes no `no_decay`'),
+        ({'data__name': f'{USERS}:missing_values'}, 'NaN or infinite'),
+        ({'data__name': f'{USERS}:no_data'}, 'returned int'),
+        ({'measure__top': {'every_epochs': 1.0}}, "unknown measurement 'top'"),
+        ({'measure__top': {'function': f'{USERS}:largest_weight', 'pover': 1.0}}, "did you mean 'power'"),
+        ({'dtype': 'bfloat16', 'model': {'name': f'{USERS}:mlp'}}, 'takes no `dtype`'),
+        ({'model': {'name': f'{USERS}:normalized'}, 'micro_batch_size': 4}, 'ghost_batch_size=4'),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_one_line(
+    changes: dict[str, Any], part: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / 'broken.py').write_text(BROKEN)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match='.') as told:
+        plans(**changes)
+    assert part in str(told.value)
+    assert '\n' not in str(told.value)
+
+
+def test_a_function_of_ones_own_is_a_data_set():
+    splits = sources.resolve(f'{USERS}:points', None, {})
+    assert [len(split.labels) for split in (splits.train, splits.test)] == [30, 10]
+    assert splits.own
+    assert_equal(splits.train.labels == 1, splits.train.inputs[:, 0] > 0)

@@ -1,0 +1,157 @@
+"""Parts as a user writes them, named by `tests/users_parts.py:<function>`; and some that are wrong."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from flax import nnx
+
+GLOROT = nn.initializers.glorot_normal()
+
+
+class Mlp(nn.Module):
+    """As models/mlp.py with one layer of 16, whose layers have the same names."""
+
+    num_outputs: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = x.reshape(x.shape[0], -1)
+        x = nn.relu(nn.Dense(16, kernel_init=GLOROT, name='dense_0')(x))
+        return nn.Dense(self.num_outputs, kernel_init=GLOROT, name='output')(x)
+
+
+def mlp(num_outputs: int) -> nn.Module:
+    return Mlp(num_outputs)
+
+
+class NnxMlp(nnx.Module):
+    def __init__(self, inputs: int, outputs: int, rngs: nnx.Rngs):
+        self.layers = nnx.List([nnx.Linear(inputs, 16, rngs=rngs), nnx.Linear(16, outputs, rngs=rngs)])
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.layers[1](nnx.relu(self.layers[0](x.reshape(x.shape[0], -1))))
+
+
+def nnx_mlp(num_outputs: int, *, example_shape: tuple[int, ...], rngs: nnx.Rngs) -> nnx.Module:
+    return NnxMlp(math.prod(example_shape), num_outputs, rngs)
+
+
+def pair(num_outputs: int, *, example_shape: tuple[int, ...]) -> Any:
+    sizes = (math.prod(example_shape), 16, num_outputs)
+
+    def init(key: jax.Array, inputs: jax.Array) -> Any:
+        keys = jax.random.split(key, 2)
+        return [(GLOROT(k, (m, n)), jnp.zeros(n)) for k, m, n in zip(keys, sizes[:-1], sizes[1:], strict=True)]
+
+    def apply(params: Any, inputs: jax.Array) -> jax.Array:
+        (w, b), (v, c) = params
+        return jax.nn.relu(inputs.reshape(len(inputs), -1) @ w + b) @ v + c
+
+    return init, apply
+
+
+class Normalized(nn.Module):
+    """Convolution, batch norm, dropout."""
+
+    num_outputs: int
+    dropout: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, deterministic: bool = True) -> jax.Array:
+        x = nn.Conv(4, (3, 3), (2, 2))(x)
+        x = nn.BatchNorm(use_running_average=deterministic)(x)
+        x = nn.Dropout(self.dropout)(nn.relu(x), deterministic=deterministic)
+        return nn.Dense(self.num_outputs)(x.mean((1, 2)))
+
+
+def normalized(num_outputs: int, *, dropout: float = 0.0) -> nn.Module:
+    return Normalized(num_outputs, dropout)
+
+
+class NnxNormalized(nnx.Module):
+    def __init__(self, channels: int, outputs: int, dropout: float, rngs: nnx.Rngs):
+        self.conv = nnx.Conv(channels, 4, (3, 3), (2, 2), rngs=rngs)
+        self.norm = nnx.BatchNorm(4, rngs=rngs)
+        self.drop = nnx.Dropout(dropout, rngs=rngs)
+        self.output = nnx.Linear(4, outputs, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.output(self.drop(nnx.relu(self.norm(self.conv(x)))).mean((1, 2)))
+
+
+def nnx_normalized(
+    num_outputs: int, *, example_shape: tuple[int, ...], rngs: nnx.Rngs, dropout: float = 0.0
+) -> nnx.Module:
+    return NnxNormalized(example_shape[-1], num_outputs, dropout, rngs)
+
+
+def half_squared(outputs: jax.Array, labels: jax.Array, *, scale: float = 1.0) -> jax.Array:
+    return scale * 0.5 * ((outputs - jax.nn.one_hot(labels, outputs.shape[1])) ** 2).sum(1)
+
+
+def cross_entropy(outputs: jax.Array, labels: jax.Array) -> jax.Array:
+    return optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
+
+
+def descent(*, factor: float = 1.0) -> Any:
+    return lambda hyper: optax.scale(-factor * hyper.learning_rate)
+
+
+def straight(t: np.ndarray, span: Any, *, last: float = 0.0) -> np.ndarray:
+    return 1 + (last - 1) * t / max(span.steps - 1, 1)
+
+
+def largest_weight(*, power: float = 1.0) -> Any:
+    from bsresearch.measure import Measure
+
+    def update(state: Any, context: Any) -> Any:
+        top = jnp.stack([jnp.abs(x).max() for x in jax.tree.leaves(context.params)]).max()
+        return state, {'largest_weight': top**power}
+
+    return Measure(lambda params: (), update)
+
+
+def points(*, examples: int = 40) -> Any:
+    inputs = np.random.default_rng(0).standard_normal((examples, 3))
+    labels = np.where(inputs[:, 0] > 0, 'right', 'left')
+    return (inputs[10:], labels[10:]), (inputs[:10], labels[:10])
+
+
+def wrong_outputs(num_outputs: int) -> nn.Module:
+    return Mlp(num_outputs + 1)
+
+
+def wrong_shape(num_outputs: int, *, rngs: nnx.Rngs) -> nnx.Module:
+    return NnxMlp(7, num_outputs, rngs)
+
+
+def no_network(num_outputs: int) -> int:
+    return num_outputs
+
+
+def settings_first(width: int, num_outputs: int) -> nn.Module:
+    return Mlp(num_outputs)
+
+
+class Untold(nn.Module):
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return nn.Dense(10)(nn.Dropout(0.5, deterministic=False)(x.reshape(len(x), -1)))
+
+
+def untold(num_outputs: int) -> nn.Module:
+    return Untold()
+
+
+def missing_values() -> Any:
+    (inputs, labels), test = points()
+    return (np.where(inputs > 2, np.nan, inputs), labels), test
+
+
+def no_data() -> int:
+    return 3
