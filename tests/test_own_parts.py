@@ -67,7 +67,7 @@ def test_own_data_and_an_own_measurement_in_one_run(workdir: pathlib.Path):
     )  # fmt: skip
     train(workdir, [plan])
     last = rows(workdir, plan)[-1]
-    largest = max(float(np.abs(x).max()) for x in leaves(final(workdir, plan).params))
+    largest = max(float(np.abs(x).max()) for x in leaves(final(workdir, plan)))
     np.testing.assert_allclose(last['largest_weight'], largest**2, rtol=1e-6)
     assert plan.num_outputs == 2
     assert plan.epoch_size == 40
@@ -136,7 +136,7 @@ BROKEN = 'import nothing_that_is_there\n'
         ({'model': {'name': 'nowhere.py:resnet'}}, 'no such file'),
         ({'model': {'name': 'broken.py:resnet'}}, 'broken.py, line 1: ModuleNotFoundError'),
         ({'model': {'name': f'{USERS}:mpl'}}, "did you mean 'mlp'"),
-        ({'model': {'name': f'{USERS}:mlp', 'width': 3}}, "has no field 'width'"),
+        ({'model': {'name': f'{USERS}:mlp', 'width': 3}}, 'it has no fields'),
         ({'model': {'name': f'{USERS}:normalized', 'dropout': 'much'}}, 'model.dropout'),
         ({'model': {'name': 'resnets.resnet'}}, 'package.module:function'),
         ({'loss__name': f'{USERS}:descent'}, 'a function descent(outputs, labels, *, setting=default, …) is needed'),
@@ -148,7 +148,7 @@ BROKEN = 'import nothing_that_is_there\n'
         ({'measure__top': {'every_epochs': 1.0}}, "unknown measurement 'top'"),
         ({'measure__top': {'function': f'{USERS}:largest_weight', 'pover': 1.0}}, "did you mean 'power'"),
         ({'dtype': 'bfloat16', 'model': {'name': f'{USERS}:mlp'}}, 'takes no `dtype`'),
-        ({'model': {'name': f'{USERS}:normalized'}, 'micro_batch_size': 4}, 'ghost_batch_size=4'),
+        ({'model': {'name': f'{USERS}:normalized'}, 'ghost_batch_size': 4, 'micro_batch_size': 8}, 'its batch-norm'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_one_line(
@@ -156,7 +156,7 @@ def test_what_cannot_be_used_is_one_line(
 ):
     (tmp_path / 'broken.py').write_text(BROKEN)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match='.') as told:
+    with pytest.raises(ValueError, match=r'\w') as told:
         plans(**changes)
     assert part in str(told.value)
     assert '\n' not in str(told.value)

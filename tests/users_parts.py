@@ -50,7 +50,7 @@ def pair(num_outputs: int, *, example_shape: tuple[int, ...]) -> Any:
 
     def apply(params: Any, inputs: jax.Array) -> jax.Array:
         (w, b), (v, c) = params
-        return jax.nn.relu(inputs.reshape(len(inputs), -1) @ w + b) @ v + c
+        return jax.nn.relu(inputs.reshape(len(inputs), -1) @ w + b[None]) @ v + c[None]
 
     return init, apply
 

@@ -17,6 +17,7 @@ from bsresearch.models.own import FROM_ELSEWHERE, Own
 
 __all__ = ['FROM_ELSEWHERE']
 PyTree = Any
+Network = nn.Module | Own
 
 
 def builder(name: str) -> Callable[..., Any]:
@@ -30,12 +31,18 @@ def builder(name: str) -> Callable[..., Any]:
     return lookup.module(__name__, 'build', name, 'model').build
 
 
+def check_dtype(name: str, dtype: str) -> None:
+    """Raises ValueError for a computation in a dtype that a user's own network does not take."""
+    if dtype != 'float32' and 'dtype' not in lookup.keywords(builder(name)):
+        raise ValueError(f'config.dtype={dtype}: model {name} takes no `dtype`; give its function one, keyword-only')
+
+
 def cpu_micro_batch(name: str) -> int | None:
     """Examples whose intermediate values stay in a CPU's cache, where the network's file says so: CPU_MICRO_BATCH."""
     return getattr(lookup.module(__name__, 'build', name, 'model'), 'CPU_MICRO_BATCH', None)
 
 
-def init(module: nn.Module | Own, key: jax.Array, example_shape: tuple[int, ...]) -> tuple[PyTree, PyTree]:
+def init(module: Network, key: jax.Array, example_shape: tuple[int, ...]) -> tuple[PyTree, PyTree]:
     """Initial weights and model statistics (batch-norm averages; empty without).
 
     Args:
@@ -47,7 +54,7 @@ def init(module: nn.Module | Own, key: jax.Array, example_shape: tuple[int, ...]
 
 
 def apply(
-    module: nn.Module | Own,
+    module: Network,
     params: PyTree,
     stats: PyTree,
     inputs: jax.Array,
@@ -79,7 +86,7 @@ def apply(
     return outputs.astype(jax.tree.leaves(params)[0].dtype), stats
 
 
-def normalizes(module: Any, settings: Mapping[str, Any], example_shape: tuple[int, ...]) -> bool:
+def normalizes(module: Network, settings: Mapping[str, Any], example_shape: tuple[int, ...]) -> bool:
     """Whether the network has batch norm; `settings`: of its section."""
     if not isinstance(module, Own):
         return bool(settings.get('batch_norm'))
@@ -87,17 +94,17 @@ def normalizes(module: Any, settings: Mapping[str, Any], example_shape: tuple[in
     return bool(jax.tree.leaves(shapes[1]))
 
 
-def draws(module: Any, settings: Mapping[str, Any], example_shape: tuple[int, ...]) -> bool:
+def draws(module: Network, settings: Mapping[str, Any], example_shape: tuple[int, ...]) -> bool:
     """Whether the network draws noise for each example."""
     return module.of(example_shape).network.draws if isinstance(module, Own) else bool(settings.get('dropout'))
 
 
-def keeps_groups(module: Any, example_shape: tuple[int, ...]) -> bool:
+def keeps_groups(module: Network, example_shape: tuple[int, ...]) -> bool:
     """Whether ghost groups, and groups that lie over devices, are the network's own affair."""
     return module.of(example_shape).network.keeps_groups if isinstance(module, Own) else True
 
 
-def outputs_of_layers(module: Any, variables: PyTree, inputs: Any) -> PyTree:
+def outputs_of_layers(module: Network, variables: PyTree, inputs: Any) -> PyTree:
     """Shapes of what layers make of `inputs` in evaluation; of a user's own network, of its products and the like."""
     call = functools.partial(module.apply, train=False)
     if isinstance(module, Own):
@@ -108,6 +115,6 @@ def outputs_of_layers(module: Any, variables: PyTree, inputs: Any) -> PyTree:
     return jax.eval_shape(capturing, variables, inputs)[1]
 
 
-def seen_by_layer(module: Any, example_shape: tuple[int, ...]) -> bool:
+def seen_by_layer(module: Network, example_shape: tuple[int, ...]) -> bool:
     """Whether what its layers see can be noted while the network is traced (measure/dense_norms.py)."""
     return not isinstance(module, Own) or not module.of(example_shape).convolves

@@ -143,7 +143,7 @@ def _grouped(patches: list[jax.Array], k: jax.Array, groups: int, precision: Any
     depth, each = k.shape[-2], k.shape[-1] // groups
     kernels = k.reshape(-1, depth, groups, each)
     if depth == 1:
-        scaled = (p.reshape(-1, groups, 1) * kernels[i, 0] for i, p in enumerate(patches))
+        scaled = (p.reshape(-1, groups, 1) * kernels[i] for i, p in enumerate(patches))
         return functools.reduce(jnp.add, scaled)
     rows = jnp.stack([p.reshape(-1, groups, depth) for p in patches], 1)
     return jnp.einsum('nwgc,wcgf->ngf', rows, kernels, precision=precision)

@@ -209,6 +209,7 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     _check_numbers(c | parts)
     data = _checked_dataset(c, parts['data'])
     shape = data.train.inputs.shape[1:]
+    models.check_dtype(parts['model']['name'], c['dtype'])
     params = _parameters(parts['model'], data.num_outputs, shape)
     _check_optimizer(c, parts['optimizer'], params)
     kept = parent['schedule_length'] if parent is not None and parent['state']['schedule'] == 'keep' else None

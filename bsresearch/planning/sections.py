@@ -128,7 +128,8 @@ def complete(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if key != 'name' and key not in allowed:
             own = ('name', *allowed) if allowed else ()
             whose = f' for {section}.name={name!r}'
-            raise unknown_field(f'{section}.{key}', own, of=whose, where=f'{section}.{name}')
+            where = section if own_part.is_path(name) else f'{section}.{name}'
+            raise unknown_field(f'{section}.{key}', own, of=whose, where=where)
     values = {k: given.get(k, v) for k, v in allowed.items()}
     hints = hints_of(section, name)
     for key, value in values.items():

@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from flax import linen as nn
 from jaxtyping import Float
 
 from bsresearch import models
@@ -50,7 +49,7 @@ class Task:
         it has none.
     """
 
-    module: nn.Module
+    module: models.Network
     dtype: Any
     loss: Callable[[jax.Array, jax.Array], jax.Array]
     transform: Transform

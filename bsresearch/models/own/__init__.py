@@ -149,10 +149,6 @@ def builder(name: str) -> Callable[..., Own]:
 
     @functools.wraps(function)
     def build(num_outputs: int, **settings: Any) -> Own:
-        if settings.get('dtype', 'float32') != 'float32' and 'dtype' not in known:
-            raise ValueError(
-                f'config.dtype={settings["dtype"]}: model {name} takes no `dtype`; give its function one, keyword-only'
-            )
         given = {key: value for key, value in settings.items() if key in known or key not in FROM_ELSEWHERE}
         return Own(name, num_outputs, tuple(sorted(given.items())))
 

@@ -56,23 +56,24 @@ def network(name: str, module: nn.Module, shape: tuple[int, ...]) -> OfLinen:
     """
     takes = inspect.signature(type(module).__call__).parameters
     switches = tuple((word, value) for word, value in SWITCHES.items() if word in takes)
-    layers = set[type]()
+    has = {'batch norm': False, 'dropout': False}
 
     def note(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
-        layers.add(type(context.module))
+        layer: Any = context.module
+        has['batch norm'] |= isinstance(layer, nn.BatchNorm)
+        has['dropout'] |= isinstance(layer, nn.Dropout) and layer.rate > 0
         return call(*args, **kwargs)
 
     made = OfLinen(module, switches, False)
     with nn.intercept_methods(note):
         key = jax.eval_shape(lambda: jax.random.key(0))
         jax.eval_shape(made.init, key, jax.ShapeDtypeStruct((2, *shape), jnp.float32))
-    draws = any(issubclass(layer, nn.Dropout) for layer in layers)
-    if not switches and (draws or any(issubclass(layer, nn.BatchNorm) for layer in layers)):
+    if not switches and any(has.values()):
         raise ValueError(
-            f'model {name} has {"dropout" if draws else "batch norm"}, and its call takes nothing to tell training '
-            f'from evaluation; give it one of {", ".join(SWITCHES)}'
+            f'model {name} has {" and ".join(part for part in has if has[part])}, and its call takes nothing to tell '
+            f'training from evaluation; give it one of {", ".join(SWITCHES)}'
         )
-    return made._replace(draws=draws)
+    return made._replace(draws=has['dropout'])
 
 
 def _giving(beside: noise.Beside) -> Callable[..., Any]:

@@ -114,7 +114,7 @@ def _unused(shape: Any) -> jax.Array:
 def _nested(state: Any) -> dict[str, Any]:
     """Values by name, as linen nests them; a list's places are names too."""
     tree: dict[str, Any] = {}
-    for path, variable in state.flat_state():
+    for path, variable in nnx.to_flat_state(state):
         node = tree
         for part in path[:-1]:
             node = node.setdefault(str(part), {})
@@ -125,9 +125,9 @@ def _nested(state: Any) -> dict[str, Any]:
 def _filled(state: Any, values: PyTree) -> Any:
     """The state with values of `_nested`."""
     flat = []
-    for path, variable in state.flat_state():
+    for path, variable in nnx.to_flat_state(state):
         node = values
         for part in path:
             node = node[str(part)]
         flat.append((path, variable.replace(node)))
-    return nnx.State.from_flat_path(flat)
+    return nnx.from_flat_state(flat)
