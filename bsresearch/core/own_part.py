@@ -71,7 +71,7 @@ def module(name: str, what: str) -> types.ModuleType:
     where, _, function = name.partition(':')
     if not where or not function.isidentifier():
         raise ValueError(f'{what} {name!r}: no import path; allowed: {FORMS}')
-    return _of_file(where, what) if where.endswith('.py') else _of_package(where, what)
+    return _of_file(where, what) if where.endswith('.py') else package(where, what)
 
 
 @functools.cache
@@ -91,7 +91,12 @@ def _of_file(where: str, what: str) -> types.ModuleType:
 
 
 @functools.cache
-def _of_package(where: str, what: str) -> types.ModuleType:
+def package(where: str, what: str) -> types.ModuleType:
+    """A module by its dotted name, found as by Python or from the current directory.
+
+    Raises:
+      ValueError: it cannot be imported; which module, which error, where Python looked.
+    """
     _importable(os.getcwd())
     try:
         return importlib.import_module(where)

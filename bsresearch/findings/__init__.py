@@ -13,7 +13,7 @@ from typing import Any
 
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.statements import Statement
-from bsresearch.core import lookup, user_file
+from bsresearch.core import lookup, own_part, user_file
 
 PARTS = ('QUESTION', 'SOURCE', 'CLAIMS', 'FIGURES', 'HEADLINE')
 
@@ -25,9 +25,9 @@ def members() -> tuple[str, ...]:
     return tuple(sorted(p.stem for p in folder.glob('*.py') if claims.search(p.read_text(encoding='utf-8'))))
 
 
-def is_file(name: str) -> bool:
-    """Whether a name is that of a file of one's own."""
-    return name.endswith('.py') or '/' in name
+def is_own(name: str) -> bool:
+    """Whether a name is that of a file or a module of one's own."""
+    return '.' in name or '/' in name
 
 
 def load(name: str) -> types.ModuleType:
@@ -37,13 +37,13 @@ def load(name: str) -> types.ModuleType:
       ValueError: there are none, with the nearest name; an error in the file, with its line; a part that is missing or
         is not what it should be. One line each.
     """
-    if is_file(name):
-        module = _of_file(name)
+    if is_own(name):
+        module = _of_file(name) if name.endswith('.py') or '/' in name else own_part.package(name, 'findings')
     elif name in members():
         module = importlib.import_module(f'{__name__}.{name}')
     else:
         raise ValueError(
-            f'no findings {name!r}; {lookup.nearest(name, members())}, or a file of your own: mine/{name}.py'
+            f'no findings {name!r}; {lookup.nearest(name, members())}, or your own: mine/{name}.py or mine.{name}'
         )
     _check(module, name)
     return module

@@ -124,13 +124,14 @@ def study(
     if branch_from is not None and pick:
         raise ValueError('--branch_from makes one run; --arms is for the arms of a config')
     if branch_from is None:
-        grid = sweep.grid(config | {'study': name}, overrides, pick, calibration=calibration.read(workdir))
+        folder = {'study': own_part.unplaced(name)}
+        grid = sweep.grid(config | folder, overrides, pick, calibration=calibration.read(workdir))
         studies.check(name, grid.plans)
     else:
         name, grid = 'train', sweep.Grid([_branch(branch_from, workdir, overrides)], [], None, [])
     if workdir is not None:
         paths.check_schema(workdir)
-    planned = further(Study(name, studies.module(name), grid, [], awaits_results=True), workdir)
+    planned = further(Study(own_part.unplaced(name), studies.module(name), grid, [], awaits_results=True), workdir)
     if planned.asked is not None and workdir is not None:
         planned.asked.check(workdir)
     notes = list(grid.notes)
@@ -193,7 +194,8 @@ def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.
       ValueError: as in `study`; the config asks nothing, or the workdir has no runs of its study.
     """
     config, overrides = own_part.located(config), own_part.located(overrides)
-    name = overrides.pop('study', config['study'])
+    named = overrides.pop('study', config['study'])
+    procedure, name = studies.module(named), own_part.unplaced(named)
     paths.check_schema(workdir)
     described = {file.parent.name: paths.read_json(file) for file in sorted((workdir / name).glob('*/config.json'))}
     if not described:
@@ -201,7 +203,6 @@ def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.
     on_disk = {run: tuples(content['declared']) for run, content in described.items() if 'declared' in content}
     known = calibration.read(workdir)
     grid = sweep.grid(config | {'study': name}, overrides, on_disk=on_disk, calibration=known)
-    procedure = studies.module(name)
     # What followed from results followed from those of the runs that were launched together: the config's own.
     own = sweep.grid(config | {'study': name}, overrides, calibration=known)
     stages = [stage for plans in (own.plans, grid.plans) for stage in _stages(procedure, plans, workdir)[0]]

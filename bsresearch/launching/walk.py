@@ -90,7 +90,7 @@ def _conclude(console: Console, workdir: pathlib.Path, study: Study) -> None:
 
 def _tell_verdicts(workdir: pathlib.Path, asked: Asked | None, say: Callable[[str], None]) -> None:
     """Says how the claims came out, a line each; nothing of a study without findings."""
-    if asked is None or not (findings.is_file(asked.findings) or asked.findings in findings.members()):
+    if asked is None or not (findings.is_own(asked.findings) or asked.findings in findings.members()):
         return
     try:
         stored = study_file.read(workdir / asked.study)[asked.findings]

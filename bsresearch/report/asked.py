@@ -94,7 +94,7 @@ def _of_study(workdir: pathlib.Path, name: str, records: Records | None) -> list
 
 def _module(name: str) -> ModuleType | None:
     """The findings of that name, or of a file of one's own."""
-    return findings.load(name) if findings.is_file(name) or name in findings.members() else None
+    return findings.load(name) if findings.is_own(name) or name in findings.members() else None
 
 
 def _with_arms(workdir: pathlib.Path, name: str, key: str, stored: Mapping[str, Any], records: Records | None) -> Asked:

@@ -83,7 +83,7 @@ def named(
 
 def _declared(study: Study) -> Sequence[Figure]:
     """The figures of the findings that a study is of."""
-    known = study.name in findings.members() or findings.is_file(study.name)
+    known = study.name in findings.members() or findings.is_own(study.name)
     return findings.load(study.name).FIGURES if known else ()
 
 

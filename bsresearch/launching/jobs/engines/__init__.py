@@ -83,6 +83,8 @@ def chosen(name: str, at_once: int | None, given: Mapping[str, Any]) -> Engine:
         if owner != name:
             raise ValueError(f'--{flag} is of engine {owner}; this launch has --engine={name}')
         options[option] = value
+    if missing := [part for part in ('check', 'platform') if not hasattr(module, part)]:
+        raise ValueError(f'--engine={name}: its file has no {" and no ".join(missing)} (launching/jobs/engines)')
     options = lookup.keywords(module.run) | options
     module.check(at_once, **options)
     return Engine(name, at_once, options, module)
