@@ -147,6 +147,7 @@ BROKEN = 'import nothing_that_is_there\n'
         ({'data__name': f'{USERS}:no_data'}, 'returned int'),
         ({'measure__top': {'every_epochs': 1.0}}, "unknown measurement 'top'"),
         ({'measure__top': {'function': f'{USERS}:largest_weight', 'pover': 1.0}}, "did you mean 'power'"),
+        ({'model': {'name': f'{USERS}:counting'}, 'total_steps': None, 'total_examples': 20}, 'statistics of its own'),
         ({'dtype': 'bfloat16', 'model': {'name': f'{USERS}:mlp'}}, 'takes no `dtype`'),
         ({'model': {'name': f'{USERS}:normalized'}, 'ghost_batch_size': 4, 'micro_batch_size': 8}, 'its batch-norm'),
     ],

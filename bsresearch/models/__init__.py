@@ -14,8 +14,9 @@ from flax import linen as nn
 from bsresearch.core import lookup, own_part
 from bsresearch.models import own
 from bsresearch.models.own import FROM_ELSEWHERE, Own
+from bsresearch.models.own.noise import BATCH_NORM, OWN_STATISTICS, Beside
 
-__all__ = ['FROM_ELSEWHERE']
+__all__ = ['FROM_ELSEWHERE', 'OWN_STATISTICS']
 PyTree = Any
 Network = nn.Module | Own
 
@@ -86,12 +87,15 @@ def apply(
     return outputs.astype(jax.tree.leaves(params)[0].dtype), stats
 
 
-def normalizes(module: Network, settings: Mapping[str, Any], example_shape: tuple[int, ...]) -> bool:
-    """Whether the network has batch norm; `settings`: of its section."""
-    if not isinstance(module, Own):
-        return bool(settings.get('batch_norm'))
-    shapes = jax.eval_shape(lambda: init(module, jax.random.key(0), example_shape))
-    return bool(jax.tree.leaves(shapes[1]))
+def couples(module: Network, settings: Mapping[str, Any], example_shape: tuple[int, ...]) -> str:
+    """What lets examples of a batch see each other: 'batch norm', a user's own statistics, or '' for nothing.
+
+    Args:
+      settings: of the network's section.
+    """
+    if isinstance(module, Own):
+        return module.of(example_shape).network.couples
+    return BATCH_NORM if settings.get('batch_norm') else ''
 
 
 def draws(module: Network, settings: Mapping[str, Any], example_shape: tuple[int, ...]) -> bool:
@@ -106,12 +110,14 @@ def keeps_groups(module: Network, example_shape: tuple[int, ...]) -> bool:
 
 def outputs_of_layers(module: Network, variables: PyTree, inputs: Any) -> PyTree:
     """Shapes of what layers make of `inputs` in evaluation; of a user's own network, of its products and the like."""
-    call = functools.partial(module.apply, train=False)
     if isinstance(module, Own):
-        jaxpr = jax.make_jaxpr(call)(variables, inputs)
+        network = module.of(inputs.shape[1:]).network
+        beside = Beside(None, None, True)
+        call = lambda v, x: network.apply(v['params'], v.get('stats', {}), x, False, beside)[0]
         kinds = ('dot_general', 'conv_general_dilated', 'reduce_window_max', 'custom_jvp_call', 'jit', 'pjit')
-        return [out.aval for eqn in jaxpr.eqns if eqn.primitive.name in kinds for out in eqn.outvars]
-    capturing = functools.partial(call, capture_intermediates=True, mutable=['intermediates'])
+        eqns = jax.make_jaxpr(call)(variables, inputs).jaxpr.eqns
+        return [out.aval for eqn in eqns if eqn.primitive.name in kinds for out in eqn.outvars]
+    capturing = functools.partial(module.apply, train=False, capture_intermediates=True, mutable=['intermediates'])
     return jax.eval_shape(capturing, variables, inputs)[1]
 
 

@@ -53,10 +53,16 @@ def ghost_batch_size(
     """
     sizes = [segment.batch_size for segment in length.segments]
     module = sections.built('model', model, num_outputs)
-    normalizes = models.normalizes(module, model, shape)
-    given, micro = _asked_for(c, sizes, normalizes), c['micro_batch_size']
-    if not normalizes:
+    couples = models.couples(module, model, shape)
+    given, micro = _asked_for(c, sizes, bool(couples)), c['micro_batch_size']
+    if not couples:
         return None
+    ends = (length.total_examples, *((length.epoch_size,) if length.boundary == 'partial' else ()))
+    if couples == models.OWN_STATISTICS and any(end % size for end in ends for size in sizes):
+        raise ValueError(
+            f"model {model['name']} has {couples} and not flax's BatchNorm, so that the padding of a short last batch "
+            f'would count in them: choose a length that is a whole number of batches of {sizes[0]}'
+        )
     ghost = given or c['batch_size']
     for size in sizes:
         if size % ghost:

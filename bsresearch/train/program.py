@@ -39,7 +39,9 @@ def micro_batch(plan: Plan, platform: str, batch_size: int) -> int:
     if given is not None:
         return min(given, batch_size)
     if ghost is not None and own_part.is_path(plan.model['name']):
-        return ghost  # groups that the network does not make itself are gradient calls
+        module = sections.built('model', plan.model, plan.num_outputs)
+        if not models.keeps_groups(module, plan.example_shape):
+            return ghost  # then its groups are gradient calls
     hint = models.cpu_micro_batch(plan.model['name'])
     if platform != 'cpu' or hint is None or batch_size <= hint:
         return batch_size

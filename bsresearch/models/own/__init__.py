@@ -20,6 +20,7 @@ from flax import linen as nn
 from bsresearch.core import own_part
 from bsresearch.models import convolutions
 from bsresearch.models.own import noise, of_linen, of_nnx, of_pair
+from bsresearch.models.own.noise import BATCH_NORM
 
 PyTree = Any
 # What a function gets where its signature asks for it: no fields of the config.
@@ -33,6 +34,11 @@ class Network(Protocol):
     @property
     def draws(self) -> bool:
         """Whether it has dropout."""
+        ...
+
+    @property
+    def couples(self) -> str:
+        """What of it lets examples of a batch see each other: BATCH_NORM, OWN_STATISTICS, or '' for nothing."""
         ...
 
     @property
@@ -56,6 +62,7 @@ class OfContract(NamedTuple):
 
     module: nn.Module
     draws: bool
+    couples: str
     keeps_groups: bool = True
 
     def init(self, key: jax.Array, inputs: jax.Array) -> tuple[PyTree, PyTree]:
@@ -186,7 +193,7 @@ def _made(name: str, num_outputs: int, settings: dict[str, Any], shape: tuple[in
     if isinstance(made, nn.Module):
         takes = inspect.signature(type(made).__call__).parameters
         if all(word in takes for word in CONTRACT):
-            return OfContract(made, bool(getattr(made, 'dropout', 0)))
+            return OfContract(made, bool(getattr(made, 'dropout', 0)), BATCH_NORM if _has_stats(made, shape) else '')
         return of_linen.network(name, made, shape)
     if isinstance(made, tuple) and len(made) == 2 and all(map(callable, made)):
         return of_pair.network(name, *made)
@@ -194,6 +201,11 @@ def _made(name: str, num_outputs: int, settings: dict[str, Any], shape: tuple[in
         f'model {name} returned {type(made).__name__}; allowed: a flax linen module, an (init, apply) pair, or an nnx '
         'module from a function that takes `rngs`'
     )
+
+
+def _has_stats(module: nn.Module, shape: tuple[int, ...]) -> bool:
+    network, key = OfContract(module, False, ''), jax.eval_shape(lambda: jax.random.key(0))
+    return bool(jax.tree.leaves(jax.eval_shape(network.init, key, jax.ShapeDtypeStruct((2, *shape), jnp.float32))[1]))
 
 
 def _try(name: str, network: Network, num_outputs: int, shape: tuple[int, ...]) -> bool:
@@ -216,6 +228,6 @@ def _try(name: str, network: Network, num_outputs: int, shape: tuple[int, ...]) 
                 f'model {name}: of 2 examples of shape {shape} it makes {getattr(outputs, "shape", type(outputs))}, '
                 f'not (2, {num_outputs}): a row for each example, with num_outputs={num_outputs} numbers'
             )
-        if jax.tree.structure(after) != jax.tree.structure(stats):
-            raise ValueError(f'model {name}: its statistics change their structure in a call')
+        if jax.tree.map(jnp.shape, after) != jax.tree.map(jnp.shape, stats):
+            raise ValueError(f'model {name}: its statistics change their structure or shapes in a call')
     return convolutions.has_any(functools.partial(_apply, network, True, False), *given)

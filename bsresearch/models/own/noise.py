@@ -6,6 +6,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+# What lets examples of a batch see each other.
+BATCH_NORM, OWN_STATISTICS = 'batch norm', 'statistics of its own'
+
 
 class Beside(NamedTuple):
     """weights: (B,), 0 for padding, or None. keys: (B,) typed keys for dropout, or None. quiet: no dropout."""

@@ -20,11 +20,12 @@ SWITCHES = {
 
 
 class OfLinen(NamedTuple):
-    """switches: argument of the call → its value in training. draws: as Network."""
+    """switches: argument of the call → its value in training. draws, couples: as Network."""
 
     module: nn.Module
     switches: tuple[tuple[str, bool], ...]
     draws: bool
+    couples: str
     keeps_groups: bool = False
 
     def init(self, key: jax.Array, inputs: jax.Array) -> tuple[PyTree, PyTree]:
@@ -64,16 +65,17 @@ def network(name: str, module: nn.Module, shape: tuple[int, ...]) -> OfLinen:
         has['dropout'] |= isinstance(layer, nn.Dropout) and layer.rate > 0
         return call(*args, **kwargs)
 
-    made = OfLinen(module, switches, False)
+    made = OfLinen(module, switches, False, '')
     with nn.intercept_methods(note):
         key = jax.eval_shape(lambda: jax.random.key(0))
-        jax.eval_shape(made.init, key, jax.ShapeDtypeStruct((2, *shape), jnp.float32))
+        _, stats = jax.eval_shape(made.init, key, jax.ShapeDtypeStruct((2, *shape), jnp.float32))
     if not switches and any(has.values()):
         raise ValueError(
             f'model {name} has {" and ".join(part for part in has if has[part])}, and its call takes nothing to tell '
             f'training from evaluation; give it one of {", ".join(SWITCHES)}'
         )
-    return made._replace(draws=has['dropout'])
+    of_stats = noise.OWN_STATISTICS if jax.tree.leaves(stats) else ''
+    return made._replace(draws=has['dropout'], couples=noise.BATCH_NORM if has['batch norm'] else of_stats)
 
 
 def _giving(beside: noise.Beside) -> Callable[..., Any]:

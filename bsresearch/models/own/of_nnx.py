@@ -51,10 +51,11 @@ def _given(beside: noise.Beside) -> Iterator[None]:
 
 
 class OfNnx(NamedTuple):
-    """make: rngs → module. paths: of its weights, and of its other variables, which are model statistics."""
+    """make: rngs → module. All variables but weights and random streams are model statistics."""
 
     make: Callable[..., nnx.Module]
     draws: bool
+    couples: str
     keeps_groups: bool = False
 
     def init(self, key: jax.Array, inputs: jax.Array) -> tuple[PyTree, PyTree]:
@@ -74,7 +75,8 @@ class OfNnx(NamedTuple):
         module.train() if train else module.eval()
         with _given(beside):
             outputs = module(inputs)
-        return outputs, _nested(_split(module)[2]) if train else stats
+        kept = {path for path, _ in nnx.to_flat_state(others)}  # not what a call notes beside
+        return outputs, _nested(_split(module)[2], kept) if train else stats
 
 
 def network(name: str, make: Callable[..., nnx.Module]) -> OfNnx:
@@ -86,8 +88,11 @@ def network(name: str, make: Callable[..., nnx.Module]) -> OfNnx:
     made = nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0)))
     if not isinstance(made, nnx.Module):
         raise ValueError(f'model {name} takes rngs and returned {type(made).__name__}; an nnx module is needed')
-    draws = any(isinstance(layer, nnx.Dropout) and layer.rate > 0 for _, layer in nnx.iter_modules(made))
-    return OfNnx(make, draws)
+    layers = [layer for _, layer in nnx.iter_modules(made)]
+    draws = any(isinstance(layer, nnx.Dropout) and layer.rate > 0 for layer in layers)
+    of_stats = noise.OWN_STATISTICS if nnx.to_flat_state(_split(made)[2]) else ''
+    normalizes = any(isinstance(layer, nnx.BatchNorm) for layer in layers)
+    return OfNnx(make, draws, noise.BATCH_NORM if normalizes else of_stats)
 
 
 def _counting(module: nnx.Module) -> nnx.Module:
@@ -111,10 +116,12 @@ def _unused(shape: Any) -> jax.Array:
     return jax.random.key(0) if keyed else jnp.zeros((), shape.dtype)
 
 
-def _nested(state: Any) -> dict[str, Any]:
-    """Values by name, as linen nests them; a list's places are names too."""
+def _nested(state: Any, kept: set[Any] | None = None) -> dict[str, Any]:
+    """Values by name, as linen nests them, those of `kept` paths alone; a list's places are names too."""
     tree: dict[str, Any] = {}
     for path, variable in nnx.to_flat_state(state):
+        if kept is not None and path not in kept:
+            continue
         node = tree
         for part in path[:-1]:
             node = node.setdefault(str(part), {})

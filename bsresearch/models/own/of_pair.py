@@ -18,6 +18,7 @@ class OfPair(NamedTuple):
     apply_: Callable[..., jax.Array]
     takes_train: bool
     draws: bool = False
+    couples: str = ''
     keeps_groups: bool = True
 
     def init(self, key: jax.Array, inputs: jax.Array) -> tuple[PyTree, PyTree]:
