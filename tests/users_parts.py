@@ -107,10 +107,6 @@ def counting(num_outputs: int) -> nn.Module:
     return Counting(num_outputs)
 
 
-def half_squared(outputs: jax.Array, labels: jax.Array, *, scale: float = 1.0) -> jax.Array:
-    return scale * 0.5 * ((outputs - jax.nn.one_hot(labels, outputs.shape[1])) ** 2).sum(1)
-
-
 def cross_entropy(outputs: jax.Array, labels: jax.Array) -> jax.Array:
     return optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
 
