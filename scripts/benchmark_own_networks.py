@@ -2,7 +2,7 @@
 
     python -m scripts.benchmark_own_networks [--rounds=5] [--seconds=2] [--batch_sizes=8,32,128]
 
-Images of 32×32×3 by chance, SGD, no augmentation: the speed of updates does not follow what the images show. `step`: one
+Images of 32×32×3 by chance, SGD, no augmentation: the speed of updates does not follow what images show. `step`: one
 update as a user writes it, `jax.jit(update)(weights, batch)`, called from the host, convolutions by XLA. `engine`: the
 very program that a run makes, its loop on the device. Ratios are medians of those within a round, with their range.
 """

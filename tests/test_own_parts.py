@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toy import BARE, ROOT, assert_equal, final, plans, rows, train
+from toy import BARE, ROOT, StopsAt, assert_equal, final, plans, rows, train
 
 from bsresearch.core import own_part
+from bsresearch.core.interrupts import Stopped
 from bsresearch.data import sources
 from bsresearch.store import paths
 
@@ -75,6 +76,24 @@ def test_own_data_and_an_own_measurement_in_one_run(workdir: pathlib.Path):
     digest = paths.file_digest(pathlib.Path(USERS))
     assert stored is not None
     assert stored['own_sources'] == {f'users_parts.py:{name}': digest for name in ('largest_weight', 'points')}
+
+
+@pytest.mark.parametrize('name', ['normalized', 'nnx_normalized'])
+def test_an_own_network_goes_on_to_the_bit(name: str, workdir: pathlib.Path):
+    """Invariant 5 for convolution, batch norm in ghost groups, dropout: stopped and resumed equals never stopped."""
+    changes = {
+        'model': {'name': f'{USERS}:{name}', 'dropout': 0.3}, 'total_steps': 24, 'ghost_batch_size': 4,
+        'checkpoint__every_steps': 6, 'evaluate__every_steps': 6,
+    }  # fmt: skip
+    (plan,) = plans(**changes)
+    train(workdir / 'whole', [plan])
+    with pytest.raises(Stopped):
+        train(workdir / 'stopped', [plan], StopsAt(7))
+    train(workdir / 'stopped', [plan])
+    assert_equal(final(workdir / 'stopped', plan), final(workdir / 'whole', plan))
+    stopped, whole = (rows(workdir / part, plan) for part in ('stopped', 'whole'))
+    assert stopped == whole
+    assert whole[-1]['test_loss'] < whole[0]['test_loss']
 
 
 def test_an_id_holds_the_files_name_and_not_its_folder(tmp_path: pathlib.Path):
