@@ -37,14 +37,26 @@ class NnxMlp(nnx.Module):
         return self.layers[1](nnx.relu(self.layers[0](x.reshape(x.shape[0], -1))))
 
 
-def nnx_mlp(num_outputs: int, *, example_shape: tuple[int, ...], rngs: nnx.Rngs) -> nnx.Module:
-    return NnxMlp(math.prod(example_shape), num_outputs, rngs)
+def given(weights: str) -> list[tuple[jax.Array, jax.Array]]:
+    """Kernel and bias of each layer from a file."""
+    with np.load(weights) as arrays:
+        return [(jnp.asarray(arrays[f'kernel_{i}']), jnp.asarray(arrays[f'bias_{i}'])) for i in range(2)]
 
 
-def pair(num_outputs: int, *, example_shape: tuple[int, ...]) -> Any:
+def nnx_mlp(num_outputs: int, *, example_shape: tuple[int, ...], rngs: nnx.Rngs, weights: str = '') -> nnx.Module:
+    made = NnxMlp(math.prod(example_shape), num_outputs, rngs)
+    for layer, (kernel, bias) in zip(made.layers, given(weights) if weights else (), strict=bool(weights)):
+        layer.kernel.set_value(kernel)
+        layer.bias.set_value(bias)
+    return made
+
+
+def pair(num_outputs: int, *, example_shape: tuple[int, ...], weights: str = '') -> Any:
     sizes = (math.prod(example_shape), 16, num_outputs)
 
     def init(key: jax.Array, inputs: jax.Array) -> Any:
+        if weights:
+            return given(weights)
         keys = jax.random.split(key, 2)
         return [(GLOROT(k, (m, n)), jnp.zeros(n)) for k, m, n in zip(keys, sizes[:-1], sizes[1:], strict=True)]
 
