@@ -1,9 +1,9 @@
 """Parts of a user's own, named by an import path: what they make, whose ids they enter, and how they fail."""
 
 import json
-import os
 import pathlib
 import shutil
+import sys
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,7 @@ def test_other_kinds_of_network_make_the_built_in_ones_records(
     """From the same first weights, which the user's function reads: the same records within rounding."""
     initial = network().state.params
     layers = [initial['dense_0'], initial['output']]
-    arrays = {f'{part}_{i}': np.asarray(layer[part]) for i, layer in enumerate(layers) for part in layer}
+    arrays: dict[str, Any] = {f'{part}_{i}': np.asarray(layer[part]) for i, layer in enumerate(layers) for part in layer}
     np.savez(tmp_path / 'weights.npz', **arrays)
     _, expected, _ = run(workdir)
     _, records, _ = run(workdir, model={'name': f'{USERS}:{kind}', 'weights': str(tmp_path / 'weights.npz')})
@@ -157,7 +157,7 @@ def test_a_package_is_imported_from_the_directory_of_the_command(
     (tmp_path / 'mylab_of_a_test').mkdir()
     shutil.copy(USERS, tmp_path / 'mylab_of_a_test' / 'nets.py')
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('sys.path', [folder for folder in os.sys.path if folder != str(tmp_path)])
+    monkeypatch.setattr('sys.path', [folder for folder in sys.path if folder != str(tmp_path)])
     (plan,) = plans(model={'name': 'mylab_of_a_test.nets:mlp'})
     assert plan.model == {'name': 'mylab_of_a_test.nets:mlp'}
 

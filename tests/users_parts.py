@@ -46,6 +46,7 @@ def given(weights: str) -> list[tuple[jax.Array, jax.Array]]:
 def nnx_mlp(num_outputs: int, *, example_shape: tuple[int, ...], rngs: nnx.Rngs, weights: str = '') -> nnx.Module:
     made = NnxMlp(math.prod(example_shape), num_outputs, rngs)
     for layer, (kernel, bias) in zip(made.layers, given(weights) if weights else (), strict=bool(weights)):
+        assert layer.bias is not None
         layer.kernel.set_value(kernel)
         layer.bias.set_value(bias)
     return made
