@@ -13,6 +13,7 @@ machine. Time: Fashion-MNIST 25 s on one core, and 55 MB. Exit code 2 and one me
 import functools
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 from absl import app, flags, logging
 
@@ -78,7 +79,7 @@ def main(argv: list[str], f: flags.FlagValues) -> int | None:
             raise preparing.PrepareError(f'which set? Give {example}')
         data_dir = folder(f.data_dir) or prepared.default_dir()
         if source is not None:
-            preparing.prepare_own(f.name, data_dir, source, own.Choices(*(f[name].value for name in CHOICES)))
+            preparing.prepare_own(f.name, data_dir, source, _choices(f))
             return None
         if (manual := folder(f.manual_dir)) and not manual.is_dir():
             raise preparing.PrepareError(f'--manual_dir={f.manual_dir}: no such folder')
@@ -86,6 +87,11 @@ def main(argv: list[str], f: flags.FlagValues) -> int | None:
     except (preparing.PrepareError, ValueError, OSError, ImportError) as error:
         return program.usage(error)
     return None
+
+
+def _choices(f: flags.FlagValues) -> own.Choices:
+    values: dict[str, Any] = {name: f[name].value for name in CHOICES}
+    return own.Choices(**values)
 
 
 def _source(f: flags.FlagValues) -> Callable[[], own.Source] | None:
@@ -105,7 +111,7 @@ def _source(f: flags.FlagValues) -> Callable[[], own.Source] | None:
             raise ValueError(f'--{name} goes with {" or ".join(sources) or "a set of TFDS"}')
     if not flag:
         return None
-    file = pathlib.Path(f[flag].value).expanduser()
+    file = pathlib.Path(str(f[flag].value)).expanduser()
     if flag == 'npz':
         return functools.partial(arrays.read, file, f.inputs, f.labels, bool(f.standardize))
     if flag == 'images':

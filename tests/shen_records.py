@@ -70,8 +70,8 @@ def entry(workdir: pathlib.Path, last: int = EPOCHS) -> dict[str, Any]:
     rows = []
     for directory in sorted((workdir / 'shen').glob('*-*')):
         arm, *point, seed = directory.name.split('-')
-        branch = (arm, float(last if int(point[0]) == EPOCHS else point[0])) if point else ()
-        rows.append(member(directory.name, 'large' if point else arm, int(seed), *branch))
+        branch, at = (arm, float(last if int(point[0]) == EPOCHS else point[0])) if point else (None, None)
+        rows.append(member(directory.name, 'large' if point else arm, int(seed), branch, at))
     branches = {name: {'of': ('large',), 'at_epochs': (2, EPOCHS)} | fields for name, fields in BRANCHES.items()}
     return fake_records.entry(rows, ARMS, branch_arms=branches, held_fixed=['epochs'])
 

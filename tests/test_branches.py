@@ -263,10 +263,11 @@ def test_a_missing_point_or_another_network_writes_nothing(parent: Parent, tmp_p
     """Points that are there are listed; arrays that differ are named."""
     run = parent(tmp_path)
     before = digests(tmp_path)
-    for step, changes, message in (
+    refused: tuple[tuple[int, dict[str, Any], str], ...] = (
         (13, {}, r'no checkpoint at update 13 .*there are: 0 .*20 .*40'),
         (20, {'model__widths': (8,)}, r"\['dense_0'\]\['bias'\]: parent float32\[16\], branch float32\[8\]"),
-    ):
+    )
+    for step, changes, message in refused:
         with pytest.raises(ValueError, match=message):
             toy.train(tmp_path, [toy.branch(run, step, **changes)])
     with pytest.raises(ValueError, match='no run in'):

@@ -71,7 +71,9 @@ def test_updates_record_the_objective(trained: tuple[pathlib.Path, Any]):
     task, data = program.task(plan, 16.0, 'cpu'), resolve.dataset(plan.data).train
     ids = order.batches(plan.data_seed, plan.length, 0, 1).ids[0]
     state = jax.jit(lambda: program.initial(task, plan))()
-    logits: Any = task.module.apply({'params': state.params}, data.inputs[ids] / np.float32(16), train=False)
+    logits: Any = task.module.apply(
+        {'params': state.params}, jax.numpy.asarray(data.inputs[ids] / np.float32(16)), train=False
+    )
     row = next(r for r in toy.rows(workdir, plan) if 'batch_loss' in r)
     assert row['batch_loss'] == pytest.approx(both(np.asarray(logits, np.float64), data.labels[ids], 0.2)[1], rel=1e-5)
 

@@ -173,8 +173,10 @@ def test_an_exponent_of_chosen_numbers_has_their_edges():
 def exponents(x: tuple[float, ...], low: np.ndarray, high: np.ndarray | None = None) -> Array:
     """Of (x, replicates)."""
     index = cells(rates=x, axis='batch_size')
-    ends = (None if end is None else planted.table(end, index) for end in (low, high))
-    return exponent('batch_size', planted.quantity(*ends)).of(planted.study(index, low.shape[1]))
+    upper = None if high is None else planted.table(high, index)
+    return exponent('batch_size', planted.quantity(planted.table(low, index), upper)).of(
+        planted.study(index, low.shape[1])
+    )
 
 
 def test_exponents_are_least_squares_in_logarithms():

@@ -67,7 +67,7 @@ def test_other_kinds_of_network_make_the_built_in_ones_records(
     """From the same first weights, which the user's function reads: the same records within rounding."""
     initial = network().state.params
     layers = [initial['dense_0'], initial['output']]
-    arrays: dict[str, Any] = {f'{part}_{i}': np.asarray(layer[part]) for i, layer in enumerate(layers) for part in layer}
+    arrays: dict[str, Any] = {f'{part}_{i}': layer[part] for i, layer in enumerate(layers) for part in layer}
     np.savez(tmp_path / 'weights.npz', **arrays)
     _, expected, _ = run(workdir)
     _, records, _ = run(workdir, model={'name': f'{USERS}:{kind}', 'weights': str(tmp_path / 'weights.npz')})

@@ -140,7 +140,7 @@ def load(
     empty = rows.iloc[:0]
     of_runs = {run: _before_divergence(by_run.get(run, empty)) for run in runs.index}
     probes = {probe['meta']['id']: probe for probe in probe_records.finished(workdir)}
-    declarations = {}
+    declarations: dict[str, Any] = {}
     if stored is None:
         members, axes = _of_fields(table)
         probes = {i: probe for i, probe in probes.items() if probe['points'][-1]['run'] in runs.index}

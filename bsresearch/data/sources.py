@@ -113,7 +113,7 @@ def _own(name: str, keywords: str) -> Splits:
             f'data set {name} returned {type(loaded).__name__}; allowed: ((inputs, labels), (inputs, labels)) to train '
             'and to test, or a Splits (data/splits.py)'
         )
-    train, test = (tuple(np.asarray(array) for array in part) for part in loaded)
+    train, test = ((np.asarray(inputs), np.asarray(labels)) for inputs, labels in loaded)
     try:
         splits = own.make(own.Source(train, test, False, {}), own.Choices()).splits
     except ValueError as error:

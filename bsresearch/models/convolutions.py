@@ -53,7 +53,7 @@ def _run(jaxpr: Any, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
 def _outputs(eqn: Any, inputs: list[Any]) -> Sequence[Any]:
     name, params = eqn.primitive.name, eqn.params
     if name == CONVOLUTION:
-        return [_convolution(*inputs, params)]
+        return [_convolution(inputs[0], inputs[1], params)]
     bodies = (*INLINED, *BODIES)
     if name in bodies and CONVOLUTION in str(eqn):
         if name in INLINED:

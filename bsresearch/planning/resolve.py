@@ -26,6 +26,7 @@ CHOICES = {
     'dtype': ('float32', 'bfloat16', 'float64'),
     'matmul_precision': ('default', 'high', 'highest'),
 }
+AS_DECLARED = ('study', 'seed', 'batch_size', 'epoch_boundary', 'dtype', 'matmul_precision')
 # Bounds of fields that are given.
 LEAST = {
     'batch_size': 1, 'ghost_batch_size': 1, 'micro_batch_size': 1, 'workers': 1, 'max_replicas': 1, 'devices': 1,
@@ -220,8 +221,9 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     _check_loss(parts, data, bool(when.points(c['snapshots'], length)) or c['snapshots']['cycle_ends'])
     ghost = batch_norm.ghost_batch_size(c, parts['model'], length, data.num_outputs, shape)
     stretched = schedule_length(parent, length)
+    same: dict[str, Any] = {field: c[field] for field in AS_DECLARED}
     return Plan(
-        **{field: c[field] for field in ('study', 'seed', 'batch_size', 'epoch_boundary', 'dtype', 'matmul_precision')},
+        **same,
         init_seed=c['seed'] if c['init_seed'] is None else c['init_seed'],
         data_seed=c['seed'] if c['data_seed'] is None else c['data_seed'],
         ghost_batch_size=ghost,

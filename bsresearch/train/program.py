@@ -66,7 +66,7 @@ def task(
     if cut is not None and cut.axis is not None and shards.spans_batch(plan, size):
         extra = {'ghost_batch_size': None, 'batch_axis': cut.axis}
     module = build(plan.num_outputs, dtype=plan.dtype, **part('model'), **extra)
-    if extra.get('batch_axis') and not models.keeps_groups(module, plan.example_shape):
+    if cut is not None and extra.get('batch_axis') and not models.keeps_groups(module, plan.example_shape):
         raise ValueError(
             f'model {plan.model["name"]}: its batch norm over a whole batch cannot lie over {cut.devices} devices; set '
             'config.ghost_batch_size to a part of the batch, or config.devices=1'

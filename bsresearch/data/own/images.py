@@ -34,12 +34,11 @@ def read(folder: pathlib.Path, size: int | None, grey: bool | None) -> Source:
     if grey is None:
         grey = all(_mode(file) in ('1', 'L', 'LA', 'I;16', 'I', 'F') for file in every)
     mode, shape = ('L', ()) if grey else ('RGB', (3,))
-    if size is None:
-        size = _size(every[0])
-    parts = [_part(tree, size, mode, shape) for tree in files]
+    sides = size or _size(every[0])
+    parts = [_part(tree, sides, mode, shape) for tree in files]
     about = {'images': folder.name, 'size': size, 'grey': grey}
     how = f'{"grey" if grey else "RGB"} images of {parts[0][0].shape[1]}×{parts[0][0].shape[2]}'
-    if isinstance(size, int):
+    if size is not None:
         how += ': the shorter side resized, the middle cut out'
     return Source(parts[0], parts[1] if len(parts) == 2 else None, False, about, (how,))
 

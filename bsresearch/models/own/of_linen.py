@@ -31,14 +31,15 @@ class OfLinen(NamedTuple):
     def init(self, key: jax.Array, inputs: jax.Array) -> tuple[PyTree, PyTree]:
         """Weights; all other collections are model statistics."""
         rngs = {'params': key, 'dropout': jax.random.fold_in(key, 1)}
-        variables: Any = dict(self.module.init(rngs, inputs, **self._switched(False)))
+        switched: Any = self._switched(False)
+        variables: Any = dict(self.module.init(rngs, inputs, **switched))
         return variables.pop('params', {}), {name: kept for name, kept in variables.items() if name != 'intermediates'}
 
     def apply(
         self, params: PyTree, stats: PyTree, inputs: jax.Array, train: bool, beside: noise.Beside
     ) -> tuple[jax.Array, PyTree]:
         """As Network."""
-        call = functools.partial(self.module.apply, {'params': params, **stats}, inputs, **self._switched(train))
+        call: Any = functools.partial(self.module.apply, {'params': params, **stats}, inputs, **self._switched(train))
         if not train:
             return call(), stats
         with nn.intercept_methods(_giving(beside)):

@@ -102,17 +102,18 @@ def _counting(module: nnx.Module) -> nnx.Module:
             layer.__class__ = CountingBatchNorm
         elif type(layer) is nnx.Dropout:
             layer.__class__ = ExampleDropout
-            layer.place = '/'.join(map(str, path))
+            vars(layer)['place'] = '/'.join(map(str, path))
     return module
 
 
 def _split(module: nnx.Module) -> tuple[Any, Any, Any, Any]:
     """Graph, weights, model statistics, and the states of random streams, which are not used."""
-    return nnx.split(module, nnx.Param, nnx.Not(nnx.RngState), ...)
+    graph, weights, others, noise_state = nnx.split(module, nnx.Param, nnx.Not(nnx.RngState), ...)
+    return graph, weights, others, noise_state
 
 
 def _unused(shape: Any) -> jax.Array:
-    keyed = jax.dtypes.issubdtype(shape.dtype, jax.dtypes.prng_key)
+    keyed = jnp.issubdtype(shape.dtype, jax.dtypes.prng_key)
     return jax.random.key(0) if keyed else jnp.zeros((), shape.dtype)
 
 
