@@ -13,6 +13,8 @@ from toy import BARE, ROOT, StopsAt, assert_equal, final, network, plans, rows, 
 from bsresearch.core import own_part
 from bsresearch.core.interrupts import Stopped
 from bsresearch.data import sources
+from bsresearch.launching import describe, environment
+from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
 
 USERS = f'{ROOT}/tests/users_parts.py'
@@ -121,8 +123,6 @@ def test_an_id_holds_the_files_name_and_not_its_folder(tmp_path: pathlib.Path):
 
 
 def test_a_changed_source_is_told_of_a_finished_run(tmp_path: pathlib.Path, workdir: pathlib.Path):
-    from bsresearch.launching import environment
-
     file = pathlib.Path(shutil.copy(USERS, tmp_path / 'changing.py'))
     plan, _, _ = run(workdir, model={'name': f'{file}:mlp'})
     directory = paths.run_dir(workdir, plan.study, plan.id)
@@ -133,8 +133,6 @@ def test_a_changed_source_is_told_of_a_finished_run(tmp_path: pathlib.Path, work
 
 def test_records_are_read_where_the_file_is_no_more(tmp_path: pathlib.Path, workdir: pathlib.Path):
     """A plan is read back without its parts: reports and status need no code of the user's."""
-    from bsresearch.planning.plan import Plan
-
     file = pathlib.Path(shutil.copy(USERS, tmp_path / 'gone.py'))
     (plan,) = plans(model={'name': f'{file}:mlp'}, optimizer__name=f'{file}:descent')
     stored = json.loads(json.dumps(plan.to_json()))
@@ -204,3 +202,9 @@ def test_a_function_of_ones_own_is_a_data_set():
     assert [len(split.labels) for split in (splits.train, splits.test)] == [30, 10]
     assert splits.own
     assert_equal(splits.train.labels == 1, splits.train.inputs[:, 0] > 0)
+
+
+def test_fields_of_an_own_part_are_told_as_any():
+    told = describe.text(f'model.{USERS}:normalized')
+    assert f'--config.model.name={USERS}:normalized' in told
+    assert 'model.dropout' in told

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bsresearch.core import lookup
+from bsresearch.core import lookup, own_part
 from bsresearch.core.field import Field, Section, meanings, unknown_field
 from bsresearch.planning import sections
 from bsresearch.planning.fields import FIELDS
@@ -64,6 +64,8 @@ def text(asked: str = '') -> str:
     if not name:
         return _section(section, found, parts)
     shared = found.fields if isinstance(found, Section) else {}
+    if own_part.is_path(name) and section in (*sections.FOLDERS, *sections.FUNCTIONS):
+        return _part(section, name, sections.part(section, name))
     if name in parts:
         return _part(section, name, parts[name])
     if name in shared:
