@@ -90,6 +90,22 @@ def test_convolutions_are_found_wherever_they_stand(place: Callable[..., jax.Arr
     assert ' convolution(' not in (ours.lower(*inputs).compile().as_text() or '')
 
 
+@jax.custom_jvp
+def halved(x: jax.Array, k: jax.Array) -> jax.Array:
+    return 0.5 * loss(CASES['plain'][0], {})(x, k)
+
+
+halved.defjvp(lambda primals, tangents: (halved(*primals), tangents[0].sum()))
+
+
+def test_what_stays_is_counted():
+    """One in a loop, one beside it, and one whose derivative is its author's."""
+    x_shape, k_shape, given = CASES['plain']
+    function = loss(x_shape, given)
+    x, k = arrays(x_shape, k_shape)
+    assert convolutions.count(lambda x, k: in_a_loop(function, x, k) + function(x, k) + halved(x, k), x, k) == (2, 1)
+
+
 def test_a_group_over_replicas_is_each_of_them():
     """`vmap` of the rewritten function over weights, as replicas are mapped."""
     x_shape, k_shape, given = CASES['plain']

@@ -12,8 +12,10 @@ from typing import Any
 import jax
 
 import bsresearch
+from bsresearch import models
 from bsresearch.core import own_part
 from bsresearch.launching import provenance
+from bsresearch.planning import sections
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths, verify
 
@@ -47,19 +49,45 @@ def versions() -> dict[str, str]:
 def facts(plan: Plan) -> dict[str, Any]:
     """What a run is made with."""
     device = jax.devices()[0]
-    return {
-        'versions': versions(),
-        'platform': device.platform,
-        'device': device.device_kind,
-        'processor': _processor(),
-        'memory_gib': round(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30, 1),
-        'machine': platform.node(),
-        'commit': provenance.commit(),
-        'source_sha256': provenance.source_sha256(),
-        'changed_files': provenance.changed_files(),
-        'seeds': {'seed': plan.seed, 'init_seed': plan.init_seed, 'data_seed': plan.data_seed},
-        'matmul_precision': plan.matmul_precision,
-    } | own_sources(plan)
+    return (
+        {
+            'versions': versions(),
+            'platform': device.platform,
+            'device': device.device_kind,
+            'processor': _processor(),
+            'memory_gib': round(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30, 1),
+            'machine': platform.node(),
+            'commit': provenance.commit(),
+            'source_sha256': provenance.source_sha256(),
+            'changed_files': provenance.changed_files(),
+            'seeds': {'seed': plan.seed, 'init_seed': plan.init_seed, 'data_seed': plan.data_seed},
+            'matmul_precision': plan.matmul_precision,
+        }
+        | own_sources(plan)
+        | _convolutions(plan, device.platform)
+    )
+
+
+def _convolutions(plan: Plan, platform: str) -> dict[str, Any]:
+    """How the convolutions of a user's own network are computed; {} without any."""
+    module = sections.built('model', plan.model, plan.num_outputs)
+    found = models.convolutions_of(module, plan.example_shape)
+    if found is None or found == (0, 0):
+        return {}
+    own = "XLA's own"
+    return {'convolutions': {'as products': found.products, own: found.kept} if platform == 'cpu' else own}
+
+
+def slow_convolutions(plan: Plan) -> str:
+    """A line on convolutions that a CPU is slow at within a loop, where a user's own network has some; else ''."""
+    kept = _convolutions(plan, jax.devices()[0].platform).get('convolutions', {})
+    count = kept.get("XLA's own", 0) if isinstance(kept, dict) else 0
+    if not count:
+        return ''
+    return (
+        f'  {count} convolutions of model {plan.model["name"]} lie where they cannot become products (a custom_jvp or '
+        'custom_vjp, or batch groups): on a CPU each runs 10 to 30 times slower here than outside the training loop'
+    )
 
 
 def own_sources(plan: Plan) -> dict[str, Any]:

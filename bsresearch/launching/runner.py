@@ -184,6 +184,8 @@ def _train(
 ) -> None:
     plan, mesh = group.plans[0], layout.choose(group.plans)
     console.start_group(group.plans, group.strategy, *place, mesh)
+    if line := environment.slow_convolutions(plan):
+        console.say(line)
     dataset = resolve.dataset(plan.data)
     if dataset.checksum != plan.data_checksum:
         raise ValueError(f'data set {plan.data["name"]} changed since group {group.id} was started; restore it')

@@ -13,6 +13,7 @@ from flax import linen as nn
 
 from bsresearch.core import lookup, own_part
 from bsresearch.models import own
+from bsresearch.models.convolutions import Found
 from bsresearch.models.own import FROM_ELSEWHERE, Own
 from bsresearch.models.own.noise import BATCH_NORM, OWN_STATISTICS, Beside
 
@@ -123,4 +124,9 @@ def outputs_of_layers(module: Network, variables: PyTree, inputs: Any) -> PyTree
 
 def seen_by_layer(module: Network, example_shape: tuple[int, ...]) -> bool:
     """Whether what its layers see can be noted while the network is traced (measure/dense_norms.py)."""
-    return not isinstance(module, Own) or not module.of(example_shape).convolves
+    return not isinstance(module, Own) or not module.of(example_shape).convolutions.products
+
+
+def convolutions_of(module: Network, example_shape: tuple[int, ...]) -> Found | None:
+    """Of a user's own network, which convolutions become products on a CPU; None of the package's, which all do."""
+    return module.of(example_shape).convolutions if isinstance(module, Own) else None

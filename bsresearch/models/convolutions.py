@@ -8,7 +8,7 @@ this that is differentiated. On other platforms XLA's own stays.
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +25,37 @@ BODIES = {
 }  # fmt: skip
 
 
-def has_any(function: Callable[..., Any], *args: Any) -> bool:
-    """Whether a function of these arguments (or their shapes) comes to a convolution."""
-    return CONVOLUTION in str(jax.make_jaxpr(function)(*args))
+class Found(NamedTuple):
+    """Convolutions of a function. products: those that become products on a CPU. kept: that stay XLA's own there."""
+
+    products: int
+    kept: int
+
+
+def count(function: Callable[..., Any], *args: Any) -> Found:
+    """The convolutions that a function of these arguments, or their shapes, comes to."""
+    return _count(jax.make_jaxpr(function)(*args).jaxpr)
+
+
+def _count(jaxpr: Any, reached: bool = True) -> Found:
+    """`reached`: whether what calls the jaxpr is rewritten."""
+    products = kept = 0
+    for eqn in jaxpr.eqns:
+        name = eqn.primitive.name
+        if name == CONVOLUTION:
+            rewritten = reached and eqn.params['batch_group_count'] == 1
+            products, kept = products + rewritten, kept + (not rewritten)
+            continue
+        reaches = reached and name in (*INLINED, *BODIES)
+        for body in jax.tree.leaves(list(eqn.params.values()), is_leaf=_is_body):
+            if _is_body(body):
+                inner = _count(getattr(body, 'jaxpr', body), reaches)
+                products, kept = products + inner.products, kept + inner.kept
+    return Found(products, kept)
+
+
+def _is_body(value: Any) -> bool:
+    return isinstance(value, core.Jaxpr | core.ClosedJaxpr)
 
 
 def fast(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -83,10 +83,10 @@ class OfContract(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """A network that was tried on examples of a shape; whether it has convolutions."""
+    """A network that was tried on examples of a shape, and its convolutions."""
 
     network: Network
-    convolves: bool
+    convolutions: convolutions.Found
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ class Own:
         mutable: Any = (),
     ) -> Any:
         """Outputs; with `mutable` also {'stats': …}."""
-        network, convolves = self.of(inputs.shape[1:])
+        network, found = self.of(inputs.shape[1:])
         call = functools.partial(_apply, network, train, self.quiet)
-        call = convolutions.fast(call) if convolves else call
+        call = convolutions.fast(call) if found.products else call
         outputs, stats = call(variables['params'], variables.get('stats', {}), inputs, weights, keys)
         return (outputs, {'stats': stats}) if mutable else outputs
 
@@ -169,8 +169,8 @@ def _tried(name: str, num_outputs: int, settings: tuple[tuple[str, Any], ...], s
     key = name, num_outputs, repr(settings), shape
     if key not in _TRIED:
         network = _in_words(name, lambda: _made(name, num_outputs, dict(settings), shape))
-        convolves = _in_words(name, lambda: _try(name, network, num_outputs, shape))
-        _TRIED[key] = Tried(network, convolves)
+        found = _in_words(name, lambda: _try(name, network, num_outputs, shape))
+        _TRIED[key] = Tried(network, found)
     return _TRIED[key]
 
 
@@ -208,8 +208,8 @@ def _has_stats(module: nn.Module, shape: tuple[int, ...]) -> bool:
     return bool(jax.tree.leaves(jax.eval_shape(network.init, key, jax.ShapeDtypeStruct((2, *shape), jnp.float32))[1]))
 
 
-def _try(name: str, network: Network, num_outputs: int, shape: tuple[int, ...]) -> bool:
-    """Traces the network on two examples, in training and in evaluation; whether it has convolutions.
+def _try(name: str, network: Network, num_outputs: int, shape: tuple[int, ...]) -> convolutions.Found:
+    """Traces the network on two examples, in training and in evaluation; its convolutions.
 
     Raises:
       ValueError: outputs of another shape than (B, num_outputs).
@@ -230,4 +230,4 @@ def _try(name: str, network: Network, num_outputs: int, shape: tuple[int, ...]) 
             )
         if jax.tree.map(jnp.shape, after) != jax.tree.map(jnp.shape, stats):
             raise ValueError(f'model {name}: its statistics change their structure or shapes in a call')
-    return convolutions.has_any(functools.partial(_apply, network, True, False), *given)
+    return convolutions.count(functools.partial(_apply, network, True, False), *given)
