@@ -39,3 +39,17 @@ def test_an_example_trains(command: str, tmp_path: pathlib.Path):
     loaded = records.load(tmp_path)
     losses = loaded['test_loss'].dropna()
     assert losses.iloc[-1] < losses.iloc[0]
+
+
+@pytest.mark.slow
+def test_jobs_of_a_launch_find_the_users_part(tmp_path: pathlib.Path):
+    """Each job is a process of its own, started in the launcher's directory."""
+    command = next(command for command in commands() if 'own_network.py:resnet' in command)
+    words = [word for word in command.split()[2:] if not word.startswith('--workdir=')]
+    words = ['launch', *(word.replace('examples/own_network.py', 'own_network.py') for word in words)]
+    done = subprocess.run(
+        [sys.executable, '-m', 'bsresearch', *words, f'--workdir={tmp_path}', *TOY], cwd=toy.ROOT / 'examples',
+        env=toy.environment(), capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(records.load(tmp_path)['status']) == {'done'}
