@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toy import BARE, ROOT, StopsAt, assert_equal, final, network, plans, rows, train
+from toy import BARE, ROOT, StopsAt, assert_equal, declared, final, network, plans, rows, train
 
+from bsresearch import findings
 from bsresearch.core import own_part
 from bsresearch.core.interrupts import Stopped
 from bsresearch.data import sources
-from bsresearch.launching import describe, environment
+from bsresearch.launching import describe, environment, planner
+from bsresearch.launching.jobs import engines
 from bsresearch.planning.plan import Plan
+from bsresearch.planning.probe import kind as probing_kind
 from bsresearch.store import paths
 
 USERS = f'{ROOT}/tests/users_parts.py'
@@ -208,3 +211,35 @@ def test_fields_of_an_own_part_are_told_as_any():
     told = describe.text(f'model.{USERS}:normalized')
     assert f'--config.model.name={USERS}:normalized' in told
     assert 'model.dropout' in told
+
+
+def test_an_own_study_has_its_stages_and_a_folder_of_its_name(workdir: pathlib.Path):
+    config = declared(**BARE, total_steps=4) | {'study': f'{USERS}:doubled'}
+    planned = planner.study(config, {}, workdir, with_findings=False)
+    assert planned.name == 'users_parts.py:doubled'
+    rates = [run.policy.learning_rate for run in planned.runs]
+    assert rates == [0.05, 0.1]
+    assert {run.study for run in planned.runs} == {planned.name}
+
+
+def test_an_own_probe_is_planned(workdir: pathlib.Path):
+    (plan,) = plans(**BARE, total_steps=4, probe__name=f'{USERS}:few_trials', probe__trials=3)
+    assert plan.recording['probe']['trials'] == 3
+    assert probing_kind(plan.recording['probe']).blocks == 1
+
+
+def test_an_own_engine_is_chosen_with_its_options(tmp_path: pathlib.Path):
+    engine = engines.chosen(f'{USERS}:run_none', 2, {})
+    assert (engine.platform, engine.options) == ('cpu', {'patience': 3})
+    (tmp_path / 'bare.py').write_text('def run(jobs, at_once, should_stop):\n    return iter(())\n')
+    with pytest.raises(ValueError, match='no check and no platform'):
+        engines.chosen(f'{tmp_path}/bare.py:run', None, {})
+
+
+def test_own_findings_may_be_a_module(monkeypatch: pytest.MonkeyPatch):
+    """Imported as Python does; what is missing in it is named."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    with pytest.raises(ValueError, match='CLAIMS, FIGURES, HEADLINE is missing'):
+        findings.load('tests.users_parts')
+    with pytest.raises(ValueError, match='no module mylab'):
+        findings.load('mylab.findings')

@@ -181,3 +181,37 @@ def missing_values() -> Any:
 
 def no_data() -> int:
     return 3
+
+
+def doubled(plans: list[Any]) -> Any:
+    """A study: the config's runs, then each at twice the learning rate."""
+    from bsresearch.planning.stages import variant
+
+    yield plans
+    yield [variant(plan, learning_rate=2 * plan.policy.learning_rate) for plan in plans]
+
+
+def few_trials(*, trials: int = 2) -> Any:
+    """A probe."""
+    from bsresearch.measure.probes import gradient_norm
+
+    return gradient_norm.build(trials=trials, samples=8, batch_sizes=(1, 8))
+
+
+def check(at_once: int | None, **options: Any) -> None:
+    """Of the engine: takes anything."""
+
+
+def platform(**options: Any) -> str:
+    """Of the engine."""
+    return 'cpu'
+
+
+def run_none(jobs: Any, at_once: int | None, should_stop: Any, *, patience: int = 3) -> Any:
+    """An engine that starts nothing."""
+    return iter(())
+
+
+# Findings, of `users_parts` as a module.
+QUESTION = 'Does it learn?'
+SOURCE = 'a user'
