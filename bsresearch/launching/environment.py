@@ -72,7 +72,7 @@ def _convolutions(plan: Plan, platform: str) -> dict[str, Any]:
     """How the convolutions of a user's own network are computed; {} without any."""
     module = sections.built('model', plan.model, plan.num_outputs)
     found = models.convolutions_of(module, plan.example_shape)
-    if found is None or found == (0, 0):
+    if found is None or not (found.products or found.kept):
         return {}
     own = "XLA's own"
     return {'convolutions': {'as products': found.products, own: found.kept} if platform == 'cpu' else own}

@@ -39,9 +39,15 @@ def check_dtype(name: str, dtype: str) -> None:
         raise ValueError(f'config.dtype={dtype}: model {name} takes no `dtype`; give its function one, keyword-only')
 
 
-def cpu_micro_batch(name: str) -> int | None:
-    """Examples whose intermediate values stay in a CPU's cache, where the network's file says so: CPU_MICRO_BATCH."""
-    return getattr(lookup.module(__name__, 'build', name, 'model'), 'CPU_MICRO_BATCH', None)
+def cpu_micro_batch(module: Network, name: str, example_shape: tuple[int, ...]) -> int | None:
+    """Examples whose intermediate values stay in a CPU's cache: what the network's file says, CPU_MICRO_BATCH.
+
+    Of a user's own network that does not say it, so many that its largest patches do; None: no limit.
+    """
+    stated = getattr(lookup.module(__name__, 'build', name, 'model'), 'CPU_MICRO_BATCH', None)
+    if stated is not None or not isinstance(module, Own):
+        return stated
+    return module.of(example_shape).convolutions.in_cache
 
 
 def init(module: Network, key: jax.Array, example_shape: tuple[int, ...]) -> tuple[PyTree, PyTree]:

@@ -16,6 +16,8 @@ from jax import lax
 from jax.extend import core
 
 CONVOLUTION = 'conv_general_dilated'
+# Bytes of patches that are fast to work on (a ResNet-8 at 8 examples, the package's cnn at 16 to 32): measured.
+CACHE = 6 * 2**20
 INLINED = ('jit', 'pjit', 'closed_call', 'core_call')
 # Calls whose bodies are rewritten in their place: primitive → the parameters that hold them. Not custom_jvp and
 # custom_vjp, whose derivatives are their authors'.
@@ -26,10 +28,20 @@ BODIES = {
 
 
 class Found(NamedTuple):
-    """Convolutions of a function. products: those that become products on a CPU. kept: that stay XLA's own there."""
+    """Convolutions of a function.
+
+    products: those that become products on a CPU. kept: that stay XLA's own there. patches: bytes that the slices of
+    the largest product take for an example.
+    """
 
     products: int
     kept: int
+    patches: int
+
+    @property
+    def in_cache(self) -> int | None:
+        """A power of two of examples whose patches stay in a CPU's cache; None without convolutions."""
+        return 2 ** max(0, math.floor(math.log2(CACHE / self.patches))) if self.patches else None
 
 
 def count(function: Callable[..., Any], *args: Any) -> Found:
@@ -39,19 +51,30 @@ def count(function: Callable[..., Any], *args: Any) -> Found:
 
 def _count(jaxpr: Any, reached: bool = True) -> Found:
     """`reached`: whether what calls the jaxpr is rewritten."""
-    products = kept = 0
+    products = kept = patches = 0
     for eqn in jaxpr.eqns:
         name = eqn.primitive.name
         if name == CONVOLUTION:
             rewritten = reached and eqn.params['batch_group_count'] == 1
             products, kept = products + rewritten, kept + (not rewritten)
+            patches = max(patches, _patches(eqn) if rewritten else 0)
             continue
         reaches = reached and name in (*INLINED, *BODIES)
         for body in jax.tree.leaves(list(eqn.params.values()), is_leaf=_is_body):
             if _is_body(body):
                 inner = _count(getattr(body, 'jaxpr', body), reaches)
                 products, kept = products + inner.products, kept + inner.kept
-    return Found(products, kept)
+                patches = max(patches, inner.patches)
+    return Found(products, kept, patches)
+
+
+def _patches(eqn: Any) -> int:
+    """Bytes of the slices that a convolution is made a product of, for an example."""
+    kernel, out = eqn.invars[1].aval, eqn.outvars[0].aval
+    _, rhs, places = eqn.params['dimension_numbers']
+    window = math.prod(kernel.shape[axis] for axis in rhs[2:])
+    channels = kernel.shape[rhs[1]] * eqn.params['feature_group_count']
+    return window * channels * math.prod(out.shape[axis] for axis in places[2:]) * kernel.dtype.itemsize
 
 
 def _is_body(value: Any) -> bool:

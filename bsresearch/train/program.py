@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from bsresearch import models, optim
-from bsresearch.core import lookup, own_part, rng, when
+from bsresearch.core import lookup, rng, when
 from bsresearch.data import preprocess
 from bsresearch.measure import Context, Measure, builder
 from bsresearch.models import layers, losses
@@ -38,11 +38,10 @@ def micro_batch(plan: Plan, platform: str, batch_size: int) -> int:
     given, ghost = plan.execution['micro_batch_size'], plan.ghost_batch_size
     if given is not None:
         return min(given, batch_size)
-    if ghost is not None and own_part.is_path(plan.model['name']):
-        module = sections.built('model', plan.model, plan.num_outputs)
-        if not models.keeps_groups(module, plan.example_shape):
-            return ghost  # then its groups are gradient calls
-    hint = models.cpu_micro_batch(plan.model['name'])
+    module = sections.built('model', plan.model, plan.num_outputs)
+    if ghost is not None and not models.keeps_groups(module, plan.example_shape):
+        return ghost  # its groups are gradient calls
+    hint = models.cpu_micro_batch(module, plan.model['name'], plan.example_shape)
     if platform != 'cpu' or hint is None or batch_size <= hint:
         return batch_size
     return hint if ghost is None else max(ghost, hint // ghost * ghost)

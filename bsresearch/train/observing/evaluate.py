@@ -11,6 +11,7 @@ from jaxtyping import Float, Shaped
 
 from bsresearch import models
 from bsresearch.data.splits import Split
+from bsresearch.planning import sections
 from bsresearch.planning.plan import Plan
 from bsresearch.train import feed
 from bsresearch.train.devices import compiling, parallel, shards
@@ -31,7 +32,8 @@ def batch_size(plan: Plan, platform: str) -> int:
     given = plan.recording['evaluate']['batch_size']
     if given is not None:
         return given
-    hint = models.cpu_micro_batch(plan.model['name'])
+    module = sections.built('model', plan.model, plan.num_outputs)
+    hint = models.cpu_micro_batch(module, plan.model['name'], plan.example_shape)
     return hint if platform == 'cpu' and hint else 1000
 
 
