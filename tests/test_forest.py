@@ -9,10 +9,11 @@ import pytest
 from bsresearch.analysis import verdicts
 from bsresearch.analysis.contrasts import minus
 from bsresearch.analysis.of_runs import final
-from bsresearch.analysis.quantity import PERCENT, PLAIN, TIMES
+from bsresearch.analysis.quantity import PERCENT, PLAIN, SHARE, TIMES
 from bsresearch.analysis.statements import Judged, Statement, Verdicts
 from bsresearch.analysis.verdicts import Interval
 from bsresearch.report import forest, svg
+from bsresearch.report.figures import panels
 from bsresearch.report.svg import Line
 
 
@@ -64,6 +65,16 @@ def test_ticks_are_round_in_the_unit_that_readers_see() -> None:
     assert factors is not None
     assert len(factors.ticks) >= 2
     assert all(float(text.replace(',', '')) == pytest.approx(np.exp(value)) for value, text in factors.ticks)
+    shares = svg.scale([line(np.log(0.05), np.log(0.01), np.log(0.3), unit=SHARE._replace(exp=True))], (-np.inf, 0.0))
+    assert shares is not None
+    assert all(float(text.replace(',', '')) == pytest.approx(100 * np.exp(value)) for value, text in shares.ticks)
+
+
+def test_an_axis_has_the_unit_of_its_numbers() -> None:
+    """Of a share, of a factor and of the logarithm of a share: what is written beside and along the axis are one."""
+    for unit, value in ((SHARE, 0.05), (TIMES, np.log(5.0)), (SHARE._replace(exp=True), np.log(0.05))):
+        (along,) = panels.shown(unit, np.array([value]))
+        assert unit.show(value, unit=False) == f'{along:.3g}'
 
 
 def test_an_interval_that_goes_on_ends_in_an_arrow() -> None:

@@ -81,15 +81,17 @@ def scale(lines: Sequence[Line], bounds: Sequence[float], width: int = WIDTH) ->
 def _ticks(low: float, high: float, unit: Unit) -> list[tuple[float, str]]:
     """Round numbers in the unit that readers see, which for logarithms are those of 1, 2 and 5."""
     if unit.exp:
+        in_unit = np.log(unit.scale)  # a factor of what is shown is a term of its logarithm
+        low, high = low + in_unit, high + in_unit
         decades = np.arange(np.floor(low / np.log(10)), np.ceil(high / np.log(10)) + 1)
         steps = (1.0, 2.0, 5.0) if high - low < np.log(200) else (1.0,)
         places = np.array([s * 10.0**d for d in decades for s in steps])
         if high - low > np.log(1.5):
             kept = places[(np.log(places) >= low) & (np.log(places) <= high)]
             kept = kept[:: -(-len(kept) // TICKS)] if len(kept) else kept
-            return [(float(np.log(v)), f'{v:,g}') for v in kept]
+            return [(float(np.log(v) - in_unit), f'{v:,g}') for v in kept]
         low, high = np.exp(low), np.exp(high)
-        return [(float(np.log(v)), _short(v)) for v in _round_places(low, high) if v > 0]
+        return [(float(np.log(v) - in_unit), _short(v)) for v in _round_places(low, high) if v > 0]
     return [(v / unit.scale, _short(v)) for v in _round_places(low * unit.scale, high * unit.scale)]
 
 

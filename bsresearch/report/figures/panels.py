@@ -50,7 +50,7 @@ def tick(value: Any) -> str:
 
 def shown(unit: Unit, values: np.ndarray) -> np.ndarray:
     """Numbers as an axis has them: accuracies in per cent, a logarithm as what it is the logarithm of."""
-    return np.exp(values) if unit.exp else np.asarray(values, float) * unit.scale
+    return (np.exp(values) if unit.exp else np.asarray(values, float)) * unit.scale
 
 
 def label(name: str, unit: Unit) -> str:
