@@ -134,6 +134,20 @@ def test_the_middle_of_a_resized_image_is_kept(prepare: Prepare, tmp_path: pathl
     assert (splits.train.inputs[:, 2:6, 2:6] == 255).all()
 
 
+def test_a_photograph_is_turned_as_it_was_held(prepare: Prepare, tmp_path: pathlib.Path):
+    """Closed form: EXIF orientation 6 says that the stored rows are columns, to be turned clockwise."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for word in ('a', 'b'):
+        (tmp_path / 'photos' / word).mkdir(parents=True)
+        for i in range(3):
+            Image.fromarray(PIXELS[i]).save(tmp_path / 'photos' / word / f'{i}.png', exif=turned)
+    assert prepare(images='photos')[0] is None
+    splits = prepared.read('mine', tmp_path / 'data')
+    both = {x.tobytes() for split in (splits.train, splits.test) for x in split.inputs}
+    assert both == {np.rot90(PIXELS[i], -1).tobytes() for i in range(3)}
+
+
 @pytest.mark.parametrize('kind', ['csv', 'parquet'])
 def test_a_table_is_standardized_over_its_training_part(kind: str, prepare: Prepare, tmp_path: pathlib.Path):
     """Closed form: undone by the manifest's moments, both parts are the table's rows."""

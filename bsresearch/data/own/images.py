@@ -3,7 +3,7 @@
 import pathlib
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from bsresearch.data.own import Source
 
@@ -98,7 +98,7 @@ def _part(
 def _pixels(file: pathlib.Path, size: int | tuple[int, int], mode: str) -> np.ndarray:
     with _opened(file) as image:
         try:
-            eight = _eight_bits(image).convert(mode)
+            eight = _eight_bits(ImageOps.exif_transpose(image)).convert(mode)  # as it was held
         except (OSError, ValueError, SyntaxError, EOFError) as error:  # a truncated file is noticed when it is decoded
             raise ValueError(f'{file} cannot be read as an image; mend or remove it') from error
     if isinstance(size, tuple):
