@@ -141,11 +141,12 @@ def test_a_photograph_is_turned_as_it_was_held(prepare: Prepare, tmp_path: pathl
     for word in ('a', 'b'):
         (tmp_path / 'photos' / word).mkdir(parents=True)
         for i in range(3):
-            Image.fromarray(PIXELS[i]).save(tmp_path / 'photos' / word / f'{i}.png', exif=turned)
+            Image.fromarray(PIXELS[i, :4]).save(tmp_path / 'photos' / word / f'{i}.png', exif=turned)
     assert prepare(images='photos')[0] is None
     splits = prepared.read('mine', tmp_path / 'data')
     both = {x.tobytes() for split in (splits.train, splits.test) for x in split.inputs}
-    assert both == {np.rot90(PIXELS[i], -1).tobytes() for i in range(3)}
+    assert splits.train.inputs.shape[1:] == (6, 4, 3)
+    assert both == {np.rot90(PIXELS[i, :4], -1).tobytes() for i in range(3)}
 
 
 @pytest.mark.parametrize('kind', ['csv', 'parquet'])

@@ -79,7 +79,7 @@ def _mode(file: pathlib.Path) -> str:
 
 def _size(file: pathlib.Path) -> tuple[int, int]:
     with _opened(file) as image:
-        return image.size
+        return ImageOps.exif_transpose(image).size
 
 
 def _part(
