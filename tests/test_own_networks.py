@@ -74,6 +74,21 @@ def test_batch_norm_does_not_count_padding(name: str):
 
 
 @pytest.mark.parametrize('name', NORMALIZED)
+def test_ghost_groups_are_normalized_apart(name: str):
+    """Brute force: each group by itself; the statistics are one update from all, a group by its real examples."""
+    module, params, stats = network(name)
+    x, weights = examples(), jnp.array([1.0, 1, 1, 1, 1, 0])
+    apply = lambda module, rows: models.apply(module, params, stats, x[rows], train=True, weights=weights[rows])
+    outputs, after = apply(models.in_groups(module, 2, SHAPE), slice(None))
+    apart = [apply(module, slice(i, i + 2)) for i in (0, 2, 4)]
+    np.testing.assert_allclose(outputs, jnp.concatenate([y for y, _ in apart]), rtol=1e-5, atol=1e-6)
+    expected = jax.tree.map(lambda a, b, c: (2 * a + 2 * b + c) / 5, *(s for _, s in apart))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), after, expected)
+    with pytest.raises(ValueError, match='ghost groups of 4'):
+        apply(models.in_groups(module, 4, SHAPE), slice(None))
+
+
+@pytest.mark.parametrize('name', NORMALIZED)
 def test_a_dropout_mask_follows_its_example(name: str):
     """Invariance: the same example has the same mask in another place; `quiet` networks have none."""
     module, params, stats = network(name, dropout=0.5)

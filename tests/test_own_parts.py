@@ -186,7 +186,6 @@ BROKEN = 'import nothing_that_is_there\n'
         ({'measure__top': {'function': f'{USERS}:largest_weight', 'pover': 1.0}}, "did you mean 'power'"),
         ({'model': {'name': f'{USERS}:counting'}, 'total_steps': None, 'total_examples': 20}, 'statistics of its own'),
         ({'dtype': 'bfloat16', 'model': {'name': f'{USERS}:mlp'}}, 'takes no `dtype`'),
-        ({'model': {'name': f'{USERS}:normalized'}, 'ghost_batch_size': 4, 'micro_batch_size': 8}, 'its batch-norm'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_one_line(

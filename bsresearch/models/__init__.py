@@ -3,6 +3,7 @@
 A user's own are named by an import path and may be any flax module or a pair of functions (models/own).
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -111,8 +112,15 @@ def draws(module: Network, settings: Mapping[str, Any], example_shape: tuple[int
 
 
 def keeps_groups(module: Network, example_shape: tuple[int, ...]) -> bool:
-    """Whether ghost groups, and groups that lie over devices, are the network's own affair."""
+    """Whether ghost groups, also over several devices, are the network's own affair."""
     return module.of(example_shape).network.keeps_groups if isinstance(module, Own) else True
+
+
+def in_groups(module: Network, group: int | None, example_shape: tuple[int, ...]) -> Network:
+    """A network that normalizes over groups of so many examples in training, where it does not see to it itself."""
+    if isinstance(module, Own) and not keeps_groups(module, example_shape):
+        return dataclasses.replace(module, group=group)
+    return module
 
 
 def outputs_of_layers(module: Network, variables: PyTree, inputs: Any) -> PyTree:

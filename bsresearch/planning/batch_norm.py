@@ -75,11 +75,6 @@ def ghost_batch_size(
             f'micro_batch_size={micro} is not a whole number of batch-norm groups of ghost_batch_size={ghost}; '
             f'use a multiple of {ghost}, or set ghost_batch_size'
         )
-    if micro is not None and micro != ghost and not models.keeps_groups(module, shape):
-        raise ValueError(
-            f'micro_batch_size={micro}: model {model["name"]} normalizes over each gradient call, so that it is its '
-            f'batch-norm group of {ghost}; leave it None, or set ghost_batch_size={micro}'
-        )
     if c['reduction'] == 'ordered' and ghost > 1 and any(s.batch_size == ghost for s in length.segments):
         raise ValueError(
             f'config.reduction=ordered cannot cut a batch that is one batch-norm group of {ghost}; set '

@@ -39,8 +39,6 @@ def micro_batch(plan: Plan, platform: str, batch_size: int) -> int:
     if given is not None:
         return min(given, batch_size)
     module = sections.built('model', plan.model, plan.num_outputs)
-    if ghost is not None and not models.keeps_groups(module, plan.example_shape):
-        return ghost  # its groups are gradient calls
     hint = models.cpu_micro_batch(module, plan.model['name'], plan.example_shape)
     if platform != 'cpu' or hint is None or batch_size <= hint:
         return batch_size
@@ -70,6 +68,7 @@ def task(
             f'model {plan.model["name"]}: its batch norm over a whole batch cannot lie over {cut.devices} devices; set '
             'config.ghost_batch_size to a part of the batch, or config.devices=1'
         )
+    module = models.in_groups(module, plan.ghost_batch_size, plan.example_shape)
     optimizer = optim.member(plan.optimizer['name'])
     dtype = layers.weight_dtype(plan.dtype)
     loss, plain = sections.part('loss', plan.loss['name']), losses.plain(part('loss'))

@@ -4,7 +4,7 @@ A user's function `network(num_outputs, *, …)` returns one of these, or is giv
 keyword-only arguments are the fields of `config.model`; what it may also take, and then gets, is in FROM_ELSEWHERE.
 
 What plain networks do not have is put into them: padding has no weight in batch norm, a dropout mask follows its
-example, ghost groups are gradient calls of that many examples. What cannot be put in is refused by name.
+example, a batch is normalized in ghost groups. What cannot be put in is refused by name.
 """
 
 import functools
@@ -43,7 +43,7 @@ class Network(Protocol):
 
     @property
     def keeps_groups(self) -> bool:
-        """Whether ghost groups, and groups that lie over devices, are its own affair."""
+        """Whether ghost groups, also over several devices, are its own affair."""
         ...
 
     def init(self, key: jax.Array, inputs: jax.Array) -> tuple[PyTree, PyTree]:
@@ -93,13 +93,15 @@ class Tried(NamedTuple):
 class Own:
     """A user's network with the `init` and `apply` that the engine calls of a linen module of the contract.
 
-    settings: of the function, by name, sorted. quiet: dropout is off in training mode too.
+    settings: of the function, by name, sorted. quiet: dropout is off in training mode too. group: examples that are
+      normalized together in training, where the network does not see to it itself; None: all that it is given.
     """
 
     name: str
     num_outputs: int
     settings: tuple[tuple[str, Any], ...]
     quiet: bool = False
+    group: int | None = None
 
     def of(self, example_shape: tuple[int, ...]) -> Tried:
         """The network for examples of a shape; made and tried once.
@@ -134,6 +136,8 @@ class Own:
         network, found = self.of(inputs.shape[1:])
         call = functools.partial(_apply, network, train, self.quiet)
         call = convolutions.fast(call) if found.products else call
+        if train and self.group is not None and self.group < len(inputs):
+            call = functools.partial(_in_groups, call, self.group)
         outputs, stats = call(variables['params'], variables.get('stats', {}), inputs, weights, keys)
         return (outputs, {'stats': stats}) if mutable else outputs
 
@@ -142,6 +146,26 @@ def _apply(
     network: Network, train: bool, quiet: bool, params: PyTree, stats: PyTree, inputs: Any, weights: Any, keys: Any
 ) -> tuple[jax.Array, PyTree]:
     return network.apply(params, stats, inputs, train, noise.Beside(weights, keys, quiet))
+
+
+def _in_groups(
+    call: Callable[..., tuple[jax.Array, PyTree]], group: int, params: PyTree, stats: PyTree, *of_examples: Any
+) -> tuple[jax.Array, PyTree]:
+    """`call` for each group of examples by itself; statistics are averaged by how many of a group are real.
+
+    Args:
+      of_examples: inputs (B, …), weights (B,) and keys (B,) of the examples, or None.
+    """
+    inputs, weights, _ = of_examples
+    if len(inputs) % group:
+        raise ValueError(f'{len(inputs)} examples are not a whole number of ghost groups of {group}')
+    cut = [None if x is None else x.reshape(-1, group, *x.shape[1:]) for x in of_examples]
+    axes = [None if x is None else 0 for x in cut]
+    outputs, after = jax.vmap(lambda *parts: call(params, stats, *parts), axes)(*cut)
+    real = jnp.ones(len(outputs)) if weights is None else cut[1].sum(1)
+    share = real / jnp.maximum(real.sum(), 1)
+    average = lambda x: jnp.tensordot(share.astype(x.dtype), x, 1)
+    return outputs.reshape(-1, *outputs.shape[2:]), jax.tree.map(average, after)
 
 
 @functools.cache
