@@ -22,29 +22,7 @@ from bsresearch.store import export, records
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-def curves(seed: int, epochs: int = 5) -> dict[str, list[float]]:
-    """Made-up metrics at epochs 0, 1, …"""
-    t = np.arange(epochs) + 0.1 * seed
-    loss, accuracy = np.exp(-t), 1 - np.exp(-t - 0.1)
-    return {
-        'train_loss': list(loss),
-        'test_loss': list(loss * 1.2),
-        'train_accuracy': list(accuracy),
-        'test_accuracy': list(accuracy * 0.9),
-    }
-
-
-@pytest.fixture(scope='module')
-def grid(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """Two learning rates. At 0.1 three seeds of B = 16; at 0.2 one of them diverges after epoch 1. B = 32: one seed."""
-    workdir = tmp_path_factory.mktemp('grid')
-    for lr in (0.1, 0.2):
-        for seed in range(3):
-            gone = lr == 0.2 and seed == 2
-            end: dict[str, Any] = {'status': 'diverged', 'diverged_step': 6} if gone else {}
-            write_run(workdir, learning_rate=lr, seed=seed, values=curves(seed, 2 if gone else 5), **end)
-        write_run(workdir, batch_size=32, learning_rate=lr, values=curves(0))
-    return workdir
+METRICS = {'test_accuracy': [0.1, 1 / 3, 0.9], 'train_loss': [2.0, np.exp(-1), 0.1]}
 
 
 def test_palette_is_even_in_log_batch_size() -> None:
@@ -67,7 +45,7 @@ def test_notes_are_filled_by_whole_phrases() -> None:
 
 def test_files_are_whole_repeatable_and_large_enough(tmp_path: pathlib.Path) -> None:
     for seed in range(2):
-        write_run(tmp_path, seed=seed, values=curves(seed))
+        write_run(tmp_path, seed=seed, values=METRICS)
     figure = figures.curves('test_accuracy', name='accuracy')
     first, second = (drawing.one(study.load(tmp_path, 'train'), figure, tmp_path / out) for out in ('a', 'b'))
     assert [f.name for f in first] == ['accuracy.pdf', 'accuracy.png', 'accuracy.csv']
@@ -126,7 +104,7 @@ def test_command_prints_paths_and_what_a_figure_reports(tmp_path: pathlib.Path) 
     ],
 )
 def test_errors_are_one_line_and_exit_2(arguments: tuple[str, ...], message: str, tmp_path: pathlib.Path) -> None:
-    write_run(tmp_path, values=curves(0))
+    write_run(tmp_path, values=METRICS)
     done = command(*(argument.format(tmp_path) for argument in arguments))
     assert (done.returncode, done.stdout) == (2, '')
     assert len(done.stderr.splitlines()) == 1
@@ -181,16 +159,25 @@ def test_figures_import_neither_jax_nor_tensorflow() -> None:
 # --- export_records
 
 
+@pytest.fixture
+def grid(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Two learning rates; at one a run that diverged."""
+    workdir = tmp_path / 'grid'
+    write_run(workdir, values=METRICS)
+    write_run(workdir, learning_rate=0.2, values={'train_loss': [np.pi]}, status='diverged', diverged_step=6)
+    return workdir
+
+
 @pytest.mark.parametrize('suffix', ['csv', 'parquet'])
 def test_export_round_trip(suffix: str, grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Numbers come back to the last bit, missing ones as missing."""
     out = tmp_path / 'new' / f'table.{suffix}'
     export.export(grid, out, overwrite=False)
-    found = pd.read_csv(out) if suffix == 'csv' else pd.read_parquet(out)
+    table = pd.read_csv(out) if suffix == 'csv' else pd.read_parquet(out)
     expected = records.load(grid)
     # Of True and missing; what stands for missing differs between formats.
-    assert found.pop('diverged').eq(True).tolist() == expected.pop('diverged').eq(True).tolist()
-    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=0, atol=0)
+    assert table.pop('diverged').eq(True).tolist() == expected.pop('diverged').eq(True).tolist()
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False, rtol=0, atol=0)
 
 
 def test_export_keeps_what_is_there(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
