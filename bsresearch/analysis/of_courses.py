@@ -34,13 +34,13 @@ def _of_course(metric: str, name: str, of_course: Callable[[np.ndarray, np.ndarr
             return np.nan
         return float(of_course(rows['step'].to_numpy(float), rows[metric].to_numpy(float)))
 
-    return at_end(metric, name, of_rows, None, unit=PLAIN)
+    return at_end(metric, name, of_rows, unit=PLAIN)
 
 
 def relative_change(metric: str) -> Quantity:
     """Last over first evaluation, minus 1."""
     of_rows = lambda rows: float(rows[metric].iloc[-1] / rows[metric].iloc[0] - 1)
-    return at_end(metric, f'change of the {words(metric)}', of_rows, None, unit=SHARE)
+    return at_end(metric, f'change of the {words(metric)}', of_rows, unit=SHARE)
 
 
 def noise_scale_in(window: int, of: int = 5) -> Quantity:

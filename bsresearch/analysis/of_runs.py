@@ -5,7 +5,6 @@ number (chance, ∞); without, it has none, and what compares it can no longer h
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -64,12 +63,14 @@ def evaluations(study: Study, run: str, metric: str) -> pd.DataFrame:
 
 
 def at_end(
-    metric: str, name: str, of_rows: Callable[[pd.DataFrame], float], diverged: float | None, unit: Unit | None = None
-) -> Quantity:
-    """A number of the evaluations of each run that came to its end."""
+    metric: str, name: str, of_rows: Callable[[pd.DataFrame], float], diverged: float | None = None,
+    unit: Unit | None = None, beside: tuple[str, ...] = (),
+) -> Quantity:  # fmt: skip
+    """A number of the evaluations of each run that came to its end; `beside`: metrics that it reads too."""
 
     def of(study: Study) -> Array:
-        check(study, metric)
+        for read in (metric, *beside):
+            check(study, read)
 
         def of_run(run: str) -> float:
             rows = evaluations(study, run, metric)
@@ -78,9 +79,8 @@ def at_end(
         values = study.table(_of_finished(study, of_run, diverged))
         return exact(values, _rounding(study, metric, values))
 
-    return Quantity(
-        of, name, unit or unit_of(metric), (metric,), higher_is_better=better(metric), diverged=diverged is not None
-    )
+    unit, counts = unit or unit_of(metric), diverged is not None
+    return Quantity(of, name, unit, (metric, *beside), higher_is_better=better(metric), diverged=counts)
 
 
 def _of_finished(study: Study, of_run: Callable[[str], float], diverged: float | None) -> Callable[[str], float]:
@@ -115,7 +115,7 @@ def final(metric: str, *, diverged: float | None = None) -> Quantity:
 
 def start(metric: str) -> Quantity:
     """The first evaluation of runs that came to their end: at the initial weights, or where a branch begins."""
-    return at_end(metric, f'{words(metric)} at the start', lambda rows: float(rows[metric].iloc[0]), None)
+    return at_end(metric, f'{words(metric)} at the start', lambda rows: float(rows[metric].iloc[0]))
 
 
 def at_epoch(metric: str, epoch: float) -> Quantity:
@@ -125,7 +125,7 @@ def at_epoch(metric: str, epoch: float) -> Quantity:
         late = rows[rows['epoch'] >= epoch]
         return float(late[metric].iloc[0]) if len(late) else np.nan
 
-    return at_end(metric, f'{words(metric)} at epoch {epoch:g}', of_rows, None)
+    return at_end(metric, f'{words(metric)} at epoch {epoch:g}', of_rows)
 
 
 def median_of_last(metric: str, count: int, *, diverged: float | None = None) -> Quantity:
@@ -150,13 +150,7 @@ def at_best(metric: str, by: str = 'validation_accuracy') -> Quantity:
             return np.nan
         return float(both[metric].iloc[int((both[by] if higher else -both[by]).to_numpy().argmax())])
 
-    quantity = at_end(metric, f'{words(metric)} at the best {words(by)}', of_rows, None)
-
-    def of(study: Study) -> Array:
-        check(study, by)
-        return quantity.of(study)
-
-    return replace(quantity, of=of, metrics=(metric, by))
+    return at_end(metric, f'{words(metric)} at the best {words(by)}', of_rows, beside=(by,))
 
 
 def best(metric: str, *, diverged: float | None = None) -> Quantity:
@@ -165,25 +159,20 @@ def best(metric: str, *, diverged: float | None = None) -> Quantity:
     return at_end(metric, f'best {words(metric)}', of_rows, diverged)
 
 
-def _late(metric: str, last: float | None) -> Callable[[Study, str], pd.DataFrame]:
+def _late(study: Study, run: str, metric: str, last: float | None) -> pd.DataFrame:
     """The evaluations in the last epochs of a run; None: a quarter of it."""
-
-    def rows(study: Study, run: str) -> pd.DataFrame:
-        total = float(study.runs.at[run, 'total_epochs'])
-        every = evaluations(study, run, metric)
-        return every[every['epoch'] > total - volatility.window(total, last)]
-
-    return rows
+    total, rows = float(study.runs.at[run, 'total_epochs']), evaluations(study, run, metric)
+    return rows[rows['epoch'] > total - volatility.window(total, last)]
 
 
 def level(metric: str, last: float | None = None, *, diverged: float | None = None) -> Quantity:
     """The mean of the evaluations in the last epochs (None: a quarter of the run)."""
-    late = _late(metric, last)
 
     def of(study: Study) -> Array:
         check(study, metric)
-        values = study.table(_of_finished(study, lambda run: float(late(study, run)[metric].mean()), diverged))
-        counts = study.table(_of_finished(study, lambda run: float(len(late(study, run))), None)).mean(axis=1)
+        late = lambda run: _late(study, run, metric, last)[metric]
+        values = study.table(_of_finished(study, lambda run: float(late(run).mean()), diverged))
+        counts = study.table(_of_finished(study, lambda run: float(len(late(run))), None)).mean(axis=1)
         return exact(values, (_rounding(study, metric, values) / counts).fillna(0.0))
 
     name = f'{words(metric)}, mean over the last epochs'
@@ -194,13 +183,12 @@ def level(metric: str, last: float | None = None, *, diverged: float | None = No
 
 def unsteadiness(metric: str, last: float | None = None, *, detrend: bool = False) -> Quantity:
     """The sample standard deviation of the evaluations in the last epochs (volatility.py); ∞ of a run that diverged."""
-    late = _late(metric, last)
 
     def of(study: Study) -> Array:
         check(study, metric)
 
         def of_run(run: str) -> float:
-            rows = late(study, run)
+            rows = _late(study, run, metric, last)
             return volatility.deviation(rows['epoch'].to_numpy(float), rows[metric].to_numpy(float), detrend=detrend)
 
         return exact(study.table(_of_finished(study, of_run, np.inf)))
