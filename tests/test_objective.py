@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import toy
-from fake_records import write_run
+from fake_records import write_probe, write_run
 from workdirs_of_old import unpack
 
 from bsresearch.analysis import figures, study, summary
@@ -165,18 +165,13 @@ def test_a_regression_has_no_accuracy(tmp_path: pathlib.Path):
 def test_a_line_between_regressions_is_drawn_without_accuracy(tmp_path: pathlib.Path):
     """A probe's arrays without accuracy make a figure of the loss; an older probe's objectives are refused."""
     run = write_run(tmp_path, values={'train_loss': [1.0]}, loss={'label_smoothing': 0.1})
-    folder = tmp_path / 'interpolation' / 'p'
-    (folder / 'arrays').mkdir(parents=True)
-    points = [{'run': run.name, 'study': 'train', 'epoch': 1.0}] * 2
-    paths.write_json(folder / 'probe.json', {'probe': {'name': 'interpolation', 'paths': ['linear']}, 'points': points})
-    paths.write_json(folder / 'meta.json', {'id': 'p', 'status': 'done', 'arrays': 'arrays/a.npz'})
-    alpha = np.linspace(-1, 2, 4)
+    alpha, settings = np.linspace(-1, 2, 4), {'name': 'interpolation', 'paths': ['linear']}
     arrays = {'alpha': alpha, 'distance': np.array(1.0), 'cosine': np.array(1.0), 'norms': np.ones(2)}
-    losses = {f'linear/{split}_loss': 1 + alpha**2 for split in ('train', 'test')}
-    paths.write_npz(folder / 'arrays' / 'a.npz', arrays | losses)
-    with pytest.raises(ValueError, match='probe p was made by an older version'):
+    arrays |= {f'linear/{split}_loss': 1 + alpha**2 for split in ('train', 'test')}
+    write_probe(tmp_path, [run, run], settings, arrays)
+    with pytest.raises(ValueError, match=r'probe \w+ was made by an older version'):
         interpolation.of_study(study.load(tmp_path, 'train'))
-    objectives = {k.replace('_loss', '_objective'): v for k, v in losses.items()}
-    paths.write_npz(folder / 'arrays' / 'a.npz', arrays | losses | objectives)
+    (file,) = tmp_path.glob('*/*/arrays/*.npz')
+    paths.write_npz(file, arrays | {k.replace('_loss', '_objective'): v for k, v in arrays.items() if '/' in k})
     drawn = drawing.one(study.load(tmp_path, 'train'), figures.special('interpolation', name='line'), tmp_path / 'out')
     assert set(pd.read_csv(drawn[2])['metric']) == {'train_loss', 'test_loss'}

@@ -89,10 +89,16 @@ def test_relative_change_is_last_over_first(load: Callable[..., Study]):
 
 
 def test_a_steady_course_is_no_trend(load: Callable[..., Study]):
-    """Detrended, a straight line has no volatility."""
-    straight = load(course((0.1, 0.2, 0.3, 0.4, 0.5)))
-    assert numbers(unsteadiness('test_accuracy', last=4, detrend=True), straight) == pytest.approx([0.0], abs=1e-12)
-    assert numbers(unsteadiness('test_accuracy', last=4), straight)[0] > 0.1
+    """Detrended: √(Σr²/(n − 2)) of the residuals of NumPy's line, none of a straight line; n = 2 is too small."""
+    runs = load({}, course((0.1, 0.2, 0.3, 0.4, 0.5)))
+    epochs, accuracy = np.arange(1.0, 5), np.array(ACCURACY[1:])
+    residuals = accuracy - np.polyval(np.polyfit(epochs, accuracy, 1), epochs)
+    detrended = lambda last: numbers(unsteadiness('test_accuracy', last, detrend=True), runs)
+    assert detrended(4) == pytest.approx([np.sqrt((residuals**2).sum() / 2), 0.0], abs=1e-12)
+    assert np.isnan([*detrended(2), *numbers(unsteadiness('test_accuracy', 1), runs)]).all()
+    for last in (0.0, -1.0, 9.0):
+        with pytest.raises(ValueError, match=f'last {last:g} epochs of a run of 4: allowed are more than 0 and at m'):
+            level('test_accuracy', last).of(runs)
 
 
 def test_what_diverged_counts_as_what_the_quantity_says(load: Callable[..., Study]):
