@@ -101,6 +101,22 @@ def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What plotting.save was given last: the figure as `fig`."""
+    from bsresearch.report import plotting
+
+    last: dict[str, Any] = {}
+    save = plotting.save
+
+    def keep(fig: Any, *rest: Any) -> list[pathlib.Path]:
+        last['fig'] = fig
+        return save(fig, *rest)
+
+    monkeypatch.setattr(plotting, 'save', keep)
+    return last
+
+
+@pytest.fixture
 def late_errors() -> Iterator[None]:
     """Orbax reads many arrays at once and reports one failure; the others are reported when they are collected."""
     yield

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from absl import flags
-from matplotlib.figure import Figure
 
 from bsresearch.analysis.quantities import noise_temperature
 from bsresearch.launching import schedule_csv
@@ -148,20 +147,6 @@ def test_zero_and_undefined_temperatures() -> None:
 
 
 # --- the figure
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What plotting.save is given."""
-    kept: dict[str, Any] = {}
-    save = plotting.save
-
-    def keep(fig: Figure, table: pd.DataFrame, directory: pathlib.Path, slug: str) -> list[pathlib.Path]:
-        kept.update(fig=fig, table=table)
-        return save(fig, table, directory, slug)
-
-    monkeypatch.setattr(plotting, 'save', keep)
-    return kept
 
 
 def labels(drawn: dict[str, Any]) -> list[str]:

@@ -260,30 +260,27 @@ def test_what_is_no_range_test_is_refused(tmp_path: pathlib.Path) -> None:
 # --- the figure
 
 
-def test_figure(grid: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figure(grid: pathlib.Path, drawn: dict[str, Any]) -> None:
     """Titles, lines and marks are the table's and the CSV's."""
-    kept: dict[str, Any] = {}
-    save = plotting.save
-    monkeypatch.setattr(plotting, 'save', lambda fig, *rest: (kept.update(fig=fig), save(fig, *rest))[1])
     files = drawing.one(opened(grid), FIGURE, grid / 'out')
     table = lr_range.table(opened(grid))
-    axes = kept['fig'].axes
+    axes = drawn['fig'].axes
     assert [ax.get_title() for ax in axes[:2]] == ['decay 0', 'decay 0.01']
     assert {ax.get_xscale() for ax in axes} == {'log'}
     hexed = plotting.to_hex
-    drawn = [(line.get_marker(), hexed(line.get_color()), np.asarray(line.get_data())) for line in axes[1].get_lines()]
-    marks = {(marker, color): data[0, 0] for marker, color, data in drawn if marker != 'None'}
+    looks = [(line.get_marker(), hexed(line.get_color()), np.asarray(line.get_data())) for line in axes[1].get_lines()]
+    marks = {(marker, color): data[0, 0] for marker, color, data in looks if marker != 'None'}
     small, large = map(hexed, plotting.palette([16, 128]).values())
     assert marks['o', large] == table['valley'][3]
     assert marks['s', small] == table['minimum'][1]
     assert marks['x', large] == table['lr_max'][3]
     assert ('x', small) not in marks
-    mine = pd.read_csv(files[2]).query('batch_size == 128 and weight_decay == 0.01')
-    lines = sorted(data[1].tolist() for marker, color, data in drawn if marker == 'None' and color == large)
-    known = mine[mine['batch_loss'].notna()]
+    rows = pd.read_csv(files[2]).query('batch_size == 128 and weight_decay == 0.01')
+    lines = sorted(data[1].tolist() for marker, color, data in looks if marker == 'None' and color == large)
+    known = rows[rows['batch_loss'].notna()]
     assert lines == sorted(known[c].tolist() for c in ('batch_loss', 'smoothed_loss'))
-    assert (len(mine), mine['test_accuracy'].notna().sum()) == (90, 18)  # the evaluation at which it diverged is none
-    assert mine['learning_rate'].notna().all()
+    assert (len(rows), rows['test_accuracy'].notna().sum()) == (90, 18)  # the evaluation at which it diverged is none
+    assert rows['learning_rate'].notna().all()
 
 
 def test_figure_without_accuracy_has_one_row(tmp_path: pathlib.Path) -> None:

@@ -71,11 +71,8 @@ def test_what_stands_in_it(tmp_path: pathlib.Path):
         ('small', {'batch_size': 8}), ('large', {'batch_size': 64}), ('tiny', 'small'),
     ]  # fmt: skip
     flat = entry['base']
-    assert (flat['batch_size'], flat['total_epochs'], flat['model']) == (
-        32,
-        2.0,
-        {'name': 'linear', 'init': 'glorot_normal'},
-    )
+    assert (flat['batch_size'], flat['total_epochs']) == (32, 2.0)
+    assert flat['model'] == {'name': 'linear', 'init': 'glorot_normal'}
     assert not {'learning_rate', 'seed', 'arms', 'sweep', 'findings', 'record', 'strategy', 'branch'} & flat.keys()
     study = asked(tmp_path, c, pick=('small',))
     ids = {canonical([p.policy.learning_rate, p.seed]): p.id for p in study.plans}
@@ -265,9 +262,8 @@ def test_another_question_under_the_same_name_is_refused(tmp_path: pathlib.Path,
 def test_a_second_run_for_one_cell_and_replicate_is_refused(tmp_path: pathlib.Path):
     """As where the window of branches, which is no field of an id, was changed."""
     launch(tmp_path, branching(), {})
-    with pytest.raises(
-        ValueError, match=r'has run \w+ as large/control \(seed=0\), and this launch run \w+; launch it'
-    ):
+    refused = r'has run \w+ as large/control \(seed=0\), and this launch run \w+; launch it'
+    with pytest.raises(ValueError, match=refused):
         asked(tmp_path, branching(), {'branch.more_epochs': 2.0})
 
 
@@ -279,13 +275,8 @@ def test_damage_is_told_with_file_and_cure_and_nothing_is_launched(tmp_path: pat
     file = tmp_path / 'train' / 'study.json'
     whole = file.read_text()
     without = {k: v for k, v in json.loads(whole).items() if k != 'sha256'}
-    for damaged in (
-        whole[:-50],
-        whole.replace('0.05', '0.06', 1),
-        whole.replace('small', 'smell'),
-        '[]',
-        json.dumps(without),
-    ):
+    changed = (whole[:-50], whole.replace('0.05', '0.06', 1), whole.replace('small', 'smell'))
+    for damaged in (*changed, '[]', json.dumps(without)):
         file.write_text(damaged)
         for what in (lambda: study_file.read(file.parent), lambda: asked(tmp_path, rated())):
             with pytest.raises(paths.Damaged, match=re.escape(f'{file} is damaged')) as e:
@@ -332,9 +323,7 @@ def test_a_damaged_file_is_made_anew_from_the_runs(tmp_path: pathlib.Path):
     anew = study_file.read(tmp_path / 'reload')['rated']
     assert cells(anew) == cells(whole['rated'])
     assert {r['id'] for r in anew['rows']} == {r['id'] for r in whole['rated']['rows']}
-    assert (anew['base'], anew['arms'], anew['replicates']) == tuple(
-        whole['rated'][k] for k in ('base', 'arms', 'replicates')
-    )
+    assert all(anew[part] == whole['rated'][part] for part in ('base', 'arms', 'replicates'))
     # Not damaged: other findings stay.
     study_file.write(file.parent, {'other': whole['rated'], 'rated': {}})
     assert not asked_anew.rebuild(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from bsresearch.analysis import verdicts
-from bsresearch.analysis.best_sets import Along, Ratio, not_told_from_best
+from bsresearch.analysis.best_sets import Along, RatioOfPlaces, not_told_from_best
 from bsresearch.analysis.verdicts import Interval, Part, Verdict
 
 INF, NAN = np.inf, np.nan
@@ -35,7 +35,8 @@ def along(values: object, x: object = None, **facts: object) -> Part:
     k = len(values)
     x = np.arange(k) if x is None else np.asarray(x, float)
     none = np.zeros(k)
-    return verdicts.of('', [], along=Along(x, values, values, none, none.astype(bool))._replace(**facts))
+    places = Along(x, values, values, none, none.astype(bool))._replace(**facts)
+    return verdicts.of('', np.full(values.shape[1], NAN), along=places)
 
 
 def test_intervals_are_students():
@@ -313,4 +314,4 @@ def test_two_sets_share_the_level():
     one = along(np.array([np.zeros(5), shift + noise]), [1.0, 2.0]).along
     assert isinstance(one, Along)
     assert (one.places().values, one.places(0.975).values) == ((2.0,), (2.0, 1.0))
-    assert sorted(Ratio(one, one).places().values) == pytest.approx([-np.log(2), 0.0, 0.0, np.log(2)])
+    assert sorted(RatioOfPlaces(one, one).places().values) == pytest.approx([-np.log(2), 0.0, 0.0, np.log(2)])

@@ -7,7 +7,7 @@ import pandas as pd
 
 from bsresearch.analysis import verdicts
 from bsresearch.analysis.axis_labels import words
-from bsresearch.analysis.best_sets import Along, Ratio
+from bsresearch.analysis.best_sets import Along, RatioOfPlaces
 from bsresearch.analysis.contrasts import Contrast, Contrasts, Numbers
 from bsresearch.analysis.over import without_diverged
 from bsresearch.analysis.quantity import TIMES, Unit
@@ -107,12 +107,12 @@ def optimum_over(axis: str, a: Cell, b: Cell) -> Contrasts:
 
     def of(numbers: Numbers) -> Part:
         x, y = (_best(numbers, axis, selector) for selector in (first, second))
-        return _placed(name, x and y and Ratio(x, y), numbers)
+        return _placed(name, x and y and RatioOfPlaces(x, y), numbers)
 
     return (Contrast(name, (first, second), of, unit=TIMES, along=axis),)
 
 
-def _placed(name: str, along: Along | Ratio | None, numbers: Numbers) -> Part:
+def _placed(name: str, along: Along | RatioOfPlaces | None, numbers: Numbers) -> Part:
     return verdicts.of(name, np.full(numbers.array.low.shape[1], np.nan), along=along)
 
 

@@ -90,13 +90,8 @@ class Along(NamedTuple):
         before = [(0.0 if first > 0 else -np.inf, first)] if first in values and not self.first else []
         return Places(values, (*before, *([(last, np.inf)] if last in values else [])))
 
-    @property
-    def replicates(self) -> int:
-        """How many there are."""
-        return self.low.shape[1]
 
-
-class Ratio(NamedTuple):
+class RatioOfPlaces(NamedTuple):
     """Ln of where one is best over where another is, on positive axes."""
 
     first: Along
@@ -108,11 +103,6 @@ class Ratio(NamedTuple):
         every = [_ratio(x, y) for x, y in itertools.product(a.ranges, b.ranges)]
         values = tuple(low for low, high in every if low == high)
         return Places(values, tuple(r for r in every if r[0] != r[1]))
-
-    @property
-    def replicates(self) -> int:
-        """How many there are."""
-        return self.first.replicates
 
 
 def _ratio(x: Range, y: Range) -> Range:

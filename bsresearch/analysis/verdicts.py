@@ -26,7 +26,7 @@ import numpy as np
 from scipy import optimize, special
 
 from bsresearch.analysis import summary
-from bsresearch.analysis.best_sets import Along, Ratio
+from bsresearch.analysis.best_sets import Along, RatioOfPlaces
 
 Verdict = Literal['holds', 'does not hold', 'undecided', 'depends', 'not measured']
 POWER = 0.8
@@ -70,7 +70,7 @@ class Part(NamedTuple):
     rounding: float = 0.0
     error: float = 0.0
     freedom: float = np.inf
-    along: Along | Ratio | None = None
+    along: Along | RatioOfPlaces | None = None
     open_low: bool = False
     open_high: bool = False
     halves: 'Part | None' = None
@@ -125,7 +125,7 @@ def interval(part: Part, level: float = summary.LEVEL, bounds: int = 2) -> Inter
 def _interval(part: Part, level: float, bounds: int) -> Interval:
     if part.along is not None:
         values = part.along.places(level).values
-        return Interval(values[0], min(values), max(values), part.along.replicates, 'set') if values else NOTHING
+        return Interval(values[0], min(values), max(values), len(part.low), 'set') if values else NOTHING
     n = len(part.known.low)
     if not n:
         return NOTHING

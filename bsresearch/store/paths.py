@@ -37,11 +37,6 @@ class Damaged(ValueError):
     """A file whose content is not what was written there."""
 
 
-def _own() -> str:
-    """Of this write alone: on a shared disk two hosts may have the same process number."""
-    return uuid.uuid4().hex[:16]
-
-
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes beside, fsyncs, renames; into a directory that is there.
 
@@ -55,7 +50,8 @@ def write_text(path: pathlib.Path, text: str) -> None:
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
     """A file to be written, which takes the place of `path` when it is whole."""
-    temporary = path.with_name(f'.{path.name}.{_own()}.tmp')
+    # Of this write alone: on a shared disk two hosts may have the same process number.
+    temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex[:16]}.tmp')
     try:
         with open(temporary, 'wb') as f:
             yield f

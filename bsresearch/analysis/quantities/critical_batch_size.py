@@ -123,11 +123,9 @@ def _noise(study: Study, losses: pd.DataFrame) -> pd.DataFrame:
     for (run, step), branches in losses.groupby(['run', 'step'], sort=False):
         rows, point = noise_scale.estimates(study.rows[str(run)]), branches.iloc[0]
         near = rows[(rows['examples'] - point['examples']).abs() <= NEAR * point['window']] if len(rows) else rows
-        value, low, high, population = np.nan, np.nan, np.nan, np.nan
-        if len(near):
-            square, trace = near['square'].to_numpy(), near['trace'].to_numpy()
-            (value, low, high), population, _ = noise_scale.along_run(square, trace, point['epoch_size'])
-        near_points.append((run, step, value, low, high, population, len(near)))
+        estimates = (near[column].to_numpy() for column in ('square', 'trace'))
+        scale = noise_scale.along_run(*estimates, point['epoch_size']) if len(near) else {}
+        near_points.append({'run': run, 'step': step, 'measurements': len(near)} | scale)
     columns = ['run', 'step', 'noise_scale', 'low', 'high', 'population', 'measurements']
     return pd.DataFrame(near_points, columns=columns)
 

@@ -5,28 +5,13 @@ form has |G|² − S/N below, as the examples themselves are a sample. A mean of
 size: B_simple is ∞, larger than can be told, and the fraction of negative estimates stands beside it.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import cells, ratio, summary, unreached
-from bsresearch.analysis.ratio import Ratio
 from bsresearch.analysis.study import Study
 
 SQUARE, TRACE = 'noise_gradient_square', 'noise_trace'
-
-
-class NoiseScale(NamedTuple):
-    """B_simple of some measurements.
-
-    simple: of the training set, with its interval. population: of the population it is a sample of. negative: fraction
-    of the estimates of |G|² that are below 0.
-    """
-
-    simple: Ratio
-    population: float
-    negative: float
 
 
 def estimates(rows: pd.DataFrame) -> pd.DataFrame:
@@ -37,14 +22,20 @@ def estimates(rows: pd.DataFrame) -> pd.DataFrame:
     return measured.assign(square=measured[SQUARE].astype(float), trace=measured[TRACE].astype(float))
 
 
-def along_run(square: np.ndarray, trace: np.ndarray, epoch_size: int) -> NoiseScale:
+def along_run(square: np.ndarray, trace: np.ndarray, epoch_size: int) -> dict[str, float]:
     """B_simple of measurements along a run.
 
     Args:
       square, trace: (n,) estimates of |G|² and S in time order, not smoothed. epoch_size: N, training examples.
+
+    Returns:
+      noise_scale, low, high: of the training set, with its interval. population: of the population it is a sample of.
+      negative: fraction of the estimates of |G|² that are below 0.
     """
-    below = square.mean() - trace.mean() / epoch_size
-    return NoiseScale(ratio.along_run(trace, square), ratio.of_means(trace.mean(), below), float((square < 0).mean()))
+    simple, below = ratio.along_run(trace, square), square.mean() - trace.mean() / epoch_size
+    population = ratio.of_means(trace.mean(), below)
+    interval = {'noise_scale': simple.value, 'low': simple.low, 'high': simple.high}
+    return interval | {'population': population, 'negative': float((square < 0).mean())}
 
 
 def windows(study: Study, count: int = 5) -> pd.DataFrame:
@@ -78,13 +69,12 @@ def windows(study: Study, count: int = 5) -> pd.DataFrame:
 def _window(rows: pd.DataFrame, window: pd.DataFrame, epoch_size: int) -> dict[str, float]:
     """What a run has in a window of measurements; rows: all of the run."""
     square, trace = window['square'].to_numpy(), window['trace'].to_numpy()
-    scale = along_run(square, trace, epoch_size)
     middle = window.iloc[len(window) // 2]
     inside = rows[(rows['step'] >= window['step'].min()) & (rows['step'] <= window['step'].max())]
     return (
         {column: middle[column] for column in ('step', 'examples', 'epoch', 'seconds')}
-        | {'n': len(window), 'noise_scale': scale.simple.value, 'low': scale.simple.low, 'high': scale.simple.high}
-        | {'population': scale.population, 'negative': scale.negative}
+        | {'n': len(window)}
+        | along_run(square, trace, epoch_size)
         | {'gradient_square': square.mean(), 'trace': trace.mean()}
         | {'train_loss': inside['train_loss'].mean() if 'train_loss' in inside else np.nan}
     )

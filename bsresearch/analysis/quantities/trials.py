@@ -38,7 +38,7 @@ class Sample(NamedTuple):
 
     def of(self, runs: Collection[str]) -> 'Sample':
         """Of these runs alone."""
-        kept = [i for i, f in enumerate(self.probes) if f.run in runs]
+        kept = [i for i, probe in enumerate(self.probes) if probe.run in runs]
         values, without = ({k: v[..., kept, :] for k, v in each.items()} for each in (self.values, self.without))
         return self._replace(probes=[self.probes[i] for i in kept], values=values, without=without)
 
@@ -46,21 +46,20 @@ class Sample(NamedTuple):
         self,
         label: str,
         function: Callable[..., np.ndarray],
-        *names: str,
+        statistic: str,
         other: 'Sample | None' = None,
         fewest: int = jackknife.FEWEST,
     ) -> Part:
-        """What a function of (…, B) arrays makes of statistics, per seed; with `other`, of its first one too.
+        """What a function of (…, B) arrays makes of a statistic, per seed; with `other`, of that of both.
 
         `fewest`: trials below which its interval covers too little, and is not told.
         """
-        arguments = lambda kind: [
-            getattr(s, kind)[name] for s in (self, other) if s is not None for name in names
-        ]  # fmt: skip
+        samples = (self,) if other is None else (self, other)
         with np.errstate(invalid='ignore', divide='ignore'):
-            values = function(*arguments('values'))
-            enough = sum(map(len, self.groups)) >= max([fewest, *(FEWEST.get(name, 0) for name in names)])
-            without = function(*arguments('without')).mean(axis=1) if enough else np.empty(0)
+            values = function(*(sample.values[statistic] for sample in samples))
+            enough = sum(map(len, self.groups)) >= max(fewest, FEWEST.get(statistic, 0))
+            left_out = (sample.without[statistic] for sample in samples)
+            without = function(*left_out).mean(axis=1) if enough else np.empty(0)
             error = jackknife.error(values.mean(), without, self.groups if enough else [])
         return verdicts.of(label, values, error=error, freedom=max(len(self.groups) - 1, 1))
 
