@@ -14,7 +14,8 @@ from bsresearch.analysis.study import ABSENT, ALL, PARTS, TRAINED, Study
 from bsresearch.core import lookup
 from bsresearch.core.flat import flatten
 
-CONTROL = 'control'
+CONTROL = 'control'  # of every branch
+LENGTHS = {'epochs': 'total_epochs', 'updates': 'total_updates', 'examples': 'total_examples'}
 # Sections of an arm that change no run's result.
 BESIDE = ('branch', 'probe', 'measure', 'keep', 'record', 'norms', 'evaluate', 'scalars')
 Key = tuple[Any, ...]  # arm, branch, point, axes: study.parts
@@ -207,8 +208,7 @@ def _one(runs: pd.DataFrame, *fields: str) -> str:
 
 def _fixed(study: Study, runs: pd.DataFrame) -> str:
     """'equal epochs (30)': what is declared, else the first length that all runs share."""
-    lengths = {'epochs': 'total_epochs', 'updates': 'total_updates', 'examples': 'total_examples'}
-    shared = {name: _one(runs, column) for name, column in lengths.items()}
+    shared = {name: _one(runs, column) for name, column in LENGTHS.items()}
     declared = [f'equal {words(name)}{f" ({shared[name]})" if shared.get(name) else ""}' for name in study.held_fixed]
     if declared:
         return ', '.join(declared)

@@ -16,7 +16,6 @@ from bsresearch.analysis.selectors import Selector
 from bsresearch.analysis.study import Study
 from bsresearch.core.flat import flatten
 
-LENGTHS = {'epochs': 'total_epochs', 'updates': 'total_updates', 'examples': 'total_examples'}
 READINGS = ('target', 'tuned')
 CALIBRATED = 0.05  # relative: runs of equal seconds end at a whole update of a calibrated pace
 
@@ -75,8 +74,8 @@ def _text(values: list) -> str:
 
 def _values(name: str, runs: pd.DataFrame, study: Study, arm: str) -> list:
     """All that runs have of it, in order; [] where it is not known of one."""
-    if name in LENGTHS:
-        held = runs[LENGTHS[name]]
+    if name in cells.LENGTHS:
+        held = runs[cells.LENGTHS[name]]
     elif name == 'seconds':
         held = pd.Series([study.rows[run]['seconds'].max() if len(study.rows[run]) else np.nan for run in runs.index])
     elif name == 'examples after the branch':

@@ -4,10 +4,10 @@ import difflib
 from collections.abc import Collection, Iterator
 from types import ModuleType
 
+from bsresearch.analysis.cells import CONTROL
 from bsresearch.analysis.selectors import Selector, to_selector
 from bsresearch.analysis.study import ABSENT, ALL
 
-CONTROL = 'control'  # of every branch
 SHORTEST = 4
 
 

@@ -95,15 +95,17 @@ def _sample(study: Study, cell: Selector) -> Sample:
 
 def _of_points(
     cells: Sequence[Selector],
-    parts: Callable[[Sample, str], Part | list[Part]],
+    parts: Callable[[Sample, str], list[Part]],
     quantity: Quantity | None = None,
     label: str = '',
+    every_rate: bool = False,
 ) -> Contrasts:
     """A contrast for each point: what `parts` makes of its probes and its epoch, in words."""
 
     def of_point(cell: Selector) -> Contrast:
         epoch = f'epoch {cell.point:g}'
-        of = lambda numbers: parts(_sample(numbers.study, cell), epoch)
+        samples = lambda numbers: _samples(numbers.study, cell, every_rate=every_rate)
+        of = lambda numbers: [part for sample in samples(numbers) for part in parts(sample, epoch)]
         return Contrast(label or epoch, (), of, quantity, level=True)
 
     return tuple(map(of_point, cells))
@@ -140,33 +142,34 @@ def rises(statistic: str, cell: Selector, above: int | None = None) -> Contrasts
 def rise_to(statistic: str, cell: Selector, size: int) -> Contrasts:
     """Relative rise of a statistic from the smallest batch size to the one nearest to `size`."""
 
-    def part(sample: Sample, _: str) -> Part:
+    def parts(sample: Sample, _: str) -> list[Part]:
         turn = _turn(sample, size)
-        return sample.part(f'{sample.sizes[0]} to {sample.sizes[turn]}', _rise(0, turn), statistic)
+        return [sample.part(f'{sample.sizes[0]} to {sample.sizes[turn]}', _rise(0, turn), statistic)]
 
-    return _of_points((cell,), part, RELATIVE, f'rise of the {statistic} to {size}')
+    return _of_points((cell,), parts, RELATIVE, f'rise of the {statistic} to {size}')
 
 
 def factor(statistic: str, *cells: Selector, falling: bool = False) -> Contrasts:
     """Ln of the factor of a statistic from the smallest to the largest batch size, or back."""
     low, high = (-1, 0) if falling else (0, -1)
     ends = lambda values: np.log(values[..., high] / values[..., low])
-    return _of_points(cells, lambda sample, epoch: sample.part(epoch, ends, statistic), FACTOR)
+    return _of_points(cells, lambda sample, epoch: [sample.part(epoch, ends, statistic)], FACTOR)
 
 
 def at_largest(statistic: str, *cells: Selector) -> Contrasts:
     """A statistic at the largest batch size."""
-    return _of_points(cells, lambda sample, epoch: sample.part(epoch, lambda values: values[..., -1], statistic))
+    last = lambda values: values[..., -1]
+    return _of_points(cells, lambda sample, epoch: [sample.part(epoch, last, statistic)])
 
 
 def growth_of(statistic: str, *cells: Selector) -> Contrasts:
     """The exponent p of a statistic as c·B^p, by least squares in logarithms."""
 
-    def part(sample: Sample, epoch: str) -> Part:
+    def parts(sample: Sample, epoch: str) -> list[Part]:
         x = np.log(sample.sizes) - np.log(sample.sizes).mean()
-        return sample.part(f'{statistic}, {epoch}', lambda values: np.log(values) @ x / (x @ x), statistic)
+        return [sample.part(f'{statistic}, {epoch}', lambda values: np.log(values) @ x / (x @ x), statistic)]
 
-    return _of_points(cells, part, label=f'exponent of the {statistic}')
+    return _of_points(cells, parts, label=f'exponent of the {statistic}')
 
 
 def larger_at_each_size(statistic: str, a: Selector, b: Selector) -> Contrasts:
@@ -200,12 +203,12 @@ def frozen_range(*cells: Selector) -> Contrasts:
 def departure(*cells: Selector) -> Contrasts:
     """Ln of the typical relative departure over B of E‖g_B‖² from ‖∇L‖² + tr Σ/B (gradient_norm.predicted)."""
 
-    def part(sample: Sample, epoch: str) -> Part:
+    def parts(sample: Sample, epoch: str) -> list[Part]:
         predicted = np.stack([gradient_norm.predicted(p)[p.samples % p.batch_sizes == 0] for p in sample.probes])
         error = lambda squares: np.log((np.log(squares / predicted) ** 2).mean(axis=-1)) / 2
-        return sample.part(epoch, error, 'single')
+        return [sample.part(epoch, error, 'single')]
 
-    return _of_points(cells, part, DEPARTURE)
+    return _of_points(cells, parts, DEPARTURE)
 
 
 def linear_over_root(*cells: Selector) -> Contrasts:
@@ -215,16 +218,12 @@ def linear_over_root(*cells: Selector) -> Contrasts:
         rows = squares.reshape(-1, squares.shape[-1])
         return laws.least_squares(sizes, rows)[2].reshape(squares.shape[:-1])
 
-    def part(sample: Sample, epoch: str) -> Part:
+    def parts(sample: Sample, epoch: str) -> list[Part]:
         sizes = sample.sizes.astype(float)
+        if not np.isfinite(sample.values['square']).all() or len(sizes) < 3:
+            return []
         difference = lambda squares: r2(sizes, squares) - r2(np.sqrt(sizes), squares)
         label = f'η = {sample.learning_rate:g}, {epoch}'
-        return sample.part(label, difference, 'square', fewest=trials.FEWEST_FIT)
+        return [sample.part(label, difference, 'square', fewest=trials.FEWEST_FIT)]
 
-    def of_point(cell: Selector) -> Contrast:
-        epoch = f'epoch {cell.point:g}'
-        fitted = lambda sample: np.isfinite(sample.values['square']).all() and len(sample.sizes) > 2
-        samples = lambda numbers: filter(fitted, _samples(numbers.study, cell, every_rate=True))
-        return Contrast(epoch, (), lambda numbers: [part(s, epoch) for s in samples(numbers)], level=True)
-
-    return tuple(map(of_point, cells))
+    return _of_points(cells, parts, every_rate=True)
