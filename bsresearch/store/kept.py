@@ -84,12 +84,9 @@ def _restored(lines: pd.DataFrame) -> Iterator[bytes]:
 def _value(value: Any, kind: str) -> Any:
     if kind == 'NoneType':
         return None
-    of_kind = {'int': int, 'float': float, 'bool': bool, 'str': str, 'list': _plain, 'dict': _plain}
-    return of_kind[kind](value)
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    if kind in ('list', 'dict'):
+        return value.tolist() if isinstance(value, np.ndarray) else value
+    return {'int': int, 'float': float, 'bool': bool, 'str': str}[kind](value)
 
 
 def unpack(folder: pathlib.Path, workdir: pathlib.Path) -> None:

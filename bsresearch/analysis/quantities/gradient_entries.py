@@ -17,14 +17,10 @@ def quantiles(counts: np.ndarray, edges: np.ndarray) -> dict[str, float]:
     half = len(counts) // 2
     sizes = (counts[half:] + counts[:half][::-1]).astype(np.float64)
     share = np.cumsum(sizes) / sizes.sum()
-    median, high = (_quantile(edges, share, q) for q in (0.5, 0.999))
+    # The geometric middle of the bin in which that part of the entries is reached.
+    place = np.searchsorted(share, (0.5, 0.999))
+    median, high = np.sqrt(edges[place] * edges[place + 1]).tolist()
     return {'q50': median, 'q999': high, 'tail_ratio': high / median}
-
-
-def _quantile(edges: np.ndarray, share: np.ndarray, q: float) -> float:
-    """The geometric middle of the bin in which a part q of the entries is reached; share: (bins,), cumulative."""
-    place = int(np.searchsorted(share, q))
-    return float(np.sqrt(edges[place] * edges[place + 1]))
 
 
 def densities(

@@ -129,12 +129,7 @@ def table(probes: list[GradientNorms]) -> pd.DataFrame:
     rows = []
     for probe in probes:
         for i, size in enumerate(probe.batch_sizes):
-            row = {
-                'run': probe.run,
-                'epoch': probe.epoch,
-                'learning_rate': probe.learning_rate,
-                'parameters': probe.parameters,
-            }
+            row = {field: getattr(probe, field) for field in ('run', 'epoch', 'learning_rate', 'parameters')}
             row |= {'batch_size': int(size), 'trials': len(probe.norms['walking'])}
             row['non_finite'] = int((~np.isfinite(np.stack([x[:, i] for x in probe.norms.values()]))).any(axis=0).sum())
             for name in STATISTICS:
