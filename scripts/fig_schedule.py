@@ -16,10 +16,14 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from bsresearch.analysis import command
+from bsresearch.analysis import cells, command
 from bsresearch.analysis.quantities import noise_temperature
 from bsresearch.analysis.quantities.noise_temperature import Schedule
 from bsresearch.report import plotting
+from bsresearch.report.colours import ARMS, nth
+from bsresearch.report.figures import drawing, panels, scales
+from bsresearch.report.figures.panels import Sheet
+from bsresearch.report.figures.schedule import draw_held, held
 
 LABELS = {
     'lr': 'learning rate',
@@ -30,7 +34,7 @@ LABELS = {
     'noise_temperature': 'noise temperature\nεN/(B(1 − m))',
 }
 POSITIONS = {'epoch': ('epoch', 'epochs'), 'updates': ('step', 'updates so far'), 'examples': ('examples', 'examples')}
-FLAT = 1.35 / plotting.PANEL_HEIGHT  # these panels are many, and simple
+HEIGHT = 1.35  # inches: these panels are many, and simple
 
 
 def define_flags() -> None:
@@ -40,34 +44,30 @@ def define_flags() -> None:
     flags.DEFINE_string('out', None, 'directory of the figure; default: that of the table')
 
 
-def draw(table: pd.DataFrame, x: str, out: pathlib.Path) -> list[pathlib.Path]:
-    """Draws the figure from `noise_temperature.read`; its paths."""
-    found = noise_temperature.schedules(table)
-    shown = _shown(table)
+def draw(table: pd.DataFrame, x: str) -> Sheet:
+    """Draws the figure from `noise_temperature.read`."""
+    schedules, quantities = noise_temperature.schedules(table), _varying(table)
     position, label = POSITIONS[x]
-    colors, drawn = plotting.distinct(len(found)), []
-    with plotting.figure(len(shown), 1) as (fig, axes):
-        fig.set_figheight(fig.get_figheight() - (1 - FLAT) * plotting.PANEL_HEIGHT * len(shown))
-        for name, [ax] in zip(shown, axes, strict=True):
-            ax.set_ylabel(LABELS[name])
-            plotting.held_axis(ax, table[name].to_numpy(), at_values=name == 'batch_size')
-            for place, (schedule, color) in enumerate(zip(found, colors, strict=True)):
-                line = _line(schedule, name, position)
-                width = 1.0 + (1.8 if len(found) < 6 else 0.6) * (1 - (place + 1) / len(found))
-                ax.plot(line['x'], line['value'], drawstyle='steps-post', color=color, linewidth=width)
-                drawn.append(line.assign(schedule=schedule.name, quantity=name))
-        fig.align_ylabels()
-        plotting.x_axis(axes[-1][0], label)
-        plotting.list_below(fig, {legend(s): c for s, c in zip(found, colors, strict=True)})
-        numbers = pd.concat(drawn, ignore_index=True)[['schedule', 'quantity', 'x', 'value']]
-        return plotting.save(fig, numbers.rename(columns={'x': position}), out, _slug(x))
+    looks = [nth(ARMS[i % len(ARMS)], i // len(ARMS)).line for i in range(len(schedules))]
+    fig, axes = panels.grid(len(quantities), 1, [], height=HEIGHT)
+    parts = []
+    for quantity, ax in zip(quantities, axes, strict=True):
+        ax.set_ylabel(LABELS[quantity])
+        lines = [_line(schedule, quantity, position) for schedule in schedules]
+        draw_held(ax, table[quantity].to_numpy(), list(zip(looks, lines, strict=True)),
+                  at_values=quantity == 'batch_size', thickest=2.8 if len(lines) < 6 else 1.6)  # fmt: skip
+        scales.position(ax, label, np.concatenate([line['x'] for line in lines]))
+        parts += [cells.behind({'schedule': schedule.name, 'quantity': quantity}, line)
+                  for schedule, line in zip(schedules, lines, strict=True)]  # fmt: skip
+    panels.legend(fig, {legend(schedule): look for schedule, look in zip(schedules, looks, strict=True)})
+    return Sheet(fig, pd.concat(parts, ignore_index=True).rename(columns={'x': position}))
 
 
 def _slug(x: str) -> str:
     return 'fig_schedule' if x == 'epoch' else f'fig_schedule_{x}'
 
 
-def _shown(table: pd.DataFrame) -> list[str]:
+def _varying(table: pd.DataFrame) -> list[str]:
     """The quantities that say something."""
     varying = lambda name: table[name].nunique() > 1
     says = {n: varying(n) for n in ('momentum', 'batch_size', 'weight_decay')}
@@ -75,14 +75,10 @@ def _shown(table: pd.DataFrame) -> list[str]:
     return [n for n in LABELS if says.get(n, True) and table[n].notna().any()]
 
 
-def _line(schedule: Schedule, name: str, position: str) -> pd.DataFrame:
-    """Positions and values where the value changes, and at the end; thinned to what a panel can show."""
-    rows = schedule.rows
-    x, y = rows[position].to_numpy(), rows[name].to_numpy()
-    changes = np.flatnonzero(np.append(True, (y[1:] != y[:-1]) & ~(np.isnan(y[1:]) & np.isnan(y[:-1]))))
-    x, y = np.append(x[changes], _end(schedule, position)), np.append(y[changes], y[-1])
-    kept = plotting.thin(x, y)
-    return pd.DataFrame({'x': x[kept], 'value': y[kept]})
+def _line(schedule: Schedule, quantity: str, position: str) -> pd.DataFrame:
+    """Positions and values where the value changes, and where the last update ends."""
+    x, y = schedule.rows[position], schedule.rows[quantity]
+    return held(pd.concat([x, pd.Series([_end(schedule, position)])]), pd.concat([y, y.tail(1)]))
 
 
 def _end(schedule: Schedule, position: str) -> float:
@@ -120,7 +116,8 @@ def main() -> None:
     if (out / f'{_slug(x)}.csv').resolve() == csv.resolve():
         raise ValueError(f'--csv={csv} is where the plotted numbers would go; name another --out')
     table = noise_temperature.read(csv)
-    files = draw(table, x, out)
+    with plotting.styled():
+        files = drawing.save(draw(table, x), out, _slug(x)).result()
     compared = noise_temperature.compare(table)
     if len(compared):
         within = f'agree: the share where it is at most {noise_temperature.AGREE:g}'

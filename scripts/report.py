@@ -10,10 +10,14 @@ Claims and figures are those of the findings that study.json names; a sweep with
 table and its figures from its axes.
 """
 
+import os
+
 from absl import flags
 
 from bsresearch.analysis import command
 from bsresearch.report import report
+
+PROCESSES = 2  # that render figures: as many as one that draws them keeps busy
 
 
 def define_flags() -> None:
@@ -27,7 +31,8 @@ def define_flags() -> None:
 def main() -> None:
     """Flags to values."""
     workdir = command.workdir()
-    for file in report.write(workdir, command.out(), flags.FLAGS.title, drawing=flags.FLAGS.draw):
+    processes = min(PROCESSES, os.cpu_count() or 1)
+    for file in report.write(workdir, command.out(), flags.FLAGS.title, drawing=flags.FLAGS.draw, processes=processes):
         print(file)
 
 

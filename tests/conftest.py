@@ -90,30 +90,10 @@ def workdir(tmp_path: pathlib.Path) -> pathlib.Path:
 @pytest.fixture
 def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are drawn as ever, in a few pixels, and their PDF is a stand-in: fonts and resolution take the time."""
-    from matplotlib.figure import Figure
-
-    save = Figure.savefig
-
-    def small(figure: Figure, path: pathlib.Path, **_: object) -> None:
-        save(figure, path, format='png', dpi=20)
-
-    monkeypatch.setattr(Figure, 'savefig', small)
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What plotting.save was given last: the figure as `fig`."""
     from bsresearch.report import plotting
 
-    last: dict[str, Any] = {}
-    save = plotting.save
-
-    def keep(fig: Any, *rest: Any) -> list[pathlib.Path]:
-        last['fig'] = fig
-        return save(fig, *rest)
-
-    monkeypatch.setattr(plotting, 'save', keep)
-    return last
+    monkeypatch.setattr(plotting, 'DPI', 20)
+    monkeypatch.setattr(plotting.FigureCanvasPdf, 'print_pdf', lambda _, file, **__: file.write(b'%PDF'))
 
 
 @pytest.fixture

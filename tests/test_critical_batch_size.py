@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import drawn
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +22,6 @@ from bsresearch.core import lookup
 from bsresearch.optim import scaling
 from bsresearch.planning.plan import Plan
 from bsresearch.report.figures import critical_batch_size as special
-from bsresearch.report.figures import drawing
 from bsresearch.studies import critical_batch_size as study
 from bsresearch.theory.noisy_quadratic import spectrum
 
@@ -112,8 +112,8 @@ def find(workdir: pathlib.Path, tolerance: float = 0.01) -> CriticalBatchSizes:
     return critical_batch_size.find(opened(workdir), tolerance)
 
 
-def draw(workdir: pathlib.Path) -> list[pathlib.Path]:
-    return drawing.one(opened(workdir), figures.special('critical_batch_size', name='critical'), workdir / 'figures')
+def draw(workdir: pathlib.Path) -> dict[str, pd.DataFrame]:
+    return drawn.tables(opened(workdir), figures.special('critical_batch_size', name='critical'), workdir / 'figures')
 
 
 def write(workdir: pathlib.Path, run: str, rows: Sequence[Mapping[str, Any]], **fields: Any) -> None:
@@ -225,7 +225,7 @@ def test_a_missing_noise_scale_is_said(tmp_path: pathlib.Path):
     found = find(tmp_path)
     assert found.points['noise_scale'].isna().all()
     assert 'B_simple was not measured near 1 of 1 points of a run' in critical_batch_size.text(found)
-    assert len(draw(tmp_path)) == 6
+    assert len(draw(tmp_path)) == 2
 
 
 def test_of_an_unfinished_point_nothing_is_concluded(tmp_path: pathlib.Path):
@@ -281,18 +281,14 @@ def test_nothing_to_read_is_refused(tmp_path: pathlib.Path):
 
 def test_the_figures_are_drawn_with_their_numbers(made: pathlib.Path):
     """The CSV files are the tables; the pictures are no empty pages; the band and all branches are in the losses."""
-    files = draw(made)
-    assert [f.name for f in files if f.suffix == '.csv'] == [
-        'critical.csv', 'critical_losses.csv',
-    ]  # fmt: skip
-    assert all(f.stat().st_size for f in files)
-    pd.testing.assert_series_equal(pd.read_csv(files[2])['critical'], find(made).seeds['critical'], check_dtype=False)
-    losses = pd.read_csv(files[5])
+    tables = draw(made)
+    sizes, losses = tables['critical'], tables['critical_losses']
+    pd.testing.assert_series_equal(sizes['critical'], find(made).seeds['critical'], check_dtype=False)
     assert len(losses) == 18
     assert losses.query('step == 64 and replicate == 1 and k == 2')['excess'].iloc[0] == pytest.approx(0.008)
     assert losses['within'].sum() == 18 - 6  # k = 4; 4; 2 and 4; none; 4; 2 fail
-    for picture in (files[1], files[4]):
-        assert image.imread(picture)[..., :3].std() > 0.01
+    for name in tables:
+        assert image.imread(made / 'figures' / f'{name}.png')[..., :3].std() > 0.01
     assert special.text(opened(made)) == critical_batch_size.text(find(made))
 
 

@@ -200,7 +200,7 @@ def test_every_command_is_a_door_that_is_there():
     for name, file in doors.figures().items():
         text = file.read_text(encoding='utf-8')
         script = file.parent.name == 'scripts'
-        assert ('\ndef define_flags(' if script else '\ndef draw(study: Study, figure: Figure, ') in text, name
+        assert ('\ndef define_flags(' if script else '\ndef draw(study: Study, figure: Figure) -> Sheet:') in text, name
         assert not script or '\ndef main() -> None:' in text, name
 
 

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import drawn
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,10 +16,11 @@ from bsresearch.report.figures import gradient_norm as special
 FIGURES = ('norms', 'norms_normalized', 'norms_ridges')
 
 
-def draw(workdir: pathlib.Path, linear: bool = False) -> tuple[list[pathlib.Path], str]:
+def draw(workdir: pathlib.Path, linear: bool = False) -> tuple[dict[str, pd.DataFrame], str]:
+    """The plotted numbers, and the text."""
     of_probes = study.load(workdir, 'gradient_norm')
     figure = figures.special('gradient_norm', name='norms', linear=linear)
-    return drawing.one(of_probes, figure, workdir / 'figures'), special.text(of_probes)
+    return drawn.tables(of_probes, figure, workdir / 'figures'), special.text(of_probes)
 
 
 def probed(
@@ -42,17 +44,15 @@ def test_the_figures_and_their_numbers(linear: bool, tmp_path: pathlib.Path, req
     if linear:
         request.getfixturevalue('small_pictures')
     probed(tmp_path)
-    files, text = draw(tmp_path, linear)
-    assert [f.name for f in files] == [f'{n}.{s}' for n in FIGURES for s in ('pdf', 'png', 'csv')]
-    assert all(f.stat().st_size for f in files)
-    table, probes = pd.read_csv(files[2]), gradient_norm.of_study(study.load(tmp_path, 'gradient_norm'))
+    tables, text = draw(tmp_path, linear)
+    table, scaled, ridges = (tables.pop(name) for name in FIGURES)
+    assert not tables
+    probes = gradient_norm.of_study(study.load(tmp_path, 'gradient_norm'))
     assert len(table) == 6
     assert table['walking_mean'].tolist() == pytest.approx(np.concatenate([f.norms['walking'].mean(0) for f in probes]))
-    scaled = pd.read_csv(files[5])
     assert scaled.groupby('epoch')['mean'].nunique(dropna=False).max() <= 3
     assert np.ptp(scaled[scaled['epoch'] == 0]['mean']) < 1e-9  # equal means, as it says
     assert text.count('frozen constant within') == 2
-    ridges = pd.read_csv(files[8])
     for _, mine in ridges.groupby(['epoch', 'histogram', 'batch_size']):
         assert (mine['density'] * (mine['high'] - mine['low'])).sum() == pytest.approx(1, rel=1e-3)
 
@@ -62,17 +62,26 @@ def test_seeds_share_a_figure_and_rates_have_figures_of_their_own(tmp_path: path
     for seed in range(3):
         probed(tmp_path, run_seed=seed)
     probed(tmp_path, rate=0.01)
-    files, _ = draw(tmp_path)
-    assert {f.stem for f in files} == {f'{n}_{rate}' for n in FIGURES for rate in ('0.01', '0.05')}
-    table = pd.read_csv(tmp_path / 'figures' / 'norms_0.05.csv')
+    tables, _ = draw(tmp_path)
+    assert set(tables) == {f'{n}_{rate}' for n in FIGURES for rate in ('0.01', '0.05')}
+    table = tables['norms_0.05']
     assert table['run'].nunique() == 4
-    each, drawn = table[table['run'] != 'all'], table[table['run'] == 'all'].set_index(['epoch', 'batch_size'])
+    each, pooled = table[table['run'] != 'all'], table[table['run'] == 'all'].set_index(['epoch', 'batch_size'])
     each = each.assign(**{f'{c}_2': each[c] ** 2 for c in ('walking_std', 'single_rms')})
     mine = each.groupby(['epoch', 'batch_size'])
-    np.testing.assert_allclose(drawn['walking_mean'], mine['walking_mean'].mean())
+    np.testing.assert_allclose(pooled['walking_mean'], mine['walking_mean'].mean())
     for column in ('walking_std', 'single_rms'):
-        np.testing.assert_allclose(drawn[column] ** 2, mine[f'{column}_2'].mean())
-    assert pd.read_csv(tmp_path / 'figures' / 'norms_0.01.csv')['run'].nunique() == 1
+        np.testing.assert_allclose(pooled[column] ** 2, mine[f'{column}_2'].mean())
+    assert tables['norms_0.01']['run'].nunique() == 1
+
+
+def test_each_picture_has_a_name_and_says_what_it_shows(tmp_path: pathlib.Path):
+    probed(tmp_path)
+    figure = figures.special('gradient_norm', name='norms', title='Norms')
+    parts = drawing.parts(study.load(tmp_path, 'gradient_norm'), figure)
+    assert [part.name for part in parts] == list(FIGURES)
+    assert len({part.title for part in parts}) == 3
+    assert all(part.title.startswith('Norms: ') for part in parts)
 
 
 def test_probes_that_differ_in_their_settings_are_drawn_apart(tmp_path: pathlib.Path, small_pictures: None):
@@ -80,21 +89,20 @@ def test_probes_that_differ_in_their_settings_are_drawn_apart(tmp_path: pathlib.
     probed(tmp_path)
     probed(tmp_path, seed=1)
     probed(tmp_path, sizes=(2, 8))
-    files, text = draw(tmp_path)
-    tables = [pd.read_csv(f) for f in files if f.suffix == '.csv' and f.stem[-1].isdigit()]
+    tables, text = draw(tmp_path)
     assert len(tables) == 9
-    for table in tables[::3]:
+    means = [tables[f'norms_{i}'] for i in range(3)]
+    for table in means:
         assert not table.duplicated(['epoch', 'batch_size']).any()
-    assert sorted(len(t) for t in tables[::3]) == [4, 6, 6]
+    assert sorted(len(table) for table in means) == [4, 6, 6]
     assert text.count('seed 1') == 2
 
 
 def test_one_trial_is_drawn_without_bars(tmp_path: pathlib.Path, small_pictures: None):
     """No spread from one trial, and nothing warns."""
     probed(tmp_path, trials=1)
-    files, text = draw(tmp_path)
-    assert len(files) == 9
-    table = pd.read_csv(files[2])
+    tables, text = draw(tmp_path)
+    table = tables['norms']
     assert table['walking_std'].isna().all()
     assert table['walking_mean'].notna().all()
     assert 'one trial: no spread' in text

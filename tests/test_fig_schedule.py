@@ -14,7 +14,8 @@ from absl import flags
 
 from bsresearch.analysis.quantities import noise_temperature
 from bsresearch.launching import schedule_csv
-from bsresearch.report import plotting
+from bsresearch.report.figures import panels
+from bsresearch.report.figures.panels import Sheet
 from scripts import fig_schedule
 
 pytestmark = pytest.mark.usefixtures('small_pictures')
@@ -149,54 +150,51 @@ def test_zero_and_undefined_temperatures() -> None:
 # --- the figure
 
 
-def labels(drawn: dict[str, Any]) -> list[str]:
-    return [ax.get_ylabel().split('\n')[0] for ax in drawn['fig'].axes]
+def labels(sheet: Sheet) -> list[str]:
+    return [ax.get_ylabel().split('\n')[0] for ax in sheet.figure.axes]
 
 
-def test_lines_are_steps_at_the_changes(tmp_path: pathlib.Path, drawn: dict[str, Any]) -> None:
-    files = fig_schedule.draw(pd.concat([DECAY, GROW, GROW.assign(run='again')]), 'epoch', tmp_path)
-    assert [f.name for f in files] == ['fig_schedule.pdf', 'fig_schedule.png', 'fig_schedule.csv']
-    assert labels(drawn) == ['learning rate', 'batch size', 'effective rate', 'noise temperature']
-    rate, size = (drawn['fig'].axes[i].get_lines() for i in (0, 1))
+def test_lines_are_steps_at_the_changes() -> None:
+    sheet = fig_schedule.draw(pd.concat([DECAY, GROW, GROW.assign(run='again')]), 'epoch')
+    assert labels(sheet) == ['learning rate', 'batch size', 'effective rate', 'noise temperature']
+    rate, size = (sheet.figure.axes[i].get_lines() for i in (0, 1))
     assert {line.get_drawstyle() for line in rate} == {'steps-post'}
-    np.testing.assert_allclose(rate[0].get_data(), [[0, 2, 4, 8], [0.1, 0.02, 0.004, 0.004]])
+    np.testing.assert_allclose(np.asarray(rate[0].get_data()), [[0, 2, 4, 8], [0.1, 0.02, 0.004, 0.004]])
     assert np.asarray(size[1].get_data()).tolist() == [[0, 2, 4, 8], [20, 100, 500, 500]]
     assert np.asarray(size[0].get_data()).tolist() == [[0, 8], [20, 20]]
-    [legend] = drawn['fig'].legends
+    [legend] = sheet.figure.legends
     assert [t.get_text() for t in legend.get_texts()] == [
         'decay: B 20, peak lr 0.1', 'grow (+1): B 20–500, peak lr 0.1'
     ]  # fmt: skip
-    stored = pd.read_csv(files[2])
+    stored = sheet.numbers
     assert stored.columns.tolist() == ['schedule', 'quantity', 'epoch', 'value']
     own = stored[(stored['schedule'] == 'grow (+1)') & (stored['quantity'] == 'batch_size')]
     assert own['value'].tolist() == [20, 100, 500, 500]
 
 
 @pytest.mark.parametrize(('x', 'end'), [('updates', 128), ('examples', 8000)])
-def test_positions(x: str, end: int, tmp_path: pathlib.Path, drawn: dict[str, Any]) -> None:
-    files = fig_schedule.draw(GROW, x, tmp_path)
-    assert files[0].name == f'fig_schedule_{x}.pdf'
-    [line] = drawn['fig'].axes[0].get_lines()
+def test_positions(x: str, end: int) -> None:
+    [line] = fig_schedule.draw(GROW, x).figure.axes[0].get_lines()
     assert np.asarray(line.get_xdata()).tolist() == [0, end]
 
 
-def test_panels_are_those_that_vary(tmp_path: pathlib.Path, drawn: dict[str, Any]) -> None:
-    fig_schedule.draw(arm('plain', lambda x: 20, lambda x: 0.1, momentum=0.0), 'epoch', tmp_path)
-    assert labels(drawn) == ['learning rate', 'noise temperature']
+def test_panels_are_those_that_vary() -> None:
+    plain = arm('plain', lambda x: 20, lambda x: 0.1, momentum=0.0)
+    assert labels(fig_schedule.draw(plain, 'epoch')) == ['learning rate', 'noise temperature']
     arms = [arm(f'm{m}', lambda x: 20, lambda x: 0.1, momentum=m).assign(weight_decay=m) for m in (0.0, 0.9)]
-    fig_schedule.draw(pd.concat(arms), 'epoch', tmp_path)
+    drawn = fig_schedule.draw(pd.concat(arms), 'epoch')
     assert labels(drawn) == ['learning rate', 'momentum', 'weight decay', 'effective rate', 'noise temperature']
 
 
-def test_a_million_updates_keep_their_extremes(tmp_path: pathlib.Path, drawn: dict[str, Any]) -> None:
+def test_a_million_updates_keep_their_extremes() -> None:
     """A spike of one update among 10⁶ that all differ is drawn; the plotted numbers are few."""
     t = np.arange(10**6)
     lr = 1 + np.cos(np.pi * t / len(t))
     lr[345_678], lr[500_001] = 9.0, -1.0
     columns = {'run': 'big', 'step': t, 'examples': 8 * t, 'epoch': t / 100, 'batch_size': 8, 'lr': lr}
     flat = {'momentum': 0.0, 'weight_decay': 0.0, 'effective_lr': lr, 'noise_temperature': 1.0}
-    fig_schedule.draw(pd.DataFrame(columns | flat), 'updates', tmp_path)
-    x, y = np.asarray(drawn['fig'].axes[0].get_lines()[0].get_data())
+    sheet = fig_schedule.draw(pd.DataFrame(columns | flat), 'updates')
+    x, y = np.asarray(sheet.figure.axes[0].get_lines()[0].get_data())
     assert len(x) < 7000
     assert y[x == 345_678].tolist() == [9.0]
     assert y[x == 500_001].tolist() == [-1.0]
@@ -207,23 +205,23 @@ def test_thinning_keeps_the_ends_and_extremes_of_every_strip() -> None:
     random = np.random.default_rng(0)
     x, y = np.sort(random.uniform(0, 10, 5000)), random.normal(size=5000)
     y[random.integers(0, 5000, 100)] = np.nan
-    kept = plotting.thin(x, y, columns=50)
+    kept = panels.thin(x, y, columns=50)
     assert len(kept) <= 200
     strip = np.minimum(((x - x[0]) / (x[-1] - x[0]) * 50).astype(int), 49)
     for i in range(50):
         of_strip = np.flatnonzero(strip == i)
         expected = {of_strip[0], of_strip[-1], of_strip[np.nanargmin(y[of_strip])], of_strip[np.nanargmax(y[of_strip])]}
         assert set(kept[strip[kept] == i]) == expected
-    assert plotting.thin(x[:200], y[:200], columns=50).tolist() == list(range(200))
+    assert panels.thin(x[:200], y[:200], columns=50).tolist() == list(range(200))
 
 
-def test_many_schedules_are_counted(tmp_path: pathlib.Path, drawn: dict[str, Any]) -> None:
-    arms = [arm(f'r{i}', lambda x: 20, lambda x, i=i: 0.1 + i, total=100) for i in range(15)]
-    fig_schedule.draw(pd.concat(arms), 'epoch', tmp_path)
-    texts = [t.get_text() for t in drawn['fig'].legends[0].get_texts()]
-    assert len(texts) == 12
+def test_many_schedules_are_counted() -> None:
+    arms = [arm(f'r{i}', lambda x: 20, lambda x, i=i: 0.1 + i, total=100) for i in range(panels.MOST + 3)]
+    sheet = fig_schedule.draw(pd.concat(arms), 'epoch')
+    texts = [t.get_text() for t in sheet.figure.legends[0].get_texts()]
+    assert len(texts) == panels.MOST
     assert texts[-1] == '… and 4 more'
-    report = fig_schedule.report(noise_temperature.compare(pd.concat(arms))).splitlines()
+    report = fig_schedule.report(noise_temperature.compare(pd.concat(arms[:15]))).splitlines()
     assert report[15:] == ['… and 91 pairs without the first schedule']
 
 

@@ -2,15 +2,14 @@
 
 import pathlib
 
+import drawn
 import numpy as np
-import pandas as pd
 import pytest
 from fake_records import write_run
 from scipy import stats
 
 from bsresearch.analysis import figures, study
 from bsresearch.analysis.quantities import sharpness
-from bsresearch.report.figures import drawing
 from bsresearch.report.figures import sharpness as special
 
 FIGURE = figures.special('sharpness', name='sharp')
@@ -46,10 +45,7 @@ def test_the_figure_is_drawn_with_its_numbers(eigenvalues: bool, tmp_path: pathl
     """Closed form: 4B(1, 2, 3) at the last epoch, with Student's interval; means on the way."""
     write(tmp_path, eigenvalues)
     of_train = study.load(tmp_path, 'train')
-    files = drawing.one(of_train, FIGURE, tmp_path / 'figures')
-    assert [f.name for f in files] == ['sharp.pdf', 'sharp.png', 'sharp.csv']
-    assert all(f.stat().st_size for f in files)
-    table = pd.read_csv(files[2])
+    table = drawn.table(of_train, FIGURE, tmp_path / 'figures')
     assert set(table['panel']) == {'end', 'loss', 'epoch'}
     at = table[(table['panel'] == 'epoch') & (table['metric'] == 'sharpness') & (table['batch_size'] == 32)]
     np.testing.assert_allclose(at['mean'], [64, 128, 192, 256])
@@ -68,8 +64,7 @@ def test_the_figure_is_drawn_with_its_numbers(eigenvalues: bool, tmp_path: pathl
 
 def test_a_single_run_has_no_interval(tmp_path: pathlib.Path, small_pictures: None):
     write_run(tmp_path, values={'sharpness': [1.0, 2.0], 'sharpness_loss': [1.0, 0.5], 'train_loss': [1.0, 0.5]})
-    files = drawing.one(study.load(tmp_path, 'train'), FIGURE, tmp_path / 'figures')
-    table = pd.read_csv(files[2])
+    table = drawn.table(study.load(tmp_path, 'train'), FIGURE, tmp_path / 'figures')
     assert table['low'].isna().all()
     assert table.loc[table['panel'] == 'end', 'mean'].tolist() == [2.0]
 
@@ -77,8 +72,7 @@ def test_a_single_run_has_no_interval(tmp_path: pathlib.Path, small_pictures: No
 def test_arms_that_differ_in_more_than_the_batch_are_told_apart(tmp_path: pathlib.Path, small_pictures: None):
     for rate in (0.1, 0.2):
         write_run(tmp_path, learning_rate=rate, values={'sharpness': [rate], 'sharpness_loss': [1.0]})
-    files = drawing.one(study.load(tmp_path, 'train'), FIGURE, tmp_path / 'figures')
-    ends = pd.read_csv(files[2]).query('panel == "end"')
+    ends = drawn.table(study.load(tmp_path, 'train'), FIGURE, tmp_path / 'figures').query('panel == "end"')
     assert ends[['learning_rate', 'mean']].to_numpy().tolist() == [[0.1, 0.1], [0.2, 0.2]]
 
 

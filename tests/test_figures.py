@@ -15,8 +15,9 @@ from matplotlib import image
 from bsresearch.analysis import command as command_line
 from bsresearch.analysis import figures, of_runs, study
 from bsresearch.core import when
-from bsresearch.report import plotting
-from bsresearch.report.figures import drawing
+from bsresearch.report import plotting, rendering
+from bsresearch.report.figures import drawing, panels
+from bsresearch.report.figures.panels import Sheet
 from bsresearch.store import export, records
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -36,8 +37,8 @@ def test_palette_is_even_in_log_batch_size() -> None:
 
 
 def test_notes_are_filled_by_whole_phrases() -> None:
-    assert plotting.filled(['ab cd', 'ef', 'gh ij kl'], 9) == ['ab cd; ef', 'gh ij kl']
-    assert plotting.filled(['abc def ghi'], 7) == ['abc def', 'ghi']
+    assert panels.filled(['ab cd', 'ef', 'gh ij kl'], 9) == ['ab cd; ef', 'gh ij kl']
+    assert panels.filled(['abc def ghi'], 7) == ['abc def', 'ghi']
 
 
 # --- the files
@@ -53,22 +54,37 @@ def test_files_are_whole_repeatable_and_large_enough(tmp_path: pathlib.Path) -> 
     assert [f.read_bytes() for f in first] == [f.read_bytes() for f in second]
     assert first[0].read_bytes().startswith(b'%PDF')
     pixels = image.imread(first[1])
-    assert pixels.shape[1] >= 200 * plotting.PANEL_WIDTH
+    assert pixels.shape[1] >= 200 * panels.PANEL_WIDTH
     assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 10
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path: pathlib.Path) -> None:
-    (tmp_path / 'f.csv').write_text('old')
+def test_a_failed_save_leaves_the_old_file(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'f.pdf').write_text('old')
 
-    class Broken(pd.DataFrame):
-        def to_csv(self, path: Any, **kwargs: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-            path.write_text('half')
-            raise OSError('disk full')
+    def half(_: Any, file: Any, **__: Any) -> None:
+        file.write(b'half')
+        raise OSError('disk full')
 
-    with plotting.figure(1, 1) as (fig, _), pytest.raises(OSError, match='disk full'):
-        plotting.save(fig, Broken(), tmp_path, 'f')
-    assert (tmp_path / 'f.csv').read_text() == 'old'
+    monkeypatch.setattr(plotting.FigureCanvasPdf, 'print_pdf', half)
+    figure, _ = panels.grid(1, 1, [])
+    with pytest.raises(OSError, match='disk full'):
+        drawing.save(Sheet(figure, pd.DataFrame()), tmp_path, 'f').result()
+    assert (tmp_path / 'f.pdf').read_text() == 'old'
     assert sorted(p.name for p in tmp_path.iterdir()) == ['f.csv', 'f.pdf', 'f.png']
+
+
+def test_other_processes_render_the_same_bytes(tmp_path: pathlib.Path) -> None:
+    """And what cannot be drawn arrives in its place."""
+    write_run(tmp_path, values=curves(0))
+    declared = [figures.curves('test_accuracy', name='a'), figures.curves('sharpness'), figures.curves('test_loss')]
+    of_train = study.load(tmp_path, 'train')
+    here = drawing.each(of_train, declared, tmp_path / 'here')
+    with rendering.processes(2) as submit:
+        beside = drawing.each(of_train, declared, tmp_path / 'beside', submit)
+    assert [one.refused for one in here] == [one.refused for one in beside]
+    assert [bool(one.files) for one in beside] == [True, False, True]
+    contents = lambda every: [file.read_bytes() for one in every for file in one.files]
+    assert contents(here) == contents(beside)
 
 
 # --- the commands

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shen_records
+from drawn import table
 from fake_records import write_run
 from scipy import stats
 
@@ -89,12 +90,12 @@ def nearest(palette: Sequence[str]) -> float:
 
 def test_colours_of_arms_and_batch_sizes_stay_apart(branched: Study):
     """For all kinds of sight; the batch sizes go from dark to light."""
-    by_cell = colours.of(branched)
-    sizes = [by_cell[arm, '', ''] for arm in ('small', 'middle', 'large')]
+    looks = colours.looks(branched)
+    sizes = [looks[arm, '', ''].colour for arm in ('small', 'middle', 'large')]
     assert nearest([*sizes, *colours.ARMS]) > 20
     lightness = [lab(colour, np.eye(3))[0] for colour in sizes]
     assert lightness == sorted(lightness)
-    assert set(by_cell.values()) >= {*sizes, *colours.ARMS[:5]}
+    assert {look.colour for look in looks.values()} >= {*sizes, *colours.ARMS[:5]}
 
 
 def test_a_colour_has_one_meaning_and_no_two_cells_look_alike(branched: Study, grid: Study):
@@ -104,10 +105,10 @@ def test_a_colour_has_one_meaning_and_no_two_cells_look_alike(branched: Study, g
         assert len({(look.colour, look.marker) for look in looks.values()}) == len(looks)
     of_sizes, of_rates = colours.of_values(grid, 'batch_size'), colours.of_values(grid, 'learning_rate')
     assert len({*of_sizes.values(), *of_rates.values()}) == 6
-    assert {key[3]: colour for key, colour in colours.of(grid).items()} == of_sizes
+    assert {key[3]: look.colour for key, look in colours.looks(grid).items()} == of_sizes
     arms, branches = colours.of_values(branched, 'arm'), colours.of_values(branched, 'branch')
     assert len({*arms.values(), *branches.values()}) == 8
-    assert branches['control'] == colours.of(branched)['large', 'control', 2.0]
+    assert branches['control'] == colours.looks(branched)['large', 'control', 2.0].colour
 
 
 def test_a_course_is_the_mean_of_its_replicates(grid: Study):
@@ -163,15 +164,7 @@ Table = Callable[[Study, Figure], pd.DataFrame]
 @pytest.fixture
 def plotted(tmp_path: pathlib.Path, small_pictures: None) -> Table:
     """Draws a figure: the numbers beside it."""
-
-    def table(one: Study, figure: Figure) -> pd.DataFrame:
-        (figure,) = drawing.named([figure])
-        files = drawing.one(one, figure, tmp_path)
-        assert [file.name for file in files] == [f'{figure.name}.{suffix}' for suffix in ('pdf', 'png', 'csv')]
-        assert all(file.stat().st_size > 0 for file in files)
-        return pd.read_csv(files[2])
-
-    return table
+    return lambda one, figure: table(one, figure, tmp_path)
 
 
 def test_curves_write_what_they_draw(grid: Study, plotted: Table):

@@ -3,6 +3,7 @@
 import pathlib
 from typing import Any
 
+import drawn
 import numpy as np
 import pandas as pd
 import pytest
@@ -260,35 +261,33 @@ def test_what_is_no_range_test_is_refused(tmp_path: pathlib.Path) -> None:
 # --- the figure
 
 
-def test_figure(grid: pathlib.Path, drawn: dict[str, Any]) -> None:
-    """Titles, lines and marks are the table's and the CSV's."""
-    files = drawing.one(opened(grid), FIGURE, grid / 'out')
+def test_figure(grid: pathlib.Path) -> None:
+    """Titles, lines and marks are the table's and the plotted numbers."""
+    figure, numbers = drawing.sheet(opened(grid), FIGURE)
     table = lr_range.table(opened(grid))
-    axes = drawn['fig'].axes
+    axes = figure.axes
     assert [ax.get_title() for ax in axes[:2]] == ['decay 0', 'decay 0.01']
     assert {ax.get_xscale() for ax in axes} == {'log'}
-    hexed = plotting.to_hex
-    looks = [(line.get_marker(), hexed(line.get_color()), np.asarray(line.get_data())) for line in axes[1].get_lines()]
-    marks = {(marker, color): data[0, 0] for marker, color, data in looks if marker != 'None'}
-    small, large = map(hexed, plotting.palette([16, 128]).values())
+    lines = [(line.get_marker(), line.get_color(), np.asarray(line.get_data())) for line in axes[1].get_lines()]
+    marks = {(marker, color): data[0, 0] for marker, color, data in lines if marker != ''}
+    small, large = plotting.palette([16, 128]).values()
     assert marks['o', large] == table['valley'][3]
     assert marks['s', small] == table['minimum'][1]
     assert marks['x', large] == table['lr_max'][3]
     assert ('x', small) not in marks
-    rows = pd.read_csv(files[2]).query('batch_size == 128 and weight_decay == 0.01')
-    lines = sorted(data[1].tolist() for marker, color, data in looks if marker == 'None' and color == large)
-    known = rows[rows['batch_loss'].notna()]
-    assert lines == sorted(known[c].tolist() for c in ('batch_loss', 'smoothed_loss'))
-    assert (len(rows), rows['test_accuracy'].notna().sum()) == (90, 18)  # the evaluation at which it diverged is none
-    assert rows['learning_rate'].notna().all()
+    mine = numbers.query('batch_size == 128 and weight_decay == 0.01')
+    losses = sorted(data[1].tolist() for marker, color, data in lines if marker == '' and color == large)
+    known = mine[mine['batch_loss'].notna()]
+    assert losses == sorted(known[c].tolist() for c in ('batch_loss', 'smoothed_loss'))
+    assert (len(mine), mine['test_accuracy'].notna().sum()) == (90, 18)  # the evaluation at which it diverged is none
+    assert mine['learning_rate'].notna().all()
 
 
 def test_figure_without_accuracy_has_one_row(tmp_path: pathlib.Path) -> None:
     path = write(tmp_path) / 'metrics.jsonl'
     path.write_text(''.join(line for line in path.read_text().splitlines(True) if 'accuracy' not in line))
-    files = drawing.one(opened(tmp_path), FIGURE, tmp_path / 'out')
     assert 'no accuracy was recorded' in lr_range.table(opened(tmp_path))['notes'][0]
-    assert 'test_accuracy' not in pd.read_csv(files[2])
+    assert 'test_accuracy' not in drawn.table(opened(tmp_path), FIGURE, tmp_path / 'out')
 
 
 def test_text_is_the_table(grid: pathlib.Path) -> None:

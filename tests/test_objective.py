@@ -3,9 +3,9 @@
 import pathlib
 from typing import Any
 
+import drawn
 import jax
 import numpy as np
-import pandas as pd
 import pytest
 import toy
 from fake_records import write_probe, write_run
@@ -18,7 +18,7 @@ from bsresearch.data import order
 from bsresearch.findings import sweep
 from bsresearch.launching import groups
 from bsresearch.planning import resolve
-from bsresearch.report import found, grid
+from bsresearch.report import tables
 from bsresearch.report.figures import drawing
 from bsresearch.store import older, paths, records
 from bsresearch.train import program
@@ -134,9 +134,7 @@ def test_tables_and_figures_refuse_the_mix(tmp_path: pathlib.Path):
     for figure in (figures.curves('test_loss', name='a'), figures.versus(final('test_loss'), x='batch_size', name='b')):
         with pytest.raises(ValueError, match=f'run {old}.* in another workdir'):
             drawing.one(study.load(tmp_path, 'train'), figure, tmp_path / 'figures')
-    everything = found.load(tmp_path)
-    frame = grid.frame(everything, 'train')
-    (shown,) = grid.arms_table(frame, grid.fields(frame), 'train')
+    shown = tables.of_cells(study.load(tmp_path, 'train'))
     caption, heading = shown.split('\n\n')[0], next(line for line in shown.splitlines() if line.startswith('|'))
     assert old in caption
     assert 'loss' not in heading
@@ -173,5 +171,5 @@ def test_a_line_between_regressions_is_drawn_without_accuracy(tmp_path: pathlib.
         interpolation.of_study(study.load(tmp_path, 'train'))
     (file,) = tmp_path.glob('*/*/arrays/*.npz')
     paths.write_npz(file, arrays | {k.replace('_loss', '_objective'): v for k, v in arrays.items() if '/' in k})
-    drawn = drawing.one(study.load(tmp_path, 'train'), figures.special('interpolation', name='line'), tmp_path / 'out')
-    assert set(pd.read_csv(drawn[2])['metric']) == {'train_loss', 'test_loss'}
+    table = drawn.table(study.load(tmp_path, 'train'), figures.special('interpolation'), tmp_path / 'out')
+    assert set(table['metric']) == {'train_loss', 'test_loss'}

@@ -4,24 +4,22 @@ import html
 import json
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
 import pytest
 from fake_records import entry, member, write_run
-from matplotlib import image
+from html_page import Page
+from PIL import Image
 from workdirs_of_old import unpack
 
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.figures import curves
-from bsresearch.report import asked as questions
-from bsresearch.report import content, figures, found, made, markdown, pictures, report
-from bsresearch.report import page as writer
-from bsresearch.report.figures import Drawn, drawing, noise_scale
+from bsresearch.report import inventory, markdown, page, pictures, plotting, provenance, questions, report, sections
+from bsresearch.report.figures import drawing, noise_scale
+from bsresearch.report.figures.drawing import Drawn
 from bsresearch.store import kept, paths, records, study_file
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -29,43 +27,6 @@ VALUES = {'test_accuracy': [0.1, 0.7, 0.8], 'test_loss': [2.0, 0.9, 0.5]}
 SECONDS = {'updates': 6.0, 'evaluate': 1.0, 'measure': 1.0, 'checkpoint': 0.5, 'compile': 1.0, 'calibrate': 0.25,
            'overhead': 0.25, 'wall': 10.0}  # fmt: skip
 NASTY = '<b>&"\' | `x` *y* _z_'
-
-
-class Page(HTMLParser):
-    """What a browser would see: text, tags with attributes, and whether every tag is closed.
-
-    data: what stands in it for its curves.
-    """
-
-    EMPTY = ('meta', 'img', 'br', 'hr')
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.words: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.data: list[Any] = []
-        self.feed(text)
-        self.close()
-        assert not self.open, self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.EMPTY:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, tag
-
-    def handle_data(self, data: str) -> None:
-        if not {'style', 'script'} & set(self.open):
-            self.words.append(data)
-        elif self.tags[-1][1].get('type') == 'application/json':
-            self.data.append(json.loads(data))
-
-    @property
-    def text(self) -> str:
-        return ' '.join(' '.join(self.words).split())
 
 
 def note(directory: pathlib.Path, **facts: Any) -> None:
@@ -124,20 +85,19 @@ def test_summary_counts_by_hand(grid: pathlib.Path, tmp_path: pathlib.Path) -> N
 def test_arms_are_means_over_finished_seeds(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """t_{0.975, 1} = tan(0.475 π); two accuracies on 100 examples differ by 0.01: t·√((0.01²/2 + 1/(12·100²))/2)."""
     text = both(grid, tmp_path / 'out', drawing=False)[1]
-    half = np.tan(0.475 * np.pi) * np.sqrt((0.01**2 / 2 + 1 / (12 * 100**2)) / 2)
-    assert f'| 16 | 0.1 | 2 of 2 | 80.50 ± {100 * half:.2f} |' in text
-    assert '| 32 | 0.1 | 0 of 1; 1 diverged | – |' in text
+    half = 100 * np.tan(0.475 * np.pi) * np.sqrt((0.01**2 / 2 + 1 / (12 * 100**2)) / 2)
+    assert f'| B = 16 | 2 of 2 | 80.50 ({80.5 - half:.2f} to {80.5 + half:.2f}) |' in text
+    assert '| B = 32 | 0 of 1; 1 diverged | – |' in text
 
 
 def test_time_counts_each_group_once(grid: pathlib.Path) -> None:
     """Groups of 10 s and 2 s and a probe of 2 s; useful: 8 + 2 + 2 of 14."""
-    records = found.load(grid)
-    total = made.spent(records)
-    assert {k: total[k] for k in ('wall', 'updates', 'compile', 'probes')} == {
-        'wall': 12.0, 'updates': 8.0, 'compile': 1.0, 'probes': 2.0,
+    everything = inventory.load(grid)
+    total = provenance.spent(everything)
+    assert {k: total[k] for k in ('in all', 'updates', 'compile', 'probes')} == {
+        'in all': 14.0, 'updates': 8.0, 'compile': 1.0, 'probes': 2.0,
     }  # fmt: skip
-    assert dict((name, share) for name, _, share in made.shares(records))['updates'] == pytest.approx(8 / 14)
-    table, said = made.times(records)
+    table, said = provenance.times(everything)
     assert f'| {8 / 14:.1%} | {markdown.bar(8 / 14)} |' in table
     assert f'{14 / 12:.3g} times as long' in said
     assert '60 s passed, 5 times' in said
@@ -172,8 +132,8 @@ def test_branches_count_their_own_updates(grid: pathlib.Path, tmp_path: pathlib.
     facts = {'run': 'b16-lr0.1-s0', 'study': 'train', 'step': 4, 'examples': 64, 'epoch': 1.0, 'state': {},
              'changes': {'learning_rate': [0.1, 0.2]}}  # fmt: skip
     paths.write_json(branch / 'lineage.json', facts)
-    run = next(r for r in found.load(grid).runs if r.parent)
-    assert (run.made('step'), run.made('examples')) == (4, 64)
+    run = next(r for r in inventory.load(grid).runs if r.parent)
+    assert (run.own('step'), run.own('examples')) == (4, 64)
     page, text = both(grid, tmp_path / 'out', drawing=False)
     line = '\n  b16-lr0.2-s0  done  of b16-lr0.1-s0 at epoch 1: learning_rate 0.1 → 0.2'
     assert line in text
@@ -249,10 +209,9 @@ def test_figures_that_apply_are_drawn_and_shown(grid: pathlib.Path, tmp_path: pa
     (out / 'figures').mkdir(parents=True)
     (out / 'figures' / 'stray.png').write_bytes(b'not drawn now')
     page, text = both(grid, out)
-    images = [a for tag, a in Page(page).tags if tag == 'img']
-    assert len(images) == 1
-    assert str(images[0]['src']).startswith('data:image/png;base64,')
-    assert 'Test accuracy in training' in str(images[0]['alt'])
+    (image,) = Page(page).of_tag('img')
+    assert image.attrib['src'].startswith('data:image/png;base64,')
+    assert 'Test accuracy in training' in image.attrib['alt']
     links = re.findall(r'\]\(([^)]+)\)', text)
     assert links == ['figures/train_curves_1.png', 'figures/train_curves_1.csv']
     assert all((out / link).is_file() for link in links)
@@ -260,32 +219,22 @@ def test_figures_that_apply_are_drawn_and_shown(grid: pathlib.Path, tmp_path: pa
     assert 'stray' not in page + text
 
 
-def test_pictures_of_a_figure(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """A figure without a CSV says so, and what is no PNG is an error."""
-    report.write(grid, tmp_path / 'out')
-    png = (tmp_path / 'out' / 'figures' / 'train_curves_1.png').read_bytes()
-    files = tuple(tmp_path / name for name in ('a.png', 'b.png', 'b.csv'))
-    for file in files:
-        file.write_bytes(png)
-    shown = pictures.of_figure(Drawn('x', 'Two of a kind.', files))
-    assert [(f.name, f.caption) for f in shown] == [('a', 'Two of a kind'), ('b', 'Two of a kind')]
-    assert [f.csv for f in shown] == [None, files[2]]
-    # As an independent reader has the size.
-    assert pictures.png_size(png, '')[::-1] == image.imread(files[0]).shape[:2]
-    files[0].write_bytes(b'text')
-    with pytest.raises(ValueError, match=r'a\.png is not a PNG'):
-        pictures.image(shown[0])
+def test_a_picture_has_its_size(tmp_path: pathlib.Path) -> None:
+    """In CSS pixels, as an independent reader has it; and a caption is one sentence."""
+    files = [tmp_path / name for name in ('a.pdf', 'a.png', 'a.csv')]
+    Image.new('RGB', (400, 300)).save(files[1])
+    drawn = Drawn('a', 'Two of a kind.', tuple(files))
+    assert f'width="{400 * 96 / plotting.DPI:.0f}" height="{300 * 96 / plotting.DPI:.0f}"' in pictures.image(drawn)
+    assert '<b>a</b>. Two of a kind. Plotted numbers: <code>figures/a.csv</code>.' in pictures.block(drawn).html
+    assert '![a: Two of a kind](figures/a.png)' in pictures.as_markdown(drawn)
 
 
 def test_numbers_a_figure_reports_are_kept(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    drawn = [
-        Drawn('x', 'What it shows.', (), 'slope 0.25\n  and <more>', study='train', question='train'),
-        Drawn('y', 'Y', refused='no <b> runs', study='train', question='train'),
-    ]
-    everything = found.load(grid)
+    drawn = [Drawn('x', 'X', text='slope 0.25\n  and <more>'), Drawn('y', 'Y', refused='no <b> runs')]
+    everything = inventory.load(grid)
     asked = questions.each(grid, everything, records.read(grid))
-    pieces = content.collect(grid, everything, asked, tmp_path, '', drawn)
-    html_text, text = writer.render('', pieces), report.as_markdown(pieces)
+    pieces = sections.collect(grid, everything, asked, '', [drawn])
+    html_text, text = page.render('', pieces), report.as_markdown(pieces)
     assert 'slope 0.25\n  and <more>' in text
     assert 'slope 0.25\n  and &lt;more&gt;' in html_text
     assert 'y drew nothing: no <b> runs' in Page(html_text).text
@@ -298,13 +247,11 @@ def test_self_contained_and_whole(tested: pathlib.Path, grid: pathlib.Path, tmp_
     """Every tag closed, no address outside the file, an alternative text for each image, an anchor for each link."""
     page, _ = both(grid, tmp_path / 'out')
     seen = Page(page)
-    anchors = {a['id'] for _, a in seen.tags if 'id' in a}
-    for tag, attributes in seen.tags:
-        assert tag not in ('link', 'iframe', 'object')
-        for name in ('src', 'href', 'data', 'srcset'):
-            target = attributes.get(name)
-            assert target is None or target.startswith('data:image/png;base64,') or target.removeprefix('#') in anchors
-        assert tag != 'img' or attributes['alt']
+    anchors = {element.get('id') for element in seen.elements}
+    targets = [e.attrib[name] for e in seen.elements for name in ('src', 'href', 'data', 'srcset') if name in e.attrib]
+    assert all(t.startswith('data:image/png;base64,') or t.removeprefix('#') in anchors for t in targets)
+    assert all(image.get('alt') for image in seen.of_tag('img'))
+    assert not seen.of_tag('link', 'iframe', 'object')
     assert not re.search(r'https?://|file:|@import|url\(', re.sub(r'<script>.*?</script>', '', page, flags=re.DOTALL))
 
 
@@ -316,7 +263,7 @@ def test_escapes_everything(tmp_path: pathlib.Path) -> None:
     page, text = both(workdir, tmp_path / 'out', title=NASTY, drawing=False)
     seen = Page(page)
     assert seen.text.count(NASTY) >= 4
-    assert not any(tag == 'b' for tag, _ in seen.tags)
+    assert not seen.of_tag('b')
     assert '*&lt;b&gt;&amp;"\' \\| \\`x\\` \\*y\\* \\_z\\_*\n' in text
     assert '<b>' not in text
     rows = [line for line in text.splitlines() if line.startswith('| ') and '&lt;b&gt;' in line]
@@ -326,8 +273,8 @@ def test_escapes_everything(tmp_path: pathlib.Path) -> None:
 
 def test_both_formats_name_every_run_and_probe(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     page, text = both(grid, tmp_path / 'out', drawing=False)
-    records = found.load(grid)
-    for thing in (*records.runs, *records.probes):
+    everything = inventory.load(grid)
+    for thing in (*everything.runs, *everything.probes):
         assert thing.id in Page(page).text
         assert markdown.escape(thing.id) in text
 
@@ -413,22 +360,16 @@ def test_a_figure_that_fails_costs_itself_alone(
 ) -> None:
     """A fault in a figure's code: the report is written, has the other figure, and says so at its top."""
 
-    def fail() -> list[pathlib.Path]:
+    def fail(study: Any, figure: Any) -> None:
         raise TypeError('an empty curve')
 
-    def one_of_two(study: Any, figure: Any, out: pathlib.Path) -> list[pathlib.Path]:
-        other = [out / f'other.{kind}' for kind in ('png', 'csv')]
-        return figures.each(
-            fail, lambda: [pathlib.Path(shutil.copy(out / f'train_curves_1{f.suffix}', f)) for f in other]
-        )
-
-    monkeypatch.setattr(noise_scale, 'draw', one_of_two)
+    monkeypatch.setattr(noise_scale, 'draw', fail)
     write_run(grid, seed=2, values=VALUES | {'noise_gradient_square': [1.0, 1.0, 1.0], 'noise_trace': [1.0, 1.0, 1.0]})
     for shown in both(grid, tmp_path / 'out'):
         head, _, body = shown.replace('\\', '').partition('How does')
         assert 'Incomplete: train_noise_scale failed.' in head
         assert 'TypeError: an empty curve' in body
-        assert 'figures/other.csv' in body
+        assert 'figures/train_curves_1.csv' in body
 
 
 def test_what_is_not_finished_stands_at_the_top(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -2,16 +2,15 @@
 
 import pathlib
 import re
-from html.parser import HTMLParser
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import shen_records
 from fake_records import write_run
-from test_report import Page
+from html_page import Page
 
-from bsresearch.analysis import courses, study
+from bsresearch.analysis import cells, courses, study
 from bsresearch.analysis.statements import judge
 from bsresearch.findings import shen as findings
 from bsresearch.report import colours, report, web
@@ -50,54 +49,25 @@ def shen(tmp_path_factory: pytest.TempPathFactory) -> Written:
     return write(workdir, workdir / 'out', drawing=False)
 
 
-class Rows(HTMLParser):
-    """key → (verdict, number) of each claim, as the page shows them; heads: text of each h1; answer: its verdict."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.rows: dict[str, dict[str, str]] = {}
-        self.heads: list[str] = []
-        self.answers: list[str | None] = []
-        self._key, self._part, self._head = '', '', False
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        fields = dict(attrs)
-        kind = fields.get('class') or ''
-        if tag == 'details' and 'row' in kind.split():
-            self._key = fields.get('data-key') or ''
-            self.rows[self._key] = {}
-        if (tag == 'span' and kind in ('one', 'say')) or kind.startswith('verdict'):
-            self._part = kind.split()[0]
-        if tag == 'h1':
-            self._head = True
-        if kind == 'answer':
-            self.answers.append(fields.get('data-verdict'))
-
-    def handle_endtag(self, tag: str) -> None:
-        self._part = '' if tag in ('span', 'summary') else self._part
-        self._head = False if tag == 'h1' else self._head
-
-    def handle_data(self, data: str) -> None:
-        if self._head:
-            self.heads.append(data)
-        if self._part and self._key:
-            self.rows[self._key][self._part] = self.rows[self._key].get(self._part, '') + data
+def verdicts(page: Page) -> dict[str, str]:
+    """key → the word beside each claim."""
+    marks = {row.attrib['data-key']: row.find('.//span[@class="mark"]/span') for row in page.of_class('claim')}
+    return {key: str(mark.text).partition(' ')[2] for key, mark in marks.items() if mark is not None}
 
 
 def test_it_opens_with_the_question_and_the_headline_claim(shen: Written) -> None:
     """The verdict beside the answer is that of the headline claim, its numbers those of its parts."""
-    seen = Rows(shen.html)
-    assert seen.heads == [findings.QUESTION]
+    seen = Page(shen.html)
+    assert [head.text for head in seen.of_tag('h1')] == [findings.QUESTION]
     judged = judge(
         next(c for c in findings.CLAIMS if c.key == findings.HEADLINE[0]),
         study.load(shen.workdir, 'shen', shen_records.entry(shen.workdir), 'shen'),
     )
-    assert seen.answers == [judged.verdict]
-    answer = re.search(r'<p class="answer".*?</p>', shen.html)
-    assert answer is not None
-    assert all(f'{one.part.label}: {one.text}' in answer[0] for one in judged.judged)
-    assert '97.9' not in answer[0]  # the source's own
+    (answer,) = seen.of_class('answer')
+    assert answer.get('data-verdict') == judged.verdict
+    sentence = ''.join(answer.itertext())
+    assert all(f'{one.part.label}: {one.text}' in sentence for one in judged.judged)
+    assert '97.9' not in sentence  # the source's own
     assert shen.text.index(findings.QUESTION) < shen.text.index('## Claims') < shen.text.index('## Results')
 
 
@@ -105,8 +75,7 @@ def test_every_claim_is_a_row_with_its_verdict(shen: Written) -> None:
     """As judging them here has it; and the tally counts them."""
     loaded = study.load(shen.workdir, 'shen', shen_records.entry(shen.workdir), 'shen')
     expected = {claim.key: judge(claim, loaded).verdict for claim in findings.CLAIMS}
-    rows = Rows(shen.html).rows
-    assert {key: row['verdict'].split(' ', 1)[1] for key, row in rows.items()} == expected
+    assert verdicts(Page(shen.html)) == expected
     for verdict in set(expected.values()):
         count = list(expected.values()).count(verdict)
         assert re.search(rf'<li class="{verdict.replace(" ", "-")}"><b>{count}</b>', shen.html)
@@ -130,8 +99,8 @@ def test_curves_are_the_means_of_the_cells(shen: Written) -> None:
     assert [cell['label'].split(' ')[0] for cell in data['cells']] == ['small', 'middle', 'large']
     assert [panel['label'] for panel in data['panels']][:2] == ['test accuracy (%)', 'train accuracy (%)']
     for cell, arm in zip(data['cells'], ('small', 'middle', 'large'), strict=True):
-        key = next(k for k in colours.of(loaded) if k[0] == arm and not k[1])
-        assert cell['colour'] == colours.of(loaded)[key]
+        key = next(k for k in cells.of(loaded) if k[0] == arm and not k[1])
+        assert cell['colour'] == colours.looks(loaded)[key].colour
         curve = cell['curves'][0]
         for x in courses.POSITIONS:
             table = courses.of(loaded, key, 'test_accuracy', x)
@@ -158,7 +127,7 @@ def test_the_library_stands_in_the_page_once_and_is_small(shen: Written) -> None
     assert '</script' not in library.lower()
     assert shen.html.count(library) == 1
     assert web.as_json({'a': '</script><b>'}) == '{"a":"<\\/script><b>"}'
-    assert not [a for tag, a in Page(shen.html).tags if tag == 'script' and 'src' in a]
+    assert not [script for script in Page(shen.html).of_tag('script') if script.get('src')]
 
 
 def test_a_long_curve_is_thinned_to_its_ends() -> None:
@@ -175,14 +144,14 @@ def test_a_sweep_comes_before_what_was_claimed(tmp_path: pathlib.Path) -> None:
         for seed in (0, 1, 2):
             write_run(tmp_path, batch_size=size, seed=seed, values={'test_accuracy': [0.1, 0.5 + 0.01 * seed]})
     shown = write(tmp_path, tmp_path / 'out', drawing=False)
-    seen = Rows(shown.html)
-    assert seen.heads == ['How does test accuracy depend on batch size?', findings.QUESTION]
-    assert seen.rows['C2']['verdict'].endswith('not measured')
-    nav = shown.html[shown.html.index('<nav>') : shown.html.index('</nav>')]
-    links = dict(re.findall(r'<a href="#(\w+)">([^<]*)</a>', nav))
+    seen = Page(shown.html)
+    heads = [head.text for head in seen.of_tag('h1')]
+    assert heads == ['How does test accuracy depend on batch size?', findings.QUESTION]
+    assert verdicts(seen)['C2'] == 'not measured'
+    links = {link.attrib['href'].removeprefix('#'): link.text for link in seen.of_tag('a')}
     assert list(links.values())[:2] == ['Sweep train', 'Shen 2018']
-    assert all(f'id="{anchor}"' in shown.html for anchor in links)
-    assert len(Page(shown.html).data) == 2
+    assert set(links) <= {element.get('id') for element in seen.elements}
+    assert len(seen.data) == 2
 
 
 def test_a_damaged_study_file_is_told(tmp_path: pathlib.Path) -> None:
@@ -195,15 +164,15 @@ def test_a_damaged_study_file_is_told(tmp_path: pathlib.Path) -> None:
 
 def test_findings_of_an_unknown_name_are_a_sweep_over_its_arms(tmp_path: pathlib.Path) -> None:
     plant(tmp_path, 'nothing')
-    seen = Rows(write(tmp_path, tmp_path / 'out', drawing=False).html)
-    assert len(seen.heads) == 1
-    assert seen.answers == ['']
+    seen = Page(write(tmp_path, tmp_path / 'out', drawing=False).html)
+    assert len(seen.of_tag('h1')) == 1
+    assert [answer.get('data-verdict') for answer in seen.of_class('answer')] == ['']
 
 
 def test_findings_that_cannot_be_read_are_told_above_the_cells(tmp_path: pathlib.Path) -> None:
     plant(tmp_path, f'{tmp_path}/gone.py')
     shown = write(tmp_path, tmp_path / 'out', drawing=False)
-    assert Rows(shown.html).answers == ['']
+    assert [answer.get('data-verdict') for answer in Page(shown.html).of_class('answer')] == ['']
     assert 'gone.py' in shown.html[: shown.html.index('<h2')]
 
 

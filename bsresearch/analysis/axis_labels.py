@@ -42,3 +42,8 @@ def text(value: Any) -> str:
         return str(value)
     number = float(value)
     return f'{number:,.0f}' if number.is_integer() and abs(number) < 1e15 else f'{number:.6g}'
+
+
+def of_field(field: str) -> str:
+    """A field of the config for a reader: 'batch size', 'optimizer', 'schedule step epochs'."""
+    return words(field.removesuffix('.name').replace('.', ' '))

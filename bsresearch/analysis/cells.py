@@ -1,6 +1,6 @@
 """The cells of a study for a reader: their order, their names, their fields, and studies of some of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import Any, NamedTuple
@@ -31,13 +31,20 @@ def of(study: Study) -> list[Key]:
     return sorted(dict.fromkeys(study.trained['cell']), key=order)
 
 
+def parts(study: Study, key: Key) -> dict[str, Any]:
+    """Arm, branch, point and axes of a cell by name."""
+    return dict(zip(study.parts, key, strict=True))
+
+
 def fields(study: Study, key: Key) -> dict[str, Any]:
     """Batch size, the parts that vary and the axes of a cell: what tells it in a table."""
-    varies = {*varying(study)}
-    named = dict(zip(study.parts, key, strict=True))
-    return {'batch_size': value(study, key, 'batch_size')} | {
-        part: named[part] for part in study.parts if part in varies
-    }
+    of_cell = parts(study, key)
+    return {'batch_size': value(study, key, 'batch_size')} | {part: of_cell[part] for part in varying(study)}
+
+
+def behind(names: Mapping[str, Any], table: pd.DataFrame) -> pd.DataFrame:
+    """A table behind columns that have one value each: what it is of."""
+    return pd.DataFrame({name: [v] * len(table) for name, v in names.items()}, index=table.index).join(table)
 
 
 class Member(NamedTuple):

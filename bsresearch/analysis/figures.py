@@ -81,9 +81,9 @@ def schedule(*fields: str, title: str = '', name: str = '') -> Figure:
     return Figure('schedule', fields or ('learning_rate_used', 'momentum_used', 'batch_size_used'), {}, title, name)
 
 
-def ridge(metric: str, by: str, *, last: float | None = None, title: str = '', name: str = '') -> Figure:
-    """How the evaluations of the last epochs are distributed (None: a quarter of a run), a ridge per value of `by`."""
-    return Figure('ridge', (metric,), {'by': by, 'last': last}, title, name)
+def ridge(metric: str, by: str, *, title: str = '', name: str = '') -> Figure:
+    """How the evaluations of the last quarter of a run are distributed, a ridge per value of `by`."""
+    return Figure('ridge', (metric,), {'by': by}, title, name)
 
 
 def forest(*claims: Statement | Verdicts, title: str = '', name: str = '') -> Figure:

@@ -33,11 +33,15 @@ class Unit(NamedTuple):
     low: float = -np.inf
     high: float = np.inf
 
+    def scaled(self, values: Any) -> np.ndarray:
+        """Numbers as an axis has them: accuracies in per cent, a logarithm as what it is the logarithm of."""
+        return (np.exp(values) if self.exp else np.asarray(values, float)) * self.scale
+
     def show(self, value: float, *, difference: bool = False, unit: bool = True) -> str:
         """'88.4 %', '−0.46 points', '3.44 times'."""
         if np.isnan(value):
             return 'none'
-        scaled = (np.exp(value) if self.exp else value) * self.scale
+        scaled = float(self.scaled(value))
         if np.isinf(scaled):
             number = '∞' if scaled > 0 else '−∞'
         elif self.decimals is None:

@@ -90,15 +90,10 @@ def of(study: Study) -> Sweep:
     return Sweep(question, quantity, tuple(cells), chosen, level, why, _figures(study, metric, axes))
 
 
-def words(field: str) -> str:
-    """'batch size', 'optimizer', 'schedule step epochs'."""
-    return axis_labels.words(field.removesuffix('.name').replace('.', ' '))
-
-
 def _question(study: Study, axes: Sequence[str], metric: str) -> str:
-    what = words(metric) or 'training'
+    what = axis_labels.words(metric) or 'training'
     if axes:
-        named = [words(axis) for axis in axes]
+        named = [axis_labels.of_field(axis) for axis in axes]
         listed = named[0] if len(named) == 1 else f'{", ".join(named[:-1])} and {named[-1]}'
         return f'How does {what} depend on {listed}?'
     run = study.runs.iloc[0]
@@ -114,7 +109,7 @@ def _edges(study: Study, keys: Sequence[tuple[Any, ...]], key: tuple[Any, ...]) 
         along = [k[place] for k in keys if k[:place] == key[:place] and k[place + 1 :] == key[place + 1 :]]
         known = [value for value in along if isinstance(value, Real)]
         if len(known) > 1 and key[place] in (min(known), max(known)):
-            edges.append(f'{"smallest" if key[place] == min(known) else "largest"} {words(axis)}')
+            edges.append(f'{"smallest" if key[place] == min(known) else "largest"} {axis_labels.of_field(axis)}')
     return tuple(edges)
 
 
@@ -173,10 +168,10 @@ def _figures(study: Study, metric: str, axes: Sequence[str]) -> tuple[Figure, ..
     # More than four panels are no first look.
     few = all(study.members[axis].nunique() <= 2 for axis in axes if axis in study.axes and axis != 'batch_size')
     both = [m for m in (metric, metric.replace('test_', 'train_')) if m == metric or (few and m in recorded)]
-    figures = [curves(*dict.fromkeys(both), title=f'{words(metric).capitalize()} in training')]
+    figures = [curves(*dict.fromkeys(both), title=f'{axis_labels.words(metric).capitalize()} in training')]
     numbers = [axis for axis in axes if all(isinstance(v, Real) for v in study.members[axis] if v != ABSENT)]
     if len(axes) == 2 and len(numbers) == 2:
-        figures.append(heat(of_runs.final(metric), *axes, title=f'{words(metric).capitalize()} at the end'))
+        figures.append(heat(of_runs.final(metric), *axes, title=f'{axis_labels.words(metric).capitalize()} at the end'))
     if 'distance' in recorded:
         lengths = [m for m in ('distance', 'parameter_norm') if m in recorded]
         figures.append(curves(*lengths, x='updates', title='Distance from the initial weights against updates'))

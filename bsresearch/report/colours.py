@@ -29,13 +29,23 @@ class Look(NamedTuple):
     """How a cell is drawn: '#rrggbb', matplotlib's line style and marker."""
 
     colour: str
-    dash: Dash
-    marker: str
+    dash: Dash = '-'
+    marker: str = ''
+
+    @property
+    def line(self) -> 'Look':
+        """Without its marker."""
+        return self._replace(marker='')
+
+    @property
+    def point(self) -> 'Look':
+        """Without its line."""
+        return self._replace(dash='none')
 
 
-def of(study: Study) -> dict[Key, str]:
-    """Cell → '#rrggbb'."""
-    return {key: look.colour for key, look in looks(study).items()}
+def nth(colour: str, count: int) -> Look:
+    """The look of what has a colour in common with `count` others before it: another dash and marker."""
+    return Look(colour, DASHES[count % len(DASHES)], MARKERS[count % len(MARKERS)])
 
 
 def looks(study: Study, by: str = '', panel: str = '') -> dict[Key, Look]:
@@ -57,7 +67,7 @@ def looks(study: Study, by: str = '', panel: str = '') -> dict[Key, Look]:
         place = (colour, cells.value(study, key, panel) if panel else '')
         count = taken.get(place, 0)
         taken[place] = count + 1
-        drawn[key] = Look(colour, DASHES[count % len(DASHES)], MARKERS[count % len(MARKERS)])
+        drawn[key] = nth(colour, count)
     return {key: drawn[key] for key in cells.of(study)}
 
 
@@ -117,13 +127,12 @@ def _of_meanings(study: Study, extra: str = '') -> dict[tuple[str, Any], str]:
     if extra == 'batch_size' and not every_size:
         every_size = cells.values(study, 'batch_size')
     if every_size:
-        ramp = plotting.palette(every_size)
-        colours |= {('batch_size', size): plotting.to_hex(ramp[size]) for size in every_size}
+        colours |= {('batch_size', size): colour for size, colour in plotting.palette(every_size).items()}
     ramps = iter(RAMPS)
     words = [('arm', arm) for arm in [*study.declared, *cells.values(study, 'arm')] if arm not in sizes]
     words += [('branch', branch) for branch in cells.branches(study)] if cells.values(study, 'branch') else []
-    told = [extra] if extra and extra not in ('arm', 'branch') else []
-    fields = dict.fromkeys([a for a in study.axes if len(of_axes[a]) > 1] + told)
+    extra_fields = [extra] if extra and extra not in ('arm', 'branch') else []
+    fields = dict.fromkeys([a for a in study.axes if len(of_axes[a]) > 1] + extra_fields)
     for field in fields:
         values = cells.values(study, field)
         if field != 'batch_size' and all(isinstance(v, Real) and not isinstance(v, bool) for v in values):

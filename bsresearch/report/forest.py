@@ -10,6 +10,7 @@ import numpy as np
 from bsresearch.analysis.quantity import Unit
 from bsresearch.analysis.statements import Judged, Verdicts
 from bsresearch.analysis.verdicts import Verdict
+from bsresearch.findings.sweep import Cell, Sweep
 from bsresearch.report import markdown, svg
 from bsresearch.report.markdown import Block
 
@@ -73,6 +74,21 @@ def of_verdicts(verdicts: Verdicts, source: str, n: int) -> Row:
     )  # fmt: skip
 
 
+def of_cell(cell: Cell, sweep: Sweep) -> Row:
+    """Of a sweep: its number, and whether it is the best, or not told apart from it."""
+    unit, interval = sweep.quantity.unit if sweep.quantity else Unit(), cell.interval
+    number = unit.show(interval.centre) if interval.n else 'not measured'
+    ends = f' ({unit.show(interval.low, unit=False)} to {unit.show(interval.high, unit=False)})'
+    whole = f'{number}{"" if np.isnan(interval.low) else ends}{f", n = {interval.n}" if interval.n else ""}'
+    place = sweep.chosen if cell.best else 'not told apart' if cell.alike else ''
+    edges = ', '.join(cell.edges) if cell.best else ''
+    return Row(
+        '', cell.label, lines=(svg.Line('', interval, unit, False),), number=number if interval.n else markdown.NONE,
+        numbers=(whole,), remarks=tuple(filter(None, (cell.lost, edges))),
+        flag='; '.join(filter(None, (place, cell.lost))),
+    )  # fmt: skip
+
+
 def _decisive(verdicts: Verdicts) -> Judged | None:
     """The part that the verdict hangs on: of those with the worst verdict the one nearest to a bound, or beyond it."""
     statement = verdicts.statement
@@ -85,10 +101,8 @@ def _decisive(verdicts: Verdicts) -> Judged | None:
 def _phrase(judged: Judged, n: int) -> str:
     """'small − large: +3.47 points (+2.1 to +4.8)'; of a set of places all of them; n where it is not the study's."""
     places = ', '.join(judged.unit.show(p, unit=False) for p in judged.part.places)
-    numbers_text = f'one of {places}' if places else judged.text
-    return f'{judged.part.label}: {numbers_text}' + (
-        f', n = {judged.interval.n}' if judged.interval.n not in (0, n) else ''
-    )
+    replicates = f', n = {judged.interval.n}' if judged.interval.n not in (0, n) else ''
+    return f'{judged.part.label}: {f"one of {places}" if places else judged.text}{replicates}'
 
 
 def _numbers(judged: Judged, n: int) -> str:
@@ -133,10 +147,10 @@ def _scales(rows: Sequence[Row], width: int) -> list[Scales]:
     return [{key: _large_enough(scale, shared.get(key)) for key, scale in scales.items()} for scales in row_scales]
 
 
-def _large_enough(own: svg.Scale | None, shared: svg.Scale | None) -> svg.Scale | None:
-    if own is None or shared is None:
-        return own
-    return shared if (own.high - own.low) * SMALL >= shared.high - shared.low else own
+def _large_enough(of_row: svg.Scale | None, shared: svg.Scale | None) -> svg.Scale | None:
+    if of_row is None or shared is None:
+        return of_row
+    return shared if (of_row.high - of_row.low) * SMALL >= shared.high - shared.low else of_row
 
 
 def _drawn(row: Row, scales: Scales, numbered: bool) -> str:
@@ -159,10 +173,10 @@ def block(rows: Sequence[Row], note: str) -> Block:
     return Block(_markdown(rows, note), html)
 
 
-def badge(verdict: str, after: str = '') -> str:
+def badge(verdict: Verdict | str) -> str:
     """A verdict as word, mark and colour."""
-    kind = verdict.replace(' ', '-')
-    return f'<span class="verdict {kind}">{MARKS[verdict]} {escape(verdict)}{after}</span>'  # pyright: ignore[reportArgumentType]
+    mark = MARKS[verdict]  # pyright: ignore[reportArgumentType]
+    return f'<span class="verdict {verdict.replace(" ", "-")}">{mark} {escape(verdict)}</span>'
 
 
 def _html(row: Row, scales: Scales, numbered: bool) -> str:

@@ -14,7 +14,7 @@ BAR = 20  # characters of a whole
 # What Markdown would read as its own; '<', '>' and '&' are HTML there.
 _SPECIAL = re.compile(r'([\\`*_\[\]|~#$])')
 _LIST = re.compile(r'^(\d+(?=[.)]( |$))|(?=[-+=]( |$)))')
-_NUMBER = re.compile(r'[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?( ?(%|s|min|h|points|times))?( ± [\d.e+-]+)?')
+_NUMBER = re.compile(r'[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?( ?(%|s|min|h|points|times))?( \([^()]* to [^()]*\))?')
 
 
 class Block(NamedTuple):
@@ -30,7 +30,7 @@ Piece = str | Block
 def escape(text: str) -> str:
     """Text that shows as it is written; a line break becomes a space."""
     plain = _SPECIAL.sub(r'\\\1', html.escape(' '.join(text.split()), quote=False))
-    return _LIST.sub(lambda found: f'{found[0]}\\', plain)
+    return _LIST.sub(lambda start: f'{start[0]}\\', plain)
 
 
 def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, folded: bool = False) -> str:

@@ -65,19 +65,16 @@ def named(
       ValueError: there is no such figure or option, or the records lack what it is about.
     """
     opened = _study(workdir, study)
-    declared = {figure.name: figure for figure in drawing.named(_declared(opened))}
-    kinds = drawing.special()
+    declared, kinds = {figure.name: figure for figure in drawing.named(_declared(opened))}, drawing.special()
     if name not in declared and name not in kinds:
         raise ValueError(f'{workdir} has no figure {name!r}; {lookup.nearest(name, [*kinds, *declared])}')
     title = next((figure.title for figure in declared.values() if figure.kind == name), '')
     chosen = declared.get(name) or figures.special(name, title=title, name=name)
-    given = {}
     for option in options:
         field, equals, value = option.partition('=')
         if not equals or chosen.kind not in kinds:
             raise ValueError(f'--option={option}: --option=<name>=<value> of {", ".join(kinds)} is needed')
-        given[field] = value
-    chosen = chosen._replace(options=chosen.options | given)
+        chosen = chosen._replace(options=chosen.options | {field: value})
     return drawing.one(opened, chosen, out), drawing.text(opened, chosen)
 
 
@@ -125,10 +122,9 @@ def _check(study: Study, flag: str, field: str, others: Sequence[str] = ()) -> N
 
 
 def _metrics(study: Study) -> list[str]:
-    """Recorded columns that are no positions."""
-    columns = dict.fromkeys(c for rows in study.rows.values() for c in rows if rows[c].notna().any())
-    numbers = {c for rows in study.rows.values() for c in rows.select_dtypes('number')}
-    return [c for c in columns if c in numbers and c not in records.POSITION]
+    """Recorded columns of numbers that are no positions."""
+    numbers = dict.fromkeys(c for rows in study.rows.values() for c in rows.select_dtypes('number'))
+    return [c for c in numbers if c in study.recorded and c not in records.POSITION]
 
 
 def _reading(at: str) -> Callable[[str], Quantity]:

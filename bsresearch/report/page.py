@@ -42,11 +42,11 @@ def _anchored(body: str) -> tuple[str, str]:
     links: list[str] = []
     several = body.count('<header>') > 1
 
-    def anchor(found: re.Match[str]) -> str:
-        text, place = found[1] or found[2], len(links)
-        linked = text not in OF_QUESTION if several else bool(found[1])
+    def anchor(heading: re.Match[str]) -> str:
+        text, place = heading[1] or heading[2], len(links)
+        linked = text not in OF_QUESTION if several else bool(heading[1])
         links.append(f'<a href="#part{place}">{text}</a>' if linked else '')
-        return found[0].replace('<h2>', f'<h2 id="part{place}">').replace('<header>', f'<header id="part{place}">')
+        return heading[0].replace('<h2>', f'<h2 id="part{place}">').replace('<header>', f'<header id="part{place}">')
 
     return HEADING.sub(anchor, body), ''.join(links)
 

@@ -1,106 +1,75 @@
 """Drawn figures as pieces of a report: the PNG inside the HTML, linked from the Markdown, with its plotted numbers."""
 
 import base64
-import pathlib
-import struct
 from collections.abc import Sequence
 from html import escape
-from typing import NamedTuple
 from urllib.parse import quote
 
-from bsresearch.report import markdown
-from bsresearch.report.figures import Drawn
+from PIL import Image
+
+from bsresearch.report import markdown, plotting
+from bsresearch.report.figures.drawing import Drawn
 from bsresearch.report.markdown import Block, Piece
 
-# CSS pixels per pixel of a figure made at 300 to the inch: its true size (text of 7.5 points), the least and the most
-# it is shown at where there is room, and the height that a tall one is fitted to between these.
-TRUE, LEAST, MOST, HEIGHT = 96 / 300, 0.35, 0.52, 760
-_PNG = b'\x89PNG\r\n\x1a\n'
+FOLDER = 'figures'  # beside the report
+# Size on a page in parts of the true one (text of 7.5 points): the least, the most where there is room, and the CSS
+# pixels of height that a tall one is fitted to between these.
+LEAST, MOST, HEIGHT = 1.1, 1.6, 760
 
 
-class Picture(NamedTuple):
-    """A drawn figure.
-
-    file: its PNG. csv: of its plotted numbers, None for none. caption: what it shows, '' for nothing.
-    """
-
-    file: pathlib.Path
-    csv: pathlib.Path | None
-    caption: str
-
-    @property
-    def name(self) -> str:
-        """Of its files."""
-        return self.file.stem
+def _true_size(drawn: Drawn) -> tuple[float, float]:
+    """(width, height) in CSS pixels."""
+    with Image.open(drawn.png) as image:
+        return image.width * 96 / plotting.DPI, image.height * 96 / plotting.DPI
 
 
-def of_figure(drawn: Drawn) -> list[Picture]:
-    """Its pictures, in order."""
-    numbers = {file.with_suffix('') for file in drawn.files if file.suffix == '.csv'}
-    csv = lambda png: png.with_suffix('.csv') if png.with_suffix('') in numbers else None
-    return [Picture(file, csv(file), drawn.title.rstrip('.')) for file in drawn.files if file.suffix == '.png']
-
-
-def png_size(png: bytes, name: str) -> tuple[int, int]:
-    """(width, height) in pixels, from the header.
-
-    Raises:
-      ValueError: not a PNG.
-    """
-    if png[:8] != _PNG or len(png) < 24:
-        raise ValueError(f'{name} is not a PNG; draw it again')
-    return struct.unpack('>II', png[16:24])
-
-
-def image(picture: Picture) -> str:
+def image(drawn: Drawn) -> str:
     """An HTML image with the bytes inside; never shown below its true size: a wider one scrolls."""
-    png = picture.file.read_bytes()
-    width, height = png_size(png, str(picture.file))
-    size = f'width="{width}" height="{height}" style="min-width:{width * TRUE:.0f}px"'
-    alt = escape(_alternative(picture))
-    return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{alt}" {size}>'
+    width, height = _true_size(drawn)
+    content = base64.b64encode(drawn.png.read_bytes()).decode()
+    size = f'width="{width:.0f}" height="{height:.0f}" style="min-width:{width:.0f}px"'
+    return f'<img src="data:image/png;base64,{content}" alt="{escape(_alternative(drawn))}" {size}>'
 
 
-def _alternative(picture: Picture) -> str:
-    return f'{picture.name}: {picture.caption}' if picture.caption else picture.name
-
-
-def shown_width(picture: Picture) -> int:
-    """CSS pixels where there is room."""
-    width, height = png_size(picture.file.read_bytes(), str(picture.file))
-    return round(width * min(MOST, max(LEAST, HEIGHT / height)))
-
-
-def block(picture: Picture, out: pathlib.Path) -> Block:
-    """A figure with its caption.
-
-    Args:
-      out: directory of the report, at or above the figure's.
-    """
+def block(drawn: Drawn) -> Block:
+    """A figure with its caption."""
+    width, height = _true_size(drawn)
+    width *= min(MOST, max(LEAST, HEIGHT / height))
     html = (
-        f'<figure style="width:{shown_width(picture) + 26}px"><div>{image(picture)}</div>'
-        f'<figcaption>{caption(picture, out)}</figcaption></figure>'
+        f'<figure style="width:{width + 26:.0f}px"><div>{image(drawn)}</div>'
+        f'<figcaption>{caption(drawn)}</figcaption></figure>'
     )
-    return Block(as_markdown(picture, out), html)
+    return Block(as_markdown(drawn), html)
 
 
-def caption(picture: Picture, out: pathlib.Path) -> str:
+def caption(drawn: Drawn) -> str:
     """In HTML: name, what it shows, where the numbers lie."""
-    where = f' Plotted numbers: <code>{escape(_link(picture.csv, out))}</code>.' if picture.csv else ''
-    return f'<b>{escape(picture.name)}</b>.{f" {escape(picture.caption)}." if picture.caption else ""}{where}'
+    numbers = f'Plotted numbers: <code>{escape(_link(drawn, "csv"))}</code>.'
+    return _joined(f'<b>{escape(drawn.name)}</b>.', escape(_sentence(drawn)), numbers)
 
 
-def as_markdown(picture: Picture, out: pathlib.Path) -> str:
+def as_markdown(drawn: Drawn) -> str:
     """A linked image, and its caption below."""
-    said = f' {markdown.escape(picture.caption)}.' if picture.caption else ''
-    link = _link(picture.csv, out) if picture.csv else ''
-    numbers = f' Plotted numbers: [{markdown.escape(link)}]({quote(link)}).' if link else ''
-    image = f'![{markdown.escape(_alternative(picture))}]({quote(_link(picture.file, out))})'
-    return f'{image}\n\n**{markdown.escape(picture.name)}**.{said}{numbers}'
+    picture = f'![{markdown.escape(_alternative(drawn))}]({quote(_link(drawn, "png"))})'
+    csv = _link(drawn, 'csv')
+    numbers = f'Plotted numbers: [{markdown.escape(csv)}]({quote(csv)}).'
+    return f'{picture}\n\n' + _joined(f'**{markdown.escape(drawn.name)}**.', markdown.escape(_sentence(drawn)), numbers)
 
 
-def _link(file: pathlib.Path, out: pathlib.Path) -> str:
-    return file.relative_to(out).as_posix()
+def _joined(*sentences: str) -> str:
+    return ' '.join(filter(None, sentences))
+
+
+def _alternative(drawn: Drawn) -> str:
+    return ': '.join(filter(None, (drawn.name, drawn.caption.rstrip('.'))))
+
+
+def _sentence(drawn: Drawn) -> str:
+    return f'{drawn.caption.rstrip(".")}.' if drawn.caption else ''
+
+
+def _link(drawn: Drawn, suffix: str) -> str:
+    return f'{FOLDER}/{drawn.name}.{suffix}'
 
 
 def side_by_side(blocks: Sequence[Block]) -> Block:

@@ -3,50 +3,49 @@
 import pathlib
 from collections.abc import Sequence
 
-from bsresearch.analysis.figures import forest
-from bsresearch.report import asked as questions
-from bsresearch.report import content, found, page
-from bsresearch.report.asked import Asked
-from bsresearch.report.figures import Drawn, refusal
-from bsresearch.report.figures import drawing as kinds
+from bsresearch.analysis import figures
+from bsresearch.report import inventory as inventories
+from bsresearch.report import page, pictures, questions, rendering, sections
+from bsresearch.report.figures import drawing
+from bsresearch.report.figures.drawing import Drawn
 from bsresearch.report.markdown import Piece
+from bsresearch.report.questions import Question
+from bsresearch.report.rendering import Submit
 from bsresearch.store import paths, records
 
 
-def draw(asked: Sequence[Asked], out: pathlib.Path) -> list[Drawn]:
-    """Draws what findings declare, and what a sweep gets; a refusal is kept with its reason."""
-    return [one for question in asked for one in _of_question(question, out)]
-
-
-def _of_question(asked: Asked, out: pathlib.Path) -> list[Drawn]:
-    """Its figures, and the forest of its claims where any was measured."""
-    if asked.study is None:
-        return []
-    measured = any(one.interval.n for verdicts in asked.verdicts for one in verdicts.judged)
-    every = [*asked.named, *([forest(*asked.verdicts, name=asked.forest)] if measured else [])]
-    drawn = kinds.each(asked.study, every, out)
-    return [one._replace(study=asked.of, question=asked.key) for one in drawn]
-
-
-def write(workdir: pathlib.Path, out: pathlib.Path, title: str = '', *, drawing: bool = True) -> list[pathlib.Path]:
+def write(
+    workdir: pathlib.Path, out: pathlib.Path, title: str = '', *, drawing: bool = True, processes: int = 1
+) -> list[pathlib.Path]:
     """Draws and writes; the paths of report.html and report.md.
+
+    processes: that render figures beside this one (rendering.py); 1: none.
 
     Raises:
       FileNotFoundError: the workdir holds nothing. ValueError: a damaged record.
     """
-    everything = found.load(workdir)
-    asked = questions.each(workdir, everything, records.read(workdir) if everything.runs else None)
-    drawn = draw(asked, out / 'figures') if drawing else None
-    pieces = content.collect(workdir, everything, asked, out, title, drawn)
+    with rendering.processes(processes if drawing else 1) as submit:
+        inventory = inventories.load(workdir)
+        every = questions.each(workdir, inventory, records.read(workdir) if inventory.runs else None)
+        drawn = [draw(question, out / pictures.FOLDER, submit) for question in every] if drawing else None
+    title = title or workdir.resolve().name
+    pieces = sections.collect(workdir, inventory, every, title, drawn)
     out.mkdir(parents=True, exist_ok=True)
-    page_title = title or workdir.resolve().name
-    texts = {'report.html': page.render(page_title, pieces), 'report.md': as_markdown(pieces)}
+    texts = {'report.html': page.render(title, pieces), 'report.md': as_markdown(pieces)}
     for name, text in texts.items():
         paths.write_text(out / name, text)
-    for one in drawn or []:
-        if one.refused:
-            print(refusal(one))
+    for one in (one for of_question in drawn or [] for one in of_question if one.refused):
+        print(one.refusal)
     return [out / name for name in texts]
+
+
+def draw(question: Question, out: pathlib.Path, submit: Submit = rendering.here) -> list[Drawn]:
+    """What its findings declare, or a sweep gets, and the forest of its claims where any was measured."""
+    if question.study is None:
+        return []
+    measured = any(one.interval.n for verdicts in question.verdicts for one in verdicts.judged)
+    forest = [figures.forest(*question.verdicts, name=question.forest)] if measured else []
+    return drawing.each(question.study, [*question.named, *forest], out, submit)
 
 
 def as_markdown(pieces: Sequence[Piece]) -> str:

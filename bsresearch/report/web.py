@@ -16,7 +16,7 @@ from bsresearch.analysis import courses
 from bsresearch.analysis.cells import Key
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.study import Study
-from bsresearch.report.figures import curves, panels
+from bsresearch.report.figures import curves, scales
 from bsresearch.report.figures.curves import Panel, Prepared
 
 KIND = 'curves'
@@ -70,20 +70,18 @@ def _dash(dash: Any) -> str | list[int]:
 
 def _panel(prepared: Prepared, panel: Panel, options: dict[str, Any]) -> dict[str, Any]:
     log, unit = curves.is_log(panel.metric, options), curves.unit_of(panel.metric, options)
-    ends = panels.span(unit, prepared.centres(panel), log=log) or (0.0, 1.0)
+    ends = scales.span(unit, prepared.centres(panel), log=log) or (0.0, 1.0)
     label = ' '.join(curves.label(panel.metric, options).split())
     return {'label': label, 'title': prepared.title(panel), 'log': log, 'ends': [_number(end) for end in ends]}
 
 
 def _curve(study: Study, key: Key, metric: str, options: dict[str, Any]) -> dict[str, list[float | None]]:
     """At all positions, in the same order of points."""
-    how = {name: options[name] for name in ('since_branch', 'relative')}
-    by_position = {x: courses.of(study, key, metric, x, **how) for x in courses.POSITIONS}
-    table, unit = by_position['epochs'], curves.unit_of(metric, options)
-    kept, banded = _thinned(len(table)), (table['n'] >= panels.TO_TELL).to_numpy(bool)
-    ends_in_unit = {name: panels.shown(unit, table[name].to_numpy()) for name in ('mean', 'low', 'high')}
-    ends_in_unit |= {end: np.where(banded, ends_in_unit[end], np.nan) for end in ('low', 'high')}
-    columns = {x: of['x'].to_numpy() for x, of in by_position.items() if len(of) == len(table)} | ends_in_unit
+    course = curves.readable_course(study, key, metric, options | {'x': 'epochs'})
+    place = lambda x: courses.values(study, key, metric, x, since_branch=options['since_branch']).index.to_numpy()
+    columns = {x: places for x in courses.POSITIONS if len(places := place(x)) == len(course)}
+    columns |= {name: course[name].to_numpy() for name in ('mean', 'low', 'high')}
+    kept = _thinned(len(course))
     return {name: [_number(v) for v in values[kept]] for name, values in columns.items()}
 
 

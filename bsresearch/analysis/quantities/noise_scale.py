@@ -58,7 +58,7 @@ def windows(study: Study, count: int = 5) -> pd.DataFrame:
         if 'train_loss' in rows:
             summary.check_plain(rows, 'train_loss')
         points, facts = estimates(rows), study.runs.loc[run]
-        names = {'run': run} | dict(zip(study.parts, key, strict=True)) | {'replicate': replicate}
+        names = {'run': run} | cells.parts(study, key) | {'replicate': replicate}
         names |= {'batch_size': int(facts['batch_size'])}
         for part in np.array_split(np.arange(len(points)), min(count, len(points)) or 1):
             if len(part):

@@ -51,8 +51,8 @@ def _of_group(study: Study, names: dict[str, Any], members: list[cells.Member], 
     known = [summary.varies(row.standard_error**2, row.mean) for row in table.itertuples()]
     table['expected'], table['limit'] = expected[table['step'].astype(int)], limit
     deviation = (table['mean'] - table['expected']) / table['standard_error']
-    named = pd.DataFrame(names | {'batch_size': int(facts['batch_size']), 'setting': setting}, index=table.index)
-    return named.join(table.assign(deviation=deviation.where(known)))
+    names = names | {'batch_size': int(facts['batch_size']), 'setting': setting}
+    return cells.behind(names, table.assign(deviation=deviation.where(known)))
 
 
 def predicted(run: Mapping[Hashable, Any]) -> tuple[np.ndarray, float]:

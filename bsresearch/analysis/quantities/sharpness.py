@@ -33,8 +33,8 @@ def _of_run(study: Study, member: cells.Member) -> pd.DataFrame:
         loss = rows[evaluated].fillna(loss) if evaluated in rows else loss
     recorded = [m for m in (SHARPNESS, EIGENVALUE, LIMIT, RESIDUAL) if m in rows]
     rows = rows.assign(loss=loss)[rows[recorded].notna().any(axis=1)].reset_index(drop=True)
-    names = {'run': member.run} | dict(zip(study.parts, member.key, strict=True)) | {'replicate': member.replicate}
-    return pd.DataFrame(names, index=rows.index).join(rows[['step', 'epoch', 'loss', *recorded]])
+    names = {'run': member.run} | cells.parts(study, member.key) | {'replicate': member.replicate}
+    return cells.behind(names, rows[['step', 'epoch', 'loss', *recorded]])
 
 
 def unconverged(points: pd.DataFrame, tolerance: float = 1e-3) -> float:

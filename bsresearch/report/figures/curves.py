@@ -1,20 +1,20 @@
 """Metrics in training: panels by metric and a field, a colour per cell, mean and 95 % interval over replicates."""
 
-import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import cells, courses, of_runs
+from bsresearch.analysis import axis_labels, cells, courses, of_runs
 from bsresearch.analysis.cells import Key
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.quantity import PLAIN, Unit
 from bsresearch.analysis.study import ABSENT, Study
 from bsresearch.report import colours, plotting
 from bsresearch.report.colours import Look
-from bsresearch.report.figures import panels
+from bsresearch.report.figures import panels, scales
+from bsresearch.report.figures.panels import Sheet
 
 MOST_POINTS = 60  # of two replicates, along x
 WORDS = {'distance': 'distance ‖θ − θ₀‖', 'parameter_norm': 'norm of the weights ‖θ‖'}
@@ -22,7 +22,7 @@ EVALUATED = ('test_', 'train_', 'validation_')
 
 
 class Panel(NamedTuple):
-    """A panel: its metric, the value of the panels' field, and the courses of its cells."""
+    """A panel: its metric, the value of the panels' field, and the courses of its cells, readable."""
 
     metric: str
     value: Any
@@ -60,13 +60,9 @@ class Prepared(NamedTuple):
 
 
 def prepare(study: Study, figure: Figure) -> Prepared:
-    """Panels, cells and their looks.
-
-    Raises:
-      ValueError: no run has any of the metrics, or a name is unknown.
-    """
+    """Panels, cells and their looks."""
     options, keys = figure.options, cells.pick(study, figure.options['cells'])
-    metrics = [str(m) for m in figure.about if _recorded(study, str(m))]
+    metrics = [str(m) for m in figure.about if m in study.recorded]
     if not metrics:
         of_runs.check(study, str(figure.about[0]))
     field = options['panel'] or _own_panels(study, keys, options['by'])
@@ -83,45 +79,33 @@ def prepare(study: Study, figure: Figure) -> Prepared:
     return Prepared(drawn, columns, field, present, looks, labels, list(filled_panels))
 
 
-def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
-    """Draws them.
-
-    Raises:
-      ValueError: no run has any of the metrics, or a name is unknown.
-    """
+def draw(study: Study, figure: Figure) -> Sheet:
+    """Draws them."""
     options, prepared = figure.options, prepare(study, figure)
     drawn, columns, _, present, looks, labels, places = prepared
-    remarks = panels.lost(study, present, cells.labels(study))
     how = panels.MEANS + (', on this test set' if any(panel.metric.startswith('test_') for panel in drawn) else '')
-    with panels.grid(max(places) + 1, columns, panels.notes(study, present, how), figure.title) as (fig, axes):
-        for place in set(range(len(axes))) - set(places):
-            axes[place].remove()
-        for place, panel in zip(places, drawn, strict=True):
-            ax, first = axes[place], panel.metric == drawn[0].metric
-            title = prepared.title(panel) if first else ''
-            _axes(ax, panel, prepared.centres(panel), options, title, last=place + columns not in places)
-            for key, course in panel.courses.items():
-                _curve(ax, study, key, panel.metric, course, looks[key], options)
-            for key, value in _references(study, options, panel.metric).items():
-                ax.axhline(value, color=looks[key].colour, linestyle=':', linewidth=0.9)
-        ends = [panels.handle(looks[key]._replace(dash=':'), f'end of {labels.get(key) or cells.labels(study)[key]}')
-                for key in cells.pick(study, options['ends_of']) if options['ends_of']]  # fmt: skip
-        panels.legend(
-            fig, panels.unlike([*(panels.handle(looks[key], labels[key]) for key in present), *ends]), remarks
-        )
-        return plotting.save(fig, table(study, drawn, options), out, figure.name)
-
-
-def _recorded(study: Study, metric: str) -> bool:
-    return any(metric in rows and rows[metric].notna().any() for rows in study.rows.values())
+    phrases = [figure.title, *panels.notes(study, present, how)]
+    fig, axes = panels.grid(places, columns, phrases)
+    for panel, ax in zip(drawn, axes, strict=True):
+        _axes(ax, panel, prepared.centres(panel), options)
+        ax.set_title(prepared.title(panel) if panel.metric == drawn[0].metric else '')
+        for key, course in panel.courses.items():
+            _curve(ax, course, looks[key])
+        for key, value in _ends(study, options, panel.metric).items():
+            ax.axhline(value, color=looks[key].colour, linestyle=':', linewidth=0.9)
+    named = {labels[key]: looks[key].line for key in present}
+    named |= {f'end of {labels.get(key) or cells.labels(study)[key]}': looks[key].line._replace(dash=':')
+              for key in cells.pick(study, options['ends_of']) if options['ends_of']}  # fmt: skip
+    panels.legend(fig, named, panels.lost(study, present, cells.labels(study)))
+    return Sheet(fig, _numbers(study, drawn, options))
 
 
 def _own_panels(study: Study, keys: Sequence[Key], by: str) -> str:
     """What colours do not tell gets panels: an axis, or the arms where colours are those of an axis."""
-    told = by or colours.coloured(study)
+    coloured = by or colours.coloured(study)
     varying = cells.varying(cells.only(study, set(keys).__contains__))
-    axes = [field for field in varying if field in study.axes and field != told]
-    return next(iter(axes), 'arm' if told in study.axes and 'arm' in varying else '')
+    axes = [field for field in varying if field in study.axes and field != coloured]
+    return next(iter(axes), 'arm' if coloured in study.axes and 'arm' in varying else '')
 
 
 def _courses(
@@ -132,16 +116,27 @@ def _courses(
     for key in keys:
         if field and cells.value(study, key, field) != value:
             continue
-        course = courses.of(study, key, metric, **_along(options))
+        course = readable_course(study, key, metric, options)
         course = course[course['x'] > 0] if options['x'] == 'updates' else course
         if len(course):
             courses_of_panel[key] = course
     return courses_of_panel
 
 
-def _along(options: dict[str, Any]) -> dict[str, Any]:
-    """What a course is asked for."""
-    return {name: options[name] for name in ('x', 'since_branch', 'relative')}
+def readable_course(study: Study, key: Key, metric: str, options: dict[str, Any]) -> pd.DataFrame:
+    """`courses.of` in the axis's unit, with value_1 and value_2: the two values where there are just two, thinned."""
+    along, unit = {name: options[name] for name in ('x', 'since_branch', 'relative')}, unit_of(metric, options)
+    course = panels.readable(courses.of(study, key, metric, **along), unit, 'mean').set_index('x', drop=False)
+    course[['value_1', 'value_2']] = np.nan
+    two = course.index[course['n'] == 2]
+    two = two[:: -(-len(two) // MOST_POINTS)] if len(two) else two
+    if len(two):
+        values = courses.values(study, key, metric, **along).loc[two].to_numpy(float)
+        course.loc[two, ['value_1', 'value_2']] = unit.scaled(np.sort(values, axis=1)[:, :2])
+    gone = sum(study.status(run) == 'diverged' for run in study.runs_of(key))
+    # A cross stands at the last x of what diverged.
+    course['ends'] = np.append(course['diverged'].to_numpy()[1:], gone) > course['diverged'].to_numpy()
+    return course.reset_index(drop=True)
 
 
 def _kind(metric: str) -> str:
@@ -156,7 +151,7 @@ def is_log(metric: str, options: dict[str, Any]) -> bool:
 
 def label(metric: str, options: dict[str, Any]) -> str:
     """Of the y axis, with the unit."""
-    words = WORDS.get(metric, metric.replace('_', ' '))
+    words = WORDS.get(metric, axis_labels.words(metric))
     return panels.label(f'{words} over its first value' if options['relative'] else words, unit_of(metric, options))
 
 
@@ -165,74 +160,37 @@ def unit_of(metric: str, options: dict[str, Any]) -> Unit:
     return PLAIN if options['relative'] else of_runs.unit_of(metric)
 
 
-def _axes(
-    ax: plotting.Axes, panel: Panel, centres: np.ndarray, options: dict[str, Any], title: str, *, last: bool
-) -> None:
-    unit = unit_of(panel.metric, options)
-    panels.limits(ax, unit, centres, log=is_log(panel.metric, options))
+def _axes(ax: plotting.Axes, panel: Panel, centres: np.ndarray, options: dict[str, Any]) -> None:
+    scales.limits(ax, unit_of(panel.metric, options), centres, log=is_log(panel.metric, options))
     ax.set_ylabel(label(panel.metric, options))
     along = courses.POSITIONS[options['x']][1]
-    plotting.x_axis(ax, along)
-    if ax.get_xscale() == 'log':
-        ends = np.array([c['x'].iloc[i] for c in panel.courses.values() for i in (0, -1)])
-        plotting.plain_log_ticks(ax.xaxis, float(np.log10(ends.max() / ends.min())))
-    ax.set_xlabel((f'{along} since the branch point' if options['since_branch'] else along) if last else '')
-    if title:
-        ax.set_title(title)
+    scales.position(ax, along, np.concatenate([course['x'] for course in panel.courses.values()]))
+    ax.set_xlabel(f'{along} since the branch point' if options['since_branch'] else along)
 
 
-def _curve(
-    ax: plotting.Axes, study: Study, key: Key, metric: str, course: pd.DataFrame, look: Look, options: dict[str, Any]
-) -> None:
-    unit, x = unit_of(metric, options), course['x'].to_numpy()
-    mean = panels.shown(unit, course['mean'].to_numpy())
-    ax.plot(x, mean, color=look.colour, linestyle=look.dash)
-    told = course['n'].to_numpy() >= panels.TO_TELL
-    panels.band(ax, unit, x[told], course['low'].to_numpy()[told], course['high'].to_numpy()[told], look)
-    pairs = _pairs(study, key, metric, course, options)
-    dots = {'color': look.colour, 'marker': '.', 'markersize': 2.5, 'linestyle': 'none'}
-    for replicate in pairs:
-        ax.plot(pairs.index, panels.shown(unit, pairs[replicate].to_numpy()), **dots)
-    gone = int(sum(study.status(run) == 'diverged' for run in study.runs_of(key)))
-    after = np.append(course['diverged'].to_numpy()[1:], gone)
-    at = after > course['diverged'].to_numpy()
-    panels.crosses(ax, x[at], mean[at], look)
+def _curve(ax: plotting.Axes, course: pd.DataFrame, look: Look) -> None:
+    panels.line(ax, course['x'], course['mean'], look.line)
+    panels.band(ax, course['x'], course['low'], course['high'], look)
+    for value in ('value_1', 'value_2'):
+        panels.line(ax, course['x'], course[value], look.point._replace(marker='.'), markersize=2.5)
+    ends = course[course['ends']]
+    panels.crosses(ax, ends['x'], ends['mean'], look)
 
 
-def _pairs(study: Study, key: Key, metric: str, course: pd.DataFrame, options: dict[str, Any]) -> pd.DataFrame:
-    """(x, replicates) where there are just two."""
-    two = course[course['n'] == 2]['x'].to_numpy()
-    if not len(two):
-        return pd.DataFrame()
-    values = courses.values(study, key, metric, **_along(options))
-    return values.loc[two[:: -(-len(two) // MOST_POINTS)]]
-
-
-def _references(study: Study, options: dict[str, Any], metric: str) -> dict[Key, float]:
+def _ends(study: Study, options: dict[str, Any], metric: str) -> dict[Key, float]:
     """Cell → the mean of its last values, of those whose end is marked."""
     if not options['ends_of']:
         return {}
-    ends = {}
-    for key in cells.pick(study, options['ends_of']):
-        course = courses.of(study, key, metric)
-        if len(course) and np.isfinite(course['mean'].iloc[-1]):
-            ends[key] = float(panels.shown(unit_of(metric, options), course['mean'].to_numpy()[-1]))
-    return ends
+    ends = {key: courses.of(study, key, metric)['mean'].to_numpy() for key in cells.pick(study, options['ends_of'])}
+    unit = unit_of(metric, options)
+    return {key: float(unit.scaled(means[-1])) for key, means in ends.items() if len(means) and np.isfinite(means[-1])}
 
 
-def table(study: Study, drawn: Sequence[Panel], options: dict[str, Any]) -> pd.DataFrame:
-    """The plotted numbers in the axis's unit, a row for each cell, metric and x; of two replicates both values."""
+def _numbers(study: Study, drawn: Sequence[Panel], options: dict[str, Any]) -> pd.DataFrame:
+    """A row for each cell, metric and x."""
     parts = []
     for panel in drawn:
-        unit = unit_of(panel.metric, options)
+        of_panel = {'metric': panel.metric, 'unit': unit_of(panel.metric, options).level.strip()}
         for key, course in panel.courses.items():
-            names = dict(zip(study.parts, key, strict=True)) | {'metric': panel.metric, 'unit': unit.level.strip()}
-            ends = course[['low', 'high']].where(course['n'] >= panels.TO_TELL)
-            course = course.assign(low=ends['low'], high=ends['high'])
-            course = course.assign(**{c: panels.shown(unit, course[c].to_numpy()) for c in ('mean', 'low', 'high')})
-            pairs = _pairs(study, key, panel.metric, course, options).reindex(course['x'])
-            values = panels.shown(unit, np.sort(pairs.to_numpy(float), axis=1)) if len(pairs.columns) else None
-            both = (np.nan, np.nan) if values is None else (values[:, 0], values[:, 1])
-            course = course.rename(columns={'x': options['x']}).assign(value_1=both[0], value_2=both[1])
-            parts.append(pd.DataFrame(names, index=course.index).join(course))
-    return pd.concat(parts, ignore_index=True)
+            parts.append(cells.behind(cells.parts(study, key) | of_panel, course.drop(columns='ends')))
+    return pd.concat(parts, ignore_index=True).rename(columns={'x': options['x']})

@@ -1,4 +1,4 @@
-"""Gradient norm against batch size (probes/gradient_norm.py): three figures per cell, settings and rate of the walk.
+"""Gradient norm against batch size (probes/gradient_norm.py): three pictures per cell, settings and rate of the walk.
 
 <name>             mean ± standard deviation over trials of the walking and frozen norm and of the displacement, root
                    mean square of the single-batch norm; a colour per checkpoint
@@ -10,26 +10,31 @@ all. The η of the walk is in the file names where there are several, a number w
 linear: batch sizes on a linear axis, as in Shen's figures.
 """
 
-import functools
 import itertools
-import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import cells
-from bsresearch.analysis.figures import Figure, options
+from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.quantities import gradient_entries, gradient_norm
 from bsresearch.analysis.quantities.gradient_norm import GradientNorms
 from bsresearch.analysis.quantity import LOSS
 from bsresearch.analysis.study import Study
-from bsresearch.report import colours, figures, plotting
+from bsresearch.report import colours, plotting
 from bsresearch.report.colours import MARKERS, Look
-from bsresearch.report.figures import panels
+from bsresearch.report.figures import panels, scales
+from bsresearch.report.figures.panels import Sheet
 
 OPTIONS: dict[str, Any] = {'linear': False}
+# Suffix of a picture's name → what it shows.
+CAPTIONS = {
+    '': 'walking, frozen and single-batch norm and the displacement, mean and standard deviation over trials',
+    '_normalized': 'the walking norm scaled to equal means, so that its spread over trials is seen',
+    '_ridges': 'how the walking norm, as it is and scaled, and the entries of the gradient are distributed',
+}
 PANELS = {
     'walking': 'walking\n‖(B/n) Σ g(w_k; b_k)‖',
     'frozen': 'frozen\n‖(B/n) Σ g(w*; b_k)‖',
@@ -37,29 +42,36 @@ PANELS = {
     'displacement': 'displacement\n‖w_{K+1} − w*‖',
 }
 LOGARITHMIC = ('single', 'displacement')
-PREDICTED = Look('#333333', '--', '')
+SCALED = 'walking norm,\nscaled to equal means'
+PREDICTED = Look('#333333', '--')
+BARS = 'bars: standard deviation over trials'
 
 
-def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
-    """Draws all of them.
+def parts(study: Study, figure: Figure) -> list[Figure]:
+    """Three pictures for each group of probes that may be compared."""
+    groups = _groups(study)
+    rates = len({probes[0].learning_rate for probes in groups}) == len(groups)
+    pictures = []
+    for group, probes in enumerate(groups):
+        suffix = '' if len(groups) == 1 else f'_{probes[0].learning_rate:g}' if rates else f'_{group}'
+        for kind, caption in CAPTIONS.items():
+            title = f'{figure.title}: {caption}' if figure.title else f'{caption[0].upper()}{caption[1:]}'
+            options = figure.options | {'group': group, 'picture': kind}
+            pictures.append(figure._replace(name=f'{figure.name}{kind}{suffix}', title=title, options=options))
+    return pictures
 
-    Raises:
-      ValueError: no finished probes. FiguresFailed: some could not be drawn.
-    """
-    linear = options(figure, OPTIONS)['linear']
-    by = lambda probe: (probe.cell, probe.settings, probe.learning_rate)
-    groups = [list(group) for _, group in itertools.groupby(gradient_norm.of_study(study), key=by)]
-    rates = len({group[0].learning_rate for group in groups}) == len(groups)
-    labels, calls = cells.labels(study), []
-    for number, probes in enumerate(groups):
-        suffix = '' if len(groups) == 1 else f'_{probes[0].learning_rate:g}' if rates else f'_{number}'
-        facts = _notes(probes, labels.get(probes[0].cell, '') if len({group[0].cell for group in groups}) > 1 else '')
-        title = [figure.title] if figure.title else []
-        given = (probes, [*title, *facts], linear, out)
-        calls += [functools.partial(_means, *given, f'{figure.name}{suffix}'),
-                  functools.partial(_normalized, *given, f'{figure.name}_normalized{suffix}'),
-                  functools.partial(_ridges, *given, f'{figure.name}_ridges{suffix}')]  # fmt: skip
-    return figures.each(*calls)
+
+def draw(study: Study, figure: Figure) -> Sheet:
+    """Draws one of the pictures."""
+    groups, linear = _groups(study), figure.options['linear']
+    probes = groups[figure.options['group']]
+    several = len({group[0].cell for group in groups}) > 1
+    phrases = [figure.title, cells.labels(study).get(probes[0].cell, '') if several else '', *_notes(probes)]
+    if figure.options['picture'] == '_ridges':
+        return _ridges(probes, phrases)
+    if figure.options['picture'] == '_normalized':
+        return _normalized(probes, [*phrases, BARS], linear)
+    return _means(probes, [*phrases, BARS], linear)
 
 
 def text(study: Study) -> str:
@@ -67,11 +79,15 @@ def text(study: Study) -> str:
     return gradient_norm.text(gradient_norm.of_study(study))
 
 
-def _notes(probes: Sequence[GradientNorms], cell: str) -> list[str]:
+def _groups(study: Study) -> list[list[GradientNorms]]:
+    by = lambda probe: (probe.cell, probe.settings, probe.learning_rate)
+    return [list(group) for _, group in itertools.groupby(gradient_norm.of_study(study), key=by)]
+
+
+def _notes(probes: Sequence[GradientNorms]) -> list[str]:
     """What holds for a whole figure."""
     first, runs = probes[0], sorted({probe.run for probe in probes})
     return [
-        *([cell] if cell else []),
         f'parameters: {first.parameters}',
         f'η of the walk = {first.learning_rate:g}',
         f'{len(first.norms["walking"])} trials of {first.samples} examples '
@@ -80,15 +96,16 @@ def _notes(probes: Sequence[GradientNorms], cell: str) -> list[str]:
     ]
 
 
-def _looks(probes: Sequence[GradientNorms]) -> dict[float, tuple[Look, str]]:
-    """Epoch of a checkpoint → how it is drawn, and its name."""
-    titles = {probe.epoch: probe.title for probe in sorted(probes, key=lambda probe: probe.epoch)}
-    drawn = zip(titles.items(), colours.of_points(list(titles)).values(), itertools.cycle(MARKERS), strict=False)
-    return {epoch: (Look(colour, '-', marker), title) for (epoch, title), colour, marker in drawn}
+def _looks(probes: Sequence[GradientNorms]) -> dict[float, Look]:
+    """Epoch of a checkpoint → how it is drawn."""
+    epochs = sorted({probe.epoch for probe in probes})
+    drawn = zip(colours.of_points(epochs).items(), itertools.cycle(MARKERS), strict=False)
+    return {epoch: Look(colour, '-', marker) for (epoch, colour), marker in drawn}
 
 
-def _handles(looks: Mapping[float, tuple[Look, str]]) -> list[plotting.Line2D]:
-    return [panels.handle(look, title, marker=True) for look, title in looks.values()]
+def _named(probes: Sequence[GradientNorms]) -> dict[str, Look]:
+    titles, looks = {probe.epoch: probe.title for probe in probes}, _looks(probes)
+    return {titles[epoch]: look for epoch, look in looks.items()}
 
 
 def _pooled(table: pd.DataFrame) -> pd.DataFrame:
@@ -99,55 +116,53 @@ def _pooled(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(['epoch', 'batch_size'], sort=True)[columns].agg(how).reset_index()
 
 
-def _of_runs(table: pd.DataFrame) -> list[pd.DataFrame]:
-    """The rows of each run, where there are several."""
-    return [rows for _, rows in table.groupby('run')] if table['run'].nunique() > 1 else []
-
-
 def _with_pooled(table: pd.DataFrame, pooled: pd.DataFrame) -> pd.DataFrame:
     """With what is drawn of several runs, as rows of run 'all'."""
     return pd.concat([table, pooled.assign(run='all')], ignore_index=True) if table['run'].nunique() > 1 else table
 
 
-def _means(
-    probes: Sequence[GradientNorms], notes: Sequence[str], linear: bool, out: pathlib.Path, name: str
-) -> list[pathlib.Path]:
+def _against_size(
+    ax: plotting.Axes, table: pd.DataFrame, pooled: pd.DataFrame, value: str, std: str, look: Look, shift: float = 1.0
+) -> None:
+    """A statistic at one checkpoint: what is pooled with its spread over trials, and of several runs each."""
+    x, spread = pooled['batch_size'] * shift, pooled[std]
+    spread = spread if spread.notna().any() else None  # of one trial there is none
+    ax.errorbar(x, pooled[value], spread, color=look.colour, marker=look.marker, markersize=2.5, capsize=1.5)
+    if table['run'].nunique() > 1:
+        for _, run in table.groupby('run'):
+            panels.line(ax, run['batch_size'] * shift, run[value], look.line, linewidth=0.4, alpha=0.7)
+
+
+def _size_axis(ax: plotting.Axes, sizes: np.ndarray, linear: bool) -> None:
+    if not linear:
+        scales.log_x(ax, scales.powers_of_two(sizes))
+    ax.set_xlabel('batch size B')
+
+
+def _means(probes: Sequence[GradientNorms], phrases: Sequence[str], linear: bool) -> Sheet:
     """Mean ± standard deviation of each statistic."""
-    table, looks = gradient_norm.table(list(probes)), _looks(probes)
+    table = gradient_norm.table(list(probes))
     pooled = _pooled(table)
-    with panels.grid(len(PANELS), 2, [*notes, 'bars: standard deviation over trials'], height=2.1) as (fig, axes):
-        for (statistic, label), ax in zip(PANELS.items(), axes, strict=True):
-            value = f'{statistic}_{"rms" if statistic == "single" else "mean"}'
-            for epoch, (look, _) in looks.items():
-                points = pooled[pooled['epoch'] == epoch]
-                _bars(ax, points['batch_size'], points[value], points[f'{statistic}_std'], look)
-                if statistic == 'single':
-                    ax.plot(points['batch_size'], points['single_rms_predicted'], color=PREDICTED.colour,
-                            linestyle=PREDICTED.dash, linewidth=0.8)  # fmt: skip
-                for run in _of_runs(table[table['epoch'] == epoch]):
-                    ax.plot(run['batch_size'], run[value], color=look.colour, linewidth=0.4, alpha=0.7)
-            if statistic in LOGARITHMIC:
-                panels.limits(ax, LOSS, table[value].to_numpy(float), log=True)
-            else:
-                ax.set_ylim(bottom=0)
-            ax.set_ylabel(label)
-            plotting.batch_axis(ax, table['batch_size'].to_numpy(), linear)
-        for ax in axes[-2:]:
-            ax.set_xlabel('batch size B')
-        fig.align_ylabels()
-        expected = panels.handle(PREDICTED, 'single-batch as expected, √(‖∇L‖² + tr Σ/B), no fit')
-        panels.legend(fig, [*_handles(looks), expected])
-        return plotting.save(fig, _with_pooled(table, pooled), out, name)
+    fig, axes = panels.grid(len(PANELS), 2, phrases, height=2.1)
+    for (statistic, label), ax in zip(PANELS.items(), axes, strict=True):
+        value = f'{statistic}_{"rms" if statistic == "single" else "mean"}'
+        for epoch, look in _looks(probes).items():
+            points = pooled[pooled['epoch'] == epoch]
+            _against_size(ax, table[table['epoch'] == epoch], points, value, f'{statistic}_std', look)
+            if statistic == 'single':
+                panels.line(ax, points['batch_size'], points['single_rms_predicted'], PREDICTED, linewidth=0.8)
+        if statistic in LOGARITHMIC:
+            scales.limits(ax, LOSS, table[value].to_numpy(float), log=True)
+        else:
+            ax.set_ylim(bottom=0)
+        ax.set_ylabel(label)
+        _size_axis(ax, table['batch_size'].to_numpy(), linear)
+    expected = {'single-batch as expected, √(‖∇L‖² + tr Σ/B), no fit': PREDICTED}
+    panels.legend(fig, _named(probes) | expected)
+    return Sheet(fig, _with_pooled(table, pooled))
 
 
-def _bars(ax: plotting.Axes, x: pd.Series, y: pd.Series, std: pd.Series, look: Look) -> None:
-    spread = std if std.notna().any() else None  # of one trial there is none
-    ax.errorbar(x, y, spread, color=look.colour, marker=look.marker, markersize=2.5, capsize=1.5)
-
-
-def _normalized(
-    probes: Sequence[GradientNorms], notes: Sequence[str], linear: bool, out: pathlib.Path, name: str
-) -> list[pathlib.Path]:
+def _normalized(probes: Sequence[GradientNorms], phrases: Sequence[str], linear: bool) -> Sheet:
     """Norms scaled by mean(largest B)/mean(B): equal means, the spread is what is left."""
     rows = []
     for probe in probes:
@@ -155,61 +170,51 @@ def _normalized(
         mean, std = scaled.mean(axis=0), scaled.std(axis=0, ddof=1) if len(scaled) > 1 else np.nan
         names = {'run': probe.run, 'epoch': probe.epoch, 'batch_size': probe.batch_sizes}
         rows.append(pd.DataFrame(names | {'scaled_mean': mean, 'scaled_std': std}))
-    table, looks = pd.concat(rows), _looks(probes)
+    table = pd.concat(rows)
     pooled = _pooled(table)
-    with panels.grid(1, 1, [*notes, 'bars: standard deviation over trials']) as (fig, [ax]):
-        for place, (epoch, (look, _)) in enumerate(looks.items()):
-            points = pooled[pooled['epoch'] == epoch]
-            shift = 1 + 0.03 * place if not linear else 1
-            _bars(ax, points['batch_size'] * shift, points['scaled_mean'], points['scaled_std'], look)
-            for run in _of_runs(table[table['epoch'] == epoch]):
-                ax.plot(run['batch_size'] * shift, run['scaled_mean'], color=look.colour, linewidth=0.4, alpha=0.7)
-        plotting.batch_axis(ax, probes[0].batch_sizes, linear)
-        ax.set_ylim(bottom=0)
-        ax.set_xlabel('batch size B')
-        ax.set_ylabel('walking norm,\nscaled to equal means')
-        panels.legend(fig, _handles(looks))
-        drawn = _with_pooled(table, pooled).rename(columns={'scaled_mean': 'mean', 'scaled_std': 'std'})
-        return plotting.save(fig, drawn, out, name)
+    fig, [ax] = panels.grid(1, 1, phrases)
+    for place, (epoch, look) in enumerate(_looks(probes).items()):
+        shift = 1 if linear else 1 + 0.03 * place
+        of_runs, of_all = (each[each['epoch'] == epoch] for each in (table, pooled))
+        _against_size(ax, of_runs, of_all, 'scaled_mean', 'scaled_std', look, shift)
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel(SCALED)
+    _size_axis(ax, probes[0].batch_sizes, linear)
+    panels.legend(fig, _named(probes))
+    numbers = _with_pooled(table, pooled).rename(columns={'scaled_mean': 'mean', 'scaled_std': 'std'})
+    return Sheet(fig, numbers)
 
 
-def _ridges(
-    probes: Sequence[GradientNorms], notes: Sequence[str], linear: bool, out: pathlib.Path, name: str
-) -> list[pathlib.Path]:
+def _ridges(probes: Sequence[GradientNorms], phrases: Sequence[str]) -> Sheet:
     """Histograms of the first run, a column per checkpoint: norms, normalized norms, entries of the gradient."""
     rows, runs = [], len({probe.run for probe in probes})
     probes = [probe for probe in probes if probe.run == probes[0].run]
-    facts = [*notes, *([f'the first of {runs} seeds'] if runs > 1 else [])]
-    with panels.grid(3 * len(probes), len(probes), facts, height=2.4) as (fig, axes):
-        for column, probe in enumerate(probes):
-            of_probe = axes[column :: len(probes)]
-            palette = plotting.palette(probe.batch_sizes.tolist())
-            norms = {'walking norm': probe.norms['walking'], 'normalized norm': gradient_norm.normalized(probe)}
-            for (label, values), ax in zip(norms.items(), of_probe, strict=False):
-                edges = _edges(values)
-                heights = [_density(v[np.isfinite(v)], edges) for v in values.T]
-                plotting.ridge(ax, edges, heights, palette)
-                ax.set_xlabel(label)
-                rows += [_rows(probe, label, b, edges, h) for b, h in zip(probe.batch_sizes, heights, strict=True)]
-            edges, heights = gradient_entries.densities(probe.counts, probe.edges, probe.largest)
-            plotting.ridge(of_probe[2], edges, heights, palette, log=True)
-            of_probe[2].set_xlabel('entry of the walking gradient (density, log scale)')
-            rows += [_rows(probe, 'entry', b, edges, h) for b, h in zip(probe.batch_sizes, heights, strict=True)]
-            of_probe[0].set_title(probe.title)
-        return plotting.save(fig, pd.concat(rows), out, name)
+    first = [f'the first of {runs} seeds'] if runs > 1 else []
+    fig, axes = panels.grid(3 * len(probes), len(probes), [*phrases, *first], height=2.4)
+    for column, probe in enumerate(probes):
+        looks = {f'{b:,}': colour for b, colour in plotting.palette(probe.batch_sizes.tolist()).items()}
+        histograms = {
+            'walking norm': _histogram(probe.norms['walking']),
+            'normalized norm': _histogram(gradient_norm.normalized(probe)),
+            'entry': gradient_entries.densities(probe.counts, probe.edges, probe.largest),
+        }
+        axes[column].set_title(probe.title)
+        for (name, (edges, heights)), ax in zip(histograms.items(), axes[column :: len(probes)], strict=True):
+            panels.ridges(ax, edges, heights, looks, log=name == 'entry')
+            ax.set_ylabel('batch size B')
+            ax.set_xlabel('entry of the walking gradient (density, log scale)' if name == 'entry' else name)
+            rows += [_rows(probe, name, b, edges, h) for b, h in zip(probe.batch_sizes, heights, strict=True)]
+    return Sheet(fig, pd.concat(rows))
 
 
-def _edges(values: np.ndarray) -> np.ndarray:
-    """Of a histogram's bins: finer with more trials."""
+def _histogram(values: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """(edges, densities per batch size) of the norms that are finite, (trials, batch sizes): finer with more trials."""
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
     margin = max(1e-3 * abs(high), 1e-12) if high == low else 0.0
-    return np.linspace(low - margin, high + margin, 2 + min(80, max(10, 3 * int(len(values) ** 0.5))))
-
-
-def _density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Shares per unit of x; zeros where there are no values."""
-    return np.histogram(values, edges)[0] / max(len(values), 1) / np.diff(edges)
+    edges = np.linspace(low - margin, high + margin, 2 + min(80, max(10, 3 * int(len(values) ** 0.5))))
+    known = [of_size[np.isfinite(of_size)] for of_size in values.T]
+    return edges, [np.histogram(v, edges)[0] / max(len(v), 1) / np.diff(edges) for v in known]
 
 
 def _rows(probe: GradientNorms, what: str, size: Any, edges: np.ndarray, density: np.ndarray) -> pd.DataFrame:

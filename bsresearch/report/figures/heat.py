@@ -5,31 +5,27 @@ the edge of what was tried: it may be better beyond. A cell with a run that dive
 with an unfinished run has none.
 """
 
-import pathlib
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import cells, points
+from bsresearch.analysis import axis_labels, cells, points
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.quantity import Quantity
 from bsresearch.analysis.study import ABSENT, Study
 from bsresearch.core import lookup
 from bsresearch.report import plotting
-from bsresearch.report.figures import panels
+from bsresearch.report.figures import panels, scales
+from bsresearch.report.figures.panels import Sheet
 
 SHADES = plotting.shades('Greys', 0.03, 0.55)  # black figures stay legible on it
 WHOLE = 5  # columns beyond which a per cent has one decimal
 MOST_NUMBERS = 9  # columns beyond which cells bear no numbers
 
 
-def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
-    """Draws it, a panel for each value of what else varies.
-
-    Raises:
-      ValueError: no such axis is left, or the records lack the quantity's metric.
-    """
+def draw(study: Study, figure: Figure) -> Sheet:
+    """Draws it, a panel for each value of what else varies."""
     (quantity,) = (q for q in figure.about if isinstance(q, Quantity))
     x, y = figure.options['x'], figure.options['y']
     table = points.of(study, quantity)
@@ -39,34 +35,27 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
             raise ValueError(f'heat map of {quantity.name}: no axis {axis!r} is left; {lookup.nearest(axis, names)}')
     table = table[(table[x] != ABSENT) & (table[y] != ABSENT)]
     others = [name for name in names if name not in (x, y)]
-    groups = [group for _, group in table.groupby(others, sort=False)]
-    whole = pd.concat([_with_best(group, quantity, x, y) for group in groups])
-    labels = points.labels(study, [n for n in names if n not in (x, y)])
-    scale = panels.shown(quantity.unit, whole['centre'].to_numpy(float))
-    scale = scale[np.isfinite(scale)]
-    notes = panels.notes(study, cells.of(study), 'mean over {n}, on this test set')
-    columns = min(len(groups), panels.COLUMNS)
-    height = 0.9 + 0.24 * table[y].nunique()
-    with panels.grid(
-        len(groups), columns, [*notes, *_ringed(quantity, whole)], figure.title, height=max(height, 1.6)
-    ) as (
-        fig,
-        axes,
-    ):
-        for group, ax in zip(groups, axes, strict=True):
-            rows = whole.loc[group.index]
-            image = _panel(ax, quantity, rows, x, y, (scale.min(), scale.max()) if len(scale) else (0.0, 1.0))
-            key = tuple(group[name].iloc[0] for name in others)
-            ax.set_title(labels.get(key, '') if len(groups) > 1 else '')
-        bar = fig.colorbar(image, ax=axes, pad=0.02)
-        bar.set_label(panels.label(quantity.name, quantity.unit))
-        bar.outline.set_linewidth(0.4)
-        panels.legend(fig, [], {'runs that diverged': 'x'} if whole['diverged'].any() else {})
-        columns = [*names, 'centre', 'low', 'high', 'n', 'runs', 'diverged', 'unfinished', 'best', 'edge']
-        written = whole[columns].assign(unit=quantity.unit.level.strip())
-        for column in ('centre', 'low', 'high'):
-            written[column] = panels.shown(quantity.unit, written[column].to_numpy(float))
-        return plotting.save(fig, written, out, figure.name)
+    groups = [_with_best(group, quantity, x, y) for _, group in table.groupby(others, sort=False)]
+    whole = pd.concat(groups)
+    labels = points.labels(study, others)
+    shades = quantity.unit.scaled(whole['centre'].to_numpy(float))
+    shades = shades[np.isfinite(shades)]
+    phrases = [figure.title, *panels.notes(study, cells.of(study), 'mean over {n}, on this test set')]
+    height = max(0.9 + 0.24 * table[y].nunique(), 1.6)
+    fig, axes = panels.grid(len(groups), panels.COLUMNS, [*phrases, *_ringed(quantity, whole)], height=height)
+    for group, ax in zip(groups, axes, strict=True):
+        image = _panel(ax, quantity, group, x, y, (shades.min(), shades.max()) if len(shades) else (0.0, 1.0))
+        key = tuple(group[name].iloc[0] for name in others)
+        ax.set_title(labels.get(key, '') if len(groups) > 1 else '')
+    bar = fig.colorbar(image, ax=axes, pad=0.02)
+    bar.set_label(panels.label(quantity.name, quantity.unit))
+    bar.outline.set_linewidth(0.4)
+    panels.legend(fig, {}, {'runs that diverged': 'x'} if whole['diverged'].any() else {})
+    columns = [*names, 'centre', 'low', 'high', 'n', 'runs', 'diverged', 'unfinished', 'best', 'edge']
+    numbers = whole[columns].assign(unit=quantity.unit.level.strip())
+    for column in ('centre', 'low', 'high'):
+        numbers[column] = quantity.unit.scaled(numbers[column].to_numpy(float))
+    return Sheet(fig, numbers)
 
 
 def _with_best(group: pd.DataFrame, quantity: Quantity, x: str, y: str) -> pd.DataFrame:
@@ -95,7 +84,7 @@ def _panel(
     across, up = sorted(rows[x].unique()), sorted(rows[y].unique())
     shades = np.full((len(up), len(across)), np.nan)
     for row in rows.to_dict('records'):
-        shades[up.index(row[y]), across.index(row[x])] = panels.shown(quantity.unit, np.array(row['centre']))
+        shades[up.index(row[y]), across.index(row[x])] = quantity.unit.scaled(row['centre'])
     image = ax.pcolormesh(np.where(np.isfinite(shades), shades, np.nan), cmap=SHADES, vmin=scale[0], vmax=scale[1])
     ax.grid(visible=False)
     for row in rows.to_dict('records'):
@@ -110,11 +99,11 @@ def _panel(
         if row['best']:
             box = (place[0] - 0.46, place[1] - 0.44)
             ax.add_patch(plotting.rounded(box, 0.92, 0.88, '--' if row['edge'] else '-'))
-    ax.set_xticks(np.arange(len(across)) + 0.5, [panels.tick(v) for v in across])
-    ax.set_yticks(np.arange(len(up)) + 0.5, [panels.tick(v) for v in up])
+    ax.set_xticks(np.arange(len(across)) + 0.5, [scales.tick(v) for v in across])
+    ax.set_yticks(np.arange(len(up)) + 0.5, [scales.tick(v) for v in up])
     ax.tick_params(length=0)
-    ax.set_xlabel(x.replace('_', ' '))
-    ax.set_ylabel(y.replace('_', ' '))
+    ax.set_xlabel(axis_labels.of_field(x))
+    ax.set_ylabel(axis_labels.of_field(y))
     return image
 
 

@@ -5,20 +5,21 @@ measurements), an arrow up from the lower end where it has no upper one. Dotted:
 off |G|². Options: x, a position in training; windows, points per run.
 """
 
-import pathlib
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import cells, courses, ratio
-from bsresearch.analysis.figures import Figure, options
+from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.quantities import noise_scale
 from bsresearch.analysis.quantity import LOSS
 from bsresearch.analysis.study import Study
-from bsresearch.report import colours, plotting
+from bsresearch.report import colours
 from bsresearch.report.colours import Look
-from bsresearch.report.figures import panels
+from bsresearch.report.figures import panels, scales
+from bsresearch.report.figures.panels import Sheet
+from bsresearch.report.plotting import Axes
 
 OPTIONS: dict[str, Any] = {'x': 'epochs', 'windows': 5}
 PANELS = {
@@ -29,38 +30,31 @@ PANELS = {
 }
 
 
-def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
-    """Draws it.
-
-    Raises:
-      ValueError: no run measured the noise scale, or a bad option.
-    """
-    given = options(figure, OPTIONS)
-    courses.check_position(given['x'])
-    if given['windows'] < 1:
-        raise ValueError(f'windows={given["windows"]}: at least 1 point per run is needed')
-    table = noise_scale.windows(study, given['windows'])
-    position, label = courses.POSITIONS[given['x']]
+def draw(study: Study, figure: Figure) -> Sheet:
+    """Draws it."""
+    x, windows = figure.options['x'], figure.options['windows']
+    courses.check_position(x)
+    if windows < 1:
+        raise ValueError(f'windows={windows}: at least 1 point per run is needed')
+    table = noise_scale.windows(study, windows)
+    position, label = courses.POSITIONS[x]
     keys = list(dict.fromkeys(table[study.parts].itertuples(index=False, name=None)))
     looks, names = colours.looks(study), cells.labels(study)
     drawn = [p for p in PANELS if table[p].notna().any()]
     notes = [*cells.described(study, keys), f'points: windows of {_range(table["n"])} measurements', 'a line per run',
              _interval_note(table), 'dotted: of the population']  # fmt: skip
-    with panels.grid(len(drawn), 2, notes, figure.title) as (fig, axes):
-        for name, ax in zip(drawn, axes, strict=True):
-            ax.set_ylabel(PANELS[name])
-            values = table[[name, 'low', 'high'] if name == 'noise_scale' else [name]]
-            panels.limits(ax, LOSS, values.to_numpy(float), log=True)
-            for _, run in table.groupby('run', sort=False):
-                _run(ax, name, run, run[position], looks[tuple(run[study.parts].iloc[0])])
-        for ax in axes[-2:]:
-            plotting.x_axis(ax, label)
-        fig.align_ylabels()
-        below = {key: rows['negative'].mean() for key, rows in table.groupby(study.parts, sort=False, dropna=False)}
-        labels_with_share = {key: names[key] + (f' ({below[key]:.0%} of |G|² estimates negative)' if below[key] else '')
-                for key in keys}  # fmt: skip
-        panels.legend(fig, [panels.handle(looks[key], labels_with_share[key], marker=True) for key in keys])
-        return plotting.save(fig, table, out, figure.name)
+    fig, axes = panels.grid(len(drawn), 2, [figure.title, *notes])
+    for name, ax in zip(drawn, axes, strict=True):
+        ax.set_ylabel(PANELS[name])
+        values = table[[name, 'low', 'high'] if name == 'noise_scale' else [name]]
+        scales.limits(ax, LOSS, values.to_numpy(float), log=True)
+        for _, run in table.groupby('run', sort=False):
+            _run(ax, name, run, run[position], looks[tuple(run[study.parts].iloc[0])])
+        scales.position(ax, label, table[position].to_numpy(float))
+    below = {key: rows['negative'].mean() for key, rows in table.groupby(study.parts, sort=False, dropna=False)}
+    share = lambda key: f' ({below[key]:.0%} of |G|² estimates negative)' if below[key] else ''
+    panels.legend(fig, {names[key] + share(key): looks[key] for key in keys})
+    return Sheet(fig, table)
 
 
 def text(study: Study) -> str:
@@ -74,10 +68,10 @@ def text(study: Study) -> str:
     return with_text[[*columns, *numbers]].to_string(index=False, float_format='{:.4g}'.format)
 
 
-def _run(ax: plotting.Axes, name: str, run: pd.DataFrame, x: pd.Series, look: Look) -> None:
+def _run(ax: Axes, name: str, run: pd.DataFrame, x: pd.Series, look: Look) -> None:
     """A run's windows; a mean of |G|² below 0 has no place on a logarithmic axis, nor has ∞: the table tells."""
     y = run[name].where((run[name] > 0) & np.isfinite(run[name]))
-    ax.plot(x, y, color=look.colour, linestyle=look.dash, marker=look.marker, markersize=2.5)
+    panels.line(ax, x, y, look, markersize=2.5)
     if name != 'noise_scale':
         return
     bounded = np.isfinite(run['high']) & (run['low'] > 0)
@@ -87,7 +81,7 @@ def _run(ax: plotting.Axes, name: str, run: pd.DataFrame, x: pd.Series, look: Lo
     beyond = np.isinf(run['high']) & np.isfinite(run['low']) & (run['low'] > 0)
     ax.errorbar(x[beyond], run['low'][beyond], 0.3 * run['low'][beyond], lolims=True, marker='_', markersize=3, **bars)
     population = run['population'].where(np.isfinite(run['population']))
-    ax.plot(x, population, color=look.colour, linestyle=':', linewidth=0.8)
+    panels.line(ax, x, population, Look(look.colour, ':'), linewidth=0.8)
 
 
 def _interval_note(table: pd.DataFrame) -> str:

@@ -4,49 +4,42 @@ A panel per learning rate and momentum; line: expectation over draws from the po
 points: runs, dotted: its limit t → ∞.
 """
 
-import pathlib
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis.figures import Figure, options
+from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.quantities import noisy_quadratic
 from bsresearch.analysis.quantity import LOSS
 from bsresearch.analysis.study import Study
-from bsresearch.report import colours, plotting
-from bsresearch.report.colours import DASHES, MARKERS, Look
-from bsresearch.report.figures import panels
+from bsresearch.report import colours
+from bsresearch.report.colours import Look, nth
+from bsresearch.report.figures import panels, scales
+from bsresearch.report.figures.panels import Sheet
+from bsresearch.report.plotting import Axes
 
 OPTIONS: dict[str, Any] = {}
 
 
-def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
-    """Draws it.
-
-    Raises:
-      ValueError: runs that the recurrence is not for.
-    """
-    options(figure, OPTIONS)
+def draw(study: Study, figure: Figure) -> Sheet:
+    """Draws it."""
     table = noisy_quadratic.compare(study)
-    sizes = colours.of_values(study, 'batch_size')
-    looks = {size: Look(colour, DASHES[0], MARKERS[0]) for size, colour in sizes.items()}
-    counts = sorted({*table['n']})
-    notes = ['line: recurrence (no fit)', f'points: mean ± standard error of {counts[0]} runs', 'dotted: limit t → ∞']
+    after = table[table['step'] > 0]
+    looks = {size: nth(colour, 0) for size, colour in colours.of_values(study, 'batch_size').items()}
+    notes = ['line: recurrence (no fit)', f'points: mean ± standard error of {table["n"].min()} runs',
+             'dotted: limit t → ∞']  # fmt: skip
     settings = list(dict.fromkeys(table['setting']))
-    columns = min(len(settings), panels.COLUMNS)
-    with panels.grid(len(settings), columns, notes, figure.title, height=2.3) as (fig, axes):
-        for setting, ax in zip(settings, axes, strict=True):
-            rows = table[(table['setting'] == setting) & (table['step'] > 0)]
-            # Panels of a row share the axis.
-            panels.limits(ax, LOSS, table.loc[table['step'] > 0, ['mean', 'expected', 'limit']].to_numpy(), log=True)
-            ax.set_title(setting)
-            for size, points in rows.groupby('batch_size'):
-                _size(ax, points, looks[size])
-            plotting.x_axis(ax, 'updates')
-        axes[0].set_ylabel('loss ½ Σ h θ²')
-        panels.legend(fig, [panels.handle(look, f'B = {size:,}', marker=True) for size, look in looks.items()])
-        return plotting.save(fig, table, out, figure.name)
+    fig, axes = panels.grid(len(settings), panels.COLUMNS, [figure.title, *notes], height=2.3)
+    for setting, ax in zip(settings, axes, strict=True):
+        scales.limits(ax, LOSS, after[['mean', 'expected', 'limit']].to_numpy(), log=True)
+        ax.set_title(setting)
+        for size, points in after[after['setting'] == setting].groupby('batch_size'):
+            _size(ax, points, looks[size])
+        scales.position(ax, 'updates', after['step'].to_numpy())
+        ax.set_ylabel('loss ½ Σ h θ²')
+    panels.legend(fig, {f'B = {size:,}': look for size, look in looks.items()})
+    return Sheet(fig, table)
 
 
 def text(study: Study) -> str:
@@ -58,9 +51,9 @@ def text(study: Study) -> str:
     )
 
 
-def _size(ax: plotting.Axes, points: pd.DataFrame, look: Look) -> None:
+def _size(ax: Axes, points: pd.DataFrame, look: Look) -> None:
     """The runs of one batch size on their line."""
-    ax.plot(points['step'], points['expected'], color=look.colour)
+    panels.line(ax, points['step'], points['expected'], look.line)
     ax.errorbar(points['step'], points['mean'], points['standard_error'], color=look.colour, linestyle='none',
                 marker=look.marker, markersize=2.5, capsize=1.5, linewidth=0.7)  # fmt: skip
     ax.axhline(points['limit'].iloc[0], color=look.colour, linestyle=':', linewidth=0.8)

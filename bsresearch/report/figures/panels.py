@@ -1,18 +1,17 @@
-"""What figures of several kinds share: a grid of panels, axes in a quantity's unit, intervals, marks and the legend.
+"""What figures of several kinds share: a grid of panels, numbers as readers see them, lines, points and the legend.
 
 Of n = 2 the two values are drawn as points and no interval: Student's t at one degree of freedom is 12.7 standard
 errors wide. A single one is a line or a point alone. A cross stands where a replicate diverged.
 """
 
-import contextlib
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import axis_labels, cells
+from bsresearch.analysis import cells
 from bsresearch.analysis.cells import Key
 from bsresearch.analysis.quantity import Unit
 from bsresearch.analysis.study import Study
@@ -20,37 +19,74 @@ from bsresearch.report import plotting
 from bsresearch.report.colours import Look
 from bsresearch.report.plotting import Axes
 
+PANEL_WIDTH, PANEL_HEIGHT = 3.5, 1.9  # inches
+LINE_HEIGHT = 0.14
+CHARACTERS = 66  # of note text that fit a panel's width
 COLUMNS = 4  # panels side by side
 MOST = 24  # entries of a legend
 LABEL = 36  # characters along a y axis
 MEANS = 'mean and 95 % interval over {n}'
 TO_TELL = 3  # replicates from which an interval is drawn
+ENDS = ['low', 'high']
 
 
-@contextlib.contextmanager
+class Sheet(NamedTuple):
+    """A figure that is drawn but not saved, and the numbers that it shows."""
+
+    figure: plotting.Figure
+    numbers: pd.DataFrame
+
+
 def grid(
-    count: int, columns: int, notes: Sequence[str], title: str = '', height: float | None = None
-) -> Iterator[tuple[plotting.Figure, list[Axes]]]:
-    """A figure of `count` panels under its title and notes, `columns` side by side; spare ones are not there."""
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    text = [*([title] if title else []), *notes]
-    with plotting.figure(rows, columns, text, height=height or plotting.PANEL_HEIGHT) as (fig, axes):
-        flat = [ax for row in axes for ax in row]
-        for ax in flat[count:]:
-            ax.remove()
-        yield fig, flat[:count]
+    places: int | Sequence[int],
+    columns: int,
+    phrases: Sequence[str],
+    *,
+    height: float = PANEL_HEIGHT,
+    ratios: Sequence[float] | None = None,
+    wide: float = 1.0,
+) -> tuple[plotting.Figure, list[Axes]]:
+    """A figure of panels under its title and notes, `columns` side by side.
+
+    Args:
+      places: how many panels, or which places in the grid have one. phrases: what is written above ('' is left out).
+      height: of a panel in inches. ratios: of the rows' heights. wide: of a panel, in PANEL_WIDTH.
+    """
+    places = range(places) if isinstance(places, int) else places
+    columns = min(columns, len(places))
+    rows = max(places) // columns + 1
+    lines = filled([phrase for phrase in phrases if phrase], int(CHARACTERS * columns * wide))
+    size = (PANEL_WIDTH * columns * wide, height * rows + LINE_HEIGHT * len(lines))
+    fig, axes = plotting.empty(rows, columns, size, '\n'.join(lines), ratios)
+    for place in set(range(len(axes))) - {*places}:
+        axes[place].remove()
+    return fig, [axes[place] for place in places]
 
 
-def tick(value: Any) -> str:
-    """A value of an axis in three digits: 1,024; 0.000488; adam."""
-    is_number = isinstance(value, float) and not value.is_integer()
-    return f'{value:.3g}' if is_number else axis_labels.text(value)
+def filled(phrases: Sequence[str], width: int) -> list[str]:
+    """Lines of whole phrases with '; ' between; only a phrase longer than the width is broken."""
+    lines: list[str] = []
+    for phrase in phrases:
+        if lines and len(lines[-1]) + 2 + len(phrase) <= width:
+            lines[-1] += f'; {phrase}'
+        else:
+            lines += textwrap.wrap(phrase, width)
+    return lines
 
 
-def shown(unit: Unit, values: np.ndarray) -> np.ndarray:
-    """Numbers as an axis has them: accuracies in per cent, a logarithm as what it is the logarithm of."""
-    return (np.exp(values) if unit.exp else np.asarray(values, float)) * unit.scale
+def label_once(fig: plotting.Figure) -> None:
+    """Takes away the label of an axis where the panel below, or the one to the left, has the same."""
+    spans = {ax: span for ax in fig.axes if (span := ax.get_subplotspec())}
+    at = {(span.rowspan.start, span.colspan.start): ax for ax, span in spans.items()}
+    for (row, column), ax in sorted(at.items()):
+        below = at.get((row + 1, column))
+        if below is not None and below.get_xlabel() == ax.get_xlabel():
+            ax.set_xlabel('')
+    for (row, column), ax in sorted(at.items(), reverse=True):
+        left = at.get((row, column - 1))
+        if left is not None and left.get_ylabel() == ax.get_ylabel():
+            ax.set_ylabel('')
+    fig.align_ylabels()
 
 
 def label(name: str, unit: Unit) -> str:
@@ -59,102 +95,119 @@ def label(name: str, unit: Unit) -> str:
     return textwrap.fill(f'{name} ({suffix})' if suffix and suffix not in name else name, LABEL)
 
 
-def span(unit: Unit, values: np.ndarray, *, log: bool = False) -> tuple[float, float] | None:
-    """The ends of an axis, by the centres with a margin, as far as is possible; None where no number is known."""
-    values = shown(unit, np.asarray(values, float).ravel())
-    values = values[np.isfinite(values) & ((values > 0) | (not log))]
-    if not len(values):
-        return None
-    values = np.log10(values) if log else values
-    margin = 0.08 * (np.ptp(values) or abs(values[0]) * 0.1 or 1.0)
-    low, high = float(values.min() - margin), float(values.max() + margin)
-    if log:
-        return 10**low, 10**high
-    # A little beyond, so that a line at the bound is seen.
-    slack = 0.02 * (high - low)
-    return max(low, unit.low * unit.scale - slack), min(high, unit.high * unit.scale + slack)
+def readable(table: pd.DataFrame, unit: Unit, centre: str) -> pd.DataFrame:
+    """Centre and ends in the unit that readers see; no ends of fewer than TO_TELL replicates; `values` alike."""
+    numbers = table[[centre, *ENDS]].astype(float)
+    numbers[ENDS] = numbers[ENDS].where(table['n'] >= TO_TELL)
+    table = table.assign(**{name: unit.scaled(numbers[name].to_numpy()) for name in numbers})
+    if 'values' in table:
+        table['values'] = [tuple(unit.scaled(np.array(values))) for values in table['values']]
+    return table
 
 
-def limits(ax: Axes, unit: Unit, values: np.ndarray, *, log: bool = False) -> None:
-    """The y axis, by the centres with a margin: bands may go beyond, and neither goes beyond what is possible."""
-    log = log or unit.exp
-    if log:
-        ax.set_yscale('log')
-    ends = span(unit, values, log=log)
-    if ends is None:
-        return
-    ax.set_ylim(*ends)
-    if log:
-        plotting.plain_log_ticks(ax.yaxis, float(np.log10(ends[1] / ends[0])))
+def line(ax: Axes, x: Any, y: Any, look: Look, **more: Any) -> None:
+    """A line, points, or both, as their look is."""
+    ax.plot(x, y, color=look.colour, linestyle=look.dash, marker=look.marker, **more)
 
 
-def limits_with_ends(ax: Axes, unit: Unit, points: pd.DataFrame, *, log: bool = False) -> None:
-    """The y axis of single points: with their intervals, as far as these reach no farther than the points lie apart."""
-    centre = np.array([*points['centre'], *(v for values in points['values'] for v in values)], float)
-    centre = centre[np.isfinite(centre)]
-    if not len(centre):
-        return
-    ends = points.loc[points['n'] >= TO_TELL, ['low', 'high']].to_numpy(float).ravel()
-    ends = ends[np.isfinite(ends)]
-    reach = np.ptp(centre) or np.inf
-    ends = np.clip(ends, centre.min() - reach, centre.max() + reach)
-    limits(ax, unit, np.concatenate([centre, ends[ends > 0] if log else ends]), log=log)
-
-
-def band(ax: Axes, unit: Unit, x: np.ndarray, low: np.ndarray, high: np.ndarray, look: Look) -> None:
-    """An interval along a line, cut where a logarithmic axis ends."""
-    low, high = shown(unit, low), shown(unit, high)
+def band(ax: Axes, x: Any, low: Any, high: Any, look: Look) -> None:
+    """An interval along a line, cut where a logarithmic axis ends; none where an end is not known."""
+    low, high = np.asarray(low, float), np.asarray(high, float)
     low = np.maximum(low, ax.get_ylim()[0]) if ax.get_yscale() == 'log' else low
     ax.fill_between(x, low, high, color=look.colour, alpha=0.15, linewidth=0)
 
 
-def crosses(ax: Axes, x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, look: Look) -> None:
+def point(ax: Axes, x: float, row: Mapping[Any, Any], look: Look) -> None:
+    """A centre with its interval, or two values; an arrow for ∞ or from a bound, a cross if runs diverged.
+
+    Args:
+      row: of `points.of`, made `readable`. An edge has a white face.
+    """
+    y, look = row['centre'], look.point
+    bottom, top = ax.get_ylim()
+    if np.isinf(y):
+        line(ax, x, top if y > 0 else bottom, look._replace(marker='^' if y > 0 else 'v'), clip_on=False, zorder=3)
+    drawn = [v for v in (row['values'] if row['n'] == 2 else (y,)) if np.isfinite(v)]
+    face = 'white' if row['edge'] else look.colour
+    size = 3.2 if row['n'] == 2 else 4.2
+    line(ax, [x] * len(drawn), drawn, look, markersize=size, markerfacecolor=face, zorder=3)
+    if not np.isnan(row['low']) and np.isfinite(y):
+        # A logarithmic axis has no place at or below 0.
+        low = max(row['low'], bottom) if ax.get_yscale() == 'log' else row['low']
+        ends = [bottom if np.isinf(low) else low, top if np.isinf(row['high']) else row['high']]
+        ax.plot([x, x], ends, color=look.colour, linewidth=1.1, zorder=2)
+    if 2 * row['censored'] > row['n']:
+        arrow = {'arrowstyle': '<-', 'color': look.colour}
+        ax.annotate('', (x, y), (0, 13), textcoords='offset points', arrowprops=arrow)
+    if row['diverged']:
+        crosses(ax, [x], [y if np.isfinite(y) else bottom], look)
+
+
+def thin(x: np.ndarray, y: np.ndarray, columns: int = 1500) -> np.ndarray:
+    """Indices to draw instead of all: the first, last, lowest and highest point in each of `columns` strips of x.
+
+    The line through them covers the same pixels where a strip is no wider than one.  Strips are even in x: for a
+    logarithmic axis give log x.  Args: x (n,), rising; y (n,), NaN where there is none.
+    """
+    if len(x) <= 4 * columns:
+        return np.arange(len(x))
+    strip = np.minimum(((x - x[0]) / (np.ptp(x) or 1.0) * columns).astype(int), columns - 1)
+    order = np.lexsort((y, strip))  # NaN comes last in its strip
+    ends = np.flatnonzero(np.diff(strip, prepend=-1, append=columns))
+    first, last = ends[:-1], ends[1:] - 1
+    known = np.maximum(np.add.reduceat(~np.isnan(y), first) - 1, 0)
+    return np.unique(np.concatenate([first, last, order[first], order[first + known]]))
+
+
+def crosses(ax: Axes, x: Any, y: Any, look: Look, **more: Any) -> None:
     """Where replicates diverged."""
-    ax.plot(x, y, color=look.colour, marker='x', markersize=5, linestyle='none', markeredgewidth=1.3, zorder=5)
+    line(ax, x, y, look.point._replace(marker='x'), markersize=5, markeredgewidth=1.3, zorder=5, **more)
 
 
-def handle(look: Look, text: str, *, line: bool = True, marker: bool = False, filled: bool = True) -> plotting.Line2D:
-    """An entry of the legend."""
-    return plotting.Line2D(
-        [], [], color=look.colour, linestyle=look.dash if line else 'none', label=text,
-        marker=look.marker if marker else '', markerfacecolor=look.colour if filled else 'white',
-    )  # fmt: skip
+def ridges(ax: Axes, edges: np.ndarray, heights: Sequence[np.ndarray], looks: Mapping[str, str], log: bool) -> None:
+    """Histograms above one another, each scaled to its own highest bin.
+
+    Args:
+      edges: (n + 1,). heights: (n,) densities each. looks: name on the y axis → colour, in the order of `heights`.
+        log: heights over four decades below the top.
+    """
+    for place, (density, colour) in enumerate(zip(heights, looks.values(), strict=True)):
+        share = density / (density.max() or 1.0)
+        height = np.clip(1 + np.log10(np.maximum(share, 1e-300)) / 4, 0, 1) if log else share
+        ax.stairs(place + 0.9 * height, edges, baseline=place, fill=True, color=colour, alpha=0.75, linewidth=0)
+        ax.axhline(place, color=colour, linewidth=0.4)
+    ax.set_yticks(range(len(looks)), list(looks))
 
 
 def lost(study: Study, keys: Sequence[Key], labels: Mapping[Key, str]) -> dict[str, str]:
     """'B = 64, lr 1: 1 diverged of 3' → the marker for it, of cells that are not whole."""
-    said = {}
+    remarks = {}
     for key in keys:
         statuses = [study.status(run) for run in study.runs_of(key)]
         gone, going = statuses.count('diverged'), sum(s not in ('done', 'diverged') for s in statuses)
         parts = [f'{count} {what}' for count, what in ((gone, 'diverged'), (going, 'unfinished')) if count]
         if parts:
-            said[f'{labels[key]}: {" and ".join(parts)} of {len(statuses)}'] = 'x' if gone else '>'
-    return said
+            remarks[f'{labels[key]}: {" and ".join(parts)} of {len(statuses)}'] = 'x' if gone else '>'
+    return remarks
 
 
-def unlike(handles: Sequence[plotting.Line2D]) -> list[plotting.Line2D]:
-    """One of each name."""
-    first: dict[str, plotting.Line2D] = {}
-    for one in handles:
-        first.setdefault(str(one.get_label()), one)
-    return list(first.values())
-
-
-def legend(fig: plotting.Figure, handles: Sequence[plotting.Line2D], remarks: Mapping[str, str] | None = None) -> None:
+def legend(fig: plotting.Figure, looks: Mapping[str, Look], remarks: Mapping[str, str] | None = None) -> None:
     """Below all, in columns as wide as its longest entry; the figure grows by it. remarks: text → marker."""
-    mark: dict[str, Any] = {'color': '0.2', 'linestyle': 'none', 'markerfacecolor': 'white'}
-    every = [*handles, *(plotting.Line2D([], [], marker=m, label=text, **mark) for text, m in (remarks or {}).items())]
-    if not every:
+    handle = lambda text, look, face: plotting.Line2D(
+        [], [], color=look.colour, linestyle=look.dash, marker=look.marker, markerfacecolor=face, label=text
+    )
+    entries = [handle(text, look, look.colour) for text, look in looks.items() if text]
+    entries += [handle(text, Look('0.2', 'none', marker), 'white') for text, marker in (remarks or {}).items()]
+    if not entries:
         return
-    if len(every) > MOST:
-        rest = plotting.Line2D([], [], linestyle='none', label=f'… and {len(every) - MOST + 1} more')
-        every = [*every[: MOST - 1], rest]
-    longest = max(len(str(h.get_label())) for h in every) + 4
-    fit = int(fig.get_figwidth() / plotting.PANEL_WIDTH * plotting.CHARACTERS)
-    columns = min(max(fit // longest, 1), len(every))
-    fig.legend(handles=every, loc='outside lower center', ncols=columns)
-    fig.set_figheight(fig.get_figheight() + plotting.LINE_HEIGHT * -(-len(every) // columns) + 0.2)
+    if len(entries) > MOST:
+        rest = handle(f'… and {len(entries) - MOST + 1} more', Look('0.2', 'none', ''), 'white')
+        entries = [*entries[: MOST - 1], rest]
+    longest = max(len(str(entry.get_label())) for entry in entries) + 4
+    fit = int(fig.get_figwidth() / PANEL_WIDTH * CHARACTERS)
+    columns = min(max(fit // longest, 1), len(entries))
+    fig.legend(handles=entries, loc='outside lower center', ncols=columns)
+    fig.set_figheight(fig.get_figheight() + LINE_HEIGHT * -(-len(entries) // columns) + 0.2)
 
 
 def notes(study: Study, keys: Sequence[Key], how: str = MEANS) -> list[str]:

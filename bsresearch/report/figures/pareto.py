@@ -1,7 +1,5 @@
 """Every replicate as a point of two quantities, a colour per cell; the cells that no other beats in both are joined."""
 
-import pathlib
-
 import numpy as np
 import pandas as pd
 
@@ -9,18 +7,16 @@ from bsresearch.analysis import cells
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.quantity import Quantity
 from bsresearch.analysis.study import Study
-from bsresearch.report import colours, plotting
-from bsresearch.report.figures import panels
+from bsresearch.report import colours
+from bsresearch.report.colours import Look
+from bsresearch.report.figures import panels, scales
+from bsresearch.report.figures.panels import Sheet
 
 WIDE = 10.0  # a ratio beyond which an axis is logarithmic
 
 
-def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
-    """Draws it.
-
-    Raises:
-      ValueError: the records lack a metric, or no run has both.
-    """
+def draw(study: Study, figure: Figure) -> Sheet:
+    """Draws it."""
     across, up = (q for q in figure.about if isinstance(q, Quantity))
     table = _replicates(study, across, up)
     if table.empty:
@@ -28,30 +24,26 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
     looks, labels = colours.looks(study, figure.options['by']), cells.labels(study)
     keys = [key for key in cells.of(study) if key in set(table['key'])]
     joined = frontier(table.groupby('key', sort=False)[['x', 'y']].mean(), across.higher_is_better, up.higher_is_better)
-    notes = panels.notes(study, keys, 'a point for each of {n}, at its end')
-    with panels.grid(1, 1, notes, figure.title, height=2.9) as (fig, [ax]):
-        panels.limits(ax, up.unit, table['y'].to_numpy())
-        for key in keys:
-            rows, look = table[table['key'] == key], looks[key]
-            x, y = panels.shown(across.unit, rows['x'].to_numpy()), panels.shown(up.unit, rows['y'].to_numpy())
-            ax.plot(x, y, color=look.colour, marker=look.marker, markersize=4, linestyle='none', zorder=3)
-        if len(joined) > 1:
-            x, y = panels.shown(across.unit, joined['x'].to_numpy()), panels.shown(up.unit, joined['y'].to_numpy())
-            ax.plot(x, y, color='0.45', linewidth=0.8, drawstyle='default', zorder=2)
-        x = panels.shown(across.unit, table['x'].to_numpy())
-        if x.min() > 0 and x.max() / x.min() > WIDE:
-            plotting.log_x_axis(ax, '')
-        ax.set_xlabel(panels.label(across.name, across.unit))
-        ax.set_ylabel(panels.label(up.name, up.unit))
-        handles = [panels.handle(looks[key], labels[key], line=False, marker=True) for key in keys]
-        line = plotting.Line2D([], [], color='0.45', linewidth=0.8, label='means that no other cell beats in both')
-        panels.legend(fig, [*handles, *([line] if len(joined) > 1 else [])], panels.lost(study, keys, labels))
-        names = pd.DataFrame([dict(zip(study.parts, key, strict=True)) for key in table['key']])
-        numbers = {across.name: panels.shown(across.unit, table['x'].to_numpy()),
-                   up.name: panels.shown(up.unit, table['y'].to_numpy())}  # fmt: skip
-        best = table['key'].isin(joined.index).to_numpy()
-        written = names.assign(replicate=table['replicate'].to_numpy(), **numbers, unbeaten=best)
-        return plotting.save(fig, written, out, figure.name)
+    x, y = across.unit.scaled(table['x']), up.unit.scaled(table['y'])
+    phrases = [figure.title, *panels.notes(study, keys, 'a point for each of {n}, at its end')]
+    fig, [ax] = panels.grid(1, 1, phrases, height=2.9)
+    scales.limits(ax, up.unit, y)
+    for key in keys:
+        of_cell = (table['key'] == key).to_numpy()
+        panels.line(ax, x[of_cell], y[of_cell], looks[key].point, markersize=4, zorder=3)
+    named = {labels[key]: looks[key].point for key in keys}
+    if len(joined) > 1:
+        unbeaten = Look('0.45')
+        panels.line(ax, across.unit.scaled(joined['x']), up.unit.scaled(joined['y']), unbeaten, linewidth=0.8, zorder=2)
+        named['means that no other cell beats in both'] = unbeaten
+    if x.min() > 0 and x.max() / x.min() > WIDE:
+        scales.log_x(ax)
+    ax.set_xlabel(panels.label(across.name, across.unit))
+    ax.set_ylabel(panels.label(up.name, up.unit))
+    panels.legend(fig, named, panels.lost(study, keys, labels))
+    names = pd.DataFrame([cells.parts(study, key) for key in table['key']])
+    best = table['key'].isin(joined.index).to_numpy()
+    return Sheet(fig, names.assign(replicate=table['replicate'], **{across.name: x, up.name: y}, unbeaten=best))
 
 
 def _replicates(study: Study, across: Quantity, up: Quantity) -> pd.DataFrame:

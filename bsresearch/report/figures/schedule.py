@@ -1,6 +1,5 @@
 """What each cell used at every update: a panel per field that says something, held from update to update."""
 
-import pathlib
 from collections.abc import Iterable
 
 import numpy as np
@@ -11,20 +10,18 @@ from bsresearch.analysis.cells import Key
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.of_runs import evaluations
 from bsresearch.analysis.study import ABSENT, Study
-from bsresearch.report import colours, plotting
-from bsresearch.report.figures import panels
+from bsresearch.report import colours
+from bsresearch.report.colours import Look
+from bsresearch.report.figures import panels, scales
+from bsresearch.report.figures.panels import Sheet
+from bsresearch.report.plotting import Axes
 
 
-def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
-    """Draws it against epochs and, where cells make different numbers of them, updates.
-
-    Raises:
-      ValueError: no update's values were recorded.
-    """
+def draw(study: Study, figure: Figure) -> Sheet:
+    """Draws it against epochs and, where cells make different numbers of them, updates."""
     keys, at = _at_the_middle(study)
     fields = [str(f) for f in figure.about]
-    used = {f: {key: _values(study, key, f) for key in keys} for f in fields}
-    used = {f: {k: v for k, v in of_field.items() if len(v)} for f, of_field in used.items()}
+    used = {f: {key: values for key in keys if len(values := _values(study, key, f))} for f in fields}
     drawn_fields = [f for f in fields if used[f] and (f == fields[0] or _varies(used[f].values()))]
     if not drawn_fields:
         raise ValueError(
@@ -33,41 +30,41 @@ def draw(study: Study, figure: Figure, out: pathlib.Path) -> list[pathlib.Path]:
     totals = {int(study.runs.at[run, 'total_updates']) for key in keys for run in study.runs_of(key)}
     positions = ['epochs', 'updates'] if len(totals) > 1 else ['epochs']
     looks, labels = colours.looks(study), cells.labels(study)
+    places = [(field, position) for field in drawn_fields for position in positions]
+    phrases = [figure.title, *cells.described(study, keys), *at]
+    fig, axes = panels.grid(len(places), len(positions), phrases, height=1.5)
     parts = []
-    with panels.grid(
-        len(drawn_fields) * len(positions), len(positions), [*cells.described(study, keys), *at], figure.title, 1.5
-    ) as (
-        fig,
-        axes,
-    ):
-        for i, ax in enumerate(axes):
-            field, position = drawn_fields[i // len(positions)], positions[i % len(positions)]
-            column, label = courses.POSITIONS[position]
-            ax.set_ylabel(field.removesuffix('_used').replace('_', ' ') if position == positions[0] else '')
-            every = np.concatenate([v['value'].to_numpy(float) for v in used[field].values()])
-            plotting.held_axis(ax, every, at_values=field == 'batch_size_used')
-            ax.set_xlabel(label if i >= len(axes) - len(positions) else '')
-            for order, (key, values) in enumerate(used[field].items()):
-                line = _held(values, column)
-                # A later line is thinner, so that equal ones show.
-                width = 1.0 + 1.8 * (1 - (order + 1) / len(used[field]))
-                look = looks[key]
-                ax.plot(
-                    line[column],
-                    line['value'],
-                    drawstyle='steps-post',
-                    color=look.colour,
-                    linestyle=look.dash,
-                    linewidth=width,
-                )
-                names = dict(zip(study.parts, key, strict=True)) | {'field': field, 'against': position}
-                parts.append(
-                    line.rename(columns={column: 'x'}).assign(**{n: [v] * len(line) for n, v in names.items()})
-                )
-        fig.align_ylabels()
-        panels.legend(fig, [panels.handle(looks[key], labels[key]) for key in keys if key in used[drawn_fields[0]]])
-        written = pd.concat(parts, ignore_index=True)[[*study.parts, 'field', 'against', 'x', 'value']]
-        return plotting.save(fig, written, out, figure.name)
+    for (field, position), ax in zip(places, axes, strict=True):
+        column, label = courses.POSITIONS[position]
+        ax.set_ylabel(field.removesuffix('_used').replace('_', ' '))
+        ax.set_xlabel(label)
+        lines = {key: held(of_cell[column], of_cell['value']) for key, of_cell in used[field].items()}
+        every = np.concatenate([of_cell['value'].to_numpy(float) for of_cell in used[field].values()])
+        draw_held(ax, every, [(looks[key], line) for key, line in lines.items()], at_values=field == 'batch_size_used')
+        parts += [cells.behind(cells.parts(study, key) | {'field': field, 'against': position}, line)
+                  for key, line in lines.items()]  # fmt: skip
+    panels.legend(fig, {labels[key]: looks[key].line for key in used[drawn_fields[0]]})
+    return Sheet(fig, pd.concat(parts, ignore_index=True))
+
+
+def held(x: pd.Series, y: pd.Series) -> pd.DataFrame:
+    """(x, value) where a value begins, and the last: what lies between is the same; thinned to what is seen."""
+    place, value = x.to_numpy(float), y.to_numpy(float)
+    same = (value[1:] == value[:-1]) | (np.isnan(value[1:]) & np.isnan(value[:-1]))
+    kept = np.flatnonzero(np.append(True, ~same) | (np.arange(len(value)) == len(value) - 1))
+    place, value = place[kept], value[kept]
+    thin = panels.thin(place, value)
+    return pd.DataFrame({'x': place[thin], 'value': value[thin]})
+
+
+def draw_held(
+    ax: Axes, values: np.ndarray, lines: list[tuple[Look, pd.DataFrame]], *, at_values: bool, thickest: float = 2.8
+) -> None:
+    """Steps from value to value; a later line is thinner, so that equal ones show. values: of all lines, unthinned."""
+    scales.held(ax, values, at_values)
+    for order, (look, line) in enumerate(lines, 1):
+        width = 1.0 + (thickest - 1.0) * (1 - order / len(lines))
+        panels.line(ax, line['x'], line['value'], look.line, drawstyle='steps-post', linewidth=width)
 
 
 def _at_the_middle(study: Study) -> tuple[list[Key], list[str]]:
@@ -104,12 +101,3 @@ def _scheduled_sizes(study: Study, run: str, rows: pd.DataFrame) -> np.ndarray:
 
 def _varies(of_cells: Iterable[pd.DataFrame]) -> bool:
     return len({v for values in of_cells for v in values['value']}) > 1
-
-
-def _held(values: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Where a value begins, and the last: what lies between is the same; thinned to what a panel can show."""
-    y = values['value'].to_numpy(float)
-    kept = np.flatnonzero(np.append(True, y[1:] != y[:-1]) | (np.arange(len(y)) == len(y) - 1))
-    x, y = values[column].to_numpy(float)[kept], y[kept]
-    thin = plotting.thin(x, y)
-    return pd.DataFrame({column: x[thin], 'value': y[thin]})

@@ -28,8 +28,8 @@ class Run(NamedTuple):
         """As in meta.json."""
         return self.meta.get('status', 'not started')
 
-    def made(self, position: str) -> int:
-        """How many 'step's or 'examples' were made by this run itself: a branch's position counts its parent's too."""
+    def own(self, position: str) -> int:
+        """How many 'step's or 'examples' are this run's own: a branch's position counts its parent's too."""
         start = (self.parent or {}).get(position, 0)
         return max(int(self.last.get(position) or 0) - int(start), 0)
 
@@ -53,7 +53,7 @@ class Probe(NamedTuple):
         return self.meta.get('status', 'not started')
 
 
-class Found(NamedTuple):
+class Inventory(NamedTuple):
     """All of a workdir. estimates: `estimates.load`."""
 
     runs: tuple[Run, ...]
@@ -63,30 +63,22 @@ class Found(NamedTuple):
     @property
     def studies(self) -> list[str]:
         """Sorted."""
-        return sorted({x.study for x in (*self.runs, *self.probes)})
+        return sorted({one.study for one in (*self.runs, *self.probes)})
 
-    def of(self, study: str) -> list[Run]:
-        """The runs of a study."""
-        return [run for run in self.runs if run.study == study]
+    @property
+    def metas(self) -> list[Mapping[str, Any]]:
+        """How runs and probes were made, of those that noted it."""
+        return [one.meta for one in (*self.runs, *self.probes) if one.meta]
 
-    def only(self, study: str) -> 'Found':
+    def of(self, study: str) -> 'Inventory':
         """The runs and probes of a study."""
-        return self._replace(runs=tuple(self.of(study)), probes=tuple(p for p in self.probes if p.study == study))
-
-    def without_runs_of(self, studies: set[str]) -> 'Found':
-        """The other studies' runs, and all probes."""
-        return self._replace(runs=tuple(run for run in self.runs if run.study not in studies))
-
-    def columns(self, study: str) -> set[str]:
-        """What at least one run of a study recorded."""
-        return {name for run in self.of(study) for name, value in run.last.items() if value is not None}
-
-    def values(self, study: str, field: str) -> set[str]:
-        """The distinct values of a resolved field, as `repr` has them: lists cannot stand in a set."""
-        return {repr(run.resolved.get(field)) for run in self.of(study)}
+        return self._replace(
+            runs=tuple(run for run in self.runs if run.study == study),
+            probes=tuple(probe for probe in self.probes if probe.study == study),
+        )
 
 
-def load(workdir: pathlib.Path) -> Found:
+def load(workdir: pathlib.Path) -> Inventory:
     """Everything, sorted by study and id.
 
     Raises:
@@ -101,17 +93,11 @@ def load(workdir: pathlib.Path) -> Found:
         raise FileNotFoundError(
             f'--workdir={workdir} holds no runs and no probes; name what a launch was given as --workdir'
         )
-    return Found(tuple(runs), tuple(probes), tuple(estimates.load(workdir)))
+    return Inventory(tuple(runs), tuple(probes), tuple(estimates.load(workdir)))
 
 
 def _run(directory: pathlib.Path) -> Run:
     config = paths.read_json(directory / 'config.json', 'resolved')
-    return Run(
-        directory.name,
-        directory.parent.name,
-        flatten(config.get('declared', {})),
-        flatten(config['resolved']),
-        records.status(directory),
-        lineage.read(directory),
-        records.last_row(directory),
-    )
+    declared, resolved = flatten(config.get('declared', {})), flatten(config['resolved'])
+    meta, parent = records.status(directory), lineage.read(directory)
+    return Run(directory.name, directory.parent.name, declared, resolved, meta, parent, records.last_row(directory))

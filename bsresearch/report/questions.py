@@ -1,0 +1,191 @@
+"""What each study of a workdir asked, and what it came to: the question, the answer, and the rows of its forest.
+
+A study whose launch named findings (study.json) has their question and claims; a sweep has those of findings/sweep.py.
+"""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bsresearch import findings
+from bsresearch.analysis import names
+from bsresearch.analysis import study as studies
+from bsresearch.analysis.figures import Figure
+from bsresearch.analysis.statements import Verdicts, judge
+from bsresearch.analysis.study import Study
+from bsresearch.findings import sweep as sweeps
+from bsresearch.findings.sweep import Sweep
+from bsresearch.report import forest
+from bsresearch.report.figures import drawing
+from bsresearch.report.forest import Row
+from bsresearch.report.inventory import Inventory
+from bsresearch.store import study_file
+from bsresearch.store.records import Records
+
+FEW = 3  # numbers that an answer tells
+
+
+class Question(NamedTuple):
+    """One question of a workdir.
+
+    Attributes:
+      of: name of the study. key: of the findings, or of the study. source: who asked, '' for a sweep.
+      verdict: of the headline claim, '' for a sweep. answer: one sentence. rows: claims, or cells.
+      verdicts: of claims as data.
+      figures: declared ones. headline: which of them opens the report. study: None where its records cannot be read so.
+      faults: what could not be judged, in words.
+    """
+
+    of: str
+    key: str
+    text: str
+    answer: str = ''
+    source: str = ''
+    verdict: str = ''
+    rows: tuple[Row, ...] = ()
+    verdicts: tuple[Verdicts, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    headline: int = 0
+    study: Study | None = None
+    faults: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> list[Figure]:
+        """Its figures with the names of their files, which no other question's have."""
+        return [figure._replace(name=f'{self._slug}_{figure.name}') for figure in drawing.named(self.figures)]
+
+    @property
+    def opening(self) -> Figure | None:
+        """The figure that opens the report."""
+        return self.named[self.headline] if self.study and self.headline < len(self.figures) else None
+
+    @property
+    def forest(self) -> str:
+        """Name of the file with all intervals of its claims."""
+        return f'{self._slug}_forest'
+
+    @property
+    def _slug(self) -> str:
+        return pathlib.Path(self.key).stem
+
+    @property
+    def of_claims(self) -> bool:
+        """Or of a sweep."""
+        return any(row.verdict for row in self.rows)
+
+
+def each(workdir: pathlib.Path, inventory: Inventory, records: Records | None) -> list[Question]:
+    """Sweeps first, then what put claims to the test; each in the order in which they were begun."""
+    questions = []
+    for name in inventory.studies:
+        if inventory.of(name).runs:
+            stored = study_file.read(workdir / name) or {name: None}
+            questions += [_of_study(workdir, name, key, facts, records) for key, facts in stored.items()]
+    begun = {name: min((run.meta.get('started') or np.inf for run in inventory.of(name).runs), default=np.inf)
+             for name in inventory.studies}  # fmt: skip
+    return sorted(questions, key=lambda one: (one.of_claims, begun[one.of], one.of, one.key))
+
+
+def _of_study(
+    workdir: pathlib.Path, name: str, key: str, stored: Mapping[str, Any] | None, records: Records | None
+) -> Question:
+    """Of its arms, with findings or as a sweep over them.
+
+    stored: None where its launch named none: a sweep. Of a study that an older version made, what tells its arms.
+    """
+    module, faults = None, []
+    try:
+        module = _module(key)
+    except ValueError as e:  # told in one line; what was run is shown without it
+        faults.append(_failed(name, e))
+    if module and stored is None:
+        faults.append(f'The claims of {name} were not tested, as its runs are not named here: {study_file.REBUILD}')
+    try:
+        if records is None:
+            raise ValueError('there are no runs')
+        study = studies.load(workdir, name, stored, '' if stored is None else key, records)
+        if module is None or stored is None:
+            question = _of_sweep(name, key, study)
+        else:
+            question = _of_claims(name, key, module, study, stored)
+    except Exception as e:  # a fault in one question must not cost the others
+        question = Question(name, key, f'What came of the study {key}?', faults=(_failed(name, e),))
+    return question._replace(faults=(*question.faults, *faults))
+
+
+def _module(name: str) -> ModuleType | None:
+    """The findings of that name, or of a file of one's own."""
+    return findings.load(name) if findings.is_own(name) or name in findings.members() else None
+
+
+def _failed(study: str, error: Exception) -> str:
+    """A refusal in its own words; a fault of the code with its place."""
+    refused = isinstance(error, ValueError | FileNotFoundError)
+    return f'Study {study} was not judged: {" ".join(str(error).split()) if refused else drawing.fault(error)}'
+
+
+def _of_claims(name: str, key: str, module: ModuleType, study: Study, stored: Mapping[str, Any]) -> Question:
+    verdicts, faults = [], _misnamed(module, stored, study)
+    for statement in module.CLAIMS:
+        try:
+            verdicts.append(judge(statement, study))
+        except Exception as e:  # a fault in one claim must not cost the others
+            faults.append(f'Claim {statement.key} was not judged: {drawing.fault(e)}')
+    rows = [forest.of_verdicts(v, module.SOURCE, len(study.replicates)) for v in verdicts]
+    verdict, answer = _answer(rows, module.HEADLINE[0])
+    return Question(
+        name, key, module.QUESTION, answer, module.SOURCE, verdict, tuple(rows), tuple(verdicts), module.FIGURES,
+        module.HEADLINE[1], study, tuple(faults),
+    )  # fmt: skip
+
+
+def _misnamed(module: ModuleType, stored: Mapping[str, Any], study: Study) -> list[str]:
+    """What a claim or figure names that the study has not got; the others are told as ever."""
+    try:
+        return names.check(module, stored['arms'], stored['branch_arms'], study.axes)
+    except ValueError as e:
+        return [str(e)]
+
+
+def _answer(rows: Sequence[Row], key: str) -> tuple[str, str]:
+    """(verdict, sentence) of the headline claim: what it says, with its numbers, never more than its verdict."""
+    row = next((r for r in rows if r.key == key), None)
+    if row is None:
+        return '', ''
+    phrases = row.phrases if row.lines else row.phrases[:FEW]
+    numbers_text = '; '.join(phrases) if len(phrases) <= FEW else f'{row.number} where it is the least clear'
+    # In quotes: a sentence under a verdict is not yet said.
+    return str(row.verdict), f'“{row.short.rstrip(".")}”: {numbers_text}.'
+
+
+def _of_sweep(name: str, key: str, study: Study) -> Question:
+    sweep = sweeps.of(study)
+    rows = [forest.of_cell(cell, sweep) for cell in sweep.cells]
+    return Question(
+        name, key, sweep.question, _of_best(sweep, rows, study), rows=tuple(rows) if len(rows) > 1 else (),
+        figures=sweep.figures, headline=sweep.headline, study=study,
+    )  # fmt: skip
+
+
+def _of_best(sweep: Sweep, rows: Sequence[Row], study: Study) -> str:
+    """The answer of a sweep: which cell is the highest, how sure that is, and whether it lies on an edge."""
+    best, quantity, replicates = sweep.best, sweep.quantity, len(study.replicates)
+    if best is None or quantity is None:
+        of_only_cell = f'{quantity.name.capitalize()}: {rows[0].numbers[0]}.' if quantity and len(rows) == 1 else ''
+        return of_only_cell or f'No cell is named the best: {sweep.open}.'
+    chosen_apart = sweep.chosen == 'best by validation'
+    how = 'told by the seeds that did not choose it' if chosen_apart else f'mean of {replicates} seeds'
+    level = f'{quantity.unit.show(sweep.level)} ({how if replicates > 1 else "one seed"})'
+    edges = f', on the edge of what was tried ({", ".join(best.edges)})' if best.edges else ''
+    sentence = f'{sweep.chosen.capitalize()}: {best.label}, at {level}{edges}.'
+    others, alike = len(sweep.cells) - 1, sum(cell.alike for cell in sweep.cells) - 1
+    if replicates == 1:
+        return f'{sentence} One seed tells no cell from another.'
+    if others == 1:
+        return f'{sentence} The other one is {"not " if alike else ""}told apart from it.'
+    return (
+        f'{sentence} {alike or "None"} of the {others} others {"is" if alike == 1 else "are"} not told apart from it.'
+    )
