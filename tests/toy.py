@@ -83,6 +83,7 @@ class Quiet(Console):
     """A console that keeps what is said and shows nothing."""
 
     def __init__(self) -> None:
+        super().__init__(quiet=True)
         self.lines: list[str] = []
 
     def say(self, text: str) -> None:

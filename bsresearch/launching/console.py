@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import pathlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -47,16 +48,14 @@ def clock(seconds: float) -> str:
 class Console:
     """Prints; the Progress that training gets (train/observing/progress.py)."""
 
-    _progress: Progress | None = None
-    _outlook: Outlook | None = None
-    _waiting: Waiting | None = None
-
     def __init__(self, quiet: bool = False) -> None:
         # Names of workdirs and patterns may hold what rich would read as its markup, or as an emoji.
         self.rich = RichConsole(highlight=False, markup=False, emoji=False, quiet=quiet)
+        self._progress: Progress | None = None
+        self._waiting: Waiting | None = None
+        self._outlook = Outlook(pathlib.Path(), ())
         self._bar = TaskID(0)
         self._plans: Sequence[Plan] = ()
-        self._title = ''
         self._line = 0.0
         self._place = (1, 1)
 
@@ -83,19 +82,18 @@ class Console:
     def start_group(self, plans: Sequence[Plan], strategy: str, number: int, total: int, layout: Layout) -> None:
         """A group begins."""
         plan, self._plans, self._place = plans[0], plans, (number, total)
-        if self._outlook is not None:
-            self._outlook.start(plans)
+        self._outlook.start(plans)
         how = f'{len(plans)} runs ({strategy})' if len(plans) > 1 else '1 run'
         how += '' if layout.single else f', on {layout}'
-        self._title = f'group {number}/{total}: {plan.data["name"]}, {plan.model["name"]}, B = {plan.batch_size}, {how}'
+        title = f'group {number}/{total}: {plan.data["name"]}, {plan.model["name"]}, B = {plan.batch_size}, {how}'
         if self.rich.is_terminal:
-            self.say(self._title)
+            self.say(title)
             columns = (BarColumn(bar_width=BAR), TextColumn('{task.fields[text]}', markup=False))
             self._progress = Progress(*columns, console=self.rich)
             self._bar = self._progress.add_task('', total=plan.length.total_steps - plan.start, text='compiling …')
             self._progress.start()
         else:
-            self.say(f'{self._title}: {plan.length.total_steps - plan.start:,} updates')
+            self.say(f'{title}: {plan.length.total_steps - plan.start:,} updates')
             self.wait('compiling')
 
     def wait(self, what: str) -> None:
@@ -113,18 +111,16 @@ class Console:
 
     def train(self, clock: Clock, measuring: Mapping[str, Any], step: int, pace: float) -> None:
         """The group is about to make its first update, at θ_step; as Outlook.train."""
-        if self._outlook is not None:
-            self._outlook.train(clock, measuring, step, pace)
+        self._outlook.train(clock, measuring, step, pace)
 
     def probed(self, probe: Probe, seconds: float) -> None:
         """A probe has ended."""
-        if self._outlook is not None:
-            self._outlook.probed(probe, seconds)
+        self._outlook.probed(probe, seconds)
 
     def all_left(self) -> str:
         """Of the whole launch while no group is in training, as a part of a line."""
-        later = self._outlook.later() if self._outlook is not None else 0.0
-        return f' · {self._outlook.whole} {clock(later)}' if self._outlook is not None and later else ''
+        later = self._outlook.later()
+        return f'{SEPARATOR}{self._outlook.whole} {clock(later)}' if later else ''
 
     def progress(self, step: int, updates_per_second: float, last: dict[str, Any]) -> None:
         """All replicas stand at θ_step."""
@@ -154,15 +150,14 @@ class Console:
 
     def _times_left(self, step: int) -> Iterator[str]:
         """How long the group takes, and all, where that is more."""
-        if self._outlook is not None and (left := self._outlook.left(step)) is not None:
+        if (left := self._outlook.left(step)) is not None:
             yield f'ETA {clock(left[0])}'
             if left[1] > left[0]:
                 yield f'{self._outlook.whole} {clock(left[1])}'
 
     def close_group(self) -> None:
         """Takes the bar away; also of a group that failed."""
-        if self._outlook is not None:
-            self._outlook.end()
+        self._outlook.end()
         self.go_on()
         if self._progress is not None:
             self._progress.stop()
