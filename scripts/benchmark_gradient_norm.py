@@ -61,8 +61,8 @@ def main() -> None:
         return lambda: group.call(f'walk/{size}', fn, (params, {}, data, rate, one))
 
     peer = lambda: group.call('traffic', functools.partial(traffic, f.samples), (params,))
-    own = functools.partial(walk.walk, lambda p, b: loss(p, {}, b), PATTERNS)
-    walking = lambda: group.call('walk', own, (params, walk.cut((data[0][0], data[1][0]), 1), rate))
+    walk_once = functools.partial(walk.walk, lambda p, b: loss(p, {}, b), PATTERNS)
+    walking = lambda: group.call('walk', walk_once, (params, walk.cut((data[0][0], data[1][0]), 1), rate))
     timed(peer)
     timed(walking)
     pairs = np.array([(timed(walking), timed(peer)) for _ in range(f.rounds)])

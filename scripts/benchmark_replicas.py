@@ -73,7 +73,7 @@ def side(runs: list[Plan], strategy: str) -> Turn:
         while left:
             now = min(left, feed.capacity(0))
             rounds = updates.run(group, task, held[0], chunk, keys, now)
-            held[0] = ([made.state for made in rounds if made], [made.average for made in rounds if made])
+            held[0] = ([each.state for each in rounds if each], [each.average for each in rounds if each])
             left -= now
         jax.block_until_ready(held[0])
         return time.perf_counter() - start

@@ -38,7 +38,7 @@ def trajectory(case: dict[str, Any], decay: float, momenta: tuple[float, ...]) -
     w = torch.tensor(WEIGHTS, dtype=torch.float64, requires_grad=True)
     optimizer = getattr(torch.optim, settings.pop('class'))([w], lr=RATES[0], weight_decay=decay, **settings)
     (group,) = optimizer.param_groups
-    found = []
+    weights = []
     for t, (rate, momentum) in enumerate(zip(RATES, momenta, strict=True)):
         group['lr'] = rate
         if 'betas' in settings:
@@ -47,8 +47,8 @@ def trajectory(case: dict[str, Any], decay: float, momenta: tuple[float, ...]) -
             group['momentum'] = momentum
         w.grad = torch.tensor(SLOPE, dtype=torch.float64) * w.detach() + (t + 1) * torch.tensor(DRIFT).double()
         optimizer.step()
-        found.append(w.detach().tolist())
-    return found
+        weights.append(w.detach().tolist())
+    return weights
 
 
 def courses(case: dict[str, Any]) -> tuple[str, ...]:

@@ -242,16 +242,12 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
         three(), {'batch_size': 4},
         '--config.batch_size: every arm sets it, so that this would change nothing; give --config.arms.small.',
     ),
-    'a section that every arm sets a field of': (three(), {'arms.small.learning_rate': 1.0, 'arms.large.learning_rate':
-        .5, 'learning_rate': 2.0}, 'every arm sets it'),
     'a length beside the arms own': (
         edited(lambda c: [add(a, total_steps=s)(c) for a, s in (('small', 3), ('large', 4), ('higher_rate', 5))]),
         {'total_epochs': 1.0}, 'give --config.arms.small.total_steps=',
     ),
     'a method': (edited(add('items', batch_size=4)), {}, 'config.arms.items: no name for an arm'),
-    'another method': (edited(add('lock', batch_size=4)), {}, 'config.arms.lock: no name for an arm'),
     'a slash': (edited(add('a/b', batch_size=4)), {}, 'config.arms.a/b: no name for an arm'),
-    'an at': (edited(add('a@2', batch_size=4)), {}, 'config.arms.a@2: no name for an arm'),
     'a misspelt field': (edited(add('x', bathc_size=4)), {}, 'config.arms.x: unknown config field bathc_size'),
     'a misspelt field of a part': (
         edited(add('x', model=dict(widht=4))), {}, 'arm x: unknown config field model.widht',
@@ -285,7 +281,6 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     'a seed': (edited(add('x', seed=4)), {}, 'config.sweep.seed: arm x sets seed itself'),
     'a replicate': (edited(add('x', seed=4)), {'seed': 1}, 'config.arms.x.seed: a replicate, which arms have in '),
     'another study': (edited(add('x', study='shen')), {}, 'config.arms.x.study: an arm cannot set it'),
-    'findings': (edited(add('x', findings='shen')), {}, 'config.arms.x.findings: an arm cannot set it'),
     'branches': (
         edited(add('x', branch=dict(arms=dict(y=dict(batch_size=3))))), {}, 'config.branch.arms.<name>.of says of',
     ),
@@ -453,7 +448,6 @@ def test_a_state_and_a_part_may_be_a_branch_arms():
 
 BAD_BRANCHES: dict[str, tuple[dict[str, Any], str]] = {
     'control': ({'control': dict(batch_size=3)}, 'config.branch.arms.control: the control is always there'),
-    'keys': ({'keys': dict(batch_size=3)}, 'config.branch.arms.keys: no name for an arm'),
     'misspelt': ({'x': dict(bach_size=3)}, 'config.branch.arms.x: unknown config field bach_size'),
     'of none': ({'x': dict(of=('lrge',), batch_size=3)}, "config.branch.arms.x.of='lrge': no such arm; did you mean"),
     'of a word': ({'x': dict(of='large', batch_size=3)}, "config.branch.arms.x.of='large'"),

@@ -18,6 +18,7 @@ from bsresearch.planning.plan import Plan
 from bsresearch.store import leases, lineage, paths
 from bsresearch.studies import gradient_norm
 from bsresearch.studies import reload as study
+from bsresearch.train.saving import restore
 
 DENSE: dict[str, Any] = {'record__dense': True, 'keep__at_steps': (20,), 'norms__log_spaced': 0}
 Parent = Callable[..., Plan]
@@ -165,7 +166,7 @@ def test_instead_of_decay_counts_from_the_branchs_own_batch_size():
 
 def cut(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
     """As a run stopped at its last checkpoint but one; its group's directory."""
-    group = groups.directory_of(workdir, plan)
+    group = restore.group_directory(workdir, plan)
     shutil.rmtree(group / 'checkpoints' / str(plan.length.total_steps))
     environment.update(directory(workdir, plan), {'status': 'running'})
     return group
@@ -173,7 +174,7 @@ def cut(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
 
 def removed(workdir: pathlib.Path, plan: Plan) -> None:
     """A run and its group are there no more."""
-    shutil.rmtree(groups.directory_of(workdir, plan))
+    shutil.rmtree(restore.group_directory(workdir, plan))
     shutil.rmtree(directory(workdir, plan))
 
 
@@ -299,7 +300,7 @@ def test_a_branch_has_no_points_before_its_own(parent: Parent, tmp_path: pathlib
 def test_a_parent_in_training_is_refused(parent: Parent, tmp_path: pathlib.Path):
     """While a live process holds its group; nothing is written."""
     run = parent(tmp_path)
-    with leases.Lease(groups.directory_of(tmp_path, run)):
+    with leases.Lease(restore.group_directory(tmp_path, run)):
         before = sorted(tmp_path.rglob('*'))
         with pytest.raises(leases.Owned, match='is being trained by process'):
             toy.train(tmp_path, [toy.branch(run, 20)])
@@ -309,7 +310,7 @@ def test_a_parent_in_training_is_refused(parent: Parent, tmp_path: pathlib.Path)
 def test_a_damaged_checkpoint_of_the_parent_is_refused(parent: Parent, tmp_path: pathlib.Path):
     """By its hash; the branch does not begin."""
     run = parent(tmp_path)
-    toy.damage(groups.directory_of(tmp_path, run) / 'checkpoints' / '20')
+    toy.damage(restore.group_directory(tmp_path, run) / 'checkpoints' / '20')
     with pytest.raises(ValueError, match=r'checkpoint .*20.*restore that folder'):
         toy.train(tmp_path, [toy.branch(run, 20)])
 

@@ -710,6 +710,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'empty axis': ({'sweep.batch_size': ()}, 'config.sweep.batch_size=(): a non-empty tuple'),
     'misspelt axis': ({'sweep.batchsize': (8, 16)}, "batchsize; did you mean 'batch_size'?"),
     'repeated value': ({'sweep.batch_size': (8, 8)}, 'config.sweep.batch_size=(8, 8) repeats a value'),
+    'seeds of nothing': ({'sweep.seed': (0, 1), 'init_seed': 3, 'data_seed': 3}, 'names 2 runs but only 1 differ'),
     'axis of nothing': ({'sweep.strategy': ('vmap', 'sequential')}, 'names 2 runs but only 1 differ'),
     'zip of other lengths': (
         {'sweep.zip.batch_size': (8, 16), 'sweep.zip.learning_rate': (0.1,)},

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch.launching import forecast
+from bsresearch.launching import dry_run
 from bsresearch.planning import branch, resolve
 from bsresearch.planning.plan import Plan
 from bsresearch.train.devices import compiling, layout, parallel
@@ -88,13 +88,13 @@ def test_operations_of_a_run_with_a_growing_batch_and_a_branch():
     sizes = [(s.stop - s.start, s.batch_size) for s in plan.length.segments]
     assert [size for _, size in sizes] == [32, 64]
     each = {size: counted(toy.plans(model=SMALL, batch_size=size)[0]) for _, size in sizes}
-    updates, evaluations = forecast.run_flops(plan)
+    updates, evaluations = dry_run.run_flops(plan)
     assert updates == pytest.approx(sum(count * each[size] for count, size in sizes), rel=1e-9)
     forward = 3 * 1797 * sum(dense(64, 64, 64, 10))
     assert forward < evaluations < 1.1 * forward
     (parent,) = toy.plans(model=SMALL, total_steps=20)
     child = branch.branch(parent, 'x', 20, {'total_steps': 25, 'batch_size': 64})
-    assert forecast.run_flops(child)[0] == pytest.approx(5 * each[64], rel=1e-9)
+    assert dry_run.run_flops(child)[0] == pytest.approx(5 * each[64], rel=1e-9)
 
 
 # --- memory

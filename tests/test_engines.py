@@ -12,20 +12,11 @@ from typing import Any
 import pytest
 import toy
 
+from bsresearch.core import program
 from bsresearch.launching import walk
-from bsresearch.launching.jobs import engines, jobs, status, worker
+from bsresearch.launching.jobs import engines, jobs, launcher, status, worker
 from bsresearch.launching.jobs.engines import Job, local, slurm
 from bsresearch.planning import schema, sweep
-
-ROOT = pathlib.Path(__file__).parent.parent
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the command's process: this code, this machine's CPU."""
-    monkeypatch.setenv('PYTHONPATH', str(ROOT))
-    monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
-
 
 SPAN = """
 import pathlib, sys, time
@@ -88,29 +79,27 @@ def test_an_engine_that_cannot_work_says_what_is_missing(monkeypatch: pytest.Mon
         engines.chosen('slurm', 16, {'slurm_minutes': 1})
 
 
-@pytest.mark.usefixtures('environment')
-def test_a_bad_config_is_told_before_anything_is_written(workdir: pathlib.Path):
+def launched(*arguments: object) -> int:
+    """The exit code of a launch on this machine, in this process."""
+    return launcher.launch(*toy.typed(launcher.Request, *arguments), {})
+
+
+def test_a_bad_config_is_told_before_anything_is_written(workdir: pathlib.Path, capsys: pytest.CaptureFixture[str]):
     """One line, exit code 2, no workdir."""
-    given = ('--config=configs/quickstart.py', f'--workdir={workdir}', '--config.batch_size=0')
-    words = [sys.executable, '-m', 'scripts.launch', *given]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=300)
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith('launch: ')
-    assert 'batch_size=0' in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert launched('--config=quickstart', f'--workdir={workdir}', '--config.batch_size=0') == program.USAGE
+    told = capsys.readouterr().err
+    assert 'batch_size=0' in told
+    assert told.count('\n') == 1
     assert not workdir.exists()
 
 
-@pytest.mark.usefixtures('environment')
-def test_a_job_on_another_disk_says_so(workdir: pathlib.Path):
-    """Exit code 3 and a line that names the host and the cure; there it writes nothing."""
+def test_a_job_on_another_disk_says_so(workdir: pathlib.Path, capsys: pytest.CaptureFixture[str]):
+    """A line that names the host and the cure; there it writes nothing."""
     jobs.token(workdir)
     before = sorted(workdir.rglob('*'))
-    given = ('--job=train/0123', f'--workdir={workdir}', '--token=of-another-disk')
-    words = [sys.executable, '-m', 'bsresearch', 'worker', *given]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=300)
-    assert done.returncode == worker.NOT_SHARED, done.stderr
-    assert f'on host {socket.gethostname()} {workdir} is not the directory that the launcher wrote into' in done.stderr
+    assert worker.work(None, worker.Request('train/0123', str(workdir), 'of-another-disk')) == worker.NOT_SHARED
+    told = capsys.readouterr().err
+    assert f'on host {socket.gethostname()} {workdir} is not the directory that the launcher wrote into' in told
     assert sorted(workdir.rglob('*')) == before
 
 
@@ -163,14 +152,15 @@ def test_slurm_leaves_no_result_of_a_job_that_is_queued_again(monkeypatch: pytes
     assert asked == [signal.SIGUSR2]
 
 
-def test_a_damaged_record_is_told_in_one_line(tmp_path: pathlib.Path, environment: None):
+def test_a_damaged_record_is_told_in_one_line(
+    workdir: pathlib.Path, patching: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     """Also where nothing is left to do, and the launcher itself reads the records for its table."""
-    toy.train(tmp_path / 'runs', sweep.expand(schema.defaults().to_dict(), {'model.widths': (4,), 'total_steps': 4}))
-    words = [sys.executable, '-m', 'scripts.launch', '--config=bsresearch/planning/schema.py']
-    words += [f'--workdir={tmp_path / "runs"}', '--config.model.widths=(4,)', '--config.total_steps=4']
-    (file,) = (tmp_path / 'runs').glob('train/*/metrics.jsonl')
+    patching.setenv('JAX_PLATFORMS', 'cpu')
+    toy.train(workdir, sweep.expand(schema.defaults().to_dict(), {'model.widths': (4,), 'total_steps': 4}))
+    (file,) = workdir.glob('train/*/metrics.jsonl')
     file.write_bytes(b'')
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == walk.FAILED, done.stderr
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f'launch: {file} has 0 bytes'), line
+    config = f'--config={schema.__file__}', '--config.model.widths=(4,)', '--config.total_steps=4'
+    assert launched(*config, f'--workdir={workdir}') == walk.FAILED
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f': {file} has 0 bytes' in line

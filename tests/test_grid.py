@@ -22,9 +22,14 @@ from bsresearch.planning.probe import Probe
 from bsresearch.planning.stages import probes_of
 from bsresearch.store import leases, paths, records
 from bsresearch.studies import gradient_norm, reload
+from bsresearch.train.saving import restore
 
 ROOT = pathlib.Path(__file__).parent.parent
 LOCAL = Engine('local', 2, {}, local)
+PROBED: dict[str, Any] = {
+    'study': 'gradient_norm', 'probe__name': 'gradient_norm', 'probe__trials': 12, 'probe__samples': 16,
+    'probe__batch_sizes': (1, 8), 'probe__at_steps': (20,), 'probe__learning_rates': (0.1,),
+}  # fmt: skip
 
 
 class Here:
@@ -201,9 +206,7 @@ def test_a_failed_group_stops_only_its_own_branches_and_is_retried(workdir: path
 
 def test_probes_are_jobs(workdir: pathlib.Path):
     """Written down and read back with the same id; made once, after their run; the study's conclusion is printed."""
-    fields = {'trials': 12, 'samples': 16, 'batch_sizes': (1, 8), 'at_steps': (20,), 'learning_rates': (0.05, 0.1)}
-    named = {f'probe__{k}': v for k, v in fields.items()}
-    plans = toy.plans(study='gradient_norm', model={'name': 'linear'}, probe__name='gradient_norm', **named)
+    plans = toy.plans(**PROBED | {'model': {'name': 'linear'}, 'probe__learning_rates': (0.05, 0.1)})
     stages = list(gradient_norm.stages(plans))
     for probe in probes_of(stages[1]):
         again = Probe.from_json(json.loads(json.dumps(probe.to_json())))
@@ -218,10 +221,7 @@ def test_probes_are_jobs(workdir: pathlib.Path):
 
 def test_a_probe_of_a_diverged_run_is_left_out(workdir: pathlib.Path):
     """As main.py has it: the others are made; none at all is no success."""
-    fields = {'trials': 12, 'samples': 16, 'batch_sizes': (1, 8), 'at_steps': (20,), 'learning_rates': (0.1,)}
-    named = {f'probe__{k}': v for k, v in fields.items()}
-    base = {'study': 'gradient_norm', 'probe__name': 'gradient_norm', 'divergence__loss_factor': 1.5} | named
-    plans = toy.plans(sweep__learning_rate=(0.05, 1e6), **base)
+    plans = toy.plans(**PROBED, sweep__learning_rate=(0.05, 1e6), divergence__loss_factor=1.5)
     code, here, _ = launched(workdir, gradient_norm, plans)
     assert (code, len(here.made)) == (0, 2)
     assert '1 left out' in status.text(workdir)
@@ -311,7 +311,7 @@ def test_a_damaged_checkpoint_under_a_probe_is_told_in_one_line(workdir: pathlib
         _, stage = gradient_norm.stages(plans)
         probes = [p for p in stage if isinstance(p, Probe)]
         toy.train(workdir, plans)
-        folder = groups.directory_of(workdir, plans[0]) / ('checkpoints' if step else 'initial') / str(step)
+        folder = restore.group_directory(workdir, plans[0]) / ('checkpoints' if step else 'initial') / str(step)
         toy.damage(folder)
         if how == 'half removed':
             shutil.rmtree(folder / 'meta')

@@ -15,14 +15,14 @@ import pytest
 import toy
 
 from bsresearch.data import sources
-from bsresearch.launching import environment, fitting, forecast, groups, results, runner
+from bsresearch.launching import dry_run, environment, fitting, groups, results, runner
 from bsresearch.launching.console import Console
-from bsresearch.planning import resolve, sweep
+from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan
 from bsresearch.store import leases, paths, records
 from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.store.writer import Writer
-from bsresearch.train.devices import layout, parallel
+from bsresearch.train.devices import layout
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -59,17 +59,6 @@ def test_what_a_run_leaves_on_disk(workdir: pathlib.Path):
     assert last['generalization_gap'].to_numpy() == pytest.approx(gap.to_numpy())
 
 
-def test_dry_run_writes_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
-    """The table of runs with ids and updates; the folder stays empty."""
-    monkeypatch.chdir(tmp_path)
-    plans = toy.plans(sweep__seed=(0, 1))
-    forecast.show(Console(), plans, sweep.groups(plans))
-    shown = capsys.readouterr().out
-    assert all(p.id in shown for p in plans)
-    assert '2 runs in 1 group, 80 updates' in shown
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_dry_run_compiles_nothing_and_traces_shapes_once_for_all_runs(monkeypatch: pytest.MonkeyPatch):
     """As many traces and data sets for 40 runs as for 4 of the same two groups; with the analysis programs compile."""
     events: list[str] = []
@@ -81,12 +70,12 @@ def test_a_dry_run_compiles_nothing_and_traces_shapes_once_for_all_runs(monkeypa
         traced.reset_mock()
         events.clear()
         plans = toy.plans(sweep__seed=tuple(range(seeds)), sweep__batch_size=(8, 16), model__widths=(width,))
-        forecast.show(Console(quiet=True), plans, fitting.groups(plans))
+        dry_run.show(Console(quiet=True), plans, fitting.groups(plans))
         compiled = sum('backend_compile' in event for event in events)
         counts.append((traced.call_count, sources._embedded.cache_info().misses, compiled))
     assert counts[0] == counts[1]
     assert counts[0][1:] == (1, 0)
-    forecast.show(Console(quiet=True), plans[:1], fitting.groups(plans[:1]), analysis=True)
+    dry_run.show(Console(quiet=True), plans[:1], fitting.groups(plans[:1]), analysis=True)
     assert any('backend_compile' in event for event in events)
 
 
@@ -225,19 +214,6 @@ def test_brackets_in_names_are_shown_as_they_are(
         assert capsys.readouterr().out.count(name) == 7
 
 
-def test_a_workdir_with_brackets_in_its_name_is_trained_to_its_table(
-    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
-):
-    """As main.py does it: a header, a group, the results."""
-    folder, plans = tmp_path / 'a[/b]', toy.plans(total_steps=2)
-    console = Console()
-    console.header(plans, [plans], folder)
-    toy.train(folder, plans, console)
-    console.results(folder, plans, [records.last_row(paths.run_dir(folder, p.study, p.id)) for p in plans])
-    assert f'results in {folder}' in ' '.join(capsys.readouterr().out.split('\n'))
-    assert toy.rows(folder, plans[0])[-1]['step'] == 2
-
-
 @pytest.fixture(scope='module')
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[Plan]]:
     """Two arms of two seeds; one run of the second diverged."""
@@ -353,14 +329,6 @@ def test_tensorboard_files_hold_the_rows(workdir: pathlib.Path):
     assert found == pytest.approx(rows, rel=1e-6)
 
 
-def test_strategy_follows_the_platform():
-    """One run is not mapped; a CPU takes replicas in turn, an accelerator all at once; the config overrules."""
-    assert parallel.choose('auto', 1, 'gpu') == 'sequential'
-    assert parallel.choose('auto', 8, 'cpu') == 'sequential'
-    assert parallel.choose('auto', 8, 'gpu') == 'vmap'
-    assert parallel.choose('vmap', 8, 'cpu') == 'vmap'
-
-
 @pytest.mark.parametrize(
     ('changes', 'chosen'),
     [
@@ -386,23 +354,11 @@ def test_memory_estimate_counts_what_shapes_tell(workdir: pathlib.Path):
     """16 replicas of Shen's network: state and initial weights alone are 16 × 2 × 7.5 MB."""
     plans = toy.plans(sweep__seed=tuple(range(16)), model={'name': 'mlp', 'widths': (1024, 1024)})
     memory = fitting.needs(plans, 'sequential', layout.ALONE)
-    disk = forecast.disk_bytes(plans)
+    disk = dry_run.disk_bytes(plans)
     weights = 4 * (64 * 1024 + 1024 + 1024 * 1024 + 1024 + 10240 + 10)
     assert 16 * 2 * weights < memory < 16 * 2 * weights + 2**28
     assert disk > 16 * 3 * weights
     assert resolve.dataset(plans[0].data).num_outputs == 10
-
-
-def test_a_checkpoint_holds_no_later_divergence(tmp_path: pathlib.Path):
-    """What the caller changes right after a save is not in it, although Orbax writes from another thread."""
-    state: dict[str, int | None] = {'step': None}
-    for step in range(1, 6):
-        with Checkpoints(tmp_path / str(step)) as store:
-            store.save(step, {'x': {'a': np.zeros(2)}}, {'divergence': [state]})
-            state['step'] = step
-            store.wait()
-            _, meta = store.restore(step, {'x': {'a': np.zeros(2)}})
-        assert meta['divergence'] == [{'step': step - 1 or None}]
 
 
 def test_no_run_is_in_two_groups(workdir: pathlib.Path):
@@ -442,21 +398,3 @@ def test_rows_are_never_appended_to_a_torn_line(tmp_path: pathlib.Path):
     writer.flush()
     writer.close()
     assert [r['step'] for r in records.rows(tmp_path)] == [0, 2]
-
-
-def test_noise_is_the_same_with_64_bit_types_on(workdir: pathlib.Path):
-    """A float32 run beside a float64 one keeps its masks and crops, and every bit (test_precision.py)."""
-    noisy = {'model__dropout': 0.3, 'data__augment': ('flip', 'crop'), 'data__crop_padding': 1, 'total_steps': 3}
-    (plan,) = toy.plans(**noisy)
-    toy.train(workdir / '32', [plan])
-    with jax.enable_x64(True):
-        toy.train(workdir / '64', [plan])
-    toy.assert_equal(*(toy.final(workdir / w, plan) for w in ('32', '64')))
-
-
-def test_seeds_that_change_nothing_are_one_run():
-    """With both part seeds given, `seed` determines nothing: repetitions would be counted as independent."""
-    first, second = toy.plans(sweep__seed=(0, 1), init_seed=3, data_seed=3)
-    assert first.id == second.id
-    with pytest.raises(ValueError, match='names 2 runs but only 1 differ'):
-        sweep.expand(toy.declared(init_seed=3, data_seed=3), {'sweep.seed': (0, 1)})

@@ -61,9 +61,11 @@ def test_a_run_that_does_not_fit_is_refused_before_anything_is_written(
     workdir: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Named: what it needs, what there is, and what would help."""
-    plans = toy.plans(sweep__seed=(0, 1), model=WIDE, strategy='vmap')
+    growing = {'name': 'growth', 'at_fractions': (0.5,)}
+    plans = toy.plans(sweep__seed=(0, 1), model=WIDE, strategy='vmap', batch_schedule=growing, total_steps=None,
+                      total_epochs=1.0)  # fmt: skip
     monkeypatch.setattr(feed, 'device_memory', lambda: 10**5)
-    wanted = r'a run at batch_size=8 needs [\d,]+ bytes .* which has 100,000 .*micro_batch_size'
+    wanted = r'a run at batch_size=16 needs [\d,]+ bytes .* which has 100,000 .*micro_batch_size'
     with pytest.raises(ValueError, match=wanted):
         toy.train(workdir, plans)
     assert not list(workdir.glob('*/*/meta.json'))

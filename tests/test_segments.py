@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import toy
 
-from bsresearch.launching import fitting, schedule_csv
+from bsresearch.launching import schedule_csv
 from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.sweep import groups
@@ -242,13 +242,3 @@ def test_seconds_follow_the_batch_size(grown: tuple[pathlib.Path, Plan]):
     last = list(records.rows(paths.run_dir(workdir, plan.study, plan.id)))[-1]
     assert last['step'] == plan.length.total_steps
     assert last['seconds'] == pytest.approx(expected)
-
-
-def test_a_batch_beyond_memory_is_refused_before_anything_is_written(
-    workdir: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-):
-    runs = toy.plans(**GROWING)
-    assert fitting.groups(runs) == [runs]
-    monkeypatch.setattr(feed, 'device_memory', lambda: 10**5)
-    with pytest.raises(ValueError, match=r'a run at batch_size=125 needs [\d,]+ bytes .* which has 100,000'):
-        fitting.groups(runs)

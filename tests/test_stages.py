@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import toy
 from test_arms import base
-from test_grid import LOCAL, Here
+from test_grid import Here
 
 from bsresearch import studies
 from bsresearch.core import lookup
@@ -45,13 +45,6 @@ def doubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     yield
     studies.__path__.remove(str(folder))
     lookup.members.cache_clear()
-
-
-@pytest.fixture
-def jobs_environment(patching: pytest.MonkeyPatch) -> None:
-    """Of job processes."""
-    for name, value in toy.environment().items():
-        patching.setenv(name, value)
 
 
 @pytest.fixture(scope='module')
@@ -128,13 +121,12 @@ def test_main_killed_after_each_stage_makes_the_same(
     assert (recorded(workdir), cells(workdir)) == (recorded(whole), cells(whole))
 
 
-@pytest.mark.usefixtures('jobs_environment')
 def test_a_launch_makes_what_main_makes(whole: pathlib.Path, workdir: pathlib.Path, patching: pytest.MonkeyPatch):
-    """With jobs in processes of their own, killed after the first stage, started again."""
-    study = planned(workdir)
-    killed_after_a_stage(patching, lambda: launcher.run(toy.Quiet(), workdir, study, LOCAL))
+    """As jobs, killed after the first stage, started again."""
+    study, engine = planned(workdir), Here(workdir).engine
+    killed_after_a_stage(patching, lambda: launcher.run(toy.Quiet(), workdir, study, engine))
     assert list(open_stages.read(workdir / 'doubled').values()) == [1]
-    assert launcher.run(toy.Quiet(), workdir, planned(workdir), LOCAL) == 0
+    assert launcher.run(toy.Quiet(), workdir, planned(workdir), engine) == 0
     assert (recorded(workdir), cells(workdir)) == (recorded(whole), cells(whole))
     assert open_stages.read(workdir / 'doubled') == {}
 

@@ -614,14 +614,15 @@ def test_checkpoints_round_trip(saved: pathlib.Path):
 
 
 def test_saving_takes_what_the_items_hold_now(tmp_path: pathlib.Path):
-    """The save goes on in the background; what happens to the arrays meanwhile must not enter."""
-    items = {'state': {'big': np.ones((64, 1024, 32), np.float32)}}
+    """The save goes on in the background; what happens to the arrays and the meta meanwhile must not enter."""
+    items, divergence = {'state': {'big': np.ones((64, 1024, 32), np.float32)}}, {'step': None}
     with Checkpoints(tmp_path / 'c') as c:
-        c.save(1, items, {})
-        items['state']['big'][:] = 7
+        c.save(1, items, {'divergence': [divergence]})
+        items['state']['big'][:], divergence['step'] = 7, 7
         c.wait()
-        found, _ = c.restore(1, like(items))
+        found, meta = c.restore(1, like(items))
     assert (found['state']['big'] == 1).all()
+    assert meta['divergence'] == [{'step': None}]
 
 
 def test_no_checkpoint_is_none(tmp_path: pathlib.Path):

@@ -11,6 +11,7 @@ from bsresearch.core import program
 from bsresearch.launching import (
     calibration,
     compilation_cache,
+    dry_run,
     fitting,
     flag_parser,
     forecast,
@@ -133,24 +134,24 @@ def _run(flag: Any, request: Request) -> int:
 
 def _planned(console: Console, flag: Any, request: Request) -> tuple[planner.Study, list[Any]]:
     """The study and its replica groups, agreed upon by all processes; a dry run's tables are printed."""
-    workdir, dry_run = request.directory, request.dry_run
-    given = workdir, request.branch_from, request.arms, console.say
+    trained_in = None if request.dry_run else request.directory
+    given = request.directory, request.branch_from, request.arms, console.say
     plan = lambda: planner.study(*flag_parser.declared(flag), *given)
-    if workdir is not None and not dry_run and jax.process_count() == 1:
-        study = calibration.planned(plan, workdir, console.say)
+    if trained_in is not None and jax.process_count() == 1:
+        study = calibration.planned(plan, trained_in, console.say)
     else:
         study = multihost.agreed(plan)
     multihost.check_alike(study.members)
-    if not dry_run or request.estimate or request.xla_analysis:
+    if not request.dry_run or request.estimate or request.xla_analysis:
         compilation_cache.use(named=request.profile)  # before programs are compiled to see what they take
     if study.awaits_results:
         console.say(f'{counted(len(study.stages), "stage")} known so far; {planner.LATER}')
-    groups = processes.share(lambda: fitting.groups(study.runs, console.say if dry_run else lambda _: None))
-    if workdir is not None and not dry_run:
-        multihost.check_shared(workdir)
-    if dry_run:
+    groups = processes.share(lambda: fitting.groups(study.runs, console.say if request.dry_run else lambda _: None))
+    if trained_in is not None:
+        multihost.check_shared(trained_in)
+    if request.dry_run:
         probes = len(study.members) - len(study.runs)
-        forecast.show(console, study.runs, groups, probes, analysis=request.xla_analysis, arms=study.arms)
+        dry_run.show(console, study.runs, groups, probes, analysis=request.xla_analysis, arms=study.arms)
     if (csv := request.schedule_csv) is not None:
         console.say(f'{schedule_csv.write(pathlib.Path(csv), study.plans):,} updates → {csv}')
     return study, groups

@@ -184,11 +184,11 @@ class Console:
         widths = {n: max(map(len, (*column, *n.replace('_', ' ').split()))) + 2 for n, column in cells.items()}
         ends = dict(zip(widths, itertools.accumulate(widths.values(), initial=1), strict=False))
         most = self.rich.width if self.rich.is_terminal else math.inf
-        shown = [name for name, begin in ends.items() if begin + widths[name] <= most or begin == 1]
+        fitting = [name for name, begin in ends.items() if begin + widths[name] <= most or begin == 1]
         table = Table(box=HEAD, padding=(0, 1, 0, 0))
-        for name in shown:
+        for name in fitting:
             table.add_column(Text(name.replace('_', ' ')), min_width=widths[name] - 2, overflow='fold')
-        for row in zip(*(cells[name] for name in shown), strict=True):
+        for row in zip(*(cells[name] for name in fitting), strict=True):
             table.add_row(*map(Text, row))
         self.say(title)
         if self.rich.is_terminal:
@@ -198,7 +198,7 @@ class Console:
             with self.rich.capture() as capture:
                 self.rich.print(table)
             self.say('\n'.join(line.rstrip() for line in capture.get().splitlines()))
-        if hidden := [name.replace('_', ' ') for name in widths if name not in shown]:
+        if hidden := [name.replace('_', ' ') for name in widths if name not in fitting]:
             self.say(f'not shown on {self.rich.width} columns: {", ".join(hidden)}')
 
     def results(

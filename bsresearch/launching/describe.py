@@ -60,10 +60,10 @@ def text(asked: str = '') -> str:
     section, _, name = asked.removeprefix('config.').partition('.')
     if section not in FIELDS:
         raise unknown_field(section, FIELDS)
-    found, parts = FIELDS[section], members(section)
+    field, parts = FIELDS[section], members(section)
     if not name:
-        return _section(section, found, parts)
-    shared = found.fields if isinstance(found, Section) else {}
+        return _section(section, field, parts)
+    shared = field.fields if isinstance(field, Section) else {}
     if own_part.is_path(name) and section in (*sections.FOLDERS, *sections.FUNCTIONS):
         return _part(section, name, sections.part(section, name))
     if name in parts:
@@ -82,17 +82,18 @@ def text(asked: str = '') -> str:
 
 def _everything() -> str:
     blocks, rows = [], []
-    for name, found in FIELDS.items():
-        if isinstance(found, Field):
-            rows.append((name, found))
+    for name, field in FIELDS.items():
+        if isinstance(field, Field):
+            rows.append((name, field))
             continue
         blocks += [_table(rows)] if rows else []
         rows = []
         parts = members(name)
         known = [f'  parts: {", ".join(parts)}'] if parts else []
-        inner = {f'<name>.{point}': field for point, field in _points().items()} if name == 'measure' else found.fields
+        points = {f'<name>.{point}': of_point for point, of_point in _points().items()}
+        inner = points if name == 'measure' else field.fields
         table = [_table(_dotted(name, inner))] if inner else []
-        blocks.append('\n'.join([f'{name}: {found.meaning}', *known, *table]))
+        blocks.append('\n'.join([f'{name}: {field.meaning}', *known, *table]))
     blocks += [_table(rows)] if rows else []
     return '\n\n'.join([*blocks, HINT])
 
@@ -111,11 +112,11 @@ def _dotted(section: str, fields: Mapping[str, Field | Section]) -> list[Row]:
     return rows
 
 
-def _section(section: str, found: Field | Section, parts: Mapping[str, Callable[..., Any]]) -> str:
-    if isinstance(found, Field):
-        blocks = [_table([(section, found)])]
+def _section(section: str, field: Field | Section, parts: Mapping[str, Callable[..., Any]]) -> str:
+    if isinstance(field, Field):
+        blocks = [_table([(section, field)])]
     else:
-        blocks = [f'{section}: {found.meaning}', *([_table(_dotted(section, found.fields))] if found.fields else [])]
+        blocks = [f'{section}: {field.meaning}', *([_table(_dotted(section, field.fields))] if field.fields else [])]
     width = max(map(len, parts), default=0) + 2
     blocks += ['\n'.join(_wrapped(f'  {part:<{width}}', summary(fn)) for part, fn in parts.items())] if parts else []
     fields = any(own_fields(section, fn) for fn in parts.values()) and section != 'study'
@@ -125,26 +126,25 @@ def _section(section: str, found: Field | Section, parts: Mapping[str, Callable[
 
 
 def _part(section: str, name: str, part: Callable[..., Any]) -> str:
-    found = FIELDS[section]
+    field = FIELDS[section]
     if section == 'measure':
         shared: Mapping[str, Field | Section] = _points()
     else:
-        shared = {k: v for k, v in found.fields.items() if k != 'name'} if isinstance(found, Section) else {}
+        shared = {k: v for k, v in field.fields.items() if k != 'name'} if isinstance(field, Section) else {}
     prefix = f'measure.{name}' if section == 'measure' else section
-    own = own_fields(section, part)
     chosen = {'measure': f'measure.{name}.every_epochs=1', 'study': f'study={name}'}.get(
         section, f'{section}.name={name}'
     )
-    rows = _table([*_dotted(prefix, own), *_dotted(prefix, shared)])
+    rows = _table([*_dotted(prefix, own_fields(section, part)), *_dotted(prefix, shared)])
     return '\n\n'.join([f'--config.{chosen}\n{summary(part)}', *([rows] if rows else [])])
 
 
 def _table(rows: list[Row]) -> str:
     """A line per field: name, default, unit, meaning; in a terminal as wide as it is."""
-    shown = [(name, _default(field.default), field.unit, field.meaning) for name, field in rows]
-    widths = [min(most, max((len(row[i]) for row in shown), default=0)) for i, most in enumerate(WIDTHS)]
+    rows_of_cells = [(name, _default(field.default), field.unit, field.meaning) for name, field in rows]
+    widths = [min(most, max((len(row[i]) for row in rows_of_cells), default=0)) for i, most in enumerate(WIDTHS)]
     lines = []
-    for *columns, meaning in shown:
+    for *columns, meaning in rows_of_cells:
         cells = ''.join(f'{cell:<{width}}  ' for cell, width in zip(columns, widths, strict=True) if width)
         lines.append(_wrapped(f'  {cells}', meaning))
     return '\n'.join(lines)

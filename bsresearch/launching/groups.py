@@ -17,6 +17,7 @@ from bsresearch.store import paths, records
 from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.train import program
 from bsresearch.train.devices import compiling
+from bsresearch.train.saving import restore
 
 FINISHED = ('done', 'diverged')
 
@@ -68,19 +69,6 @@ def study_lock(folder: pathlib.Path) -> Iterator[None]:
 def status(workdir: pathlib.Path, plan: Plan) -> dict[str, Any]:
     """A run's meta; empty if it was never started."""
     return records.status(paths.run_dir(workdir, plan.study, plan.id))
-
-
-def directory_of(workdir: pathlib.Path, plan: Plan) -> pathlib.Path:
-    """Of the group that a run belongs to, which was started.
-
-    Raises:
-      Damaged: its meta is not that of a run.
-    """
-    name = status(workdir, plan).get('group')
-    if name is None:
-        folder = paths.run_dir(workdir, plan.study, plan.id)
-        raise Damaged(f'{folder}/meta.json names no group, so it is not whole; remove that folder, or restore it')
-    return paths.group_dir(workdir, plan.study, name)
 
 
 def unfinished(workdir: pathlib.Path, plans: Sequence[Plan]) -> list[Plan]:
@@ -137,7 +125,7 @@ def _name(plans: Sequence[Plan]) -> str:
 
 def of(workdir: pathlib.Path, plan: Plan) -> ReplicaGroup:
     """The group that a started run belongs to; errors as in `load`."""
-    return load(directory_of(workdir, plan), plan.id)
+    return load(restore.group_directory(workdir, plan), plan.id)
 
 
 def form(

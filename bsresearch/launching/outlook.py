@@ -100,12 +100,8 @@ class _Running:
     """The group in training."""
 
     def __init__(self, plans: Sequence[Plan]):
-        self.plans, self.began, self.kind, self.program = (
-            plans,
-            time.monotonic(),
-            kind(plans[0]),
-            plans[0].program_key(),
-        )
+        self.plans, self.began = plans, time.monotonic()
+        self.kind, self.program = kind(plans[0]), plans[0].program_key()
         self.clock: Clock | None = None
         self.warm: tuple[int, float] | None = None  # from when on updates are timed, with the seconds until then
 
@@ -191,8 +187,9 @@ class Outlook:
             return None
         self._timed[running.kind, timed.size] = timed
         amounts = Amounts.after(running.plans[0], step)
-        own = amounts.seconds(lambda size: self._rates(running.plans[0], running.kind, size).times(len(running.plans)))
-        return own, own + self.later()
+        rates = lambda size: self._rates(running.plans[0], running.kind, size).times(len(running.plans))
+        seconds = amounts.seconds(rates)
+        return seconds, seconds + self.later()
 
     def later(self) -> float:
         """Seconds of the groups and probes that have not begun, as far as anything was timed."""
@@ -222,15 +219,15 @@ class Outlook:
         self._probe_seconds[section] = seconds
         self._probes[section] = [other for other in self._probes.get(section, []) if other.id != probe.id]
 
-    def _rates(self, plan: Plan, own: str, size: int) -> Rates:
+    def _rates(self, plan: Plan, kind: str, size: int) -> Rates:
         """Of one run of that kind and batch size."""
-        if (timed := self._timed.get((own, size))) is not None:
+        if (timed := self._timed.get((kind, size))) is not None:
             return timed.rates
-        alike = [timed for (of, _), timed in self._timed.items() if of == own] or list(self._timed.values())
+        alike = [timed for (other, _), timed in self._timed.items() if other == kind] or list(self._timed.values())
         nearest = sorted(alike, key=lambda timed: abs(math.log(timed.size / size)))
         first = nearest[0]
         update = first.rates.update * work(plan, size) / work(first.plan, first.size)
-        if len(nearest) > 1 and (own, first.size) in self._timed:
+        if len(nearest) > 1 and (kind, first.size) in self._timed:
             second = nearest[1]
             slope = (first.rates.update - second.rates.update) / (first.size - second.size)
             line = first.rates.update + slope * (size - first.size)

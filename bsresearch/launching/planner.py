@@ -204,8 +204,8 @@ def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.
     known = calibration.read(workdir)
     grid = sweep.grid(config | {'study': name}, overrides, on_disk=on_disk, calibration=known)
     # What followed from results followed from those of the runs that were launched together: the config's own.
-    own = sweep.grid(config | {'study': name}, overrides, calibration=known)
-    stages = [stage for plans in (own.plans, grid.plans) for stage in _stages(procedure, plans, workdir)[0]]
+    launched = sweep.grid(config | {'study': name}, overrides, calibration=known)
+    stages = [stage for plans in (launched.plans, grid.plans) for stage in _stages(procedure, plans, workdir)[0]]
     asked = _asked(name, grid, stages)
     if asked is None:
         raise ValueError(

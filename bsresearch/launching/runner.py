@@ -23,7 +23,7 @@ from bsresearch.store import leases, paths, presence, verify
 from bsresearch.train import backfill, loop
 from bsresearch.train.devices import layout, processes
 from bsresearch.train.profiling.profile import Profiler
-from bsresearch.train.saving import branching
+from bsresearch.train.saving import branching, restore
 from bsresearch.train.session import Session
 
 
@@ -127,7 +127,7 @@ def _measure_later(
         return
     asked: dict[pathlib.Path, Plan] = {}
     for plan in finished:
-        asked.setdefault(groups.directory_of(workdir, plan), plan)
+        asked.setdefault(restore.group_directory(workdir, plan), plan)
     for directory, plan in asked.items():
         group = groups.load(directory, plan.id).placed(plan)
         half_made = (directory / backfill.NOTE).exists()

@@ -41,12 +41,12 @@ def _check_spread(module: Any, shape: tuple[int, ...]) -> None:
 
 
 def ghost_batch_size(
-    c: Mapping[str, Any], model: Mapping[str, Any], length: units.Length, num_outputs: int, shape: tuple[int, ...]
+    config: Mapping[str, Any], model: Mapping[str, Any], length: units.Length, num_outputs: int, shape: tuple[int, ...]
 ) -> int | None:
     """The batch-norm group resolved, and every batch and the micro-batch checked against it; None without batch norm.
 
     Args:
-      c: the completed config. model: its section, completed. length: of the run. shape: of an example.
+      config: the completed config. model: its section, completed. length: of the run. shape: of an example.
 
     Raises:
       ValueError: a batch or micro-batch that is no whole number of groups, or groups without spread.
@@ -54,7 +54,7 @@ def ghost_batch_size(
     sizes = [segment.batch_size for segment in length.segments]
     module = sections.built('model', model, num_outputs)
     couples = models.couples(module, model, shape)
-    given, micro = _asked_for(c, sizes, bool(couples)), c['micro_batch_size']
+    given, micro = _asked_for(config, sizes, bool(couples)), config['micro_batch_size']
     if not couples:
         return None
     ends = (length.total_examples, *((length.epoch_size,) if length.boundary == 'partial' else ()))
@@ -63,7 +63,7 @@ def ghost_batch_size(
             f"model {model['name']} has {couples} and not flax's BatchNorm, so that the padding of a short last batch "
             f'would count in them: choose a length that is a whole number of batches of {sizes[0]}'
         )
-    ghost = given or c['batch_size']
+    ghost = given or config['batch_size']
     for size in sizes:
         if size % ghost:
             raise ValueError(
@@ -75,7 +75,7 @@ def ghost_batch_size(
             f'micro_batch_size={micro} is not a whole number of batch-norm groups of ghost_batch_size={ghost}; '
             f'use a multiple of {ghost}, or set ghost_batch_size'
         )
-    if c['reduction'] == 'ordered' and ghost > 1 and any(s.batch_size == ghost for s in length.segments):
+    if config['reduction'] == 'ordered' and ghost > 1 and any(s.batch_size == ghost for s in length.segments):
         raise ValueError(
             f'config.reduction=ordered cannot cut a batch that is one batch-norm group of {ghost}; set '
             'ghost_batch_size to a part of it, or config.reduction=psum'
@@ -85,28 +85,29 @@ def ghost_batch_size(
     return ghost
 
 
-def _asked_for(c: Mapping[str, Any], sizes: Sequence[int], batch_norm: bool) -> int | None:
+def _asked_for(config: Mapping[str, Any], sizes: Sequence[int], batch_norm: bool) -> int | None:
     """The batch-norm group that the config asks for, by `ghost_batch_size` or by `workers`; None if by neither.
 
     Args:
-      c: the completed config. sizes: batch sizes of the run's updates, in order. batch_norm: whether the model has it.
+      config: the completed config. sizes: batch sizes of the run's updates, in order. batch_norm: whether the model has
+        it.
 
     Raises:
       ValueError: a batch that W workers cannot share equally; another group given beside it; or one that would grow.
     """
-    workers, given = c['workers'], c['ghost_batch_size']
+    workers, given = config['workers'], config['ghost_batch_size']
     if workers is None or workers == 1:
         return given
-    for size in (c['batch_size'], *sizes):
+    for size in (config['batch_size'], *sizes):
         if size % workers:
             raise ValueError(
                 f'config.workers={workers} cannot share a batch of {size} equally; choose a batch_size that is a '
                 f'multiple of {workers} (a growing batch: also all it comes to), or another number of workers'
             )
-    share = c['batch_size'] // workers
+    share = config['batch_size'] // workers
     if given is not None and given != share:
         raise ValueError(
-            f'config.workers={workers} with batch_size={c["batch_size"]} makes batch-norm groups of {share}, but '
+            f'config.workers={workers} with batch_size={config["batch_size"]} makes batch-norm groups of {share}, but '
             f'ghost_batch_size={given}; give one of the two, and leave the other None'
         )
     if batch_norm and len(set(sizes)) > 1:

@@ -87,7 +87,7 @@ def _check_drawn(field: str, value: Any, epoch_size: int) -> None:
 
 
 def resolve(
-    c: Mapping[str, Any],
+    config: Mapping[str, Any],
     policy: Policy,
     optimizer: str,
     length: units.Length,
@@ -98,7 +98,7 @@ def resolve(
     """The recording sections, checked against the run.
 
     Args:
-      c: the completed config.
+      config: the completed config.
       optimizer: its name. schedule: what the schedules stretch over (plan.schedule_length).
       ghost: examples of a batch-norm group, None without batch norm.
       params: shapes of the weights.
@@ -107,9 +107,9 @@ def resolve(
       ValueError: an unknown field, points outside the run, or a measurement or a probe that this run cannot have.
     """
     for field in ('record', 'norms', 'evaluate', 'checkpoint', 'keep'):
-        when.points(c[field], length, f'config.{field}')
-    c = {**c, 'measure': presets.apply(c['measure_preset'], c['measure'], ghost)}
-    for name, spec in c['measure'].items():
+        when.points(config[field], length, f'config.{field}')
+    config = {**config, 'measure': presets.apply(config['measure_preset'], config['measure'], ghost)}
+    for name, spec in config['measure'].items():
         settings = when.rest(spec)
         quantity = _measurement(name, settings)
         for field, value in settings.items():
@@ -117,16 +117,16 @@ def resolve(
         if when.points(spec, length, f'config.measure.{name}'):
             _check_weights(quantity, params)
             _check_measure(name, quantity, optimizer, length.epoch_size, ghost)
-    probe = sections.complete('probe', c['probe'])
+    probe = sections.complete('probe', config['probe'])
     for key, value in probe.items():
         _check_drawn(f'config.probe.{key}', value, length.epoch_size)
     if probe['name'] != 'none':
         kind(probe).check(params, length.epoch_size, ghost)
-    points = {*probe_points(probe, length), *branch_points(c['branch'], length)}
-    return schema.recorded(c) | {
+    points = {*probe_points(probe, length), *branch_points(config['branch'], length)}
+    return schema.recorded(config) | {
         'probe': probe,
-        'snapshots': _snapshots(c['snapshots'], policy, length, schedule),
-        'keep': _kept(c['keep'], points, length),
+        'snapshots': _snapshots(config['snapshots'], policy, length, schedule),
+        'keep': _kept(config['keep'], points, length),
     }
 
 

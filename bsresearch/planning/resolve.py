@@ -26,6 +26,7 @@ CHOICES = {
     'dtype': ('float32', 'bfloat16', 'float64'),
     'matmul_precision': ('default', 'high', 'highest'),
 }
+# Fields of a Plan that are as declared.
 AS_DECLARED = ('study', 'seed', 'batch_size', 'epoch_boundary', 'dtype', 'matmul_precision')
 # Bounds of fields that are given.
 LEAST = {
@@ -58,9 +59,9 @@ def check_fields(declared: Mapping[str, Any]) -> None:
     walk(declared, schema.known(), schema.hints(), '')
 
 
-def _check_evaluation(c: Mapping[str, Any], data: select.Dataset) -> None:
+def _check_evaluation(config: Mapping[str, Any], data: select.Dataset) -> None:
     """Raises ValueError for an evaluation batch larger than every split."""
-    size, largest = c['evaluate']['batch_size'], max(len(split.labels) for split in data.named().values())
+    size, largest = config['evaluate']['batch_size'], max(len(split.labels) for split in data.named().values())
     if size is not None and size > largest:
         raise ValueError(
             f'config.evaluate.batch_size={size}: the largest split has {largest} examples; use at most so many, or '
@@ -68,27 +69,27 @@ def _check_evaluation(c: Mapping[str, Any], data: select.Dataset) -> None:
         )
 
 
-def _check_numbers(c: Mapping[str, Any]) -> None:
+def _check_numbers(config: Mapping[str, Any]) -> None:
     for field, least in LEAST.items():
-        if (value := value_at(c, field)) is not None and value < least:
+        if (value := value_at(config, field)) is not None and value < least:
             raise ValueError(f'config.{field}={value}: must be at least {least}')
     for field, bound in ABOVE.items():
-        if (value := value_at(c, field)) is not None and not value > bound:
+        if (value := value_at(config, field)) is not None and not value > bound:
             raise ValueError(f'config.{field}={value}: must be {"positive" if bound == 0 else f"above {bound}"}')
-    kinds.check_most('config', c, batch_size=kinds.MOST_BATCH, reduction_chunks=kinds.MOST_CHUNKS)
-    if c['momentum'] is not None and not 0 <= c['momentum'] < 1:
-        raise ValueError(f'config.momentum={c["momentum"]}: must lie in [0, 1)')
+    kinds.check_most('config', config, batch_size=kinds.MOST_BATCH, reduction_chunks=kinds.MOST_CHUNKS)
+    if config['momentum'] is not None and not 0 <= config['momentum'] < 1:
+        raise ValueError(f'config.momentum={config["momentum"]}: must lie in [0, 1)')
     for field in ('seed', 'init_seed', 'data_seed'):
-        if c[field] is not None and not 0 <= c[field] <= rng.MAX_SEED:
-            raise ValueError(f'config.{field}={c[field]}: must lie in [0, {rng.MAX_SEED}]')
+        if config[field] is not None and not 0 <= config[field] <= rng.MAX_SEED:
+            raise ValueError(f'config.{field}={config[field]}: must lie in [0, {rng.MAX_SEED}]')
     for field, allowed in CHOICES.items():
-        if c[field] not in allowed:
-            raise ValueError(f'config.{field}={c[field]!r}; {lookup.nearest(str(c[field]), allowed)}')
-    if c['tensorboard'] and importlib.util.find_spec('tensorboardX') is None:
+        if config[field] not in allowed:
+            raise ValueError(f'config.{field}={config[field]!r}; {lookup.nearest(str(config[field]), allowed)}')
+    if config['tensorboard'] and importlib.util.find_spec('tensorboardX') is None:
         raise ValueError('config.tensorboard=True needs tensorboardX: pip install -r requirements-track.txt')
-    if c['micro_batch_size'] is not None and c['micro_batch_size'] > c['batch_size']:
+    if config['micro_batch_size'] is not None and config['micro_batch_size'] > config['batch_size']:
         raise ValueError(
-            f'config.micro_batch_size={c["micro_batch_size"]} is larger than batch_size={c["batch_size"]}; '
+            f'config.micro_batch_size={config["micro_batch_size"]} is larger than batch_size={config["batch_size"]}; '
             'choose one that is not, or None to let the engine choose'
         )
 
@@ -136,20 +137,20 @@ def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool)
         )
 
 
-def _check_optimizer(c: Mapping[str, Any], optimizer: Mapping[str, Any], params: Any) -> None:
+def _check_optimizer(config: Mapping[str, Any], optimizer: Mapping[str, Any], params: Any) -> None:
     """Raises ValueError for settings that it refuses, and for groups of parameters that there are none of."""
-    groups = {'no_decay': c['no_decay'], 'optimizer.not_adapted': optimizer.get('not_adapted', ())}
+    groups = {'no_decay': config['no_decay'], 'optimizer.not_adapted': optimizer.get('not_adapted', ())}
     for field, patterns in groups.items():
         optim.check_groups(params, tuple(patterns), f'config.{field}')
-    optim.built(optimizer['name'], sections.settings(optimizer), tuple(c['no_decay']))
+    optim.built(optimizer['name'], sections.settings(optimizer), tuple(config['no_decay']))
 
 
-def _checked_dataset(c: Mapping[str, Any], section: Mapping[str, Any]) -> select.Dataset:
+def _checked_dataset(config: Mapping[str, Any], section: Mapping[str, Any]) -> select.Dataset:
     """The data set of a completed `data` section, whose examples can be augmented and evaluated as the config says."""
     data = dataset(section)
     shape = data.train.inputs.shape[1:]
     preprocess.check(section['augment'], shape, section['mean'], section['std'], section['crop_padding'])
-    _check_evaluation(c, data)
+    _check_evaluation(config, data)
     return data
 
 
@@ -161,20 +162,20 @@ def dataset(data: Mapping[str, Any]) -> select.Dataset:
     return select.select(sources.resolve(data['name'], None, settings), **selection)
 
 
-def _length(declared: units.Length, parent: dict[str, Any] | None, c: Mapping[str, Any]) -> units.Length:
+def _length(declared: units.Length, parent: dict[str, Any] | None, config: Mapping[str, Any]) -> units.Length:
     """The run's length: the declared one; for a branch its parent's up to the branch point, then the declared one."""
     if parent is None:
         return declared
     first, changes = continued(parent, declared.batch_size, declared.changes)
     endless = replace(declared, batch_size=first, total_examples=2**62, changes=changes)
     total = declared.total_examples
-    if c['total_steps'] is not None:  # updates, whatever they hold
-        total = endless.examples_at(c['total_steps'])
+    if config['total_steps'] is not None:  # updates, whatever they hold
+        total = endless.examples_at(config['total_steps'])
     if total <= parent['examples']:
-        field = next(k for k in ('total_epochs', 'total_examples', 'total_steps') if c[k] is not None)
+        field = next(k for k in ('total_epochs', 'total_examples', 'total_steps') if config[k] is not None)
         raise ValueError(
             f'the branch at epoch {parent["epoch"]:g} of run {parent["run"]} would end where it begins, or before: its '
-            f'{field}={c[field]} counts from the beginning of its parent; raise it'
+            f'{field}={config[field]} counts from the beginning of its parent; raise it'
         )
     return kinds.check_size(replace(endless, total_examples=total), f'the branch of run {parent["run"]}')
 
@@ -201,43 +202,45 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
       FileNotFoundError: the data set is not prepared.
     """
     check_fields(declared)
-    c = _completed(declared)
-    if c['total_seconds'] is not None:
+    config = _completed(declared)
+    if config['total_seconds'] is not None:
         raise ValueError(
-            f'total_seconds={c["total_seconds"]:g} is for runs of a config; give this one its length in updates'
+            f'total_seconds={config["total_seconds"]:g} is for runs of a config; give this one its length in updates'
         )
-    parts = {section: sections.complete(section, c[section]) for section in schema.NAMED}
-    _check_numbers(c | parts)
-    data = _checked_dataset(c, parts['data'])
+    parts = {section: sections.complete(section, config[section]) for section in schema.NAMED}
+    _check_numbers(config | parts)
+    data = _checked_dataset(config, parts['data'])
     shape = data.train.inputs.shape[1:]
-    models.check_dtype(parts['model']['name'], c['dtype'])
+    models.check_dtype(parts['model']['name'], config['dtype'])
     params = _parameters(parts['model'], data.num_outputs, shape)
-    _check_optimizer(c, parts['optimizer'], params)
+    _check_optimizer(config, parts['optimizer'], params)
     kept = parent['schedule_length'] if parent is not None and parent['state']['schedule'] == 'keep' else None
-    resolved = policy.resolve(c, parts, len(data.train.labels), kept and kept['batch_size'])
+    resolved = policy.resolve(config, parts, len(data.train.labels), kept and kept['batch_size'])
     sections.built('optimizer', resolved.optimizer)  # as the scaling rules left it, for its errors alone
-    length = _length(resolved.length, parent, c)
+    length = _length(resolved.length, parent, config)
     _check_batches(length, 0 if parent is None else parent['step'])
-    _check_loss(parts, data, bool(when.points(c['snapshots'], length)) or c['snapshots']['cycle_ends'])
-    ghost = batch_norm.ghost_batch_size(c, parts['model'], length, data.num_outputs, shape)
+    _check_loss(parts, data, bool(when.points(config['snapshots'], length)) or config['snapshots']['cycle_ends'])
+    ghost = batch_norm.ghost_batch_size(config, parts['model'], length, data.num_outputs, shape)
     stretched = schedule_length(parent, length)
-    same: dict[str, Any] = {field: c[field] for field in AS_DECLARED}
+    same: dict[str, Any] = {field: config[field] for field in AS_DECLARED}
     return Plan(
         **same,
-        init_seed=c['seed'] if c['init_seed'] is None else c['init_seed'],
-        data_seed=c['seed'] if c['data_seed'] is None else c['data_seed'],
+        init_seed=config['seed'] if config['init_seed'] is None else config['init_seed'],
+        data_seed=config['seed'] if config['data_seed'] is None else config['data_seed'],
         ghost_batch_size=ghost,
         epoch_size=length.epoch_size,
         total_examples=length.total_examples,
         policy=resolved.policy,
-        no_decay=tuple(c['no_decay']),
+        no_decay=tuple(config['no_decay']),
         ema=resolved.ema,
         **{section: parts[section] for section in ('data', 'model', 'loss', 'scaling')},
         optimizer=resolved.optimizer,
-        clip=dict(c['clip']),
-        divergence=dict(c['divergence']),
-        execution={k: c[k] for k in schema.EXECUTION},
-        recording=recording.resolve(c, resolved.policy, resolved.optimizer['name'], length, stretched, ghost, params),
+        clip=dict(config['clip']),
+        divergence=dict(config['divergence']),
+        execution={k: config[k] for k in schema.EXECUTION},
+        recording=recording.resolve(
+            config, resolved.policy, resolved.optimizer['name'], length, stretched, ghost, params
+        ),
         example_shape=tuple(shape),
         num_outputs=data.num_outputs,
         data_checksum=data.checksum,

@@ -12,6 +12,7 @@ from bsresearch.launching.jobs import jobs
 from bsresearch.planning.plan import Plan
 from bsresearch.store import open_stages, paths, probe_records, records
 from bsresearch.train import backfill
+from bsresearch.train.saving import restore
 
 
 class Tally:
@@ -29,8 +30,8 @@ class Tally:
     def __str__(self) -> str:
         states = [jobs.state(job) for job in self._grid]
         done, seconds = self._done(states), time.monotonic() - self._began
-        made = done - self._before
-        left = f' · all {clock(seconds / made * (1 - done))}' if made > 0 else ''
+        progress = done - self._before
+        left = f' · all {clock(seconds / progress * (1 - done))}' if progress > 0 else ''
         return f'{jobs.counted(states)} · {100 * done:.0f} %{left}'
 
 
@@ -68,7 +69,7 @@ def text(workdir: pathlib.Path) -> str:
 def lacking(workdir: pathlib.Path, plans: Sequence[Plan]) -> int:
     """How many finished groups were recorded with less than is asked for now."""
     finished = [p for p in plans if groups.status(workdir, p).get('status') in groups.FINISHED]
-    asked = {groups.directory_of(workdir, plan): plan for plan in reversed(finished)}
+    asked = {restore.group_directory(workdir, plan): plan for plan in reversed(finished)}
     lacking = 0
     for directory, plan in asked.items():
         group = groups.load(directory)
