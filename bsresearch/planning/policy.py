@@ -155,8 +155,7 @@ def _scaled(config: Config, parts: Config, momentum: float | None) -> scaling.Sc
         if momentum is None:
             raise ValueError(f'scaling.momentum={rule["momentum"]!r}: the schedule brings its own momentum')
         if rule['momentum'] not in scaling.MOMENTA:
-            allowed = ', '.join(scaling.MOMENTA)
-            raise ValueError(f'scaling.momentum={rule["momentum"]!r}: allowed are {allowed}')
+            raise ValueError(f'scaling.momentum={rule["momentum"]!r}: allowed are {", ".join(scaling.MOMENTA)}')
         scaled = scaled._replace(momentum=scaling.MOMENTA[rule['momentum']](momentum, k))
     for field, value in (('momentum', scaled.momentum), ('beta2', scaled.beta2)):
         if value is not None and not 0 <= value < 1:

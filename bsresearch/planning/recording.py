@@ -99,7 +99,7 @@ def resolve(
 
     Args:
       config: the completed config.
-      optimizer: its name. schedule: what the schedules stretch over (plan.schedule_length).
+      optimizer: its name. schedule: what the schedules stretch over (branch_length.schedule_length).
       ghost: examples of a batch-norm group, None without batch norm.
       params: shapes of the weights.
 

@@ -15,7 +15,8 @@ from bsresearch.core.flat import value_at
 from bsresearch.data import preprocess, select, sources
 from bsresearch.models import losses
 from bsresearch.planning import batch_norm, policy, recording, schema, sections
-from bsresearch.planning.plan import Plan, continued, schedule_length
+from bsresearch.planning.branch_length import continued, schedule_length
+from bsresearch.planning.plan import Plan
 
 CHOICES = {
     'strategy': ('auto', 'vmap', 'sequential'),
