@@ -35,16 +35,8 @@ def trend(axis: str, cells: Sequence[Cell] = (), *, within: Cell = ALL) -> Contr
         taus = np.array([_tau(x, low[:, i], high[:, i]) for i in range(low.shape[1])]).T
         return Part(f'τ in {words(axis)}', taus[0], taus[1], few=True)
 
-    return (
-        Contrast(
-            f'trend in {words(axis)}',
-            selectors or (to_selector(within),),
-            of,
-            level=True,
-            unit=TAU,
-            along=axis,
-        ),
-    )
+    cells_read = selectors or (to_selector(within),)
+    return (Contrast(f'trend in {words(axis)}', cells_read, of, level=True, unit=TAU, along=axis),)
 
 
 def _along(numbers: Numbers, axis: str, within: Selector) -> list[Selector]:
@@ -80,11 +72,8 @@ def _tau(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float
         return np.nan, np.nan
     i, j = np.triu_indices(len(x), 1)
     rising = np.sign(x[j] - x[i])
-    above, below, tied = (
-        low[j] > high[i],
-        high[j] < low[i],
-        (low[i] == high[i]) & (low[j] == high[j]) & (low[i] == low[j]),
-    )
+    above, below = low[j] > high[i], high[j] < low[i]
+    tied = (low[i] == high[i]) & (low[j] == high[j]) & (low[i] == low[j])
     known = rising * (above.astype(float) - below.astype(float))
     unknown = (~(above | below | tied) & (rising != 0)).sum()
     scale = np.sqrt((rising != 0).sum() * (~tied).sum())

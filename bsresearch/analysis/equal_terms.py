@@ -60,12 +60,9 @@ def _tolerance(name: str, runs: pd.DataFrame) -> Callable[[float], float]:
 
 
 def _same(a: list, b: list, tolerance: Callable[[float], float]) -> bool:
-    if len(a) != len(b):
-        return False
-    return all(
-        abs(x - y) <= tolerance(x) if isinstance(x, float) and isinstance(y, float) else x == y
-        for x, y in zip(a, b, strict=True)
-    )
+    numbers = lambda x, y: isinstance(x, float) and isinstance(y, float)
+    alike = lambda x, y: abs(x - y) <= tolerance(x) if numbers(x, y) else x == y
+    return len(a) == len(b) and all(map(alike, a, b))
 
 
 def _text(values: list) -> str:

@@ -149,7 +149,8 @@ class Quantity:
     diverged: bool = False
 
     def __sub__(self, other: 'Quantity') -> 'Quantity':
-        return self._with(_difference, f'{self.name} − {other.name}', other, _of_differences(self.unit))
+        unit = self.unit._replace(level=self.unit.difference, low=-np.inf, high=np.inf)
+        return self._with(_difference, f'{self.name} − {other.name}', other, unit)
 
     def __truediv__(self, other: 'Quantity') -> 'Quantity':
         """Of positive quantities."""
@@ -169,10 +170,6 @@ class Quantity:
         """The same under another name, in another unit, or with another direction."""
         better = self.higher_is_better if higher_is_better is None else higher_is_better
         return replace(self, name=name, unit=unit or self.unit, higher_is_better=better)
-
-
-def _of_differences(unit: Unit) -> Unit:
-    return unit._replace(level=unit.difference, low=-np.inf, high=np.inf)
 
 
 def log(quantity: Quantity) -> Quantity:

@@ -56,6 +56,12 @@ def of_probes(stored: Sequence[Mapping[str, Any]]) -> list[Interpolation]:
     pairs = []
     for probe in stored:
         arrays, (small, large) = probe['arrays'], probe['points']
+        values = {k: v for k, v in arrays.items() if '/' in k}
+        if any(k.endswith('_objective') and k.replace('_objective', '_loss') not in values for k in values):
+            raise ValueError(
+                f'probe {probe["meta"]["id"]} was made by an older version, whose losses hold label smoothing; remove '
+                'its directory, and the command that made it makes it anew'
+            )
         pairs.append(
             Interpolation(
                 probe['meta']['id'],
@@ -63,18 +69,12 @@ def of_probes(stored: Sequence[Mapping[str, Any]]) -> list[Interpolation]:
                 large['run'],
                 arrays['alpha'],
                 tuple(probe['probe']['paths']),
-                {k: v for k, v in arrays.items() if '/' in k},
+                values,
                 float(arrays['distance']),
                 float(arrays['cosine']),
                 arrays['norms'],
             )
         )
-    for pair in pairs:
-        if any(k.endswith('_objective') and k.replace('_objective', '_loss') not in pair.values for k in pair.values):
-            raise ValueError(
-                f'probe {pair.id} was made by an older version, whose losses hold label smoothing; remove its '
-                'directory, and the command that made it makes it anew'
-            )
     return pairs
 
 
