@@ -37,8 +37,7 @@ CLAIMS = (
               'learning rate coincide, within a factor of 1.2.', log(DISTANCE),
               every(at_equal_updates('distance', a, b) for a, b in PAIRS), -COINCIDE, COINCIDE),
     Statement('Adam', 'Shen 2018, distance', 'Adam goes farther than SGD at either rate, at every batch size.',
-              log(DISTANCE),
-              FARTHER, low=0),
+              log(DISTANCE), FARTHER, low=0),
     Statement('norm', 'Shen 2018, distance', 'Under SGD the norm of the weights stays as it was, within 2 %.',
               relative_change('parameter_norm'), alone(*CELLS), -CONSTANT, CONSTANT, conditions=True),
 )  # fmt: skip

@@ -7,7 +7,6 @@ Sizes are compared at every reading; hashes once, which the user's cache remembe
 
 import functools
 import hashlib
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -92,10 +91,7 @@ def _remember(key: str) -> None:
     _remembered().add(key)
     try:
         _cache().parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(_cache(), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(descriptor, f'{key}\n'.encode())
-        finally:
-            os.close(descriptor)
+        with open(_cache(), 'ab') as file:
+            file.write(f'{key}\n'.encode())  # whole, as other processes append too
     except OSError:
         return  # without a cache each process hashes anew
