@@ -36,14 +36,14 @@ ROW = {arm: VALUES.loc[(arm, '', '')].to_numpy() for arm in ('a', 'b', 'c', 'd')
 def parts(contrasts: Contrasts, quantity: Quantity, study: Study | None = None, **facts: Any) -> list[Part]:
     study = study or planted.study(quantity.of(None).low.index, quantity.of(None).low.shape[1], **facts)  # type: ignore[arg-type]
     numbers = Numbers(quantity.of(study), study, quantity.few, quantity.higher_is_better)
-    made = [contrast.of(numbers) for contrast in contrasts]
-    return [part for part in made if isinstance(part, Part)]
+    of_contrasts = [contrast.of(numbers) for contrast in contrasts]
+    return [part for part in of_contrasts if isinstance(part, Part)]
 
 
 def values(contrasts: Contrasts) -> list[list[float]]:
-    made = parts(contrasts, planted.quantity(VALUES))
-    assert all(np.array_equal(part.low, part.high) for part in made)
-    return [part.low.tolist() for part in made]
+    of_contrasts = parts(contrasts, planted.quantity(VALUES))
+    assert all(np.array_equal(part.low, part.high) for part in of_contrasts)
+    return [part.low.tolist() for part in of_contrasts]
 
 
 def test_sums_of_cells_replicate_by_replicate():
@@ -103,8 +103,8 @@ def test_a_cell_of_axes_is_named_by_their_values():
 def test_a_branch_is_named_with_its_point():
     index = planted.index([('large', '', ''), ('large', 'control', 2.0), ('large', 'control', 30.0)])
     table = planted.table(np.arange(3.0)[:, None], index)
-    made = parts(alone('large', 'large/control@2', 'large/control@30'), planted.quantity(table))
-    assert [part.low.tolist() for part in made] == [[0.0], [1.0], [2.0]]
+    of_cells = parts(alone('large', 'large/control@2', 'large/control@30'), planted.quantity(table))
+    assert [part.low.tolist() for part in of_cells] == [[0.0], [1.0], [2.0]]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_trend_over_arms_reads_the_field_that_they_set():
 SIZES = planted.index([('all', '', '', b) for b in (16, 64, 256)], ['batch_size'])
 
 
-def found(values: np.ndarray, **facts: Any) -> list[float]:
+def best_sizes(values: np.ndarray, **facts: Any) -> list[float]:
     facts = {'higher_is_better': True} | facts
     (part,) = parts(optimum('batch_size'), planted.quantity(planted.table(values, SIZES), **facts))
     assert part.along is not None
@@ -179,10 +179,10 @@ def found(values: np.ndarray, **facts: Any) -> list[float]:
 def test_the_place_of_the_best_follows_what_is_better():
     rng = np.random.default_rng(3)
     values = np.array([[0.0], [3.0], [9.0]]) + 0.1 * rng.normal(size=(3, 5))
-    assert (found(values), found(values, higher_is_better=False)) == ([256.0], [16.0])
-    assert sorted(found(values * 0)) == [16.0, 64.0, 256.0]
+    assert (best_sizes(values), best_sizes(values, higher_is_better=False)) == ([256.0], [16.0])
+    assert sorted(best_sizes(values * 0)) == [16.0, 64.0, 256.0]
     with pytest.raises(ValueError, match='higher_is_better'):
-        found(values, higher_is_better=None)
+        best_sizes(values, higher_is_better=None)
 
 
 def test_the_place_of_the_best_is_not_known_while_a_run_is_unfinished():
@@ -241,10 +241,10 @@ def test_at_equal_updates_interpolates_in_logarithms():
         t = steps_of[arm].astype(float)
         distance = (1 + int(replicate)) * t**0.5 if arm == 'a' else 3 * t**0.2
         study.rows[run] = pd.DataFrame({'step': t, 'distance': distance})  # type: ignore[index]
-    made = parts(
+    at_both_ends = parts(
         at_equal_updates('distance', 'a', 'b'), planted.quantity(planted.table(np.zeros((2, 3)), index)), study
     )
-    for part, t in zip(made, (5, 50), strict=True):
+    for part, t in zip(at_both_ends, (5, 50), strict=True):
         assert part.low[:2] == pytest.approx([np.log((1 + r) * t**0.5 / (3 * t**0.2)) for r in range(2)])
         assert np.isnan(part.low[2])
 

@@ -51,8 +51,8 @@ def of_median(n: int, spoilt: float) -> Draw:
 
     def draw(rng: np.random.Generator) -> bool:
         values = np.where(rng.random(n) < spoilt, np.inf, rng.normal(size=n))
-        found = verdicts.interval(verdicts.of('', values, few=True), bounds=1)
-        return holds(found.low, found.high, median)
+        estimate = verdicts.interval(verdicts.of('', values, few=True), bounds=1)
+        return holds(estimate.low, estimate.high, median)
 
     return draw
 
@@ -73,8 +73,8 @@ def of_volatility(n: int, evaluations: int) -> Draw:
     truth = np.sqrt(2 / (k - 1)) * np.exp(special.gammaln(k / 2) - special.gammaln((k - 1) / 2))
 
     def draw(rng: np.random.Generator) -> bool:
-        found = verdicts.interval(verdicts.of('', rng.normal(size=(n, k)).std(axis=1, ddof=1)))
-        return holds(found.low, found.high, truth)
+        estimate = verdicts.interval(verdicts.of('', rng.normal(size=(n, k)).std(axis=1, ddof=1)))
+        return holds(estimate.low, estimate.high, truth)
 
     return draw
 
@@ -85,8 +85,8 @@ def shared_draws(n: int, share: float) -> Draw:
     def draw(rng: np.random.Generator) -> bool:
         known = share * np.sqrt(rng.chisquare(19) / 19)
         values = share * rng.normal() + (rng.normal(size=n) if n > 1 else np.zeros(1))
-        found = verdicts.interval(verdicts.of('', values, error=known, freedom=19))
-        return holds(found.low, found.high, 0)
+        estimate = verdicts.interval(verdicts.of('', values, error=known, freedom=19))
+        return holds(estimate.low, estimate.high, 0)
 
     return draw
 
@@ -111,8 +111,8 @@ def law(trials: int, place: str) -> Draw:
 
     def draw(rng: np.random.Generator) -> bool:
         squares = 1 + 50 / SIZES * rng.gamma(2, 0.5, (trials, len(SIZES)))
-        found = probe(np.sqrt(squares))
-        row = gradient_norm.fits(found, 'single').iloc[0]
+        measured = probe(np.sqrt(squares))
+        row = gradient_norm.fits(measured, 'single').iloc[0]
         return holds(row[f'{place}_low'], row[f'{place}_high'], {'a': 1.0, 'b': 50.0}[place])
 
     return draw
@@ -135,8 +135,8 @@ def of_trials(trials: int, function: Callable[[np.ndarray], Any], truth: float) 
         groups = jackknife.groups(trials)
         without = np.array([function(np.delete(norms, group, axis=0)) for group in groups])
         error = jackknife.error(function(norms), without, groups)
-        found = verdicts.interval(verdicts.of('', [function(norms)], error=error, freedom=len(groups) - 1))
-        return holds(found.low, found.high, truth)
+        estimate = verdicts.interval(verdicts.of('', [function(norms)], error=error, freedom=len(groups) - 1))
+        return holds(estimate.low, estimate.high, truth)
 
     return draw
 
@@ -178,9 +178,9 @@ def test_it_covers(name: str):
 @pytest.mark.parametrize('name', INTERVALS)
 def test_it_covers_93_percent(name: str):
     """Monte Carlo, 4000 draws, within 2 standard errors: 92.2 %."""
-    found = coverage(INTERVALS[name], 4000)
-    print(f'{name}: {100 * found:.1f} %')
-    assert found > LEAST - 2 * np.sqrt(LEAST * (1 - LEAST) / 4000)
+    covered = coverage(INTERVALS[name], 4000)
+    print(f'{name}: {100 * covered:.1f} %')
+    assert covered > LEAST - 2 * np.sqrt(LEAST * (1 - LEAST) / 4000)
 
 
 def test_below_its_smallest_n_it_is_refused():

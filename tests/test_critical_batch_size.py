@@ -52,8 +52,8 @@ def test_k_is_the_largest_within_the_tolerance_of_all_smaller_ones(
     losses: list[float], k: float, bound: str, upper: float, gap: bool
 ):
     """By hand; a tolerance of 0.01."""
-    found = largest(K, np.array(losses), 0.01)
-    np.testing.assert_equal((found.k, found.bound, found.upper, bool(found.gap)), (k, bound, upper, gap))
+    critical = largest(K, np.array(losses), 0.01)
+    np.testing.assert_equal((critical.k, critical.bound, critical.upper, bool(critical.gap)), (k, bound, upper, gap))
 
 
 def test_a_tie_with_the_tolerance_passes():
@@ -96,9 +96,9 @@ def test_the_newest_loss_has_half_of_the_weight():
 def test_the_median_says_where_a_bound_could_move_it(
     values: list[float], bounds: list[str], expected: float, bound: str
 ):
-    found = median(np.array(values, float), np.array(bounds, object), np.array(values, float) * 2)
-    np.testing.assert_allclose(found.value, expected)
-    assert found.bound == bound
+    middle = median(np.array(values, float), np.array(bounds, object), np.array(values, float) * 2)
+    np.testing.assert_allclose(middle.value, expected)
+    assert middle.bound == bound
 
 
 # --- records
@@ -164,9 +164,9 @@ def made(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def test_points_and_seeds_have_the_known_answers(made: pathlib.Path):
     """Hand-made losses: B*, bounds, ranges, both other tolerances, diverged ones counted as failing."""
-    found = find(made)
-    assert found.by == ['batch_size']
-    points = found.points.sort_values(['step', 'replicate'])
+    sizes = find(made)
+    assert sizes.by == ['batch_size']
+    points = sizes.points.sort_values(['step', 'replicate'])
     assert points['critical'].tolist() == [32, 32, 16, 64, 32, 64]
     assert points['bound'].tolist() == ['', '', 'at most', 'at least', '', 'at least']
     assert points['upper'].tolist() == [64, 64, 32, INF, 64, INF]
@@ -174,20 +174,20 @@ def test_points_and_seeds_have_the_known_answers(made: pathlib.Path):
     assert points['critical_half'].tolist() == [32, 16, 16, 64, 32, 64]
     assert points['critical_double'].tolist() == [32, 32, 16, 64, 64, 64]
     assert points['diverged'].tolist() == [0, 1, 0, 0, 0, 0]
-    first, second = found.seeds.to_dict('records')
+    first, second = sizes.seeds.to_dict('records')
     assert (first['critical'], first['lowest'], first['highest'], first['bound']) == (32, 16, 32, '')
     assert (first['at_least'], first['at_most'], first['n'], first['runs']) == (0, 1, 3, 3)
     assert (second['critical'], second['lowest'], second['highest'], second['bound']) == (64, 32, 64, 'at least')
     assert (first['critical_half'], first['bound_half']) == (16, 'at most')
     assert find(made, 0.02).points.sort_values(['step', 'replicate'])['critical'].tolist() == [32, 32, 16, 64, 64, 64]
-    told = critical_batch_size.text(found)
+    text = critical_batch_size.text(sizes)
     for words in (
         '≥ 64',
         '< 32',
         '1 of 18 branches diverged',
         'at 1 of 6 points of a run a batch smaller than B* fails',
     ):
-        assert words in told, told
+        assert words in text, text
 
 
 def test_quantities_lie_between_two_of_the_k_tried(made: pathlib.Path):
@@ -210,21 +210,21 @@ def test_quantities_lie_between_two_of_the_k_tried(made: pathlib.Path):
 
 def test_b_simple_is_of_the_measurements_near_the_point(made: pathlib.Path):
     """Closed form: trace 80 and 320 over a mean |G|² of 1; the population's form takes S/N off; far ones stay out."""
-    found = find(made)
-    points = found.points.sort_values(['step', 'replicate'])
+    sizes = find(made)
+    points = sizes.points.sort_values(['step', 'replicate'])
     assert points['measurements'].tolist() == [10] * 6
     np.testing.assert_allclose(points['noise_scale'], [80] * 3 + [320] * 3)
     np.testing.assert_allclose(points['population'], [80 / (1 - 80 / 4096)] * 3 + [320 / (1 - 320 / 4096)] * 3)
     assert points[['low', 'high']].isna().all(axis=None)  # 10 measurements are too few along a run
-    assert found.seeds['noise_scale_highest'].tolist() == [80, 320]
+    assert sizes.seeds['noise_scale_highest'].tolist() == [80, 320]
 
 
 def test_a_missing_noise_scale_is_said(tmp_path: pathlib.Path):
     write_parent(tmp_path, 0, noise=0)
     write_branches(tmp_path, 0, 64, {1: 1.0, 2: 1.0})
-    found = find(tmp_path)
-    assert found.points['noise_scale'].isna().all()
-    assert 'B_simple was not measured near 1 of 1 points of a run' in critical_batch_size.text(found)
+    sizes = find(tmp_path)
+    assert sizes.points['noise_scale'].isna().all()
+    assert 'B_simple was not measured near 1 of 1 points of a run' in critical_batch_size.text(sizes)
     assert len(draw(tmp_path)) == 2
 
 
@@ -233,10 +233,10 @@ def test_of_an_unfinished_point_nothing_is_concluded(tmp_path: pathlib.Path):
     write_parent(tmp_path, 0)
     write_branches(tmp_path, 0, 64, {1: 1.0, 2: 1.0, 4: 'running'})
     write_branches(tmp_path, 0, 256, {1: 1.0, 2: 1.0, 4: 2.0})
-    found = find(tmp_path)
-    np.testing.assert_equal(found.points['critical'].to_numpy(), [NAN, 32])
-    assert found.seeds['n'].tolist() == [0, 1]
-    assert '1 of 6 branches are not finished' in critical_batch_size.text(found)
+    sizes = find(tmp_path)
+    np.testing.assert_equal(sizes.points['critical'].to_numpy(), [NAN, 32])
+    assert sizes.seeds['n'].tolist() == [0, 1]
+    assert '1 of 6 branches are not finished' in critical_batch_size.text(sizes)
 
 
 def test_arms_are_kept_apart(tmp_path: pathlib.Path):
@@ -244,9 +244,9 @@ def test_arms_are_kept_apart(tmp_path: pathlib.Path):
     for seed, rate in ((0, 0.1), (1, 0.2)):
         write_parent(tmp_path, seed, learning_rate=rate)
         write_branches(tmp_path, seed, 64, {1: 1.0, 2: 1.0 + rate})
-    found = find(tmp_path, 0.15)
-    assert found.by == ['batch_size', 'learning_rate']
-    assert found.seeds[['learning_rate', 'critical']].to_numpy().tolist() == [[0.1, 32], [0.2, 16]]
+    sizes = find(tmp_path, 0.15)
+    assert sizes.by == ['batch_size', 'learning_rate']
+    assert sizes.seeds[['learning_rate', 'critical']].to_numpy().tolist() == [[0.1, 32], [0.2, 16]]
 
 
 @pytest.mark.parametrize(
@@ -309,8 +309,8 @@ GROWING = {
 
 
 def plan(**changes: Any) -> Plan:
-    (found,) = toy.plans(**(QUADRATIC | changes))
-    return found
+    (run,) = toy.plans(**(QUADRATIC | changes))
+    return run
 
 
 def test_on_a_quadratic_b_is_what_the_closed_form_says(tmp_path: pathlib.Path):
@@ -322,17 +322,17 @@ def test_on_a_quadratic_b_is_what_the_closed_form_says(tmp_path: pathlib.Path):
     study.check([run])
     for stage in study.stages([run]):
         toy.train(tmp_path, stage)
-    found = find(tmp_path)
+    sizes = find(tmp_path)
     h = spectrum(4, 1.0)
-    for row in found.losses.to_dict('records'):
+    for row in sizes.losses.to_dict('records'):
         k = int(row['k'])
         evaluated = [
             0.5 * (h * (1 - 0.3 * h) ** (2 * row['step']) * (1 - 0.3 * k * h) ** (2 * n // k)).sum() for n in (32, 64)
         ]
         assert row['loss'] == pytest.approx(branch_losses.smooth(evaluated), rel=1e-4, abs=1e-9), (row['step'], k)
         assert row['rate'] == pytest.approx(0.3 * k)
-    assert found.points['critical'].tolist() == [8, 8]
-    assert found.points['gap'].tolist() == [False, False]
+    assert sizes.points['critical'].tolist() == [8, 8]
+    assert sizes.points['gap'].tolist() == [False, False]
     said: list[str] = []
     study.conclude(tmp_path, [run], said.append)
     assert 'B_simple' in said[0]
@@ -341,7 +341,7 @@ def test_on_a_quadratic_b_is_what_the_closed_form_says(tmp_path: pathlib.Path):
     assert (min(used), set(used.values())) == (8, {16})
     # What is measured is the parent's.
     assert not any('noise_trace' in r for r in widest)
-    assert found.points['measurements'].tolist() == [1, 1]
+    assert sizes.points['measurements'].tolist() == [1, 1]
 
 
 def test_branches_change_batch_and_learning_rate_alone():
@@ -352,12 +352,12 @@ def test_branches_change_batch_and_learning_rate_alone():
             (2, 0.3),
             (8, 0.3 * factor),
         ] * 2
-        for found in study.branches([run]):
-            assert found.parent
-            start = found.parent['examples']
-            assert found.total_examples == start + 128
-            assert found.recording['evaluate']['at_examples'] == (start + 64, start + 128)
-            assert (found.policy.momentum, found.parent['state']['optimizer']) == (run.policy.momentum, 'keep')
+        for branch in study.branches([run]):
+            assert branch.parent
+            start = branch.parent['examples']
+            assert branch.total_examples == start + 128
+            assert branch.recording['evaluate']['at_examples'] == (start + 64, start + 128)
+            assert (branch.policy.momentum, branch.parent['state']['optimizer']) == (run.policy.momentum, 'keep')
     (run,) = toy.plans(**{
         'study': branch_losses.STUDY, 'model': {'name': 'mlp', 'widths': (8,), 'batch_norm': True}, 'total_steps': 40,
         'branch__at_steps': (20,), 'branch__multiples': (1, 2), 'branch__more_epochs': 0.0, 'branch__evaluations': 1,

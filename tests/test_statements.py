@@ -52,17 +52,17 @@ def test_it_holds_where_every_contrast_lies_inside():
 
 
 def test_each_part_has_its_interval_and_what_it_could_have_seen():
-    found = put(THREE, steps('a', 'b', 'c'), low=0)
-    assert [one.part.label for one in found.judged] == ['a − b', 'b − c']
-    assert [one.interval.centre for one in found.judged] == pytest.approx([1.0, 1.0])
-    assert all(0 < one.sees < 0.1 for one in found.judged)
+    outcome = put(THREE, steps('a', 'b', 'c'), low=0)
+    assert [one.part.label for one in outcome.judged] == ['a − b', 'b − c']
+    assert [one.interval.centre for one in outcome.judged] == pytest.approx([1.0, 1.0])
+    assert all(0 < one.sees < 0.1 for one in outcome.judged)
 
 
 def test_an_arm_that_is_missing_is_not_measured():
-    found = put(THREE, (*minus('a', 'b'), *minus('a', 'd')), low=0)
-    assert [one.verdict for one in found.judged] == ['holds', 'not measured']
-    assert found.verdict == 'not measured'
-    assert 'd has no runs' in found.remarks
+    outcome = put(THREE, (*minus('a', 'b'), *minus('a', 'd')), low=0)
+    assert [one.verdict for one in outcome.judged] == ['holds', 'not measured']
+    assert outcome.verdict == 'not measured'
+    assert 'd has no runs' in outcome.remarks
     # What fails elsewhere fails.
     assert verdict(THREE, (*minus('b', 'a'), *minus('a', 'd')), low=0) == 'does not hold'
 
@@ -110,9 +110,9 @@ def test_what_diverged_never_holds_on_the_survivors(contrasts: Contrasts):
         whole = planted.study(planted.index([('a', '', ''), ('b', '', ''), ('c', '', '')]), 6, fields=fields)
         assert verdict(THREE, contrasts, low=0, study=whole) == 'holds'
         about = any(cell in {selector.arm for selector in one.cells} for one in contrasts)
-        found = put(quantity, contrasts, low=0, study=replace(study, runs=runs))
-        assert found.verdict == ('undecided' if about else 'holds')
-        assert any('diverged' in remark for remark in found.remarks) == about
+        outcome = put(quantity, contrasts, low=0, study=replace(study, runs=runs))
+        assert outcome.verdict == ('undecided' if about else 'holds')
+        assert any('diverged' in remark for remark in outcome.remarks) == about
 
 
 def test_what_diverged_may_refute_and_concerns_only_what_is_compared():
@@ -123,9 +123,9 @@ def test_what_diverged_may_refute_and_concerns_only_what_is_compared():
 
 def test_an_unfinished_run_is_told_and_not_counted():
     quantity, study = lost('a', 'running')
-    found = put(quantity, minus('a', 'b'), low=0, study=study)
-    assert (found.verdict, found.judged[0].interval.n) == ('holds', 5)
-    assert any('1 of 6 runs are unfinished' in remark for remark in found.remarks)
+    outcome = put(quantity, minus('a', 'b'), low=0, study=study)
+    assert (outcome.verdict, outcome.judged[0].interval.n) == ('holds', 5)
+    assert any('1 of 6 runs are unfinished' in remark for remark in outcome.remarks)
 
 
 def test_an_exponent_never_holds_on_the_survivors_either():
@@ -214,12 +214,12 @@ def test_halves_that_choose_otherwise_leave_it_undecided():
     lucky = np.array([9.0, 9.1, 9.2, 0.0, 0.1, 0.2])
     a = np.array([np.zeros(6), lucky, 3.0 + NOISE])
     quantity = best_rate(np.vstack([a, np.zeros(6)]), index)
-    found = put(quantity, minus('a', 'b'), low=1.0, study=planted.study(index, 6))
-    (one,) = found.judged
+    outcome = put(quantity, minus('a', 'b'), low=1.0, study=planted.study(index, 6))
+    (one,) = outcome.judged
     assert one.part.halves is not None
     assert one.part.low.tolist() == lucky.tolist()
     assert one.part.halves.low.tolist() == pytest.approx([*(3.0 + NOISE[:3]), 0.0, 0.1, 0.2])
-    assert found.verdict == 'undecided'
+    assert outcome.verdict == 'undecided'
 
 
 def test_nothing_chosen_is_not_measured():
@@ -309,10 +309,10 @@ def test_compared_arms_have_in_common_what_is_held_fixed(name: str, a: dict, b: 
 def test_a_statement_on_unequal_terms_is_not_measured_or_names_its_own():
     fields = {arm: {'total_epochs': e, 'total_updates': 10} for arm, e in (('a', 1.0), ('b', 2.0))}
     whole = planted.study(planted.index([('a', '', ''), ('b', '', '')]), 6, fields=fields, held_fixed=('epochs',))
-    found = put(THREE, minus('a', 'b'), low=0, study=whole)
-    assert (found.verdict, found.judged) == ('not measured', ())
-    assert len(found.remarks) == 1
-    assert '1 of a, 2 of b' in found.remarks[0]
+    outcome = put(THREE, minus('a', 'b'), low=0, study=whole)
+    assert (outcome.verdict, outcome.judged) == ('not measured', ())
+    assert len(outcome.remarks) == 1
+    assert '1 of a, 2 of b' in outcome.remarks[0]
     assert verdict(THREE, minus('a', 'b'), low=0, study=whole, held_fixed=('updates',)) == 'holds'
     assert verdict(THREE, alone('a'), low=0, study=whole) == 'holds'
 

@@ -32,10 +32,10 @@ def write(workdir: pathlib.Path, seeds: tuple[int, ...] = SEEDS, changed: Mappin
     for size in SIZES:
         for rate in RATES:
             for seed in seeds:
-                own = (changed or {}).get((size, rate, seed), {})
-                if own != 'skip':
-                    values = {'test_accuracy': [0.1, accuracy(size, rate, seed)]} | own.get('values', {})
-                    rest = {k: v for k, v in own.items() if k != 'values'}
+                changes = (changed or {}).get((size, rate, seed), {})
+                if changes != 'skip':
+                    values = {'test_accuracy': [0.1, accuracy(size, rate, seed)]} | changes.get('values', {})
+                    rest = {k: v for k, v in changes.items() if k != 'values'}
                     write_run(workdir, batch_size=size, learning_rate=rate, seed=seed, values=values, **rest)
 
 
@@ -46,29 +46,29 @@ def of(workdir: pathlib.Path) -> Sweep:
 def test_cells_are_students_intervals(tmp_path: pathlib.Path) -> None:
     """Half width t_{0.975, 2}·√((s² + 1/(12·100²))/3), s by NumPy, t by SciPy; in the order of the axes."""
     write(tmp_path)
-    found = of(tmp_path)
-    assert [cell.key[3:] for cell in found.cells] == [(size, rate) for size in SIZES for rate in RATES]
-    for cell in found.cells:
+    outcome = of(tmp_path)
+    assert [cell.key[3:] for cell in outcome.cells] == [(size, rate) for size in SIZES for rate in RATES]
+    for cell in outcome.cells:
         values = of_cell(cell)
         half = stats.t.ppf(0.975, 2) * np.sqrt((values.var(ddof=1) + 1 / (12 * 100**2)) / 3)
         assert cell.interval[:4] == pytest.approx((values.mean(), values.mean() - half, values.mean() + half, 3))
-    assert found.question == 'How does test accuracy depend on batch size and learning rate?'
+    assert outcome.question == 'How does test accuracy depend on batch size and learning rate?'
 
 
 def test_highest_on_test_and_its_edges(tmp_path: pathlib.Path) -> None:
     """Without a validation set no best is claimed; B = 16 lies inside, lr 0.2 on the edge."""
     write(tmp_path)
-    found = of(tmp_path)
-    assert found.best is not None
-    assert (found.chosen, found.best.key[3:], found.best.edges) == (
+    outcome = of(tmp_path)
+    assert outcome.best is not None
+    assert (outcome.chosen, outcome.best.key[3:], outcome.best.edges) == (
         'highest on test',
         (16, 0.2),
         ('largest learning rate',),
     )
-    assert found.level == pytest.approx(np.mean([accuracy(16, 0.2, seed) for seed in SEEDS]))
-    values = np.array([of_cell(cell) for cell in found.cells])
+    assert outcome.level == pytest.approx(np.mean([accuracy(16, 0.2, seed) for seed in SEEDS]))
+    values = np.array([of_cell(cell) for cell in outcome.cells])
     expected = best_sets.not_told_from_best(values)
-    assert [cell.alike for cell in found.cells] == expected.tolist()
+    assert [cell.alike for cell in outcome.cells] == expected.tolist()
     assert 0 < expected.sum() < len(expected)
 
 
@@ -82,11 +82,11 @@ def test_validation_chooses_with_five_seeds(tmp_path: pathlib.Path) -> None:
         for size in SIZES for rate in RATES for seed in seeds
     }  # fmt: skip
     write(tmp_path, seeds, changed)
-    found = of(tmp_path)
-    assert found.best is not None
-    assert (found.chosen, found.best.key[3:]) == ('best by validation', (32, 0.2))
-    told = [accuracy(32, 0.2, seed) for seed in (0, 1)] + [accuracy(8, 0.2, seed) for seed in (2, 3, 4)]
-    assert found.level == pytest.approx(np.mean(told))
+    outcome = of(tmp_path)
+    assert outcome.best is not None
+    assert (outcome.chosen, outcome.best.key[3:]) == ('best by validation', (32, 0.2))
+    of_others = [accuracy(32, 0.2, seed) for seed in (0, 1)] + [accuracy(8, 0.2, seed) for seed in (2, 3, 4)]
+    assert outcome.level == pytest.approx(np.mean(of_others))
 
 
 def test_four_seeds_are_too_few_for_validation(tmp_path: pathlib.Path) -> None:
@@ -100,10 +100,10 @@ def test_four_seeds_are_too_few_for_validation(tmp_path: pathlib.Path) -> None:
 def test_a_diverged_run_is_never_the_best(tmp_path: pathlib.Path) -> None:
     """Its cell is left out, named as lost, and the next one is the highest."""
     write(tmp_path, changed={(16, 0.2, 1): {'status': 'diverged', 'diverged_step': 1}})
-    found = of(tmp_path)
-    assert found.best is not None
-    assert found.best.key[3:] != (16, 0.2)
-    (lost,) = [cell for cell in found.cells if cell.lost]
+    outcome = of(tmp_path)
+    assert outcome.best is not None
+    assert outcome.best.key[3:] != (16, 0.2)
+    (lost,) = [cell for cell in outcome.cells if cell.lost]
     assert (lost.key[3:], lost.lost, lost.alike) == ((16, 0.2), '1 of 3 runs diverged', False)
 
 
@@ -114,25 +114,25 @@ def test_a_diverged_run_is_never_the_best(tmp_path: pathlib.Path) -> None:
 )  # fmt: skip
 def test_nothing_is_the_best_of_what_is_not_whole(tmp_path: pathlib.Path, changed: Any, why: str) -> None:
     write(tmp_path, changed=changed)
-    found = of(tmp_path)
-    assert (found.best, found.open) == (None, why)
+    outcome = of(tmp_path)
+    assert (outcome.best, outcome.open) == (None, why)
 
 
 def test_losses_are_lowest(tmp_path: pathlib.Path) -> None:
     for size, loss in ((8, 0.5), (16, 0.2), (32, 0.4)):
         for seed in SEEDS:
             write_run(tmp_path, batch_size=size, seed=seed, values={'test_loss': [2.0, loss + 0.01 * seed]})
-    found = of(tmp_path)
-    assert found.best is not None
-    assert (found.chosen, found.best.key[3:], found.best.edges) == ('lowest on test', (16,), ())
-    assert [figure.kind for figure in found.figures] == ['curves']
+    outcome = of(tmp_path)
+    assert outcome.best is not None
+    assert (outcome.chosen, outcome.best.key[3:], outcome.best.edges) == ('lowest on test', (16,), ())
+    assert [figure.kind for figure in outcome.figures] == ['curves']
 
 
 def test_one_seed_tells_no_cell_from_another(tmp_path: pathlib.Path) -> None:
     write(tmp_path, (0,))
-    found = of(tmp_path)
-    assert all(np.isnan(cell.interval.low) for cell in found.cells)
-    assert sum(cell.alike for cell in found.cells) == 1
+    outcome = of(tmp_path)
+    assert all(np.isnan(cell.interval.low) for cell in outcome.cells)
+    assert sum(cell.alike for cell in outcome.cells) == 1
 
 
 def test_nothing_was_evaluated(tmp_path: pathlib.Path) -> None:

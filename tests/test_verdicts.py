@@ -41,14 +41,14 @@ def along(values: object, x: object = None, **facts: object) -> Part:
 
 def test_intervals_are_students():
     assert verdicts.interval(verdicts.of('', [1.0, 2.0])) == pytest.approx((1.5, 1.5 - T1 / 2, 1.5 + T1 / 2, 2, 'mean'))
-    found = verdicts.interval(verdicts.of('', [1.0, 2.0, 3.0, NAN]))
-    assert found == pytest.approx((2.0, 2 - T2 / np.sqrt(3), 2 + T2 / np.sqrt(3), 3, 'mean'))
+    estimate = verdicts.interval(verdicts.of('', [1.0, 2.0, 3.0, NAN]))
+    assert estimate == pytest.approx((2.0, 2 - T2 / np.sqrt(3), 2 + T2 / np.sqrt(3), 3, 'mean'))
 
 
 def test_what_all_replicates_share_widens_the_interval():
     """In quadrature; of one replicate it is the whole interval; a higher level is wider by its own quantile."""
-    found = verdicts.interval(verdicts.of('', [1.0, 2.0], error=1.0))
-    assert found.high - found.centre == pytest.approx(np.hypot(T1 / 2, Z))
+    estimate = verdicts.interval(verdicts.of('', [1.0, 2.0], error=1.0))
+    assert estimate.high - estimate.centre == pytest.approx(np.hypot(T1 / 2, Z))
     assert verdicts.interval(verdicts.of('', [1.0], error=0.5))[:3] == pytest.approx((1.0, 1 - Z / 2, 1 + Z / 2))
     one = verdicts.interval(verdicts.of('', [1.0], error=0.5, freedom=1))
     assert one.high - 1 == pytest.approx(T1 / 2)
@@ -61,8 +61,8 @@ def test_what_all_replicates_share_widens_the_interval():
 
 def test_rounding_widens_what_is_counted():
     """Two equal differences of accuracies on 360 examples have t·√(1/(6·360²)/2) on either side."""
-    found = verdicts.interval(verdicts.of('', [0.01, 0.01], rounding=1 / (6 * 360**2)))
-    assert found.high - found.centre == pytest.approx(T1 / 360 / np.sqrt(12))
+    estimate = verdicts.interval(verdicts.of('', [0.01, 0.01], rounding=1 / (6 * 360**2)))
+    assert estimate.high - estimate.centre == pytest.approx(T1 / 360 / np.sqrt(12))
 
 
 def test_one_value_or_none_has_no_interval():
@@ -99,18 +99,18 @@ def test_a_verdict_is_where_the_interval_lies(low: float, high: float, above: Ve
 def test_the_ends_of_a_median_are_the_sign_tests(n: int, bounds: int):
     """Brute force: over all 2ⁿ signs the median lies below an end in 2.5 % at most (3.5 % of one bound)."""
     values = np.arange(1.0, n + 1)
-    found = verdicts.interval(verdicts.of('', values, few=True), bounds=bounds)
+    estimate = verdicts.interval(verdicts.of('', values, few=True), bounds=bounds)
     most = 0.025 if bounds == 2 else 0.035
     below = np.bincount([sum(signs) for signs in itertools.product((0, 1), repeat=n)], minlength=n + 1) / 2**n
     # The end at order statistic k + 1 is above the median where at most k values lie below it.
     exceeded = np.cumsum(below)
     k = np.flatnonzero(exceeded <= most)
     if not len(k):
-        assert np.isnan(found.low)
+        assert np.isnan(estimate.low)
         assert n < (6 if bounds == 2 else 5)
         return
-    assert (found.low, found.high) == (values[k[-1]], values[n - 1 - k[-1]])
-    assert found.centre == np.median(values)
+    assert (estimate.low, estimate.high) == (values[k[-1]], values[n - 1 - k[-1]])
+    assert estimate.centre == np.median(values)
 
 
 @pytest.mark.parametrize('n', range(1, 14))
@@ -255,13 +255,13 @@ def test_a_set_lies_inside_its_bounds_as_a_whole():
     """Batch sizes 16 to 128 of which 32 and 64 cannot be told apart."""
     rng = np.random.default_rng(0)
     means = np.array([-5.0, 0.0, 0.1, -5.0])
-    found = along(means[:, None] + 0.5 * rng.normal(size=(4, 6)), [16, 32, 64, 128])
-    assert set(found.along.places().values) == {32, 64}  # type: ignore[union-attr]
-    assert verdicts.interval(found)[1:] == (32, 64, 6, 'set')
-    assert verdicts.of_part(found, -INF, 64) == verdicts.of_part(found, 32, INF) == 'holds'
-    assert verdicts.of_part(found, -INF, 32) == 'undecided'
-    assert verdicts.of_part(found, 128, INF) == 'does not hold'
-    assert np.isnan(verdicts.smallest_effect(found))
+    best_sizes = along(means[:, None] + 0.5 * rng.normal(size=(4, 6)), [16, 32, 64, 128])
+    assert set(best_sizes.along.places().values) == {32, 64}  # type: ignore[union-attr]
+    assert verdicts.interval(best_sizes)[1:] == (32, 64, 6, 'set')
+    assert verdicts.of_part(best_sizes, -INF, 64) == verdicts.of_part(best_sizes, 32, INF) == 'holds'
+    assert verdicts.of_part(best_sizes, -INF, 32) == 'undecided'
+    assert verdicts.of_part(best_sizes, 128, INF) == 'does not hold'
+    assert np.isnan(verdicts.smallest_effect(best_sizes))
 
 
 def test_the_best_on_an_edge_may_lie_beyond():
@@ -298,11 +298,11 @@ def test_the_smallest_effect_by_simulation():
 def test_the_smallest_effect_of_many_replicates_is_the_normal_one():
     """(z_{0.975} + z_{0.8})/√n; twice the spread sees half as much; none without a spread."""
     values = np.resize([-1.0, 1.0], 4000)
-    found = verdicts.smallest_effect(verdicts.of('', values))
-    assert found == pytest.approx((Z + 0.8416212335729143) / np.sqrt(4000), rel=2e-3)
-    assert verdicts.smallest_effect(verdicts.of('', 2 * values)) == pytest.approx(2 * found)
+    effect = verdicts.smallest_effect(verdicts.of('', values))
+    assert effect == pytest.approx((Z + 0.8416212335729143) / np.sqrt(4000), rel=2e-3)
+    assert verdicts.smallest_effect(verdicts.of('', 2 * values)) == pytest.approx(2 * effect)
     wider = verdicts.of('', values, halves=verdicts.of('', values + 0.5))
-    assert verdicts.smallest_effect(wider) == pytest.approx(found + 0.5)
+    assert verdicts.smallest_effect(wider) == pytest.approx(effect + 0.5)
     for blind in (verdicts.of('', [1.0]), verdicts.of('', [1.0] * 6), verdicts.of('', [1.0, 2.0, INF])):
         assert np.isnan(verdicts.smallest_effect(blind))
 
