@@ -23,7 +23,7 @@ from bsresearch.store import export, records
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-METRICS = {'test_accuracy': [0.1, 1 / 3, 0.9], 'train_loss': [2.0, np.exp(-1), 0.1]}
+METRICS = {'test_accuracy': [0.1, 1 / 3, 0.9], 'test_loss': [2.0, np.exp(-1), 0.1]}
 
 
 def test_palette_is_even_in_log_batch_size() -> None:
@@ -75,7 +75,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: pathlib.Path, monkeypatch: 
 
 def test_other_processes_render_the_same_bytes(tmp_path: pathlib.Path) -> None:
     """And what cannot be drawn arrives in its place."""
-    write_run(tmp_path, values=curves(0))
+    write_run(tmp_path, values=METRICS)
     declared = [figures.curves('test_accuracy', name='a'), figures.curves('sharpness'), figures.curves('test_loss')]
     of_train = study.load(tmp_path, 'train')
     here = drawing.each(of_train, declared, tmp_path / 'here')
@@ -180,7 +180,7 @@ def grid(tmp_path: pathlib.Path) -> pathlib.Path:
     """Two learning rates; at one a run that diverged."""
     workdir = tmp_path / 'grid'
     write_run(workdir, values=METRICS)
-    write_run(workdir, learning_rate=0.2, values={'train_loss': [np.pi]}, status='diverged', diverged_step=6)
+    write_run(workdir, learning_rate=0.2, values={'test_loss': [np.pi]}, status='diverged', diverged_step=6)
     return workdir
 
 
