@@ -2,7 +2,6 @@
 
 import math
 import pathlib
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,22 +16,9 @@ from bsresearch.store import records
 T2 = 0.95 / math.sqrt(2 * 0.975 * 0.025)
 
 
-def table(runs: dict[str, list[float]], **columns: Any) -> pd.DataFrame:
-    """One arm: run → its values at x = 0, 1, …"""
-    rows = [
-        {'run': run, 'status': 'done', 'batch_size': 16, 'step': step, 'loss': value} | columns
-        for run, values in runs.items()
-        for step, value in enumerate(values)
-    ]
-    return pd.DataFrame(rows)
-
-
-def one(frame: pd.DataFrame, **where: Any) -> dict[str, Any]:
-    """The only row with these values."""
-    for column, value in where.items():
-        frame = frame[frame[column] == value]
-    assert len(frame) == 1
-    return {str(k): v for k, v in frame.iloc[0].items()}
+def estimates(workdir: pathlib.Path, metric: str) -> pd.DataFrame:
+    """Of the last evaluations of each cell."""
+    return points.of(study.load(workdir, 'train'), of_runs.final(metric))
 
 
 # --- intervals
@@ -47,32 +33,28 @@ def test_interval_against_scipy() -> None:
 
 def test_one_run_or_equal_values_have_no_interval() -> None:
     """A width of 0 would decide without evidence."""
-    for runs in ({'a': [1.5]}, {'a': [1.5], 'b': [1.5]}):
-        row = one(summary.final(table(runs), ['loss'], ['batch_size']))
-        assert (row['n'], row['mean']) == (len(runs), 1.5)
-        assert np.isnan([row['low'], row['high']]).all()
+    ends = summary.interval(np.array([1, 2]), np.full(2, 1.5), np.array([np.nan, 0.0]))
+    assert np.isnan(ends).all()
 
 
-def test_counts_carry_their_rounding() -> None:
+def test_counts_carry_their_rounding(tmp_path: pathlib.Path) -> None:
     """Closed form: accuracies on 100 examples; two equal ones have t·√(1/(12·100²)/2) on either side."""
-    values = {'a': [0.97, 0.91], 'b': [0.99, 0.91]}
-    rows = table(values).rename(columns={'loss': 'test_accuracy'})
-    estimates = summary.final(rows, ['test_accuracy'], ['batch_size'])
-    np.testing.assert_allclose(estimates['high'] - 0.91, math.tan(0.475 * math.pi) / 100 / math.sqrt(24))
+    for seed, first in enumerate((0.97, 0.99)):
+        write_run(tmp_path, seed=seed, values={'test_accuracy': [first, 0.91]})
+    half = math.tan(0.475 * math.pi) / 100 / math.sqrt(24)
+    np.testing.assert_allclose(estimates(tmp_path, 'test_accuracy')['high'] - 0.91, half)
 
 
-def test_arms_on_training_sets_of_their_own_are_counted_apart() -> None:
+@pytest.mark.parametrize('examples', [{8: 718, 16: 1437}, {8: 59999, 16: 30000}])
+def test_cells_on_sets_of_their_own_are_counted_apart(examples: dict[int, int], tmp_path: pathlib.Path) -> None:
     """Closed form: of multiples of 1/718 and 1/1437 together the common N would be a million."""
-    t1 = math.tan(0.475 * math.pi)
-    for examples in ({8: 718, 16: 1437}, {8: 59999, 16: 30000}):
-        arms = []
-        for size, n in examples.items():
-            values = [k / n for k in (n // 2 + 1, 2 * n // 3 - 2, n - 1)]
-            arms.append(table({f'{size}-{seed}': values for seed in 'ab'}, batch_size=size))
-        rows = pd.concat(arms).rename(columns={'loss': 'train_accuracy'})
-        half = [t1 / n / math.sqrt(24) for n in examples.values()]
-        found = summary.final(rows, ['train_accuracy'], ['batch_size'])
-        np.testing.assert_allclose(found['high'] - found['mean'], half, rtol=1e-2)  # N to within 0.5 %
+    for size, n in examples.items():
+        values = [k / n for k in (n - 1, 2 * n // 3 - 2, n // 2 + 1)]
+        for seed in (0, 1):
+            write_run(tmp_path, batch_size=size, seed=seed, values={'train_accuracy': values})
+    found = estimates(tmp_path, 'train_accuracy')
+    half = [math.tan(0.475 * math.pi) / n / math.sqrt(24) for n in examples.values()]
+    np.testing.assert_allclose(found['high'] - found['centre'], half, rtol=1e-2)  # N to within 0.5 %
 
 
 @pytest.mark.parametrize('examples', [7, 360, 10000, 60000])
@@ -88,46 +70,28 @@ def test_examples_are_read_off_accuracies_in_float32(examples: int) -> None:
     assert resolution.variance('test_loss', [0.5]) == 0
 
 
-def test_arms_are_apart_and_none_is_a_value() -> None:
-    rows = pd.concat([table({'a': [1.0]}, clip=None), table({'b': [2.0]}, clip=0.5), table({'c': [4.0]}, clip=None)])
-    found = summary.final(rows, ['loss'], ['batch_size', 'clip'])
-    assert sorted(zip(found['n'], found['mean'], strict=True)) == [(1, 2.0), (2, 2.5)]
+# --- the last evaluation
 
 
-# --- final
-
-
-def test_final_counts_every_run() -> None:
-    rows = table({'a': [9.0, 1.0], 'b': [9.0, 2.0], 'c': [9.0, 3.0], 'd': [9.0], 'e': [9.0]})
-    rows.loc[rows['run'] == 'd', 'status'] = 'diverged'
-    rows.loc[rows['run'] == 'e', 'status'] = 'running'
-    row = one(summary.final(rows, ['loss'], ['batch_size']))
+def test_every_run_is_counted(tmp_path: pathlib.Path) -> None:
+    for seed, last in enumerate((1.0, 2.0, 3.0)):
+        write_run(tmp_path, seed=seed, values={'test_loss': [9.0, last]})
+    write_run(tmp_path, seed=3, values={'test_loss': [9.0]}, status='diverged', diverged_step=2)
+    write_run(tmp_path, seed=4, values={'test_loss': [9.0]}, status='running')
+    write_run(tmp_path, batch_size=32, values={'test_loss': [9.0]}, status='diverged', diverged_step=2)
+    row, gone = estimates(tmp_path, 'test_loss').to_dict('records')
     assert {k: row[k] for k in ('runs', 'n', 'diverged', 'unfinished')} == dict(runs=5, n=3, diverged=1, unfinished=1)
-    np.testing.assert_allclose([row['mean'], row['low']], [2.0, 2 - T2 / 3**0.5], rtol=1e-12)
+    np.testing.assert_allclose([row['centre'], row['low']], [2.0, max(0.0, 2 - T2 / 3**0.5)], rtol=1e-12)
+    assert {k: gone[k] for k in ('runs', 'n', 'diverged', 'unfinished')} == dict(runs=1, n=0, diverged=1, unfinished=0)
+    assert np.isnan(gone['centre'])
 
 
-def test_final_does_not_take_an_older_value_for_one_that_is_not_finite() -> None:
-    rows = table({'a': [1.0, np.nan], 'b': [1.0, 5.0]}).assign(accuracy=0.5)
-    final = summary.final(rows, ['loss', 'accuracy'], ['batch_size'])
-    assert (one(final, metric='loss')['n'], one(final, metric='loss')['mean']) == (1, 5.0)
-    assert one(final, metric='accuracy')['n'] == 2
-
-
-def test_what_is_no_repetition_is_refused() -> None:
-    """Lengths that differ, and two runs of one seed: each would be pooled, and the shorter left out."""
-    rows = table({'a': [1.0, 2.0], 'b': [1.0, 2.0, 3.0]})
-    with pytest.raises(ValueError, match=r'finished runs of batch_size = 16 end at different updates, 1 to 2'):
-        summary.final(rows, ['loss'], ['batch_size'])
-    seeded = table({'a': [1.0, 2.0], 'b': [1.0, 2.0]}).assign(seed=3)
-    with pytest.raises(ValueError, match='runs a and b of batch_size = 16 have one seed'):
-        summary.final(seeded, ['loss'], ['batch_size'])
-
-
-def test_final_lists_an_arm_that_diverged_altogether() -> None:
-    rows = table({'a': [1.0], 'b': [1.0]}).assign(status='diverged')
-    row = one(summary.final(rows, ['loss'], ['batch_size']))
-    assert (row['runs'], row['n'], row['diverged'], row['unfinished']) == (2, 0, 2, 0)
-    assert np.isnan(row['mean'])
+def test_an_older_value_is_not_taken_for_one_that_is_not_finite(tmp_path: pathlib.Path) -> None:
+    for seed, last in enumerate((None, 5.0)):
+        write_run(tmp_path, seed=seed, values={'test_loss': [1.0, last], 'test_accuracy': [0.5, 0.5]})
+    losses = estimates(tmp_path, 'test_loss')
+    assert losses[['n', 'centre']].to_numpy().tolist() == [[1, 5.0]]
+    assert estimates(tmp_path, 'test_accuracy')['n'].tolist() == [2]
 
 
 # --- axes of a sweep without arms

@@ -64,9 +64,12 @@ def evaluations(study: Study, run: str, metric: str) -> pd.DataFrame:
 
 def at_end(
     metric: str, name: str, of_rows: Callable[[pd.DataFrame], float], diverged: float | None = None,
-    unit: Unit | None = None, beside: tuple[str, ...] = (),
+    unit: Unit | None = None, beside: tuple[str, ...] = (), whole: bool = False,
 ) -> Quantity:  # fmt: skip
-    """A number of the evaluations of each run that came to its end; `beside`: metrics that it reads too."""
+    """A number of the evaluations of each run that came to its end.
+
+    beside: metrics that it reads too. whole: it has none where the metric was not finite at the last evaluation.
+    """
 
     def of(study: Study) -> Array:
         for read in (metric, *beside):
@@ -74,7 +77,8 @@ def at_end(
 
         def of_run(run: str) -> float:
             rows = evaluations(study, run, metric)
-            return of_rows(rows) if len(rows) else np.nan
+            lost = whole and len(rows) and rows['step'].iloc[-1] < _last_evaluated(study.rows[run], metric)
+            return of_rows(rows) if len(rows) and not lost else np.nan
 
         values = study.table(_of_finished(study, of_run, diverged))
         return exact(values, _rounding(study, metric, values))
@@ -94,6 +98,12 @@ def _of_finished(study: Study, of_run: Callable[[str], float], diverged: float |
     return number
 
 
+def _last_evaluated(rows: pd.DataFrame, metric: str) -> float:
+    """The last update at which the metric's split was evaluated, whatever came of it."""
+    split = [c for c in rows if c.endswith(('_loss', '_accuracy')) and c.split('_')[0] == metric.split('_')[0]]
+    return rows.loc[rows[split].notna().any(axis=1), 'step'].max() if split else -np.inf
+
+
 def check(study: Study, metric: str) -> None:
     """Raises ValueError where no run has a metric, with why."""
     if metric not in study.recorded:
@@ -109,8 +119,9 @@ def _rounding(study: Study, metric: str, values: pd.DataFrame) -> pd.Series:
 
 
 def final(metric: str, *, diverged: float | None = None) -> Quantity:
-    """The last evaluation."""
-    return at_end(metric, f'{words(metric)} at the end', lambda rows: float(rows[metric].iloc[-1]), diverged)
+    """The last evaluation; none where that was not finite, whatever came before."""
+    last = lambda rows: float(rows[metric].iloc[-1])
+    return at_end(metric, f'{words(metric)} at the end', last, diverged, whole=True)
 
 
 def start(metric: str) -> Quantity:

@@ -1,4 +1,4 @@
-"""Drawing, and the only matplotlib import: the style, empty figures at column width, maps of colours, files.
+"""Drawing, and the only matplotlib import: the style, maps of colours, files.
 
 No global state: the style is that of `styled`, and figures are never shown on a screen.
 """
@@ -57,17 +57,6 @@ STYLE: Any = {
 def styled() -> contextlib.AbstractContextManager[None]:
     """Inside, figures are made and drawn in the style."""
     return matplotlib.rc_context(STYLE)
-
-
-def empty(
-    rows: int, columns: int, size: tuple[float, float], text: str, ratios: Sequence[float] | None
-) -> tuple[Figure, list[Axes]]:
-    """A figure with axes row by row under its text; size in inches; ratios of the rows' heights."""
-    fig = Figure(figsize=size, layout='constrained')
-    if text:
-        fig.suptitle(text, color='0.25', linespacing=1.25)
-    axes = fig.subplots(rows, columns, squeeze=False, height_ratios=ratios)
-    return fig, axes.ravel().tolist()
 
 
 def palette(batch_sizes: Sequence[int]) -> dict[int, str]:

@@ -57,7 +57,10 @@ def grid(
     rows = max(places) // columns + 1
     lines = filled([phrase for phrase in phrases if phrase], int(CHARACTERS * columns * wide))
     size = (PANEL_WIDTH * columns * wide, height * rows + LINE_HEIGHT * len(lines))
-    fig, axes = plotting.empty(rows, columns, size, '\n'.join(lines), ratios)
+    fig = plotting.Figure(figsize=size, layout='constrained')
+    if lines:
+        fig.suptitle('\n'.join(lines), color='0.25', linespacing=1.25)
+    axes = fig.subplots(rows, columns, squeeze=False, height_ratios=ratios).ravel().tolist()
     for place in set(range(len(axes))) - {*places}:
         axes[place].remove()
     return fig, [axes[place] for place in places]
