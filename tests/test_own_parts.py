@@ -54,9 +54,8 @@ def test_an_own_part_that_is_the_built_in_one_makes_the_same_run(
             [v for v in row.values() if isinstance(v, float)], [v for v in like.values() if isinstance(v, float)],
             rtol=1e-5,
         )  # fmt: skip
-    assert [
-        np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(leaves(weights), leaves(expected_weights), strict=True)
-    ]
+    for a, b in zip(leaves(weights), leaves(expected_weights), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def leaves(tree: Any) -> list[np.ndarray]:
@@ -131,6 +130,9 @@ def test_a_changed_source_is_told_of_a_finished_run(tmp_path: pathlib.Path, work
     directory = paths.run_dir(workdir, plan.study, plan.id)
     assert environment.changed_since(directory, plan) == []
     file.write_text(f'{file.read_text()}\n# changed\n')
+    assert environment.changed_since(directory, plan) == []  # this process has run the old one
+    for known in (own_part._FILES, own_part._DIGESTS):
+        known.clear()
     assert len(environment.changed_since(directory, plan)) == 1
 
 
@@ -177,6 +179,9 @@ BROKEN = 'import nothing_that_is_there\n'
         ({'model': {'name': f'{USERS}:normalized', 'dropout': 'much'}}, 'model.dropout'),
         ({'model': {'name': 'resnets.resnet'}}, 'package.module:function'),
         ({'loss__name': f'{USERS}:descent'}, 'a function descent(outputs, labels, *, setting=default, …) is needed'),
+        ({'loss__name': f'{USERS}:averaged'}, 'a float for each example, not averaged'),
+        ({'loss__name': f'{USERS}:whole_batch'}, 'a float for each example'),
+        ({'optimizer__name': f'{USERS}:not_of_hyper'}, 'TypeError'),
         ({'schedule__name': f'{USERS}:cross_entropy'}, 'users_parts.py, line'),
         ({'optimizer__name': f'{USERS}:descent', 'momentum': 0.9}, 'which has none'),
         ({'optimizer__name': f'{USERS}:descent', 'no_decay': ('bias',)}, 'takes no `no_decay`'),

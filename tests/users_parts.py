@@ -68,6 +68,55 @@ def pair(num_outputs: int, *, example_shape: tuple[int, ...], weights: str = '')
     return init, apply
 
 
+def mean_of_the_batch(num_outputs: int, *, example_shape: tuple[int, ...]) -> Any:
+    init, apply = pair(num_outputs, example_shape=example_shape)
+    return init, lambda params, inputs: apply(params, inputs - inputs.mean(0, keepdims=True))
+
+
+class Noisy(nnx.Module):
+    def __init__(self, inputs: int, outputs: int, rngs: nnx.Rngs):
+        self.layer, self.rngs = nnx.Linear(inputs, outputs, rngs=rngs), rngs
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = x.reshape(x.shape[0], -1)
+        return self.layer(x + jax.random.normal(self.rngs.noise(), x.shape))
+
+
+def noisy(num_outputs: int, *, example_shape: tuple[int, ...], rngs: nnx.Rngs) -> nnx.Module:
+    return Noisy(math.prod(example_shape), num_outputs, rngs)
+
+
+class Scanned(nn.Module):
+    num_outputs: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        step = lambda cell, carry, _: (nn.Dropout(0.5, deterministic=not train)(carry), None)
+        scan = nn.scan(step, variable_broadcast='params', split_rngs={'params': False, 'dropout': True}, length=3)
+        x, _ = scan(self, x.reshape(x.shape[0], -1), None)
+        return nn.Dense(self.num_outputs)(x)
+
+
+def scanned(num_outputs: int) -> nn.Module:
+    return Scanned(num_outputs)
+
+
+def no_default(num_outputs: int, *, width: int) -> nn.Module:
+    return Mlp(num_outputs)
+
+
+def averaged(outputs: jax.Array, labels: jax.Array) -> jax.Array:
+    return cross_entropy(outputs, labels).mean()
+
+
+def whole_batch(outputs: jax.Array, labels: jax.Array) -> jax.Array:
+    return 0.5 * (outputs.max(1, keepdims=True) - labels[:, None]) ** 2
+
+
+def not_of_hyper() -> Any:
+    return optax.sgd(0.1)
+
+
 class Normalized(nn.Module):
     """Convolution, batch norm, dropout."""
 

@@ -58,9 +58,10 @@ def module(package: str, function: str, name: str, what: str) -> ModuleType:
     return importlib.import_module(f'{package}.{name}')
 
 
-def unknown(what: str, name: str, allowed: Iterable[str]) -> ValueError:
-    """The error of a name that no part has: the nearest ones, and how to name one's own."""
-    return ValueError(f'unknown {what} {name!r}; {nearest(name, allowed)}; or your own: {own_part.FORMS}')
+def unknown(what: str, name: str, allowed: Iterable[str], *, own: bool = True) -> ValueError:
+    """The error of a name that no part has: the nearest ones and, where there may be one, how to name one's own."""
+    cure = f'; or your own: {own_part.FORMS}' if own else ''
+    return ValueError(f'unknown {what} {name!r}; {nearest(name, allowed)}{cure}')
 
 
 def functions(source: ModuleType, leading: tuple[str, ...]) -> dict[str, Callable[..., Any]]:

@@ -10,12 +10,15 @@ import pathlib
 import re
 import sys
 import types
+import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from bsresearch.core import user_file
 
 FORMS = 'package.module:function or path/to/file.py:function'
+# Arguments that the engine gives where a function takes them: no fields of the config.
+GIVEN = ('ghost_batch_size', 'dtype', 'batch_axis', 'example_shape', 'rngs', 'no_decay')
 _FILE = re.compile(r'(?:[^:]*/)?([^/:]+\.py:\w+)')
 
 
@@ -50,13 +53,22 @@ def named(value: Any) -> set[str]:
     return here.union(*map(named, value.values()))
 
 
+_DIGESTS: dict[str, str] = {}  # module → sha256 of its file as it was run: it may change while a launch goes on
+
+
 def sources(value: Any) -> dict[str, str]:
-    """Import path → sha256 of the source file, of all parts of a user's own that a config names."""
-    return {unplaced(name): hashlib.sha256(_source(name).read_bytes()).hexdigest() for name in sorted(named(value))}
+    """Import path → sha256 of the source file as it was run, of all parts of a user's own that a config names.
+
+    What the file imports is not in it.
+    """
+    return {unplaced(name): _DIGESTS[module(name, 'part').__name__] for name in sorted(named(value))}
 
 
-def _source(name: str) -> pathlib.Path:
-    return pathlib.Path(str(module(name, 'part').__file__))
+def _note(made: types.ModuleType) -> types.ModuleType:
+    """Keeps the digest of a module's file."""
+    if made.__file__ is not None:
+        _DIGESTS.setdefault(made.__name__, hashlib.sha256(pathlib.Path(made.__file__).read_bytes()).hexdigest())
+    return made
 
 
 def module(name: str, what: str) -> types.ModuleType:
@@ -71,22 +83,39 @@ def module(name: str, what: str) -> types.ModuleType:
     where, _, function = name.partition(':')
     if not where or not function.isidentifier():
         raise ValueError(f'{what} {name!r}: no import path; allowed: {FORMS}')
-    return _of_file(where, what) if where.endswith('.py') else package(where, what)
+    if where.endswith('.py'):
+        file = pathlib.Path(where).expanduser().resolve()
+        if not file.is_file():
+            raise ValueError(f'{what} {where!r}: no such file; looked for {file}')
+        return _of_file(file, what)
+    return _note(package(where, what))
 
 
-@functools.cache
-def _of_file(where: str, what: str) -> types.ModuleType:
-    file = pathlib.Path(where).expanduser().resolve()
-    if not file.is_file():
-        raise ValueError(f'{what} {where!r}: no such file; looked for {file}')
+_FILES: dict[pathlib.Path, types.ModuleType] = {}
+
+
+def _of_file(file: pathlib.Path, what: str) -> types.ModuleType:
+    """The module of a file, run once.
+
+    Modules beside it are found first and are its own, for another folder may have others of their names.
+    """
+    if file in _FILES:
+        return _FILES[file]
     made = types.ModuleType(f'{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}')
     sys.modules[made.__name__] = made  # dataclasses look their module up
-    _importable(str(file.parent))
+    before = set(sys.modules)
     try:
-        user_file.run(str(file), made)
+        with user_file.beside(str(file)):
+            user_file.run(str(file), made)
     except (Exception, SystemExit) as error:
         del sys.modules[made.__name__]
         raise ValueError(f'{what}: {user_file.described(error, str(file))}') from error
+    finally:
+        for name in set(sys.modules) - before:
+            if pathlib.Path(getattr(sys.modules[name], '__file__', None) or '/').parent == file.parent:
+                del sys.modules[name]
+    _importable(str(file.parent))
+    _FILES[file] = _note(made)
     return made
 
 
@@ -148,6 +177,16 @@ def function(name: str, what: str, leading: tuple[str, ...] = ()) -> Callable[..
     others = [p for p in parameters if p not in positional]
     if len(positional) != len(leading) or any(p.kind is not p.KEYWORD_ONLY for p in others):
         raise ValueError(f'{what} {name} is {attribute}{inspect.signature(found)}; a function {form} is needed')
+    for setting in (p for p in others if p.name not in GIVEN):
+        if not _is_plain(setting.default):
+            raise ValueError(
+                f'{what} {name}: {setting.name} needs a default that is a number, a word, True, False, None or a tuple '
+                'of these: it is a field of the config'
+            )
+    try:
+        typing.get_type_hints(found)
+    except Exception as error:
+        raise failure(error, name, what) from error
 
     @functools.wraps(found)
     def in_one_line(*args: Any, **kwargs: Any) -> Any:
@@ -165,6 +204,12 @@ def failure(error: Exception, name: str, what: str) -> ValueError:
     if isinstance(error, ValueError) and str(error).startswith(begin):
         return error
     return ValueError(begin + user_file.described(error, str(module(name, what).__file__)))
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float)
 
 
 def view(name: str, what: str, contract: str, leading: tuple[str, ...] = ()) -> types.ModuleType:

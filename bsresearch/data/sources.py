@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bsresearch.core import lookup, own_part
-from bsresearch.data import own, prepared
+from bsresearch.data import prepared
 from bsresearch.data.splits import Splits, check
 
 
@@ -107,8 +107,10 @@ def _own(name: str, keywords: str) -> Splits:
     if isinstance(loaded, Splits):
         check(name, loaded)
         return loaded._replace(own=True)
-    pairs = isinstance(loaded, tuple | list) and len(loaded) == 2 and all(len(part) == 2 for part in loaded)
-    if not pairs:
+    from bsresearch.data import own  # Here: what is prepared is read without JAX.
+
+    two = lambda value: isinstance(value, tuple | list) and len(value) == 2
+    if not two(loaded) or not all(map(two, loaded)):
         raise ValueError(
             f'data set {name} returned {type(loaded).__name__}; allowed: ((inputs, labels), (inputs, labels)) to train '
             'and to test, or a Splits (data/splits.py)'

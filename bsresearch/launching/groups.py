@@ -41,11 +41,9 @@ class ReplicaGroup:
         return dataclasses.replace(self, plans=[p.executed(**placement) for p in self.plans])
 
     def asked(self, plans: Sequence[Plan]) -> 'ReplicaGroup':
-        """With the places where a command says the parents of branches are, which may have moved since."""
-        parents = {p.id: p.parent for p in plans}
-        return dataclasses.replace(
-            self, plans=[dataclasses.replace(p, parent=parents.get(p.id, p.parent)) for p in self.plans]
-        )
+        """With the places of files that a command says, which may have moved: of parents, and of a user's own parts."""
+        asked = {p.id: p for p in plans}
+        return dataclasses.replace(self, plans=[p.moved_to(asked.get(p.id, p)) for p in self.plans])
 
     def meta(self, plan: Plan) -> dict[str, Any]:
         """The meta of one of its runs; empty if it was never started."""

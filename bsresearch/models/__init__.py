@@ -46,6 +46,8 @@ def cpu_micro_batch(module: Network, name: str, example_shape: tuple[int, ...]) 
     Of a user's own network that does not say it, so many that its largest patches do; None: no limit.
     """
     stated = getattr(lookup.module(__name__, 'build', name, 'model'), 'CPU_MICRO_BATCH', None)
+    if stated is not None and (not isinstance(stated, int) or stated < 1):
+        raise ValueError(f'model {name}: CPU_MICRO_BATCH = {stated!r}: a number of examples is needed, 1 at least')
     if stated is not None or not isinstance(module, Own):
         return stated
     return module.of(example_shape).convolutions.in_cache
@@ -136,9 +138,9 @@ def outputs_of_layers(module: Network, variables: PyTree, inputs: Any) -> PyTree
     return jax.eval_shape(capturing, variables, inputs)[1]
 
 
-def seen_by_layer(module: Network, example_shape: tuple[int, ...]) -> bool:
-    """Whether what its layers see can be noted while the network is traced (measure/dense_norms.py)."""
-    return not isinstance(module, Own) or not module.of(example_shape).convolutions.products
+def seen_by_layer(module: Network) -> bool:
+    """Whether what dense layers see may tell the gradient's norm (measure/dense_norms.py): of the package's own."""
+    return not isinstance(module, Own)
 
 
 def convolutions_of(module: Network, example_shape: tuple[int, ...]) -> Found | None:

@@ -57,8 +57,7 @@ def ghost_batch_size(
     given, micro = _asked_for(config, sizes, bool(couples)), config['micro_batch_size']
     if not couples:
         return None
-    ends = (length.total_examples, *((length.epoch_size,) if length.boundary == 'partial' else ()))
-    if couples == models.OWN_STATISTICS and any(end % size for end in ends for size in sizes):
+    if couples == models.OWN_STATISTICS and not _are_full(length):
         raise ValueError(
             f"model {model['name']} has {couples} and not flax's BatchNorm, so that the padding of a short last batch "
             f'would count in them: choose a length that is a whole number of batches of {sizes[0]}'
@@ -118,3 +117,10 @@ def _asked_for(config: Mapping[str, Any], sizes: Sequence[int], batch_norm: bool
             f'and ghost_batch_size={share} for workers that join while each keeps {share}, or leave out batch norm'
         )
     return share
+
+
+def _are_full(length: units.Length) -> bool:
+    """Whether each batch of a run holds as many examples as it may."""
+    return all(
+        (length.batches(segment.start, segment.stop)[2] == segment.batch_size).all() for segment in length.segments
+    )

@@ -143,6 +143,12 @@ class Plan:
         """The same run with choices of the engine written into `execution`."""
         return replace(self, execution=self.execution | choices)
 
+    def moved_to(self, other: 'Plan') -> 'Plan':
+        """With the places of files that another plan of this run names: of its parent, and of parts of a user's own."""
+        places = {section: getattr(other, section) for section in ('data', 'model', 'loss', 'optimizer')}
+        schedules = {name: getattr(other.policy, name) for name in schema.NAMED if name.endswith('schedule')}
+        return replace(self, parent=other.parent, policy=self.policy._replace(**schedules), **places)
+
     def identity(self) -> dict[str, Any]:
         """The result-determining fields that differ from their defaults."""
         fields = self.resolved()

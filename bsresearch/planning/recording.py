@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from bsresearch.core import kinds, lookup, units, when
+from bsresearch.core import kinds, lookup, own_part, units, when
 from bsresearch.core.field import unknown_field
 from bsresearch.measure import Measure, builder, presets
 from bsresearch.measure.probes import POINTS
@@ -120,6 +120,11 @@ def resolve(
     probe = sections.complete('probe', config['probe'])
     for key, value in probe.items():
         _check_drawn(f'config.probe.{key}', value, length.epoch_size)
+    if probe.get('statistics') == 'estimated' and ghost and own_part.is_path(config['model']['name']):
+        raise ValueError(
+            "config.probe.statistics='estimated' is for the package's batch norm, whose averages keep 0.9 of the old "
+            'value; of a network of your own use running or batch'
+        )
     if probe['name'] != 'none':
         kind(probe).check(params, length.epoch_size, ghost)
     points = {*probe_points(probe, length), *branch_points(config['branch'], length)}

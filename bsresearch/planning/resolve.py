@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from bsresearch import models, optim
-from bsresearch.core import kinds, lookup, rng, units, when
+from bsresearch.core import kinds, lookup, own_part, rng, units, when
 from bsresearch.core.field import unknown_field
 from bsresearch.core.flat import value_at
 from bsresearch.data import preprocess, select, sources
@@ -129,8 +129,14 @@ def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool)
     loss = functools.partial(sections.part('loss', parts['loss']['name']), **sections.settings(parts['loss']))
     key = repr(parts['loss']), data.num_outputs, data.train.labels.dtype
     if key not in _SHAPES:
-        outputs = jax.ShapeDtypeStruct((1, data.num_outputs), 'float32')
-        _SHAPES[key] = jax.eval_shape(loss, outputs, jax.ShapeDtypeStruct((1,), data.train.labels.dtype))
+        outputs = jax.ShapeDtypeStruct((2, data.num_outputs), 'float32')
+        found = jax.eval_shape(loss, outputs, jax.ShapeDtypeStruct((2,), data.train.labels.dtype))
+        if getattr(found, 'shape', None) != (2,) or found.dtype != 'float32':
+            raise ValueError(
+                f'loss {parts["loss"]["name"]} makes {getattr(found, "shape", type(found).__name__)} of 2 examples; '
+                'allowed: (2,), a float for each example, not averaged'
+            )
+        _SHAPES[key] = found
     if snapshots and not losses.classifies(parts['loss']['name'], data.num_outputs):
         raise ValueError(
             f'config.snapshots average class probabilities, which data.name={parts["data"]["name"]!r} has none of; '
@@ -143,7 +149,25 @@ def _check_optimizer(config: Mapping[str, Any], optimizer: Mapping[str, Any], pa
     groups = {'no_decay': config['no_decay'], 'optimizer.not_adapted': optimizer.get('not_adapted', ())}
     for field, patterns in groups.items():
         optim.check_groups(params, tuple(patterns), f'config.{field}')
-    optim.built(optimizer['name'], sections.settings(optimizer), tuple(config['no_decay']))
+    transform = optim.built(optimizer['name'], sections.settings(optimizer), tuple(config['no_decay']))
+    if own_part.is_path(optimizer['name']):
+        _try_step(optimizer['name'], transform, config, params)
+
+
+def _try_step(name: str, transform: optim.Transform, config: Mapping[str, Any], params: Any) -> None:
+    """Raises ValueError for an optimizer of a user's own that makes no update of these weights."""
+    number = jax.ShapeDtypeStruct((), 'float32')
+
+    def step(rate: jax.Array, momentum: jax.Array, decay: jax.Array | None, gradient: Any) -> Any:
+        one = transform(optim.Hyper(rate, momentum, decay))
+        return one.update(gradient, one.init(gradient), gradient)[0]
+
+    try:
+        updates = jax.eval_shape(step, number, number, number if config['weight_decay'] else None, params)
+    except Exception as error:
+        raise own_part.failure(error, name, 'optimizer') from error
+    if jax.tree.map(lambda x: (x.shape, x.dtype), updates) != jax.tree.map(lambda x: (x.shape, x.dtype), params):
+        raise ValueError(f'optimizer {name}: its updates have not the shapes and types of the weights')
 
 
 def _checked_dataset(config: Mapping[str, Any], section: Mapping[str, Any]) -> select.Dataset:

@@ -48,7 +48,7 @@ def part(section: str, name: str) -> Any:
         return own_part.function(name, section, LEADING[section])
     members = FUNCTIONS[section]()
     if name not in members:
-        raise lookup.unknown(section, name, members)
+        raise lookup.unknown(section, name, members, own=section in LEADING)
     return members[name]
 
 

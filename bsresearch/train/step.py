@@ -136,7 +136,7 @@ def _with_norm(
     A norm of the gradient itself would have to hold all of it, which an update at B = 1 never does.
     """
     mean_loss = functools.partial(_mean_loss, task, state, data, batch, keys)
-    if not models.seen_by_layer(task.module, data.inputs.shape[1:]):
+    if not models.seen_by_layer(task.module):
         return None
     try:
         offsets = dense_norms.zero_offsets(lambda: mean_loss(state.params), state.params)

@@ -65,8 +65,7 @@ def make(source: Source, choices: Choices) -> Prepared:
     notes, about = list(source.notes), dict(source.about)
     parts, of_parts = _parted(source, choices)
     labels, num_outputs, classes, of_labels = _encoded([labels for _, labels in parts], choices.task)
-    inputs, of_inputs = _stored([inputs for inputs, _ in parts])
-    notes += [of_parts, of_labels, *of_inputs]
+    inputs, notes = [inputs for inputs, _ in parts], [*notes, of_parts, of_labels]
     if source.standardize:
         inputs, moments, constant = _standardized(inputs)
         about['input_moments'] = moments
@@ -75,6 +74,8 @@ def make(source: Source, choices: Choices) -> Prepared:
         if classes is None:
             labels, about['target_moments'], _ = _standardized(labels)
             notes += ['so have the targets: a test loss of 1 is that of their mean']
+    inputs, of_inputs = _stored(inputs)
+    notes += of_inputs
     scale = choices.scale or (255.0 if inputs[0].dtype == np.uint8 else 1.0)
     notes += [f'inputs lie in [{min(x.min() for x in inputs):g}, {max(x.max() for x in inputs):g}] and are divided by '
               f'{scale:g} in training']  # fmt: skip
@@ -175,7 +176,8 @@ def _stored(inputs: list[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
         raise ValueError(f'examples of the two parts have the shapes {shapes}; make them alike')
     whole = first.dtype.kind in 'biu'
     lowest, highest = min(part.min() for part in inputs), max(part.max() for part in inputs)
-    kind = np.uint8 if whole and first.dtype.kind != 'b' and lowest >= 0 and highest <= 255 else np.float32
+    image = whole and first.dtype.kind != 'b' and first.ndim >= 3 and lowest >= 0 and highest <= 255
+    kind = np.uint8 if image else np.float32
     if first.dtype != kind:
         if whole and max(abs(float(lowest)), abs(float(highest))) > 2**24:
             raise ValueError(f'inputs reach {highest}; whole numbers beyond 2²⁴ do not fit float32: scale them first')
@@ -202,6 +204,8 @@ def _stored(inputs: list[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
 
 def _standardized(parts: list[np.ndarray]) -> tuple[list[np.ndarray], dict[str, Any], int]:
     """Each column minus the training part's mean, over its standard deviation; both; how many columns are constant."""
+    if parts[0].dtype.kind not in 'biuf':
+        raise ValueError(f'inputs are {parts[0].dtype}; only numbers can be standardized')
     train = parts[0].astype(np.float64)
     mean, std = train.mean(0), train.std(0)
     divided = np.where(std == 0, 1.0, std)

@@ -1,6 +1,8 @@
 """Images in folders, one per class; or two such trees, train and test, in one folder."""
 
+import contextlib
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -65,10 +67,13 @@ def _by_class(tree: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     return files
 
 
-def _opened(file: pathlib.Path) -> Image.Image:
+@contextlib.contextmanager
+def _opened(file: pathlib.Path) -> Iterator[Image.Image]:
+    """An image, turned as it was held. A truncated file is noticed when it is decoded, within."""
     try:
-        return Image.open(file)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        with Image.open(file) as image:
+            yield ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ValueError(f'{file} cannot be read as an image; mend or remove it') from error
 
 
@@ -79,7 +84,7 @@ def _mode(file: pathlib.Path) -> str:
 
 def _size(file: pathlib.Path) -> tuple[int, int]:
     with _opened(file) as image:
-        return ImageOps.exif_transpose(image).size
+        return image.size
 
 
 def _part(
@@ -97,10 +102,7 @@ def _part(
 
 def _pixels(file: pathlib.Path, size: int | tuple[int, int], mode: str) -> np.ndarray:
     with _opened(file) as image:
-        try:
-            eight = _eight_bits(ImageOps.exif_transpose(image)).convert(mode)  # as it was held
-        except (OSError, ValueError, SyntaxError, EOFError) as error:  # a truncated file is noticed when it is decoded
-            raise ValueError(f'{file} cannot be read as an image; mend or remove it') from error
+        eight = _eight_bits(file, image).convert(mode)
     if isinstance(size, tuple):
         if eight.size != size:
             raise ValueError(
@@ -115,8 +117,14 @@ def _pixels(file: pathlib.Path, size: int | tuple[int, int], mode: str) -> np.nd
     return np.asarray(eight.crop((left, top, left + size, top + size)))
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Sixteen-bit grey as eight: Pillow would cut off what is above 255."""
-    if image.mode.startswith('I;16') or image.mode == 'I':
-        return Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))
+def _eight_bits(file: pathlib.Path, image: Image.Image) -> Image.Image:
+    """Sixteen-bit grey as eight: Pillow would cut off what is above 255.
+
+    Raises:
+      ValueError: numbers whose range a file does not tell.
+    """
+    if image.mode.startswith('I;16'):
+        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    if image.mode in ('I', 'F'):
+        raise ValueError(f'{file} holds 32-bit numbers, whose range is not known; save it with 8 or 16 bits')
     return image

@@ -50,7 +50,7 @@ def read(
         notes += [f'{column}: a 0/1 column for each of {inputs[column].nunique()} values']
     inputs = pd.get_dummies(inputs, columns=[c for c in inputs.columns if c in one_hot], dtype=np.float32)
     about = {flag: file.name, 'target': target, 'columns': list(inputs.columns)}
-    pair = inputs.to_numpy(np.float64).astype(np.float32), _labels(table[target])
+    pair = inputs.to_numpy(np.float64), _labels(table[target])
     return Source(pair, None, standardize, about, (f'{len(inputs.columns)} input columns', *notes))
 
 

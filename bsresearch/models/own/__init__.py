@@ -7,6 +7,7 @@ What plain networks do not have is put into them: padding has no weight in batch
 example, a batch is normalized in ghost groups. What cannot be put in is refused by name.
 """
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from bsresearch.core import own_part
-from bsresearch.models import convolutions
+from bsresearch.models import convolutions, layers
 from bsresearch.models.own import noise, of_linen, of_nnx, of_pair
 from bsresearch.models.own.noise import BATCH_NORM
 
@@ -63,7 +64,7 @@ class OfContract(NamedTuple):
     module: nn.Module
     draws: bool
     couples: str
-    keeps_groups: bool = True
+    keeps_groups: bool
 
     def init(self, key: jax.Array, inputs: jax.Array) -> tuple[PyTree, PyTree]:
         """As Network."""
@@ -74,12 +75,16 @@ class OfContract(NamedTuple):
         self, params: PyTree, stats: PyTree, inputs: jax.Array, train: bool, beside: noise.Beside
     ) -> tuple[jax.Array, PyTree]:
         """As Network."""
-        module: Any = self.module.clone(dropout=0.0) if beside.quiet and self.draws else self.module
         variables = {'params': params} | ({'stats': stats} if stats else {})
-        outputs: Any = module.apply(
-            variables, inputs, train=train, weights=beside.weights, keys=beside.keys, mutable=['stats']
-        )
+        with nn.intercept_methods(_without_dropout) if beside.quiet else contextlib.nullcontext():
+            outputs: Any = self.module.apply(
+                variables, inputs, train=train, weights=beside.weights, keys=beside.keys, mutable=['stats']
+            )
         return outputs[0], outputs[1].get('stats', stats) if train else stats
+
+
+def _without_dropout(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+    return args[0] if isinstance(context.module, layers.Dropout | nn.Dropout) else call(*args, **kwargs)
 
 
 class Tried(NamedTuple):
@@ -164,7 +169,7 @@ def _in_groups(
     outputs, after = jax.vmap(lambda *parts: call(params, stats, *parts), axes)(*cut)
     real = jnp.ones(len(outputs)) if weights is None else cut[1].sum(1)
     share = real / jnp.maximum(real.sum(), 1)
-    average = lambda x: jnp.tensordot(share.astype(x.dtype), x, 1)
+    average = lambda x: (share.astype(x.dtype).reshape(-1, *(1,) * (x.ndim - 1)) * x).sum(0)
     return outputs.reshape(-1, *outputs.shape[2:]), jax.tree.map(average, after)
 
 
@@ -194,6 +199,8 @@ def _tried(name: str, num_outputs: int, settings: tuple[tuple[str, Any], ...], s
     if key not in _TRIED:
         network = _in_words(name, lambda: _made(name, num_outputs, dict(settings), shape))
         found = _in_words(name, lambda: _try(name, network, num_outputs, shape))
+        if isinstance(network, of_pair.OfPair):
+            _in_words(name, lambda: of_pair.check(name, network, shape))
         _TRIED[key] = Tried(network, found)
     return _TRIED[key]
 
@@ -217,7 +224,7 @@ def _made(name: str, num_outputs: int, settings: dict[str, Any], shape: tuple[in
     if isinstance(made, nn.Module):
         takes = inspect.signature(type(made).__call__).parameters
         if all(word in takes for word in CONTRACT):
-            return OfContract(made, bool(getattr(made, 'dropout', 0)), BATCH_NORM if _has_stats(made, shape) else '')
+            return _of_contract(made, {'ghost_batch_size', 'batch_axis'} <= known.keys(), shape)
         return of_linen.network(name, made, shape)
     if isinstance(made, tuple) and len(made) == 2 and all(map(callable, made)):
         return of_pair.network(name, *made)
@@ -227,9 +234,19 @@ def _made(name: str, num_outputs: int, settings: dict[str, Any], shape: tuple[in
     )
 
 
-def _has_stats(module: nn.Module, shape: tuple[int, ...]) -> bool:
-    network, key = OfContract(module, False, ''), jax.eval_shape(lambda: jax.random.key(0))
-    return bool(jax.tree.leaves(jax.eval_shape(network.init, key, jax.ShapeDtypeStruct((2, *shape), jnp.float32))[1]))
+def _of_contract(module: nn.Module, keeps_groups: bool, shape: tuple[int, ...]) -> OfContract:
+    """`keeps_groups`: whether its function takes ghost groups and the axis that they lie over."""
+    network, key = OfContract(module, False, '', keeps_groups), jax.eval_shape(lambda: jax.random.key(0))
+    inputs = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+    params, stats = jax.eval_shape(network.init, key, inputs)
+    try:
+        jax.eval_shape(
+            lambda p, s, x: network.apply(p, s, x, True, noise.Beside(None, None, False)), params, stats, inputs
+        )
+        draws = False
+    except ValueError:  # dropout without keys
+        draws = True
+    return network._replace(draws=draws, couples=BATCH_NORM if jax.tree.leaves(stats) else '')
 
 
 def _try(name: str, network: Network, num_outputs: int, shape: tuple[int, ...]) -> convolutions.Found:
@@ -242,6 +259,10 @@ def _try(name: str, network: Network, num_outputs: int, shape: tuple[int, ...]) 
     params, stats = jax.eval_shape(network.init, key, inputs)
     if not jax.tree.leaves(params):
         raise ValueError(f'model {name} has no weights')
+    for tree, what in ((params, 'weights'), (stats, 'statistics')):
+        kinds = {str(getattr(x, 'dtype', type(x).__name__)) for x in jax.tree.leaves(tree)}
+        if strange := {kind for kind in kinds if not kind.startswith(('float', 'bfloat'))}:
+            raise ValueError(f'model {name} has {what} that are {", ".join(sorted(strange))}; allowed: floats')
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 2))
     weights = jax.ShapeDtypeStruct((2,), jnp.float32)
     given = params, stats, inputs, weights, keys
@@ -252,6 +273,7 @@ def _try(name: str, network: Network, num_outputs: int, shape: tuple[int, ...]) 
                 f'model {name}: of 2 examples of shape {shape} it makes {getattr(outputs, "shape", type(outputs))}, '
                 f'not (2, {num_outputs}): a row for each example, with num_outputs={num_outputs} numbers'
             )
-        if jax.tree.map(jnp.shape, after) != jax.tree.map(jnp.shape, stats):
-            raise ValueError(f'model {name}: its statistics change their structure or shapes in a call')
+        alike = lambda tree: jax.tree.map(lambda x: (x.shape, str(x.dtype)), tree)
+        if alike(after) != alike(stats):
+            raise ValueError(f'model {name}: its statistics change their structure, shapes or types in a call')
     return convolutions.count(functools.partial(_apply, network, True, False), *given)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+STREAM = 'examples'  # of random numbers, within linen
 # What lets examples of a batch see each other.
 BATCH_NORM, OWN_STATISTICS = 'batch norm', 'statistics of its own'
 
@@ -22,7 +23,15 @@ def mask(beside: Beside, inputs: jax.Array) -> jax.Array | None:
     """Which examples batch norm counts, to be broadcast against its inputs; None for all.
 
     Where none is real, all count: a mean of nothing would be NaN, and their weight is 0 in the end.
+
+    Raises:
+      ValueError: one value of each feature, which has no spread.
     """
+    if inputs.size == inputs.shape[-1]:
+        raise ValueError(
+            'batch norm over groups of 1 example: one value of each feature has no spread; use a batch_size and a '
+            'ghost_batch_size of at least 2'
+        )
     if beside.weights is None:
         return None
     real = beside.weights > 0

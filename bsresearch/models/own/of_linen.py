@@ -28,10 +28,10 @@ class OfLinen(NamedTuple):
     couples: str
     keeps_groups: bool = False
 
-    def init(self, key: jax.Array, inputs: jax.Array) -> tuple[PyTree, PyTree]:
+    def init(self, key: jax.Array, inputs: jax.Array, train: bool = False) -> tuple[PyTree, PyTree]:
         """Weights; all other collections are model statistics."""
         rngs = {'params': key, 'dropout': jax.random.fold_in(key, 1)}
-        switched: Any = self._switched(False)
+        switched: Any = self._switched(train)
         variables: Any = dict(self.module.init(rngs, inputs, **switched))
         return variables.pop('params', {}), {name: kept for name, kept in variables.items() if name != 'intermediates'}
 
@@ -39,7 +39,10 @@ class OfLinen(NamedTuple):
         self, params: PyTree, stats: PyTree, inputs: jax.Array, train: bool, beside: noise.Beside
     ) -> tuple[jax.Array, PyTree]:
         """As Network."""
-        call: Any = functools.partial(self.module.apply, {'params': params, **stats}, inputs, **self._switched(train))
+        # The stream is there for layers that take it, which would not find it within a scan.
+        rngs = {noise.STREAM: jax.random.key(0)}
+        switched: Any = self._switched(train)
+        call = functools.partial(self.module.apply, {'params': params, **stats}, inputs, rngs=rngs, **switched)
         if not train:
             return call(), stats
         with nn.intercept_methods(_giving(beside)):
@@ -67,9 +70,10 @@ def network(name: str, module: nn.Module, shape: tuple[int, ...]) -> OfLinen:
         return call(*args, **kwargs)
 
     made = OfLinen(module, switches, False, '')
+    key, inputs = jax.eval_shape(lambda: jax.random.key(0)), jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     with nn.intercept_methods(note):
-        key = jax.eval_shape(lambda: jax.random.key(0))
-        _, stats = jax.eval_shape(made.init, key, jax.ShapeDtypeStruct((2, *shape), jnp.float32))
+        for train in (True, False):
+            _, stats = jax.eval_shape(functools.partial(made.init, train=train), key, inputs)
     if not switches and any(has.values()):
         raise ValueError(
             f'model {name} has {" and ".join(part for part in has if has[part])}, and its call takes nothing to tell '
@@ -94,6 +98,8 @@ def _giving(beside: noise.Beside) -> Callable[..., Any]:
             if nn.merge_param('deterministic', layer.deterministic, given):
                 return args[0]
             path = '/'.join(layer.path)
+            if not layer.has_rng(noise.STREAM):
+                raise ValueError(f'dropout layer {path} lies in a scan, whose steps would have one mask')
             calls[path] = calls.get(path, 0) + 1
             name = path if calls[path] == 1 else f'{path}:{calls[path]}'
             return noise.drop(beside, name, args[0], layer.rate, tuple(layer.broadcast_dims))

@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -39,6 +40,16 @@ class ExampleDropout(nnx.Dropout):
         calls[self.place] = calls.get(self.place, 0) + 1
         name = self.place if calls[self.place] == 1 else f'{self.place}:{calls[self.place]}'
         return noise.drop(beside, name, inputs, self.rate, tuple(self.broadcast_dims))
+
+
+class RefusedStream(nnx.RngStream):
+    """Noise but that of dropout: it would be one for all examples of a batch, and the same at each update."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> jax.Array:
+        """As nnx.RngStream."""
+        raise ValueError(
+            f'noise of the stream {self.tag!r} is drawn outside of nnx.Dropout, which alone knows examples'
+        )
 
 
 @contextlib.contextmanager
@@ -97,13 +108,22 @@ def network(name: str, make: Callable[..., nnx.Module]) -> OfNnx:
 
 def _counting(module: nnx.Module) -> nnx.Module:
     """With layers that know padding and examples in the place of flax's."""
-    for path, layer in nnx.iter_modules(module):
-        if type(layer) is nnx.BatchNorm:
-            layer.__class__ = CountingBatchNorm
-        elif type(layer) is nnx.Dropout:
-            layer.__class__ = ExampleDropout
-            vars(layer)['place'] = '/'.join(map(str, path))
+    for path, layer in nnx.iter_graph(module):
+        place = '/'.join(map(str, path))
+        if isinstance(layer, nnx.BatchNorm):
+            layer.__class__ = _put_into(CountingBatchNorm, type(layer))
+        elif isinstance(layer, nnx.Dropout):
+            layer.__class__ = _put_into(ExampleDropout, type(layer))
+            vars(layer)['place'] = place
+        elif isinstance(layer, nnx.RngStream):
+            layer.__class__ = RefusedStream
     return module
+
+
+@functools.cache
+def _put_into(known: type, layer: type) -> type:
+    """A user's layer that is one of flax's, with what ours knows."""
+    return known if layer in known.__bases__ else type(layer.__name__, (known, layer), {})
 
 
 def _split(module: nnx.Module) -> tuple[Any, Any, Any, Any]:
