@@ -1,15 +1,14 @@
-"""Schedules, warm-up and scaling rules in closed form, at the first, the last and every boundary update."""
+"""Fractions of a run, warm-ups and tables of updates in closed form: the first, the last and boundary updates."""
 
-import math
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bsresearch.core.units import BOUNDARIES, Length
-from bsresearch.optim import policy, scaling
+from bsresearch.optim import policy
 from bsresearch.optim.policy import Policy
-from bsresearch.planning import schema, sections, sweep
+from bsresearch.planning import schema, sweep
 
 ONCE = {'shape': 'gradual', 'delays_schedule': False}
 NO_WARMUP = {'examples': 0, 'start': 0.0, 'convention': 'zero_based'} | ONCE
@@ -35,27 +34,11 @@ def rates(schedule: dict, warmup: dict, length: Length, peak: float = 0.5) -> np
     return table(schedule, warmup, peak, length, 0, length.total_steps)
 
 
-# --- shapes
-
-
-def test_constant():
-    """Closed form: the peak, exactly, at every update; float64."""
-    table = rates(CONSTANT, NO_WARMUP, Length(10, 3, 50))
-    assert table.dtype == np.float64
-    assert table.tolist() == [0.5] * 17
-
-
-def test_step_decays_at_its_boundaries():
-    """Closed form: 100 examples an epoch, B = 10: decays at epochs 1 and 2.5 are updates 10 and 25, counted from 0."""
-    schedule = {'name': 'step', 'factor': 0.1, 'at_epochs': (1.0, 2.5)}
-    table = rates(schedule, NO_WARMUP, Length(100, 10, 300))
-    expected = [0.5] * 10 + [0.05] * 15 + [0.005] * 5
-    np.testing.assert_allclose(table, expected, rtol=1e-15, atol=0)
-    assert table[0] == 0.5
+# --- fractions of a run
 
 
 def test_step_at_fractions_is_step_at_the_same_epochs():
-    """Invariance: one third and two thirds of a run of 3 epochs, given either way."""
+    """Invariance: a fifth and four fifths of a run of 3 epochs, given either way."""
     length = Length(90, 7, 270, 'partial')
     by_fractions = rates({'name': 'step', 'factor': 0.5, 'at_fractions': (0.2, 0.8)}, NO_WARMUP, length)
     by_epochs = rates({'name': 'step', 'factor': 0.5, 'at_epochs': (0.6, 2.4)}, NO_WARMUP, length)
@@ -67,42 +50,6 @@ def test_fractions_are_exact_decimals(fraction: float, update: int):
     """Closed form: 7 % of 100 updates is update 7, though 0.07 · 100 > 7 in binary."""
     table = rates({'name': 'step', 'factor': 0.1, 'at_fractions': (fraction,)}, NO_WARMUP, Length(100, 1, 100))
     assert int(np.argmax(table < 0.5)) == update
-
-
-@pytest.mark.parametrize('boundary', BOUNDARIES)
-@pytest.mark.parametrize('batch_size', [1, 4, 7, 10])
-def test_one_declaration_decays_at_the_same_epoch_for_every_batch_size(boundary: str, batch_size: int):
-    """Brute force: the first update whose θ_t has seen at least the boundary's examples is the first with the new rate.
-
-    So no run decays early, and none later than its next batch.
-    """
-    length = Length(10, batch_size, 40, boundary)
-    table = rates({'name': 'step', 'factor': 0.1, 'at_epochs': (1.5,)}, NO_WARMUP, length)
-    seen = np.array([length.examples_at(t) for t in range(length.total_steps)])
-    np.testing.assert_array_equal(table, np.where(seen >= 1.5 * length.epoch_examples, 0.5 * 0.1, 0.5))
-
-
-@pytest.mark.parametrize(
-    ('schedule', 'message'),
-    [
-        ({}, 'needs at_epochs or at_fractions'),
-        ({'at_epochs': (1.0,), 'at_fractions': (0.5,)}, 'needs at_epochs or at_fractions'),
-        ({'at_epochs': (2.0, 1.0)}, 'must rise'),
-        ({'at_epochs': (1.0, 1.0)}, 'must rise'),
-        ({'at_epochs': (3.0,)}, 'lie inside the run of 3 epochs'),
-        ({'at_fractions': (1.0,)}, 'lie inside the run'),
-        ({'at_fractions': (0.0,)}, 'lie inside the run'),
-        ({'at_epochs': (1.0,), 'factor': 0.0}, r'factor=0.0: must lie in \(0'),
-    ],
-)
-def test_impossible_steps_are_refused(schedule: dict, message: str):
-    with pytest.raises(ValueError, match=message):
-        rates({'name': 'step', **schedule}, NO_WARMUP, Length(10, 2, 30))
-
-
-def test_unknown_shape_lists_the_known():
-    with pytest.raises(ValueError, match="unknown schedule 'stpe'; did you mean 'step'"):
-        sections.part('schedule', 'stpe')
 
 
 # --- warm-up
@@ -214,26 +161,7 @@ def test_past_the_end_the_last_value_holds():
     assert table(schedule, NO_WARMUP, 0.5, length, 0, 9)[4:].tolist() == [0.5 * 0.1] * 5
 
 
-# --- scaling
-
-
-@pytest.mark.parametrize('k', [0.25, 1.0, 3.0, 64.0])
-def test_scaling_rules(k: float):
-    """Closed form: ε, εk, ε√k; all are ε at k = 1."""
-    base = scaling.Scaled(0.1, 0.9, 1e-4)
-    assert scaling.none(base, k) == base
-    assert scaling.linear(base, k) == base._replace(learning_rate=0.1 * k)
-    assert scaling.sqrt(base, k) == base._replace(learning_rate=0.1 * math.sqrt(k))
-
-
 @pytest.mark.parametrize('reference', [None, 0, -32])
 def test_a_rule_needs_its_reference(reference: int | None):
     with pytest.raises(ValueError, match=r"scaling.name='linear' needs scaling.reference_batch_size.*given"):
         resolved(**{'scaling.name': 'linear', 'scaling.reference_batch_size': reference})
-
-
-def test_unknown_rule_lists_the_known():
-    with pytest.raises(
-        ValueError, match=r"unknown scaling 'linaer'; did you mean 'linear'\? Allowed: adam_sde, half_life, legw"
-    ):
-        resolved(**{'scaling.name': 'linaer'})
