@@ -615,7 +615,8 @@ def test_checkpoints_round_trip(saved: pathlib.Path):
 
 def test_saving_takes_what_the_items_hold_now(tmp_path: pathlib.Path):
     """The save goes on in the background; what happens to the arrays and the meta meanwhile must not enter."""
-    items, divergence = {'state': {'big': np.ones((64, 1024, 32), np.float32)}}, {'step': None}
+    items = {'state': {'big': np.ones((64, 1024, 32), np.float32)}}
+    divergence: dict[str, Any] = {'step': None}
     with Checkpoints(tmp_path / 'c') as c:
         c.save(1, items, {'divergence': [divergence]})
         items['state']['big'][:], divergence['step'] = 7, 7

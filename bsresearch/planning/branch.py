@@ -58,27 +58,7 @@ def branch(
             f'run {parent.id} has updates {parent.start} to {length.total_steps}; there is no point at update {step}'
         )
     declared = edit.assign(parent.declared, {**NOT_INHERITED, **changes}, anew)
-    how = {part: allowed[0] for part, allowed in PARTS.items()}
-    if declared['optimizer']['name'] != parent.optimizer['name']:
-        how['optimizer'] = 'reset'
-    for part, policy in (state or {}).items():
-        if part not in PARTS:
-            raise ValueError(f'unknown part of the state {part!r}; {lookup.nearest(part, PARTS)}')
-        if policy not in PARTS[part]:
-            raise ValueError(f'branch.{part}={policy!r}; {lookup.nearest(policy, PARTS[part])}')
-        how[part] = policy
-    if how['optimizer'] == 'keep' and declared['optimizer']['name'] != parent.optimizer['name']:
-        raise ValueError(
-            f'optimizer {declared["optimizer"]["name"]!r} cannot keep the slots of {parent.optimizer["name"]!r}; '
-            'reset them'
-        )
-    growing = declared['batch_schedule']
-    if how['schedule'] == 'rebase' and (growing['name'] == 'instead_of_decay' or growing.get('as_learning_rate')):
-        raise ValueError(
-            "branch.schedule='rebase' would move the learning rate's schedule away from the batch sizes that go with "
-            f'it (batch_schedule.name={growing["name"]!r}, as_learning_rate={bool(growing.get("as_learning_rate"))}); '
-            'keep it, or change batch_schedule to constant'
-        )
+    how = _policies(parent, declared, state or {})
     examples = length.examples_at(step)
     # A schedule that the parent kept is its own parent's still.
     grandparent = parent.parent
@@ -97,3 +77,27 @@ def branch(
         'slots': slots.kept(parent, step, how['optimizer']),
     }
     return resolve.resolve(declared, info)
+
+
+def _policies(parent: Plan, declared: Mapping[str, Any], state: Mapping[str, str]) -> dict[str, str]:
+    """Part of the state → what becomes of it in a branch with the config `declared`; arguments as `branch`."""
+    how = {part: allowed[0] for part, allowed in PARTS.items()}
+    optimizer, of_parent = declared['optimizer']['name'], parent.optimizer['name']
+    if optimizer != of_parent:
+        how['optimizer'] = 'reset'
+    for part, policy in state.items():
+        if part not in PARTS:
+            raise ValueError(f'unknown part of the state {part!r}; {lookup.nearest(part, PARTS)}')
+        if policy not in PARTS[part]:
+            raise ValueError(f'branch.{part}={policy!r}; {lookup.nearest(policy, PARTS[part])}')
+        how[part] = policy
+    if how['optimizer'] == 'keep' and optimizer != of_parent:
+        raise ValueError(f'optimizer {optimizer!r} cannot keep the slots of {of_parent!r}; reset them')
+    growing = declared['batch_schedule']
+    if how['schedule'] == 'rebase' and (growing['name'] == 'instead_of_decay' or growing.get('as_learning_rate')):
+        raise ValueError(
+            "branch.schedule='rebase' would move the learning rate's schedule away from the batch sizes that go with "
+            f'it (batch_schedule.name={growing["name"]!r}, as_learning_rate={bool(growing.get("as_learning_rate"))}); '
+            'keep it, or change batch_schedule to constant'
+        )
+    return how

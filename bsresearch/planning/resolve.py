@@ -246,8 +246,8 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     _check_batches(length, 0 if parent is None else parent['step'])
     _check_loss(parts, data, bool(when.points(config['snapshots'], length)) or config['snapshots']['cycle_ends'])
     ghost = batch_norm.ghost_batch_size(config, parts['model'], length, data.num_outputs, shape)
-    stretched = schedule_length(parent, length)
     same: dict[str, Any] = {field: config[field] for field in AS_DECLARED}
+    same |= {section: parts[section] for section in ('data', 'model', 'loss', 'scaling')}
     return Plan(
         **same,
         init_seed=config['seed'] if config['init_seed'] is None else config['init_seed'],
@@ -258,13 +258,12 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
         policy=resolved.policy,
         no_decay=tuple(config['no_decay']),
         ema=resolved.ema,
-        **{section: parts[section] for section in ('data', 'model', 'loss', 'scaling')},
         optimizer=resolved.optimizer,
         clip=dict(config['clip']),
         divergence=dict(config['divergence']),
         execution={k: config[k] for k in schema.EXECUTION},
         recording=recording.resolve(
-            config, resolved.policy, resolved.optimizer['name'], length, stretched, ghost, params
+            config, resolved.policy, resolved.optimizer['name'], length, schedule_length(parent, length), ghost, params
         ),
         example_shape=tuple(shape),
         num_outputs=data.num_outputs,

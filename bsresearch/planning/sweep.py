@@ -133,11 +133,7 @@ def grid(
         be, or a name or an override of none.
     """
     overrides = dict(overrides or {})
-    kinds.check_plain('config', declared)
-    kinds.check_plain('config', overrides)
-    config = copy.deepcopy({name: schema.known()[name] for name in schema.QUESTION} | dict(declared))
-    resolve.check_fields(config)
-    _check_overrides(config, overrides)
+    config = _checked(declared, overrides)
     all_arms = arms.parse(config.get('arms', {}), overrides)
     picked = all_arms.picked(pick)
     fixed = {p: v for p, v in overrides.items() if not p.startswith(('sweep.', 'arms.'))}
@@ -174,6 +170,16 @@ def grid(
     rows = [question.row(asked, plan, name, changes) for arm, changes, plan in runs for name in picked.names(arm)]
     plans = [plan for _, _, plan in runs]
     return Grid(plans, rows, asked if asked.findings or all_arms.arms else None, notes)
+
+
+def _checked(declared: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the config with every field of a study's question; it and the overrides are checked."""
+    kinds.check_plain('config', declared)
+    kinds.check_plain('config', overrides)
+    config = copy.deepcopy({name: schema.known()[name] for name in schema.QUESTION} | dict(declared))
+    resolve.check_fields(config)
+    _check_overrides(config, overrides)
+    return config
 
 
 def _runs(
