@@ -9,7 +9,7 @@ import pandas as pd
 
 from bsresearch.analysis import axis_labels
 from bsresearch.analysis.axis_labels import rank, words
-from bsresearch.analysis.contrasts import Cell, at
+from bsresearch.analysis.selectors import Cell, to_selector
 from bsresearch.analysis.study import ABSENT, ALL, PARTS, TRAINED, Study
 from bsresearch.core import lookup
 from bsresearch.core.flat import flatten
@@ -73,14 +73,9 @@ def pick(study: Study, chosen: Sequence[Cell]) -> list[Key]:
     """The cells that selectors name, in their order; all without. An axis that a selector leaves open may be any."""
     if not chosen:
         return of(study)
-    chosen_cells = [key for cell in chosen for key in of(study) if _is(study, key, cell)]
-    return list(dict.fromkeys(chosen_cells))
-
-
-def _is(study: Study, key: Key, cell: Cell) -> bool:
-    selector = at(cell) if isinstance(cell, str) else cell
-    wanted = dict(zip(PARTS, selector[:3], strict=True)) | dict(selector.axes)
-    return all(value(study, key, part) == v for part, v in wanted.items())
+    wanted = [to_selector(cell).parts for cell in chosen]
+    is_of = lambda key, parts: all(value(study, key, part) == v for part, v in parts.items())
+    return list(dict.fromkeys(key for parts in wanted for key in of(study) if is_of(key, parts)))
 
 
 def value(study: Study, key: Key, field: str) -> Any:

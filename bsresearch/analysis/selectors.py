@@ -15,11 +15,15 @@ class Selector(NamedTuple):
     point: float | str = ABSENT
     axes: tuple[tuple[str, Any], ...] = ()
 
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What it asks of a cell: arm, branch, point and the axes that it names."""
+        return dict(zip(PARTS, self[:3], strict=True)) | dict(self.axes)
+
     def is_of(self, key: Sequence[Any], names: Sequence[str]) -> bool:
         """Whether it may mean the cell with this key; what `names` lacks is left open."""
-        parts = dict(zip(names, key, strict=True))
-        wanted = dict(zip(PARTS, self[:3], strict=True)) | dict(self.axes)
-        return all(parts.get(name, value) == value for name, value in wanted.items())
+        of_cell = dict(zip(names, key, strict=True))
+        return all(of_cell.get(name, value) == value for name, value in self.parts.items())
 
     def __str__(self) -> str:
         """'large/switch_small@2, batch size 64'."""

@@ -151,8 +151,8 @@ def load(
                         'branch_arms': stored.get('branch_arms', {})}  # fmt: skip
     there = members['id'].isin(runs.index) | (members['kind'] == 'probe')
     return Study(
-        (stored and name) or study, members[there].reset_index(drop=True), axes, _ordered(members['replicate']), runs,
-        of_runs, probes=probes, workdir=pathlib.Path(workdir), **declarations,
+        name if stored and name else study, members[there].reset_index(drop=True), axes,
+        _ordered(members['replicate']), runs, of_runs, probes=probes, workdir=pathlib.Path(workdir), **declarations,
     )  # fmt: skip
 
 

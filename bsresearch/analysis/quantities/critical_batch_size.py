@@ -88,18 +88,14 @@ def find(study: Study, tolerance: float = TOLERANCE, runs: Collection[str] | Non
     if not (tolerance >= 0 and np.isfinite(tolerance)):
         raise ValueError(f'tolerance={tolerance}: a number of nats of at least 0 is needed')
     losses, by = branch_losses.load(study, runs)
-    losses = _judged(losses, tolerance)
+    best = losses.groupby(['run', 'step'])['loss'].transform(lambda of_point: best_smaller(of_point.to_numpy()))
+    within = np.isfinite(losses['loss']) & (losses['loss'] <= best + tolerance)
+    losses = losses.assign(best_smaller=best, within=within)
     noise = _noise(study, losses)
     points = pd.DataFrame([_point(rows, by, tolerance) for _, rows in losses.groupby(['run', 'step'], sort=False)])
     points = points.merge(noise, on=['run', 'step'])
     seeds = pd.DataFrame([_over_seeds(rows, by) for _, rows in points.groupby([*by, 'step'], dropna=False)])
     return CriticalBatchSizes(losses, points, seeds, by, tolerance)
-
-
-def _judged(losses: pd.DataFrame, tolerance: float) -> pd.DataFrame:
-    best = losses.groupby(['run', 'step'])['loss'].transform(lambda s: best_smaller(s.to_numpy()))
-    within = np.isfinite(losses['loss']) & (losses['loss'] <= best + tolerance)
-    return losses.assign(best_smaller=best, within=within)
 
 
 def _point(rows: pd.DataFrame, by: list[str], tolerance: float) -> dict[str, Any]:
@@ -123,8 +119,8 @@ def _noise(study: Study, losses: pd.DataFrame) -> pd.DataFrame:
     for (run, step), branches in losses.groupby(['run', 'step'], sort=False):
         rows, point = noise_scale.estimates(study.rows[str(run)]), branches.iloc[0]
         near = rows[(rows['examples'] - point['examples']).abs() <= NEAR * point['window']] if len(rows) else rows
-        estimates = (near[column].to_numpy() for column in ('square', 'trace'))
-        scale = noise_scale.along_run(*estimates, point['epoch_size']) if len(near) else {}
+        square, trace = near['square'].to_numpy(), near['trace'].to_numpy()
+        scale = noise_scale.along_run(square, trace, point['epoch_size']) if len(near) else {}
         near_points.append({'run': run, 'step': step, 'measurements': len(near)} | scale)
     columns = ['run', 'step', 'noise_scale', 'low', 'high', 'population', 'measurements']
     return pd.DataFrame(near_points, columns=columns)

@@ -50,10 +50,10 @@ def fits(batch_sizes: np.ndarray, squares: np.ndarray) -> pd.DataFrame:
 
 def _r2(basis: np.ndarray, squares: np.ndarray) -> tuple[float, float]:
     """R² of the fit to the mean of (trials, batch sizes) squares, and half of its interval."""
-    of_mean = lambda s: float(least_squares(basis, s.mean(axis=0, keepdims=True))[2][0])
-    groups = jackknife.groups(len(squares)) if len(squares) >= FEWEST_R2 else []
-    if not groups:
+    of_mean = lambda trials: float(least_squares(basis, trials.mean(axis=0, keepdims=True))[2][0])
+    if len(squares) < FEWEST_R2:
         return of_mean(squares), np.nan
+    groups = jackknife.groups(len(squares))
     without = np.array([of_mean(np.delete(squares, group, axis=0)) for group in groups])
     error = jackknife.error(of_mean(squares), without, groups)
     return of_mean(squares), float(summary.half_width(error, len(groups) - 1))
