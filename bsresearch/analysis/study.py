@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import arms as varying_fields
 from bsresearch.analysis import axis_labels
+from bsresearch.analysis.axes import SEEDS, independent
 from bsresearch.core.units import Length
 from bsresearch.store import paths, probe_records, records, study_file
 
@@ -245,11 +245,10 @@ def _of_fields(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     The learning rate's axis is the declared one: that which a rule scales follows from it and the batch size.
     """
     runs = table.assign(learning_rate=table['declared_learning_rate'].fillna(table['learning_rate']))
-    fields = [c for c in records.varying(runs) if c not in varying_fields.SEEDS and c != 'declared_learning_rate']
-    axes = varying_fields.independent(runs, fields)
+    fields = [c for c in records.varying(runs) if c not in (*SEEDS, 'declared_learning_rate')]
+    axes = independent(runs, fields)
     members = pd.DataFrame({'id': runs['run'], 'kind': 'run', 'arm': ALL, 'branch': ABSENT, 'point': ABSENT})
-    seeds = [s for s in varying_fields.SEEDS if s in runs]
-    split = runs[seeds].astype(str)
+    split = runs[[seed for seed in SEEDS if seed in runs]].astype(str)
     replicate = split['seed'].where(split.nunique(axis=1) == 1, split.agg('/'.join, axis=1))
     fields_of_runs = pd.concat([members.assign(probe=ABSENT, replicate=replicate), runs[axes]], axis=1)
     return _with_cells(fields_of_runs, axes), tuple(axes)

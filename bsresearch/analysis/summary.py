@@ -42,21 +42,18 @@ def interval(
     return mean - width, mean + width
 
 
-def objective_only(table: pd.DataFrame, metric: str) -> list[str]:
-    """The runs of which some row has no plain loss `metric`, but the training objective: an older version wrote it."""
+def check_plain(table: pd.DataFrame, metric: str) -> None:
+    """Raises ValueError where a loss would be compared with one that holds label smoothing, or left out for it.
+
+    An older version wrote such a row: it has no plain loss, but the training objective.
+    """
     objective = older.objective_of(metric)
     if objective not in table:
-        return []
+        return
     missing = table[metric].isna() if metric in table else True
-    return sorted(table.loc[table[objective].notna() & missing, 'run'].unique())
-
-
-def check_plain(table: pd.DataFrame, metric: str) -> None:
-    """Raises ValueError where a loss would be compared with one that holds label smoothing, or left out for it."""
-    runs = objective_only(table, metric)
-    if runs:
+    if runs := sorted(table.loc[table[objective].notna() & missing, 'run'].unique()):
         raise ValueError(
             f'{metric} is not known for all of run{"s" * (len(runs) > 1)} {", ".join(runs)}: an older version recorded '
-            f'the loss with label smoothing, which is {older.objective_of(metric)} now; run them anew in another '
-            'workdir, or move them out of this one'
+            f'the loss with label smoothing, which is {objective} now; run them anew in another workdir, or move them '
+            'out of this one'
         )

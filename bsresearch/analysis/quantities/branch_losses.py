@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import arms, summary
+from bsresearch.analysis import axes, summary
 from bsresearch.analysis.study import ABSENT, Study
 from bsresearch.store import records
 
@@ -74,7 +74,7 @@ def _arms(study: Study, parents: pd.DataFrame) -> tuple[dict[str, dict[str, Any]
         table, varying = members, [p for p in study.parts if members[p].astype(str).nunique() > 1]
     else:
         table = parents.assign(run=parents.index)
-        varying = arms.independent(table, [c for c in records.varying(table) if c not in arms.SEEDS])
+        varying = axes.independent(table, [c for c in records.varying(table) if c not in axes.SEEDS])
     by = ['batch_size', *(p for p in varying if p != 'batch_size')]
     named = table[by[1:]].assign(batch_size=parents['batch_size'])[by]
     return {str(run): row.to_dict() for run, row in named.iterrows()}, by

@@ -8,13 +8,11 @@ from bsresearch.store import records
 
 SEEDS = ('seed', *records.SPLIT_SEEDS)
 # Where several fields tell the same arms apart, the earlier one names them.
-_TELLING = ('base_learning_rate', 'learning_rate', 'total_epochs', 'total_updates')
+NAMING = ('learning_rate', 'total_epochs', 'total_updates')
 
 
-def follows(runs: pd.DataFrame, column: str, fields: Sequence[str]) -> bool:
+def _follows(runs: pd.DataFrame, column: str, fields: Sequence[str]) -> bool:
     """Whether the values of `fields` fix the column's."""
-    if not fields:
-        return runs[column].nunique(dropna=False) <= 1
     return bool((runs.groupby(list(fields), dropna=False)[column].nunique(dropna=False) <= 1).all())
 
 
@@ -25,11 +23,11 @@ def independent(runs: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """
 
     def order(column: str) -> tuple[int, bool, int, str]:
-        telling = _TELLING.index(column) if column in _TELLING else len(_TELLING)
-        return runs[column].nunique(dropna=False), not column.endswith('.name'), telling, column
+        naming = NAMING.index(column) if column in NAMING else len(NAMING)
+        return runs[column].nunique(dropna=False), not column.endswith('.name'), naming, column
 
     kept = ['batch_size']
     for column in sorted(columns, key=order):
-        if not follows(runs, column, kept):
+        if not _follows(runs, column, kept):
             kept.append(column)
     return kept
