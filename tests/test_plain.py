@@ -20,7 +20,7 @@ SHIPPED = sorted([*toy.ROOT.glob('bsresearch/**/*.py'), *toy.ROOT.glob('scripts/
 HELPERS = sorted(p for p in toy.ROOT.glob('tests/*.py') if not p.stem.startswith('test_'))
 CODE = [toy.ROOT / 'main.py', *SHIPPED, *HELPERS]
 # Modules whose functions of these names open no text of ours.
-OTHERS = ('os', 'tarfile', 'paths', 'PIL.Image')
+OTHERS = ('os', 'tarfile', 'paths', 'Image', 'PIL.Image')
 PROCESSES = ('run', 'Popen', 'check_output')
 
 

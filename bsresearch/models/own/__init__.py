@@ -164,7 +164,7 @@ def _in_groups(
     inputs, weights, _ = of_examples
     if len(inputs) % group:
         raise ValueError(f'{len(inputs)} examples are not a whole number of ghost groups of {group}')
-    cut = [None if x is None else x.reshape(-1, group, *x.shape[1:]) for x in of_examples]
+    cut: list[Any] = [None if x is None else x.reshape(-1, group, *x.shape[1:]) for x in of_examples]
     axes = [None if x is None else 0 for x in cut]
     outputs, after = jax.vmap(lambda *parts: call(params, stats, *parts), axes)(*cut)
     real = jnp.ones(len(outputs)) if weights is None else cut[1].sum(1)

@@ -42,7 +42,7 @@ class OfLinen(NamedTuple):
         # The stream is there for layers that take it, which would not find it within a scan.
         rngs = {noise.STREAM: jax.random.key(0)}
         switched: Any = self._switched(train)
-        call = functools.partial(self.module.apply, {'params': params, **stats}, inputs, rngs=rngs, **switched)
+        call: Any = functools.partial(self.module.apply, {'params': params, **stats}, inputs, rngs=rngs, **switched)
         if not train:
             return call(), stats
         with nn.intercept_methods(_giving(beside)):

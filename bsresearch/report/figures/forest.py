@@ -88,8 +88,9 @@ def _scale(unit: Unit, of_unit: list[tuple[str, Verdicts, Judged]]) -> svg.Scale
 
 def _row(unit: Unit, name: str, verdicts: Verdicts, one: Judged) -> Row:
     ends = [*one.interval[:3], verdicts.statement.low, verdicts.statement.high]
+    centre, low, high, least, most = unit.scaled(np.array(ends)).tolist()
     claim = f'{name}: {verdicts.verdict}'
-    return Row(claim, one.part.label, one.text, *unit.scaled(np.array(ends)).tolist(), one.verdict)
+    return Row(claim, one.part.label, one.text, centre, low, high, least, most, one.verdict)
 
 
 def _panel(ax: Axes, unit: Unit, rows: list[Row], on: svg.Scale) -> None:
