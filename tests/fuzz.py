@@ -108,7 +108,7 @@ def _members(section: str) -> tuple[str, ...]:
     try:
         sections.part(section, 'no such name')
     except ValueError as e:
-        return tuple(str(e).rpartition('llowed: ')[2].split(', '))
+        return tuple(str(e).rpartition('llowed: ')[2].partition(';')[0].split(', '))
     return lookup.members('bsresearch.data', 'load')
 
 
