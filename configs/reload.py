@@ -11,7 +11,7 @@ There on MNIST; here on Fashion-MNIST unless --config.data.name=mnist. Held fixe
 
 Cost: about 20 minutes on 2 CPU cores, by its updates' rates. Found by the same branches of configs/shen.py, 3 seeds,
 test accuracy after 30 more epochs (B = 64 from scratch: 88.8 %), from epoch 2 and 30: B = 64 88.8 and 88.8 %, lr 0.1
-87.9 and 87.8 %, no change 85.7 and 86.8 %. So a large-batch model is not stuck; docs/shen has intervals and curves.
+87.9 and 87.8 %, no change 85.7 and 86.8 %. So a large-batch model is not stuck; docs/studies/shen has intervals.
 One seed decides no claim: --config.sweep.seed=0,1,2.
 """
 
