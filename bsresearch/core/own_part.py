@@ -28,7 +28,7 @@ def is_path(name: str) -> bool:
 
 
 def located(value: Any) -> Any:
-    """A config, or any value of one, with the files of import paths made absolute: good in any directory."""
+    """A config, or any value of one, with the files of import paths module_of_file absolute: good in any directory."""
     return _each(value, lambda name: os.path.abspath(os.path.expanduser(name)))
 
 
@@ -64,11 +64,13 @@ def sources(value: Any) -> dict[str, str]:
     return {unplaced(name): _DIGESTS[module(name, 'part').__name__] for name in sorted(named(value))}
 
 
-def _note(made: types.ModuleType) -> types.ModuleType:
+def _note(module_of_file: types.ModuleType) -> types.ModuleType:
     """Keeps the digest of a module's file."""
-    if made.__file__ is not None:
-        _DIGESTS.setdefault(made.__name__, hashlib.sha256(pathlib.Path(made.__file__).read_bytes()).hexdigest())
-    return made
+    if module_of_file.__file__ is not None:
+        _DIGESTS.setdefault(
+            module_of_file.__name__, hashlib.sha256(pathlib.Path(module_of_file.__file__).read_bytes()).hexdigest()
+        )
+    return module_of_file
 
 
 def module(name: str, what: str) -> types.ModuleType:
@@ -101,22 +103,22 @@ def _of_file(file: pathlib.Path, what: str) -> types.ModuleType:
     """
     if file in _FILES:
         return _FILES[file]
-    made = types.ModuleType(f'{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}')
-    sys.modules[made.__name__] = made  # dataclasses look their module up
+    module_of_file = types.ModuleType(f'{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}')
+    sys.modules[module_of_file.__name__] = module_of_file  # dataclasses look their module up
     before = set(sys.modules)
     try:
         with user_file.beside(str(file)):
-            user_file.run(str(file), made)
+            user_file.run(str(file), module_of_file)
     except (Exception, SystemExit) as error:
-        del sys.modules[made.__name__]
+        del sys.modules[module_of_file.__name__]
         raise ValueError(f'{what}: {user_file.described(error, str(file))}') from error
     finally:
         for name in set(sys.modules) - before:
             if pathlib.Path(getattr(sys.modules[name], '__file__', None) or '/').parent == file.parent:
                 del sys.modules[name]
     _importable(str(file.parent))
-    _FILES[file] = _note(made)
-    return made
+    _FILES[file] = _note(module_of_file)
+    return module_of_file
 
 
 @functools.cache
@@ -163,20 +165,20 @@ def function(name: str, what: str, leading: tuple[str, ...] = ()) -> Callable[..
     """
     there = module(name, what)
     attribute = name.partition(':')[2]
-    found = getattr(there, attribute, None)
-    if not callable(found):
+    part = getattr(there, attribute, None)
+    if not callable(part):
         public = [key for key, value in vars(there).items() if callable(value) and not key.startswith('_')]
         near = difflib.get_close_matches(attribute, public, n=1)
         cure = f'did you mean {near[0]!r}?' if near else f'it has {", ".join(public) or "no function"}'
         raise ValueError(f'{what} {name}: there is no function {attribute!r}; {cure}')
     form = f'{attribute}({", ".join([*leading, "*, setting=default, …"])})'
-    if inspect.isclass(found):
+    if inspect.isclass(part):
         raise ValueError(f'{what} {name} is a class; give a function {form} that returns what it makes')
-    parameters = list(inspect.signature(found).parameters.values())
+    parameters = list(inspect.signature(part).parameters.values())
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     others = [p for p in parameters if p not in positional]
     if len(positional) != len(leading) or any(p.kind is not p.KEYWORD_ONLY for p in others):
-        raise ValueError(f'{what} {name} is {attribute}{inspect.signature(found)}; a function {form} is needed')
+        raise ValueError(f'{what} {name} is {attribute}{inspect.signature(part)}; a function {form} is needed')
     for setting in (p for p in others if p.name not in GIVEN):
         if not _is_plain(setting.default):
             raise ValueError(
@@ -184,14 +186,14 @@ def function(name: str, what: str, leading: tuple[str, ...] = ()) -> Callable[..
                 'of these: it is a field of the config'
             )
     try:
-        typing.get_type_hints(found)
+        typing.get_type_hints(part)
     except Exception as error:
         raise failure(error, name, what) from error
 
-    @functools.wraps(found)
+    @functools.wraps(part)
     def in_one_line(*args: Any, **kwargs: Any) -> Any:
         try:
-            return found(*args, **kwargs)
+            return part(*args, **kwargs)
         except Exception as error:
             raise failure(error, name, what) from error
 

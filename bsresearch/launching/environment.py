@@ -71,11 +71,13 @@ def facts(plan: Plan) -> dict[str, Any]:
 def _convolutions(plan: Plan, platform: str) -> dict[str, Any]:
     """How the convolutions of a user's own network are computed; {} without any."""
     module = sections.built('model', plan.model, plan.num_outputs)
-    found = models.convolutions_of(module, plan.example_shape)
-    if found is None or not (found.products or found.kept):
+    convolutions = models.convolutions_of(module, plan.example_shape)
+    if convolutions is None or not (convolutions.products or convolutions.kept):
         return {}
-    own = "XLA's own"
-    return {'convolutions': {'as products': found.products, own: found.kept} if platform == 'cpu' else own}
+    xla = "XLA's own"
+    return {
+        'convolutions': {'as products': convolutions.products, xla: convolutions.kept} if platform == 'cpu' else xla
+    }
 
 
 def slow_convolutions(plan: Plan) -> str:

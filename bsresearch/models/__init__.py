@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from bsresearch.core import lookup, own_part
 from bsresearch.models import own
-from bsresearch.models.convolutions import Found
+from bsresearch.models.convolutions import Convolutions
 from bsresearch.models.own import FROM_ELSEWHERE, Own
 from bsresearch.models.own.noise import BATCH_NORM, OWN_STATISTICS, Beside
 
@@ -143,6 +143,6 @@ def seen_by_layer(module: Network) -> bool:
     return not isinstance(module, Own)
 
 
-def convolutions_of(module: Network, example_shape: tuple[int, ...]) -> Found | None:
+def convolutions_of(module: Network, example_shape: tuple[int, ...]) -> Convolutions | None:
     """Of a user's own network, which convolutions become products on a CPU; None of the package's, which all do."""
     return module.of(example_shape).convolutions if isinstance(module, Own) else None

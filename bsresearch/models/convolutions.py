@@ -27,7 +27,7 @@ BODIES = {
 }  # fmt: skip
 
 
-class Found(NamedTuple):
+class Convolutions(NamedTuple):
     """Convolutions of a function.
 
     products: those that become products on a CPU. kept: that stay XLA's own there. patches: bytes that the slices of
@@ -44,12 +44,12 @@ class Found(NamedTuple):
         return 2 ** max(0, math.floor(math.log2(CACHE / self.patches))) if self.patches else None
 
 
-def count(function: Callable[..., Any], *args: Any) -> Found:
+def count(function: Callable[..., Any], *args: Any) -> Convolutions:
     """The convolutions that a function of these arguments, or their shapes, comes to."""
     return _count(jax.make_jaxpr(function)(*args).jaxpr)
 
 
-def _count(jaxpr: Any, reached: bool = True) -> Found:
+def _count(jaxpr: Any, reached: bool = True) -> Convolutions:
     """`reached`: whether what calls the jaxpr is rewritten."""
     products = kept = patches = 0
     for eqn in jaxpr.eqns:
@@ -65,7 +65,7 @@ def _count(jaxpr: Any, reached: bool = True) -> Found:
                 inner = _count(getattr(body, 'jaxpr', body), reaches)
                 products, kept = products + inner.products, kept + inner.kept
                 patches = max(patches, inner.patches)
-    return Found(products, kept, patches)
+    return Convolutions(products, kept, patches)
 
 
 def _patches(eqn: Any) -> int:
@@ -112,8 +112,8 @@ def _outputs(eqn: Any, inputs: list[Any]) -> Sequence[Any]:
             return _run(body.jaxpr, body.consts, inputs)
         params = {k: _rewritten(v) if k in BODIES[name] else v for k, v in params.items()}
         eqn = eqn.replace(params=params)
-    found = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
-    return found if eqn.primitive.multiple_results else [found]
+    outputs = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
+    return outputs if eqn.primitive.multiple_results else [outputs]
 
 
 def _rewritten(body: Any) -> Any:
@@ -123,8 +123,8 @@ def _rewritten(body: Any) -> Any:
     closed = hasattr(body, 'consts')
     inner, consts = (body.jaxpr, body.consts) if closed else (body, ())
     shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype, weak_type=v.aval.weak_type) for v in inner.invars]
-    made = jax.make_jaxpr(functools.partial(_run_on, inner, consts))(*shapes)
-    return made if closed else made.jaxpr
+    rewritten = jax.make_jaxpr(functools.partial(_run_on, inner, consts))(*shapes)
+    return rewritten if closed else rewritten.jaxpr
 
 
 def _run_on(jaxpr: Any, consts: Sequence[Any], *args: Any) -> list[Any]:

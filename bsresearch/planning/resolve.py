@@ -130,13 +130,13 @@ def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool)
     key = repr(parts['loss']), data.num_outputs, data.train.labels.dtype
     if key not in _SHAPES:
         outputs = jax.ShapeDtypeStruct((2, data.num_outputs), 'float32')
-        found = jax.eval_shape(loss, outputs, jax.ShapeDtypeStruct((2,), data.train.labels.dtype))
-        if getattr(found, 'shape', None) != (2,) or found.dtype != 'float32':
+        per_example = jax.eval_shape(loss, outputs, jax.ShapeDtypeStruct((2,), data.train.labels.dtype))
+        if getattr(per_example, 'shape', None) != (2,) or per_example.dtype != 'float32':
             raise ValueError(
-                f'loss {parts["loss"]["name"]} makes {getattr(found, "shape", type(found).__name__)} of 2 examples; '
-                'allowed: (2,), a float for each example, not averaged'
+                f'loss {parts["loss"]["name"]} makes {getattr(per_example, "shape", type(per_example).__name__)} of 2 '
+                'examples; allowed: (2,), a float for each example, not averaged'
             )
-        _SHAPES[key] = found
+        _SHAPES[key] = per_example
     if snapshots and not losses.classifies(parts['loss']['name'], data.num_outputs):
         raise ValueError(
             f'config.snapshots average class probabilities, which data.name={parts["data"]["name"]!r} has none of; '

@@ -91,7 +91,7 @@ class Tried(NamedTuple):
     """A network that was tried on examples of a shape, and its convolutions."""
 
     network: Network
-    convolutions: convolutions.Found
+    convolutions: convolutions.Convolutions
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Own:
     group: int | None = None
 
     def of(self, example_shape: tuple[int, ...]) -> Tried:
-        """The network for examples of a shape; made and tried once.
+        """The network for examples of a shape; returned and tried once.
 
         Raises:
           ValueError: the function fails, returns no network, or one that does not fit the examples or outputs.
@@ -138,9 +138,9 @@ class Own:
         mutable: Any = (),
     ) -> Any:
         """Outputs; with `mutable` also {'stats': …}."""
-        network, found = self.of(inputs.shape[1:])
+        network, of_network = self.of(inputs.shape[1:])
         call = functools.partial(_apply, network, train, self.quiet)
-        call = convolutions.fast(call) if found.products else call
+        call = convolutions.fast(call) if of_network.products else call
         if train and self.group is not None and self.group < len(inputs):
             call = functools.partial(_in_groups, call, self.group)
         outputs, stats = call(variables['params'], variables.get('stats', {}), inputs, weights, keys)
@@ -198,10 +198,10 @@ def _tried(name: str, num_outputs: int, settings: tuple[tuple[str, Any], ...], s
     key = name, num_outputs, repr(settings), shape
     if key not in _TRIED:
         network = _in_words(name, lambda: _made(name, num_outputs, dict(settings), shape))
-        found = _in_words(name, lambda: _try(name, network, num_outputs, shape))
+        of_network = _in_words(name, lambda: _try(name, network, num_outputs, shape))
         if isinstance(network, of_pair.OfPair):
             _in_words(name, lambda: of_pair.check(name, network, shape))
-        _TRIED[key] = Tried(network, found)
+        _TRIED[key] = Tried(network, of_network)
     return _TRIED[key]
 
 
@@ -220,17 +220,17 @@ def _made(name: str, num_outputs: int, settings: dict[str, Any], shape: tuple[in
         settings['example_shape'] = shape
     if 'rngs' in known:
         return of_nnx.network(name, functools.partial(function, num_outputs, **settings))
-    made = function(num_outputs, **settings)
-    if isinstance(made, nn.Module):
-        takes = inspect.signature(type(made).__call__).parameters
+    returned = function(num_outputs, **settings)
+    if isinstance(returned, nn.Module):
+        takes = inspect.signature(type(returned).__call__).parameters
         if all(word in takes for word in CONTRACT):
-            return _of_contract(made, {'ghost_batch_size', 'batch_axis'} <= known.keys(), shape)
-        return of_linen.network(name, made, shape)
-    if isinstance(made, tuple) and len(made) == 2 and all(map(callable, made)):
-        return of_pair.network(name, *made)
+            return _of_contract(returned, {'ghost_batch_size', 'batch_axis'} <= known.keys(), shape)
+        return of_linen.network(name, returned, shape)
+    if isinstance(returned, tuple) and len(returned) == 2 and all(map(callable, returned)):
+        return of_pair.network(name, *returned)
     raise ValueError(
-        f'model {name} returned {type(made).__name__}; allowed: a flax linen module, an (init, apply) pair, or an nnx '
-        'module from a function that takes `rngs`'
+        f'model {name} returned {type(returned).__name__}; allowed: a flax linen module, an (init, apply) pair, or an '
+        'nnx module from a function that takes `rngs`'
     )
 
 
@@ -249,7 +249,7 @@ def _of_contract(module: nn.Module, keeps_groups: bool, shape: tuple[int, ...]) 
     return network._replace(draws=draws, couples=BATCH_NORM if jax.tree.leaves(stats) else '')
 
 
-def _try(name: str, network: Network, num_outputs: int, shape: tuple[int, ...]) -> convolutions.Found:
+def _try(name: str, network: Network, num_outputs: int, shape: tuple[int, ...]) -> convolutions.Convolutions:
     """Traces the network on two examples, in training and in evaluation; its convolutions.
 
     Raises:

@@ -69,18 +69,18 @@ def network(name: str, module: nn.Module, shape: tuple[int, ...]) -> OfLinen:
         has['dropout'] |= isinstance(layer, nn.Dropout) and layer.rate > 0
         return call(*args, **kwargs)
 
-    made = OfLinen(module, switches, False, '')
+    plain = OfLinen(module, switches, False, '')
     key, inputs = jax.eval_shape(lambda: jax.random.key(0)), jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     with nn.intercept_methods(note):
         for train in (True, False):
-            _, stats = jax.eval_shape(functools.partial(made.init, train=train), key, inputs)
+            _, stats = jax.eval_shape(functools.partial(plain.init, train=train), key, inputs)
     if not switches and any(has.values()):
         raise ValueError(
             f'model {name} has {" and ".join(part for part in has if has[part])}, and its call takes nothing to tell '
             f'training from evaluation; give it one of {", ".join(SWITCHES)}'
         )
     of_stats = noise.OWN_STATISTICS if jax.tree.leaves(stats) else ''
-    return made._replace(draws=has['dropout'], couples=noise.BATCH_NORM if has['batch norm'] else of_stats)
+    return plain._replace(draws=has['dropout'], couples=noise.BATCH_NORM if has['batch norm'] else of_stats)
 
 
 def _giving(beside: noise.Beside) -> Callable[..., Any]:

@@ -96,12 +96,12 @@ def network(name: str, make: Callable[..., nnx.Module]) -> OfNnx:
     Raises:
       ValueError: it makes no nnx module.
     """
-    made = nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0)))
-    if not isinstance(made, nnx.Module):
-        raise ValueError(f'model {name} takes rngs and returned {type(made).__name__}; an nnx module is needed')
-    layers = [layer for _, layer in nnx.iter_modules(made)]
+    module = nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0)))
+    if not isinstance(module, nnx.Module):
+        raise ValueError(f'model {name} takes rngs and returned {type(module).__name__}; an nnx module is needed')
+    layers = [layer for _, layer in nnx.iter_modules(module)]
     draws = any(isinstance(layer, nnx.Dropout) and layer.rate > 0 for layer in layers)
-    of_stats = noise.OWN_STATISTICS if nnx.to_flat_state(_split(made)[2]) else ''
+    of_stats = noise.OWN_STATISTICS if nnx.to_flat_state(_split(module)[2]) else ''
     normalizes = any(isinstance(layer, nnx.BatchNorm) for layer in layers)
     return OfNnx(make, draws, noise.BATCH_NORM if normalizes else of_stats)
 
