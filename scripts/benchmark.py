@@ -1,12 +1,14 @@
-"""Updates per second of this engine against an eager PyTorch loop: same model, data, optimizer and batch, in one run.
+"""Updates per second of this engine against PyTorch loops: same model, data, optimizer and batch, in one run.
 
     pip install -r requirements-benchmark.txt
     python -m scripts.benchmark [--models=mlp,cnn] [--batch_sizes=1,8,32,128,512,1024] [--rounds=5] [--seconds=2]
 
-Both sides train on Fashion-MNIST in memory with SGD and momentum, float32, all cores. Their turns alternate; the ratio
-is of the medians. The fraction is of the matrix-multiplication rate measured in the same run.
+All sides train on Fashion-MNIST in memory with SGD and momentum, float32, all cores, in turns. PyTorch: eager; eager with
+images and weights channels last (the CNN); and, where a C++ compiler is found, `torch.compile`. Ratios are medians of
+those within a round, with their range. The fraction is of the matrix-multiplication rate measured in the same run.
 """
 
+import shutil
 import statistics
 import time
 from collections.abc import Iterator
@@ -64,19 +66,24 @@ def torch_model(model: str) -> Any:
     )  # fmt: skip
 
 
-def theirs(p: Plan, model: str) -> Turn:
-    """A turn of n updates → seconds, by an eager PyTorch loop on the CPU; data in memory, indices drawn per epoch."""
+def theirs(p: Plan, model: str, channels_last: bool = False, compiled: bool = False) -> Turn:
+    """A turn of n updates → seconds, by a PyTorch loop on the CPU; data in memory, indices drawn per epoch."""
     import torch  # pyright: ignore[reportMissingImports] (optional)
 
     train = resolve.dataset(p.data).train
     inputs = torch.tensor(np.array(train.inputs)).permute(0, 3, 1, 2).float().div(255).sub(0.1307).div(0.3081)
     labels = torch.tensor(np.array(train.labels)).long()
     network = torch_model(model)
+    if channels_last:
+        inputs, network = (x.to(memory_format=torch.channels_last) for x in (inputs, network))
+    forward = torch.compile(network) if compiled else network
     optimizer = torch.optim.SGD(network.parameters(), lr=0.001, momentum=0.9)
 
     def batches() -> Iterator[Any]:
         while True:
-            yield from torch.randperm(len(labels)).split(p.batch_size)
+            rows = torch.randperm(len(labels))
+            # Whole batches alone: another size is another program to torch.compile.
+            yield from rows[: len(rows) // p.batch_size * p.batch_size].split(p.batch_size)
 
     stream = batches()
 
@@ -85,7 +92,7 @@ def theirs(p: Plan, model: str) -> Turn:
         for _ in range(updates):
             rows = next(stream)
             optimizer.zero_grad()
-            loss = torch.nn.functional.cross_entropy(network(inputs[rows]), labels[rows])
+            loss = torch.nn.functional.cross_entropy(forward(inputs[rows]), labels[rows])
             loss.backward()
             optimizer.step()
         return time.perf_counter() - start
@@ -117,26 +124,32 @@ def flops(model: str, batch_size: int) -> float:
 
 
 def compare(model: str, batch_size: int, limit: float) -> None:
-    """Alternates the two sides and prints a line."""
+    """Lets all sides take turns and prints a line for each."""
     p = plan(model, batch_size)
     ours, compile_seconds = turns.of_run(p)
-    sides = {'ours': ours, 'torch': theirs(p, model)}
+    sides = {'ours': ours, 'eager': theirs(p, model)}
+    if model == 'cnn':
+        sides['channels last'] = theirs(p, model, channels_last=True)
+    if shutil.which('g++') or shutil.which('clang++'):
+        sides['compiled'] = theirs(p, model, compiled=True)
     counts = {name: max(2, int(_SECONDS.value * 5 / max(side(5), 1e-6))) for name, side in sides.items()}
     rates = turns.rates(sides, counts, _ROUNDS.value)
-    middle = {name: statistics.median(r) for name, r in rates.items()}
-    spread = {name: (max(r) - min(r)) / middle[name] for name, r in rates.items()}
-    used = middle['ours'] * flops(model, batch_size) / limit
+    middle = statistics.median(rates['ours'])
     micro = program.micro_batch(p, compiling.platform(), batch_size)
     print(
-        f'{model:4} B={batch_size:<5} micro={micro:<5} ours {middle["ours"]:9,.1f}/s ±{spread["ours"]:4.0%}   torch '
-        f'{middle["torch"]:9,.1f}/s ±{spread["torch"]:4.0%}   ratio {middle["ours"] / middle["torch"]:5.2f}   '
-        f'matmul limit {used:4.0%}   compile {compile_seconds:.1f} s',
-        flush=True,
+        f'{model:4} B = {batch_size:<4} micro-batch {micro:<4} ours {middle:9,.1f}/s   '
+        f'{middle * flops(model, batch_size) / limit:4.0%} of the matrix product   compile {compile_seconds:.1f} s'
     )
+    for name in list(sides)[1:]:
+        ratios = [a / b for a, b in zip(rates['ours'], rates[name], strict=True)]
+        print(
+            f'     {name:14} {statistics.median(rates[name]):9,.1f}/s   ours {statistics.median(ratios):5.2f} times '
+            f'({min(ratios):.2f} to {max(ratios):.2f})', flush=True,
+        )  # fmt: skip
 
 
 def main() -> None:
-    """Prints one line per model and batch size."""
+    """Prints each model at each batch size."""
     try:
         import torch  # pyright: ignore[reportMissingImports] (optional)
     except ImportError as e:
@@ -144,9 +157,9 @@ def main() -> None:
 
     limit = matmul_rate()
     print(
-        f'jax {jax.__version__} against eager torch {torch.__version__}, {torch.get_num_threads()} threads, '
-        f'{jax.devices()[0].device_kind}; matrix product {limit / 1e9:.0f} GFLOP/s; n = {_ROUNDS.value} turns a side, '
-        '± is (max − min)/median'
+        f'jax {jax.__version__} against torch {torch.__version__}, {torch.get_num_threads()} threads, '
+        f'{jax.devices()[0].device_kind}; matrix product {limit / 1e9:.0f} GFLOP/s; n = {_ROUNDS.value} turns a side; '
+        'ranges are min to max'
     )
     for model in _MODELS.value:
         for batch_size in _BATCH_SIZES.value:

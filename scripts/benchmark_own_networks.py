@@ -13,7 +13,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import flags
 
 from bsresearch import models
@@ -37,18 +36,10 @@ CASES = {
 }
 
 
-def images() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """A set of one's own, to train and to test."""
-    generator = np.random.default_rng(0)
-    pixels = generator.integers(0, 256, (2048 + 256, 32, 32, 3), np.uint8)
-    labels = generator.permutation(np.arange(len(pixels)) % 10)
-    return (pixels[:2048], labels[:2048]), (pixels[2048:], labels[2048:])
-
-
 def plan(model: dict[str, Any], batch_size: int) -> Plan:
     """A run long enough for any turn."""
     c = schema.defaults()
-    c.data.name, c.batch_size, c.total_epochs = f'{__file__}:images', batch_size, 1000.0
+    c.data.name, c.batch_size, c.total_epochs = 'scripts.turns:images', batch_size, 1000.0
     c.optimizer.name = 'sgd'
     (only,) = sweep.expand(edit.assign(c.to_dict(), {'model': model}))
     return only

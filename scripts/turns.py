@@ -16,6 +16,14 @@ from bsresearch.train.feed import Feed
 Turn = Callable[[int], float]  # so many updates → seconds
 
 
+def images() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Random images of 32×32×3 in ten classes, to train and to test."""
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (2048 + 256, 32, 32, 3), np.uint8)
+    labels = generator.permutation(np.arange(len(pixels)) % 10)
+    return (pixels[:2048], labels[:2048]), (pixels[2048:], labels[2048:])
+
+
 def of_run(plan: Plan) -> tuple[Turn, float]:
     """Turns of a run, each with its tables of ids and hyperparameters; and the seconds that compiling took."""
     dataset = resolve.dataset(plan.data)
