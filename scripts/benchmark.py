@@ -3,7 +3,7 @@
     pip install -r requirements-benchmark.txt
     python -m scripts.benchmark [--models=mlp,cnn] [--batch_sizes=1,8,32,128,512,1024] [--rounds=5] [--seconds=2]
 
-All sides train on Fashion-MNIST in memory with SGD and momentum, float32, all cores, in turns. PyTorch: eager; eager with
+All train on Fashion-MNIST in memory with SGD and momentum, float32, all cores, in turns. PyTorch: eager; eager with
 images and weights channels last (the CNN); and, where a C++ compiler is found, `torch.compile`. Ratios are medians of
 those within a round, with their range. The fraction is of the matrix-multiplication rate measured in the same run.
 """

@@ -15,6 +15,7 @@ from bsresearch.models import convolutions
 LAYOUTS = {1: ('NWC', 'WIO', 'NWC'), 2: ('NHWC', 'HWIO', 'NHWC'), 3: ('NDHWC', 'DHWIO', 'NDHWC')}
 CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     'plain': ((2, 7, 6, 3), (3, 3, 3, 4), {}),
+    'even kernel': ((2, 7, 6, 3), (4, 4, 3, 4), {}),
     'even kernel, valid': ((2, 7, 6, 3), (2, 4, 3, 4), {'padding': 'VALID'}),
     'strides': ((2, 7, 6, 3), (3, 3, 3, 4), {'window_strides': (2, 3)}),
     'a point with stride': ((2, 7, 6, 3), (1, 1, 3, 4), {'window_strides': (2, 2), 'padding': 'VALID'}),
@@ -58,6 +59,25 @@ def test_each_kind_is_xlas_own(case: str):
     ours = jax.jit(jax.value_and_grad(convolutions.fast(function), (0, 1)))
     same(ours(*inputs), own(*inputs))
     assert ' convolution(' not in (ours.lower(*inputs).compile().as_text() or '')
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_a_batch_that_leaves_the_cache_goes_in_parts(case: str, monkeypatch: pytest.MonkeyPatch):
+    """Seven examples as three parts of two and one more."""
+    x_shape, k_shape, given = CASES[case]
+    function, inputs = loss(x_shape, given), arrays((7, *x_shape[1:]), k_shape)
+    own = jax.value_and_grad(function, (0, 1))
+    monkeypatch.setattr(convolutions, 'CACHE', 2 * convolutions.count(function, *inputs).patches)
+    ours = jax.jit(jax.value_and_grad(convolutions.fast(function), (0, 1)))
+    assert ours.lower(*inputs).as_text().count('stablehlo.while') >= 2
+    same(ours(*inputs), own(*inputs))
+
+
+def test_any_order_of_axes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(convolutions, 'CACHE', 1)
+    function = lambda x, k: lax.conv_general_dilated(x, k, (1, 2), 'SAME', dimension_numbers=('CHNW', 'OWIH', 'WCNH'))
+    x, k = arrays((3, 7, 2, 6), (4, 3, 3, 2))
+    same(jax.jit(convolutions.fast(function))(x, k), function(x, k))
 
 
 def in_a_loop(function: Callable[..., jax.Array], x: jax.Array, k: jax.Array) -> jax.Array:

@@ -41,7 +41,7 @@ class Convolutions(NamedTuple):
     @property
     def in_cache(self) -> int | None:
         """A power of two of examples whose patches stay in a CPU's cache; None without convolutions."""
-        return 2 ** max(0, math.floor(math.log2(CACHE / self.patches))) if self.patches else None
+        return _in_cache(self.patches) if self.patches else None
 
 
 def count(function: Callable[..., Any], *args: Any) -> Convolutions:
@@ -57,7 +57,8 @@ def _count(jaxpr: Any, reached: bool = True) -> Convolutions:
         if name == CONVOLUTION:
             rewritten = reached and eqn.params['batch_group_count'] == 1
             products, kept = products + rewritten, kept + (not rewritten)
-            patches = max(patches, _patches(eqn) if rewritten else 0)
+            of_one = _patches(eqn.invars[1].aval, eqn.outvars[0].aval, eqn.params) if rewritten else 0
+            patches = max(patches, of_one)
             continue
         reaches = reached and name in (*INLINED, *BODIES)
         for body in jax.tree.leaves(list(eqn.params.values()), is_leaf=_is_body):
@@ -68,13 +69,16 @@ def _count(jaxpr: Any, reached: bool = True) -> Convolutions:
     return Convolutions(products, kept, patches)
 
 
-def _patches(eqn: Any) -> int:
+def _patches(kernel: Any, out: Any, params: dict[str, Any]) -> int:
     """Bytes of the slices that a convolution is made a product of, for an example."""
-    kernel, out = eqn.invars[1].aval, eqn.outvars[0].aval
-    _, rhs, places = eqn.params['dimension_numbers']
+    _, rhs, places = params['dimension_numbers']
     window = math.prod(kernel.shape[axis] for axis in rhs[2:])
-    channels = kernel.shape[rhs[1]] * eqn.params['feature_group_count']
+    channels = kernel.shape[rhs[1]] * params['feature_group_count']
     return window * channels * math.prod(out.shape[axis] for axis in places[2:]) * kernel.dtype.itemsize
+
+
+def _in_cache(patches: int) -> int:
+    return 2 ** max(0, math.floor(math.log2(CACHE / patches)))
 
 
 def _is_body(value: Any) -> bool:
@@ -141,10 +145,31 @@ def _convolution(inputs: jax.Array, kernel: jax.Array, params: dict[str, Any]) -
 def as_product(inputs: jax.Array, kernel: jax.Array, *, params: dict[str, Any]) -> jax.Array:
     """A convolution as shifted slices and one matrix product; of depthwise ones as a sum of scaled slices.
 
+    Of a batch whose slices leave the cache, part by part; and for the derivative they are made again, which is faster
+    than reading them from memory (of a ResNet-8 at 128 examples by a third).
+
     Args:
       inputs, kernel: as `lax.conv_general_dilated` takes them, with any number of spatial axes. params: its own;
         `batch_group_count` 1.
     """
+    of = functools.partial(_product, params=params)
+    from_axis, to_axis = params['dimension_numbers'][0][0], params['dimension_numbers'][2][0]
+    patches = _patches(kernel, jax.eval_shape(of, inputs, kernel), params)
+    part = _in_cache(patches) if patches else inputs.shape[from_axis]
+    whole = inputs.shape[from_axis] // part * part
+    if whole <= part:
+        return of(inputs, kernel)
+    of_rows = lambda rows: jnp.moveaxis(of(jnp.moveaxis(rows, 0, from_axis), kernel), to_axis, 0)
+    rows = jnp.moveaxis(inputs, from_axis, 0)
+    outputs = lax.map(jax.checkpoint(of_rows), rows[:whole].reshape(-1, part, *rows.shape[1:]))
+    outputs = outputs.reshape(whole, *outputs.shape[2:])
+    if whole < len(rows):
+        outputs = jnp.concatenate([outputs, of_rows(rows[whole:])])
+    return jnp.moveaxis(outputs, 0, to_axis)
+
+
+def _product(inputs: jax.Array, kernel: jax.Array, *, params: dict[str, Any]) -> jax.Array:
+    """`as_product` of a batch as it is."""
     lhs, rhs, out = params['dimension_numbers']
     x = jnp.transpose(inputs, (lhs[0], *lhs[2:], lhs[1]))  # (N, *space, C)
     k = jnp.transpose(kernel, (*rhs[2:], rhs[1], rhs[0]))  # (*window, C / groups, F)

@@ -11,6 +11,8 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
+from bsresearch.models import convolutions
+
 Dtype = Any
 # Weights from which on two cores are faster than one.
 LARGE_KERNEL = 2**18
@@ -75,26 +77,9 @@ def dense(features: int, init: str, dtype: str, name: str) -> nn.Dense:
     )  # fmt: skip
 
 
-def patches_conv(x: Float[Array, 'B H W C'], kernel: Float[Array, 'h w C F']) -> Float[Array, 'B H W F']:
-    """Stride-1 SAME convolution as one 2-D matrix product on patches; (B, H, W, C) by (h, w, C, F) → (B, H, W, F)."""
-    b, height, width, c = x.shape
-    h, w, _, f = kernel.shape
-    pad = ((0, 0), ((h - 1) // 2, h // 2), ((w - 1) // 2, w // 2), (0, 0))
-    padded = jnp.pad(x, pad)
-    shifted = [padded[:, i : i + height, j : j + width] for i in range(h) for j in range(w)]
-    patches = jnp.concatenate(shifted, axis=-1).reshape(-1, h * w * c)
-    return (patches @ kernel.reshape(h * w * c, f)).reshape(b, height, width, f)
-
-
 def convolution(lhs: jax.Array, rhs: jax.Array, strides: Sequence[int], padding: Any, **kw: Any) -> jax.Array:
-    """For `nn.Conv(conv_general_dilated=…)`: XLA's own, but patches on CPU.
-
-    XLA's weight gradient inside a loop on CPU is single-threaded, 20 to 35 times slower than the matrix product.
-    """
-    own = lambda x, k: lax.conv_general_dilated(x, k, strides, padding, **kw)
-    if tuple(strides) != (1, 1) or padding != 'SAME':
-        return own(lhs, rhs)
-    return lax.platform_dependent(lhs, rhs, cpu=patches_conv, default=own)
+    """For `nn.Conv(conv_general_dilated=…)`: XLA's own, but a matrix product on a CPU (models/convolutions.py)."""
+    return convolutions.fast(lambda x, k: lax.conv_general_dilated(x, k, strides, padding, **kw))(lhs, rhs)
 
 
 def conv(features: int, kernel_size: int, init: str, dtype: str, name: str) -> nn.Conv:
