@@ -69,10 +69,10 @@ def facts(plan: Plan) -> dict[str, Any]:
 
 
 def _convolutions(plan: Plan, platform: str) -> dict[str, Any]:
-    """How the convolutions of a user's own network are computed; {} without any."""
+    """How a network's convolutions are computed; {} without any."""
     module = sections.built('model', plan.model, plan.num_outputs)
     convolutions = models.convolutions_of(module, plan.example_shape)
-    if convolutions is None or not (convolutions.products or convolutions.kept):
+    if not (convolutions.products or convolutions.kept):
         return {}
     xla = "XLA's own"
     return {

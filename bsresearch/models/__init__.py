@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from bsresearch.core import lookup, own_part
-from bsresearch.models import own
+from bsresearch.models import convolutions, own
 from bsresearch.models.convolutions import Convolutions
 from bsresearch.models.own import FROM_ELSEWHERE, Own
 from bsresearch.models.own.noise import BATCH_NORM, OWN_STATISTICS, Beside
@@ -38,19 +38,6 @@ def check_dtype(name: str, dtype: str) -> None:
     """Raises ValueError for a computation in a dtype that a user's own network does not take."""
     if dtype != 'float32' and 'dtype' not in lookup.keywords(builder(name)):
         raise ValueError(f'config.dtype={dtype}: model {name} takes no `dtype`; give its function one, keyword-only')
-
-
-def cpu_micro_batch(module: Network, name: str, example_shape: tuple[int, ...]) -> int | None:
-    """Examples whose intermediate values stay in a CPU's cache: what the network's file says, CPU_MICRO_BATCH.
-
-    Of a user's own network that does not say it, so many that its largest patches do; None: no limit.
-    """
-    stated = getattr(lookup.module(__name__, 'build', name, 'model'), 'CPU_MICRO_BATCH', None)
-    if stated is not None and (not isinstance(stated, int) or stated < 1):
-        raise ValueError(f'model {name}: CPU_MICRO_BATCH = {stated!r}: a number of examples is needed, 1 at least')
-    if stated is not None or not isinstance(module, Own):
-        return stated
-    return module.of(example_shape).convolutions.in_cache
 
 
 def init(module: Network, key: jax.Array, example_shape: tuple[int, ...]) -> tuple[PyTree, PyTree]:
@@ -143,6 +130,13 @@ def seen_by_layer(module: Network) -> bool:
     return not isinstance(module, Own)
 
 
-def convolutions_of(module: Network, example_shape: tuple[int, ...]) -> Convolutions | None:
-    """Of a user's own network, which convolutions become products on a CPU; None of the package's, which all do."""
-    return module.of(example_shape).convolutions if isinstance(module, Own) else None
+def convolutions_of(module: Network, example_shape: tuple[int, ...]) -> Convolutions:
+    """Which convolutions of a network become products on a CPU."""
+    return module.of(example_shape).convolutions if isinstance(module, Own) else _counted(module, example_shape)
+
+
+@functools.cache
+def _counted(module: nn.Module, example_shape: tuple[int, ...]) -> Convolutions:
+    inputs = jnp.zeros((1, *example_shape), jnp.float32)
+    variables = jax.eval_shape(functools.partial(module.init, train=False), jax.random.key(0), inputs)
+    return convolutions.count(functools.partial(module.apply, train=False), variables, inputs)

@@ -210,8 +210,13 @@ def _whole(patches: list[jax.Array], k: jax.Array, groups: int, precision: Any) 
     """(N · size, F)."""
     del groups
     rows = jnp.concatenate(patches, -1) if len(patches) > 1 else patches[0]
-    depth = math.prod(k.shape[:-1])
-    return jnp.dot(rows.reshape(-1, depth), k.reshape(depth, -1), precision=precision)
+    kernel = k.reshape(-1, k.shape[-1])
+    rows = rows.reshape(-1, len(kernel))
+    if len(kernel) < k.shape[-1]:
+        return jnp.dot(rows, kernel, precision=precision)
+    # Its derivative is then made with its longer side last, which is up to 1.8 times as fast; XLA would undo it.
+    across = lax.optimization_barrier(kernel.T)
+    return lax.dot_general(rows, across, (((1,), (1,)), ((), ())), precision=precision)
 
 
 def _grouped(patches: list[jax.Array], k: jax.Array, groups: int, precision: Any) -> jax.Array:

@@ -34,12 +34,12 @@ class MeasureInputs(NamedTuple):
 
 
 def micro_batch(plan: Plan, platform: str, batch_size: int) -> int:
-    """Examples per gradient call: the config's, else on a CPU what keeps a convolution's patches in cache."""
+    """Examples per gradient call: the config's, else on a CPU so many that convolutions stay in cache."""
     given, ghost = plan.execution['micro_batch_size'], plan.ghost_batch_size
     if given is not None:
         return min(given, batch_size)
     module = sections.built('model', plan.model, plan.num_outputs)
-    hint = models.cpu_micro_batch(module, plan.model['name'], plan.example_shape)
+    hint = models.convolutions_of(module, plan.example_shape).in_cache
     if platform != 'cpu' or hint is None or batch_size <= hint:
         return batch_size
     return hint if ghost is None else max(ghost, hint // ghost * ghost)

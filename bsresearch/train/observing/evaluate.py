@@ -23,6 +23,7 @@ from bsresearch.train.step import Task
 PyTree = Any
 # Rows of a split too large for the device that are evaluated at a time.
 BLOCK_ROWS = 16384
+MOST = 1000  # examples of a forward call
 # What is computed of examples from (state, data): of all of them, or on each device of its part.
 OF_EXAMPLES = Arguments((True, False), split_result=True)
 
@@ -33,8 +34,8 @@ def batch_size(plan: Plan, platform: str) -> int:
     if given is not None:
         return given
     module = sections.built('model', plan.model, plan.num_outputs)
-    hint = models.cpu_micro_batch(module, plan.model['name'], plan.example_shape)
-    return hint if platform == 'cpu' and hint else 1000
+    in_cache = models.convolutions_of(module, plan.example_shape).in_cache if platform == 'cpu' else None
+    return min(in_cache or MOST, MOST)
 
 
 class Evaluator:
