@@ -27,6 +27,7 @@ if program.lacks(program.JAX):
 
 from absl import flags
 
+from bsresearch.core import flag_help
 from bsresearch.launching import flag_parser
 from bsresearch.launching.jobs import engines, launcher
 
@@ -37,7 +38,7 @@ def enter(name: str) -> None:
     """The command, called `name`."""
     for option, (engine, field, default) in engines.flags().items():
         meaning = f'Of --engine={engine}: {field}; see bsresearch/launching/jobs/engines/{engine}.py.'
-        flag_parser.DEFINE[type(default)](option, default, meaning)
+        flag_help.DEFINE[type(default)](option, default, meaning)
     flag_parser.enter(name, REQUEST, launch)
 
 

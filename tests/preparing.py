@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 from absl import flags
 
-from scripts import prepare_data
+from bsresearch.core import flag_help, program
+from bsresearch.data import preparing
+from bsresearch.data.own.request import Request
 
 DEAD_PROXY = {'http_proxy': 'http://127.0.0.1:9', 'https_proxy': 'http://127.0.0.1:9', 'no_proxy': ''}
 Called = Callable[..., tuple[int | None, str, str]]
@@ -19,9 +21,10 @@ def called(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         for name, value in (DEAD_PROXY | environment).items():
             monkeypatch.setenv(name, value)
         values = flags.FlagValues()
-        prepare_data.define_flags(values)
+        program.called('prepare_data')
+        flag_help.define(Request, values)
         try:
-            code = prepare_data.main(prepare_data.parse_flags(['prepare_data', *arguments], values), values)
+            code = preparing.command(flag_help.read(Request, ['prepare_data', *arguments], values))
         except SystemExit as e:
             code = int(str(e.code))
         captured = capsys.readouterr()

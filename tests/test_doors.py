@@ -188,6 +188,10 @@ def test_an_output_that_takes_nothing_is_no_traceback(where: str, code: int, tol
     assert (done.returncode, done.stderr) == (code, told)
 
 
+# Commands whose flags are the fields of a NamedTuple; the others read records, or print.
+ASKING = ('run', 'launch', 'status', 'branch', 'prepare', 'worker')
+
+
 def test_every_command_is_a_door_that_is_there():
     """A file of scripts/ with `enter`; what it stands for is a flag of that door."""
     for name, entry in {**doors.COMMANDS, 'worker': doors.WORKER}.items():
@@ -195,6 +199,7 @@ def test_every_command_is_a_door_that_is_there():
             continue
         text = (ROOT / 'scripts' / f'{entry.script}.py').read_text(encoding='utf-8')
         assert '\ndef enter(name: str)' in text, name
+        assert name not in ASKING or hasattr(importlib.import_module(f'scripts.{entry.script}'), 'REQUEST'), name
         if entry.given:
             assert entry.given[2:] in importlib.import_module(f'scripts.{entry.script}').REQUEST._fields
     for name, file in doors.figures().items():

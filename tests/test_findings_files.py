@@ -12,6 +12,7 @@ from bsresearch.analysis import figures, names
 from bsresearch.analysis.along_axis import trend
 from bsresearch.analysis.contrasts import alone, at, minus
 from bsresearch.analysis.statements import Statement
+from bsresearch.core import own_part
 
 GOOD = """
 from bsresearch.analysis.contrasts import minus
@@ -53,9 +54,22 @@ def test_a_name_is_that_of_a_file_here():
             findings.load(name)
 
 
-def test_a_path_that_is_none_is_told(tmp_path: pathlib.Path):
-    with pytest.raises(ValueError, match='nowhere'):
-        findings.load(str(tmp_path / 'nowhere.py'))
+def test_a_path_that_is_none_is_told_with_where_it_was_looked_for(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f'no such file; looked for {tmp_path}/mine/nowhere.py'):
+        findings.load('mine/nowhere.py')
+
+
+def test_findings_are_loaded_as_any_part_of_ones_own(tmp_path: pathlib.Path):
+    """Once, and what lies beside them is not taken for another folder's of its name."""
+    for folder, key in ((tmp_path / 'a', 'so'), (tmp_path / 'b', 'thus')):
+        folder.mkdir()
+        (folder / 'beside.py').write_text(f'KEY = {key!r}', encoding='utf-8')
+        module = load(folder, 'import beside' + GOOD.replace("'so'", 'beside.KEY'))
+        assert module.HEADLINE[0] == key
+        assert module is own_part.of_file(str(folder / 'mine.py'), 'findings')
 
 
 @pytest.mark.parametrize(
@@ -72,7 +86,7 @@ def test_a_path_that_is_none_is_told(tmp_path: pathlib.Path):
 )
 def test_an_error_is_told_with_its_file_and_line(tmp_path: pathlib.Path, old: str, new: str, line: int, cause: str):
     message = told(tmp_path, GOOD.replace(old, new))
-    assert message.startswith(f'{tmp_path}/mine.py, line {line}: ')
+    assert message.startswith(f'findings: {tmp_path}/mine.py, line {line}: ')
     assert cause in message
 
 
@@ -104,7 +118,7 @@ QUANTITY = planted.quantity(planted.table({'small': [0.0]}))
 
 def module(*contrasts: Any, figure: figures.Figure | None = None) -> Any:
     claims = tuple(Statement(f'claim {i}', 's', 's', QUANTITY, one, low=0) for i, one in enumerate(contrasts))
-    return SimpleNamespace(__name__='mine', CLAIMS=claims, FIGURES=(figure,) if figure else ())
+    return SimpleNamespace(__file__='mine.py', CLAIMS=claims, FIGURES=(figure,) if figure else ())
 
 
 ARMS, BRANCHES, AXES = ('small', 'large', 'scaled_4'), ('switch_small',), ('learning_rate',)

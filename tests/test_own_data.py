@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -183,6 +184,99 @@ def test_a_run_is_known_by_what_its_data_hold(
     assert ids['mine'] == ids['same'] != ids['other']
 
 
+def write(file: str, image: Image.Image, **options: Any) -> None:
+    path = pathlib.Path('photos') / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
+
+
+def seen(mode: str, image: Image.Image) -> np.ndarray:
+    return np.asarray(image.convert(mode))
+
+
+CLEAR = Image.fromarray(np.dstack([PIXELS[0], np.full((6, 6), 255, np.uint8)]))
+CLEAR.putpixel((0, 0), (9, 9, 9, 0))
+WHITE = Image.fromarray(PIXELS[0])
+WHITE.putpixel((0, 0), (255, 255, 255))
+DEEP = Image.fromarray(PIXELS[0, ..., 0].astype(np.uint16) * 257)
+CMYK = Image.fromarray(PIXELS[0]).convert('CMYK')
+PALETTE = Image.fromarray(PIXELS[0]).convert('P', palette=Image.Palette.ADAPTIVE)
+
+
+@pytest.mark.parametrize(
+    ('image', 'kind', 'expected'),
+    [
+        (CLEAR, 'png', np.asarray(WHITE)), (DEEP, 'png', PIXELS[0, ..., :1]), (CMYK, 'tiff', seen('RGB', CMYK)),
+        (PALETTE, 'png', seen('RGB', PALETTE)), (Image.fromarray(PIXELS[0, ..., 0] > 99), 'png',
+                                                255 * (PIXELS[0, ..., :1] > 99)),
+    ],
+    ids=['transparent', '16 bit', 'CMYK', 'palette', '1 bit'],
+)  # fmt: skip
+def test_images_of_any_mode_are_seen_as_they_look(
+    image: Image.Image, kind: str, expected: np.ndarray, prepare: Prepare, tmp_path: pathlib.Path
+):
+    """Names with spaces and of any script; what is hidden is left out."""
+    for word in ('schwarze Kätzchen', '猫 и кот'):
+        for i in range(2):
+            write(f'{word}/ein Bild {i}.{kind}', image)
+        (pathlib.Path('photos') / word / '.DS_Store').write_bytes(b'Bud1')
+    pathlib.Path('photos/.DS_Store').write_bytes(b'Bud1')
+    pathlib.Path('photos/.cache').mkdir()
+    code, said, error = prepare(images='photos')
+    assert (code, error) == (None, '')
+    assert ('laid on white' in said) == (image is CLEAR)
+    splits = prepared.read('mine', tmp_path / 'data')
+    assert np.array_equal(splits.train.inputs, np.repeat(expected[None], 3, 0))
+    assert manifest(tmp_path)['source']['classes'] == ['schwarze Kätzchen', '猫 и кот']
+
+
+def animated() -> None:
+    images(pathlib.Path('photos'), range(60))
+    frames = [Image.fromarray(PIXELS[i]) for i in range(3)]
+    write('dog/moving.gif', frames[0], save_all=True, append_images=frames[1:])
+
+
+def looped() -> None:
+    images(pathlib.Path('photos'), range(60))
+    pathlib.Path('photos/again').symlink_to('.', target_is_directory=True)
+
+
+def looped_file() -> None:
+    images(pathlib.Path('photos'), range(60))
+    pathlib.Path('photos/dog/31.png').unlink()
+    pathlib.Path('photos/dog/31.png').symlink_to('31.png')
+
+
+def unequal() -> None:
+    images(pathlib.Path('photos'), range(60))
+    write('dog/99.png', Image.new('RGB', (7, 6)))
+
+
+def torn() -> None:
+    np.savez_compressed('a.npz', inputs=PIXELS, labels=WORDS)
+    content = bytearray(pathlib.Path('a.npz').read_bytes())
+    content[200:260] = bytes(60)
+    pathlib.Path('a.npz').write_bytes(content)
+
+
+def member() -> None:
+    savez()
+    with zipfile.ZipFile('a.npz', 'a') as archive:
+        archive.writestr('y', b'cat dog')
+
+
+def csv(**columns: Any) -> None:
+    TABLE.drop(columns='town').assign(**columns).to_csv('t.csv', index=False)
+
+
+def nested() -> None:
+    TABLE.drop(columns='town').assign(tags=[[1, 2]] * 60).to_parquet('t.parquet')
+
+
+def lines(header: str, row: str) -> None:
+    pathlib.Path('t.csv').write_text('\n'.join([header, *[row] * 30]))
+
+
 def savez(**arrays: Any) -> None:
     np.savez('a.npz', **{'inputs': PIXELS, 'labels': WORDS, **arrays})
 
@@ -226,6 +320,37 @@ def broken_image() -> None:
         (lambda: TABLE.to_csv('t.csv'), {'csv': 't.csv'}, 'which column is to be predicted'),
         (lambda: TABLE.where(TABLE['rooms'] > 0).to_csv('t.csv'), {'csv': 't.csv', 'target': 'price'}, 'missing'),
         (lambda: pathlib.Path('t.csv').write_text(''), {'csv': 't.csv', 'target': 'price'}, 'cannot be read'),
+        (torn, {'npz': 'a.npz'}, "the array 'inputs' cannot be read"),
+        (member, {'npz': 'a.npz', 'labels': 'y'}, "'y' is no array"),
+        (lambda: savez(inputs=PIXELS[:0], labels=WORDS[:0]), {'npz': 'a.npz'}, 'as many labels as inputs, above 0'),
+        (lambda: savez(inputs=np.full((60, 3), 2**60)), {'npz': 'a.npz'}, 'scale them first'),
+        (lambda: savez(inputs=PIXELS * 1j), {'npz': 'a.npz'}, 'inputs are complex128; allowed: numbers'),
+        (lambda: savez(labels=np.full(60, 2.5)), {'npz': 'a.npz'}, 'all targets to train on are 2.5'),
+        (lambda: savez(labels=np.arange(60).astype('M8[D]')), {'npz': 'a.npz'}, 'labels are datetime64[D]'),
+        (lambda: savez(labels=[f'{i}' for i in range(60)]), {'npz': 'a.npz'}, '60 different words in 60 examples'),
+        (savez, {'npz': 'a.npz', 'name': 'my data'}, 'bad data set name'),
+        (savez, {'npz': 'a.npz', 'drop': 'x'}, '--drop goes with --csv or --parquet'),
+        (savez, {'npz': '~nobody/a.npz'}, 'no such file'),
+        (animated, {'images': 'photos'}, 'photos/dog/moving.gif has 3 frames'),
+        (looped, {'images': 'photos'}, 'is a folder in that of a class'),
+        (looped_file, {'images': 'photos'}, 'photos/dog/31.png cannot be read as an image'),
+        (unequal, {'images': 'photos'}, '--size=32 makes them alike'),
+        (lambda: write('0.png', CMYK.convert('RGB')), {'images': 'photos'}, 'has no folders in it'),
+        (lambda: TABLE[['price']].to_csv('t.csv', index=False), {'csv': 't.csv', 'target': 'price'}, '0 columns'),
+        (lambda: TABLE[:0].to_csv('t.csv', index=False), {'csv': 't.csv', 'target': 'price'}, 'has 0 rows'),
+        (lambda: csv(price=3.5), {'csv': 't.csv', 'target': 'price'}, 'all targets to train on are 3.5'),
+        (lambda: csv(price=3), {'csv': 't.csv', 'target': 'price'}, 'all labels are 3'),
+        (lambda: csv(huge=[10**30 + i for i in range(60)]), {'csv': 't.csv', 'target': 'price'}, '--one_hot=huge'),
+        (lambda: csv(area=np.inf), {'csv': 't.csv', 'target': 'price'}, 'inputs of 60 examples are NaN or infinite'),
+        (lambda: csv(when=pd.date_range('2020', periods=60)), {'csv': 't.csv', 'target': 'price'}, '--one_hot=when'),
+        (lambda: csv(price=pd.date_range('2020', periods=60)), {'csv': 't.csv', 'target': 'price'}, '--task='),
+        (lambda: lines('a,b,a', '1,2,3'), {'csv': 't.csv', 'target': 'b'}, "two columns are called 'a'"),
+        (lambda: lines('a,b', '1,2,3'), {'csv': 't.csv', 'target': 'b'}, 'more fields than its first line has names'),
+        (lambda: csv(town='a'), {'csv': 't.csv', 'target': 'price', 'one_hot': 'town', 'drop': 'town'},
+         'also named by --one_hot'),
+        (lambda: TABLE.drop(columns='town').to_csv('t.csv'), {'csv': 't.csv', 'target': 'price'}, 'without a name'),
+        (nested, {'parquet': 't.parquet', 'target': 'price', 'one_hot': 'tags'}, 'hold lists or records: tags'),
+        (lambda: pathlib.Path('t.parquet').write_bytes(b'PAR1'), {'parquet': 't.parquet'}, 'cannot be read'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_one_line_and_nothing_is_written(

@@ -11,7 +11,7 @@ import pytest
 from toy import BARE, ROOT, StopsAt, assert_equal, declared, final, network, plans, rows, train
 
 from bsresearch import findings
-from bsresearch.core import own_part
+from bsresearch.core import own_part, own_sources
 from bsresearch.core.interrupts import Stopped
 from bsresearch.data import sources
 from bsresearch.launching import describe, environment, planner
@@ -131,7 +131,7 @@ def test_a_changed_source_is_told_of_a_finished_run(tmp_path: pathlib.Path, work
     assert environment.changed_since(directory, plan) == []
     file.write_text(f'{file.read_text()}\n# changed\n')
     assert environment.changed_since(directory, plan) == []  # this process has run the old one
-    for known in (own_part._FILES, own_part._DIGESTS):
+    for known in (own_part._FILES, own_sources._DIGESTS):
         known.clear()
     assert len(environment.changed_since(directory, plan)) == 1
 
@@ -187,6 +187,16 @@ BROKEN = 'import nothing_that_is_there\n'
         ({'optimizer__name': f'{USERS}:descent', 'no_decay': ('bias',)}, 'takes no `no_decay`'),
         ({'data__name': f'{USERS}:missing_values'}, 'NaN or infinite'),
         ({'data__name': f'{USERS}:no_data'}, 'returned int'),
+        ({'data__name': f'{USERS}:counted'}, 'classes or targets; return a Splits'),
+        ({'data__name': f'{USERS}:ragged'}, 'data set'),
+        ({'data__name': f'{USERS}:half'}, 'as many labels as inputs'),
+        ({'data__name': f'{USERS}:infinite'}, 'a finite number'),
+        ({'measure__top': {'function': f'{USERS}:no_measure'}}, 'returned NoneType; allowed: a Measure'),
+        ({'measure__top': {'function': f'{USERS}:nothing'}}, 'there is no function'),
+        ({'loss__name': 'math:log'}, 'a function log(outputs, labels, *, setting=default, …)'),
+        ({'loss__name': 'itertools:count'}, 'is a class'),
+        ({'loss__name': '.relative:loss'}, 'cannot be imported'),
+        ({'model': {'name': '~nobody/nets.py:mlp'}}, 'no such file'),
         ({'measure__top': {'every_epochs': 1.0}}, "unknown measurement 'top'"),
         ({'measure__top': {'function': f'{USERS}:largest_weight', 'pover': 1.0}}, "did you mean 'power'"),
         ({'model': {'name': f'{USERS}:counting'}, 'total_steps': None, 'total_examples': 20}, 'statistics of its own'),
@@ -209,6 +219,77 @@ def test_a_function_of_ones_own_is_a_data_set():
     assert [len(split.labels) for split in (splits.train, splits.test)] == [30, 10]
     assert splits.own
     assert_equal(splits.train.labels == 1, splits.train.inputs[:, 0] > 0)
+
+
+def test_what_became_of_own_data_is_told(workdir: pathlib.Path):
+    """By each launch, with the numbers of the classes; and their names in meta.json."""
+    lines: list[str] = []
+    config = declared(**BARE, data__name=f'{USERS}:points', total_steps=4)
+    study = planner.study(config, {}, workdir, say=lines.append)
+    (line,) = lines
+    assert line.startswith('data set users_parts.py:points: 30 training and 10 test examples; 2 classes')
+    assert 'left → 0' in line
+    assert 'right → 1' in line
+    train(workdir, study.plans)
+    stored = paths.read_json(paths.run_dir(workdir, study.name, study.plans[0].id) / 'meta.json')
+    assert stored is not None
+    assert stored['classes'] == ['left', 'right']
+    with pytest.raises(ValueError, match='classes or targets') as told:
+        sources.resolve(f'{USERS}:counted', None, {})
+    assert '--' not in str(told.value)
+
+
+TAKEN = (
+    'step', 'wall_seconds', 'test_loss', 'ema_validation_accuracy', 'generalization_gap_loss', 'ensemble_size', 'run',
+    'batch_loss', 'gradient_norm', 'learning_rate', 'momentum_used', 'diverged', 'data_checksum', 'distance',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize('metric', TAKEN)
+def test_a_metric_takes_no_columns_place(metric: str, workdir: pathlib.Path):
+    """Refused when it is planned: nothing is written."""
+    own = {'function': f'{USERS}:misnamed', 'metric': metric, 'at_steps': (0,)}
+    config = declared(measure__own=own, measure__distance__every_epochs=1.0)
+    with pytest.raises(ValueError, match=f'^config.measure.own gives {metric!r}, [^\n]*another name$'):
+        planner.study(config, {}, workdir, with_findings=False)
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ('function', 'settings', 'part'),
+    [
+        ('misnamed', {'metric': 'own', 'size': 3}, "gives 'own' as float32[3]; allowed: one real number"),
+        ('forgetful', {}, 'a state of other shapes or types than its init makes'),
+        ('forgetful', {'counts': False}, 'users_parts.py, line'),
+    ],
+)
+def test_a_measurement_is_tried_when_it_is_planned(
+    function: str, settings: dict[str, Any], part: str, workdir: pathlib.Path
+):
+    own = {'function': f'{USERS}:{function}', 'at_steps': (0,), **settings}
+    with pytest.raises(ValueError, match=r'\w') as told:
+        planner.study(declared(**BARE, measure__own=own), {}, workdir, with_findings=False)
+    assert part in str(told.value)
+    assert '\n' not in str(told.value)
+
+
+def test_what_cannot_be_tried_is_looked_at_before_the_first_update(workdir: pathlib.Path):
+    """A measurement that calls the host: the run fails with the name, and has no rows."""
+    own = {'function': f'{USERS}:misnamed', 'host': True, 'at_steps': (2,)}
+    study = planner.study(declared(**BARE, total_steps=4, measure__own=own), {}, workdir, with_findings=False)
+    with pytest.raises(ValueError, match=r"^config\.measure\.own gives 'step', "):
+        train(workdir, study.plans)
+    directory = paths.run_dir(workdir, study.name, study.plans[0].id)
+    meta = paths.read_json(directory / 'meta.json')
+    assert meta is not None
+    assert meta['status'] == 'failed'
+    assert (directory / 'metrics.jsonl').read_text() == ''
+
+
+def test_an_own_measurement_may_stand_beside_batch_norm(workdir: pathlib.Path):
+    own = {'function': f'{USERS}:largest_weight', 'at_steps': (0,)}
+    (plan,) = plans(**BARE, model={'name': f'{USERS}:normalized'}, ghost_batch_size=4, measure__own=own, total_steps=4)
+    assert plan.ghost_batch_size == 4
 
 
 def test_fields_of_an_own_part_are_told_as_any():

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from absl import flags
 
-from bsresearch.core import lookup, precision
+from bsresearch.core import flag_help, lookup, precision
 from bsresearch.core.flat import flatten
 from bsresearch.data.select import Dataset
 from bsresearch.launching import flag_parser, planner, runner
@@ -72,11 +72,11 @@ def typed(request: Any, *arguments: object) -> tuple[Any, Any]:
     """A command line of main.py: the flag --config, and the request."""
     values = flags.FlagValues()
     flag_parser.define_config(values)
-    flag_parser.define(request, values)
+    flag_help.define(request, values)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, 'argv', ['main.py', *map(str, arguments)])  # ml_collections looks for overrides there
         flag_parser.parser('main.py', values)(sys.argv)
-    return values['config'], flag_parser.given(request, values)
+    return values['config'], flag_help.given(request, values)
 
 
 class Quiet(Console):

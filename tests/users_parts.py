@@ -191,6 +191,30 @@ def largest_weight(*, power: float = 1.0) -> Any:
     return Measure(lambda params: (), update)
 
 
+def misnamed(*, metric: str = 'step', host: bool = False, size: int = 0) -> Any:
+    """Gives a metric under any name, of any shape."""
+    from bsresearch.measure import Measure
+
+    def update(state: Any, context: Any) -> Any:
+        return state, {metric: jnp.zeros((size,) if size else ())}
+
+    return Measure(lambda params: (), update, host=host)
+
+
+def forgetful(*, counts: bool = True) -> Any:
+    """Its state becomes another; or it fails."""
+    from bsresearch.measure import Measure
+
+    def update(state: Any, context: Any) -> Any:
+        return ((state + 1, state) if counts else state + context.nothing), {'count': state}
+
+    return Measure(lambda params: jnp.zeros(()), update)
+
+
+def no_measure() -> Any:
+    return None
+
+
 def points(*, examples: int = 40) -> Any:
     inputs = np.random.default_rng(0).standard_normal((examples, 3))
     labels = np.where(inputs[:, 0] > 0, 'right', 'left')
@@ -226,6 +250,26 @@ def untold(num_outputs: int) -> nn.Module:
 def missing_values() -> Any:
     (inputs, labels), test = points()
     return (np.where(inputs > 2, np.nan, inputs), labels), test
+
+
+def counted() -> Any:
+    """Whole numbers that may be classes or targets."""
+    inputs = np.random.default_rng(0).standard_normal((40, 3))
+    return (inputs[10:], np.arange(10, 40)), (inputs[:10], np.arange(10))
+
+
+def ragged() -> Any:
+    (inputs, labels), test = points()
+    return ([*inputs[:29], inputs[29][:2]], labels), test
+
+
+def half() -> Any:
+    (inputs, labels), test = points()
+    return (inputs, labels[:-1]), test
+
+
+def infinite(*, shift: float = math.inf) -> Any:
+    return points()
 
 
 def no_data() -> int:

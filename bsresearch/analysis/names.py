@@ -1,6 +1,7 @@
 """Whether the names in a findings module are those of its study: arms, branches and axes."""
 
 import difflib
+import pathlib
 from collections.abc import Collection, Iterator
 from types import ModuleType
 
@@ -35,7 +36,8 @@ def check(
             if name in allowed:
                 continue
             if near := next((one for one in allowed if _mistyped(name, one)), None):
-                raise ValueError(f'{module.__name__}: {where}: {cell}: no {what} {name!r}; did you mean {near!r}?')
+                file = pathlib.Path(str(module.__file__)).name
+                raise ValueError(f'{file}: {where}: {cell}: no {what} {name!r}; did you mean {near!r}?')
             missing.setdefault(f'{what} {name}', []).append(where)
     return [f'not measured: {", ".join(dict.fromkeys(where))}: no {name} here' for name, where in missing.items()]
 

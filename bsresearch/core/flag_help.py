@@ -1,10 +1,60 @@
-"""Flags of a door: `--help` is its docstring and its own flags, not those of libraries; a bad one is one line."""
+"""Flags of a door: the fields of its request. `--help` is its docstring and its own flags; a bad one is one line."""
 
 import sys
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from absl import flags
+from absl import app, flags
 
 from bsresearch.core import lookup, program
+
+DEFINE: dict[Any, Callable[..., Any]] = {
+    bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string,
+    bool | None: flags.DEFINE_bool, int | None: flags.DEFINE_integer, float | None: flags.DEFINE_float,
+    str | None: flags.DEFINE_string, Sequence[str]: flags.DEFINE_list,
+}  # fmt: skip
+
+
+def enter(name: str, request: Any, do: Callable[[Any], int | None]) -> None:
+    """Does a command without a config and leaves with its exit code.
+
+    Args:
+      name: what the user called. request: as of `define`. do: the request → exit code; None is that of success.
+    """
+    program.called(name)
+    define(request)
+
+    def parse(argv: list[str]) -> list[str]:
+        read(request, argv)
+        return argv[:1]
+
+    app.run(lambda _: do(given(request)), flags_parser=parse)
+
+
+def read(request: Any, argv: list[str], values: flags.FlagValues = flags.FLAGS) -> Any:
+    """The request of a command line; a bad flag, or a word that is none, is one line and exit code 2."""
+    show(argv, values)
+    rest = parsed(argv, values)
+    if len(rest) > 1:
+        cure = f'flags are written --{request._fields[0]}={rest[1]}'
+        sys.exit(program.usage(f'unexpected argument {rest[1]!r}; {cure}'))
+    return given(request, values)
+
+
+def define(request: Any, values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines the flags that are the fields of a request.
+
+    `request`: a NamedTuple of fields `field: Annotated[kind, 'what it is for'] = default`.
+    """
+    for name, hint in typing.get_type_hints(request, include_extras=True).items():
+        kind, meaning = typing.get_args(hint)
+        DEFINE[kind](name, request._field_defaults[name], meaning, flag_values=values)
+
+
+def given(request: Any, values: flags.FlagValues = flags.FLAGS) -> Any:
+    """The request that was given."""
+    return request(**{name: values[name].value for name in request._fields})
 
 
 def own(values: flags.FlagValues) -> list[flags.Flag]:

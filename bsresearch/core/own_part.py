@@ -5,6 +5,7 @@ import functools
 import hashlib
 import importlib
 import inspect
+import math
 import os
 import pathlib
 import re
@@ -14,7 +15,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bsresearch.core import user_file
+from bsresearch.core import own_sources, user_file
 
 FORMS = 'package.module:function or path/to/file.py:function'
 # Arguments that the engine gives where a function takes them: no fields of the config.
@@ -53,24 +54,18 @@ def named(value: Any) -> set[str]:
     return here.union(*map(named, value.values()))
 
 
-_DIGESTS: dict[str, str] = {}  # module → sha256 of its file as it was run: it may change while a launch goes on
-
-
 def sources(value: Any) -> dict[str, str]:
     """Import path → sha256 of the source file as it was run, of all parts of a user's own that a config names.
 
-    What the file imports is not in it.
+    And `nets.py imports blocks` → that of a module which the file imports from beside it, or from its own package.
     """
-    return {unplaced(name): _DIGESTS[module(name, 'part').__name__] for name in sorted(named(value))}
-
-
-def _note(module_of_file: types.ModuleType) -> types.ModuleType:
-    """Keeps the digest of a module's file."""
-    if module_of_file.__file__ is not None:
-        _DIGESTS.setdefault(
-            module_of_file.__name__, hashlib.sha256(pathlib.Path(module_of_file.__file__).read_bytes()).hexdigest()
-        )
-    return module_of_file
+    digests: dict[str, str] = {}
+    for name in sorted(named(value)):
+        where = unplaced(name)
+        if (of_part := own_sources.of(module(name, 'part'))) is not None:
+            imports = where.partition(':')[0] + ' imports '
+            digests |= {where: of_part.file} | {imports + key: digest for key, digest in of_part.imported.items()}
+    return digests
 
 
 def module(name: str, what: str) -> types.ModuleType:
@@ -85,22 +80,23 @@ def module(name: str, what: str) -> types.ModuleType:
     where, _, function = name.partition(':')
     if not where or not function.isidentifier():
         raise ValueError(f'{what} {name!r}: no import path; allowed: {FORMS}')
-    if where.endswith('.py'):
-        file = pathlib.Path(where).expanduser().resolve()
-        if not file.is_file():
-            raise ValueError(f'{what} {where!r}: no such file; looked for {file}')
-        return _of_file(file, what)
-    return _note(package(where, what))
+    return of_file(where, what) if where.endswith('.py') else package(where, what)
 
 
 _FILES: dict[pathlib.Path, types.ModuleType] = {}
 
 
-def _of_file(file: pathlib.Path, what: str) -> types.ModuleType:
+def of_file(name: str, what: str) -> types.ModuleType:
     """The module of a file, run once.
 
     Modules beside it are found first and are its own, for another folder may have others of their names.
+
+    Raises:
+      ValueError: as `module`.
     """
+    file = pathlib.Path(os.path.realpath(os.path.expanduser(name)))
+    if not file.is_file():
+        raise ValueError(f'{what} {name!r}: no such file; looked for {file}')
     if file in _FILES:
         return _FILES[file]
     module_of_file = types.ModuleType(f'{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}')
@@ -117,7 +113,7 @@ def _of_file(file: pathlib.Path, what: str) -> types.ModuleType:
             if pathlib.Path(getattr(sys.modules[name], '__file__', None) or '/').parent == file.parent:
                 del sys.modules[name]
     _importable(str(file.parent))
-    _FILES[file] = _note(module_of_file)
+    _FILES[file] = own_sources.note(module_of_file)
     return module_of_file
 
 
@@ -130,17 +126,18 @@ def package(where: str, what: str) -> types.ModuleType:
     """
     _importable(os.getcwd())
     try:
-        return importlib.import_module(where)
+        return own_sources.note(importlib.import_module(where), where)
     except ModuleNotFoundError as error:
         if not f'{where}.'.startswith(f'{error.name}.'):
-            raise ValueError(f'{what} {where}: it cannot be imported: {error}') from error
+            raise ValueError(f'{what} {where}: it cannot be imported: {" ".join(str(error).split())}') from error
         looked = ', '.join(folder or '.' for folder in sys.path if not folder.endswith('.zip'))
         raise ValueError(
             f'{what} {where}: no module {error.name}; Python looked in {looked}; add its folder to PYTHONPATH, or give '
             'the file: path/to/file.py:function'
         ) from error
     except (Exception, SystemExit) as error:
-        raise ValueError(f'{what} {where}: it cannot be imported: {type(error).__name__}: {error}') from error
+        described = ' '.join(f'{type(error).__name__}: {error}'.split())
+        raise ValueError(f'{what} {where}: it cannot be imported: {described}') from error
 
 
 def _importable(folder: str) -> None:
@@ -174,16 +171,20 @@ def function(name: str, what: str, leading: tuple[str, ...] = ()) -> Callable[..
     form = f'{attribute}({", ".join([*leading, "*, setting=default, …"])})'
     if inspect.isclass(part):
         raise ValueError(f'{what} {name} is a class; give a function {form} that returns what it makes')
-    parameters = list(inspect.signature(part).parameters.values())
+    try:
+        signature = inspect.signature(part)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} {name} tells no arguments; a function {form} of Python's own is needed") from error
+    parameters = list(signature.parameters.values())
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     others = [p for p in parameters if p not in positional]
     if len(positional) != len(leading) or any(p.kind is not p.KEYWORD_ONLY for p in others):
-        raise ValueError(f'{what} {name} is {attribute}{inspect.signature(part)}; a function {form} is needed')
+        raise ValueError(f'{what} {name} is {attribute}{signature}; a function {form} is needed')
     for setting in (p for p in others if p.name not in GIVEN):
         if not _is_plain(setting.default):
             raise ValueError(
-                f'{what} {name}: {setting.name} needs a default that is a number, a word, True, False, None or a tuple '
-                'of these: it is a field of the config'
+                f'{what} {name}: {setting.name} needs a default that is a finite number, a word, True, False, None or '
+                'a tuple of these: it is a field of the config'
             )
     try:
         typing.get_type_hints(part)
@@ -205,13 +206,16 @@ def failure(error: Exception, name: str, what: str) -> ValueError:
     begin = f'{what} {name}: '
     if isinstance(error, ValueError) and str(error).startswith(begin):
         return error
-    return ValueError(begin + user_file.described(error, str(module(name, what).__file__)))
+    file = getattr(module(name, what), '__file__', None) or name
+    return ValueError(begin + user_file.described(error, file))
 
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(map(_is_plain, value))
-    return value is None or isinstance(value, str | int | float)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str | int)
 
 
 def view(name: str, what: str, contract: str, leading: tuple[str, ...] = ()) -> types.ModuleType:

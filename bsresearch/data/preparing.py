@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import os
 import pathlib
 import shutil
 import time
@@ -9,8 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from absl import logging
 
+from bsresearch.core import program
 from bsresearch.data import own, prepared, sources
+from bsresearch.data.own import request as own_request
+from bsresearch.data.own.labels import Undecided
 
 PROBE_SECONDS = 5  # TFDS itself tries for 200 s before it says that there is no network.
 TENSORFLOW = 'pip install tensorflow-cpu==2.21.0 (only to prepare; not to train)'
@@ -19,6 +24,30 @@ Folder = pathlib.Path | None
 
 class PrepareError(Exception):
     """What is wrong and what to do, in one message for the user."""
+
+
+def command(request: own_request.Request) -> int | None:
+    """Prepares what is asked for; exit code 2 and one message when it cannot be done."""
+    logging.set_verbosity(logging.FATAL)  # TFDS's and Pillow's remarks; failures arrive as exceptions.
+    try:
+        source = own_request.source(request)
+        if not request.name:
+            example = 'a name for your data, such as --name=mine' if source else 'its TFDS name: --name=fashion_mnist'
+            raise PrepareError(f'which set? Give {example}')
+        data_dir = _folder(request.data_dir) or prepared.default_dir()
+        if source is not None:
+            prepare_own(request.name, data_dir, source, own_request.choices(request))
+            return None
+        if (manual := _folder(request.manual_dir)) and not manual.is_dir():
+            raise PrepareError(f'--manual_dir={request.manual_dir}: no such folder')
+        prepare(request.name, data_dir, manual, _folder(request.debian_dir), request.keep_tfds)
+    except (PrepareError, ValueError, OSError, ImportError) as error:
+        return program.usage(error)
+    return None
+
+
+def _folder(given: str | None) -> Folder:
+    return pathlib.Path(os.path.abspath(os.path.expanduser(given))) if given else None
 
 
 def prepare(name: str, data_dir: pathlib.Path, manual: Folder, debian: Folder, keep: bool) -> None:
@@ -63,7 +92,10 @@ def prepare_own(name: str, data_dir: pathlib.Path, read: Callable[[], own.Source
         raise ValueError(f'--name={name} is the name of {kind}; give yours another')
     if (folder := prepared.folder(name, data_dir)).exists():
         raise FileExistsError(f'--name={name} is taken: {folder} exists; give another name, or remove the folder first')
-    own_set = own.make(read(), choices)
+    try:
+        own_set = own.make(read(), choices)
+    except Undecided as error:
+        raise ValueError(f'{error}; say so by --task=classification or --task=regression') from error
     for note in own_set.notes:
         print(note)
     with _lock(data_dir):

@@ -6,13 +6,16 @@ import importlib
 import json
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bsresearch.core import lookup, own_part
 from bsresearch.data import prepared
 from bsresearch.data.splits import Splits, check
+
+if TYPE_CHECKING:
+    from bsresearch.data import own
 
 
 def resolve(name: str, data_dir: pathlib.Path | str | None, keywords: Mapping[str, Any]) -> Splits:
@@ -31,7 +34,7 @@ def resolve(name: str, data_dir: pathlib.Path | str | None, keywords: Mapping[st
         load = importlib.import_module(f'bsresearch.data.{name}').load
         return _embedded(name, _plain(name, load, keywords))
     if own_part.is_path(name):
-        return _own(name, _plain(name, own_part.function(name, 'data set'), keywords))
+        return own_set(name, keywords).splits
     if keywords:
         given = ', '.join(map(repr, keywords))
         raise ValueError(f'data set {name!r} has no field {given}: prepared sets have no fields, remove them')
@@ -39,6 +42,15 @@ def resolve(name: str, data_dir: pathlib.Path | str | None, keywords: Mapping[st
     if name not in prepared.available(root):
         check_known(name, root)
     return _prepared(name, root)
+
+
+def own_set(name: str, keywords: Mapping[str, Any]) -> 'own.Prepared':
+    """What a user's function gave, with what became of its labels, and lines that tell it; the same object again.
+
+    Raises:
+      ValueError: as own_part.function; what it returned cannot be used.
+    """
+    return _own(name, _plain(name, own_part.function(name, 'data set'), keywords))
 
 
 def _plain(name: str, load: Callable[..., Any], keywords: Mapping[str, Any]) -> str:
@@ -101,27 +113,31 @@ def _embedded(name: str, keywords: str) -> Splits:
 
 
 @functools.lru_cache(maxsize=16)
-def _own(name: str, keywords: str) -> Splits:
-    """Of a user's function: Splits, or its two parts as pairs of inputs and labels, which are then made some."""
+def _own(name: str, keywords: str) -> 'own.Prepared':
+    """Of Splits, or of two parts as pairs of inputs and labels, which are then made some."""
+    from bsresearch.data import own  # Here: what is prepared is read without JAX.
+    from bsresearch.data.own.labels import Undecided
+
     loaded = own_part.function(name, 'data set')(**json.loads(keywords))
     if isinstance(loaded, Splits):
         check(name, loaded)
-        return loaded._replace(own=True)
-    from bsresearch.data import own  # Here: what is prepared is read without JAX.
-
+        return own.Prepared(loaded._replace(own=True), {}, [])
     two = lambda value: isinstance(value, tuple | list) and len(value) == 2
     if not two(loaded) or not all(map(two, loaded)):
         raise ValueError(
             f'data set {name} returned {type(loaded).__name__}; allowed: ((inputs, labels), (inputs, labels)) to train '
             'and to test, or a Splits (data/splits.py)'
         )
-    train, test = ((np.asarray(inputs), np.asarray(labels)) for inputs, labels in loaded)
     try:
-        splits = own.make(own.Source(train, test, False, {}), own.Choices()).splits
+        train, test = ((np.asarray(inputs), np.asarray(labels)) for inputs, labels in loaded)
+        made = own.make(own.Source(train, test, False, {}), own.Choices())
+    except Undecided as error:
+        cure = 'return a Splits (bsresearch/data/splits.py), with int32 classes, or float32 targets and num_outputs=1'
+        raise ValueError(f'data set {name}: {error}; {cure}') from error
     except ValueError as error:
-        raise ValueError(f'data set {name}: {error}') from error
-    check(name, splits)
-    return splits
+        raise ValueError(f'data set {name}: {" ".join(str(error).split())}') from error
+    check(name, made.splits)
+    return made
 
 
 @functools.lru_cache(maxsize=16)

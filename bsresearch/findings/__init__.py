@@ -13,7 +13,7 @@ from typing import Any
 
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.statements import Statement
-from bsresearch.core import lookup, own_part, user_file
+from bsresearch.core import lookup, own_part
 
 PARTS = ('QUESTION', 'SOURCE', 'CLAIMS', 'FIGURES', 'HEADLINE')
 
@@ -26,8 +26,8 @@ def members() -> tuple[str, ...]:
 
 
 def is_own(name: str) -> bool:
-    """Whether a name is that of a file or a module of one's own."""
-    return '.' in name or '/' in name
+    """Whether a name is that of a file or a module of one's own; an import path is that of a study."""
+    return ('.' in name or '/' in name) and not own_part.is_path(name)
 
 
 def load(name: str) -> types.ModuleType:
@@ -38,7 +38,8 @@ def load(name: str) -> types.ModuleType:
         is not what it should be. One line each.
     """
     if is_own(name):
-        module = _of_file(name) if name.endswith('.py') or '/' in name else own_part.package(name, 'findings')
+        is_file = name.endswith('.py') or '/' in name
+        module = (own_part.of_file if is_file else own_part.package)(name, 'findings')
     elif name in members():
         module = importlib.import_module(f'{__name__}.{name}')
     else:
@@ -46,18 +47,6 @@ def load(name: str) -> types.ModuleType:
             f'no findings {name!r}; {lookup.nearest(name, members())}, or your own: mine/{name}.py or mine.{name}'
         )
     _check(module, name)
-    return module
-
-
-def _of_file(name: str) -> types.ModuleType:
-    if not pathlib.Path(name).is_file():
-        raise ValueError(f'no findings file {name}; give its path from here, or one of: {", ".join(members())}')
-    module = types.ModuleType(pathlib.Path(name).stem)
-    try:
-        with user_file.beside(name):
-            user_file.run(name, module)
-    except (Exception, SystemExit) as e:
-        raise ValueError(user_file.described(e, name)) from e
     return module
 
 

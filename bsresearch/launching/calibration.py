@@ -1,16 +1,17 @@
 """calibration.json of a workdir: seconds per update by which lengths in seconds became updates; never made anew.
 
-{'schema': 1, 'seconds_per_update': {key: seconds}, 'devices': {key: kind}, 'sha256'}; the key is planning/seconds.py's.
+{'schema': 1, 'seconds_per_update': {key: seconds}, 'devices': {key: kind}, 'own_sources': {key: {file: sha256}},
+'sha256'}; the key is planning/seconds.py's, and own_sources stand there where parts are a user's own.
 """
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import jax
 
-from bsresearch.core import precision
-from bsresearch.launching import groups
+from bsresearch.core import own_part, precision
+from bsresearch.launching import environment, groups
 from bsresearch.launching.rates import trial
 from bsresearch.planning import seconds
 from bsresearch.planning.plan import Plan
@@ -29,6 +30,18 @@ def read(workdir: pathlib.Path | None) -> dict[str, float]:
     """
     content = None if workdir is None else paths.read_json(workdir / NAME, 'schema', 'seconds_per_update')
     return {} if content is None else content['seconds_per_update']
+
+
+def changed(workdir: pathlib.Path | None, plans: Sequence[Plan]) -> list[str]:
+    """A line where runs whose length was in seconds have other code of the user's own than was measured; or none."""
+    content = {} if workdir is None else paths.read_json(workdir / NAME) or {}
+    if not (measured := content.get('own_sources', {})):
+        return []
+    timed = [plan for plan in plans if plan.execution['seconds_per_update'] is not None]
+    pairs = [(measured.get(seconds.key(plan), {}), own_part.sources(plan.resolved())) for plan in timed]
+    differences = sorted({part for before, now in pairs for part in environment.changed_sources(before, now)})
+    told = f'{workdir}/{NAME}: seconds per update were measured with other code of your own: {", ".join(differences)}; '
+    return [f'{told}the runs stay as long as they were, another workdir measures anew'] if differences else []
 
 
 def planned(plan: Callable[[], T], workdir: pathlib.Path, say: Callable[[str], None]) -> T:
@@ -50,6 +63,8 @@ def _add(workdir: pathlib.Path, plan: Plan, say: Callable[[str], None]) -> None:
             return
         content['seconds_per_update'][key] = measured = seconds_per_update(plan)
         content['devices'][key] = jax.devices()[0].device_kind
+        if sources := own_part.sources(plan.resolved()):
+            content.setdefault('own_sources', {})[key] = sources
         paths.write_json(workdir / NAME, content)
     say(f'batch size {plan.batch_size}: {1000 * measured:.3g} ms per update, measured once ({workdir / NAME})')
 

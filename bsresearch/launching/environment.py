@@ -5,7 +5,7 @@ import os
 import pathlib
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -15,7 +15,7 @@ import bsresearch
 from bsresearch import models
 from bsresearch.core import own_part
 from bsresearch.launching import provenance
-from bsresearch.planning import sections
+from bsresearch.planning import resolve, sections
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths, verify
 
@@ -64,6 +64,7 @@ def facts(plan: Plan) -> dict[str, Any]:
             'matmul_precision': plan.matmul_precision,
         }
         | own_sources(plan)
+        | _own_classes(plan)
         | _convolutions(plan, device.platform)
     )
 
@@ -96,6 +97,19 @@ def own_sources(plan: Plan) -> dict[str, Any]:
     """Import path → sha256 of the file, of a plan's parts of a user's own; {} without any."""
     sources = own_part.sources(plan.resolved())
     return {'own_sources': sources} if sources else {}
+
+
+def own_data(plans: Sequence[Plan]) -> list[str]:
+    """What became of the data that functions of a user's own gave, a line each."""
+    sets = ((own_part.unplaced(plan.data['name']), resolve.own_set(plan.data)) for plan in plans)
+    lines = (f'data set {name}: {"; ".join(own.notes)}' for name, own in sets if own is not None and own.notes)
+    return list(dict.fromkeys(lines))
+
+
+def _own_classes(plan: Plan) -> dict[str, Any]:
+    """The labels of a data set that a user's function gave, in the order of their numbers; {} of any other."""
+    own = resolve.own_set(plan.data)
+    return {'classes': own.about['classes']} if own is not None and 'classes' in own.about else {}
 
 
 def begin(directory: pathlib.Path, plan: Plan, layout: str = '1 device') -> None:
@@ -153,20 +167,42 @@ def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     if before['source_sha256'] != now['source_sha256']:
         marks = [f'{(e["source_sha256"] or "unknown")[:8]} (commit {e["commit"]})' for e in (before, now)]
         changed.append(f'source {" → ".join(marks)}')
-    return ', '.join([*changed, *_changed_sources(before.get('own_sources') or {}, now.get('own_sources', {}))])
+    return ', '.join([*changed, *changed_sources(before.get('own_sources') or {}, now.get('own_sources', {}))])
 
 
-def _changed_sources(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Parts of a user's own whose file changed, with the beginnings of both hashes."""
-    pairs = ((name, before.get(name, 'unknown'), digest) for name, digest in now.items())
-    return [f'{name} {old[:8]} → {new[:8]}' for name, old, new in pairs if old != new]
+def changed_sources(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Files of a user's own parts that changed, with the beginnings of both hashes."""
+    known = ((name, before[name], now[name]) for name in sorted(before.keys() & now.keys()))
+    return [f'{name} {old[:8]} → {new[:8]}' for name, old, new in known if old != new]
 
 
 def changed_since(directory: pathlib.Path, plan: Plan) -> list[str]:
-    """Parts of a user's own whose file is another than the one that a run was made with, by its meta.json."""
+    """Files of a user's own parts that are not those which a run or a probe was made with last, by its meta.json."""
     if not (sources := own_part.sources(plan.resolved())):
         return []
-    return _changed_sources((paths.read_json(directory / 'meta.json') or {}).get('own_sources') or {}, sources)
+    meta = paths.read_json(directory / 'meta.json') or {}
+    last = (meta.get('code') or [{}])[-1]
+    return changed_sources((meta.get('own_sources') or {}) | (last.get('own_sources') or {}), sources)
+
+
+def tell_changed(made: Iterable[tuple[pathlib.Path, Plan]], what: str, say: Callable[[str], None]) -> None:
+    """Says, once, which files of a user's own are not those that runs or probes were made with.
+
+    Args:
+      made: directories, and what is made of them or with them now. what: words for them.
+    """
+    if changed := sorted({part for directory, plan in made for part in changed_since(directory, plan)}):
+        say(f'  {what} made with other code of your own: {", ".join(changed)}')
+
+
+def tell_parents_changed(runs: Iterable[tuple[pathlib.Path, Plan]], say: Callable[[str], None]) -> None:
+    """Of branches among runs (directory, plan) that have not begun: as `tell_changed`, of what their parents are."""
+    begin = ((directory, plan) for directory, plan in runs if not (directory / 'lineage.json').exists())
+    parents = (
+        (paths.parent_dir(directory.parent.parent, plan.parent['directory']), plan)
+        for directory, plan in begin if plan.parent is not None
+    )  # fmt: skip
+    tell_changed(parents, 'what they begin with was', say)
 
 
 def update(directory: pathlib.Path, facts: dict[str, Any]) -> None:

@@ -9,8 +9,7 @@ import functools
 import pathlib
 import sys
 import types
-import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from absl import app, flags, logging
@@ -20,10 +19,6 @@ from bsresearch.core import flag_help, interrupts, lookup, program, user_file
 from bsresearch.core.field import unknown_field
 from bsresearch.planning import schema, sections
 
-DEFINE: dict[Any, Callable[..., Any]] = {
-    bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string,
-    int | None: flags.DEFINE_integer, str | None: flags.DEFINE_string, Sequence[str]: flags.DEFINE_list,
-}  # fmt: skip
 CURE = 'begin it with c = schema.defaults() (from bsresearch import schema) and end it with return c'
 
 
@@ -31,25 +26,13 @@ def enter(name: str, request: Any, do: Callable[[Any, Any], int]) -> None:
     """Does a command and leaves with its exit code.
 
     Args:
-      name: what the user called. request: a NamedTuple whose fields are the command's flags, `field: Annotated[kind,
-        'what it is for'] = default`. do: (--config, as ml_collections has it; the request) → exit code.
+      name: what the user called. request: as of flag_help.define.
+      do: (--config, as ml_collections has it; the request) → exit code.
     """
     define_config()
-    define(request)
-    leave = lambda _: interrupts.leave(do(flags.FLAGS['config'], given(request)))
+    flag_help.define(request)
+    leave = lambda _: interrupts.leave(do(flags.FLAGS['config'], flag_help.given(request)))
     app.run(leave, flags_parser=parser(name))
-
-
-def define(request: Any, values: flags.FlagValues = flags.FLAGS) -> None:
-    """Defines the flags that are the fields of a request."""
-    for name, hint in typing.get_type_hints(request, include_extras=True).items():
-        kind, meaning = typing.get_args(hint)
-        DEFINE[kind](name, request._field_defaults[name], meaning, flag_values=values)
-
-
-def given(request: Any, values: flags.FlagValues = flags.FLAGS) -> Any:
-    """The request that was given."""
-    return request(**{name: values[name].value for name in request._fields})
 
 
 class ConfigError(Exception):

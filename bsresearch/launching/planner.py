@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 from bsresearch import findings, studies
 from bsresearch.analysis import names
 from bsresearch.core import own_part
-from bsresearch.launching import calibration, finished, groups
+from bsresearch.launching import calibration, environment, finished, fitting, groups
 from bsresearch.planning import branch, branch_point, merging, question, sweep
 from bsresearch.planning.plan import Plan, canonical, tuples
 from bsresearch.planning.probe import Probe
 from bsresearch.planning.stages import Stage, probes_of, runs_of, variants_of
 from bsresearch.store import open_stages, paths, presence, study_file
+from bsresearch.train.observing import metrics, trying
 
 LATER = 'later stages depend on the results of these'
 
@@ -131,10 +132,13 @@ def study(
         name, grid = 'train', sweep.Grid([_branch(branch_from, workdir, overrides)], [], None, [])
     if workdir is not None:
         paths.check_schema(workdir)
+    for plan in grid.plans:
+        if metrics.own_functions(plan):
+            fitting.once(trying.check, [plan])
     planned = further(Study(own_part.unplaced(name), studies.module(name), grid, [], awaits_results=True), workdir)
     if planned.asked is not None and workdir is not None:
         planned.asked.check(workdir)
-    notes = list(grid.notes)
+    notes = [*grid.notes, *environment.own_data(grid.plans), *calibration.changed(workdir, grid.plans)]
     if module is not None and planned.asked is not None:
         entry = planned.asked.entry
         axes = {axis for row in entry['rows'] for axis in row['axes']}

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from bsresearch import models
-from bsresearch.core import precision
+from bsresearch.core import own_part, precision
 from bsresearch.launching import environment
 from bsresearch.launching.console import Console, clock
 from bsresearch.measure.probes import Arrays, Place
@@ -80,9 +80,12 @@ def launch(
       leases.Owned: another live process makes one of the probes. Stopped: a signal came while its lease was watched.
       presence.Gone: a directory is not where it was.
     """
-    todo = [p for p in probes if not done(directory(workdir, p))]
-    if len(todo) < len(probes):
-        console.say(f'{len(probes) - len(todo)} of {len(probes)} probes are finished already and are left alone')
+    finished = {p.id: p for p in probes if done(directory(workdir, p))}
+    todo = [p for p in probes if p.id not in finished]
+    if finished:
+        console.say(f'{len(finished)} of {len(probes)} probes are finished already and are left alone')
+        made = ((directory(workdir, p), p.points[0][0]) for p in finished.values())
+        environment.tell_changed(made, 'they were', console.say)
     todo = _with_weights(workdir, todo, console)
     benches: dict[str, Bench] = {}
     watch = leases.Watch(console.say, caught)
@@ -186,10 +189,13 @@ def _make(
     workdir: pathlib.Path, probe: Probe, bench: Bench, console: Console, caught: Sequence[int], title: str
 ) -> None:
     folder, probed = directory(workdir, probe), probe.kind
-    _begin(folder, probe)
+    begun = _begin(folder, probe)
     place = _place(probe, bench, [restore.state(workdir, plan, step) for plan, step in probe.points])
     spent = (paths.read_json(folder / 'meta.json') or {}).get('seconds', 0.0)
     console.say(title)
+    if begun:
+        of_runs = ((paths.run_dir(workdir, plan.study, plan.id), plan) for plan, _ in probe.points)
+        environment.tell_changed(of_runs, 'what is probed was', console.say)
     console.wait('compiling')
     start = said = time.perf_counter()
     compiled = bench.group.compile_seconds
@@ -208,7 +214,7 @@ def _make(
             console.go_on()
             said, left = now, (probed.blocks - block - 1) * net() / (block + 1)
             console.say(f'  block {block + 1}/{probed.blocks} · ETA {clock(left)}{console.all_left()}')
-    result = folder / 'arrays' / f'{probe.section["name"]}-{probe.points[0][1]}.npz'
+    result = folder / 'arrays' / f'{probe.name}-{probe.points[0][1]}.npz'
     _save(result, probed.finish(place, [paths.read_npz(file) for file in files]))
     facts = {'status': 'done', 'seconds': net(), 'ended': time.time(), 'arrays': f'arrays/{result.name}'}
     environment.update(folder, facts | {verify.KEY: {'arrays': {result.name: verify.of_file(result)}}})
@@ -219,19 +225,21 @@ def _make(
     console.probed(probe, net())
 
 
-def _begin(folder: pathlib.Path, probe: Probe) -> None:
-    """Writes what it is, once: probe.json and meta.json."""
+def _begin(folder: pathlib.Path, probe: Probe) -> bool:
+    """Writes what it is, once: probe.json and meta.json; whether it was not begun before."""
     points = [
         {'run': p.id, 'study': p.study, 'step': s, 'examples': p.length.examples_at(s), 'epoch': p.length.epoch_at(s)}
         for p, s in probe.points
     ]
     if paths.read_json(folder / 'probe.json') is None:
-        stated = {'probe': probe.section, 'points': points, 'learning_rate': probe.learning_rate}
+        stated = {'probe': own_part.unplaced(probe.section), 'points': points, 'learning_rate': probe.learning_rate}
         paths.write_json(folder / 'probe.json', stated)
-    if paths.read_json(folder / 'meta.json') is None:
-        facts = {'id': probe.id, 'study': probe.study, 'status': 'running', 'identity': probe.identity()}
-        facts |= {'started': time.time()} | environment.facts(probe.points[0][0])
-        paths.write_json(folder / 'meta.json', facts)
+    if paths.read_json(folder / 'meta.json') is not None:
+        return False
+    facts = {'id': probe.id, 'study': probe.study, 'status': 'running', 'identity': probe.identity()}
+    facts |= {'started': time.time()} | environment.facts(probe.points[0][0])
+    paths.write_json(folder / 'meta.json', facts)
+    return True
 
 
 def _is_whole(file: pathlib.Path, console: Console) -> bool:

@@ -80,9 +80,8 @@ def _train_all(
     watch = leases.Watch(console.say, caught)
     if finished := [p for p in plans if p.id not in unfinished]:
         console.say(f'{len(finished)} of {len(plans)} runs are finished already and are left alone')
-        stored = {plan.id: paths.run_dir(workdir, plan.study, plan.id) for plan in finished}
-        if changed := {part for plan in finished for part in environment.changed_since(stored[plan.id], plan)}:
-            console.say(f'  they were made with other code of your own: {", ".join(sorted(changed))}')
+        made = ((paths.run_dir(workdir, plan.study, plan.id), plan) for plan in finished)
+        environment.tell_changed(made, 'they were', console.say)
         _measure_later(workdir, finished, console, caught, watch)
     formed = processes.share(lambda: _formed(workdir, todo, console, watch, stay)) if todo else []
     for number, group in enumerate(formed, 1):
@@ -189,9 +188,11 @@ def _train(
     dataset = resolve.dataset(plan.data)
     if dataset.checksum != plan.data_checksum:
         raise ValueError(f'data set {plan.data["name"]} changed since group {group.id} was started; restore it')
+    directories = [group.run_directory(p) for p in group.plans]
     if processes.leads():
-        for member in group.plans:
-            environment.begin(group.run_directory(member), member, str(mesh))
+        for directory, member in zip(directories, group.plans, strict=True):
+            environment.begin(directory, member, str(mesh))
+        environment.tell_parents_changed(zip(directories, group.plans, strict=True), console.say)
 
     def should_stop() -> bool:
         stay.check()
@@ -199,7 +200,6 @@ def _train(
             lease.check()  # without a last checkpoint: the other process writes there now
         return processes.anywhere(bool(caught))
 
-    directories = [group.run_directory(p) for p in group.plans]
     session = Session(group.plans, dataset, group.directory, directories, group.strategy, console, mesh)
 
     def begun(session: Session, step: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bsresearch.core import lookup
+from bsresearch.core import lookup, own_part
 from bsresearch.measure.probes import POINTS, Kind
 from bsresearch.planning.plan import Plan, canonical, tuples
 
@@ -31,10 +31,15 @@ class Probe:
     points: tuple[tuple[Plan, int], ...]
     learning_rate: float
 
+    @property
+    def name(self) -> str:
+        """Of its kind; of a file of a user's own without the folder."""
+        return own_part.unplaced(self.section['name'])
+
     def __str__(self) -> str:
         """Its kind, where it is made and, if it makes steps, its η."""
         at = ', '.join(f'run {p.id} at epoch {p.length.epoch_at(s):g}' for p, s in self.points)
-        return f'{self.section["name"]}, {at}' + (f', η = {self.learning_rate:g}' if self.learning_rate else '')
+        return f'{self.name}, {at}' + (f', η = {self.learning_rate:g}' if self.learning_rate else '')
 
     def identity(self) -> dict[str, Any]:
         """What determines its result: the points, η and the settings that are not the default."""
@@ -43,7 +48,7 @@ class Probe:
         elsewhere = (*POINTS, 'learning_rates')
         settings = {k: v for k, v in self.section.items() if k not in elsewhere and (k == 'name' or v != usual[k])}
         points = [[plan.id, step] for plan, step in self.points]
-        return {'probe': settings, 'points': points, 'learning_rate': self.learning_rate}
+        return {'probe': own_part.unplaced(settings), 'points': points, 'learning_rate': self.learning_rate}
 
     @functools.cached_property
     def id(self) -> str:

@@ -182,8 +182,7 @@ def of_probes(rows: Iterable[Row], probes: Iterable[Probe]) -> list[Row]:
         points = declared_points(plan.recording['probe'], plan.length, 'config.probe')
         point = points.get(step, END)
         of_all += [
-            run._replace(id=probe.id, kind='probe', point=point, probe=probe.section['name'])
-            for run in runs.get(plan.id, ())
+            run._replace(id=probe.id, kind='probe', point=point, probe=probe.name) for run in runs.get(plan.id, ())
         ]
     return of_all
 

@@ -17,7 +17,9 @@ from bsresearch.planning.probe import kind
 MOST_DRAWN = 2**16
 
 
-def _check_measure(name: str, quantity: Measure, optimizer: str, epoch_size: int, ghost: int | None) -> None:
+def _check_measure(
+    name: str, settings: Mapping[str, Any], quantity: Measure, optimizer: str, epoch_size: int, ghost: int | None
+) -> None:
     """Raises ValueError for a measurement that the optimizer or batch norm in training mode makes impossible."""
     having = lookup.members('bsresearch.optim', 'precondition')
     if quantity.preconditioned and optimizer not in having:
@@ -28,7 +30,7 @@ def _check_measure(name: str, quantity: Measure, optimizer: str, epoch_size: int
     if not ghost or quantity.statistics != 'batch':
         return
     running = f'config.measure.{name}.statistics=running makes it with the running averages, as in evaluation'
-    curable = 'statistics' in lookup.keywords(lookup.module('bsresearch.measure', 'build', name, 'measurement').build)
+    curable = 'statistics' in lookup.keywords(builder(name, settings)[0])
     if quantity.per_example:
         cure = running if curable else 'switch it off, or use a model without batch norm'
         raise ValueError(
@@ -67,15 +69,26 @@ def _measurement(name: str, settings: Mapping[str, Any]) -> Measure:
             if field not in known:
                 raise unknown_field(f'measure.{name}.{field}', (*when.FIELDS, *known), where=f'measure.{name}')
             kinds.check(f'config.measure.{name}.{field}', value, known[field], hints.get(field, Any))
-        _MEASUREMENTS[key] = build(**settings)
+        quantity = build(**settings)
+        if not isinstance(quantity, Measure):
+            raise ValueError(
+                f'config.measure.{name}: its function returned {type(quantity).__name__}; allowed: a Measure '
+                '(bsresearch/measure/__init__.py)'
+            )
+        _MEASUREMENTS[key] = quantity
     return _MEASUREMENTS[key]
 
 
-def _check_weights(quantity: Measure, params: Any) -> None:
-    """Raises the ValueError of a measurement that refuses weights of these shapes."""
+def _check_weights(quantity: Measure, params: Any, function: str | None) -> None:
+    """Raises the ValueError of a measurement that refuses weights of these shapes; `function`: where one's own lies."""
     key = id(quantity), id(params)
     if key not in _MEASURABLE:
-        jax.eval_shape(quantity.init, params)
+        try:
+            jax.eval_shape(quantity.init, params)
+        except Exception as error:
+            if function is None:
+                raise
+            raise own_part.failure(error, function, 'measurement') from error
         _MEASURABLE[key] = params
 
 
@@ -115,8 +128,8 @@ def resolve(
         for field, value in settings.items():
             _check_drawn(f'config.measure.{name}.{field}', value, length.epoch_size)
         if when.points(spec, length, f'config.measure.{name}'):
-            _check_weights(quantity, params)
-            _check_measure(name, quantity, optimizer, length.epoch_size, ghost)
+            _check_weights(quantity, params, settings.get('function'))
+            _check_measure(name, settings, quantity, optimizer, length.epoch_size, ghost)
     probe = sections.complete('probe', config['probe'])
     for key, value in probe.items():
         _check_drawn(f'config.probe.{key}', value, length.epoch_size)

@@ -13,6 +13,7 @@ from bsresearch.core import kinds, lookup, own_part, rng, units, when
 from bsresearch.core.field import unknown_field
 from bsresearch.core.flat import value_at
 from bsresearch.data import preprocess, select, sources
+from bsresearch.data.own import Prepared
 from bsresearch.models import losses
 from bsresearch.planning import batch_norm, policy, recording, schema, sections
 from bsresearch.planning.branch_length import continued, schedule_length
@@ -181,10 +182,18 @@ def _checked_dataset(config: Mapping[str, Any], section: Mapping[str, Any]) -> s
 
 def dataset(data: Mapping[str, Any]) -> select.Dataset:
     """The examples a resolved `data` section names (read-only; cached by the source)."""
-    shared = schema.known()['data']
-    settings = {k: v for k, v in data.items() if k not in shared}
     selection = {k: data[k] for k in ('fraction', 'validation', 'split_seed')}
-    return select.select(sources.resolve(data['name'], None, settings), **selection)
+    return select.select(sources.resolve(data['name'], None, _settings(data)), **selection)
+
+
+def own_set(data: Mapping[str, Any]) -> Prepared | None:
+    """Of a resolved `data` section what became of what a user's function gave; None where it names no function."""
+    return sources.own_set(data['name'], _settings(data)) if own_part.is_path(data['name']) else None
+
+
+def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    shared = schema.known()['data']
+    return {k: v for k, v in data.items() if k not in shared}
 
 
 def _length(declared: units.Length, parent: dict[str, Any] | None, config: Mapping[str, Any]) -> units.Length:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bsresearch.core import lookup, precision, when
+from bsresearch.core import lookup, own_part, precision, when
 from bsresearch.measure import builder
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.resolve import dataset
@@ -95,10 +95,13 @@ def run(
         contents = [writer.contents() for writer in session.recorder.writers]
     finally:
         session.close()
+    made = {name: asked.recording['measure'][name] for name, at in can.items() if at and name != EVALUATION}
+    sources = own_part.sources(made)
     for folder, meta, sealed in zip(run_directories, metas, contents, strict=True):
         done = {name: sorted({*later.get(name, ()), *can.get(name, ())}) for name in {*later, *can}}
-        used = made_with | {name: settings(asked, name) for name, at in can.items() if at and name != EVALUATION}
+        used = made_with | {name: settings(asked, name) for name in made}
         facts: dict[str, Any] = {'measured_later': done, 'measured_with': used}
+        facts |= {'own_sources': sources | meta.get('own_sources', {})} if sources else {}
         # What an older version wrote was never known to be whole, and is not sealed now.
         facts |= {verify.KEY: sealed} if verify.KEY in meta else {}
         paths.write_json(folder / 'meta.json', meta | facts)

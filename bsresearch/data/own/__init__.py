@@ -1,7 +1,7 @@
 """Data of a user's own become a prepared set: read by a file of this folder, split, encoded, checked, written once.
 
 A reader gives a Source; what follows is the same for arrays, image folders and tables. Nothing is changed without
-being said: the lines of `Prepared.notes` are printed, and the manifest keeps them with the settings.
+being said: the lines of `Prepared.notes` are printed, and the manifest has the settings and the classes.
 """
 
 from typing import Any, NamedTuple
@@ -9,12 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bsresearch.core import rng
+from bsresearch.data.own.labels import encoded
 from bsresearch.data.splits import Split, Splits, checksum
 
 TASKS = ('classification', 'regression')
-# Whole numbers are classes where there are at most so many, each with so many examples in the mean.
-MOST_CLASSES, EXAMPLES_A_CLASS = 1000, 5
-SHOWN = 12  # classes that are listed
 
 
 class Source(NamedTuple):
@@ -63,10 +61,15 @@ def make(source: Source, choices: Choices) -> Prepared:
     """
     check(choices)
     notes, about = list(source.notes), dict(source.about)
+    for x, y in filter(None, (source.train, source.test)):
+        _check_pair(x, y)
     parts, of_parts = _parted(source, choices)
-    labels, num_outputs, classes, of_labels = _encoded([labels for _, labels in parts], choices.task)
+    labels, classes, of_labels = encoded([labels for _, labels in parts], choices.task)
+    if classes is None and labels[0].min() == labels[0].max():
+        raise ValueError(f'all targets to train on are {labels[0][0]:g}; two different ones at least are needed')
     inputs, notes = [inputs for inputs, _ in parts], [*notes, of_parts, of_labels]
     if source.standardize:
+        _check_finite(inputs)
         inputs, moments, constant = _standardized(inputs)
         about['input_moments'] = moments
         notes += ['each column has mean 0 and standard deviation 1 over the training part']
@@ -74,6 +77,9 @@ def make(source: Source, choices: Choices) -> Prepared:
         if classes is None:
             labels, about['target_moments'], _ = _standardized(labels)
             notes += ['so have the targets: a test loss of 1 is that of their mean']
+    if classes is None:
+        with np.errstate(over='ignore'):  # told by splits.check, as what is infinite
+            labels = [part.astype(np.float32) for part in labels]
     inputs, of_inputs = _stored(inputs)
     notes += of_inputs
     scale = choices.scale or (255.0 if inputs[0].dtype == np.uint8 else 1.0)
@@ -84,6 +90,7 @@ def make(source: Source, choices: Choices) -> Prepared:
         about['classes'] = classes
     if source.test is None:
         about |= {'test_fraction': len(test.labels) / len(source.train[1]), 'split_seed': choices.split_seed}
+    num_outputs = 1 if classes is None else len(classes)
     return Prepared(Splits(train, test, num_outputs, scale, checksum(train, test), True), about, notes)
 
 
@@ -97,6 +104,12 @@ def check(choices: Choices) -> None:
         raise ValueError(f'--task={choices.task}: allowed: {", ".join(TASKS)}')
     if choices.scale is not None and not 0 < choices.scale < np.inf:
         raise ValueError(f'--scale={choices.scale}: must be positive; inputs are divided by it')
+
+
+def _check_pair(inputs: np.ndarray, labels: np.ndarray) -> None:
+    """Raises ValueError unless there is a label for each example, and something to learn from."""
+    if not inputs.ndim or not labels.ndim or len(inputs) != len(labels) or not inputs.size:
+        raise ValueError(f'inputs {inputs.shape}, labels {labels.shape}; allowed: as many labels as inputs, above 0')
 
 
 def _parted(source: Source, choices: Choices) -> tuple[list[tuple[np.ndarray, np.ndarray]], str]:
@@ -122,48 +135,6 @@ def _parted(source: Source, choices: Choices) -> tuple[list[tuple[np.ndarray, np
     return parts, f'{len(rows[0]):,} training and {held:,} test examples, drawn with split_seed={choices.split_seed}'
 
 
-def _encoded(labels: list[np.ndarray], task: str | None) -> tuple[list[np.ndarray], int, list[Any] | None, str]:
-    """Labels as they are stored, the outputs that they need, the classes in order (None for targets), and a line."""
-    every = np.concatenate(labels)
-    if every.ndim != 1:
-        raise ValueError(
-            f'labels have the shape {every.shape[1:]} an example; one number or word is needed: of one-hot labels '
-            'labels.argmax(1)'
-        )
-    number = every.dtype.kind in 'iuf'
-    if every.dtype.kind == 'f' and not np.isfinite(every).all():
-        raise ValueError(f'labels of {(~np.isfinite(every)).sum()} examples are missing or infinite; leave these out')
-    if not number and every.dtype.kind not in 'bUS':
-        raise ValueError(f'labels are {every.dtype}; allowed: numbers and words')
-    if (task or _task(every, number)) == 'regression':
-        if not number:
-            raise ValueError('--task=regression: labels are words; targets are numbers')
-        spread = f'targets lie in [{every.min():g}, {every.max():g}]: regression, with --config.loss.name=squared_error'
-        return [part.astype(np.float32) for part in labels], 1, None, spread
-    classes, counts = np.unique(every, return_counts=True)
-    if len(classes) < 2:
-        raise ValueError(f'all labels are {classes[0]!s}; two classes at least are needed')
-    listed = [f'{label!s} → {i} ({n:,})' for i, (label, n) in enumerate(zip(classes, counts, strict=True))]
-    listed = listed if len(listed) <= SHOWN else [*listed[: SHOWN - 2], '…', listed[-1]]
-    note = f'{len(classes)} classes, with their examples: {", ".join(listed)}'
-    return [np.searchsorted(classes, part).astype(np.int32) for part in labels], len(classes), classes.tolist(), note
-
-
-def _task(labels: np.ndarray, number: bool) -> str:
-    """What labels say by themselves."""
-    if not number:
-        return 'classification'
-    if labels.dtype.kind == 'f' and (labels != np.round(labels)).any():
-        return 'regression'
-    distinct = len(np.unique(labels))
-    if distinct <= min(MOST_CLASSES, len(labels) / EXAMPLES_A_CLASS):
-        return 'classification'
-    raise ValueError(
-        f'labels are {distinct:,} different whole numbers in {len(labels):,} examples: say whether they are classes or '
-        f'targets, by --task=classification or --task=regression'
-    )
-
-
 def _stored(inputs: list[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
     """Inputs as uint8 or float32, images with a channel axis; and lines on what was changed."""
     notes, first = [], inputs[0]
@@ -174,6 +145,8 @@ def _stored(inputs: list[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
     if any(part.shape[1:] != first.shape[1:] for part in inputs):
         shapes = ' and '.join(str(part.shape[1:]) for part in inputs)
         raise ValueError(f'examples of the two parts have the shapes {shapes}; make them alike')
+    if len({part.dtype.kind == 'f' for part in inputs}) > 1:
+        raise ValueError(f'inputs of the two parts are {inputs[0].dtype} and {inputs[1].dtype}; make them alike')
     whole = first.dtype.kind in 'biu'
     lowest, highest = min(part.min() for part in inputs), max(part.max() for part in inputs)
     image = whole and first.dtype.kind != 'b' and first.ndim >= 3 and lowest >= 0 and highest <= 255
@@ -184,13 +157,7 @@ def _stored(inputs: list[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
         notes += [f'inputs are stored as {np.dtype(kind).name}, not {first.dtype.name}']
     with np.errstate(over='ignore'):  # told below, as what is infinite
         inputs = [part.astype(kind, copy=False) for part in inputs]
-    bad = [part[~np.isfinite(part.reshape(len(part), -1)).all(1)] for part in inputs]
-    if count := sum(map(len, bad)):
-        where = np.argwhere(~np.isfinite(next(part for part in bad if len(part))[0]))[0].tolist()
-        raise ValueError(
-            f'inputs of {count} examples are NaN or infinite, the first of them at {where}; mend these examples, or '
-            'leave them or that column out'
-        )
+    _check_finite(inputs)
     if kind == np.uint8 and first.ndim == 3:
         inputs = [part[..., None] for part in inputs]
         notes += [f'inputs {first.shape[1:]} are taken as grey images: {inputs[0].shape[1:]}']
@@ -202,12 +169,25 @@ def _stored(inputs: list[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
     return inputs, notes
 
 
+def _check_finite(inputs: list[np.ndarray]) -> None:
+    """Raises ValueError for numbers that are missing or infinite."""
+    known = [np.isfinite(part.reshape(len(part), -1)) for part in inputs if part.dtype.kind == 'f']
+    if count := sum(int((~finite.all(1)).sum()) for finite in known):
+        first = next(int(np.argmin(finite.all(0))) for finite in known if not finite.all())
+        where = [int(i) for i in np.unravel_index(first, inputs[0].shape[1:])]
+        raise ValueError(
+            f'inputs of {count} examples are NaN or infinite, the first of them at {where}; mend these examples, or '
+            'leave them or that column out'
+        )
+
+
 def _standardized(parts: list[np.ndarray]) -> tuple[list[np.ndarray], dict[str, Any], int]:
     """Each column minus the training part's mean, over its standard deviation; both; how many columns are constant."""
     if parts[0].dtype.kind not in 'biuf':
         raise ValueError(f'inputs are {parts[0].dtype}; only numbers can be standardized')
     train = parts[0].astype(np.float64)
-    mean, std = train.mean(0), train.std(0)
-    divided = np.where(std == 0, 1.0, std)
-    scaled = [((part - mean) / divided).astype(np.float32) for part in parts]
+    with np.errstate(over='ignore', invalid='ignore'):  # told later, as what is infinite
+        mean, std = train.mean(0), train.std(0)
+        divided = np.where(std == 0, 1.0, std)
+        scaled = [((part - mean) / divided).astype(np.float32) for part in parts]
     return scaled, {'mean': mean.tolist(), 'std': std.tolist()}, int((std == 0).sum())

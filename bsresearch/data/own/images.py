@@ -1,15 +1,17 @@
 """Images in folders, one per class; or two such trees, train and test, in one folder."""
 
-import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from bsresearch.data.own import Source
 
+T = TypeVar('T')
 TRAIN, TEST = 'train', 'test'
+GREY = ('1', 'L', 'LA', 'I;16', 'I;16L', 'I;16B', 'I', 'F')  # modes
 
 
 def read(folder: pathlib.Path, size: int | None, grey: bool | None) -> Source:
@@ -33,16 +35,19 @@ def read(folder: pathlib.Path, size: int | None, grey: bool | None) -> Source:
         strange = sorted(set(files[0]) ^ set(files[1]))[0]
         raise ValueError(f'--images={folder}: {TRAIN} and {TEST} have different classes: {strange!r} is in one alone')
     every = [file for tree in files for of_class in tree.values() for file in of_class]
+    looked = [_read(file, lambda image: (image.mode, image.has_transparency_data)) for file in every]
     if grey is None:
-        grey = all(_mode(file) in ('1', 'L', 'LA', 'I;16', 'I', 'F') for file in every)
+        grey = all(mode in GREY for mode, _ in looked)
     mode, shape = ('L', ()) if grey else ('RGB', (3,))
-    sides = size or _size(every[0])
+    sides = size or _read(every[0], ImageOps.exif_transpose).size
     parts = [_part(tree, sides, mode, shape) for tree in files]
     about = {'images': folder.name, 'size': size, 'grey': grey}
     how = f'{"grey" if grey else "RGB"} images of {parts[0][0].shape[1]}×{parts[0][0].shape[2]}'
     if size is not None:
         how += ': the shorter side resized, the middle cut out'
-    return Source(parts[0], parts[1] if len(parts) == 2 else None, False, about, (how,))
+    through = sum(transparent for _, transparent in looked)
+    notes = (how, *([f'{through} of them have transparent parts, which are laid on white'] if through else []))
+    return Source(parts[0], parts[1] if len(parts) == 2 else None, False, about, notes)
 
 
 def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -67,24 +72,21 @@ def _by_class(tree: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     return files
 
 
-@contextlib.contextmanager
-def _opened(file: pathlib.Path) -> Iterator[Image.Image]:
-    """An image, turned as it was held. A truncated file is noticed when it is decoded, within."""
+def _read(file: pathlib.Path, look: Callable[[Image.Image], T]) -> T:
+    """What is made of an image, all of it: what a broken file raises depends on its format.
+
+    Raises:
+      ValueError: it cannot be read, or is several; names the file.
+    """
     try:
         with Image.open(file) as image:
-            yield ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            frames, result = getattr(image, 'n_frames', 1), look(image)
+            several = frames > 1 and image.format != 'MPO'  # which is a photograph with its preview
+    except Exception as error:
         raise ValueError(f'{file} cannot be read as an image; mend or remove it') from error
-
-
-def _mode(file: pathlib.Path) -> str:
-    with _opened(file) as image:
-        return image.mode
-
-
-def _size(file: pathlib.Path) -> tuple[int, int]:
-    with _opened(file) as image:
-        return image.size
+    if several:
+        raise ValueError(f'{file} has {frames} frames; save the one that is meant as an image of its own')
+    return result
 
 
 def _part(
@@ -101,8 +103,13 @@ def _part(
 
 
 def _pixels(file: pathlib.Path, size: int | tuple[int, int], mode: str) -> np.ndarray:
-    with _opened(file) as image:
-        eight = _eight_bits(file, image).convert(mode)
+    image = _eight_bits(file, _read(file, ImageOps.exif_transpose))
+    try:
+        if image.has_transparency_data:
+            image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image.convert('RGBA'))
+        eight = image.convert(mode)
+    except ValueError as error:
+        raise ValueError(f'{file} is of mode {image.mode}, which cannot become {mode}; save it as {mode}') from error
     if isinstance(size, tuple):
         if eight.size != size:
             raise ValueError(

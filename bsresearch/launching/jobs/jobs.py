@@ -126,7 +126,7 @@ def of_probe(workdir: pathlib.Path, probe: Probe) -> GridJob:
     return GridJob(
         name=f'{probe.study}/{probe.id}', directory=folder, run_directories=[folder],
         start=0, total=probe.kind.blocks, unit='blocks', saved=lambda: len(list(folder.glob('arrays/block-*.npz'))),
-        title=lambda: f'probe {probe.section["name"]} of {points}', without_start=LEFT_OUT,
+        title=lambda: f'probe {probe.name} of {points}', without_start=LEFT_OUT,
         check=lambda _: probing.check(workdir, probe), make=make, work=lambda: outlook.of_probe(probe),
     )  # fmt: skip
 

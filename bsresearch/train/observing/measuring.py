@@ -13,6 +13,7 @@ from bsresearch.planning.plan import Plan
 from bsresearch.train import feed, program
 from bsresearch.train.devices import parallel, processes
 from bsresearch.train.devices.mapping import Arguments
+from bsresearch.train.observing.metrics import check, own_functions
 from bsresearch.train.state import Data, State
 from bsresearch.train.step import Task
 
@@ -45,6 +46,7 @@ class Measuring:
     ):
         self.plans, self.measures, self.task, self.feed, self.group = plans, measures, task, chunks, group
         self.states: dict[str, Any] = {}
+        self._own, self._given = own_functions(plans[0]), dict[str, str]()  # metric → measurement
         # What each has cost so far, compiling left out: how often it was made, and seconds in all.
         self.spent = {name: {'count': 0, 'seconds': 0.0} for name in measures}
         wanting = [name for name, m in measures.items() if m.whole and chunks.data is None]
@@ -67,9 +69,17 @@ class Measuring:
             fn = functools.partial(program.measure, self.task, quantity)
             args = (self.states[name], state, origins, inputs, whole)
             metrics = self._taken(name, self.group.map(f'measure/{name}', fn, args, OF_MEASUREMENT, alive=alive))
+        if name not in self._given.values() and True in alive:
+            self._check(name, metrics[list(alive).index(True)])
         self.spent[name]['count'] += 1
         self.spent[name]['seconds'] += time.perf_counter() - start - (self.group.compile_seconds - compiled)
         return metrics
+
+    def _check(self, name: str, given: Any) -> None:
+        """Raises ValueError where it gives what cannot be recorded (observing/metrics.py)."""
+        of_own = {metric: other for metric, other in self._given.items() if {name, other} & self._own.keys()}
+        check(name, given, of_own)
+        self._given |= dict.fromkeys(given, name)
 
     def forecast(self, state: Any, origins: Any, times: Mapping[str, int], updating: float) -> str:
         """What measuring will cost, from making each where they begin; nothing of that is kept.

@@ -147,13 +147,18 @@ class Shapes:
         drawn = feed.stored(self.dataset.train, quantity.batch_size) if quantity.batch_size else None
         return program.MeasureInputs(hyper, drawn, self.keys.augment)
 
+    def of_measurement(self, name: str, quantity: Measure) -> tuple[Any, ...]:
+        """What a measurement of one replica is called with (program.measure)."""
+        state = self.start.state
+        origins, inputs = Origins(state.params, state.params), self._inputs(quantity)
+        return self.start.measures[name], state, origins, inputs, self.data if quantity.whole else None
+
     def _measurement(self, name: str, quantity: Measure) -> Program:
-        group, state, inputs = self.parts.group, self.start.state, self._inputs(quantity)
-        per_replica = (self.start.measures[name], state, Origins(state.params, state.params), inputs)
-        whole = group.like(self.data, False) if quantity.whole else None
+        group, (*per_replica, whole) = self.parts.group, self.of_measurement(name, quantity)
+        of_all = None if whole is None else group.like(whole, False)
         fn = functools.partial(program.measure, self.parts.task, quantity)
-        compiled = group.compiled(fn, (*map(group.like, per_replica), whole), measuring.OF_MEASUREMENT)
-        return Program(name, compiled, self.each * size(inputs))
+        compiled = group.compiled(fn, (*map(group.like, per_replica), of_all), measuring.OF_MEASUREMENT)
+        return Program(name, compiled, self.each * size(per_replica[-1]))
 
     def _host_measurement(self, name: str, quantity: Measure) -> Program:
         """The gradient that it asks for, of one replica on one device."""

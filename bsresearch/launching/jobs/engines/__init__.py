@@ -12,6 +12,7 @@
         Only where jobs run on the launcher's machine, whose memory is then checked first.
 
 The keyword-only arguments of `run` are the schema: option `partition` of engine slurm is the flag --slurm_partition.
+Those of an engine of a user's own have no flags: it is run with their defaults, which may come from the environment.
 A job is one command of scripts/worker.py. It takes a group or a probe to its end, saves and leaves on SIGTERM, SIGINT
 and SIGUSR2, and goes on from there when it is given again; an engine may give it as often as it likes, also twice at
 once. What became of it stands in the workdir; its exit code is 0 too where another process was at it.
