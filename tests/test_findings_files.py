@@ -47,6 +47,8 @@ def test_a_file_of_ones_own_is_loaded_with_what_lies_beside_it(tmp_path: pathlib
 
 
 def test_a_name_is_that_of_a_file_here():
+    own = [findings.is_own(name) for name in ('mine/x.py', 'mine.x', 'shen', 'mine.py:doubled')]
+    assert own == [True, True, False, False]
     assert findings.load('shen').HEADLINE[0] == 'A1'
     assert 'sweep' not in findings.members()
     for name, cure in (('shem', "did you mean 'shen'"), ('sweep', 'allowed'), ('os', 'allowed')):

@@ -187,6 +187,9 @@ BROKEN = 'import nothing_that_is_there\n'
         ({'optimizer__name': f'{USERS}:descent', 'no_decay': ('bias',)}, 'takes no `no_decay`'),
         ({'data__name': f'{USERS}:missing_values'}, 'NaN or infinite'),
         ({'data__name': f'{USERS}:no_data'}, 'returned int'),
+        ({'schedule__name': f'{USERS}:short'}, 'gives float64[3] for 1 updates'),
+        ({'schedule__name': f'{USERS}:undefined'}, 'a finite factor for each'),
+        ({'probe__name': f'{USERS}:no_probe'}, 'returned int; allowed: a Kind'),
         ({'data__name': f'{USERS}:counted'}, 'classes or targets; return a Splits'),
         ({'data__name': f'{USERS}:ragged'}, 'data set'),
         ({'data__name': f'{USERS}:half'}, 'as many labels as inputs'),
@@ -305,6 +308,15 @@ def test_an_own_study_has_its_stages_and_a_folder_of_its_name(workdir: pathlib.P
     rates = [run.policy.learning_rate for run in planned.runs]
     assert rates == [0.05, 0.1]
     assert {run.study for run in planned.runs} == {planned.name}
+
+
+@pytest.mark.parametrize(('name', 'part'), [('failing', 'users_parts.py, line'), ('of_numbers', 'holds int')])
+def test_a_study_that_cannot_be_made_is_one_line(name: str, part: str, workdir: pathlib.Path):
+    config = declared(**BARE, total_steps=4) | {'study': f'{USERS}:{name}'}
+    with pytest.raises(ValueError, match=part) as told:
+        planner.study(config, {}, workdir, with_findings=False)
+    assert '\n' not in str(told.value)
+    assert not workdir.exists()
 
 
 def test_an_own_probe_is_planned(workdir: pathlib.Path):

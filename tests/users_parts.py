@@ -284,6 +284,29 @@ def doubled(plans: list[Any]) -> Any:
     yield [variant(plan, learning_rate=2 * plan.policy.learning_rate) for plan in plans]
 
 
+def failing(plans: list[Any]) -> Any:
+    """A study whose second stage cannot be made."""
+    yield plans
+    yield [plans[0].nothing]
+
+
+def of_numbers(plans: list[Any]) -> Any:
+    """A study of what cannot be made."""
+    yield [1, 2]
+
+
+def short(t: np.ndarray, span: Any) -> np.ndarray:
+    return np.ones(3)
+
+
+def undefined(t: np.ndarray, span: Any) -> np.ndarray:
+    return np.where(t > 2, np.nan, 1.0)
+
+
+def no_probe() -> int:
+    return 3
+
+
 def few_trials(*, trials: int = 2) -> Any:
     """A probe."""
     from bsresearch.measure.probes import gradient_norm

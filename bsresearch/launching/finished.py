@@ -1,12 +1,15 @@
-"""What a procedure is sent: the results of a stage, read when it asks for them, from finished records alone."""
+"""The stages of a procedure, which is sent the results of each: read when it asks for them, from finished records."""
 
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+from bsresearch import studies
+from bsresearch.core import user_file
 from bsresearch.launching import groups, probing
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
-from bsresearch.planning.stages import Result, Stage, probes_of, runs_of
+from bsresearch.planning.stages import Member, Result, Stage, probes_of, runs_of
 from bsresearch.store import paths, probe_records, records
 
 
@@ -52,3 +55,39 @@ def _of_probe(workdir: pathlib.Path, probe: Probe) -> Result:
     if any(diverged is not None and diverged <= step for diverged, step in ends):
         return Result('left out')
     raise Unfinished(probe.id)
+
+
+def stages(procedure: Any, plans: list[Plan], workdir: pathlib.Path | None) -> tuple[list[Stage], bool]:
+    """As many of a procedure's stages as are known; whether others depend on results that are not there.
+
+    Raises:
+      ValueError: a stage that cannot be, or an error in a procedure of a user's own. One line.
+    """
+    known: list[Stage] = []
+    generator = procedure.stages(plans)
+    try:
+        known.append(_stage(procedure, lambda: next(generator)))
+        while True:
+            known.append(_stage(procedure, lambda: generator.send(Results(workdir, known[-1]))))
+    except StopIteration:
+        return known, False
+    except Unfinished:
+        return known, True
+
+
+def _stage(procedure: Any, take: Callable[[], Any]) -> Stage:
+    name = getattr(procedure, '__name__', '')
+    try:
+        stage = list(take())
+    except (ValueError, OSError, StopIteration, Unfinished):
+        raise
+    except Exception as error:
+        if name.startswith(f'{studies.PACKAGE}.') or not hasattr(procedure, '__file__'):
+            raise
+        raise ValueError(f'study: {user_file.described(error, procedure.__file__)}') from error
+    if strange := [member for member in stage if not isinstance(member, Member)]:
+        raise ValueError(
+            f'a stage of study {name} holds {type(strange[0]).__name__}; allowed: plans, or variants, branches, probes '
+            '(bsresearch/planning/stages.py)'
+        )
+    return stage

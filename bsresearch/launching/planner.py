@@ -156,7 +156,7 @@ def further(study: Study, workdir: pathlib.Path | None) -> Study:
     """
     if not study.awaits_results:
         return study
-    stages, awaits_results = _stages(study.procedure, study.plans, workdir)
+    stages, awaits_results = finished.stages(study.procedure, study.plans, workdir)
     asked = _asked(study.name, study.grid, stages)
     return study._replace(stages=stages, asked=asked, awaits_results=awaits_results)
 
@@ -177,20 +177,6 @@ def write_down(study: Study, workdir: pathlib.Path, stay: presence.Stay) -> None
             open_stages.note(folder, key, len(study.stages) if study.awaits_results else None)
 
 
-def _stages(procedure: Any, plans: list[Plan], workdir: pathlib.Path | None) -> tuple[list[Stage], bool]:
-    """As many as are known; whether others depend on results that are not there."""
-    stages: list[Stage] = []
-    generator = procedure.stages(plans)
-    try:
-        stages.append(next(generator))
-        while True:
-            stages.append(generator.send(finished.Results(workdir, stages[-1])))
-    except StopIteration:
-        return stages, False
-    except finished.Unfinished:
-        return stages, True
-
-
 def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.Path) -> Asked:
     """What study.json holds of a config's launches: of its own runs and of others of its arms those in the workdir.
 
@@ -209,7 +195,9 @@ def rebuilt(config: dict[str, Any], overrides: dict[str, Any], workdir: pathlib.
     grid = sweep.grid(config | {'study': name}, overrides, on_disk=on_disk, calibration=known)
     # What followed from results followed from those of the runs that were launched together: the config's own.
     launched = sweep.grid(config | {'study': name}, overrides, calibration=known)
-    stages = [stage for plans in (launched.plans, grid.plans) for stage in _stages(procedure, plans, workdir)[0]]
+    stages = [
+        stage for plans in (launched.plans, grid.plans) for stage in finished.stages(procedure, plans, workdir)[0]
+    ]
     asked = _asked(name, grid, stages)
     if asked is None:
         raise ValueError(

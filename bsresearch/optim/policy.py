@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bsresearch.core import kinds, lookup
+from bsresearch.core import kinds, lookup, own_part
 from bsresearch.core.units import Length, Span
 from bsresearch.optim import batch_schedules, noise, schedules
 from bsresearch.optim.schedules import Paired
@@ -58,7 +58,17 @@ def shape(section: Section, t: np.ndarray, span: Span) -> Paired:
     """A shape's factors, and its momentum if it schedules one, at updates t of the span."""
     settings = {k: v for k, v in section.items() if k != 'name'}
     factors = schedules.member(section['name'])(t, span, **settings)
+    if own_part.is_path(section['name']):
+        factors = _checked(section['name'], factors, len(t))
     return factors if isinstance(factors, Paired) else Paired(factors, None)
+
+
+def _checked(name: str, factors: Any, count: int) -> np.ndarray:
+    """Raises ValueError unless a shape of a user's own gives a finite factor for each update."""
+    if getattr(factors, 'shape', None) != (count,) or factors.dtype.kind not in 'iuf' or not np.isfinite(factors).all():
+        what = f'{factors.dtype}{list(factors.shape)}' if hasattr(factors, 'dtype') else type(factors).__name__
+        raise ValueError(f'schedule {name} gives {what} for {count} updates; allowed: a finite factor for each')
+    return np.asarray(factors, np.float64)
 
 
 def _alone(quantity: str, section: Section, t: np.ndarray, span: Span) -> np.ndarray:

@@ -14,7 +14,13 @@ from bsresearch.planning.plan import Plan, canonical, tuples
 def kind(section: dict[str, Any]) -> Kind:
     """The probe that a completed `config.probe` names."""
     build = lookup.module('bsresearch.measure.probes', 'build', section['name'], 'probe').build
-    return build(**{k: v for k, v in section.items() if k not in ('name', *POINTS)})
+    built = build(**{k: v for k, v in section.items() if k not in ('name', *POINTS)})
+    if not isinstance(built, Kind):
+        raise ValueError(
+            f'probe {section["name"]} returned {type(built).__name__}; allowed: a Kind '
+            '(bsresearch/measure/probes/__init__.py)'
+        )
+    return built
 
 
 @dataclass(frozen=True)
