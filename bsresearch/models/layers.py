@@ -98,13 +98,13 @@ def conv(features: int, kernel_size: int, init: str, dtype: str, name: str) -> n
 def max_pool(x: Float[Array, 'B H W C']) -> Float[Array, 'B H//2 W//2 C']:
     """2×2 max-pooling, stride 2, an odd last row or column left out.
 
-    A maximum of maxima over strided views: on a CPU its gradient takes a third of the time of a reduction's. Ties share
-    the gradient.
+    The maximum of two rows, then of two columns, on contiguous pieces: on a CPU forward and gradient take half the time
+    of strided views for 28×28×32, nine tenths for 14×14×64; a reduction's gradient takes more. Ties share the gradient.
     """
     b, h, w, c = x.shape
-    x = x[:, : h // 2 * 2, : w // 2 * 2].reshape(b, h // 2, 2, w // 2, 2, c)
-    rows = (jnp.maximum(x[:, :, i, :, 0], x[:, :, i, :, 1]) for i in range(2))
-    return jnp.maximum(*rows)
+    x = x[:, : h // 2 * 2, : w // 2 * 2].reshape(b, h // 2, 2, w // 2 * 2 * c)
+    x = jnp.maximum(*lax.split(x, (1, 1), 2)).reshape(b, h // 2, w // 2, 2 * c)
+    return jnp.maximum(*lax.split(x, (c, c), 3))
 
 
 class BatchNorm(nn.Module):
