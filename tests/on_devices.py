@@ -1,6 +1,6 @@
 """`python on_devices.py CASES OUT`: updates of small runs on many host devices, as fresh as the flags of JAX need it.
 
-CASES: JSON, name → {count, strategy, changes as toy.plans takes them}. OUT: npz, name → (replicas, n) float64, what
+CASES: JSON, name → {count, strategy, as_shipped, changes as toy.plans takes them}. OUT: npz, name → (replicas, n) float64, what
 weights and statistics moved, and name/loss → (replicas, count).
 """
 
@@ -10,17 +10,14 @@ from typing import Any
 
 import jax
 import numpy as np
+import strict
 import toy
-from jaxtyping import install_import_hook
 
-with install_import_hook('bsresearch', 'typecheck.check'):
-    from bsresearch.core import precision
-    from bsresearch.planning import resolve
-    from bsresearch.planning.plan import Plan
-    from bsresearch.train import feed, program, step, updates
-    from bsresearch.train.devices import layout, parallel
-
-jax.config.update('jax_numpy_rank_promotion', 'raise')
+from bsresearch.core import precision
+from bsresearch.planning import resolve
+from bsresearch.planning.plan import Plan
+from bsresearch.train import feed, program, step, updates
+from bsresearch.train.devices import layout, parallel
 
 
 def flat(tree: Any) -> np.ndarray:
@@ -58,5 +55,6 @@ if __name__ == '__main__':
     with open(sys.argv[1], encoding='utf-8') as f:
         cases = json.load(f)
     for name, case in cases.items():
+        strict.compile_programs(little=not case.pop('as_shipped', False))
         results[name], results[f'{name}/loss'] = train(**case)
     np.savez(sys.argv[2], **results)

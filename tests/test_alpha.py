@@ -16,6 +16,9 @@ from bsresearch.planning import resolve
 from bsresearch.train import program
 
 
+effective_step = jax.jit(alpha.effective_step)
+
+
 def on_parabolas(centers: Any, curvature: float, rate: float) -> float:
     """α at θ = 0 of SGD on l_i = curvature·(θ − centre_i)²/2."""
     losses = lambda params, x: curvature * (params['w'] - x) ** 2 / 2
@@ -25,7 +28,7 @@ def on_parabolas(centers: Any, curvature: float, rate: float) -> float:
     empty = Context(jnp.int32(0), params, params, x, gradient, None)
     move = lambda g: jax.tree.map(lambda x: -rate * x, g)
     quantity = alpha.build(batch_size=len(x))
-    return float(quantity.update((), empty._replace(losses=losses, propose=move))[1]['alpha'])
+    return float(jax.jit(lambda: quantity.update((), empty._replace(losses=losses, propose=move))[1]['alpha'])())
 
 
 @pytest.mark.parametrize('centers', [[1.0, 1.0], [0.5, 3.0, 1.0]], ids=['equal', 'different'])
@@ -58,8 +61,8 @@ def test_it_is_the_weighted_least_squares_fit(seed: int):
     arrays = (losses[1] - losses[0], slopes * tau, variances[:2], variances[2:] * tau**2)
     with jax.enable_x64(True):
         rise, along, of_losses, of_slopes = (jnp.asarray(x) for x in arrays)
-        found = float(alpha.effective_step(rise, along, of_losses, of_slopes))
-        equal = float(alpha.effective_step(rise, along, jnp.zeros(2), jnp.zeros(2)))
+        found = float(effective_step(rise, along, of_losses, of_slopes))
+        equal = float(effective_step(rise, along, jnp.zeros(2), jnp.zeros(2)))
     assert found == pytest.approx(naive(tau, losses, slopes, 1 / variances), rel=1e-9)
     # Without variances: equal weights of losses and of slopes along the whole step.
     assert equal == pytest.approx(naive(1.0, losses, slopes * tau, np.ones(4)), rel=1e-9)

@@ -94,16 +94,17 @@ class Net(nn.Module):
 
 
 def run_net(kind: str) -> Any:
-    x = jax.random.normal(jax.random.key(0), (5, 3))
-    params = Net(kind).init(jax.random.key(1), x)['params']
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    params = jax.jit(Net(kind).init)(jax.random.key(1), x)['params']
     losses = lambda p, x: Net(kind).apply({'params': p}, x)
     return losses, params, x
 
 
 def test_a_layer_without_a_bias_has_no_ones():
     losses, params, x = run_net('bare')
-    found = dense_norms.example_squares(dense_norms.of_losses(losses, params, x))
-    np.testing.assert_allclose(found['dense'], moments.moments(losses, params, x).square_norms['dense'], rtol=1e-5)
+    found = jax.jit(lambda p, x: dense_norms.example_squares(dense_norms.of_losses(losses, p, x)))(params, x)
+    expected = jax.jit(lambda p, x: moments.moments(losses, p, x).square_norms['dense'])(params, x)
+    np.testing.assert_allclose(found['dense'], expected, rtol=1e-5)
     assert layers(params).keys() == found.keys()
 
 

@@ -4,7 +4,6 @@ Slow: `make test-slow`. Beside them: a full disk in test_launch.py, moves in tes
 test_interrupts.py, flipped bytes in test_damage.py.
 """
 
-import os
 import pathlib
 import shutil
 import signal
@@ -48,19 +47,16 @@ EVERYTHING: dict[str, Any] = {
 
 
 RUN = """
-import pathlib, sys
-sys.path.insert(0, {tests!r})
-import conftest, toy
+import pathlib
+import toy
 toy.train(pathlib.Path({workdir!r}), toy.plans(**{changes!r}))
 """
 
 
 def start(workdir: pathlib.Path, changes: dict[str, Any]) -> subprocess.Popen[bytes]:
     """Trains in a process of its own."""
-    here = pathlib.Path(__file__).parent
-    code = RUN.format(tests=str(here), changes=changes, workdir=str(workdir))
-    environment = os.environ | {'PYTHONPATH': str(here.parent)}
-    return subprocess.Popen([sys.executable, '-c', code], env=environment)
+    code = RUN.format(changes=changes, workdir=str(workdir))
+    return subprocess.Popen([sys.executable, '-c', code], env=toy.environment())
 
 
 def saved(workdir: pathlib.Path) -> set[int]:

@@ -51,9 +51,8 @@ def test_every_model_keeps_its_contract(name: str, dtype: str):
 
 def test_shens_network_is_the_one_of_the_source():
     """784-1024-1024-10, Glorot normal, zero biases: 1,863,690 parameters and ‖w₀‖ ≈ 43.9: Shen (2018)."""
-    params, _ = models.init(
-        importlib.import_module('bsresearch.models.mlp').build(10), jax.random.key(1), (28, 28, 1)
-    )  # fmt: skip
+    module = importlib.import_module('bsresearch.models.mlp').build(10)
+    params, _ = jax.jit(lambda key: models.init(module, key, (28, 28, 1)))(jax.random.key(1))
     leaves = [np.asarray(x, np.float64) for x in jax.tree.leaves(params)]
     assert sum(x.size for x in leaves) == 784 * 1024 + 1024 + 1024 * 1024 + 1024 + 1024 * 10 + 10
     assert np.sqrt(sum((x**2).sum() for x in leaves)) == pytest.approx(43.9, abs=0.1)
@@ -75,18 +74,21 @@ def test_normal_initializers_are_truncated_unless_said(kind: str, variance: floa
 
 def test_max_pool_is_the_windowed_maximum():
     """Values against reduce_window; without ties the gradient too; an odd row and column are left out."""
-    x = jax.random.normal(jax.random.key(0), (2, 7, 5, 3))
+    x = np.random.default_rng(0).normal(size=(2, 7, 5, 3)).astype(np.float32)
     windowed = lambda x: jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), 'VALID')
-    np.testing.assert_array_equal(layers.max_pool(x), windowed(x))
-    gradient = lambda f: jax.grad(lambda x: (f(x) ** 3).sum())(x)
-    np.testing.assert_allclose(gradient(layers.max_pool), gradient(windowed), rtol=1e-6)
-    np.testing.assert_allclose(jax.grad(lambda x: layers.max_pool(x).sum())(jnp.ones((1, 2, 2, 1))).sum(), 1)
+    cubes = lambda f: jax.jit(jax.grad(lambda x: ((f(x) ** 3).sum(), f(x)), has_aux=True))
+    (slope, pooled), (expected, maximum) = cubes(layers.max_pool)(x), cubes(windowed)(x)
+    np.testing.assert_array_equal(pooled, maximum)
+    np.testing.assert_allclose(slope, expected, rtol=1e-6)
+    of_ties = jax.jit(jax.grad(lambda x: layers.max_pool(x).sum()))(np.ones((1, 2, 2, 1), np.float32))
+    np.testing.assert_allclose(np.sum(of_ties), 1)
 
 
 def test_pooling_before_relu_is_relu_before_pooling():
     """The two commute, which the CNN uses."""
-    x = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
-    np.testing.assert_array_equal(jax.nn.relu(layers.max_pool(x)), layers.max_pool(jax.nn.relu(x)))
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    both = jax.jit(lambda x: (jax.nn.relu(layers.max_pool(x)), layers.max_pool(jax.nn.relu(x))))
+    np.testing.assert_array_equal(*both(x))
 
 
 def trained(layer: layers.BatchNorm) -> Any:
@@ -140,11 +142,11 @@ def test_batch_norm_refuses_groups_of_one_value():
     """One example to a group: refused for features alone, allowed where positions give it a spread."""
     layer = layers.BatchNorm(1, 'float32')
     for shape, spread in (((4, 3), False), ((4, 1, 1, 3), False), ((4, 2, 1, 3), True)):
-        x = jax.random.normal(jax.random.key(0), shape)
-        variables = layer.init(jax.random.key(0), x, train=False, weights=None)
-        train = functools.partial(layer.apply, variables, x, train=True, weights=None, mutable=['stats'])
+        x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        variables = jax.jit(functools.partial(layer.init, train=False, weights=None))(jax.random.key(0), x)
+        train = jax.jit(lambda: layer.apply(variables, x, train=True, weights=None, mutable=['stats']))
         if spread:
-            assert float(jnp.std(train()[0])) > 0.5
+            assert np.std(train()[0]) > 0.5
         else:
             with pytest.raises(ValueError, match=r'groups of 1 example.* at least 2'):
                 train()
@@ -216,15 +218,22 @@ def test_a_cnn_refuses_what_is_no_image():
 @pytest.mark.parametrize('shape', [(784, 1024), (1023, 512)])
 def test_one_example_by_a_large_kernel_is_the_plain_product(shape: tuple[int, int]):
     """Value, both derivatives, forward and reverse, and the mapped product, against `lax.dot_general`."""
-    keys = jax.random.split(jax.random.key(0), 4)
-    row, kernel = jax.random.normal(keys[0], (1, shape[0])), jax.random.normal(keys[1], shape)
-    moves = jax.random.normal(keys[2], row.shape), jax.random.normal(keys[3], shape)
+    draw = np.random.default_rng(0).standard_normal
+    row, kernel, *moves = (draw(size, np.float32) for size in ((1, shape[0]), shape) * 2)
     dimensions = (((1,), (0,)), ((), ()))
     own = lambda x, k: jnp.sin(layers.product(x, k, dimensions)).sum()
     plain = lambda x, k: jnp.sin(x @ k).sum()
     close = lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3)
-    close(layers.product(row, kernel, dimensions), row @ kernel)
-    jax.tree.map(close, jax.grad(own, (0, 1))(row, kernel), jax.grad(plain, (0, 1))(row, kernel))
-    close(jax.jvp(own, (row, kernel), moves)[1], jax.jvp(plain, (row, kernel), moves)[1])
-    rows = jnp.stack([row, 2 * row])
-    close(jax.vmap(lambda x: layers.product(x, kernel, dimensions))(rows), rows @ kernel)
+    rows = np.stack([row, 2 * row])
+
+    def of(f: Any, product: Any) -> Any:
+        """Value, gradient, derivative along the moves, and of several rows, compiled."""
+        every = lambda row, rows, kernel, moves: (
+            product(row, kernel),
+            jax.grad(f, (0, 1))(row, kernel),
+            jax.jvp(f, (row, kernel), moves)[1],
+            jax.vmap(lambda x: product(x, kernel))(rows),
+        )
+        return jax.jit(every)(row, rows, kernel, tuple(moves))
+
+    jax.tree.map(close, of(own, lambda x, k: layers.product(x, k, dimensions)), of(plain, jnp.matmul))

@@ -390,9 +390,10 @@ def test_one_layout_of_the_state():
         build = module(file).build(**settings)
         then = now = old.init(params)
         toy.assert_equal(build(jax.tree.map(lambda x: x[0], table[name])).init(params), then)
+        update_old, update_new = jax.jit(old.update), jax.jit(lambda hyper, *args: build(hyper).update(*args))
         for t in range(3):
-            new = build(jax.tree.map(lambda x, t=t: x[t], table[name]))
-            (expected, then), (updates, now) = old.update(params, then, params), new.update(params, now, params)
+            hyper = jax.tree.map(lambda x, t=t: x[t], table[name])
+            (expected, then), (updates, now) = update_old(params, then, params), update_new(hyper, params, now, params)
             assert jax.tree.structure(now) == jax.tree.structure(then)
             check = toy.assert_equal if name in ('sgd', 'momentum') else functools.partial(assert_close, rtol=1e-5)
             check((updates, now), (expected, then))

@@ -98,9 +98,8 @@ def populations(changes: dict[str, Any]) -> Population:
     """The training set's, at θ_0, in NumPy from the arrays alone."""
     (plan,) = toy.plans(**changes)
     train = resolve.dataset(plan.data).train
-    params = jax.tree.map(
-        lambda x: np.asarray(x, np.float64), program.initial(program.task(plan, 1.0, 'cpu'), plan).params
-    )
+    task = program.task(plan, 1.0, 'cpu')
+    params = jax.tree.map(lambda x: np.asarray(x, np.float64), jax.jit(lambda: program.initial(task, plan))().params)
     if 'theta' in params:
         h = theory.spectrum(len(params['theta']), 1.0)
         return noise_scale.finite(h * params['theta'] - np.asarray(train.inputs, np.float64), np.diag(h))
@@ -142,15 +141,19 @@ def test_the_engines_gradients_are_those_of_the_theory(name: str):
     with jax.enable_x64(True):
         (plan,) = toy.plans(**SETS[name], dtype='float64')
         task, data = program.task(plan, 1.0, 'cpu'), resolve.dataset(plan.data)
-        state = program.initial(task, plan)
+        state = jax.jit(lambda: program.initial(task, plan))()
         train = program.Data(jnp.asarray(data.train.inputs), jnp.asarray(data.train.labels))
-        theta, back = jax.flatten_util.ravel_pytree(state.params)
-        total = lambda theta, part: program.losses_of(task, 'batch', {}, back(theta), part).mean()
-        one = lambda x, y: jax.grad(total)(theta, program.Data(x[None], y[None]))
-        found = noise_scale.finite(np.asarray(jax.vmap(one)(*train)), np.asarray(jax.hessian(total)(theta, train)))
+
+        def derivatives(params: Any, train: Any) -> tuple[jax.Array, jax.Array]:
+            theta, back = jax.flatten_util.ravel_pytree(params)
+            total = lambda theta, part: program.losses_of(task, 'batch', {}, back(theta), part).mean()
+            one = lambda x, y: jax.grad(total)(theta, program.Data(x[None], y[None]))
+            return jax.vmap(one)(*train), jax.hessian(total)(theta, train)
+
+        found = noise_scale.finite(*map(np.asarray, jax.jit(derivatives)(state.params, train)))
         p = populations(SETS[name] | {'dtype': 'float64'})
     if name == 'regression':  # flax has the bias first
-        order = np.append(np.arange(1, len(theta)), 0)
+        order = np.append(np.arange(1, len(found.gradient)), 0)
         found = found._replace(gradient=found.gradient[order], covariance=found.covariance[order][:, order],
                                hessian=found.hessian[order][:, order])  # fmt: skip
     for a, b in zip(found[:3], p[:3], strict=True):

@@ -16,6 +16,7 @@ from bsresearch.planning.branch import branch
 from bsresearch.planning.plan import Plan
 from bsresearch.studies import gradient_norm
 
+pytestmark = pytest.mark.as_shipped
 OPTIMIZERS = lookup.members('bsresearch.optim', 'build')
 # Every measurement, at the beginning, on the way and at the end.
 MEASURED = {f'measure__{name}__at_steps': (0, 7, 12) for name in schema.known()['measure']}
@@ -62,7 +63,7 @@ def test_the_mode_is_that_of_the_run():
 @pytest.mark.parametrize('dtype', ['float32', pytest.param('float64', marks=pytest.mark.slow)])
 def test_a_noisy_run_of_adam_beside_others(workdir: pathlib.Path, dtype: str):
     """The case of the fault, 64-bit mode off and on around it: one update's dropout, crops, averages and moments."""
-    assert_same(workdir, toy.plans(**SHORT, **NOISY, optimizer__name='adam', dtype=dtype))
+    assert_same(workdir, toy.plans(**(toy.BARE | SHORT | NOISY), optimizer__name='adam', dtype=dtype))
 
 
 @pytest.mark.slow

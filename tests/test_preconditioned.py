@@ -55,11 +55,13 @@ def test_it_is_the_diagonal_of_the_optimizer(name: str, settings: dict[str, Any]
         hypers = [jax.tree.map(lambda x, t=t: jnp.asarray(x[t]), table) for t in range(6)]
         build = module.build(**settings)
         params, gradient = {'w': jnp.ones(6)}, {'w': jnp.arange(1.0, 7.0)}
-        state = build(hypers[0]).init(params)
-        assert not module.precondition(state, gradient, hypers[0], **own)['w'].any()
+        state = jax.jit(lambda hyper: build(hyper).init(params))(hypers[0])
+        update = jax.jit(lambda hyper, g, state: build(hyper).update({'w': g}, state, params)[1])
+        precondition = jax.jit(lambda *args: module.precondition(*args, **own))
+        assert not np.asarray(precondition(state, gradient, hypers[0])['w']).any()
         for g, hyper in zip(PAST, hypers, strict=False):
-            _, state = build(hyper).update({'w': jnp.asarray(g)}, state, params)
-        found = jax.jit(lambda *args: module.precondition(*args, **own))(state, gradient, hypers[5])
+            state = update(hyper, g, state)
+        found = precondition(state, gradient, hypers[5])
     v, epsilon = seconds(name, settings)
     expected = np.where(v > 0, np.arange(1, 7) / (np.sqrt(v) + epsilon), 0)
     np.testing.assert_allclose(np.asarray(found['w']), expected, rtol=1e-6)
@@ -72,16 +74,18 @@ def test_noise_scale_is_that_of_scaled_gradients():
     data = resolve.dataset(plan.data)
     with jax.enable_x64(True):
         task = program.task(plan, data.scale, 'cpu')
-        state = program.initial(task, plan)
+        state = jax.jit(lambda: program.initial(task, plan))()
         table = toy.hypers('adam', [(0.01, 0.9, None)] * 4)
         hypers = [jax.tree.map(lambda x, t=t: jnp.asarray(x[t]), table) for t in range(4)]
         rows = lambda a, b: program.Data(jnp.asarray(data.train.inputs[a:b]), jnp.asarray(data.train.labels[a:b]))
         losses = lambda params, part: program.losses_of(task, 'batch', {}, params, part).mean()
-        gradient = lambda a, b: jax.grad(losses)(state.params, rows(a, b))
+        of_rows = jax.jit(jax.grad(losses))
+        gradient = lambda a, b: of_rows(state.params, rows(a, b))
         past = [gradient(100 * i, 100 * i + 50) for i in range(3)]
         slots = state.opt_state
+        update = jax.jit(lambda hyper, g, slots: task.transform(hyper).update(g, slots, state.params)[1])
         for g, hyper in zip(past, hypers, strict=False):
-            _, slots = task.transform(hyper).update(g, slots, state.params)
+            slots = update(hyper, g, slots)
         flat = lambda tree: np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)])
         v = sum(0.001 * 0.999 ** (2 - i) * flat(g) ** 2 for i, g in enumerate(past)) / (1 - 0.999**3)
         scale = np.where(v > 0, 1 / (np.sqrt(v) + 1e-8), 0)
@@ -89,10 +93,9 @@ def test_noise_scale_is_that_of_scaled_gradients():
         small, big = np.mean([norm(i, i + 8) for i in range(0, 48, 8)]), norm(0, 48)
         quantity = noise_scale.build(batch_size=48, small_batch_size=8, preconditioned=True)
         given = program.MeasureInputs(hypers[3], rows(0, 48), jnp.zeros(()))
-        at = state._replace(opt_state=slots)
-        _, found = program.measure(
-            task, quantity, quantity.init(None), at, program.Origins(state.params, state.params), given, None
-        )
+        origins = program.Origins(state.params, state.params)
+        measure = lambda at, given: program.measure(task, quantity, quantity.init(None), at, origins, given, None)[1]
+        found = jax.jit(measure)(state._replace(opt_state=slots), given)
     assert float(found['noise_trace']) == pytest.approx((small - big) / (1 / 8 - 1 / 48), rel=1e-6)
     assert float(found['noise_gradient_square']) == pytest.approx((48 * big - 8 * small) / 40, rel=1e-6)
 

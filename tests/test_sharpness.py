@@ -156,6 +156,7 @@ def test_a_run_records_it_alike_in_every_strategy(tmp_path: pathlib.Path):
     np.testing.assert_allclose(mapped, large, rtol=1e-3)
 
 
+@pytest.mark.as_shipped
 def test_it_is_not_far_from_the_best_of_many_iterations():
     """A small network trained to a small loss: 10 iterations reach 85 % of what 200 do; with c = 1, not 70 %."""
     data, task, state = toy.network()
