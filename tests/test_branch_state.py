@@ -13,7 +13,7 @@ from bsresearch.planning.branch import branch
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
 
-DENSE: dict[str, Any] = {'record__dense': True, 'keep__at_steps': (20,), 'norms__log_spaced': 0}
+DENSE: dict[str, Any] = {'record__dense': True, 'keep__at_steps': (20,)}
 # Everything that training reads besides the weights: dropout, flips, batch norm's averages, the order of examples.
 NOISY = DENSE | {
     'model': {'name': 'mlp', 'widths': (16,), 'batch_norm': True, 'dropout': 0.3},

@@ -20,7 +20,7 @@ from bsresearch.studies import gradient_norm
 from bsresearch.studies import reload as study
 from bsresearch.train.saving import restore
 
-DENSE: dict[str, Any] = {'record__dense': True, 'keep__at_steps': (20,), 'norms__log_spaced': 0}
+DENSE: dict[str, Any] = {'record__dense': True, 'keep__at_steps': (20,)}
 Parent = Callable[..., Plan]
 
 

@@ -94,7 +94,7 @@ class Net(nn.Module):
 
 
 def run_net(kind: str) -> Any:
-    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), jnp.float32)
     params = jax.jit(Net(kind).init)(jax.random.key(1), x)['params']
     losses = lambda p, x: Net(kind).apply({'params': p}, x)
     return losses, params, x

@@ -11,7 +11,7 @@ import toy
 from bsresearch.launching import groups
 from bsresearch.planning.plan import Plan
 
-DENSE: dict[str, Any] = {'record__dense': True, 'keep__at_steps': (20,), 'norms__log_spaced': 0}
+DENSE: dict[str, Any] = {'record__dense': True, 'keep__at_steps': (20,)}
 
 
 def trained(workdir: pathlib.Path, **changes: Any) -> Plan:

@@ -71,6 +71,7 @@ LONG = {
     'checkpoint__every_steps': 400,
     'measure__distance__every_steps': 300,
     'measure__gradient_norm__every_steps': 500,
+    'norms__log_spaced': 50,
     'record__dense': True,
 }
 
@@ -156,10 +157,10 @@ def test_invariant_8_a_row_at_t_is_measured_at_theta_t_with_the_values_used(work
 
 def test_invariant_11_divergence_is_a_result(workdir: pathlib.Path):
     """Its step is recorded, no later row is written, and its neighbours in the group are untouched."""
-    axes = {'sweep__learning_rate': (0.05, 1e30, 0.1), 'norms__log_spaced': 0, 'record__every_steps': 1}
+    axes = {'sweep__learning_rate': (0.05, 1e30, 0.1), 'record__every_steps': 1}
     runs = toy.plans(**axes)
     toy.train(workdir / 'group', runs)
-    (good,) = toy.plans(learning_rate=0.1, norms__log_spaced=0, record__every_steps=1)
+    (good,) = toy.plans(learning_rate=0.1, record__every_steps=1)
     toy.train(workdir / 'alone', [good])
     metas = [paths.read_json(workdir / 'group' / 'train' / p.id / 'meta.json') for p in runs]
     assert [m['status'] for m in metas] == ['done', 'diverged', 'done']
@@ -317,7 +318,7 @@ def test_invariant_11_a_norm_that_overflows_is_a_divergence(
     workdir: pathlib.Path, changes: dict[str, Any], step: int | None, reason: str | None
 ):
     """Finite gradients of 1e20: their square is not, and updates of zero would look like a run. Clipped entries do."""
-    (plan,) = toy.plans(**changes, data__std=(1e-20,), norms__log_spaced=0, total_steps=8, evaluate__every_epochs=0.0)
+    (plan,) = toy.plans(**changes, data__std=(1e-20,), total_steps=8, evaluate__every_epochs=0.0)
     toy.train(workdir, [plan])
     meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json')
     if step is None:

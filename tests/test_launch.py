@@ -24,8 +24,6 @@ from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.store.writer import Writer
 from bsresearch.train.devices import layout
 
-ROOT = pathlib.Path(__file__).parent.parent
-
 
 def formed(workdir: pathlib.Path, plans: list[Plan]) -> groups.ReplicaGroup:
     """Groups on disk, not yet trained: what a kill right after the start leaves."""
@@ -173,7 +171,7 @@ def test_what_a_group_keeps_against_a_wish_is_said_setting_by_setting(workdir: p
         assert all(f'{field}={value}' in line for value in values), line
         assert group.id in line
     (recorded,) = [line for line in told if 'norms.log_spaced' in line]
-    assert 'norms.log_spaced=50 (not 7)' in recorded
+    assert 'norms.log_spaced=0 (not 7)' in recorded
     assert len(told) == len(kept) + 1
     for quiet in ({}, {'micro_batch_size': None}, {'strategy': 'auto'}, {'devices': 1}, {'uneven_batch': 'refuse'}):
         told.clear()
@@ -193,7 +191,7 @@ def test_a_finished_group_says_what_of_its_recording_stays(workdir: pathlib.Path
     """By the field's name, beside the measurements that are added."""
     toy.train(workdir, toy.plans(total_steps=4))
     said = toy.train(workdir, toy.plans(total_steps=4, norms__log_spaced=3, measure__path_length__every_steps=2)).lines
-    (line,) = [line for line in said if 'norms.log_spaced=50 (not 3)' in line]
+    (line,) = [line for line in said if 'norms.log_spaced=0 (not 3)' in line]
     assert 'path_length' not in line
 
 
@@ -282,32 +280,31 @@ def test_a_changed_data_set_is_refused(workdir: pathlib.Path):
         toy.train(workdir, plans)
 
 
-CODE = """
-import sys, jax
-from jax import monitoring
-sys.path.insert(0, {tests!r})
-jax.config.update('jax_compilation_cache_dir', {cache!r})
+# Two processes one after another, of one import.
+LAUNCHES = """
+import os, pathlib, sys
+import jax, toy
 from bsresearch.launching import compilation_cache
-from bsresearch.store.writer import Writer
+jax.config.update('jax_compilation_cache_dir', sys.argv[1])
 compilation_cache.use()
-import pathlib, toy
 missed = []
-monitoring.register_event_listener(lambda event, **kw: missed.append(event) if event.endswith('cache_misses') else None)
-toy.train(pathlib.Path({workdir!r}), toy.plans(total_steps=5, model={{'name': 'linear'}}, norms__log_spaced=0))
-print('misses', len(missed))
+jax.monitoring.register_event_listener(lambda event, **_: missed.append(event) if event.endswith('cache_misses') else None)
+for name in sys.argv[2:]:
+    if not os.fork():
+        toy.train(pathlib.Path(name), toy.plans(**toy.BARE, total_steps=5, model={'name': 'linear'}))
+        os.write(1, f'{len(missed)} '.encode())
+        os._exit(0)
+    os.wait()
 """
 
 
 def test_a_second_launch_compiles_nothing_anew(tmp_path: pathlib.Path):
     """Two processes, one cache folder: JAX counts no miss in the second."""
-    misses = []
-    for name in ('first', 'second'):
-        code = CODE.format(tests=str(ROOT / 'tests'), cache=str(tmp_path / 'cache'), workdir=str(tmp_path / name))
-        environment = toy.environment()
-        done = subprocess.run([sys.executable, '-c', code], env=environment, capture_output=True, text=True, check=True)
-        misses.append(int(done.stdout.split('misses ')[1]))
-    assert misses[0] > 0
-    assert misses[1] == 0
+    words = [sys.executable, '-c', LAUNCHES, *(str(tmp_path / name) for name in ('cache', 'first', 'second'))]
+    done = subprocess.run(words, env=toy.environment(), capture_output=True, text=True, check=True)
+    first, second = map(int, done.stdout.split())
+    assert first > 0
+    assert second == 0
 
 
 def test_tensorboard_files_hold_the_rows(workdir: pathlib.Path):

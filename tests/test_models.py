@@ -142,7 +142,7 @@ def test_batch_norm_refuses_groups_of_one_value():
     """One example to a group: refused for features alone, allowed where positions give it a spread."""
     layer = layers.BatchNorm(1, 'float32')
     for shape, spread in (((4, 3), False), ((4, 1, 1, 3), False), ((4, 2, 1, 3), True)):
-        x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        x = jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
         variables = jax.jit(functools.partial(layer.init, train=False, weights=None))(jax.random.key(0), x)
         train = jax.jit(lambda: layer.apply(variables, x, train=True, weights=None, mutable=['stats']))
         if spread:

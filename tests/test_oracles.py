@@ -30,7 +30,6 @@ QUADRATIC = {
     'measure__distance__every_epochs': 0.0,
     'measure__parameter_norm__every_epochs': 0.0,
     'evaluate__train': False,
-    'norms__log_spaced': 0,
     'record__log_spaced': 0,
 }
 REGRESSION = QUADRATIC | {

@@ -159,14 +159,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     (folder / 'cases.json').write_text(json.dumps(cases))
     # The coordinator's port follows the job's number.
     shared = {'SLURM_JOB_ID': str(free_port()), 'SLURM_STEP_NODELIST': 'localhost', 'SLURM_NTASKS': '2'}
-    own = lambda i: shared | {'SLURM_PROCID': str(i), 'SLURM_LOCALID': str(i)}
-    command = [sys.executable, str(HERE / 'together.py'), str(folder / 'cases.json')]
-    running = [
-        subprocess.Popen(command, env=toy.environment() | own(i), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for i in range(2)
-    ]
-    outputs = [process.communicate(timeout=240)[0].decode() for process in running]
-    assert [process.returncode for process in running] == [0, 0], outputs
+    own = (shared | {'SLURM_PROCID': str(i), 'SLURM_LOCALID': str(i)} for i in range(2))
+    command = [sys.executable, str(HERE / 'together.py'), str(folder / 'cases.json'), *map(json.dumps, own)]
+    done = subprocess.run(command, env=toy.environment(), capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
     found = lambda name, i: tuple(json.loads((folder / f'{name}-{i}.json').read_text()))
     return Pair(folder, {name: [found(name, i) for i in range(2)] for name in cases})
 

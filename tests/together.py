@@ -1,12 +1,14 @@
-"""`python together.py CASES`: commands one after another in the processes of one launch, for what needs no kill.
+"""`python together.py CASES ENVIRONMENT…`: commands one after another in the processes of one launch, without a kill.
 
 CASES: JSON, name → [[main.py's arguments, workdir] of each process]. Beside it each process leaves
-<name>-<process>.json: exit code and what was said. The processes find each other by Slurm's environment.
+<name>-<process>.json: exit code and what was said. ENVIRONMENT: JSON, of each process what Slurm puts there, by which
+they find each other.
 """
 
 import contextlib
 import io
 import json
+import os
 import pathlib
 import sys
 
@@ -40,4 +42,8 @@ def run_all(file: str) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(multihost.run(lambda: run_all(sys.argv[1]), None, None, None, 60))
+    for environment in sys.argv[2:]:
+        if not os.fork():  # JAX has started nothing yet, and is imported once
+            os.environ |= json.loads(environment)
+            os._exit(multihost.run(lambda: run_all(sys.argv[1]), None, None, None, 60))
+    sys.exit(max(os.waitstatus_to_exitcode(os.wait()[1]) for _ in sys.argv[2:]))

@@ -38,7 +38,6 @@ BARE: dict[str, Any] = {
     'evaluate__every_epochs': 0.0,
     'measure__distance__every_epochs': 0.0,
     'measure__parameter_norm__every_epochs': 0.0,
-    'norms__log_spaced': 0,
 }
 
 
@@ -126,6 +125,7 @@ def declared(**changes: Any) -> dict[str, Any]:
     config['total_steps'], config['batch_size'], config['learning_rate'] = 40, 8, 0.05
     config['checkpoint']['min_seconds'] = 0.0
     config['seconds_per_update'] = 1e-3  # not timed
+    config['norms']['log_spaced'] = 0
     config['strategy'] = 'sequential'  # each run has the bits it has alone
     for name in ('distance', 'parameter_norm'):
         config['measure'][name]['every_epochs'] = 1.0
