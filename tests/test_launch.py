@@ -104,7 +104,8 @@ def test_a_full_disk_stops_the_run_and_what_was_written_stays_valid(workdir: pat
 @pytest.mark.usefixtures('late_errors')
 def test_a_damaged_latest_checkpoint_is_passed_over(workdir: pathlib.Path):
     """The one before is used, the user is told, and the run still equals the uninterrupted one."""
-    plans = toy.plans(checkpoint__every_steps=10, optimizer__name='momentum', momentum=0.9)
+    often = {'checkpoint__every_steps': 10, 'norms__every_steps': 1}  # it is asked at every update
+    plans = toy.plans(**often, optimizer__name='momentum', momentum=0.9)
     toy.train(workdir / 'whole', plans)
     group = formed(workdir / 'cut', plans)
     console = toy.Quiet()
