@@ -1,7 +1,7 @@
 """`python on_devices.py CASES OUT`: updates of small runs on many host devices, as fresh as the flags of JAX need it.
 
-CASES: JSON, name → {count, strategy, as_shipped, changes as toy.plans takes them}. OUT: npz, name → (replicas, n) float64, what
-weights and statistics moved, and name/loss → (replicas, count).
+CASES: JSON, name → {count, strategy, as_shipped, changes as toy.plans takes them}. OUT: npz, name → (replicas, n)
+float64, what weights and statistics moved, and name/loss → (replicas, count).
 """
 
 import json

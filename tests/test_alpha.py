@@ -15,7 +15,6 @@ from bsresearch.measure import Context, alpha
 from bsresearch.planning import resolve
 from bsresearch.train import program
 
-
 effective_step = jax.jit(alpha.effective_step)
 
 

@@ -187,7 +187,7 @@ def test_a_neighbours_place_in_the_group_is_refused(tmp_path: pathlib.Path):
 
 def test_a_run_sealed_before_its_group_had_ended_goes_back_with_it(tmp_path: pathlib.Path):
     """A kill between the metas at the end, and the last checkpoint lost: rows as if never stopped, read all along."""
-    plans = toy.plans(sweep__learning_rate=(0.05, 0.1), checkpoint__every_steps=10)
+    plans = toy.plans(sweep__learning_rate=(0.05, 0.1), checkpoint__every_steps=10, evaluate__at_steps=(35,))
     toy.train(tmp_path, plans)
     rows = [toy.rows(tmp_path, plan) for plan in plans]
     last = paths.run_dir(tmp_path, plans[1].study, plans[1].id) / 'meta.json'

@@ -390,7 +390,8 @@ def test_one_layout_of_the_state():
         build = module(file).build(**settings)
         then = now = old.init(params)
         toy.assert_equal(build(jax.tree.map(lambda x: x[0], table[name])).init(params), then)
-        update_old, update_new = jax.jit(old.update), jax.jit(lambda hyper, *args: build(hyper).update(*args))
+        update_old = jax.jit(old.update)
+        update_new = jax.jit(lambda hyper, *args, build=build: build(hyper).update(*args))
         for t in range(3):
             hyper = jax.tree.map(lambda x, t=t: x[t], table[name])
             (expected, then), (updates, now) = update_old(params, then, params), update_new(hyper, params, now, params)

@@ -64,7 +64,8 @@ def environment(*, hurry: bool = True, **variables: str) -> dict[str, str]:
     }  # fmt: skip
     if hurry:
         made |= {'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
-        made |= {'XLA_FLAGS': ' '.join(f'--{k}={v}'.lower() for k, v in HURRY.items())} if emitters_are_optional() else {}
+        flags = ' '.join(f'--{k}={v}'.lower() for k, v in HURRY.items())
+        made |= {'XLA_FLAGS': flags} if emitters_are_optional() else {}
     return made | variables
 
 
