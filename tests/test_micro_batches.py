@@ -22,6 +22,9 @@ CNN = {'model__name': 'cnn', 'model__widths': (4,), 'model__dense_width': 8}
 BN = CNN | {'model__batch_norm': True, 'ghost_batch_size': 4}
 
 
+PROGRAMS: dict[tuple[str | int, str], Any] = {}  # compiled once for all plans that share one
+
+
 def updates(plan: Plan, count: int) -> State:
     """The state after the first `count` updates of a plan, by the program that the loop runs."""
     dataset = resolve.dataset(plan.data)
@@ -29,13 +32,15 @@ def updates(plan: Plan, count: int) -> State:
     feed = Feed([plan], dataset, parallel.DeviceGroup(1, 'sequential'), task.dtype)
     data, tables = feed.one(0, 0, count)
     advance = jax.jit(functools.partial(program.advance, task, False))
+    advance = PROGRAMS.setdefault(('advance', plan.program_key()), advance)
     return advance(start(plan), None, data, tables, program.keys(plan), jnp.int32(count))[0]
 
 
 def start(plan: Plan) -> State:
     """The state before the first update."""
     task = program.task(plan, 16.0, 'cpu')
-    return jax.jit(lambda: program.initial(task, plan))()
+    key = plan.init_seed, plan.program_key()
+    return PROGRAMS.setdefault(key, jax.jit(lambda: program.initial(task, plan)))()
 
 
 def relative(a: Any, b: Any) -> float:

@@ -302,7 +302,7 @@ def test_fields_of_an_own_part_are_told_as_any():
 
 
 def test_an_own_study_has_its_stages_and_a_folder_of_its_name(workdir: pathlib.Path):
-    config = declared(**BARE, total_steps=4) | {'study': f'{USERS}:doubled'}
+    config = declared(**BARE, total_steps=4, seconds_per_update=None) | {'study': f'{USERS}:doubled'}
     planned = planner.study(config, {}, workdir, with_findings=False)
     assert planned.name == 'users_parts.py:doubled'
     rates = [run.policy.learning_rate for run in planned.runs]
