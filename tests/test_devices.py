@@ -31,6 +31,11 @@ MODELS: dict[str, dict[str, Any]] = {
     'noisy': {'data__augment': ('flip', 'crop'), 'data__crop_padding': 1, 'data__fraction': 0.03,
               'model': {'name': 'mlp', 'widths': (16,), 'dropout': 0.3}, 'data_residence': 'host'},
 }  # fmt: skip
+# A user's, with whole batch-norm groups on each device.
+MODELS |= {
+    name: {'model': {'name': f'{HERE}/users_networks.py:{name}', 'dropout': 0.3}, 'ghost_batch_size': 5}
+    for name in ('two_norms', 'nnx_two_norms')
+}
 TWO, FOUR, EIGHT = {'devices': 2}, {'devices': 4}, {'devices': 8}
 PMAP = FOUR | {'parallel': 'pmap'}
 ALONE = {'devices': 1}
@@ -56,7 +61,8 @@ def tasks(count: int, dtype: str) -> Cases:
 
 def long_tasks() -> Cases:
     """100 updates in float64 of the models whose devices have something to say to each other but the gradient."""
-    return {k: v for k, v in tasks(100, 'float64').items() if k.startswith(('cnn/', 'noisy/')) and 'pmap' not in k}
+    kept = ('cnn/', 'noisy/', 'two_norms/', 'nnx_two_norms/')
+    return {k: v for k, v in tasks(100, 'float64').items() if k.startswith(kept) and 'pmap' not in k}
 
 
 def ordered(**more: Any) -> Cases:
@@ -83,9 +89,11 @@ def several() -> Cases:
         cases[f'group/{name}'] = seeds | place
     # The last batch is a single example, or one more than whole batch-norm groups.
     normed = {'model': {'name': 'mlp', 'widths': (16,), 'batch_norm': True}, 'count': 2, 'total_steps': None}
+    groups = {'batch_size': 16, 'ghost_batch_size': 4, 'total_examples': 25}
     for name, lone in {
         'one': {'batch_size': 16, 'total_examples': 17},
-        'group': {'batch_size': 16, 'ghost_batch_size': 4, 'total_examples': 25},
+        'group': groups,
+        'own group': groups | {'model': MODELS['two_norms']['model']},
     }.items():
         for where, place in {'alone': ALONE, 'four': FOUR}.items():
             cases[f'lone/{name}/{where}'] = normed | lone | place

@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import users_networks
 from toy import ROOT
 
 from bsresearch import models
 
-USERS = f'{ROOT}/tests/users_parts.py'
+USERS, NETWORKS = f'{ROOT}/tests/users_parts.py', f'{ROOT}/tests/users_networks.py'
 SHAPE = (6, 6, 2)
 NORMALIZED = ('normalized', 'nnx_normalized')
 
@@ -110,7 +111,7 @@ def test_a_dropout_mask_follows_its_example(name: str):
 @pytest.mark.parametrize(
     ('name', 'part'),
     [
-        ('wrong_outputs', 'not (2, 10)'),
+        ('wrong_outputs', 'not (5, 10)'),
         ('wrong_shape', 'users_parts.py, line'),
         ('no_network', 'returned int'),
         ('mean_of_the_batch', 'follow the others of its batch'),
@@ -124,7 +125,92 @@ def test_a_dropout_mask_follows_its_example(name: str):
     ],
 )
 def test_a_network_that_does_not_fit_is_one_line(name: str, part: str):
+    assert part in refused(f'{USERS}:{name}')
+
+
+INPUTS = 'its inputs are (B, 6, 6, 2), float32'
+MISTAKES = [
+    ('plain', {'form': 'tuple'}, 'it makes a tuple, not (5, 10)'),
+    ('plain', {'form': 'one_each'}, 'it makes (5,), not (5, 10): a row for each example, with num_outputs=10'),
+    ('plain', {'form': 'transposed'}, 'it makes (10, 5), not (5, 10)'),
+    ('plain', {'form': 'not_flat'}, 'of 5 examples of shape (6, 6, 2) it makes (5, 6, 6, 10), not (5, 10)'),
+    ('plain', {'form': 'integers'}, 'its outputs are int32; allowed: floats'),
+    ('plain', {'form': 'nothing'}, 'it makes a NoneType, not (5, 10)'),
+    ('one_too_many', {}, 'it makes (5, 11), not (5, 10)'),
+    ('network', {}, 'is a Plain, a network already; give a function network(num_outputs, *, setting=default, …)'),
+    ('the_class', {}, 'returned the class Plain itself; allowed'),
+    ('other_switch', {}, 'the call of OtherSwitch needs mode too; it is given the inputs, and which of train, '),
+    ('noisy', {}, 'noise is for nn.Dropout alone'),
+    ('noisy', {'stream': 'dropout'}, 'noise is for nn.Dropout alone'),
+    ('always_normal', {}, 'evaluation changes nothing: BatchNorm(use_running_average=not train)'),
+    ('merged', {}, 'batch norm of inputs (180, 2): they are 5 examples'),
+    ('merged', {'rate': 0.5}, 'Dropout_0 of inputs (180, 2): they are 5 examples'),
+    ('shared_mask', {}, 'one mask for all examples'),
+    ('embedded', {}, INPUTS),
+    ('nnx_flat_expected', {}, INPUTS),
+    ('channels_first', {}, INPUTS),
+    ('nnx_without_rngs', {}, 'returned NnxPlain; allowed: a flax linen module, an (init, apply) pair, or an nnx'),
+    ('nnx_table', {}, 'table is a plain array, neither weights nor statistics; make it nnx.Param(…) to train it'),
+    ('nnx_switch', {}, 'the call of Switched needs train too; an nnx module is given the inputs alone'),
+    ('narrow', {'weights': 'bfloat16'}, 'weights that are bfloat16; with config.dtype=float32 they must be float32'),
+    ('init_alone', {}, 'init(key, inputs) is needed, not init('),
+]
+
+
+@pytest.mark.parametrize(('name', 'settings', 'part'), MISTAKES)
+def test_a_users_mistake_is_one_line_with_a_cure(name: str, settings: dict[str, Any], part: str):
+    """It names the network, once, and what it must be or be given."""
+    told = refused(f'{ROOT}/tests/users_mistakes.py:{name}', **settings)
+    assert part in told
+    assert told.count(f'users_mistakes.py:{name}') == 1
+
+
+def refused(path: str, **settings: Any) -> str:
+    """The line that a network of 10 classes is refused with."""
     with pytest.raises(ValueError, match=r'^model ') as told:
-        network(name)
-    assert part in str(told.value)
+        models.init(models.builder(path)(10, **settings), jax.random.key(0), SHAPE)
     assert '\n' not in str(told.value)
+    return str(told.value)
+
+
+COUPLED = [
+    ('coupled', {'how': 'mean'}, 'in evaluation the outputs of an example follow the others of its batch'),
+    ('coupled', {'how': 'softmax'}, 'in evaluation the'),
+    ('coupled', {'how': 'sort'}, 'in evaluation the'),
+    ('coupled', {'how': 'reverse'}, 'in evaluation the'),
+    ('coupled', {'how': 'scan', 'in_evaluation': False}, 'in training the outputs of an example follow the others'),
+    ('coupled', {'how': 'mean', 'in_evaluation': False, 'norm': True}, 'follow the padding of a short batch'),
+    ('nnx_coupled', {}, 'in evaluation the outputs of an example'),
+]
+
+
+@pytest.mark.parametrize(('name', 'settings', 'part'), COUPLED)
+def test_examples_that_see_each_other_are_seen(name: str, settings: dict[str, Any], part: str):
+    """What no state shows, also through a last layer that begins at 0."""
+    assert part in refused(f'{NETWORKS}:{name}', **settings)
+
+
+KINDS = ('attention', 'one_axis', 'transposed', 'grouped', 'dilated', 'embedded', 'half')
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_layers_of_all_kinds_are_flaxs(kind: str):
+    """Independent library: flax's own apply, outputs and the gradient of their squares."""
+    own = models.builder(f'{NETWORKS}:of_kind')(10, kind=kind)
+    params, stats = models.init(own, jax.random.key(0), SHAPE)
+    module, x = users_networks.OfKind(10, kind), 4 * examples()
+    assert stats == {}
+    ours = lambda params: (models.apply(own, params, {}, x, train=True, weights=jnp.ones(6))[0] ** 2).sum()
+    flaxs = lambda params: (jnp.asarray(module.apply({'params': params}, x)) ** 2).sum()
+    for a, b in zip(*(jax.tree.leaves(jax.value_and_grad(f)(params)) for f in (ours, flaxs)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_arrays_that_a_network_is_made_with_outlive_the_trace_that_asked_for_it():
+    """The network is asked for while shapes are traced, and used in other traces."""
+    own = models.builder(f'{NETWORKS}:with_table')(10)
+    params, _ = jax.eval_shape(lambda key: models.init(own, key, SHAPE), jax.random.key(0))
+    ones = jax.tree.map(lambda x: jnp.ones(x.shape), params)
+    outputs = jax.jit(lambda p: models.apply(own, p, {}, examples(), train=False)[0])(ones)
+    expected = (np.asarray(examples()).reshape(6, -1) * np.sin(np.arange(72))).sum(1)
+    np.testing.assert_allclose(outputs, np.repeat(expected[:, None], 10, 1), rtol=1e-4, atol=1e-4)

@@ -203,11 +203,11 @@ def function(name: str, what: str, leading: tuple[str, ...] = ()) -> Callable[..
 
 def failure(error: Exception, name: str, what: str) -> ValueError:
     """What went wrong in a part of a user's own, in one line: file, line and cause."""
-    begin = f'{what} {name}: '
-    if isinstance(error, ValueError) and str(error).startswith(begin):
+    begin = f'{what} {name}'
+    if isinstance(error, ValueError) and str(error).startswith((f'{begin}:', f'{begin} ')):
         return error
     file = getattr(module(name, what), '__file__', None) or name
-    return ValueError(begin + user_file.described(error, file))
+    return ValueError(f'{begin}: {user_file.described(error, file)}')
 
 
 def _is_plain(value: Any) -> bool:

@@ -34,10 +34,15 @@ def builder(name: str) -> Callable[..., Any]:
     return lookup.module(__name__, 'build', name, 'model').build
 
 
-def check_dtype(name: str, dtype: str) -> None:
-    """Raises ValueError for a computation in a dtype that a user's own network does not take."""
-    if dtype != 'float32' and 'dtype' not in lookup.keywords(builder(name)):
+def check_dtype(
+    name: str, settings: Mapping[str, Any], dtype: str, num_outputs: int, example_shape: tuple[int, ...]
+) -> None:
+    """Raises ValueError for a computation in a dtype that a user's own network does not take, or has not throughout."""
+    build = builder(name)
+    if dtype != 'float32' and 'dtype' not in lookup.keywords(build):
         raise ValueError(f'config.dtype={dtype}: model {name} takes no `dtype`; give its function one, keyword-only')
+    if own_part.is_path(name):
+        build(num_outputs, **settings, dtype=dtype).of(example_shape)
 
 
 def init(module: Network, key: jax.Array, example_shape: tuple[int, ...]) -> tuple[PyTree, PyTree]:

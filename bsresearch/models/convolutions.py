@@ -44,9 +44,9 @@ class Convolutions(NamedTuple):
         return _in_cache(self.patches) if self.patches else None
 
 
-def count(function: Callable[..., Any], *args: Any) -> Convolutions:
-    """The convolutions that a function of these arguments, or their shapes, comes to."""
-    return _count(jax.make_jaxpr(function)(*args).jaxpr)
+def count(program: core.ClosedJaxpr) -> Convolutions:
+    """The convolutions that a traced function comes to."""
+    return _count(program.jaxpr)
 
 
 def _count(jaxpr: Any, reached: bool = True) -> Convolutions:

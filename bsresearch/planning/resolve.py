@@ -245,8 +245,9 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     _check_numbers(config | parts)
     data = _checked_dataset(config, parts['data'])
     shape = data.train.inputs.shape[1:]
-    models.check_dtype(parts['model']['name'], config['dtype'])
     params = _parameters(parts['model'], data.num_outputs, shape)
+    model = sections.settings(parts['model'])
+    models.check_dtype(parts['model']['name'], model, config['dtype'], data.num_outputs, shape)
     _check_optimizer(config, parts['optimizer'], params)
     kept = parent['schedule_length'] if parent is not None and parent['state']['schedule'] == 'keep' else None
     resolved = policy.resolve(config, parts, len(data.train.labels), kept and kept['batch_size'])

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from bsresearch.models.own import noise
+from bsresearch.models.own.network import needed
 
 PyTree = Any
 # What a call takes to tell training from evaluation, and its value in training.
@@ -57,9 +58,14 @@ def network(name: str, module: nn.Module, shape: tuple[int, ...]) -> OfLinen:
     """Of a module; `shape` is that of an example.
 
     Raises:
-      ValueError: it has batch norm or dropout and its call takes nothing to tell training from evaluation.
+      ValueError: its call needs more than inputs and a switch, or it has batch norm or dropout and takes no switch.
     """
     takes = inspect.signature(type(module).__call__).parameters
+    if others := needed(type(module).__call__, tuple(SWITCHES))[2:]:
+        raise ValueError(
+            f'model {name}: the call of {type(module).__name__} needs {", ".join(others)} too; it is given the inputs, '
+            f'and which of {", ".join(SWITCHES)} it takes'
+        )
     switches = tuple((word, value) for word, value in SWITCHES.items() if word in takes)
     has = {'batch norm': False, 'dropout': False}
 
@@ -92,17 +98,29 @@ def _giving(beside: noise.Beside) -> Callable[..., Any]:
         if context.method_name != '__call__':
             return call(*args, **kwargs)
         if isinstance(layer, nn.BatchNorm) and kwargs.get('mask') is None:
-            return call(*args, **{**kwargs, 'mask': noise.mask(beside, args[0])})
+            return _counting(beside, call, args, kwargs, layer)
         if isinstance(layer, nn.Dropout):
+            inputs = args[0] if args else kwargs['inputs']
             given = kwargs.get('deterministic', args[1] if len(args) > 1 else None)
             if nn.merge_param('deterministic', layer.deterministic, given):
-                return args[0]
+                return inputs
             path = '/'.join(layer.path)
             if not layer.has_rng(noise.STREAM):
                 raise ValueError(f'dropout layer {path} lies in a scan, whose steps would have one mask')
             calls[path] = calls.get(path, 0) + 1
             name = path if calls[path] == 1 else f'{path}:{calls[path]}'
-            return noise.drop(beside, name, args[0], layer.rate, tuple(layer.broadcast_dims))
+            return noise.drop(beside, name, inputs, layer.rate, tuple(layer.broadcast_dims))
         return call(*args, **kwargs)
 
     return intercept
+
+
+def _counting(beside: noise.Beside, call: Callable[..., Any], args: Any, kwargs: Any, layer: nn.BatchNorm) -> jax.Array:
+    """Batch norm that counts no padding."""
+    inputs = args[0] if args else kwargs['x']
+    statistics = lambda: {name: layer.get_variable('batch_stats', name) for name in ('mean', 'var')}
+    before = statistics()
+    outputs = call(*args, **{**kwargs, 'mask': noise.mask(beside, inputs, layer.axis)})
+    for name, value in noise.moved(beside, inputs, layer.axis, before, statistics()).items():
+        layer.put_variable('batch_stats', name, value)
+    return outputs

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from bsresearch.models.own import noise
+from bsresearch.models.own.network import needed
 
 PyTree = Any
 _BESIDE: contextvars.ContextVar[tuple[noise.Beside, dict[str, int]]] = contextvars.ContextVar('beside')
@@ -21,9 +23,14 @@ class CountingBatchNorm(nnx.BatchNorm):
 
     def __call__(self, x: Any, use_running_average: bool | None = None, *, mask: Any = None) -> jax.Array:
         """As nnx.BatchNorm."""
-        if mask is None and not (self.use_running_average if use_running_average is None else use_running_average):
-            mask = noise.mask(_BESIDE.get()[0], x)
-        return super().__call__(x, use_running_average, mask=mask)
+        running = self.use_running_average if use_running_average is None else use_running_average
+        if running or mask is not None:
+            return super().__call__(x, use_running_average, mask=mask)
+        beside, before = _BESIDE.get()[0], (self.mean[...], self.var[...])
+        outputs = super().__call__(x, use_running_average, mask=noise.mask(beside, x, self.axis))
+        after = noise.moved(beside, x, self.axis, before, (self.mean[...], self.var[...]))
+        self.mean[...], self.var[...] = after
+        return outputs
 
 
 class ExampleDropout(nnx.Dropout):
@@ -94,16 +101,34 @@ def network(name: str, make: Callable[..., nnx.Module]) -> OfNnx:
     """Of a function that is given rngs.
 
     Raises:
-      ValueError: it makes no nnx module.
+      ValueError: it makes no nnx module, one whose call needs more than inputs, or one that holds plain arrays.
     """
-    module = nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0)))
-    if not isinstance(module, nnx.Module):
-        raise ValueError(f'model {name} takes rngs and returned {type(module).__name__}; an nnx module is needed')
+    module = nnx.eval_shape(lambda: _checked(name, make(rngs=nnx.Rngs(0))))
     layers = [layer for _, layer in nnx.iter_modules(module)]
     draws = any(isinstance(layer, nnx.Dropout) and layer.rate > 0 for layer in layers)
     of_stats = noise.OWN_STATISTICS if nnx.to_flat_state(_split(module)[2]) else ''
     normalizes = any(isinstance(layer, nnx.BatchNorm) for layer in layers)
     return OfNnx(make, draws, noise.BATCH_NORM if normalizes else of_stats)
+
+
+def _checked(name: str, module: Any) -> nnx.Module:
+    """The module, unless `network` refuses it."""
+    if not isinstance(module, nnx.Module):
+        raise ValueError(f'model {name} takes rngs and returned {type(module).__name__}; an nnx module is needed')
+    if others := needed(type(module).__call__)[2:]:
+        raise ValueError(
+            f'model {name}: the call of {type(module).__name__} needs {", ".join(others)} too; an nnx module is given '
+            'the inputs alone, after train() or eval()'
+        )
+    # While it is traced nnx takes arrays for static values, so that no state has them.
+    nodes = [node for _, node in nnx.iter_graph(module) if not isinstance(node, nnx.Variable)]
+    for attribute, value in (pair for node in nodes for pair in getattr(node, '__dict__', {}).items()):
+        if isinstance(value, jax.Array | np.ndarray):
+            raise ValueError(
+                f'model {name}: its attribute {attribute} is a plain array, neither weights nor statistics; make it '
+                'nnx.Param(…) to train it; a constant is made in __call__, or outside of the module'
+            )
+    return module
 
 
 def _counting(module: nnx.Module) -> nnx.Module:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from bsresearch.models.own import noise
+from bsresearch.models.own.network import needed
 
 PyTree = Any
 
@@ -41,22 +41,8 @@ def network(name: str, init: Callable[..., PyTree], apply: Callable[..., jax.Arr
       ValueError: one that does not take two arguments.
     """
     for function, form in ((init, 'init(key, inputs)'), (apply, 'apply(params, inputs)')):
-        needed = [
-            p for p in inspect.signature(function).parameters.values()
-            if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]  # fmt: skip
-        if len(needed) != 2:
-            raise ValueError(f'model {name}: {form} is needed, not {function.__name__}{inspect.signature(function)}')
+        if len(needed(function, () if function is init else ('train',))) != 2:
+            called = getattr(function, '__name__', type(function).__name__)
+            takes = ', '.join(inspect.signature(function).parameters)
+            raise ValueError(f'model {name}: {form} is needed, not {called}({takes})')
     return OfPair(init, apply, 'train' in inspect.signature(apply).parameters)
-
-
-def check(name: str, pair: OfPair, shape: tuple[int, ...]) -> None:
-    """Raises ValueError for a pair whose outputs of an example follow the others of its batch."""
-    with jax.ensure_compile_time_eval():  # where it is asked for, shapes are being traced
-        key = jax.random.key(0)
-        inputs = jax.random.normal(key, (2, *shape))
-        params = pair.init_(key, inputs)
-        together, alone = pair.apply_(params, inputs), pair.apply_(params, inputs[:1])
-        apart = bool(jnp.allclose(together[:1], alone, rtol=1e-3, atol=1e-3))
-    if not apart:
-        raise ValueError(f'model {name}: outputs of an example follow the others of its batch; use a flax BatchNorm')
