@@ -31,11 +31,13 @@ MODELS: dict[str, dict[str, Any]] = {
     'noisy': {'data__augment': ('flip', 'crop'), 'data__crop_padding': 1, 'data__fraction': 0.03,
               'model': {'name': 'mlp', 'widths': (16,), 'dropout': 0.3}, 'data_residence': 'host'},
 }  # fmt: skip
-# A user's, with whole batch-norm groups on each device.
+# A user's, with whole batch-norm groups on each device. In float32 4e-6 of flax's variance, a difference, is rounding.
+OWN = ('two_norms', 'nnx_two_norms')
 MODELS |= {
-    name: {'model': {'name': f'{HERE}/users_networks.py:{name}', 'dropout': 0.3}, 'ghost_batch_size': 5}
-    for name in ('two_norms', 'nnx_two_norms')
-}
+    name: {'model': {'name': f'{HERE}/users_networks.py:{name}', 'dropout': 0.3}, 'ghost_batch_size': 5,
+           'dtype': 'float64'}
+    for name in OWN
+}  # fmt: skip
 TWO, FOUR, EIGHT = {'devices': 2}, {'devices': 4}, {'devices': 8}
 PMAP = FOUR | {'parallel': 'pmap'}
 ALONE = {'devices': 1}
@@ -61,8 +63,8 @@ def tasks(count: int, dtype: str) -> Cases:
 
 def long_tasks() -> Cases:
     """100 updates in float64 of the models whose devices have something to say to each other but the gradient."""
-    kept = ('cnn/', 'noisy/', 'two_norms/', 'nnx_two_norms/')
-    return {k: v for k, v in tasks(100, 'float64').items() if k.startswith(kept) and 'pmap' not in k}
+    kept = ('cnn', 'noisy', *OWN)
+    return {k: v for k, v in tasks(100, 'float64').items() if k.split('/')[0] in kept and 'pmap' not in k}
 
 
 def ordered(**more: Any) -> Cases:
@@ -152,8 +154,11 @@ def spread(cases: Cases, prefix: str = '') -> list[str]:
 
 @pytest.mark.parametrize('case', spread(tasks(1, '')))
 def test_invariant_3_devices_change_nothing_after_one_update(found: Found, case: str):
-    """1e-6 of the movement in float32: jit and pmap, at a B that the devices do not divide."""
-    assert relative(found.moved[case], found.moved[f'{case.split("/")[0]}/alone']) < 1e-6
+    """1e-6 of the movement and of the loss in float32: jit and pmap, at a B that the devices do not divide."""
+    name = case.split('/')[0]
+    limit = 1e-12 if name in OWN else 1e-6
+    assert relative(found.moved[case], found.moved[f'{name}/alone']) < limit
+    assert relative(found.loss[case], found.loss[f'{name}/alone']) < limit
 
 
 @pytest.mark.slow

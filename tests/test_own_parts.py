@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toy import BARE, ROOT, StopsAt, assert_equal, declared, final, network, plans, rows, train
+from toy import BARE, ROOT, StopsAt, assert_equal, declared, final, plans, rows, train
 
 from bsresearch import findings
 from bsresearch.core import own_part, own_sources
@@ -34,12 +34,11 @@ def run(workdir: pathlib.Path, **changes: Any) -> tuple[Any, list[Any], Any]:
 @pytest.mark.parametrize(
     ('own', 'built_in'),
     [
-        ({'model': {'name': f'{USERS}:mlp'}}, {}),
         ({'loss__name': f'{USERS}:cross_entropy'}, {}),
         ({'optimizer__name': f'{USERS}:descent'}, {}),
         ({'schedule__name': f'{USERS}:straight'}, {'schedule__name': 'linear'}),
     ],
-    ids=['model', 'loss', 'optimizer', 'schedule'],
+    ids=['loss', 'optimizer', 'schedule'],
 )
 def test_an_own_part_that_is_the_built_in_one_makes_the_same_run(
     own: dict[str, Any], built_in: dict[str, Any], workdir: pathlib.Path
@@ -62,23 +61,6 @@ def leaves(tree: Any) -> list[np.ndarray]:
     import jax
 
     return [np.asarray(x) for x in jax.tree.leaves(tree)]
-
-
-@pytest.mark.parametrize('kind', ['nnx_mlp', 'pair'])
-def test_other_kinds_of_network_make_the_built_in_ones_records(
-    kind: str, tmp_path: pathlib.Path, workdir: pathlib.Path
-):
-    """From the same first weights, which the user's function reads: the same records within rounding."""
-    initial = network().state.params
-    layers = [initial['dense_0'], initial['output']]
-    arrays: dict[str, Any] = {f'{part}_{i}': layer[part] for i, layer in enumerate(layers) for part in layer}
-    np.savez(tmp_path / 'weights.npz', **arrays)
-    _, expected, _ = run(workdir)
-    _, records, _ = run(workdir, model={'name': f'{USERS}:{kind}', 'weights': str(tmp_path / 'weights.npz')})
-    for row, like in zip(records, expected, strict=True):
-        losses = {k: v for k, v in row.items() if k in ('batch_loss', 'test_loss', 'gradient_norm') and v is not None}
-        np.testing.assert_allclose(list(losses.values()), [like[k] for k in losses], rtol=2e-6)
-    assert any(row.get('batch_loss') for row in records)
 
 
 def test_own_data_and_an_own_measurement_in_one_run(workdir: pathlib.Path):
