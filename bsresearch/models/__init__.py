@@ -144,4 +144,4 @@ def convolutions_of(module: Network, example_shape: tuple[int, ...]) -> Convolut
 def _counted(module: nn.Module, example_shape: tuple[int, ...]) -> Convolutions:
     inputs = jnp.zeros((1, *example_shape), jnp.float32)
     variables = jax.eval_shape(functools.partial(module.init, train=False), jax.random.key(0), inputs)
-    return convolutions.count(functools.partial(module.apply, train=False), variables, inputs)
+    return convolutions.count(jax.make_jaxpr(functools.partial(module.apply, train=False))(variables, inputs))
