@@ -23,7 +23,8 @@ def forget() -> None:
     """What this process has run: it is a new one."""
     for known in (own_part._FILES, own_sources._DIGESTS):
         known.clear()
-    own_part.function.cache_clear()
+    for cached in (own_part.function, own_part.package):
+        cached.cache_clear()
 
 
 def write(folder: pathlib.Path, files: Mapping[str, str]) -> None:
