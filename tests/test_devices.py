@@ -154,7 +154,7 @@ def spread(cases: Cases, prefix: str = '') -> list[str]:
 
 @pytest.mark.parametrize('case', spread(tasks(1, '')))
 def test_invariant_3_devices_change_nothing_after_one_update(found: Found, case: str):
-    """1e-6 of the movement and of the loss in float32: jit and pmap, at a B that the devices do not divide."""
+    """1e-6 of the movement and of the loss, in float64 1e-12: jit and pmap, at a B that the devices do not divide."""
     name = case.split('/')[0]
     limit = 1e-12 if name in OWN else 1e-6
     assert relative(found.moved[case], found.moved[f'{name}/alone']) < limit
