@@ -95,7 +95,7 @@ def several() -> Cases:
     for name, lone in {
         'one': {'batch_size': 16, 'total_examples': 17},
         'group': groups,
-        'own group': groups | {'model': MODELS['two_norms']['model']},
+        'own group': MODELS['two_norms'] | groups,
     }.items():
         for where, place in {'alone': ALONE, 'four': FOUR}.items():
             cases[f'lone/{name}/{where}'] = normed | lone | place
