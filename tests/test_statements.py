@@ -10,9 +10,9 @@ import pytest
 
 from bsresearch.analysis import equal_terms
 from bsresearch.analysis.along_axis import optimum, optimum_over, trend
-from bsresearch.analysis.contrasts import Contrasts, alone, at, interaction, minus, steps, to_number
+from bsresearch.analysis.contrasts import Contrasts, alone, at, interaction, minus, ratio, steps, to_number
 from bsresearch.analysis.over import best_over, exponent
-from bsresearch.analysis.quantity import Quantity
+from bsresearch.analysis.quantity import Quantity, log
 from bsresearch.analysis.statements import Statement, Verdicts, judge
 from bsresearch.analysis.study import Study
 
@@ -324,3 +324,12 @@ def test_of_a_reduced_axis_the_values_are_the_same_ones():
     study = replace(study, runs=runs)
     assert not equal_terms.differing(('learning_rate',), minus('a', 'b'), study)
     assert equal_terms.differing(('learning_rate',), minus('a', 'c'), study)
+
+
+def test_a_ratio_is_of_a_logarithm():
+    """Two over one is a factor of e of what is exponential, and refused of what is no logarithm."""
+    quantity = planted.quantity(np.exp(arms(one=1.0, two=2.0)))
+    with pytest.raises(ValueError, match=r'log\(quantity\)'):
+        put(quantity, ratio('two', 'one'), low=1)
+    (judged,) = put(log(quantity), ratio('two', 'one'), low=0).judged
+    assert judged.interval.centre == pytest.approx(1, abs=0.02)

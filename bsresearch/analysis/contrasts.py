@@ -79,6 +79,7 @@ class Contrast(NamedTuple):
       quantity: its own, None for the statement's. level: it is a number itself and no difference of two.
       unit: its own, None for the quantity's. signs: of the cells, where it is a sum of them with these; () else.
       along: axis or field of the cells that it reads too. reads: a metric whose courses it reads, and no quantity.
+      of_logarithm: it is one only of a quantity that is a logarithm.
     """
 
     label: str
@@ -90,6 +91,7 @@ class Contrast(NamedTuple):
     signs: tuple[int, ...] = ()
     along: str = ''
     reads: str = ''
+    of_logarithm: bool = False
 
 
 Contrasts = tuple[Contrast, ...]
@@ -127,8 +129,9 @@ def minus(a: Cell, b: Cell, *, label: str = '', quantity: Quantity | None = None
 
 
 def ratio(a: Cell, b: Cell, *, label: str = '', quantity: Quantity | None = None) -> Contrasts:
-    """A over b, of a quantity that is a logarithm."""
-    return minus(a, b, label=label or f'{to_selector(a)} over {to_selector(b)}', quantity=quantity)
+    """A over b, of a quantity that is a logarithm, `log(q)`; bounds are logarithms too: low=np.log(2) is twice."""
+    differences = minus(a, b, label=label or f'{to_selector(a)} over {to_selector(b)}', quantity=quantity)
+    return tuple(contrast._replace(of_logarithm=True) for contrast in differences)
 
 
 def steps(*cells: Cell) -> Contrasts:

@@ -47,10 +47,10 @@ class Statement:
     note: str = ''
 
     def __post_init__(self) -> None:
-        """Refuses a statement that says nothing.
+        """Refuses a statement that says nothing, or not what it seems to.
 
         Raises:
-          ValueError: neither bounds and contrasts nor a reason.
+          ValueError: neither bounds and contrasts nor a reason; a ratio of what is no logarithm.
         """
         if not self.untested and (
             self.quantity is None or not self.contrasts or not np.isfinite([self.low, self.high]).any()
@@ -58,6 +58,13 @@ class Statement:
             raise ValueError(
                 f"statement {self.key!r} needs a quantity, contrasts and a bound (low or high), or untested='why'"
             )
+        for contrast in self.contrasts:
+            quantity = contrast.quantity or self.quantity
+            if contrast.of_logarithm and quantity is not None and not quantity.unit.exp:
+                raise ValueError(
+                    f'statement {self.key!r}: a ratio ({contrast.label}) is of a logarithm: give log(quantity), with '
+                    'bounds that are logarithms; or minus(a, b) for the difference'
+                )
 
 
 class Judged(NamedTuple):
