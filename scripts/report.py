@@ -10,14 +10,13 @@ Claims and figures are those of the findings that study.json names; a sweep with
 table and its figures from its axes.
 """
 
+import contextlib
 import os
 
 from absl import flags
 
 from bsresearch.analysis import command
-from bsresearch.report import report
-
-PROCESSES = 2  # that render figures: as many as one that draws them keeps busy
+from bsresearch.report import rendering
 
 
 def define_flags() -> None:
@@ -29,11 +28,15 @@ def define_flags() -> None:
 
 
 def main() -> None:
-    """Flags to values."""
-    workdir = command.workdir()
-    processes = min(PROCESSES, os.cpu_count() or 1)
-    for file in report.write(workdir, command.out(), flags.FLAGS.title, drawing=flags.FLAGS.draw, processes=processes):
-        print(file)
+    """Flags to values. The process that helps with rendering imports what it needs while this one does."""
+    given = flags.FLAGS
+    rendering.collect_seldom()
+    helped = given.draw and (os.cpu_count() or 1) > 1
+    with rendering.beside() if helped else contextlib.nullcontext(rendering.here) as submit:
+        from bsresearch.report import report
+
+        for file in report.write(command.workdir(), command.out(), given.title, drawing=given.draw, submit=submit):
+            print(file)
 
 
 def enter(name: str) -> None:

@@ -1,5 +1,6 @@
 """What all figures share: colours, notes, files, the command, errors; and the export."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -73,18 +74,27 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: pathlib.Path, monkeypatch: 
     assert sorted(p.name for p in tmp_path.iterdir()) == ['f.csv', 'f.pdf', 'f.png']
 
 
-def test_other_processes_render_the_same_bytes(tmp_path: pathlib.Path) -> None:
-    """And what cannot be drawn arrives in its place."""
+def test_another_process_renders_the_same_bytes(tmp_path: pathlib.Path) -> None:
+    """One after another, so that it is free for each; and what cannot be drawn arrives in its place."""
     write_run(tmp_path, values=METRICS)
-    declared = [figures.curves('test_accuracy', name='a'), figures.curves('sharpness'), figures.curves('test_loss')]
+    declared = [figures.curves(metric, name=metric) for metric in ('test_accuracy', 'sharpness', 'test_loss')]
     of_train = study.load(tmp_path, 'train')
     here = drawing.each(of_train, declared, tmp_path / 'here')
-    with rendering.processes(2) as submit:
-        beside = drawing.each(of_train, declared, tmp_path / 'beside', submit)
+    with rendering.beside() as submit:
+        beside = [one for figure in declared for one in drawing.each(of_train, [figure], tmp_path / 'beside', submit)]
     assert [one.refused for one in here] == [one.refused for one in beside]
     assert [bool(one.files) for one in beside] == [True, False, True]
     contents = lambda every: [file.read_bytes() for one in every for file in one.files]
     assert contents(here) == contents(beside)
+
+
+def test_while_the_other_process_is_busy_this_one_calls() -> None:
+    with rendering.beside() as submit:
+        other, own = submit(os.getpid), submit(os.getpid)
+        assert own.result() == os.getpid() != other.result()
+        assert submit(os.getpid).result() == other.result()
+        with pytest.raises(ZeroDivisionError):
+            submit(divmod, 1, 0).result()
 
 
 # --- the commands

@@ -1,5 +1,6 @@
 """Quantities of runs against brute force on planted records; what diverged, unfinished and censored runs count as."""
 
+import dataclasses
 import operator
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -277,7 +278,7 @@ def test_crossed_replicates_are_averaged_over_the_second_first():
     index = planted.index([('a', '', '')])
     whole = planted.study(index, 6)
     members = whole.members.assign(replicate=['0', '0', '1', '1', '2', '2'])
-    crossed = Study(**(vars(whole) | {'members': members, 'replicates': ('0', '1', '2')}))
+    crossed = dataclasses.replace(whole, members=members, replicates=('0', '1', '2'))
     of_run = dict(zip(members['id'], [1.0, 2.0, 5.0, 7.0, 4.0, NAN], strict=True))
     table = crossed.table(of_run.__getitem__)
     np.testing.assert_array_equal(table.to_numpy(), [[1.5, 6.0, NAN]])

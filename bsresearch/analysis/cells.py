@@ -9,6 +9,7 @@ import pandas as pd
 
 from bsresearch.analysis import axis_labels
 from bsresearch.analysis.axis_labels import rank, words
+from bsresearch.analysis.once import once
 from bsresearch.analysis.selectors import Cell, to_selector
 from bsresearch.analysis.study import ABSENT, ALL, PARTS, TRAINED, Study
 from bsresearch.core import lookup
@@ -22,6 +23,7 @@ Key = tuple[Any, ...]  # arm, branch, point, axes: study.parts
 SHORT = {'batch_size': 'B', 'learning_rate': 'lr', 'momentum': 'momentum', 'weight_decay': 'decay'}
 
 
+@once
 def of(study: Study) -> list[Key]:
     """All that have runs: arms in declared order, each followed by its branches, axes by value."""
     arms = list(study.declared) or [ALL]
@@ -62,6 +64,7 @@ def members(study: Study) -> list[Member]:
     return list({member.run: member for member in reversed(every)}.values())[::-1]
 
 
+@once
 def branches(study: Study) -> list[str]:
     """Branch arms: the control, then in declared order."""
     there = set(study.members['branch']) - {ABSENT}
@@ -95,17 +98,24 @@ def value(study: Study, key: Key, field: str) -> Any:
 
 def check_field(study: Study, field: str) -> None:
     """Raises ValueError with the nearest name where neither a part nor a run has a field."""
-    set_by_arms = [field for arm in study.declared for field in settings(study, arm)]
-    known = list(dict.fromkeys([*study.parts, *study.runs, *set_by_arms]))
-    if field not in known:
+    if field not in (known := _known_fields(study)):
         raise ValueError(f'there is no column {field!r}; {lookup.nearest_of(field, known, varying(study))}')
 
 
+@once
+def _known_fields(study: Study) -> dict[str, None]:
+    """Parts, fields of runs and what arms set."""
+    set_by_arms = [field for arm in study.declared for field in settings(study, arm)]
+    return dict.fromkeys([*study.parts, *study.runs, *set_by_arms])
+
+
+@once
 def varying(study: Study) -> list[str]:
     """Parts and axes of which the study has several values."""
     return [p for i, p in enumerate(study.parts) if len({key[i] for key in of(study)}) > 1]
 
 
+@once
 def values(study: Study, field: str) -> list[Any]:
     """Those that cells have of a part, axis or field: numbers by size, words in the order of cells."""
     field_values = dict.fromkeys(value(study, key, field) for key in of(study))
@@ -115,6 +125,7 @@ def values(study: Study, field: str) -> list[Any]:
     return sorted(known) if all(isinstance(v, Real) for v in known) else known
 
 
+@once
 def settings(study: Study, arm: str) -> dict[str, Any]:
     """What an arm sets that may change a result, by dotted path; of one that is another's, what that sets."""
     changes = study.declared.get(arm, {})
@@ -122,6 +133,7 @@ def settings(study: Study, arm: str) -> dict[str, Any]:
     return {field: v for field, v in flat.items() if field.partition('.')[0] not in BESIDE}
 
 
+@once
 def families(study: Study, field: str) -> dict[str, tuple[Any, ...]]:
     """Arm → what it has in common with the arms that differ from it in a field, and in numbers that follow from that.
 

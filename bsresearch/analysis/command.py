@@ -8,7 +8,6 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from bsresearch.core import flag_help, program
-from bsresearch.store import kept
 
 WORKDIR = 'where the runs are: what a launch was given as --workdir'
 
@@ -24,6 +23,8 @@ def workdir() -> pathlib.Path:
         raise ValueError('--workdir=<directory> is needed: what a launch was given as --workdir')
     if not pathlib.Path(given).is_dir():
         raise ValueError(f'--workdir={given}: no such directory')
+    from bsresearch.store import kept  # takes a second, which what is begun before need not wait for
+
     return kept.readable(pathlib.Path(given))
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from bsresearch.analysis import resolution, summary
 from bsresearch.analysis.cells import Key
 from bsresearch.analysis.of_runs import evaluations, unit_of
+from bsresearch.analysis.once import once
 from bsresearch.analysis.study import Study
 from bsresearch.core import lookup
 
@@ -28,6 +29,7 @@ def check_position(x: str) -> None:
         raise ValueError(f'x={x!r} is no position in training; {lookup.nearest(x, POSITIONS)}')
 
 
+@once
 def values(
     study: Study, key: Key, metric: str, x: str = 'epochs', *, since_branch: bool = False, relative: bool = False
 ) -> pd.DataFrame:
@@ -80,6 +82,7 @@ def _start(study: Study, run: str, column: str, pace: float | None) -> float:
     return float(facts['parent.step']) if column == 'step' else float(rows[column].iloc[0]) if len(rows) else 0.0
 
 
+@once
 def of(
     study: Study, key: Key, metric: str, x: str = 'epochs', *, since_branch: bool = False, relative: bool = False
 ) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from bsresearch.analysis import axis_labels, cells
 from bsresearch.analysis.contrasts import Contrast
+from bsresearch.analysis.once import once
 from bsresearch.analysis.selectors import Selector
 from bsresearch.analysis.study import Study
 from bsresearch.core.flat import flatten
@@ -20,6 +21,7 @@ READINGS = ('target', 'tuned')
 CALIBRATED = 0.05  # relative: runs of equal seconds end at a whole update of a calibrated pace
 
 
+@once
 def runs_of(study: Study, selector: Selector) -> pd.DataFrame:
     """The runs that a selector is about; of all values of an axis that it does not name."""
     trained = study.trained

@@ -13,6 +13,7 @@ import pandas as pd
 
 from bsresearch.analysis import verdicts
 from bsresearch.analysis.contrasts import Contrast, Contrasts, Numbers, Selector
+from bsresearch.analysis.once import once
 from bsresearch.analysis.quantities import gradient_norm, interpolation, laws, trials
 from bsresearch.analysis.quantities.trials import Sample
 from bsresearch.analysis.quantity import PLAIN, SHARE, TIMES, Array, Quantity, Unit, exact
@@ -68,7 +69,8 @@ RELATIVE, FACTOR = TRIALS.named('relative change', SHARE), TRIALS.named('factor'
 DEPARTURE = TRIALS.named('typical relative departure', SHARE._replace(exp=True))
 
 
-def _samples(study: Study, cell: Selector, *, every_rate: bool = False) -> list[Sample]:
+@once
+def _samples(study: Study, cell: Selector, every_rate: bool) -> list[Sample]:
     """Probes of an arm at a point, one per replicate: at each run's own η, or by η. Those with the most trials.
 
     Raises:
@@ -89,7 +91,7 @@ def _samples(study: Study, cell: Selector, *, every_rate: bool = False) -> list[
 
 
 def _sample(study: Study, cell: Selector) -> Sample:
-    (sample,) = _samples(study, cell)
+    (sample,) = _samples(study, cell, False)
     return sample
 
 
@@ -104,7 +106,7 @@ def _of_points(
 
     def of_point(cell: Selector) -> Contrast:
         epoch = f'epoch {cell.point:g}'
-        samples = lambda numbers: _samples(numbers.study, cell, every_rate=every_rate)
+        samples = lambda numbers: _samples(numbers.study, cell, every_rate)
         of = lambda numbers: [part for sample in samples(numbers) for part in parts(sample, epoch)]
         return Contrast(label or epoch, (), of, quantity, level=True)
 

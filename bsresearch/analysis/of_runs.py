@@ -4,6 +4,7 @@ A run that is unfinished has no number (NaN). Of one that diverged each quantity
 number (chance, ∞); without, it has none, and what compares it can no longer hold. Every function returns a Quantity.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 
 from bsresearch.analysis import resolution, summary, unreached
 from bsresearch.analysis.axis_labels import words
+from bsresearch.analysis.once import once
 from bsresearch.analysis.quantities import volatility
 from bsresearch.analysis.quantity import (
     DISTANCE,
@@ -50,6 +52,7 @@ def better(metric: str) -> bool | None:
     return True if metric.endswith('_accuracy') else False if metric.endswith(('_loss', '_objective')) else None
 
 
+@once
 def evaluations(study: Study, run: str, metric: str) -> pd.DataFrame:
     """The rows of a run that have a metric, in order, without those from its divergence on.
 
@@ -77,7 +80,7 @@ def at_end(
 
         def of_run(run: str) -> float:
             rows = evaluations(study, run, metric)
-            lost = whole and len(rows) and rows['step'].iloc[-1] < _last_evaluated(study.rows[run], metric)
+            lost = whole and len(rows) and rows['step'].iloc[-1] < _last_evaluated(study, run, metric.split('_')[0])
             return of_rows(rows) if len(rows) and not lost else np.nan
 
         values = study.table(_of_finished(study, of_run, diverged))
@@ -98,10 +101,12 @@ def _of_finished(study: Study, of_run: Callable[[str], float], diverged: float |
     return number
 
 
-def _last_evaluated(rows: pd.DataFrame, metric: str) -> float:
-    """The last update at which the metric's split was evaluated, whatever came of it."""
-    split = [c for c in rows if c.endswith(('_loss', '_accuracy')) and c.split('_')[0] == metric.split('_')[0]]
-    return rows.loc[rows[split].notna().any(axis=1), 'step'].max() if split else -np.inf
+@once
+def _last_evaluated(study: Study, run: str, split: str) -> float:
+    """The last update at which a split was evaluated, whatever came of it."""
+    rows = study.rows[run]
+    metrics = [c for c in rows if c.endswith(('_loss', '_accuracy')) and c.split('_')[0] == split]
+    return rows.loc[rows[metrics].notna().any(axis=1), 'step'].max() if metrics else -np.inf
 
 
 def check(study: Study, metric: str) -> None:
@@ -118,6 +123,7 @@ def _rounding(study: Study, metric: str, values: pd.DataFrame) -> pd.Series:
     return pd.Series([resolution.variance(metric, every(study.runs_of(cell))) for cell in values.index], values.index)
 
 
+@functools.cache  # one for all who ask, so that it is computed once for a study
 def final(metric: str, *, diverged: float | None = None) -> Quantity:
     """The last evaluation; none where that was not finite, whatever came before."""
     last = lambda rows: float(rows[metric].iloc[-1])

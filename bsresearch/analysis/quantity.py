@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bsresearch.analysis.once import once
 from bsresearch.analysis.study import Study
 
 
@@ -135,8 +136,9 @@ class Quantity:
     """A number of every cell and replicate of a study.
 
     Attributes:
-      of: study → Array. name: in words, as an axis label. unit: of levels. metrics: columns of the records that it
-        needs. few: it can take few values. higher_is_better: what a best value is; None where none is.
+      of: study → Array, computed once for each study. name: in words, as an axis label. unit: of levels.
+      metrics: columns of the records that it needs. few: it can take few values.
+      higher_is_better: what a best value is; None where none is.
       diverged: whether it says what a run that diverged counts as; else such a run has no number.
     """
 
@@ -147,6 +149,9 @@ class Quantity:
     few: bool = False
     higher_is_better: bool | None = None
     diverged: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'of', once(self.of))
 
     def __sub__(self, other: 'Quantity') -> 'Quantity':
         unit = self.unit._replace(level=self.unit.difference, low=-np.inf, high=np.inf)

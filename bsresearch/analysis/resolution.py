@@ -28,6 +28,8 @@ def count(values: Iterable[float]) -> int | None:
         for value in known:
             counts = candidates * value
             candidates = candidates[np.abs(counts - np.round(counts)) <= candidates * ROUNDING]
+            if not len(candidates):
+                break
         if len(candidates):
             return int(candidates[0])
     return None

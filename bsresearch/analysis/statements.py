@@ -118,14 +118,11 @@ def judge(statement: Statement, study: Study) -> Verdicts:
         return Verdicts(statement, 'not measured', (), (statement.untested,))
     if unequal := equal_terms.differing(statement.held_fixed or study.held_fixed, statement.contrasts, study):
         return Verdicts(statement, 'not measured', (), (unequal,))
-    arrays: dict[int, Array | str] = {}
     judged, remarks, lost = [], [], []
     bounds = int(np.isfinite([statement.low, statement.high]).sum())
     for contrast in statement.contrasts:
         quantity = contrast.quantity or statement.quantity
-        if id(quantity) not in arrays:
-            arrays[id(quantity)] = _array(quantity, study)
-        for part, of_part in _parts(contrast, quantity, arrays[id(quantity)], study):
+        for part, of_part in _parts(contrast, quantity, _array(quantity, study), study):
             remarks += of_part
             lost.append(_lost_on_the_way(contrast, quantity, part, study))
             estimate, sees = verdicts.interval(part, bounds=bounds), verdicts.smallest_effect(part)

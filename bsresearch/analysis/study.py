@@ -7,21 +7,19 @@ there. A sweep without arms has one arm, `all`; its axes are the fields that var
 
 import functools
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import axis_labels
-from bsresearch.analysis.axes import SEEDS, independent
+from bsresearch.analysis.members import ABSENT, ALL, PARTS, of_fields, of_file, of_probes, with_cells
 from bsresearch.core.units import Length
 from bsresearch.store import paths, probe_records, records, study_file
 
-ALL = 'all'  # the one arm of a sweep without arms
-PARTS = ('arm', 'branch', 'point')  # of a cell, before its axes
-ABSENT = ''  # of a part that a cell has not got
+__all__ = ['ABSENT', 'ALL', 'FINISHED', 'PARTS', 'TRAINED', 'Study', 'launched', 'load']
+
 TRAINED = ('run', 'branch')  # kinds of members that are runs; a probe is of one
 FINISHED = ('done', 'diverged')
 
@@ -73,7 +71,12 @@ class Study:
         """Of meta.json; while its group goes on, a run that diverged is `diverged` already."""
         return str(self.runs.at[run, 'status'])
 
-    @property
+    @functools.cached_property
+    def results(self) -> dict[Any, Any]:
+        """What was made of it, by function and arguments (once.py)."""
+        return {}
+
+    @functools.cached_property
     def trained(self) -> pd.DataFrame:
         """The members that are runs."""
         return self.members[self.members['kind'].isin(TRAINED)]
@@ -106,8 +109,15 @@ class Study:
 
     def runs_of(self, cell: tuple[Any, ...]) -> list[str]:
         """The runs of a cell."""
-        runs = self.trained
-        return list(runs.loc[runs['cell'] == cell, 'id'])
+        return list(self._of_cells.get(cell, ()))
+
+    @functools.cached_property
+    def _of_cells(self) -> dict[tuple[Any, ...], list[str]]:
+        """Cell → its runs."""
+        of_cells: dict[tuple[Any, ...], list[str]] = {}
+        for cell, run in zip(self.trained['cell'], self.trained['id'], strict=True):
+            of_cells.setdefault(cell, []).append(run)
+        return of_cells
 
 
 def load(
@@ -142,11 +152,11 @@ def load(
     probes = {probe['meta']['id']: probe for probe in probe_records.finished(workdir)}
     declarations: dict[str, Any] = {}
     if stored is None:
-        members, axes = _of_fields(table)
+        members, axes = of_fields(table)
         probes = {i: probe for i, probe in probes.items() if probe['points'][-1]['run'] in runs.index}
-        members = _with_cells(pd.concat([members, _of_probes(members, probes)], ignore_index=True), axes)
+        members = with_cells(pd.concat([members, of_probes(members, probes)], ignore_index=True), axes)
     else:
-        members, axes = _of_file(stored)
+        members, axes = of_file(stored)
         declarations = {'declared': stored['arms'], 'held_fixed': tuple(stored['held_fixed']), 'base': stored['base'],
                         'branch_arms': stored.get('branch_arms', {})}  # fmt: skip
     there = members['id'].isin(runs.index) | (members['kind'] == 'probe')
@@ -196,59 +206,3 @@ def _length(run: Mapping[str, Any]) -> Length:
     if not isinstance(changes, tuple) or run.get('batch_schedule.as_learning_rate') is True:
         changes = ()
     return Length(run['epoch_size'], run['batch_size'], run['total_examples'], run['epoch_boundary'], changes)
-
-
-def _of_file(stored: Mapping[str, Any]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """(members, axes) of the rows of study.json."""
-    rows = stored['rows']
-    axes = tuple(dict.fromkeys(axis for row in rows for axis in row['axes']))
-    declared = {axis: [row['axes'][axis] for row in rows if axis in row['axes']] for axis in axes}
-    labels = {axis: axis_labels.of_values(values) for axis, values in declared.items()}
-    zipped = [r if isinstance(r, list | tuple) else (r,) for r in stored['replicates']]
-    first = zipped[0] if zipped else ()
-
-    def replicate(row: Mapping[str, Any]) -> str:
-        return '/'.join(str(row['replicate'][f]) for f in first if f in row['replicate'])
-
-    def member(row: Mapping[str, Any]) -> dict[str, Any]:
-        point = row.get('point')
-        place = ABSENT if point is None else point if isinstance(point, str) else float(point)
-        parts = {'branch': row.get('branch') or ABSENT, 'point': place}
-        of_axes = {axis: labels[axis](row['axes'][axis]) if axis in row['axes'] else ABSENT for axis in axes}
-        names = {'id': row['id'], 'kind': row['kind'], 'arm': row['arm'], 'probe': row.get('probe') or ''}
-        return names | parts | {'replicate': replicate(row)} | of_axes
-
-    return _with_cells(pd.DataFrame([member(row) for row in rows]), axes), axes
-
-
-def _with_cells(members: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
-    """`cell` last: without NaN, which is unequal to itself."""
-    parts = members[[*PARTS, *axes]].astype(object)
-    parts = parts.where(parts.notna(), ABSENT)
-    return members.assign(**parts, cell=pd.Series(list(parts.itertuples(index=False, name=None)), members.index))
-
-
-def _of_probes(members: pd.DataFrame, probes: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """A row for each probe, of the last run that it looks at, at its epoch."""
-    of_runs = members.set_index('id', drop=False)
-    rows = []
-    for name, probe in probes.items():
-        last = probe['points'][-1]
-        parts = {'id': name, 'kind': 'probe', 'point': float(last['epoch']), 'probe': probe['probe']['name']}
-        rows.append(of_runs.loc[last['run']].to_dict() | parts)
-    return pd.DataFrame(rows, columns=members.columns)
-
-
-def _of_fields(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """(members, axes) of a sweep without arms: every independent field that varies, but the seeds, is an axis.
-
-    The learning rate's axis is the declared one: that which a rule scales follows from it and the batch size.
-    """
-    runs = table.assign(learning_rate=table['declared_learning_rate'].fillna(table['learning_rate']))
-    fields = [c for c in records.varying(runs) if c not in (*SEEDS, 'declared_learning_rate')]
-    axes = independent(runs, fields)
-    members = pd.DataFrame({'id': runs['run'], 'kind': 'run', 'arm': ALL, 'branch': ABSENT, 'point': ABSENT})
-    split = runs[[seed for seed in SEEDS if seed in runs]].astype(str)
-    replicate = split['seed'].where(split.nunique(axis=1) == 1, split.agg('/'.join, axis=1))
-    fields_of_runs = pd.concat([members.assign(probe=ABSENT, replicate=replicate), runs[axes]], axis=1)
-    return _with_cells(fields_of_runs, axes), tuple(axes)

@@ -1,1 +1,1 @@
-"""What a workdir holds as a report: Markdown (content.py, screen.py, forest.py), rendered as a page (page.py)."""
+"""What a workdir holds as a report: questions, figures and tables in Markdown, rendered as a page."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from bsresearch.analysis import cells
 from bsresearch.analysis.cells import Key
+from bsresearch.analysis.once import once
 from bsresearch.analysis.study import ABSENT, Study
 from bsresearch.report import plotting
 
@@ -78,6 +79,7 @@ def of_values(study: Study, field: str) -> dict[Any, str]:
     return {v: colours['batch_size', sizes[v]] if v in sizes else colours[field, v] for v in cells.values(study, field)}
 
 
+@once
 def coloured(study: Study) -> str:
     """What the colours of cells tell, but of branches: the batch size where it is an axis, arms, or the first axis."""
     field = primary(study)
@@ -108,6 +110,7 @@ def _meaning(study: Study, key: Key) -> tuple[str, Any]:
     return ('arm', arm) if size is None else ('batch_size', size)
 
 
+@once
 def _sizes_of_arms(study: Study) -> dict[str, int]:
     """Arm → batch size, of arms that differ from others in that, and in what follows from it."""
     families: dict[Any, dict[str, int]] = {}

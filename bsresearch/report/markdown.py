@@ -27,6 +27,12 @@ class Block(NamedTuple):
 Piece = str | Block
 
 
+def division(kind: str, blocks: Sequence[Block]) -> Block:
+    """Blocks below one another, which HTML lays out as page.css has it for that kind."""
+    inside = '\n'.join(block.html for block in blocks)
+    return Block('\n\n'.join(block.markdown for block in blocks), f'<div class="{kind}">\n{inside}\n</div>')
+
+
 def escape(text: str) -> str:
     """Text that shows as it is written; a line break becomes a space."""
     plain = _SPECIAL.sub(r'\\\1', html.escape(' '.join(text.split()), quote=False))

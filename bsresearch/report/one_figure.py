@@ -18,7 +18,7 @@ from bsresearch.analysis.quantity import Quantity
 from bsresearch.analysis.study import Study
 from bsresearch.core import lookup
 from bsresearch.report.figures import drawing
-from bsresearch.store import records, study_file
+from bsresearch.store import records
 
 END, BEST, MEDIAN, EPOCH = 'end', 'best_validation', 'median_last', 'epoch'
 READINGS = f'{END}, {BEST}, {MEDIAN}:5, {EPOCH}:10'
@@ -148,10 +148,7 @@ def _study(workdir: pathlib.Path, name: str) -> Study:
         raise ValueError(f'--study={name}: {workdir} has no runs of it; {lookup.nearest(name, there)}')
     if not name and len(there) > 1:
         raise ValueError(f'{workdir} holds the studies {", ".join(there)}: name one, --study={there[0]}')
-    study = name or there[0]
-    stored = study_file.read(workdir / study)
-    findings = next(iter(stored), '')
-    return studies.load(workdir, study, stored.get(findings), findings)
+    return studies.launched(workdir, name or there[0])
 
 
 def _where(study: Study, conditions: Sequence[str]) -> Study:

@@ -38,26 +38,18 @@ def pieces(
     few = rows is not None and not claims and len(question.rows) <= BESIDE
     column = [_tally(question)] if claims else [rows] if rows and few else []
     column += [pictures.block(drawn) for drawn in beside]
-    side = [Block(_markdown(column), f'<div class="side">{_html(column)}</div>')] if column else []
+    side = [markdown.division('side', column)] if column else []
     top = [*_figure(question, headline), *side]
     kind = 'claims' if claims else 'cells'
     below = [Block(pictures.as_markdown(intervals), '')] if intervals else []
     below += [rows] if rows and not few else []
     return [
         _head(question, inventory),
-        *([Block(_markdown(top), f'<div class="top {kind}">{_html(top)}</div>')] if top else []),
+        *([markdown.division(f'top {kind}', top)] if top else []),
         *map(markdown.escape, question.faults),
         *([f'## {kind.capitalize()}'] if below else []),
         *below,
     ]
-
-
-def _markdown(blocks: Sequence[Block]) -> str:
-    return '\n\n'.join(block.markdown for block in blocks)
-
-
-def _html(blocks: Sequence[Block]) -> str:
-    return ''.join(block.html for block in blocks)
 
 
 def _head(question: Question, inventory: Inventory) -> Block:

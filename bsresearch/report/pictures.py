@@ -1,7 +1,6 @@
 """Drawn figures as pieces of a report: the PNG inside the HTML, linked from the Markdown, with its plotted numbers."""
 
 import base64
-from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote
 
@@ -70,12 +69,6 @@ def _sentence(drawn: Drawn) -> str:
 
 def _link(drawn: Drawn, suffix: str) -> str:
     return f'{FOLDER}/{drawn.name}.{suffix}'
-
-
-def side_by_side(blocks: Sequence[Block]) -> Block:
-    """Figures in rows as wide as the page."""
-    inside = '\n'.join(block.html for block in blocks)
-    return Block('\n\n'.join(block.markdown for block in blocks), f'<div class="figures">\n{inside}\n</div>')
 
 
 def reported(drawn: Drawn) -> list[Piece]:

@@ -1,14 +1,14 @@
-"""Where figures are rendered, which is two thirds of drawing them: in this process, or in others beside it.
+"""Where figures are rendered, which is most of drawing them: in this process and in another one beside it.
 
-The others are programs of their own, which read functions with arguments and write results: neither are threads forked,
-nor is the main module imported again. They end with this process, however it ends.
+The other is a program of its own, which reads functions with arguments and writes results: neither are threads forked,
+nor is the main module imported again. It ends with this process, however that ends.
 """
 
 import contextlib
+import gc
 import importlib
 import pathlib
 import pickle
-import queue
 import signal
 import subprocess
 import sys
@@ -31,39 +31,50 @@ def here(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
 
 
 @contextlib.contextmanager
-def processes(count: int) -> Iterator[Submit]:
-    """Calls functions in so many other processes; of fewer than two in this one."""
-    if count < 2:
-        yield here
-        return
+def beside() -> Iterator[Submit]:
+    """Calls functions in another process, and in this one while the other is busy."""
     command = [sys.executable, '-c', PROGRAM, str(pathlib.Path(__file__).parents[2])]
-    idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
-    with contextlib.ExitStack() as stack:
-        for _ in range(count):  # they import while this process reads the records
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            idle.put(stack.enter_context(process))
-        threads = stack.enter_context(ThreadPoolExecutor(count))
-        yield lambda function, *arguments: threads.submit(_call, idle, function, arguments)
+    pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process, ThreadPoolExecutor(1) as thread:
+        last = here(int)
+
+        def submit(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+            nonlocal last
+            if not last.done():
+                return here(function, *arguments)
+            # Figures are made bytes of in this thread: another one has to do with bytes alone.
+            last = thread.submit(_call, process, pickle.dumps((function, arguments)))
+            return last
+
+        try:
+            yield submit
+        finally:
+            thread.shutdown()
+            process.terminate()  # its work is done
 
 
-def _call(idle: queue.SimpleQueue, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    process = idle.get()
-    try:
-        pickle.dump((function, arguments), process.stdin)
-        process.stdin.flush()
-        error, result = pickle.load(process.stdout)
-    finally:
-        idle.put(process)
+def _call(process: subprocess.Popen[bytes], call: bytes) -> Any:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(call)
+    process.stdin.flush()
+    error, result = pickle.load(process.stdout)
     if error:
         raise error
     return result
 
 
+def collect_seldom() -> None:
+    """From now on garbage is: imports and figures make many objects that stay, and looking them through is a tenth."""
+    gc.set_threshold(200_000, 20, 20)
+
+
 def serve() -> None:
     """The other process: until its input ends, which it does with the process that began it."""
+    collect_seldom()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr  # whatever is printed is no answer
     importlib.import_module('bsresearch.report.plotting')
-    answers, sys.stdout = sys.stdout.buffer, sys.stderr
     with contextlib.suppress(EOFError):
         while True:
             function, arguments = pickle.load(sys.stdin.buffer)

@@ -15,19 +15,18 @@ from bsresearch.store import paths, records
 
 
 def write(
-    workdir: pathlib.Path, out: pathlib.Path, title: str = '', *, drawing: bool = True, processes: int = 1
+    workdir: pathlib.Path, out: pathlib.Path, title: str = '', *, drawing: bool = True, submit: Submit = rendering.here
 ) -> list[pathlib.Path]:
     """Draws and writes; the paths of report.html and report.md.
 
-    processes: that render figures beside this one (rendering.py); 1: none.
+    submit: where figures are rendered (rendering.py).
 
     Raises:
       FileNotFoundError: the workdir holds nothing. ValueError: a damaged record.
     """
-    with rendering.processes(processes if drawing else 1) as submit:
-        inventory = inventories.load(workdir)
-        every = questions.each(workdir, inventory, records.read(workdir) if inventory.runs else None)
-        drawn = [draw(question, out / pictures.FOLDER, submit) for question in every] if drawing else None
+    inventory = inventories.load(workdir)
+    every = questions.each(workdir, inventory, records.read(workdir) if inventory.runs else None)
+    drawn = [draw(question, out / pictures.FOLDER, submit) for question in every] if drawing else None
     title = title or workdir.resolve().name
     pieces = sections.collect(workdir, inventory, every, title, drawn)
     out.mkdir(parents=True, exist_ok=True)
@@ -45,7 +44,7 @@ def draw(question: Question, out: pathlib.Path, submit: Submit = rendering.here)
         return []
     measured = any(one.interval.n for verdicts in question.verdicts for one in verdicts.judged)
     forest = [figures.forest(*question.verdicts, name=question.forest)] if measured else []
-    return drawing.each(question.study, [*question.named, *forest], out, submit)
+    return drawing.each(question.study, [*forest, *question.named], out, submit)  # the forest takes the longest
 
 
 def as_markdown(pieces: Sequence[Piece]) -> str:

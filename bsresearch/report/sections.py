@@ -58,7 +58,7 @@ def _question(question: Question, inventory: Inventory, drawn: Sequence[Drawn]) 
     beside = [one for name, one in by_name.items() if name in small and one != headline]
     further = [one for one in by_name.values() if one != headline and one not in beside]
     pieces = opening.pieces(question, inventory, headline, forest, beside)
-    figures: list[Piece] = [pictures.side_by_side([pictures.block(one) for one in further])] if further else []
+    figures: list[Piece] = [markdown.division('figures', [pictures.block(one) for one in further])] if further else []
     figures += [piece for one in drawn for piece in pictures.reported(one)]
     figures += [markdown.escape(one.refusal) for one in drawn if one.refused]
     return [*pieces, *(['## Figures', *figures] if figures else [])]

@@ -8,6 +8,7 @@ Groups and checkpoints stay behind: a kept study can be read and drawn anew, not
 files again, byte for byte; that they are is checked when they are kept.
 """
 
+import functools
 import json
 import pathlib
 import tempfile
@@ -77,8 +78,11 @@ def _lines(directory: pathlib.Path) -> pd.DataFrame:
 def _restored(lines: pd.DataFrame) -> Iterator[bytes]:
     """The lines of one run, as the writer wrote them."""
     for row in lines.sort_values('line').to_dict('records'):
-        values = {key: _value(row.get(key), kind) for key, kind in json.loads(row['keys'])}
+        values = {key: _value(row.get(key), kind) for key, kind in _kinds(row['keys'])}
         yield (json.dumps(values, allow_nan=False) + '\n').encode()
+
+
+_kinds = functools.cache(json.loads)  # a run's lines have few sets of columns
 
 
 def _value(value: Any, kind: str) -> Any:

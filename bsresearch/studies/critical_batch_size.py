@@ -173,6 +173,6 @@ def stages(plans: list[Plan]) -> Stages:
 
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
     """Prints B* and B_simple at every point of these runs."""
-    sizes = critical_batch_size.find(studies.launched(workdir, STUDY), runs=[p.id for p in plans])
+    sizes = critical_batch_size.find(studies.launched(workdir, STUDY), runs=tuple(p.id for p in plans))
     table = critical_batch_size.text(sizes)
     say(f'critical batch size (`bsresearch fig critical_batch_size` draws it):\n{table}')

@@ -11,12 +11,12 @@ values, censored, on a grid of factors. The median and the range take all of tha
 covers the population's median with probability 1 − 2^(1−n), 75 % for n = 3.
 """
 
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from bsresearch.analysis.once import once
 from bsresearch.analysis.quantities import branch_losses, noise_scale
 from bsresearch.analysis.study import Study
 
@@ -79,7 +79,8 @@ def largest(multiples: np.ndarray, losses: np.ndarray, tolerance: float) -> Crit
     return Critical(float(multiples[place]), bound, upper, not within[:place].all())
 
 
-def find(study: Study, tolerance: float = TOLERANCE, runs: Collection[str] | None = None) -> CriticalBatchSizes:
+@once
+def find(study: Study, tolerance: float = TOLERANCE, runs: tuple[str, ...] | None = None) -> CriticalBatchSizes:
     """All points of all parents, or of those in `runs`.
 
     Raises:

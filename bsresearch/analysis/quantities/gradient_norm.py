@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import jackknife
+from bsresearch.analysis.once import once
 from bsresearch.analysis.quantities import gradient_entries, laws
 from bsresearch.analysis.study import ABSENT, Study
 
@@ -60,6 +61,7 @@ class GradientNorms(NamedTuple):
         return f'epoch {self.epoch:g}, η = {self.learning_rate:g}'
 
 
+@once
 def of_study(study: Study) -> list[GradientNorms]:
     """The finished probes of a study with their cells: by cell, settings, η of the walk, replicate and point.
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import resolution, summary
+from bsresearch.analysis.once import once
 from bsresearch.analysis.study import Study
 
 NAME = 'interpolation'
@@ -32,6 +33,7 @@ class Interpolation(NamedTuple):
     cell: tuple[Any, ...] = ()
 
 
+@once
 def of_study(study: Study) -> list[Interpolation]:
     """The finished probes of a study, in the order of its replicates.
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import cells
+from bsresearch.analysis.once import once
 from bsresearch.analysis.quantities import smith
 from bsresearch.analysis.study import FINISHED, Study
 
@@ -222,6 +223,7 @@ def of_run(study: Study, run: str) -> tuple[pd.DataFrame, pd.DataFrame, Suggesti
     return points, evaluated, suggest(points, evaluated, planned, study.status(run) == 'diverged')
 
 
+@once
 def load(study: Study) -> list[RangeTest]:
     """The range tests of a study, but those that have no updates on record yet.
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import cells, ratio, summary, unreached
+from bsresearch.analysis.once import once
 from bsresearch.analysis.study import Study
 
 SQUARE, TRACE = 'noise_gradient_square', 'noise_trace'
@@ -38,6 +39,7 @@ def along_run(square: np.ndarray, trace: np.ndarray, epoch_size: int) -> dict[st
     return interval | {'population': population, 'negative': float((square < 0).mean())}
 
 
+@once
 def windows(study: Study, count: int = 5) -> pd.DataFrame:
     """Each run's measurements cut into `count` windows of equally many.
 

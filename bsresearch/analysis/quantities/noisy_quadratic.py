@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import cells, summary
+from bsresearch.analysis.once import once
 from bsresearch.analysis.study import Study
 from bsresearch.theory import noisy_quadratic
 
 SET = 'data.random_state'  # each run has a set of its own: its replicate
 
 
+@once
 def compare(study: Study) -> pd.DataFrame:
     """Mean losses of the runs of each cell beside the recurrence.
 

@@ -3,12 +3,14 @@
 import pandas as pd
 
 from bsresearch.analysis import cells, unreached
+from bsresearch.analysis.once import once
 from bsresearch.analysis.study import Study
 
 SHARPNESS, EIGENVALUE, LIMIT = 'sharpness', 'hessian_eigenvalue/0', 'stability_limit'
 RESIDUAL = 'hessian_residual'
 
 
+@once
 def measured(study: Study) -> pd.DataFrame:
     """One row per run and measurement: run, the parts of its cell, replicate, step, epoch, loss, and what was measured.
 

@@ -45,7 +45,7 @@ def draw(study: Study, figure: Figure) -> Sheet:
 
 def text(study: Study) -> str:
     """B* and B_simple at every point, and what to know about them."""
-    return critical_batch_size.text(critical_batch_size.find(study))
+    return critical_batch_size.text(critical_batch_size.find(study, TOLERANCE))
 
 
 def _arms(table: pd.DataFrame, by: list[str]) -> list[tuple[str, pd.DataFrame]]:
