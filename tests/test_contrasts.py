@@ -34,7 +34,8 @@ ROW = {arm: VALUES.loc[(arm, '', '')].to_numpy() for arm in ('a', 'b', 'c', 'd')
 
 
 def parts(contrasts: Contrasts, quantity: Quantity, study: Study | None = None, **facts: Any) -> list[Part]:
-    study = study or planted.study(quantity.of(None).low.index, quantity.of(None).low.shape[1], **facts)  # type: ignore[arg-type]
+    low = quantity.of(study or planted.study(planted.index([('a', '', '')]), 1)).low
+    study = study or planted.study(low.index, low.shape[1], **facts)
     numbers = Numbers(quantity.of(study), study, quantity.few, quantity.higher_is_better)
     of_contrasts = [contrast.of(numbers) for contrast in contrasts]
     return [part for part in of_contrasts if isinstance(part, Part)]
