@@ -33,6 +33,8 @@ def write(
     texts = {'report.html': page.render(title, pieces), 'report.md': as_markdown(pieces)}
     for name, text in texts.items():
         paths.write_text(out / name, text)
+    for line in (fault for question in every for fault in question.faults):
+        print(line)
     for one in (one for of_question in drawn or [] for one in of_question if one.refused):
         print(one.refusal)
     return [out / name for name in texts]
