@@ -10,6 +10,7 @@ import users_networks
 from toy import ROOT
 
 from bsresearch import models
+from bsresearch.models.own import trial
 
 USERS, NETWORKS = f'{ROOT}/tests/users_parts.py', f'{ROOT}/tests/users_networks.py'
 SHAPE = (6, 6, 2)
@@ -190,17 +191,25 @@ def test_examples_that_see_each_other_are_seen(name: str, settings: dict[str, An
     assert part in refused(f'{NETWORKS}:{name}', **settings)
 
 
+def test_a_trial_needs_no_cpu(monkeypatch: pytest.MonkeyPatch):
+    """JAX_PLATFORMS=cuda leaves JAX without one."""
+    monkeypatch.setattr(trial, '_cpu', lambda: None)
+    monkeypatch.setattr(models.own, '_TRIED', {})
+    assert 'in evaluation the' in refused(f'{NETWORKS}:coupled', how='reverse')
+    assert models.couples(network('normalized')[0], {}, SHAPE) == 'batch norm'
+
+
 KINDS = ('attention', 'one_axis', 'transposed', 'grouped', 'dilated', 'embedded', 'half')
 
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_layers_of_all_kinds_are_flaxs(kind: str):
     """Independent library: flax's own apply, outputs and the gradient of their squares."""
-    own = models.builder(f'{NETWORKS}:of_kind')(10, kind=kind)
-    params, stats = models.init(own, jax.random.key(0), SHAPE)
+    built = models.builder(f'{NETWORKS}:of_kind')(10, kind=kind)
+    params, stats = models.init(built, jax.random.key(0), SHAPE)
     module, x = users_networks.OfKind(10, kind), 4 * examples()
     assert stats == {}
-    ours = lambda params: (models.apply(own, params, {}, x, train=True, weights=jnp.ones(6))[0] ** 2).sum()
+    ours = lambda params: (models.apply(built, params, {}, x, train=True, weights=jnp.ones(6))[0] ** 2).sum()
     flaxs = lambda params: (jnp.asarray(module.apply({'params': params}, x)) ** 2).sum()
     for a, b in zip(*(jax.tree.leaves(jax.value_and_grad(f)(params)) for f in (ours, flaxs)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
@@ -208,9 +217,9 @@ def test_layers_of_all_kinds_are_flaxs(kind: str):
 
 def test_arrays_that_a_network_is_made_with_outlive_the_trace_that_asked_for_it():
     """The network is asked for while shapes are traced, and used in other traces."""
-    own = models.builder(f'{NETWORKS}:with_table')(10)
-    params, _ = jax.eval_shape(lambda key: models.init(own, key, SHAPE), jax.random.key(0))
+    built = models.builder(f'{NETWORKS}:with_table')(10)
+    params, _ = jax.eval_shape(lambda key: models.init(built, key, SHAPE), jax.random.key(0))
     ones = jax.tree.map(lambda x: jnp.ones(x.shape), params)
-    outputs = jax.jit(lambda p: models.apply(own, p, {}, examples(), train=False)[0])(ones)
+    outputs = jax.jit(lambda p: models.apply(built, p, {}, examples(), train=False)[0])(ones)
     expected = (np.asarray(examples()).reshape(6, -1) * np.sin(np.arange(72))).sum(1)
     np.testing.assert_allclose(outputs, np.repeat(expected[:, None], 10, 1), rtol=1e-4, atol=1e-4)

@@ -117,17 +117,26 @@ def _check_apart(
 def _of_two(
     program: stages.Traced, params: PyTree, stats: PyTree, inputs: Any, weights: np.ndarray
 ) -> list[list[np.ndarray]]:
-    """What a program makes of two batches that differ in their last example; compiled for the CPU, in a hurry."""
+    """What a program makes of two batches that differ in their last example; on the CPU it is compiled in a hurry."""
     first = np.random.default_rng(1).uniform(0, 2, inputs.shape).astype(inputs.dtype)
     second = first.copy()
     second[-1] = np.random.default_rng(2).uniform(0, 2, inputs.shape[1:])
     state = jax.tree.map(_some_weight, params), jax.tree.map(_some_positive, stats)
-    with jax.default_device(jax.local_devices(backend='cpu')[0]):
+    cpu = _cpu()
+    with jax.default_device(cpu):
         with jax.ensure_compile_time_eval():  # where a trial is asked for, shapes are being traced
             keys = jax.random.split(jax.random.key(0), EXAMPLES)
-        compiled = program.lower().compile(compiler_options=HURRY)
+        compiled = program.lower().compile(compiler_options=HURRY if cpu else None)
         results = [compiled(*state, batch, weights, keys) for batch in (first, second)]
         return [[np.asarray(x) for x in jax.tree.leaves(result)] for result in results]
+
+
+def _cpu() -> Any:
+    """The host's; None where JAX was told to do without (JAX_PLATFORMS=cuda)."""
+    try:
+        return jax.local_devices(backend='cpu')[0]
+    except RuntimeError:
+        return None
 
 
 def _some_weight(like: jax.ShapeDtypeStruct) -> np.ndarray:
