@@ -36,6 +36,7 @@ COMMANDS = {
     'report': Command('report', 'claims, figures and tables of a workdir'),
     'fig': Command('', 'one figure: a metric against anything, or one of those that `bsresearch fig` lists'),
     'export': Command('export_records', 'one table of all runs of a workdir'),
+    'advise': Command('advise', 'a batch size and a learning rate, from a table of runs'),
     'prepare': Command('prepare_data', 'a data set, once'),
     'fields': Command('fields', 'every field of a config: default, unit and meaning'),
 }

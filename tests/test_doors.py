@@ -145,7 +145,7 @@ def test_help_and_a_mistyped_command_need_no_package():
     helped = bare('-m', 'bsresearch', '--help')
     assert helped.returncode == 0, helped.stderr
     told = [line.split()[0] for line in helped.stdout.splitlines() if re.match(r'  \w', line)]
-    assert told == ['run', 'launch', 'status', 'branch', 'report', 'fig', 'export', 'prepare', 'fields']
+    assert told == ['run', 'launch', 'status', 'branch', 'report', 'fig', 'export', 'advise', 'prepare', 'fields']
     wrong = bare('-m', 'bsresearch', 'lanch')
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("bsresearch: unknown command 'lanch'; did you mean 'launch'? Allowed: branch, ")

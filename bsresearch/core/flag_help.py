@@ -13,6 +13,7 @@ DEFINE: dict[Any, Callable[..., Any]] = {
     bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string,
     bool | None: flags.DEFINE_bool, int | None: flags.DEFINE_integer, float | None: flags.DEFINE_float,
     str | None: flags.DEFINE_string, Sequence[str]: flags.DEFINE_list,
+    tuple[str, ...]: flags.DEFINE_multi_string,
 }  # fmt: skip
 
 
@@ -45,7 +46,8 @@ def read(request: Any, argv: list[str], values: flags.FlagValues = flags.FLAGS) 
 def define(request: Any, values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the flags that are the fields of a request.
 
-    `request`: a NamedTuple of fields `field: Annotated[kind, 'what it is for'] = default`.
+    `request`: a NamedTuple of fields `field: Annotated[kind, 'what it is for'] = default`. The flag of a tuple may be
+    given again, that of a Sequence has commas.
     """
     for name, hint in typing.get_type_hints(request, include_extras=True).items():
         kind, meaning = typing.get_args(hint)

@@ -1,0 +1,1 @@
+"""Statistical models that an advice is made from, each with its own posterior."""

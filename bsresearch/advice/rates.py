@@ -1,0 +1,119 @@
+"""The learning rate for each batch size, from cells of (B, rate): by a smooth surface over both (surface.py).
+
+A cell is the mean of its runs; one that did not reach its target counts with the length at which it stopped, which is
+too short, and is at least not better than it looks. The surface is fitted to the valley: the cells within a depth of
+the best one at their batch size, or the better half of all, by what they miss of it. What lies beyond, up to what
+diverged, says where the valley ends and nothing of its floor.
+
+At each batch size the rate with the least expected regret is named, with all as good (choice.py); never one outside of
+the rates tried. Flagged is a rate that is the smallest or largest of those tried at the neighbouring batch sizes: the
+best may lie beyond.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bsresearch.advice import choice
+from bsresearch.advice.estimates import Estimate
+from bsresearch.advice.fits import surface
+from bsresearch.advice.table import Refusal
+
+FEWEST_CELLS, FEWEST_RATES = 6, 3
+DRAWS = 1024
+# Rates between which is chosen: five per doubling.
+FINENESS = 2**0.2
+
+
+class Cells(NamedTuple):
+    """batch_size, learning_rate, value: (c,). value: mean of a cell's runs, best when lowest."""
+
+    batch_size: np.ndarray
+    learning_rate: np.ndarray
+    value: np.ndarray
+
+
+class Rates(NamedTuple):
+    """At (k,) batch sizes.
+
+    choice, low, high: the rate, and all as good. edge: 'smallest', 'largest' or '' of each. reached: what is reached
+    there with that rate. cells: what it is from. valley: (c,) which of them lie in it.
+    """
+
+    batch_size: np.ndarray
+    choice: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    edge: list[str]
+    reached: Estimate
+    cells: Cells
+    valley: np.ndarray
+
+    def near(self, batch_size: np.ndarray, learning_rate: np.ndarray) -> np.ndarray:
+        """(n,) which runs have, of the rates in the valley at their batch size, the one nearest to that named there."""
+        kept = np.zeros(len(batch_size), bool)
+        for size in np.unique(batch_size):
+            tried = self.cells.learning_rate[self.valley & (self.cells.batch_size == size)]
+            if len(tried):
+                named = self.choice[np.searchsorted(self.batch_size, size)]
+                nearest = tried[np.argmin(np.abs(np.log(tried / named)))]
+                kept |= (batch_size == size) & (learning_rate == nearest)
+        return kept
+
+
+def cells(batch_size: np.ndarray, learning_rate: np.ndarray, value: np.ndarray) -> Cells:
+    """Of (n,) runs; those without a value are left out."""
+    known = np.isfinite(value)
+    pairs = np.column_stack([batch_size, learning_rate])[known]
+    unique, place = np.unique(pairs, axis=0, return_inverse=True)
+    return Cells(unique[:, 0], unique[:, 1], np.bincount(place.ravel(), value[known]) / np.bincount(place.ravel()))
+
+
+def valley(found: Cells, depth: float) -> np.ndarray:
+    """(c,) which cells lie within `depth` of the best one at their batch size, or are of the better half of all so."""
+    sizes, place = np.unique(found.batch_size, return_inverse=True)
+    best = np.full(len(sizes), np.inf)
+    np.minimum.at(best, place, found.value)
+    above = found.value - best[place]
+    return above <= max(depth, float(np.median(above)))
+
+
+def at(found: Cells, sizes: np.ndarray, depth: float, margin: float | None = None) -> Rates:
+    """The rate at (k,) rising batch sizes.
+
+    Args:
+      depth: of the valley. margin: what counts as no difference; both in the unit of the values. None: the spread of a
+        cell around the surface.
+
+    Raises:
+      Refusal: too few cells or rates.
+    """
+    inside = valley(found, depth)
+    kept = Cells(*(column[inside] for column in found))
+    rates = np.unique(kept.learning_rate)
+    if len(kept.value) < FEWEST_CELLS or len(rates) < FEWEST_RATES or len(np.unique(kept.batch_size)) < 2:
+        raise Refusal(
+            f'{len(kept.value)} cells of batch size and learning rate, {len(rates)} rates, come near the best: a rate '
+            f'is told from {FEWEST_CELLS} cells with {FEWEST_RATES} rates'
+        )
+    fitted = surface.fit(np.log(np.column_stack([kept.batch_size, kept.learning_rate])), kept.value)
+    least = fitted.noise if margin is None else margin
+    fine = np.geomspace(rates[0], rates[-1], int(np.ceil(np.log(rates[-1] / rates[0]) / np.log(FINENESS))) + 1)
+    points = np.column_stack([np.repeat(np.log(sizes), len(fine)), np.tile(np.log(fine), len(sizes))])
+    drawn = fitted.draws(points, DRAWS).reshape(DRAWS, len(sizes), len(fine))
+    best = [choice.choose(drawn[:, i], np.ones(len(fine), bool), least) for i in range(len(sizes))]
+    named, low, high = (fine[[getattr(b, end) for b in best]] for end in ('named', 'low', 'high'))
+    reached = np.column_stack([drawn[:, i, b.named] for i, b in enumerate(best)])
+    noise = fitted.noise * np.random.default_rng(1).normal(size=reached.shape)
+    edge = [_edge(found, size, rate) for size, rate in zip(sizes, named, strict=True)]
+    return Rates(sizes, named, low, high, edge, Estimate(reached, reached + noise), found, inside)
+
+
+def _edge(found: Cells, size: float, rate: float) -> str:
+    """Whether a rate is the smallest or largest tried at the batch sizes next to one."""
+    tried = np.unique(found.batch_size)
+    near = {*tried[tried <= size][-1:], *tried[tried >= size][:1]}
+    rates = found.learning_rate[np.isin(found.batch_size, list(near))]
+    if rate <= rates.min() * FINENESS:
+        return 'smallest'
+    return 'largest' if rate >= rates.max() / FINENESS else ''

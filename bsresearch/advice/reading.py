@@ -1,0 +1,260 @@
+"""Anyone's table of runs, CSV or Parquet, by the names of its columns → Runs. What is wrong is told in one line."""
+
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bsresearch.advice import table
+from bsresearch.advice.table import EPOCHS, EXAMPLES, STEPS, Refusal, Runs
+from bsresearch.core import lookup
+
+RATES = re.compile(r'lr|eta|((max|peak|base)_)?(lr|learning_?rate)', re.IGNORECASE)
+FALLING = re.compile(r'loss|error|perplexity|ppl|nll|bits|mse|mae|rmse|wer|cost', re.IGNORECASE)
+RISING = re.compile(r'acc|auc|f1|bleu|map|iou|r2|reward|precision|recall', re.IGNORECASE)
+MISSING = ('nan', 'inf', '-inf', 'none', 'null', 'na', '')
+WORDS = {'true': True, 'yes': True, '1': True, '1.0': True, 'false': False, 'no': False, '0': False, '0.0': False}
+# What --seconds and --joules may be of.
+PER = ('run', 'epoch', 'step', 'example')
+
+
+class Columns(NamedTuple):
+    """Names of columns, '' where there is none; the fields are flags of `bsresearch advise`."""
+
+    batch_size: str
+    learning_rate: str = ''
+    steps: str = ''
+    epochs: str = ''
+    examples: str = ''
+    seconds: str = ''
+    joules: str = ''
+    watts: str = ''
+    loss: str = ''
+    run: str = ''
+    reached: str = ''
+
+    @property
+    def length(self) -> tuple[str, str]:
+        """The unit of the length to the target, and its column; '' where there is none."""
+        units = [unit for unit in (STEPS, EPOCHS, EXAMPLES) if getattr(self, unit)]
+        if len(units) > 1:
+            raise ValueError(f'--{units[0]} and --{units[1]}: the length of a run is one column')
+        if not units and not self.loss:
+            raise ValueError(
+                'which column says how long a run took to its target? Give --steps, --epochs or --examples; where '
+                'there is no target, --loss: what each run ended with'
+            )
+        return (units[0], getattr(self, units[0])) if units else ('', '')
+
+
+def read(file: pathlib.Path, where: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows of a file that fulfil the conditions `column=value` or `column=value,value`.
+
+    Raises:
+      FileNotFoundError: no such file. ValueError: it cannot be read; a condition that is none, or that no row fulfils.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f'--table={file}: no such file')
+    try:
+        rows = pd.read_parquet(file) if file.suffix in ('.parquet', '.pq') else pd.read_csv(file, skipinitialspace=True)
+    except (OSError, ValueError, ArithmeticError) as error:
+        raise ValueError(f'--table={file} cannot be read as CSV or Parquet: {" ".join(str(error).split())}') from error
+    rows.columns = [str(column).strip() for column in rows.columns]
+    names = list(rows.columns)
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f'--table={file} has two columns of one name: {next(n for n in names if names.count(n) > 1)!r}'
+        )
+    for condition in where:
+        rows = rows[_fulfil(rows, condition)]
+    if not len(rows):
+        raise ValueError(f'--table={file} has no rows')
+    return rows
+
+
+def _fulfil(rows: pd.DataFrame, condition: str) -> pd.Series:
+    name, equals, values = condition.partition('=')
+    if not equals:
+        raise ValueError(f'--where={condition}: a condition is column=value or column=value,value')
+    column = rows[_there(rows, 'where', name)]
+    kept = column.map(_plain).isin({_plain(value.strip()) for value in values.split(',')})
+    if not kept.any():
+        known = sorted(column.dropna().unique().tolist())
+        told = ', '.join(map(str, known[:8])) + (', …' if len(known) > 8 else '')
+        raise ValueError(f'--where={condition}: no row has it (with the conditions before it); {name} is {told}')
+    return kept
+
+
+def _plain(value: Any) -> Any:
+    """A value that equals what a person writes for it: 1e-1 and 0.1, 256 and 256.0."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def runs(rows: pd.DataFrame, columns: Columns, *, per: str = 'run', falling: bool | None = None) -> Runs:
+    """What the columns say; in messages rows are counted from 1, as they lie in the file.
+
+    Args:
+      per: what seconds and joules are of, in PER. falling: whether the metric of --loss is best when lowest; None: as
+        its name says.
+
+    Raises:
+      ValueError: a column that is not there, a value that cannot be. Refusal: what the advice cannot be made from.
+    """
+    for flag, name in columns._asdict().items():
+        if name:
+            _there(rows, flag, name)
+    unit, name = columns.length
+    size = _numbers(rows, 'batch_size', columns.batch_size, whole=True, needed=True)
+    rate = _numbers(rows, 'learning_rate', columns.learning_rate, needed=True) if columns.learning_rate else None
+    _check_rates(rows, columns, size)
+    _check_repeated(rows, columns)
+    length = _numbers(rows, unit, name)
+    _check_unit(rows, unit, name, length, size)
+    reached = _reached(rows, columns.reached, length) if unit else np.zeros(len(rows), bool)
+    step = 1.0 if unit == EPOCHS and _whole(length) else table.granularity(length)
+    counted = size if unit == STEPS else np.ones(len(rows))
+    length, unit = length * counted, EPOCHS if unit == EPOCHS else EXAMPLES
+    share = _share(per, unit, length, size)
+    seconds = _numbers(rows, 'seconds', columns.seconds) * share
+    joules = _numbers(rows, 'joules', columns.joules) * share
+    watts = _numbers(rows, 'watts', columns.watts)
+    loss = _numbers(rows, 'loss', columns.loss)
+    lower = not columns.loss or _falling(columns.loss, falling)
+    held, notes = _others(rows, columns)
+    return Runs(
+        size, rate, length, reached, step * counted, unit, columns.length[0], seconds,
+        np.where(np.isnan(joules), watts * seconds, joules), loss if lower else -loss, columns.loss, lower, held, notes,
+    )  # fmt: skip
+
+
+def _there(rows: pd.DataFrame, flag: str, name: str) -> str:
+    if name not in rows:
+        raise ValueError(f'--{flag}={name}: the table has no such column; {lookup.nearest(name, rows.columns)}')
+    return name
+
+
+def _row(rows: pd.DataFrame, bad: np.ndarray) -> str:
+    """`row 3` of the file, the first of those that are meant."""
+    return f'row {rows.index[int(np.flatnonzero(bad)[0])] + 1}'
+
+
+def _numbers(rows: pd.DataFrame, flag: str, name: str, *, whole: bool = False, needed: bool = False) -> np.ndarray:
+    """(n,) numbers of a column, all above 0 but losses; NaN for empty and infinite ones, and without a column."""
+    if not name:
+        return np.full(len(rows), np.nan)
+    column = rows[name]
+    values = pd.to_numeric(column, errors='coerce').to_numpy(np.float64)
+    empty = column.isna() | column.astype(str).str.strip().str.lower().isin(MISSING)
+    words = np.isnan(values) & ~empty.to_numpy(bool)
+    if words.any():
+        raise ValueError(f'--{flag}={name}: {_row(rows, words)} has {str(column[words].iloc[0])!r}; a number is needed')
+    values = np.where(np.isfinite(values), values, np.nan)
+    bad = np.zeros(len(values), bool) if flag == 'loss' else values <= 0
+    if whole:
+        bad |= np.isfinite(values) & (values != np.round(values))
+    if bad.any():
+        kind = 'a whole number of at least 1' if whole else 'a number above 0'
+        raise ValueError(f'--{flag}={name}: {_row(rows, bad)} has {values[bad][0]:g}; {kind} is needed')
+    if needed and np.isnan(values).any():
+        raise ValueError(f'--{flag}={name}: {_row(rows, np.isnan(values))} is empty')
+    return values
+
+
+def _reached(rows: pd.DataFrame, name: str, length: np.ndarray) -> np.ndarray:
+    if not name:
+        return np.isfinite(length)
+    words = rows[name].astype(str).str.strip().str.lower()
+    if (unknown := ~words.isin(list(WORDS)).to_numpy()).any():
+        raise ValueError(
+            f'--reached={name}: {_row(rows, unknown)} has {words[unknown].iloc[0]!r}; true or false is needed'
+        )
+    reached = words.map(WORDS).to_numpy(bool)
+    if (nowhere := reached & np.isnan(length)).any():
+        raise ValueError(f'--reached={name}: {_row(rows, nowhere)} reached its target, but its length is empty')
+    return reached
+
+
+def _check_rates(rows: pd.DataFrame, columns: Columns, size: np.ndarray) -> None:
+    """Raises Refusal for rates that differ at one batch size without being named."""
+    for name in [] if columns.learning_rate else rows.columns:
+        if RATES.fullmatch(name) and name not in columns:
+            several = rows.groupby(size)[name].nunique()
+            if (several > 1).any():
+                raise Refusal(
+                    f'{name} has {several.max()} values at B = {several.idxmax():g} and was not named: runs of '
+                    f'different rates do not repeat one another; give --learning_rate={name}'
+                )
+
+
+def _check_repeated(rows: pd.DataFrame, columns: Columns) -> None:
+    """Raises Refusal for two rows of one batch size, rate and run."""
+    if not columns.run:
+        return
+    key = [name for name in (columns.batch_size, columns.learning_rate, columns.run) if name]
+    again = rows.duplicated(key).to_numpy()
+    if not again.any():
+        return
+    j = int(np.flatnonzero(again)[0])
+    i = int(np.flatnonzero((rows[key] == rows[key].iloc[j]).all(axis=1))[0])
+    others = [n for n in rows.columns if n not in columns and str(rows[n].iloc[i]) != str(rows[n].iloc[j])]
+    run = ', '.join(f'{name} {rows[name].iloc[j]}' for name in key)
+    cure = 'take one out'
+    if others:
+        cure = f'they differ in {others[0]}: --where={others[0]}={rows[others[0]].iloc[i]} keeps one'
+    raise Refusal(f'rows {rows.index[i] + 1} and {rows.index[j] + 1} are one run twice ({run}); {cure}')
+
+
+def _check_unit(rows: pd.DataFrame, unit: str, name: str, length: np.ndarray, size: np.ndarray) -> None:
+    """Raises Refusal for lengths that cannot be in the unit that they were given in."""
+    if unit == EXAMPLES and (less := length < size).any():
+        raise Refusal(
+            f'--examples={name}: {_row(rows, less)} has {length[less][0]:g} examples, less than one update of B = '
+            f'{size[less][0]:g}; give --steps={name} or --epochs={name} if they are those'
+        )
+    if unit in (STEPS, EXAMPLES) and not _whole(length):
+        broken = np.isfinite(length) & (length != np.round(length))
+        raise Refusal(
+            f'--{unit}={name}: {_row(rows, broken)} has {length[broken][0]:g}, and {unit} are whole; give '
+            f'--epochs={name} if they are those'
+        )
+
+
+def _share(per: str, unit: str, length: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """(n,) what turns seconds or joules into those per unit of length."""
+    shares = {'run': 1 / length}
+    shares |= {'epoch': np.ones(len(size))} if unit == EPOCHS else {'step': 1 / size, 'example': np.ones(len(size))}
+    if per not in shares:
+        known = lookup.nearest(per, PER) if per not in PER else f'the length is in {unit}: {" or ".join(shares)}'
+        raise ValueError(f'--seconds_per={per}: {known}')
+    return shares[per]
+
+
+def _whole(values: np.ndarray) -> bool:
+    known = values[np.isfinite(values)]
+    return bool((known == np.round(known)).all())
+
+
+def _falling(name: str, asked: bool | None) -> bool:
+    if asked is not None:
+        return asked
+    lower, higher = bool(FALLING.search(name)), bool(RISING.search(name))
+    if lower == higher:
+        raise Refusal(f'--loss={name}: is it best when lowest or when highest? Give --higher_is_better=false or true')
+    return lower
+
+
+def _others(rows: pd.DataFrame, columns: Columns) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of columns that were not named: `name=value` of those with one value; a note on those with several."""
+    others = [name for name in rows.columns if name not in columns]
+    held = tuple(f'{name}={rows[name].iloc[0]}' for name in others if rows[name].nunique(dropna=False) == 1)
+    cell = [name for name in (columns.batch_size, columns.learning_rate) if name]
+    varied = [name for name in others if (rows.groupby(cell)[name].nunique(dropna=False) > 1).any()
+              and rows[name].nunique(dropna=False) <= len(rows) / 2]  # fmt: skip
+    notes = (f'runs are taken as alike though they differ in {", ".join(varied)}: --where=<column>=<value> picks',)
+    return held, notes if varied else ()

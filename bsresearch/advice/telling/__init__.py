@@ -1,0 +1,1 @@
+"""An advice in words: as a page, as JSON."""
