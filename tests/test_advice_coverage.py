@@ -7,7 +7,7 @@ TABLE
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ class Population(NamedTuple):
     """length: mean ln length at a batch size. spread: of single runs. limit: ln length at which runs stop, or none.
     whole: whether lengths are whole epochs. runs: at each batch size. critical: B_crit, where the law holds."""
 
-    length: Callable[[np.ndarray], np.ndarray]
+    length: Callable[..., Any]
     spread: float = 0.1
     limit: float = np.inf
     whole: bool = False
@@ -31,7 +31,7 @@ class Population(NamedTuple):
     critical: float = np.nan
 
 
-def hyperbola(critical: float, least: float = 40.0) -> Callable[[np.ndarray], np.ndarray]:
+def hyperbola(critical: float, least: float = 40.0) -> Callable[..., Any]:
     return lambda size: np.log(least * (1 + size / critical))
 
 

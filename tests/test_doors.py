@@ -148,7 +148,7 @@ def test_help_and_a_mistyped_command_need_no_package():
     assert told == ['run', 'launch', 'status', 'branch', 'report', 'fig', 'export', 'advise', 'prepare', 'fields']
     wrong = bare('-m', 'bsresearch', 'lanch')
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("bsresearch: unknown command 'lanch'; did you mean 'launch'? Allowed: branch, ")
+    assert wrong.stderr.startswith("bsresearch: unknown command 'lanch'; did you mean 'launch'? Allowed: advise, ")
     figure = bare('-m', 'bsresearch', 'fig', 'noisescale')
     assert figure.returncode == 2
     assert figure.stderr.startswith("bsresearch fig: unknown figure 'noisescale'; did you mean 'noise_scale'?")
