@@ -28,11 +28,12 @@ import pandas as pd
 from bsresearch.advice import reading
 from bsresearch.advice.advise import advise
 from bsresearch.advice.answer import Advice
+from bsresearch.advice.columns import Columns
 from bsresearch.advice.table import Refusal
 from bsresearch.core import flag_help, program
 
-TIMED = reading.Columns('batch_size', epochs='target_epoch', seconds='time_per_epoch', run='run')
-LOSSES = reading.Columns('bs', 'lr', loss='smooth loss')
+TIMED = Columns('batch_size', epochs='target_epoch', seconds='time_per_epoch', run='run')
+LOSSES = Columns('bs', 'lr', loss='smooth loss')
 WITHIN = 0.05
 LEFT_OUT = 'every second B'
 

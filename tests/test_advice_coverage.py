@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from advice_tables import hyperbola, pace
 
 from bsresearch.advice.advise import advise
 from bsresearch.advice.table import EPOCHS, Runs
@@ -31,10 +32,6 @@ class Population(NamedTuple):
     critical: float = np.nan
 
 
-def hyperbola(critical: float, least: float = 40.0) -> Callable[..., Any]:
-    return lambda size: np.log(least * (1 + size / critical))
-
-
 POPULATIONS = {
     'hyperbola': Population(hyperbola(300), critical=300),
     'small B_crit': Population(hyperbola(40), critical=40),
@@ -46,11 +43,6 @@ POPULATIONS = {
     'whole epochs': Population(hyperbola(300, 2.5), whole=True, critical=300),
     'one run each': Population(hyperbola(300), runs=1, critical=300),
 }
-
-
-def pace(size: np.ndarray) -> np.ndarray:
-    """Seconds per epoch: as c₀ + c₁/B, and slower again for the largest."""
-    return 5 + 2000 / size + size / 400
 
 
 def lengths(population: Population, size: np.ndarray, rng: np.random.Generator) -> np.ndarray:

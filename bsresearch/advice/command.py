@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 from bsresearch.advice import reading
 from bsresearch.advice.advise import advise
+from bsresearch.advice.columns import Columns
 from bsresearch.advice.table import Refusal
 from bsresearch.advice.telling import as_json, page
 from bsresearch.core import program
@@ -54,7 +55,7 @@ def run(request: Request) -> str:
     file = pathlib.Path(request.table)
     rows = reading.read(file, request.where)
     table = {'table': file.name, 'table_sha256': hashlib.sha256(file.read_bytes()).hexdigest()}
-    columns = reading.Columns(**{name: getattr(request, name) or '' for name in reading.Columns._fields})
+    columns = Columns(**{name: getattr(request, name) or '' for name in Columns._fields})
     falling = None if request.higher_is_better is None else not request.higher_is_better
     try:
         runs = reading.runs(rows, columns, per=request.seconds_per, falling=falling)

@@ -3,51 +3,22 @@
 import pathlib
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bsresearch.advice import table
+from bsresearch.advice.columns import Columns, check_rates, check_repeated, check_unit, first_row, is_whole
 from bsresearch.advice.table import EPOCHS, EXAMPLES, STEPS, Refusal, Runs
 from bsresearch.core import lookup
 
-RATES = re.compile(r'lr|eta|((max|peak|base)_)?(lr|learning_?rate)', re.IGNORECASE)
 FALLING = re.compile(r'loss|error|perplexity|ppl|nll|bits|mse|mae|rmse|wer|cost', re.IGNORECASE)
 RISING = re.compile(r'acc|auc|f1|bleu|map|iou|r2|reward|precision|recall', re.IGNORECASE)
 MISSING = ('nan', 'inf', '-inf', 'none', 'null', 'na', '')
 WORDS = {'true': True, 'yes': True, '1': True, '1.0': True, 'false': False, 'no': False, '0': False, '0.0': False}
 # What --seconds and --joules may be of.
 PER = ('run', 'epoch', 'step', 'example')
-
-
-class Columns(NamedTuple):
-    """Names of columns, '' where there is none; the fields are flags of `bsresearch advise`."""
-
-    batch_size: str
-    learning_rate: str = ''
-    steps: str = ''
-    epochs: str = ''
-    examples: str = ''
-    seconds: str = ''
-    joules: str = ''
-    watts: str = ''
-    loss: str = ''
-    run: str = ''
-    reached: str = ''
-
-    @property
-    def length(self) -> tuple[str, str]:
-        """The unit of the length to the target, and its column; '' where there is none."""
-        units = [unit for unit in (STEPS, EPOCHS, EXAMPLES) if getattr(self, unit)]
-        if len(units) > 1:
-            raise ValueError(f'--{units[0]} and --{units[1]}: the length of a run is one column')
-        if not units and not self.loss:
-            raise ValueError(
-                'which column says how long a run took to its target? Give --steps, --epochs or --examples; where '
-                'there is no target, --loss: what each run ended with'
-            )
-        return (units[0], getattr(self, units[0])) if units else ('', '')
 
 
 def read(file: pathlib.Path, where: Sequence[str] = ()) -> pd.DataFrame:
@@ -112,12 +83,12 @@ def runs(rows: pd.DataFrame, columns: Columns, *, per: str = 'run', falling: boo
     unit, name = columns.length
     size = _numbers(rows, 'batch_size', columns.batch_size, whole=True, needed=True)
     rate = _numbers(rows, 'learning_rate', columns.learning_rate, needed=True) if columns.learning_rate else None
-    _check_rates(rows, columns, size)
-    _check_repeated(rows, columns)
+    check_rates(rows, columns, size)
+    check_repeated(rows, columns)
     length = _numbers(rows, unit, name)
-    _check_unit(rows, unit, name, length, size)
+    check_unit(rows, unit, name, length, size)
     reached = _reached(rows, columns.reached, length) if unit else np.zeros(len(rows), bool)
-    step = 1.0 if unit == EPOCHS and _whole(length) else table.granularity(length)
+    step = 1.0 if unit == EPOCHS and is_whole(length) else table.granularity(length)
     counted = size if unit == STEPS else np.ones(len(rows))
     length, unit = length * counted, EPOCHS if unit == EPOCHS else EXAMPLES
     share = _share(per, unit, length, size)
@@ -139,11 +110,6 @@ def _there(rows: pd.DataFrame, flag: str, name: str) -> str:
     return name
 
 
-def _row(rows: pd.DataFrame, bad: np.ndarray) -> str:
-    """`row 3` of the file, the first of those that are meant."""
-    return f'row {rows.index[int(np.flatnonzero(bad)[0])] + 1}'
-
-
 def _numbers(rows: pd.DataFrame, flag: str, name: str, *, whole: bool = False, needed: bool = False) -> np.ndarray:
     """(n,) numbers of a column, all above 0 but losses; NaN for empty and infinite ones, and without a column."""
     if not name:
@@ -153,16 +119,18 @@ def _numbers(rows: pd.DataFrame, flag: str, name: str, *, whole: bool = False, n
     empty = column.isna() | column.astype(str).str.strip().str.lower().isin(MISSING)
     words = np.isnan(values) & ~empty.to_numpy(bool)
     if words.any():
-        raise ValueError(f'--{flag}={name}: {_row(rows, words)} has {str(column[words].iloc[0])!r}; a number is needed')
+        raise ValueError(
+            f'--{flag}={name}: {first_row(rows, words)} has {str(column[words].iloc[0])!r}; a number is needed'
+        )
     values = np.where(np.isfinite(values), values, np.nan)
     bad = np.zeros(len(values), bool) if flag == 'loss' else values <= 0
     if whole:
         bad |= np.isfinite(values) & (values != np.round(values))
     if bad.any():
         kind = 'a whole number of at least 1' if whole else 'a number above 0'
-        raise ValueError(f'--{flag}={name}: {_row(rows, bad)} has {values[bad][0]:g}; {kind} is needed')
+        raise ValueError(f'--{flag}={name}: {first_row(rows, bad)} has {values[bad][0]:g}; {kind} is needed')
     if needed and np.isnan(values).any():
-        raise ValueError(f'--{flag}={name}: {_row(rows, np.isnan(values))} is empty')
+        raise ValueError(f'--{flag}={name}: {first_row(rows, np.isnan(values))} is empty')
     return values
 
 
@@ -172,57 +140,12 @@ def _reached(rows: pd.DataFrame, name: str, length: np.ndarray) -> np.ndarray:
     words = rows[name].astype(str).str.strip().str.lower()
     if (unknown := ~words.isin(list(WORDS)).to_numpy()).any():
         raise ValueError(
-            f'--reached={name}: {_row(rows, unknown)} has {words[unknown].iloc[0]!r}; true or false is needed'
+            f'--reached={name}: {first_row(rows, unknown)} has {words[unknown].iloc[0]!r}; true or false is needed'
         )
     reached = words.map(WORDS).to_numpy(bool)
     if (nowhere := reached & np.isnan(length)).any():
-        raise ValueError(f'--reached={name}: {_row(rows, nowhere)} reached its target, but its length is empty')
+        raise ValueError(f'--reached={name}: {first_row(rows, nowhere)} reached its target, but its length is empty')
     return reached
-
-
-def _check_rates(rows: pd.DataFrame, columns: Columns, size: np.ndarray) -> None:
-    """Raises Refusal for rates that differ at one batch size without being named."""
-    for name in [] if columns.learning_rate else rows.columns:
-        if RATES.fullmatch(name) and name not in columns:
-            several = rows.groupby(size)[name].nunique()
-            if (several > 1).any():
-                raise Refusal(
-                    f'{name} has {several.max()} values at B = {several.idxmax():g} and was not named: runs of '
-                    f'different rates do not repeat one another; give --learning_rate={name}'
-                )
-
-
-def _check_repeated(rows: pd.DataFrame, columns: Columns) -> None:
-    """Raises Refusal for two rows of one batch size, rate and run."""
-    if not columns.run:
-        return
-    key = [name for name in (columns.batch_size, columns.learning_rate, columns.run) if name]
-    again = rows.duplicated(key).to_numpy()
-    if not again.any():
-        return
-    j = int(np.flatnonzero(again)[0])
-    i = int(np.flatnonzero((rows[key] == rows[key].iloc[j]).all(axis=1))[0])
-    others = [n for n in rows.columns if n not in columns and str(rows[n].iloc[i]) != str(rows[n].iloc[j])]
-    run = ', '.join(f'{name} {rows[name].iloc[j]}' for name in key)
-    cure = 'take one out'
-    if others:
-        cure = f'they differ in {others[0]}: --where={others[0]}={rows[others[0]].iloc[i]} keeps one'
-    raise Refusal(f'rows {rows.index[i] + 1} and {rows.index[j] + 1} are one run twice ({run}); {cure}')
-
-
-def _check_unit(rows: pd.DataFrame, unit: str, name: str, length: np.ndarray, size: np.ndarray) -> None:
-    """Raises Refusal for lengths that cannot be in the unit that they were given in."""
-    if unit == EXAMPLES and (less := length < size).any():
-        raise Refusal(
-            f'--examples={name}: {_row(rows, less)} has {length[less][0]:g} examples, less than one update of B = '
-            f'{size[less][0]:g}; give --steps={name} or --epochs={name} if they are those'
-        )
-    if unit in (STEPS, EXAMPLES) and not _whole(length):
-        broken = np.isfinite(length) & (length != np.round(length))
-        raise Refusal(
-            f'--{unit}={name}: {_row(rows, broken)} has {length[broken][0]:g}, and {unit} are whole; give '
-            f'--epochs={name} if they are those'
-        )
 
 
 def _share(per: str, unit: str, length: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -233,11 +156,6 @@ def _share(per: str, unit: str, length: np.ndarray, size: np.ndarray) -> np.ndar
         known = lookup.nearest(per, PER) if per not in PER else f'the length is in {unit}: {" or ".join(shares)}'
         raise ValueError(f'--seconds_per={per}: {known}')
     return shares[per]
-
-
-def _whole(values: np.ndarray) -> bool:
-    known = values[np.isfinite(values)]
-    return bool((known == np.round(known)).all())
 
 
 def _falling(name: str, asked: bool | None) -> bool:
