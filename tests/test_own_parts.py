@@ -169,6 +169,8 @@ BROKEN = 'import nothing_that_is_there\n'
         ({'optimizer__name': f'{USERS}:descent', 'no_decay': ('bias',)}, 'takes no `no_decay`'),
         ({'data__name': f'{USERS}:missing_values'}, 'NaN or infinite'),
         ({'data__name': f'{USERS}:no_data'}, 'returned int'),
+        ({'loss__name': f'{USERS}:in_words'}, 'TypeError'),
+        ({'model': {'name': f'{USERS}:leaving'}}, 'SystemExit: 3'),
         ({'schedule__name': f'{USERS}:short'}, 'gives float64[3] for 1 updates'),
         ({'schedule__name': f'{USERS}:undefined'}, 'a finite factor for each'),
         ({'probe__name': f'{USERS}:no_probe'}, 'returned int; allowed: a Kind'),

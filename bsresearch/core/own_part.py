@@ -195,13 +195,13 @@ def function(name: str, what: str, leading: tuple[str, ...] = ()) -> Callable[..
     def in_one_line(*args: Any, **kwargs: Any) -> Any:
         try:
             return part(*args, **kwargs)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise failure(error, name, what) from error
 
     return in_one_line
 
 
-def failure(error: Exception, name: str, what: str) -> ValueError:
+def failure(error: BaseException, name: str, what: str) -> ValueError:
     """What went wrong in a part of a user's own, in one line: file, line and cause."""
     begin = f'{what} {name}'
     if isinstance(error, ValueError) and str(error).startswith((f'{begin}:', f'{begin} ')):

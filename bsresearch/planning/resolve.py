@@ -1,21 +1,17 @@
 """A declared config → a Plan. The only reader of declared configs; every field is checked before anything is made."""
 
-import functools
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import jax
-
-from bsresearch import models, optim
+from bsresearch import models
 from bsresearch.core import kinds, lookup, own_part, rng, units, when
 from bsresearch.core.field import unknown_field
 from bsresearch.core.flat import value_at
 from bsresearch.data import preprocess, select, sources
 from bsresearch.data.own import Prepared
-from bsresearch.models import losses
-from bsresearch.planning import batch_norm, policy, recording, schema, sections
+from bsresearch.planning import batch_norm, policy, recording, schema, sections, trying
 from bsresearch.planning.branch_length import continued, schedule_length
 from bsresearch.planning.plan import Plan
 
@@ -110,67 +106,6 @@ def _completed(declared: Mapping[str, Any]) -> dict[str, Any]:
     return {**known, **declared, **filled, 'measure': points}
 
 
-_SHAPES: dict[tuple[Any, ...], Any] = {}  # of the weights, and losses that fit: traced once for all runs of a grid
-
-
-def _parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...]) -> Any:
-    """Shapes of the weights: the model is built to be refused before anything is written; training builds its own."""
-    settings = sections.settings(model)
-    kinds.check_units(settings)
-    build = sections.part('model', model['name'])
-    key = build, num_outputs, shape, repr(settings)
-    if key not in _SHAPES:
-        module = build(num_outputs, **settings)
-        _SHAPES[key] = jax.eval_shape(lambda k: models.init(module, k, shape), rng.key(0, 'init'))[0]
-    return _SHAPES[key]
-
-
-def _check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool) -> None:
-    """Raises ValueError where the loss does not fit the labels, or snapshots would vote on targets."""
-    loss = functools.partial(sections.part('loss', parts['loss']['name']), **sections.settings(parts['loss']))
-    key = repr(parts['loss']), data.num_outputs, data.train.labels.dtype
-    if key not in _SHAPES:
-        outputs = jax.ShapeDtypeStruct((2, data.num_outputs), 'float32')
-        per_example = jax.eval_shape(loss, outputs, jax.ShapeDtypeStruct((2,), data.train.labels.dtype))
-        if getattr(per_example, 'shape', None) != (2,) or per_example.dtype != 'float32':
-            raise ValueError(
-                f'loss {parts["loss"]["name"]} makes {getattr(per_example, "shape", type(per_example).__name__)} of 2 '
-                'examples; allowed: (2,), a float for each example, not averaged'
-            )
-        _SHAPES[key] = per_example
-    if snapshots and not losses.classifies(parts['loss']['name'], data.num_outputs):
-        raise ValueError(
-            f'config.snapshots average class probabilities, which data.name={parts["data"]["name"]!r} has none of; '
-            'leave them out'
-        )
-
-
-def _check_optimizer(config: Mapping[str, Any], optimizer: Mapping[str, Any], params: Any) -> None:
-    """Raises ValueError for settings that it refuses, and for groups of parameters that there are none of."""
-    groups = {'no_decay': config['no_decay'], 'optimizer.not_adapted': optimizer.get('not_adapted', ())}
-    for field, patterns in groups.items():
-        optim.check_groups(params, tuple(patterns), f'config.{field}')
-    transform = optim.built(optimizer['name'], sections.settings(optimizer), tuple(config['no_decay']))
-    if own_part.is_path(optimizer['name']):
-        _try_step(optimizer['name'], transform, config, params)
-
-
-def _try_step(name: str, transform: optim.Transform, config: Mapping[str, Any], params: Any) -> None:
-    """Raises ValueError for an optimizer of a user's own that makes no update of these weights."""
-    number = jax.ShapeDtypeStruct((), 'float32')
-
-    def step(rate: jax.Array, momentum: jax.Array, decay: jax.Array | None, gradient: Any) -> Any:
-        one = transform(optim.Hyper(rate, momentum, decay))
-        return one.update(gradient, one.init(gradient), gradient)[0]
-
-    try:
-        updates = jax.eval_shape(step, number, number, number if config['weight_decay'] else None, params)
-    except Exception as error:
-        raise own_part.failure(error, name, 'optimizer') from error
-    if jax.tree.map(lambda x: (x.shape, x.dtype), updates) != jax.tree.map(lambda x: (x.shape, x.dtype), params):
-        raise ValueError(f'optimizer {name}: its updates have not the shapes and types of the weights')
-
-
 def _checked_dataset(config: Mapping[str, Any], section: Mapping[str, Any]) -> select.Dataset:
     """The data set of a completed `data` section, whose examples can be augmented and evaluated as the config says."""
     data = dataset(section)
@@ -245,16 +180,16 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     _check_numbers(config | parts)
     data = _checked_dataset(config, parts['data'])
     shape = data.train.inputs.shape[1:]
-    params = _parameters(parts['model'], data.num_outputs, shape)
+    params = trying.parameters(parts['model'], data.num_outputs, shape)
     model = sections.settings(parts['model'])
     models.check_dtype(parts['model']['name'], model, config['dtype'], data.num_outputs, shape)
-    _check_optimizer(config, parts['optimizer'], params)
+    trying.check_optimizer(config, parts['optimizer'], params)
     kept = parent['schedule_length'] if parent is not None and parent['state']['schedule'] == 'keep' else None
     resolved = policy.resolve(config, parts, len(data.train.labels), kept and kept['batch_size'])
     sections.built('optimizer', resolved.optimizer)  # as the scaling rules left it, for its errors alone
     length = _length(resolved.length, parent, config)
     _check_batches(length, 0 if parent is None else parent['step'])
-    _check_loss(parts, data, bool(when.points(config['snapshots'], length)) or config['snapshots']['cycle_ends'])
+    trying.check_loss(parts, data, bool(when.points(config['snapshots'], length)) or config['snapshots']['cycle_ends'])
     ghost = batch_norm.ghost_batch_size(config, parts['model'], length, data.num_outputs, shape)
     same: dict[str, Any] = {field: config[field] for field in AS_DECLARED}
     same |= {section: parts[section] for section in ('data', 'model', 'loss', 'scaling')}
