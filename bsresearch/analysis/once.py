@@ -6,7 +6,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from bsresearch.analysis.study import Study
 
-_Arguments, _Result = ParamSpec('_Arguments'), TypeVar('_Result')
+_Arguments = ParamSpec('_Arguments')
+_Result = TypeVar('_Result')
 
 
 def once(
