@@ -34,8 +34,8 @@ def here(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
 def beside() -> Iterator[Submit]:
     """Calls functions in another process, and in this one while the other is busy."""
     command = [sys.executable, '-c', PROGRAM, str(pathlib.Path(__file__).parents[2])]
-    pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE}
-    with subprocess.Popen(command, **pipes) as process, ThreadPoolExecutor(1) as thread:
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process, ThreadPoolExecutor(1) as thread:
         last = here(int)
 
         def submit(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
