@@ -9,7 +9,7 @@ from bsresearch import findings, studies
 from bsresearch.analysis import names
 from bsresearch.core import own_part
 from bsresearch.launching import calibration, environment, finished, fitting, groups
-from bsresearch.planning import branch, branch_point, merging, question, sweep
+from bsresearch.planning import branch_point, merging, normalization, question, sweep
 from bsresearch.planning.plan import Plan, canonical, tuples
 from bsresearch.planning.probe import Probe
 from bsresearch.planning.stages import Stage, probes_of, runs_of, variants_of
@@ -129,16 +129,18 @@ def study(
         grid = sweep.grid(config | folder, overrides, pick, calibration=calibration.read(workdir))
         studies.check(name, grid.plans)
     else:
-        name, grid = 'train', sweep.Grid([_branch(branch_from, workdir, overrides)], [], None, [])
+        plan, config = branch_point.by_hand(branch_from, workdir, overrides)
+        name, grid = 'train', sweep.Grid([plan], [], None, [])
     if workdir is not None:
         paths.check_schema(workdir)
     for plan in grid.plans:
         if metrics.own_functions(plan):
             fitting.once(trying.check, [plan])
     planned = further(Study(own_part.unplaced(name), studies.module(name), grid, [], awaits_results=True), workdir)
+    notes = [*grid.notes, *normalization.lines(config, planned.runs, workdir), *environment.own_data(grid.plans)]
     if planned.asked is not None and workdir is not None:
         planned.asked.check(workdir)
-    notes = [*grid.notes, *environment.own_data(grid.plans), *calibration.changed(workdir, grid.plans)]
+    notes += calibration.changed(workdir, grid.plans)
     if module is not None and planned.asked is not None:
         entry = planned.asked.entry
         axes = {axis for row in entry['rows'] for axis in row['axes']}
@@ -217,23 +219,3 @@ def _asked(name: str, grid: sweep.Grid, stages: Sequence[Stage]) -> Asked | None
         rows += question.of_stage(grid.question, rows, stage)
         axes |= {axis: None for one in variants_of(stage) for axis in question.axes_of(grid.question, one.changes)}
     return Asked(name, grid.question.findings, merging.with_axes(grid.question.entry(rows), axes))
-
-
-def _branch(where: str, workdir: pathlib.Path | None, overrides: dict[str, Any]) -> Plan:
-    """The plan of a branch given by hand."""
-    axes = [name for name in overrides if name.startswith('sweep.')]
-    if axes:
-        raise ValueError(f'--branch_from makes one run; config.{axes[0]} is an axis: use config.study=reload')
-    parts = {f'branch.{part}': part for part in branch.PARTS}
-    strange = [name for name in overrides if name.startswith(('branch.', 'probe.')) and name not in parts]
-    if strange:
-        raise ValueError(
-            f'--branch_from makes one branch, and no probe of it; config.{strange[0]} is for a study that makes some, '
-            f'with --config. What it takes is what becomes of the state: {", ".join(parts)}'
-        )
-    directory, parent, step = branch_point.point(where)
-    inside = workdir is not None and directory.resolve().parent.parent == workdir.resolve()
-    parent_directory = f'{parent.study}/{parent.id}' if inside else str(directory.resolve())
-    changes = {name: value for name, value in overrides.items() if name not in parts}
-    state = {parts[name]: value for name, value in overrides.items() if name in parts}
-    return branch.branch(parent, parent_directory, step, changes, state)

@@ -1,8 +1,9 @@
 """Arms: named changes of a config, declared where the grid is.
 
 `config.arms.<name>` holds the changes of an arm, a section that is merged into the config's; a `name` in it starts the
-part anew (fields that all parts of its section share stay). `config.arms.<name>.sweep` holds axes of that arm alone. A
-text instead names the arm that it is. What an arm sets comes after the command line's overrides and before the axes.
+part anew (fields that all parts of its section share stay; data.mean and data.std only where the data set is the same).
+`config.arms.<name>.sweep` holds axes of that arm alone. A text instead names the arm that it is. What an arm sets comes
+after the command line's overrides and before the axes.
 """
 
 import re

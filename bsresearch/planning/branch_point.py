@@ -1,8 +1,11 @@
 """Where a branch begins: a run found on disk, and an update of it."""
 
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from bsresearch.core import lookup
+from bsresearch.planning import branch
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
 from bsresearch.store.paths import RESTORE, Damaged
@@ -61,3 +64,30 @@ def point(where: str) -> tuple[pathlib.Path, Plan, int]:
             )
         step = length.step_at(examples)
     return directory, parent, step
+
+
+def by_hand(where: str, workdir: pathlib.Path | None, overrides: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
+    """The plan of a branch given by hand, and the config that its parent was declared with.
+
+    Args:
+      where: as of `point`. workdir: of the branch. overrides: dotted path → value.
+
+    Raises:
+      ValueError: as `point` and branch.branch; an override that one branch cannot have.
+    """
+    axes = [name for name in overrides if name.startswith('sweep.')]
+    if axes:
+        raise ValueError(f'--branch_from makes one run; config.{axes[0]} is an axis: use config.study=reload')
+    parts = {f'branch.{part}': part for part in branch.PARTS}
+    strange = [name for name in overrides if name.startswith(('branch.', 'probe.')) and name not in parts]
+    if strange:
+        raise ValueError(
+            f'--branch_from makes one branch, and no probe of it; config.{strange[0]} is for a study that makes some, '
+            f'with --config. What it takes is what becomes of the state: {", ".join(parts)}'
+        )
+    directory, parent, step = point(where)
+    inside = workdir is not None and directory.resolve().parent.parent == workdir.resolve()
+    parent_directory = f'{parent.study}/{parent.id}' if inside else str(directory.resolve())
+    changes = {name: value for name, value in overrides.items() if name not in parts}
+    state = {parts[name]: value for name, value in overrides.items() if name in parts}
+    return branch.branch(parent, parent_directory, step, changes, state), parent.declared

@@ -14,6 +14,8 @@ ALTERNATIVES = (
     ('warmup.epochs', 'warmup.examples', 'warmup.steps'),
     ('ema.half_life_epochs', 'ema.half_life_examples'),
 )
+# Fields that every data set has, with values that belong to one: they go where its name goes.
+NORMALIZATION = ('data.mean', 'data.std')
 
 
 def set_field(tree: dict[str, Any], path: str, value: Any) -> None:
@@ -31,8 +33,8 @@ def set_field(tree: dict[str, Any], path: str, value: Any) -> None:
 def assign(declared: dict[str, Any], changes: Mapping[str, Any], anew: bool = False) -> dict[str, Any]:
     """`declared` with `changes`; sections without a change are shared with it.
 
-    A changed `<section>.name` drops the old part's own fields, a changed length the others: they belong to what
-    was replaced.
+    A changed `<section>.name` drops the old part's own fields, of data their normalization too, a changed length the
+    others: they belong to what was replaced.
 
     Args:
       anew: the same name drops them too.
@@ -40,8 +42,11 @@ def assign(declared: dict[str, Any], changes: Mapping[str, Any], anew: bool = Fa
     result, shared = dict(declared), schema.known()
     for section in schema.PARTS:
         name = changes.get(f'{section}.name', result[section].get('name'))
-        if name != result[section].get('name') or (anew and f'{section}.name' in changes):
-            result[section] = {k: v for k, v in result[section].items() if k in shared[section]}
+        another = name != result[section].get('name')
+        if another or (anew and f'{section}.name' in changes):
+            kept = {k: v for k, v in result[section].items() if section_of_part(f'{section}.{k}') is None}
+            same = {} if another else {k: v for k, v in result[section].items() if f'{section}.{k}' in NORMALIZATION}
+            result[section] = kept | same
     for units in ALTERNATIVES:
         if any(field in changes for field in units):
             for field in units:
@@ -67,6 +72,8 @@ def touches(path: str, other: str) -> bool:
 
 def section_of_part(path: str) -> str | None:
     """The section of a field that its part brings, and that another `name` takes away; None for all other fields."""
+    if path in NORMALIZATION:
+        return 'data'
     section, _, field = path.partition('.')
     of_part = section in schema.PARTS and field and field.partition('.')[0] not in schema.known()[section]
     return section if of_part else None
