@@ -74,7 +74,7 @@ def test_a_warm_up_in_updates_is_the_parents_or_refused_where_the_batch_size_cha
 def test_a_branch_to_a_batch_that_epochs_cut_short_is_refused():
     """epoch_boundary=partial: no batch may be larger than the training set, in a branch either; `through` goes on."""
     for boundary in ('partial', 'through'):
-        (run,) = toy.plans(epoch_boundary=boundary, total_steps=None, total_epochs=2.0, data__fraction=0.02)
+        (run,) = toy.plans(epoch_boundary=boundary, total_steps=None, total_epochs=3.0, data__fraction=0.02)
         assert run.epoch_size == 29
         if boundary == 'through':
             assert branch(run, 'x', 4, {'batch_size': 30}).length.batch_size_at(4) == 30

@@ -483,12 +483,21 @@ def test_a_length_from_the_command_line_replaces_the_files(unit: str, value: int
 
 
 def test_another_name_drops_what_belonged_to_the_old_part():
-    """model.widths are the MLP's; data.mean belongs to every set and stays."""
+    """model.widths are the MLP's, data.mean the digits'; data.validation is for any set and stays."""
     config = declared() | {'model': {'name': 'mlp', 'widths': (7, 7), 'dropout': 0.5}}
-    config['data'] |= {'mean': (0.5,)}
+    config['data'] |= {'mean': (0.5,), 'validation': 0.25}
     (p,) = sweep.expand(config, {'model.name': 'linear', 'data.name': 'blobs'})
     assert p.model == {'name': 'linear', 'init': 'glorot_normal'}
-    assert p.data['mean'] == (0.5,)
+    assert (p.data['mean'], p.data['validation']) == ((0.0,), 0.25)
+    # What the command line gives is of the set that it names; the config's own set, named again, keeps its own.
+    for given, mean in (({'data.name': 'blobs', 'data.mean': (0.1,)}, (0.1,)), ({'data.name': 'digits'}, (0.5,))):
+        (p,) = sweep.expand(config, given)
+        assert p.data['mean'] == mean
+    # As an axis, and as what an arm sets, too.
+    digits, blobs = sweep.expand(config, {'sweep.data.name': ('digits', 'blobs')})
+    assert (digits.data['mean'], blobs.data['mean']) == ((0.5,), (0.0,))
+    (p,) = sweep.expand(config | {'arms': {'other': {'data': {'name': 'blobs'}}}})
+    assert p.data['mean'] == (0.0,)
     (p,) = sweep.expand(config, {'model.name': 'cnn', 'model.widths': (3, 4)})
     assert (p.model['widths'], p.model['dropout']) == ((3, 4), 0.0)
     # The same name again drops nothing.
@@ -664,6 +673,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     'two lengths': ({'total_steps': 3, 'total_epochs': 1.0}, 'given: total_epochs=1.0, total_steps=3'),
     'broken batch size': ({'batch_size': 32.0}, 'config.batch_size=32.0'),
+    'batch larger than the run': (
+        {'batch_size': 1438, 'total_epochs': 1.0},
+        'batch_size=1438 is never filled: the run sees 1437 examples (1 epochs of 1437)',
+    ),
     'batch larger than a dropped epoch': ({'batch_size': 1438, 'epoch_boundary': 'drop'}, 'leaves no batch'),
     'batch larger than an epoch that ends it': (
         {'batch_size': 1438, 'epoch_boundary': 'partial'},

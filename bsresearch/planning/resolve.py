@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from bsresearch import models
 from bsresearch.core import kinds, lookup, own_part, rng, units, when
@@ -150,10 +150,16 @@ def _length(declared: units.Length, parent: dict[str, Any] | None, config: Mappi
 
 
 def _check_batches(length: units.Length, start: int) -> None:
-    """Raises ValueError where a batch from update `start` on would hold more than the training set.
+    """Raises ValueError where no batch from update `start` on would hold as many examples as it is counted for.
 
-    With `through` it may: its batches go on into the next permutation.
+    More than the training set has it may hold with `through`: it goes on into the next permutation.
     """
+    size, left = length.batch_size_at(start), length.total_examples - length.examples_at(start)
+    if left < size:
+        raise ValueError(
+            f'batch_size={size} is never filled: the run sees {left} examples ({left / length.epoch_size:g} epochs of '
+            f'{length.epoch_size}), while rules and figures would count {size}; use batch_size={left}, or train longer'
+        )
     for segment in length.segments:
         if length.boundary == 'partial' and segment.stop > start and segment.batch_size > length.epoch_size:
             raise ValueError(
@@ -163,13 +169,18 @@ def _check_batches(length: units.Length, start: int) -> None:
             )
 
 
-def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -> Plan:
-    """A declared config without axes → a Plan; `parent` as in Plan, for a branch.
+class Outline(NamedTuple):
+    """What is known of a run before its network is tried: the completed config and its named sections, data, length."""
 
-    Raises:
-      ValueError: any field that is unknown or cannot be; the message names it, what is allowed and the cure.
-      FileNotFoundError: the data set is not prepared.
-    """
+    config: dict[str, Any]
+    parts: dict[str, dict[str, Any]]
+    data: select.Dataset
+    resolved: policy.Resolved
+    length: units.Length
+
+
+def outline(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -> Outline:
+    """The part of `resolve` that traces and compiles nothing; arguments and errors as there."""
     check_fields(declared)
     config = _completed(declared)
     if config['total_seconds'] is not None:
@@ -179,16 +190,27 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     parts = {section: sections.complete(section, config[section]) for section in schema.NAMED}
     _check_numbers(config | parts)
     data = _checked_dataset(config, parts['data'])
+    kept = parent['schedule_length'] if parent is not None and parent['state']['schedule'] == 'keep' else None
+    resolved = policy.resolve(config, parts, len(data.train.labels), kept and kept['batch_size'])
+    length = _length(resolved.length, parent, config)
+    _check_batches(length, 0 if parent is None else parent['step'])
+    return Outline(config, parts, data, resolved, length)
+
+
+def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -> Plan:
+    """A declared config without axes → a Plan; `parent` as in Plan, for a branch.
+
+    Raises:
+      ValueError: any field that is unknown or cannot be; the message names it, what is allowed and the cure.
+      FileNotFoundError: the data set is not prepared.
+    """
+    config, parts, data, resolved, length = outline(declared, parent)
     shape = data.train.inputs.shape[1:]
     params = trying.parameters(parts['model'], data.num_outputs, shape)
     model = sections.settings(parts['model'])
     models.check_dtype(parts['model']['name'], model, config['dtype'], data.num_outputs, shape)
     trying.check_optimizer(config, parts['optimizer'], params)
-    kept = parent['schedule_length'] if parent is not None and parent['state']['schedule'] == 'keep' else None
-    resolved = policy.resolve(config, parts, len(data.train.labels), kept and kept['batch_size'])
     sections.built('optimizer', resolved.optimizer)  # as the scaling rules left it, for its errors alone
-    length = _length(resolved.length, parent, config)
-    _check_batches(length, 0 if parent is None else parent['step'])
     trying.check_loss(parts, data, bool(when.points(config['snapshots'], length)) or config['snapshots']['cycle_ends'])
     ghost = batch_norm.ghost_batch_size(config, parts['model'], length, data.num_outputs, shape)
     same: dict[str, Any] = {field: config[field] for field in AS_DECLARED}

@@ -12,15 +12,14 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bsresearch.core import kinds
+from bsresearch.core import kinds, own_part
 from bsresearch.core.field import unknown_field
 from bsresearch.core.flat import flatten, value_at
 from bsresearch.planning import arms, branch_arms, edit, question, resolve, schema, seconds
 from bsresearch.planning.arms import Arm
-from bsresearch.planning.plan import Plan, canonical
+from bsresearch.planning.axes import Axis, multiplied, swept, together, union
+from bsresearch.planning.plan import Plan
 from bsresearch.planning.question import Question, Row
-
-Axis = list[dict[str, Any]]
 
 
 class Grid(NamedTuple):
@@ -36,75 +35,11 @@ class Grid(NamedTuple):
     notes: list[str]
 
 
-def _together(axes: Mapping[str, Any]) -> dict[str, Any]:
-    """The axes that advance together, field → values."""
-    if not isinstance(axes.get('zip', {}), Mapping):
-        raise ValueError(f'config.sweep.zip={axes["zip"]!r}: a section of axes is needed')
-    return {axis.removeprefix('zip.'): values for axis, values in axes.items() if axis.startswith('zip.')}
-
-
-def _multiplied(axes: Mapping[str, Any], collapse: bool = False) -> list[Axis]:
-    """Each axis as a list of changes; `collapse`: rows of the zip that repeat count once."""
-    together = _together(axes)
-    single = {axis: values for axis, values in axes.items() if not axis.startswith('zip.')}
-    for path, values in (single | together).items():
-        if not isinstance(values, list | tuple) or not values:
-            raise ValueError(f'config.sweep.{path}={values!r}: a non-empty tuple of values is needed')
-        if path in single and len({canonical(v) for v in values}) < len(values):
-            raise ValueError(f'config.sweep.{path}={values!r} repeats a value')
-    # Seeds change fastest: a table's neighbours are repetitions.
-    ordered = sorted(single.items(), key=lambda item: item[0].endswith('seed'))
-    multiplied = [[{path: v} for v in values] for path, values in ordered]
-    if together:
-        lengths = {path: len(values) for path, values in together.items()}
-        if len(set(lengths.values())) > 1:
-            raise ValueError(f'config.sweep.zip needs tuples of one length; given {lengths}')
-        rows = [dict(zip(together, row, strict=True)) for row in zip(*together.values(), strict=True)]
-        # Where an override took a member away, what is left may repeat.
-        multiplied.insert(0, list({canonical(row): row for row in rows}.values()) if collapse else rows)
-    return multiplied
-
-
-def _swept(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The axes of a config after the overrides, dotted path → values; those of the zip begin with `zip.`."""
-    fixed = edit.with_alternatives(p for p in overrides if not p.startswith('sweep.'))
-    renamed = {s for s in schema.PARTS if overrides.get(f'{s}.name', (name := config[s].get('name'))) != name}
-    axes = {}
-    for axis, values in flatten(config['sweep']).items():
-        field = axis.removeprefix('zip.')
-        # Where an override names another part, axes over the old part's own fields go with it.
-        if (
-            not any(p == field or p.startswith(f'{field}.') for p in fixed)
-            and edit.section_of_part(field) not in renamed
-        ):
-            axes[axis] = values
-    for path, value in overrides.items():
-        if path.startswith('sweep.'):
-            axis = path.removeprefix('sweep.')
-            if section := next((whole for whole in axes if axis.startswith(f'{whole}.')), None):
-                raise ValueError(
-                    f'config.sweep.{axis}: {section} is an axis of whole sections already; replace that one'
-                )
-            axes[axis] = value if isinstance(value, list | tuple) else (value,)
-    return axes
-
-
 def _check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
     """Raises ValueError for a field that the config has not."""
     for name in sorted({path.split('.')[0] for path in overrides}):
         if name not in config:
             raise unknown_field(name, config)
-
-
-def _union(changes_of_axes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The changes that a run takes from each axis, as one."""
-    changes: dict[str, Any] = {}
-    for change in changes_of_axes:
-        repeated = changes.keys() & change.keys()
-        if repeated:
-            raise ValueError(f'config.sweep sets {sorted(repeated)[0]} on two axes')
-        changes |= change
-    return changes
 
 
 def expand(declared: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> list[Plan]:
@@ -138,14 +73,14 @@ def grid(
     picked = all_arms.picked(pick)
     fixed = {p: v for p, v in overrides.items() if not p.startswith(('sweep.', 'arms.'))}
     notes = arms.check_overrides(picked, fixed)
-    axes = _swept(config, overrides)
+    axes = swept(config, overrides)
     base = edit.assign(config | {'sweep': {}}, fixed)
     resolve.check_fields(base)
     branch_arms.check(base['branch'].get('arms', {}), all_arms.known)
     plain = {name: value for name, value in base.items() if name not in schema.QUESTION}
     # Where an override takes a member of the zip away, rows of what is left may repeat.
-    zipped = edit.with_alternatives(_together(flatten(config['sweep'])))
-    shared = _multiplied(axes, collapse=bool(zipped & edit.with_alternatives(overrides)))
+    zipped = edit.with_alternatives(together(flatten(config['sweep'])))
+    shared = multiplied(axes, collapse=bool(zipped & edit.with_alternatives(overrides)))
     all_axes = flatten(config['sweep']) | axes
     replicates = question.replicates_of(base['replicates'], all_arms, all_axes)
     runs: list[tuple[str, dict[str, Any], Plan]] = []
@@ -156,7 +91,7 @@ def grid(
         branching = branch_arms.of_arm(plain['branch'].get('arms', {}), picked.names(name))
         edit.set_field(of_arm, 'branch.arms', branching)
         try:
-            runs += [(name, *run) for run in _runs(of_arm, arm, _multiplied(arm.axes) + shared, fixed, paces)]
+            runs += [(name, *run) for run in _runs(of_arm, arm, multiplied(arm.axes) + shared, fixed, paces)]
             known = {plan.id for *_, plan in runs}
             others = {run: config for run, config in (on_disk or {}).items() if run not in known}
             fields = [*axes, *arm.axes, *question.fields_of(replicates)]
@@ -190,13 +125,25 @@ def _runs(
     Args:
       declared: the config of the arm. fixed: the command line's overrides. calibration: as in `grid`.
     """
+    for changes, one in _declared(declared, arm, axes, fixed, calibration):
+        yield changes, resolve.resolve(one)
+
+
+def _declared(
+    declared: dict[str, Any], arm: Arm, axes: Sequence[Axis], fixed: Mapping[str, Any], calibration: Mapping[str, float]
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """The changes and the config of each; where networks of a user's own are tried, all lengths are checked before."""
+    runs = []
     for combination in itertools.product(*axes):
-        changes = _union(combination)
+        changes = union(combination)
         # Fields given for a section whose name is an axis are given for each of its values.
         renamed = tuple(f'{s}.' for s in schema.PARTS if f'{s}.name' in changes)
         again = {p: v for p, v in fixed.items() if p.startswith(renamed) and p not in changes and not arm.keeps(p)}
         one = seconds.in_updates(edit.assign(edit.assign(declared, changes), again), calibration)
-        yield changes, resolve.resolve(one)
+        runs.append((changes, one))
+    for _, one in runs if any(own_part.is_path(str(one['model'].get('name'))) for _, one in runs) else ():
+        resolve.outline(one)
+    return runs
 
 
 def _recognized(

@@ -76,7 +76,7 @@ def make(source: Source, choices: Choices) -> Prepared:
         notes += [f'{constant} columns are constant there, and 0'] if constant else []
         if classes is None:
             labels, about['target_moments'], _ = _standardized(labels)
-            notes += ['so have the targets: a test loss of 1 is that of their mean']
+            notes += ['so have the targets: a squared_error, ½(f − y)², of about 0.5 is that of their mean']
     if classes is None:
         with np.errstate(over='ignore'):  # told by splits.check, as what is infinite
             labels = [part.astype(np.float32) for part in labels]
