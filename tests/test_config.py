@@ -675,7 +675,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'broken batch size': ({'batch_size': 32.0}, 'config.batch_size=32.0'),
     'batch larger than the run': (
         {'batch_size': 1438, 'total_epochs': 1.0},
-        'batch_size=1438 is never filled: the run sees 1437 examples (1 epochs of 1437)',
+        'batch_size=1438 is never filled: the run sees 1437 examples in all, of a training set of 1437',
     ),
     'batch larger than a dropped epoch': ({'batch_size': 1438, 'epoch_boundary': 'drop'}, 'leaves no batch'),
     'batch larger than an epoch that ends it': (

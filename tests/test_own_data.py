@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from preparing import Called, called
 from toy import plans
 
 from bsresearch.data import prepared
+from bsresearch.models import losses
 
 __all__ = ['called']
 Prepare = Callable[..., tuple[int | None, str, str]]
@@ -102,8 +104,13 @@ def test_inputs_are_stored_as_images_or_numbers(
     inputs: np.ndarray, kind: type, shape: tuple[int, ...], scale: float, prepare: Prepare, tmp_path: pathlib.Path
 ):
     np.savez('a.npz', inputs=inputs, labels=WORDS)
-    assert prepare(npz='a.npz')[0] is None
+    code, told, _ = prepare(npz='a.npz')
+    assert code is None
     splits = prepared.read('mine', tmp_path / 'data')
+    # Of 8-bit images the flags that would normalize them.
+    x = splits.train.inputs / splits.scale
+    moments = [','.join(f'{v:.4f}' for v in of_channels) for of_channels in (x.mean((0, 1, 2)), x.std((0, 1, 2)))]
+    assert ('--config.data.mean={} --config.data.std={}'.format(*moments) in told) == (kind is np.uint8)
     assert (splits.train.inputs.dtype, splits.train.inputs.shape[1:], splits.scale) == (kind, shape, scale)
 
 
@@ -154,12 +161,15 @@ def test_a_photograph_is_turned_as_it_was_held(prepare: Prepare, tmp_path: pathl
 def test_a_table_is_standardized_over_its_training_part(kind: str, prepare: Prepare, tmp_path: pathlib.Path):
     """Closed form: undone by the manifest's moments, both parts are the table's rows."""
     TABLE.to_csv('t.csv', index=False) if kind == 'csv' else TABLE.to_parquet('t.parquet')
-    assert prepare(**{kind: f't.{kind}'}, target='price', one_hot='town')[0] is None
+    code, told, _ = prepare(**{kind: f't.{kind}'}, target='price', one_hot='town')
+    assert code is None
+    assert 'of about 0.5 is that of their mean' in told
     splits, source = prepared.read('mine', tmp_path / 'data'), manifest(tmp_path)['source']
     assert source['columns'] == ['rooms', 'area', 'town_a', 'town_b']
     assert np.allclose(splits.train.inputs.mean(0), 0, atol=1e-6)
     assert np.allclose(splits.train.inputs.std(0), 1)
     assert np.isclose(splits.train.labels.std(), 1)
+    assert np.isclose(losses.squared_error(jnp.zeros((48, 1)), jnp.asarray(splits.train.labels)).mean(), 0.5)
     assert splits.num_outputs == 1
     undone = lambda values, moments: values * np.array(moments['std']) + np.array(moments['mean'])
     rows = np.concatenate([undone(split.inputs, source['input_moments']) for split in (splits.train, splits.test)])
@@ -318,6 +328,11 @@ def broken_image() -> None:
         (lambda: TABLE.to_csv('t.csv'), {'csv': 't.csv', 'target': 'price'}, '--one_hot=town'),
         (lambda: TABLE.to_csv('t.csv'), {'csv': 't.csv', 'target': 'prize'}, "did you mean 'price'"),
         (lambda: TABLE.to_csv('t.csv'), {'csv': 't.csv'}, 'which column is to be predicted'),
+        # All that has to be said of a table, in one line.
+        (lambda: TABLE.assign(price=range(60)).to_csv('t.csv', index=False), {'csv': 't.csv', 'target': 'price'},
+         '--task=classification or --task=regression; columns that are no numbers: town; --one_hot=town'),
+        (lambda: TABLE.to_csv('t.csv'), {'csv': 't.csv'}, 'price; columns that are no numbers: town'),
+        (lambda: TABLE.to_csv('t.csv'), {'csv': 't.csv', 'name': ''}, 'the column to be predicted, --target='),
         (lambda: TABLE.where(TABLE['rooms'] > 0).to_csv('t.csv'), {'csv': 't.csv', 'target': 'price'}, 'missing'),
         (lambda: pathlib.Path('t.csv').write_text(''), {'csv': 't.csv', 'target': 'price'}, 'cannot be read'),
         (torn, {'npz': 'a.npz'}, "the array 'inputs' cannot be read"),

@@ -15,7 +15,7 @@ from absl import logging
 from bsresearch.core import program
 from bsresearch.data import own, prepared, sources
 from bsresearch.data.own import request as own_request
-from bsresearch.data.own.labels import Undecided
+from bsresearch.data.own.labels import BY_FLAG, Undecided
 
 PROBE_SECONDS = 5  # TFDS itself tries for 200 s before it says that there is no network.
 TENSORFLOW = 'pip install tensorflow-cpu==2.21.0 (only to prepare; not to train)'
@@ -33,7 +33,9 @@ def command(request: own_request.Request) -> int | None:
         source = own_request.source(request)
         if not request.name:
             example = 'a name for your data, such as --name=mine' if source else 'its TFDS name: --name=fashion_mnist'
-            raise PrepareError(f'which set? Give {example}')
+            table = (request.csv or request.parquet) and not request.target
+            target = ', and of a table the column to be predicted, --target=' if table else ''
+            raise PrepareError(f'which set? Give {example}{target}')
         data_dir = _folder(request.data_dir) or prepared.default_dir()
         if source is not None:
             prepare_own(request.name, data_dir, source, own_request.choices(request))
@@ -95,7 +97,7 @@ def prepare_own(name: str, data_dir: pathlib.Path, read: Callable[[], own.Source
     try:
         own_set = own.make(read(), choices)
     except Undecided as error:
-        raise ValueError(f'{error}; say so by --task=classification or --task=regression') from error
+        raise ValueError(f'{error}; say so by {BY_FLAG}') from error
     for note in own_set.notes:
         print(note)
     with _lock(data_dir):

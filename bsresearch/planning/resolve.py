@@ -157,8 +157,8 @@ def _check_batches(length: units.Length, start: int) -> None:
     size, left = length.batch_size_at(start), length.total_examples - length.examples_at(start)
     if left < size:
         raise ValueError(
-            f'batch_size={size} is never filled: the run sees {left} examples ({left / length.epoch_size:g} epochs of '
-            f'{length.epoch_size}), while rules and figures would count {size}; use batch_size={left}, or train longer'
+            f'batch_size={size} is never filled: the run sees {left} examples in all, of a training set of '
+            f'{length.epoch_size}, while rules and figures would count {size}; use batch_size={left}, or train longer'
         )
     for segment in length.segments:
         if length.boundary == 'partial' and segment.stop > start and segment.batch_size > length.epoch_size:

@@ -13,6 +13,7 @@ from bsresearch.data.own.labels import encoded
 from bsresearch.data.splits import Split, Splits, checksum
 
 TASKS = ('classification', 'regression')
+MOST_CHANNELS = 4  # that are normalized each by itself
 
 
 class Source(NamedTuple):
@@ -85,6 +86,7 @@ def make(source: Source, choices: Choices) -> Prepared:
     scale = choices.scale or (255.0 if inputs[0].dtype == np.uint8 else 1.0)
     notes += [f'inputs lie in [{min(x.min() for x in inputs):g}, {max(x.max() for x in inputs):g}] and are divided by '
               f'{scale:g} in training']  # fmt: skip
+    notes += _moments(inputs[0], scale) if inputs[0].dtype == np.uint8 else []
     train, test = (Split(*pair) for pair in zip(inputs, labels, strict=True))
     if classes is not None:
         about['classes'] = classes
@@ -167,6 +169,23 @@ def _stored(inputs: list[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
             'them there'
         )
     return inputs, notes
+
+
+def _moments(images: np.ndarray, scale: float) -> list[str]:
+    """A line with the flags that normalize 8-bit images (N, …, channels), channel by channel.
+
+    Of the counts of the 256 values: exact, and without a copy of all images in another type.
+    """
+    channels = images.reshape(-1, images.shape[-1] if images.shape[-1] <= MOST_CHANNELS else 1)
+    pieces = [channels[begin : begin + 2**20] for begin in range(0, len(channels), 2**20)]
+    values, moments = np.arange(256) / scale, []
+    for channel in range(channels.shape[1]):
+        counts = sum(np.bincount(piece[:, channel], minlength=256) for piece in pieces)
+        mean = np.average(values, weights=counts)
+        moments.append((mean, np.average((values - mean) ** 2, weights=counts) ** 0.5))
+    mean, std = (','.join(f'{number:.4f}' for number in numbers) for numbers in zip(*moments, strict=True))
+    normalizing = f'--config.data.mean={mean} --config.data.std={std}'
+    return [f'they are not normalized beside that; {normalizing}, of the training part, would do it']
 
 
 def _check_finite(inputs: list[np.ndarray]) -> None:

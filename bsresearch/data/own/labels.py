@@ -8,6 +8,7 @@ import numpy as np
 # Whole numbers are classes where there are at most so many, each with so many examples in the mean; words with so many.
 MOST_CLASSES, EXAMPLES_A_CLASS, EXAMPLES_A_WORD = 1000, 5, 2
 SHOWN = 12  # classes that are listed
+BY_FLAG = '--task=classification or --task=regression'
 
 
 class Undecided(ValueError):

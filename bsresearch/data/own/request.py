@@ -80,7 +80,8 @@ def source(request: Request) -> Callable[[], Source] | None:
     if flag == 'images':
         return functools.partial(images.read, file, request.size, request.grey)
     standardize = request.standardize is not False
-    return functools.partial(tables.read, file, flag, request.target, request.drop, request.one_hot, standardize)
+    columns = request.target, request.drop, request.one_hot
+    return functools.partial(tables.read, file, flag, *columns, standardize, request.task)
 
 
 def choices(request: Request) -> Choices:

@@ -7,21 +7,27 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.core import lookup
-from bsresearch.data.own import Source
+from bsresearch.data.own import Source, labels
 
 
 def read(
-    file: pathlib.Path, flag: str, target: str | None, drop: Sequence[str], one_hot: Sequence[str], standardize: bool
+    file: pathlib.Path,
+    flag: str,
+    target: str | None,
+    drop: Sequence[str],
+    one_hot: Sequence[str],
+    standardize: bool,
+    task: str | None = None,
 ) -> Source:
     """The rows of a table.
 
     Args:
       flag: that named the file. target: the column to be predicted. drop: columns that are left out. one_hot: columns
-        of words or numbers that become a 0/1 column for each of their values.
+        of words or numbers that become a 0/1 column for each of their values. task: of the target; None: as it says.
 
     Raises:
-      FileNotFoundError: no such file. ValueError: a file that cannot be read, a column that is not there, has no name
-        or holds lists, missing values, words among the inputs.
+      FileNotFoundError: no such file. ValueError: a file that cannot be read, a column that is not there; all at once
+        what has to be said of its columns, holds lists or misses values.
     """
     if not file.is_file():
         raise FileNotFoundError(f'--{flag}={file}: no such file')
@@ -33,9 +39,7 @@ def read(
     table.columns = columns
     if len(set(columns)) < len(columns):
         raise ValueError(f'{file} has two columns of one name: {next(c for c in columns if columns.count(c) > 1)!r}')
-    if target is None:
-        raise ValueError(f'which column is to be predicted? Give --target=, of {", ".join(columns)}')
-    for name, given in (('target', [target]), ('drop', drop), ('one_hot', one_hot)):
+    for name, given in (('target', [] if target is None else [target]), ('drop', drop), ('one_hot', one_hot)):
         for column in given:
             if column not in columns:
                 raise ValueError(f'--{name}={column}: {file} has no such column; {lookup.nearest(column, columns)}')
@@ -43,10 +47,12 @@ def read(
         raise ValueError(f'--target={target}: it is also named by --drop or --one_hot')
     if both := [column for column in one_hot if column in drop]:
         raise ValueError(f'--drop={both[0]}: it is also named by --one_hot')
-    inputs = table.drop(columns=[target, *drop])
+    used = table.drop(columns=list(drop))
+    if len(used) and (asked := _asked(used, target, one_hot, task)):
+        raise ValueError(f'{file}: {"; ".join(asked)}')
+    inputs = used.drop(columns=[target])
     if not len(inputs.columns) or not len(table):
         raise ValueError(f'{file} has {len(table)} rows and {len(inputs.columns)} columns beside the target')
-    _check(file, table[[target, *inputs.columns]], [c for c in inputs.columns if c not in one_hot])
     notes = []
     for column in one_hot:
         notes += [f'{column}: a 0/1 column for each of {inputs[column].nunique()} values']
@@ -79,29 +85,44 @@ def _labels(column: pd.Series) -> np.ndarray:
     return column.to_numpy(np.int64 if pd.api.types.is_integer_dtype(kind) else np.float64)
 
 
-def _check(file: pathlib.Path, used: pd.DataFrame, numeric: Sequence[str]) -> None:
-    """Raises ValueError for lists, missing values, words where numbers are needed, and columns without a name."""
+def _asked(used: pd.DataFrame, target: str | None, one_hot: Sequence[str], task: str | None) -> list[str]:
+    """All that the user has to say or mend: the target and its task, words among inputs, lists, missing values, names.
+
+    Args:
+      used: the table without the columns that are left out.
+    """
     nested = [c for c in used if used[c].dtype == object and used[c].map(pd.api.types.is_list_like).any()]
-    if nested:
-        raise ValueError(
-            f'{file}: columns that hold lists or records: {", ".join(nested)}; make columns of their parts, or leave '
-            'them out by --drop='
-        )
     lacking = used.isna().sum()
     lacking = lacking[lacking > 0]
+    plain = [c for c in used if c not in (target, *one_hot, *nested)]
+    words = [c for c in plain if not pd.api.types.is_numeric_dtype(used[c].dtype)]
+    asked = []
+    if target is None:
+        asked.append(f'which column is to be predicted? Give --target=, of {", ".join(used)}')
+    elif target not in (*nested, *lacking.index):
+        try:
+            labels.encoded([_labels(used[target])], task)
+        except labels.Undecided as error:
+            asked.append(f'{error}; say so by {labels.BY_FLAG}')
+        except ValueError:
+            pass  # told with what the set is made of
+    if words:
+        but = ', but for the target' if target is None else ''
+        asked.append(
+            f'columns that are no numbers: {", ".join(words)}; --one_hot={",".join(words)} makes a 0/1 column of each '
+            f'value, --drop= leaves them out{but}'
+        )
+    if nested:
+        asked.append(
+            f'columns that hold lists or records: {", ".join(nested)}; make columns of their parts, or leave them out '
+            'by --drop='
+        )
     if len(lacking):
         where = ', '.join(f'{column} in {n} rows' for column, n in lacking.items())
-        raise ValueError(
-            f'{file} has missing values: {where}; fill them, remove the rows, or leave columns out by --drop='
-        )
-    words = [c for c in numeric if not pd.api.types.is_numeric_dtype(used[c].dtype)]
-    if words:
-        raise ValueError(
-            f'{file}: columns that are no numbers: {", ".join(words)}; --one_hot={",".join(words)} makes a 0/1 column '
-            'of each value, --drop= leaves them out'
-        )
+        asked.append(f'missing values: {where}; fill them, remove the rows, or leave columns out by --drop=')
     if nameless := [c for c in used if c.startswith('Unnamed: ')]:
-        raise ValueError(
-            f"{file}: a column without a name, the numbers of rows perhaps: --drop='{nameless[0]}' leaves it out, "
-            'a name in the first line keeps it'
+        asked.append(
+            f"a column without a name, the numbers of rows perhaps: --drop='{nameless[0]}' leaves it out, a name in "
+            'the first line keeps it'
         )
+    return asked
