@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toy import BARE, ROOT, StopsAt, assert_equal, declared, final, plans, rows, train
+from toy import BARE, ROOT, StopsAt, assert_equal, declared, final, plans, rows, train, typed
 
 from bsresearch import findings
 from bsresearch.core import own_part, own_sources
 from bsresearch.core.interrupts import Stopped
 from bsresearch.data import sources
-from bsresearch.launching import describe, environment, planner
+from bsresearch.launching import describe, environment, flag_parser, planner
+from bsresearch.launching.command import Request
 from bsresearch.launching.jobs import engines
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import kind as probing_kind
@@ -224,6 +225,30 @@ def test_what_became_of_own_data_is_told(workdir: pathlib.Path):
     with pytest.raises(ValueError, match='classes or targets') as told:
         sources.resolve(f'{USERS}:counted', None, {})
     assert '--' not in str(told.value)
+
+
+def test_normalization_of_another_set_is_left_out_with_a_word(workdir: pathlib.Path):
+    """And a workdir whose runs an older version normalized so goes on by the flags that it is told."""
+    lines: list[str] = []
+    config = declared(**BARE, data__mean=(0.25,), data__std=(0.5,), total_steps=4)
+    own = {'data.name': f'{USERS}:points'}
+    study = planner.study(config, own, workdir, say=lines.append)
+    assert (study.plans[0].data['mean'], study.plans[0].data['std']) == ((0.0,), (1.0,))
+    line = lines[0]
+    assert line.startswith(
+        'data set users_parts.py:points: data.mean=0.25 and data.std=0.5 of the config belong to dig'
+    )
+    assert '--config.data.mean=… --config.data.std=… give its own' in line
+    lines.clear()
+    flag, _ = typed(Request, '--config=batch_size_sweep', '--config.data.mean=0.25', '--config.data.std=0.5')
+    _, given = flag_parser.declared(flag)
+    (as_before,) = planner.study(config, own | given, workdir, say=lines.append).plans
+    assert as_before.data['mean'] == (0.25,)
+    assert not any('belong' in line for line in lines)
+    paths.run_dir(workdir, study.name, as_before.id).mkdir(parents=True)
+    with pytest.raises(ValueError, match=r'; --config\.data\.mean=0\.25 --config\.data\.std=0\.5 goes on with it'):
+        planner.study(config, own, workdir)
+    assert [p.id for p in planner.study(config, own | given, workdir).plans] == [as_before.id]
 
 
 TAKEN = (
