@@ -68,7 +68,7 @@ def _dispatch(name: str, *rest: str) -> None:
     elif name in COMMANDS or name == 'worker':
         _enter(name, COMMANDS.get(name, WORKER), list(rest))
     else:
-        sys.exit(program.usage(f'unknown command {name!r}; {lookup.nearest(name, COMMANDS)}'))
+        sys.exit(program.usage(f'unknown command {name!r}; {lookup.nearest(name, COMMANDS, "bsresearch --help")}'))
 
 
 def _help() -> str:
@@ -133,7 +133,7 @@ def _figure(arguments: list[str]) -> None:
         _draw('fig', 'bsresearch fig', arguments)
     else:
         program.called('bsresearch fig')
-        sys.exit(program.usage(f'unknown figure {name!r}; {lookup.nearest(name, figures())}'))
+        sys.exit(program.usage(f'unknown figure {name!r}; {lookup.nearest(name, figures(), "bsresearch fig")}'))
 
 
 if __name__ == '__main__':

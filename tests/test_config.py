@@ -641,11 +641,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'misspelt name of a part': ({'model.nam': 'mlp'}, "model.nam for model.name='mlp'; did you mean 'name'"),
     'a loss of targets on classes': (
         {'loss.name': 'squared_error'},
-        'not 10 outputs and int32 labels; use loss.name=c',
+        'not 10 outputs and int32 labels; use --config.loss.name=c',
     ),
     'a loss of classes on targets': (
         {'data.name': 'linear_regression'},
-        'needs classes, not float32 labels; use loss.name',
+        'needs classes, not float32 labels; use --config.loss.name',
     ),
     'votes on targets': (
         {'data.name': 'linear_regression', 'loss.name': 'squared_error', 'snapshots.every_epochs': 1.0},
@@ -685,7 +685,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'no number': ({'learning_rate': float('nan')}, 'config.learning_rate=nan'),
     'text for a number': ({'learning_rate': '0.1'}, "config.learning_rate='0.1': a value like the default 0.1"),
     'momentum 1': ({'momentum': 1.0}, 'config.momentum=1.0: must lie in [0, 1)'),
-    'momentum nobody uses': ({'momentum': 0.9, 'optimizer.name': 'sgd'}, 'use optimizer.name=momentum'),
+    'momentum nobody uses': ({'momentum': 0.9, 'optimizer.name': 'sgd'}, 'use --config.optimizer.name=momentum'),
     'negative seed': ({'seed': -1}, 'config.seed=-1: must lie in [0, 2147483647]'),
     'seed too large': ({'data_seed': 2**31}, 'config.data_seed=2147483648'),
     'empty validation split': ({'data.validation': 1e-4}, 'the validation split is empty: 1437 training examples'),

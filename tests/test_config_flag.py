@@ -166,10 +166,30 @@ def test_a_mistyped_config_is_told_what_there_is_from_any_directory(
     for given in ('quikstart', 'configs/quikstart.py'):
         told = refusal(capsys, f'--config={given}')
         assert f'no config {"file " if "/" in given else ""}{given!r}' in told
-        assert "did you mean 'quickstart'? Allowed: batch_size_sweep, blobs, " in told
+        assert "did you mean 'quickstart'? It is one of " in told
 
 
 def test_a_config_is_known_by_name_in_a_flagfile_too(tmp_path: pathlib.Path):
     (tmp_path / 'flags').write_text('--config=quickstart\n--config.seed=3\n', 'utf-8')
     config, overrides = flag_parser.declared(parsed(f'--flagfile={tmp_path}/flags'))
     assert (config['model']['widths'], overrides) == ((256, 256), {'seed': 3})
+
+
+def test_a_measurement_of_ones_own_begins_on_the_command_line(capsys: pytest.CaptureFixture[str]):
+    """Its fields beside its function, in any order; without that the line says how it is given."""
+    own = f'{toy.ROOT}/tests/users_parts.py:largest_weight'
+    words = (
+        '--config.measure.top.power=3',
+        f'--config.measure.top.function={own}',
+        '--config.measure.top.at_steps=1,2',
+    )
+    given = parsed('--config=quickstart', *words, '--config.sweep.seed=0,', '--config.batch_size=64')
+    plans = sweep.expand(*flag_parser.declared(given))
+    assert len(plans) == 2
+    assert {plan.recording['measure']['top']['power'] for plan in plans} == {3.0}
+    assert plans[0].events.measure['top'] == {1, 2, 690}
+    told = refusal(capsys, '--config=quickstart', '--config.measure.top.every_epochs=1')
+    assert told.startswith("unknown measurement 'top'; ")
+    assert 'your own begins with --config.measure.top.function=package.module:function' in told
+    told = refusal(capsys, '--config=quickstart', '--config.measure.distnce.every_epochs=1')
+    assert "did you mean 'distance'?" in told

@@ -55,7 +55,9 @@ def _value(numbers: Numbers, axis: str, selector: Selector) -> float:
         return float(key[numbers.array.names.index(axis)])
     study = numbers.study
     if axis not in study.runs:
-        raise ValueError(f'no axis and no field {axis!r}; {lookup.nearest(axis, [*study.axes, *study.runs])}')
+        raise ValueError(
+            f'no axis and no field {axis!r}; {lookup.nearest(axis, [*study.axes, *study.runs], "bsresearch fields")}'
+        )
     members = study.members[(study.members['arm'] == selector.arm) & (study.members['kind'] == 'run')]
     values = study.runs.loc[members['id'], axis].unique()
     if len(values) != 1:

@@ -156,6 +156,7 @@ def load(
         probes = {i: probe for i, probe in probes.items() if probe['points'][-1]['run'] in runs.index}
         members = with_cells(pd.concat([members, of_probes(members, probes)], ignore_index=True), axes)
     else:
+        stored = own_part.unplaced(stored)
         members, axes = of_file(stored)
         declarations = {'declared': stored['arms'], 'held_fixed': tuple(stored['held_fixed']), 'base': stored['base'],
                         'branch_arms': stored.get('branch_arms', {})}  # fmt: skip

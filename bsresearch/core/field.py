@@ -34,8 +34,8 @@ def unknown_field(field: str, allowed: Iterable[str], *, of: str = '', where: st
       where: what `bsresearch fields` is asked for them: a section, or a part of it (schedule.one_cycle).
     """
     known = tuple(allowed)
-    cure = lookup.nearest(field.rpartition('.')[2], known) if known else 'it has no fields'
     command = ' '.join(['bsresearch fields', *([where] if where else [])])
+    cure = lookup.shortened(field.rpartition('.')[2], known) if known else 'it has no fields'
     return ValueError(f'unknown config field {field}{of}; {cure}; `{command}` tells of each')
 
 

@@ -83,7 +83,8 @@ def parsed(argv: list[str], values: flags.FlagValues) -> list[str]:
     try:
         return values(argv)
     except flags.UnrecognizedFlagError as e:
-        cure = lookup.nearest(e.flagname.partition('.')[0], [flag.name for flag in own(values)])
+        known = [flag.name for flag in own(values)]
+        cure = lookup.nearest(e.flagname.partition('.')[0], known, f'{program.name()} --help')
         sys.exit(program.usage(f'unknown flag --{e.flagname}; {cure}'))
     except flags.Error as e:
         sys.exit(program.usage(in_plain_words(e)))

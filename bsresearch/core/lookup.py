@@ -18,14 +18,32 @@ from typing import Any
 
 from bsresearch.core import own_part
 
+# A list of names is told up to so many; of a longer one so many near names.
+MOST_LISTED, MOST_NEAR = 12, 4
 # Positional arguments of the functions that contracts ask for, by a word for the part; none where it is not here.
 LEADING = {'model': ('num_outputs',), 'study': ('plans',), 'engine': ('jobs', 'at_once', 'should_stop')}
 
 
-def nearest(name: str, allowed: Iterable[str]) -> str:
-    """The cure for a mistyped name: the nearest allowed one, or the whole list."""
+def nearest(name: str, allowed: Iterable[str], lists: str = '') -> str:
+    """The cure for a mistyped name: the nearest allowed one and, unless it is long, the whole list.
+
+    Args:
+      lists: the command that lists all of them; without it even a long list is told.
+    """
     allowed = sorted(allowed)
-    return nearest_of(name, allowed, allowed)
+    whole = nearest_of(name, allowed, allowed)
+    short = shortened(name, allowed) if lists else whole
+    return whole if short == whole else f'{short}; `{lists}` lists them'
+
+
+def shortened(name: str, allowed: Iterable[str]) -> str:
+    """As `nearest`, where the caller says what lists all: of a long list none but the near names, if there are any."""
+    allowed = sorted(allowed)
+    close = difflib.get_close_matches(name, allowed, n=MOST_NEAR, cutoff=0.6)
+    if not close or len(allowed) <= MOST_LISTED:
+        return nearest_of(name, allowed, allowed)
+    others = f'Near it, of {len(allowed)}: {", ".join(close[1:])}' if close[1:] else f'It is one of {len(allowed)}'
+    return f'did you mean {close[0]!r}? {others}'
 
 
 def nearest_of(name: str, allowed: Iterable[str], told: Iterable[str]) -> str:
@@ -61,7 +79,8 @@ def module(package: str, function: str, name: str, what: str) -> ModuleType:
 def unknown(what: str, name: str, allowed: Iterable[str], *, own: bool = True) -> ValueError:
     """The error of a name that no part has: the nearest ones and, where there may be one, how to name one's own."""
     cure = f'; or your own: {own_part.FORMS}' if own else ''
-    return ValueError(f'unknown {what} {name!r}; {nearest(name, allowed)}{cure}')
+    section = {'measurement': 'measure'}.get(what, what)
+    return ValueError(f'unknown {what} {name!r}; {nearest(name, allowed, f"bsresearch fields {section}")}{cure}')
 
 
 def functions(source: ModuleType, leading: tuple[str, ...]) -> dict[str, Callable[..., Any]]:

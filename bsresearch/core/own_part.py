@@ -96,7 +96,7 @@ def of_file(name: str, what: str) -> types.ModuleType:
     """
     file = pathlib.Path(os.path.realpath(os.path.expanduser(name)))
     if not file.is_file():
-        raise ValueError(f'{what} {name!r}: no such file; looked for {file}')
+        raise ValueError(f'{what} {file.name}: no such file in {file.parent}')
     if file in _FILES:
         return _FILES[file]
     module_of_file = types.ModuleType(f'{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}')
@@ -203,11 +203,11 @@ def function(name: str, what: str, leading: tuple[str, ...] = ()) -> Callable[..
 
 def failure(error: BaseException, name: str, what: str) -> ValueError:
     """What went wrong in a part of a user's own, in one line: file, line and cause."""
-    begin = f'{what} {name}'
-    if isinstance(error, ValueError) and str(error).startswith((f'{begin}:', f'{begin} ')):
+    begins = [f'{what} {shown}{mark}' for shown in (name, unplaced(name)) for mark in (':', ' ')]
+    if isinstance(error, ValueError) and str(error).startswith(tuple(begins)):
         return error
     file = getattr(module(name, what), '__file__', None) or name
-    return ValueError(f'{begin}: {user_file.described(error, file)}')
+    return ValueError(f'{what} {unplaced(name)}: {user_file.described(error, file)}')
 
 
 def _is_plain(value: Any) -> bool:

@@ -69,14 +69,14 @@ class Length:
         if self.boundary == 'drop' and self.batch_size > self.epoch_size:
             raise ValueError(
                 f'batch_size={self.batch_size} with epoch_boundary=drop leaves no batch in an epoch of '
-                f'{self.epoch_size} examples; use epoch_boundary=through'
+                f'{self.epoch_size} examples; use --config.epoch_boundary=through'
             )
         if self.total_examples < 1:
             raise ValueError(f'total_examples={self.total_examples}: a run sees at least 1 example')
         if self.changes and self.boundary == 'drop':
             raise ValueError(
                 'epoch_boundary=drop with a batch size that changes: which examples are left out would change with '
-                'it; use epoch_boundary=through or partial'
+                'it; use --config.epoch_boundary=through or partial'
             )
         points = [e for e, _ in self.changes]
         if points != sorted(set(points)) or any(not 0 < e < self.total_examples for e in points):

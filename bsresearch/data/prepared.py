@@ -41,6 +41,11 @@ def command(name: str, data_dir: pathlib.Path) -> str:
     return f'bsresearch prepare --name={name}{where}'
 
 
+def own_data(name: str, data_dir: pathlib.Path) -> str:
+    """How data of a user's own come under a name."""
+    return f'`{command(name, data_dir)} --npz=FILE`, or --images=FOLDER, --csv=FILE, --parquet=FILE'
+
+
 def available(data_dir: pathlib.Path) -> list[str]:
     """Names of the sets prepared in `data_dir`, sorted; nothing is verified."""
     manifests = data_dir.glob(f'[!.]*/{MANIFEST}')
@@ -94,7 +99,8 @@ def missing(name: str, data_dir: pathlib.Path) -> FileNotFoundError:
         f'data set {name!r} is not prepared in {data_dir}; prepare it once with `{command(name, data_dir)}`, or copy '
         f'the folder {folder(name, data_dir).name} from a machine that has it. Prepared there: '
         f'{", ".join(available(data_dir)) or "none"}. Embedded, no preparation needed: '
-        f'{", ".join(lookup.members("bsresearch.data", "load"))}'
+        f'{", ".join(lookup.members("bsresearch.data", "load"))}. Your own, under another name: '
+        f'{own_data("mine", data_dir)}'
     )
 
 

@@ -101,7 +101,7 @@ def check_known(name: str, data_dir: pathlib.Path) -> None:
         f'Embedded: {", ".join(embedded())}. Prepared in {data_dir}: {", ".join(ready) or "none"}. '
         f'TFDS (prepare once with `{prepared.command("NAME", data_dir)}`), nearest of {len(names)}: '
         f'{", ".join(difflib.get_close_matches(name, names, n=4, cutoff=0.4)) or "none is near"}. Your own: '
-        f'`{prepared.command(name, data_dir)} --npz=FILE`, or --images=FOLDER, --csv=FILE, --parquet=FILE'
+        f'{prepared.own_data(name, data_dir)}'
     )
 
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from bsresearch.core import plain
+from bsresearch.core import own_part, plain
 from bsresearch.launching import results
 from bsresearch.launching.outlook import Outlook
 from bsresearch.launching.waiting import Waiting
@@ -85,7 +85,8 @@ class Console:
         self._outlook.start(plans)
         how = f'{len(plans)} runs ({strategy})' if len(plans) > 1 else '1 run'
         how += '' if layout.single else f', on {layout}'
-        title = f'group {number}/{total}: {plan.data["name"]}, {plan.model["name"]}, B = {plan.batch_size}, {how}'
+        task = ', '.join(own_part.unplaced((plan.data['name'], plan.model['name'])))
+        title = f'group {number}/{total}: {task}, B = {plan.batch_size}, {how}'
         if self.rich.is_terminal:
             self.say(title)
             columns = (BarColumn(bar_width=BAR), TextColumn('{task.fields[text]}', markup=False))

@@ -7,6 +7,7 @@ one line, with exit code 2; so are ml_collections' errors.
 import contextlib
 import functools
 import pathlib
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -15,10 +16,11 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from bsresearch.core import flag_help, interrupts, lookup, program, user_file
+from bsresearch.core import flag_help, interrupts, lookup, own_part, program, user_file
 from bsresearch.core.field import unknown_field
 from bsresearch.planning import schema, sections
 
+LIST = 'bsresearch configs'
 CURE = 'begin it with c = schema.defaults() (from bsresearch import schema) and end it with return c'
 
 
@@ -51,7 +53,17 @@ class Parser(flags.ArgumentParser):
         except ValueError as e:
             raise ConfigError(str(e)) from e
         self.declared = config.to_dict()
+        for name in _own_measurements():
+            if name not in config.measure:
+                config.measure[name] = schema.when(function='')
         return config
+
+
+def _own_measurements() -> list[str]:
+    """The measurements that the command line gives a function; ml_collections knows no flags of a new section."""
+    words = flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False)
+    given = (re.match(r'--?config\.measure\.(\w+)\.function=', word) for word in words)
+    return [one[1] for one in given if one is not None]
 
 
 class WholeNumbers(flags.IntegerParser):
@@ -93,12 +105,12 @@ def file_of_config(given: str) -> str:
     text, colon, argument = given.partition(':')
     if '/' in text or text.endswith('.py'):
         if not pathlib.Path(text).is_file():
-            known = lookup.nearest(pathlib.Path(text).stem, names_of_configs())
+            known = lookup.nearest(pathlib.Path(text).stem, names_of_configs(), LIST)
             raise ValueError(f'no config file {text!r} here; by name, from any directory: {known}')
         return given
     if text not in names_of_configs():
         here = f'; the file here is --config=./{text}.py' if pathlib.Path(f'{text}.py').is_file() else ''
-        raise ValueError(f'no config {text!r}{here}; {lookup.nearest(text, names_of_configs())}')
+        raise ValueError(f'no config {text!r}{here}; {lookup.nearest(text, names_of_configs(), LIST)}')
     return f'{program.folder("configs") / text}.py{colon}{argument}'
 
 
@@ -181,6 +193,10 @@ def _config_error(error: Exception, given: set[str]) -> str:
     reason = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip("'")
     if any(name.startswith(f'config.{reason}.') for name in given):
         return str(unknown_field(reason, schema.known()))
+    if any(name.startswith(f'config.measure.{reason}.') for name in given):
+        known = lookup.members('bsresearch.measure', 'build')
+        function = f'--config.measure.{reason}.function={own_part.FORMS.replace(" or ", ", or ")}'
+        return f'{lookup.unknown("measurement", reason, known, own=False)}; your own begins with {function}'
     if any(name.startswith((f'config.arms.{reason}.', f'config.branch.arms.{reason}.')) for name in given):
         return f'--config override: the config has no arm {reason!r}; its file names those that it has'
     return f'bad --config override: {reason.strip().splitlines()[-1]}'

@@ -10,11 +10,11 @@ import numpy as np
 from bsresearch.analysis import summary
 from bsresearch.planning import resolve, schema, sections
 from bsresearch.planning.plan import Plan, canonical
-from bsresearch.store import paths
+from bsresearch.store import paths, records
 from bsresearch.store.records import SPLIT_SEEDS, flatten_varying
 from bsresearch.train.observing import evaluate
 
-METRICS = ('test_accuracy', 'test_loss', 'train_accuracy', 'distance')
+METRICS = ('test_accuracy', 'test_loss', 'train_accuracy', 'distance')  # beside those of a user's own
 SEEDS = ('seed', *SPLIT_SEEDS)
 Row = dict[str, Any]
 
@@ -43,13 +43,13 @@ def of_runs(
     arms: Mapping[str, str] | None = None,
 ) -> list[Row]:
     """A row for each run. last_rows: the newest value of each of its metrics. arms: as in `named`."""
-    rows = []
-    for plan, fields, last in zip(plans, what_varies(plans), last_rows, strict=True):
-        meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json') or {}
+    rows, metas = [], [paths.read_json(paths.run_dir(workdir, p.study, p.id) / 'meta.json') or {} for p in plans]
+    metrics = (*METRICS, *records.own_metrics(metas))
+    for plan, fields, last, meta in zip(plans, what_varies(plans), last_rows, metas, strict=True):
         status = meta.get('status', 'not started')
         at = f' at {meta["diverged_step"]:,}' if status == 'diverged' else ''
         facts = {'status': f'{status}{at}', 'updates': meta.get('step')}
-        rows.append({'run': plan.id} | named(plan, arms) | fields | facts | {name: last.get(name) for name in METRICS})
+        rows.append({'run': plan.id} | named(plan, arms) | fields | facts | {name: last.get(name) for name in metrics})
     return rows
 
 
@@ -65,21 +65,28 @@ def of_arms(
     """
     members: dict[str, list[Row]] = {}
     plan_of = {plan.id: plan for plan in plans}
-    for row in of_runs(workdir, plans, last_rows, arms):
-        fixed = {k: v for k, v in row.items() if k not in (*SEEDS, 'run', 'status', 'updates', *METRICS)}
+    of_each = of_runs(workdir, plans, last_rows, arms)
+    metrics = _metrics(of_each)
+    for row in of_each:
+        fixed = {k: v for k, v in row.items() if k not in (*SEEDS, 'run', 'status', 'updates', *metrics)}
         members.setdefault(canonical(fixed), []).append(row)
     rows = []
     for arm in members.values():
-        fixed = {k: v for k, v in arm[0].items() if k not in (*SEEDS, 'run', *METRICS)}
+        fixed = {k: v for k, v in arm[0].items() if k not in (*SEEDS, 'run', *metrics)}
         states = Counter(row['status'].partition(' at ')[0] for row in arm)
         status = 'done' if set(states) == {'done'} else ', '.join(f'{n} {state}' for state, n in states.items())
         updates = {row['updates'] for row in arm}
         facts = {'status': status, 'updates': updates.pop() if len(updates) == 1 else None, 'runs': len(arm)}
         done = [row for row in arm if row['status'] == 'done']
         plan = plan_of[arm[0]['run']]
-        estimates = {name: _estimate((row[name] for row in done), _rounding(plan, name)) for name in METRICS}
+        estimates = {name: _estimate((row[name] for row in done), _rounding(plan, name)) for name in metrics}
         rows.append(fixed | facts | estimates)
     return rows
+
+
+def _metrics(rows: Sequence[Row]) -> list[str]:
+    """Of rows of runs: the columns behind that of the updates."""
+    return [*rows[0]][[*rows[0]].index('updates') + 1 :] if rows else []
 
 
 def _rounding(plan: Plan, metric: str) -> float:

@@ -249,4 +249,6 @@ def _end(group: ReplicaGroup, session: Session, outcome: loop.Outcome) -> None:
             ending['step'] = watch.state['step']
         if outcome.finished:
             ending[verify.KEY] = writer.contents()
-        environment.update(group.run_directory(plan), facts | ending)
+        directory = group.run_directory(plan)
+        own_metrics = session.measuring.own_metrics(paths.read_json(directory / 'meta.json') or {})
+        environment.update(directory, facts | own_metrics | ending)

@@ -29,7 +29,7 @@ class Cnn(nn.Module):
             need = 2 ** len(self.widths)
             raise ValueError(
                 f'model cnn with {len(self.widths)} poolings needs images of at least {need}×{need}, '
-                f'not examples of shape {x.shape[1:]}; use fewer model.widths or model.name=mlp'
+                f'not examples of shape {x.shape[1:]}; use fewer --config.model.widths, or --config.model.name=mlp'
             )
         if self.kernel_size >= 2 * max(x.shape[1:3]):
             raise ValueError(

@@ -42,7 +42,7 @@ def cross_entropy(
     """
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ValueError(
-            f'loss.name=cross_entropy needs classes, not {labels.dtype} labels; use loss.name=squared_error'
+            f'loss.name=cross_entropy needs classes, not {labels.dtype} labels; use --config.loss.name=squared_error'
         )
     if not 0 <= label_smoothing < 1:
         raise ValueError(f'loss.label_smoothing={label_smoothing}: must lie in [0, 1)')
@@ -65,7 +65,7 @@ def squared_error(outputs: Float[Array, 'B C'], labels: Num[Array, 'B']) -> Floa
     if outputs.shape[-1] != 1 or not jnp.issubdtype(labels.dtype, jnp.floating):
         raise ValueError(
             f'loss.name=squared_error needs one output and real-valued labels, not {outputs.shape[-1]} outputs and '
-            f'{labels.dtype} labels; use loss.name=cross_entropy, or data.name=linear_regression'
+            f'{labels.dtype} labels; use --config.loss.name=cross_entropy, or data with targets'
         )
     return 0.5 * (outputs[:, 0] - labels) ** 2
 

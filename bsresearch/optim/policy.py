@@ -190,7 +190,7 @@ def relative_noise(policy: Policy, length: Length) -> np.ndarray:
     if base.total_steps > MOST_COMPARED:
         raise ValueError(
             f'batch_schedule.name=instead_of_decay looks at every update of a run at the first batch size, of which '
-            f'{base.total_steps} are too many (at most {MOST_COMPARED}); use batch_schedule.name=steps'
+            f'{base.total_steps} are too many (at most {MOST_COMPARED}); use --config.batch_schedule.name=steps'
         )
     flat = {**policy.warmup, 'start': 1.0, 'shape': 'constant'}  # it may still delay the schedule
     rate, momentum, _ = _on(policy._replace(warmup=flat), base, np.arange(base.total_steps))

@@ -55,7 +55,9 @@ def sqrt(base: Scaled, k: float) -> Scaled:
 def adam_sde(base: Scaled, k: float) -> Scaled:
     """ε·√k, 1−β₁ and 1−β₂ times k, Adam's own ε over √k (Malladi et al. 2022, arXiv:2205.10287)."""
     if base.momentum is None or base.beta2 is None or base.epsilon is None:
-        raise ValueError('scaling.name=adam_sde is for Adam with a fixed momentum (β₁); use optimizer.name=adam')
+        raise ValueError(
+            'scaling.name=adam_sde is for Adam with a fixed momentum (β₁); use --config.optimizer.name=adam'
+        )
     return base._replace(
         learning_rate=base.learning_rate * math.sqrt(k),
         momentum=1 - k * (1 - base.momentum),

@@ -1,9 +1,10 @@
 """Changes of a declared config: dotted path → value. Where they come from, and in which order: sweep.py."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bsresearch.core import kinds
+from bsresearch.core import kinds, when
 from bsresearch.core.field import unknown_field
 from bsresearch.planning import schema
 
@@ -14,6 +15,8 @@ ALTERNATIVES = (
     ('warmup.epochs', 'warmup.examples', 'warmup.steps'),
     ('ema.half_life_epochs', 'ema.half_life_examples'),
 )
+# With it a measurement of a user's own begins.
+FUNCTION = re.compile(r'measure\.(\w+)\.function')
 # Fields that every data set has, with values that belong to one: they go where its name goes.
 NORMALIZATION = ('data.mean', 'data.std')
 
@@ -51,6 +54,9 @@ def assign(declared: dict[str, Any], changes: Mapping[str, Any], anew: bool = Fa
         if any(field in changes for field in units):
             for field in units:
                 set_field(result, field, None)
+    for path in changes:
+        if (of_measurement := FUNCTION.fullmatch(path)) and of_measurement[1] not in result['measure']:
+            set_field(result, f'measure.{of_measurement[1]}', dict(when.OFF))
     for path, value in changes.items():
         if isinstance(shared.get(path), dict) and not isinstance(value, Mapping):
             raise ValueError(f'config field {path}={kinds.brief(value)}: a section is needed')

@@ -60,6 +60,6 @@ def _parsed(name: str, allowed: Collection[str]) -> HeldFixed:
     of_fields = tuple(re.split(r'[/*]', name))
     for field in of_fields:
         if field not in allowed:
-            cure = lookup.nearest(field, [*LENGTHS, *READINGS, *DERIVED, *allowed])
+            cure = lookup.nearest(field, [*LENGTHS, *READINGS, *DERIVED, *allowed], 'bsresearch fields')
             raise ValueError(f'config.held_fixed={name!r}: {field!r} is no length, field or derived quantity; {cure}')
     return HeldFixed(name, 'field' if len(of_fields) == 1 else 'derived', of_fields)

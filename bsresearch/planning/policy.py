@@ -129,7 +129,8 @@ def _momentum(config: Config, parts: Config, span: units.Span) -> float | None:
         return None
     if given and not optimizer.HAS_MOMENTUM:
         raise ValueError(
-            f'config.momentum={given} with optimizer.name={name!r}, which has none; use optimizer.name=momentum'
+            f'config.momentum={given} with optimizer.name={name!r}, which has none; use '
+            '--config.optimizer.name=momentum'
         )
     if scheduled and not optimizer.HAS_MOMENTUM:
         raise ValueError(f'config.momentum_schedule with optimizer.name={name!r}, which has no momentum to schedule')
@@ -177,7 +178,7 @@ def _check_used(parts: Config, schedules: Policy) -> None:
     if lengthens and not schedules.warmup['examples']:
         raise ValueError(
             f'scaling.name={parts["scaling"]["name"]!r} lengthens a warm-up and there is none; set config.warmup, or '
-            'use scaling.name=sqrt'
+            'use --config.scaling.name=sqrt'
         )
 
 

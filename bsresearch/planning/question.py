@@ -110,7 +110,8 @@ def replicates_of(given: Iterable[str] | None, arms: Arms, axes: Iterable[str]) 
 def _check_replicates(fields: Iterable[str], arms: Arms, allowed: Iterable[str]) -> None:
     for field in fields:
         if field not in allowed:
-            raise ValueError(f'config.replicates={field!r} is no field of a run; {lookup.nearest(field, allowed)}')
+            cure = lookup.nearest(field, allowed, 'bsresearch fields')
+            raise ValueError(f'config.replicates={field!r} is no field of a run; {cure}')
         for name, arm in arms.arms.items():
             if any(edit.touches(field, changed) for changed in arm.changes):
                 raise ValueError(f'config.arms.{name}.{field}: a replicate, which arms have in common; leave it out')

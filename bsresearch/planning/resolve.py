@@ -158,14 +158,15 @@ def _check_batches(length: units.Length, start: int) -> None:
     if left < size:
         raise ValueError(
             f'batch_size={size} is never filled: the run sees {left} examples in all, of a training set of '
-            f'{length.epoch_size}, while rules and figures would count {size}; use batch_size={left}, or train longer'
+            f'{length.epoch_size}, while rules and figures would count {size}; use '
+            f'--config.batch_size={left}, or train longer'
         )
     for segment in length.segments:
         if length.boundary == 'partial' and segment.stop > start and segment.batch_size > length.epoch_size:
             raise ValueError(
                 f'batch_size={segment.batch_size} with epoch_boundary=partial is never filled: a batch ends with its '
                 f'epoch of {length.epoch_size} examples, while rules and figures would count {segment.batch_size}; use '
-                f'batch_size={length.epoch_size}, or epoch_boundary=through'
+                f'batch_size={length.epoch_size}, or --config.epoch_boundary=through'
             )
 
 

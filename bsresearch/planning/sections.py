@@ -101,8 +101,9 @@ def _hint(path: str, declared: Mapping[str, Any]) -> Any:
     if field in hints or not parents:
         return hints.get(field, Any)
     if parents[0] == 'measure':
-        given = declared.get('measure', {}).get(parents[1], {})
-        build, _ = measure.builder(parents[1], {k: v for k, v in given.items() if k == 'function'})
+        path = f'measure.{parents[1]}.function'
+        function = declared.get(path, declared.get('measure', {}).get(parents[1], {}).get('function'))
+        build, _ = measure.builder(parents[1], {} if function is None else {'function': function})
         return lookup.hints(build).get(field, Any)
     name = declared.get(f'{parents[0]}.name', declared[parents[0]].get('name'))
     try:
@@ -115,7 +116,8 @@ def describe(section: str, given: Mapping[str, Any]) -> str:
     """A completed section in a few words: its name, and what differs from that part's defaults."""
     usual = defaults(section, given['name'])
     own = ', '.join(f'{k}={v}' for k, v in given.items() if k != 'name' and v != usual[k])
-    return f'{given["name"]}({own})' if own else given['name']
+    name = own_part.unplaced(given['name'])
+    return f'{name}({own})' if own else name
 
 
 def complete(section: str, given: Mapping[str, Any]) -> dict[str, Any]:

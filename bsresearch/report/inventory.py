@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from bsresearch.core import own_part
 from bsresearch.core.flat import flatten
 from bsresearch.store import estimates, lineage, paths, probe_records, records
 
@@ -70,6 +71,11 @@ class Inventory(NamedTuple):
         """How runs and probes were made, of those that noted it."""
         return [one.meta for one in (*self.runs, *self.probes) if one.meta]
 
+    @property
+    def own_metrics(self) -> list[str]:
+        """Of measurements of a user's own."""
+        return records.own_metrics(run.meta for run in self.runs)
+
     def of(self, study: str) -> 'Inventory':
         """The runs and probes of a study."""
         return self._replace(
@@ -97,7 +103,7 @@ def load(workdir: pathlib.Path) -> Inventory:
 
 
 def _run(directory: pathlib.Path) -> Run:
-    config = paths.read_json(directory / 'config.json', 'resolved')
+    config = own_part.unplaced(paths.read_json(directory / 'config.json', 'resolved'))
     declared, resolved = flatten(config.get('declared', {})), flatten(config['resolved'])
     meta, parent = records.status(directory), lineage.read(directory)
     return Run(directory.name, directory.parent.name, declared, resolved, meta, parent, records.last_row(directory))

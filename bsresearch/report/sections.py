@@ -65,7 +65,8 @@ def _question(question: Question, inventory: Inventory, drawn: Sequence[Drawn]) 
 
 
 def _results(inventory: Inventory, question: Question) -> list[Piece]:
-    of_cells = tables.of_cells(question.study) if question.study else ''
+    own_metrics = inventory.of(question.of).own_metrics
+    of_cells = tables.of_cells(question.study, own_metrics) if question.study else ''
     runs = tables.of_runs_of(inventory, question.of, question.study)
     return ['## Results', *([of_cells] if of_cells else []), runs]
 

@@ -30,10 +30,13 @@ def value(given: Any) -> str:
     return ('yes' if given else 'no') if isinstance(given, bool) else axis_labels.text(given)
 
 
-def of_cells(study: Study) -> str:
-    """Mean and 95 % interval over the finished runs of each cell; '' where no metric was recorded."""
+def of_cells(study: Study, own_metrics: Sequence[str] = ()) -> str:
+    """Mean and 95 % interval over the finished runs of each cell; '' where no metric was recorded.
+
+    own_metrics: those of a user's own measurements, beside METRICS.
+    """
     of_metrics, left_out = {}, []
-    for metric in (m for m in METRICS if m in study.recorded):
+    for metric in (m for m in (*METRICS, *own_metrics) if m in study.recorded):
         try:
             of_metrics[metric] = points.of(study, of_runs.final(metric)).to_dict('records')
         except ValueError as e:  # older rows hold another loss
@@ -65,7 +68,8 @@ def of_runs_of(inventory: Inventory, name: str, study: Study | None) -> str:
     # In the order of the cells: an id says nothing. Last what is no cell's.
     cell_of = {member.run: labels[member.key] for member in cells.members(study)} if study else {}
     ids = [*(run for run in cell_of if run in runs), *(run for run in runs if run not in cell_of)]
-    metrics = [m for m in METRICS if any(run.last.get(m) is not None for run in runs.values())]
+    every = (*METRICS, *inventory.of(name).own_metrics)
+    metrics = [m for m in every if any(run.last.get(m) is not None for run in runs.values())]
     branched = any(run.parent for run in runs.values())
     rows = []
     for run in (runs[i] for i in ids):

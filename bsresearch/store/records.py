@@ -2,12 +2,13 @@
 
 import json
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from bsresearch.core import own_part
 from bsresearch.core.flat import flatten
 from bsresearch.store import columns, older, paths, verify
 from bsresearch.store.paths import RESTORE, Damaged
@@ -16,6 +17,7 @@ from bsresearch.store.writer import array_files
 # Config columns of the table that are there even if no run differs.
 SPLIT_SEEDS = ('init_seed', 'data_seed')
 ALWAYS = ('batch_size', 'learning_rate', 'seed')
+OWN_METRICS = 'own_metrics'  # of meta.json: what measurements of a user's own give
 SCALARS, LISTS = {str, int, float, bool, type(None)}, (list, tuple)
 POSITION = ('step', 'examples', 'epoch', 'seconds', 'wall_seconds')
 
@@ -156,8 +158,8 @@ def _table(described: Sequence[_Described]) -> pd.DataFrame:
 
 
 def _fields(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """A config's fields, dotted, as values that a table can group by."""
-    fields = flatten(resolved)
+    """A config's fields, dotted, as values that a table can group by; a user's own files without their folders."""
+    fields = flatten(own_part.unplaced(resolved))
     return fields | {field: _hashable(value) for field, value in fields.items() if type(value) not in SCALARS}
 
 
@@ -179,6 +181,11 @@ def _rows(described: Sequence[_Described]) -> pd.DataFrame:
         frames, left = [], range(len(described))
     frames += [pd.DataFrame(merged(described[i].directory)).assign(run=i) for i in left]
     return columns.merge(frames, POSITION)
+
+
+def own_metrics(metas: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The metrics that measurements of a user's own gave any of the runs with these metas."""
+    return list(dict.fromkeys(name for meta in metas for name in meta.get(OWN_METRICS, ())))
 
 
 def varying(table: pd.DataFrame) -> list[str]:

@@ -86,7 +86,7 @@ def _check_run(plan: Plan) -> None:
     if rules:
         raise ValueError(
             f'config.scaling={rules} would change the branches a second time: config.study={STUDY} scales them itself '
-            '(config.branch.learning_rate_rule); use scaling.name=none'
+            '(config.branch.learning_rate_rule); use --config.scaling.name=none'
         )
     if plan.policy.batch_schedule['name'] != 'constant':
         raise ValueError(

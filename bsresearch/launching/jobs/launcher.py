@@ -193,10 +193,8 @@ class Launcher:
 
     def _see_through(self, ready: Sequence[jobs.GridJob]) -> None:
         """Gives jobs to the engine and tells of each what came of it."""
-        given, engine = {job.name: job for job in ready}, self.engine
-        commands = [self.command(job) for job in ready]
-        ended = engine.module.run(commands, engine.at_once, lambda: bool(self._caught), **engine.options)
-        for job, code, words in ended:
+        given = {job.name: job for job in ready}
+        for job, code, words in self.engine.run([self.command(job) for job in ready], lambda: bool(self._caught)):
             self._stay.check()
             state = jobs.state(given[job.name], self._watch)
             if state.name != 'running':  # else another process is at it, and may need this launcher yet

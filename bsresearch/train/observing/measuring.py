@@ -10,6 +10,7 @@ import jax
 from bsresearch.core import rng
 from bsresearch.measure import Context, Measure
 from bsresearch.planning.plan import Plan
+from bsresearch.store.records import OWN_METRICS
 from bsresearch.train import feed, program
 from bsresearch.train.devices import parallel, processes
 from bsresearch.train.devices.mapping import Arguments
@@ -80,6 +81,12 @@ class Measuring:
         of_own = {metric: other for metric, other in self._given.items() if {name, other} & self._own.keys()}
         check(name, given, of_own)
         self._given |= dict.fromkeys(given, name)
+
+    def own_metrics(self, meta: Mapping[str, Any]) -> dict[str, list[str]]:
+        """For a run's meta, as it stands: the metrics that a user's own measurements gave; {} where there are none."""
+        now = [metric for metric, measurement in self._given.items() if measurement in self._own]
+        names = list(dict.fromkeys([*meta.get(OWN_METRICS, ()), *now]))
+        return {OWN_METRICS: names} if names else {}
 
     def forecast(self, state: Any, origins: Any, times: Mapping[str, int], updating: float) -> str:
         """What measuring will cost, from making each where they begin; nothing of that is kept.

@@ -18,13 +18,14 @@ and SIGUSR2, and goes on from there when it is given again; an engine may give i
 once. What became of it stands in the workdir; its exit code is 0 too where another process was at it.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
 
-from bsresearch.core import lookup
+from bsresearch.core import lookup, own_part
 
 
 class Job(NamedTuple):
@@ -42,6 +43,20 @@ class Ended(NamedTuple):
     words: str
 
 
+PLATFORMS = ('cpu', 'gpu', 'tpu')
+
+
+@contextlib.contextmanager
+def _in_one_line(name: str) -> Iterator[None]:
+    """What goes wrong in an engine of a user's own is a ValueError: file, line and cause."""
+    try:
+        yield
+    except Exception as error:
+        if not own_part.is_path(name):
+            raise
+        raise own_part.failure(error, name, 'engine') from error
+
+
 class Engine(NamedTuple):
     """Where jobs run. at_once: how many together at most, None as it sees fit. options: its own, all of them."""
 
@@ -53,7 +68,28 @@ class Engine(NamedTuple):
     @property
     def platform(self) -> str:
         """What the jobs will find: cpu, gpu or tpu."""
-        return self.module.platform(**self.options)
+        with _in_one_line(self.name):
+            platform = self.module.platform(**self.options)
+        if platform not in PLATFORMS:
+            raise ValueError(f'engine {self.name}: its platform returned {platform!r}; allowed: {", ".join(PLATFORMS)}')
+        return platform
+
+    def run(self, jobs: Sequence[Job], should_stop: Callable[[], bool]) -> Iterator[Ended]:
+        """Starts the jobs and tells of each when it ended.
+
+        Raises:
+          ValueError: one of a user's own fails, or tells what is no Ended of these jobs. One line.
+        """
+        with _in_one_line(self.name):
+            ended, told = self.module.run(jobs, self.at_once, should_stop, **self.options), 'an iterator of Ended'
+            if not isinstance(ended, Iterable):
+                raise ValueError(f'engine {self.name}: its run returned {type(ended).__name__}; allowed: {told}')
+            for one in ended:
+                if not (isinstance(one, tuple) and len(one) == len(Ended._fields) and one[0] in jobs):
+                    raise ValueError(
+                        f'engine {self.name}: its run told {one!r}; allowed: {told}, of the jobs it was given'
+                    )
+                yield Ended(*one)
 
     @property
     def trains_here(self) -> bool:
@@ -87,5 +123,6 @@ def chosen(name: str, at_once: int | None, given: Mapping[str, Any]) -> Engine:
     if missing := [part for part in ('check', 'platform') if not hasattr(module, part)]:
         raise ValueError(f'--engine={name}: its file has no {" and no ".join(missing)} (launching/jobs/engines)')
     options = lookup.keywords(module.run) | options
-    module.check(at_once, **options)
+    with _in_one_line(name):
+        module.check(at_once, **options)
     return Engine(name, at_once, options, module)
