@@ -38,6 +38,7 @@ COMMANDS = {
     'export': Command('export_records', 'one table of all runs of a workdir'),
     'advise': Command('advise', 'a batch size and a learning rate, from a table of runs'),
     'prepare': Command('prepare_data', 'a data set, once'),
+    'configs': Command('configs', 'the configs by name; what one asks, and how many runs it is'),
     'fields': Command('fields', 'every field of a config: default, unit and meaning'),
 }
 # Begun by engines, not by people.

@@ -4,8 +4,10 @@
     bsresearch fields schedule             # a section: its fields, and the parts that its name may pick
     bsresearch fields schedule.one_cycle   # a part: the fields that it brings
     bsresearch fields batch_size           # a field
+    bsresearch fields nets.py:resnet       # a part of your own, or mylab.nets:resnet: what it may be, and its fields
 
-In a config they are config.<field>, on the command line --config.<field>=<value>. None: not given.
+In a config they are config.<field>, on the command line --config.<field>=<value>. None: not given. `bsresearch configs`
+tells of whole configs.
 """
 
 import sys

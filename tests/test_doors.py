@@ -1,6 +1,7 @@
 """What a user types: configs by name, one command with its parts, what it says where it cannot go on."""
 
 import importlib
+import json
 import os
 import pathlib
 import re
@@ -22,7 +23,7 @@ from bsresearch import __main__ as doors
 from bsresearch.core import flag_help, interrupts, program
 from bsresearch.core.field import Section
 from bsresearch.core.flat import flatten
-from bsresearch.launching import command, describe, flag_parser
+from bsresearch.launching import command, describe, flag_parser, listing
 from bsresearch.launching.jobs import engines, launcher
 from bsresearch.planning import schema, sweep
 from bsresearch.planning.fields import FIELDS
@@ -132,6 +133,25 @@ def test_an_unknown_field_points_to_the_fields(declared: dict[str, Any], command
     assert describe.text(command.removeprefix('bsresearch fields').strip())
 
 
+def test_a_config_is_told_with_its_words_and_the_number_of_its_runs(tmp_path: pathlib.Path):
+    """Golden: the number of runs is that of the planned grids (tests/config_ids.json), without their data."""
+    golden = json.loads((ROOT / 'tests' / 'config_ids.json').read_text())
+    for name in flag_parser.names_of_configs():
+        lines = listing.text(name).splitlines()
+        assert re.match(rf'{golden[name]["runs"]:,} runs?(;|$)', lines[-1]), name
+        assert lines[2] in listing.text(), name
+    told = listing.text('shen')
+    for line in ('axis seed: 0, 1, 2', 'arm higher_rate: batch_size=1024, learning_rate=0.1'):
+        assert f'\n{line}\n' in told
+    assert told.endswith('branches of them: control, switch_small, switch_rate; probes of them: gradient_norm')
+    (tmp_path / 'own.py').write_text(
+        '"""Mine."""\nfrom bsresearch import schema\n\n\ndef get_config():\n    c = schema.defaults()\n'
+        '    c.sweep.zip.batch_size = (8, 16)\n    c.sweep.zip.learning_rate = (0.1, 0.2)\n    return c\n'
+    )
+    mine = listing.text(f'{tmp_path}/own.py').splitlines()
+    assert (mine[2], mine[-1]) == ('Mine.', '2 runs')
+
+
 # --- the command
 
 
@@ -145,7 +165,8 @@ def test_help_and_a_mistyped_command_need_no_package():
     helped = bare('-m', 'bsresearch', '--help')
     assert helped.returncode == 0, helped.stderr
     told = [line.split()[0] for line in helped.stdout.splitlines() if re.match(r'  \w', line)]
-    assert told == ['run', 'launch', 'status', 'branch', 'report', 'fig', 'export', 'advise', 'prepare', 'fields']
+    assert told == ['run', 'launch', 'status', 'branch', 'report', 'fig', 'export', 'advise', 'prepare', 'configs',
+                    'fields']  # fmt: skip
     wrong = bare('-m', 'bsresearch', 'lanch')
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("bsresearch: unknown command 'lanch'; did you mean 'launch'? Allowed: advise, ")

@@ -60,7 +60,7 @@ def test_a_path_that_is_none_is_told_with_where_it_was_looked_for(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=f'no such file; looked for {tmp_path}/mine/nowhere.py'):
+    with pytest.raises(ValueError, match=f'nowhere.py: no such file in {tmp_path}/mine'):
         findings.load('mine/nowhere.py')
 
 

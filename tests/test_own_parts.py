@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shutil
 import sys
 from typing import Any
@@ -11,15 +12,17 @@ import pytest
 from toy import BARE, ROOT, StopsAt, assert_equal, declared, final, plans, rows, train, typed
 
 from bsresearch import findings
+from bsresearch.analysis import study as studies
 from bsresearch.core import own_part, own_sources
 from bsresearch.core.interrupts import Stopped
 from bsresearch.data import sources
-from bsresearch.launching import describe, environment, flag_parser, planner
+from bsresearch.launching import describe, environment, flag_parser, planner, results
 from bsresearch.launching.command import Request
 from bsresearch.launching.jobs import engines
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import kind as probing_kind
-from bsresearch.store import paths
+from bsresearch.report import inventory, tables
+from bsresearch.store import paths, records
 
 USERS = f'{ROOT}/tests/users_parts.py'
 
@@ -74,6 +77,18 @@ def test_own_data_and_an_own_measurement_in_one_run(workdir: pathlib.Path):
     last = rows(workdir, plan)[-1]
     largest = max(float(np.abs(x).max()) for x in leaves(final(workdir, plan)))
     np.testing.assert_allclose(last['largest_weight'], largest**2, rtol=1e-6)
+    # In the final table and in the report's, which name files of one's own without their folders.
+    (row,) = results.of_arms(workdir, [plan], [last])
+    assert row['largest_weight'] == last['largest_weight']
+    found = inventory.load(workdir)
+    told = (
+        tables.of_runs_of(found, plan.study, None),
+        tables.of_cells(studies.load(workdir, plan.study), ['largest_weight']),
+    )
+    assert found.own_metrics == ['largest_weight']
+    assert all('largest weight' in str(table) for table in told)
+    assert str(ROOT) not in str(tables.of_config(found.runs, plan.study))
+    assert records.runs(workdir)['data.name'].tolist() == ['users_parts.py:points']
     assert plan.num_outputs == 2
     assert plan.epoch_size == 40
     stored = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json')
@@ -305,9 +320,20 @@ def test_an_own_measurement_may_stand_beside_batch_norm(workdir: pathlib.Path):
 
 
 def test_fields_of_an_own_part_are_told_as_any():
-    told = describe.text(f'model.{USERS}:normalized')
-    assert f'--config.model.name={USERS}:normalized' in told
-    assert 'model.dropout' in told
+    """Also of the bare path, with what it may be by its positional arguments, and the words of its docstring."""
+    for asked in (f'model.{USERS}:normalized', f'{USERS}:normalized'):
+        told = describe.text(asked)
+        assert f'--config.model.name={USERS}:normalized\nParts as a user writes them' in told
+        assert 'model.dropout' in told
+    told = describe.text(f'{USERS}:misnamed')
+    for field in ('data.name', 'optimizer.name', 'measure.<your name>.function', 'probe.name'):
+        assert f'--config.{field}={USERS}:misnamed' in told
+    assert '\n\nGives a metric under any name, of any shape.\n\n' in told
+    assert re.search(r'^  size +0$', told, re.MULTILINE)
+    assert describe.text(f'{USERS}:run_none').startswith(f'--engine={USERS}:run_none\n')
+    assert describe.text(f'{USERS}:cross_entropy').startswith(f'--config.loss.name={USERS}:cross_entropy\n')
+    with pytest.raises(ValueError, match="there is no function 'mpl'; did you mean 'mlp'"):
+        describe.text(f'{USERS}:mpl')
 
 
 def test_an_own_study_has_its_stages_and_a_folder_of_its_name(workdir: pathlib.Path):
@@ -340,6 +366,20 @@ def test_an_own_engine_is_chosen_with_its_options(tmp_path: pathlib.Path):
     (tmp_path / 'bare.py').write_text('def run(jobs, at_once, should_stop):\n    return iter(())\n')
     with pytest.raises(ValueError, match='no check and no platform'):
         engines.chosen(f'{tmp_path}/bare.py:run', None, {})
+
+
+@pytest.mark.parametrize(
+    ('name', 'told'),
+    [
+        ('run_nowhere', 'its run returned NoneType; allowed: an iterator of Ended'),
+        ('run_numbers', 'its run told 3; allowed: an iterator of Ended, of the jobs it was given'),
+        ('run_late', 'users_parts.py, line [0-9]+: KeyError'),
+    ],
+)
+def test_an_own_engine_that_does_not_keep_the_contract_is_one_line(name: str, told: str):
+    engine = engines.chosen(f'{USERS}:{name}', None, {})
+    with pytest.raises(ValueError, match=f'^engine [^\\n]*{told}[^\\n]*$'):
+        list(engine.run([engines.Job('a', ('true',))], lambda: False))
 
 
 def test_own_findings_may_be_a_module(monkeypatch: pytest.MonkeyPatch):

@@ -336,6 +336,20 @@ def run_none(jobs: Any, at_once: int | None, should_stop: Any, *, patience: int 
     return iter(())
 
 
+def run_nowhere(jobs: Any, at_once: int | None, should_stop: Any) -> Any:
+    """An engine that returns nothing."""
+
+
+def run_numbers(jobs: Any, at_once: int | None, should_stop: Any) -> Any:
+    """An engine that tells numbers."""
+    yield from (3, 4)
+
+
+def run_late(jobs: Any, at_once: int | None, should_stop: Any) -> Any:
+    """An engine that fails when it is asked for the first job's end."""
+    yield {}['job']
+
+
 # Findings, of `users_parts` as a module.
 QUESTION = 'Does it learn?'
 SOURCE = 'a user'

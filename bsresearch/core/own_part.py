@@ -201,6 +201,26 @@ def function(name: str, what: str, leading: tuple[str, ...] = ()) -> Callable[..
     return in_one_line
 
 
+def positional(name: str) -> tuple[str, ...]:
+    """The names of the positional arguments of an import path's function: by their number parts are told apart.
+
+    Raises:
+      ValueError: as `function`, of what would be one but for its arguments.
+    """
+    part = getattr(module(name, 'part'), name.partition(':')[2], None)
+    if not inspect.isfunction(part):
+        function(name, 'part')  # says what is wrong with it
+        return ()
+    parameters = inspect.signature(part).parameters.values()
+    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+
+
+def paragraph(part: Callable[..., Any]) -> str:
+    """The first paragraph of a function's docstring, on one line; without one that of its file."""
+    said = inspect.getdoc(part) or inspect.getdoc(inspect.getmodule(inspect.unwrap(part))) or 'It has no docstring.'
+    return ' '.join(said.partition('\n\n')[0].split())
+
+
 def failure(error: BaseException, name: str, what: str) -> ValueError:
     """What went wrong in a part of a user's own, in one line: file, line and cause."""
     begins = [f'{what} {shown}{mark}' for shown in (name, unplaced(name)) for mark in (':', ' ')]

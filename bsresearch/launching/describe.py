@@ -20,6 +20,11 @@ from bsresearch.planning.fields import FIELDS
 WIDTHS = (36, 22, 9)
 HINT = '`bsresearch fields <section>` lists its parts, `bsresearch fields <section>.<part>` the fields of one.'
 Row = tuple[str, Field]
+# What a function of a user's own may be, and its positional arguments, whose names are free.
+KINDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(('data', 'optimizer', 'measure', 'probe'), ()), **lookup.LEADING,
+    'loss': sections.LEADING['loss'], 'schedule': sections.LEADING['schedule'],
+}  # fmt: skip
 
 
 def members(section: str) -> dict[str, Callable[..., Any]]:
@@ -58,6 +63,8 @@ def text(asked: str = '') -> str:
     if not asked:
         return _everything()
     section, _, name = asked.removeprefix('config.').partition('.')
+    if own_part.is_path(asked) and (section not in FIELDS or name.startswith('py:')):
+        return _own(asked)
     if section not in FIELDS:
         raise unknown_field(section, FIELDS)
     field, parts = FIELDS[section], members(section)
@@ -66,6 +73,8 @@ def text(asked: str = '') -> str:
     shared = field.fields if isinstance(field, Section) else {}
     if own_part.is_path(name) and section in (*sections.FOLDERS, *sections.FUNCTIONS):
         return _part(section, name, sections.part(section, name))
+    if own_part.is_path(name) and section == 'measure':
+        return _own(name)
     if name in parts:
         return _part(section, name, parts[name])
     if name in shared:
@@ -78,6 +87,24 @@ def text(asked: str = '') -> str:
     if not rows:
         raise unknown_field(f'{section}.{name}', (*shared, *parts), where=section)
     return _table(rows)
+
+
+def _own(path: str) -> str:
+    """Of a function of a user's own: what it may be, by its positional arguments, and its fields."""
+    arguments = own_part.positional(path)
+    fitting = [kind for kind, leading in KINDS.items() if len(leading) == len(arguments)]
+    fitting = [kind for kind in fitting if arguments and arguments == KINDS[kind]] or fitting
+    if not fitting:
+        raise ValueError(f'{path} takes {", ".join(arguments)}; no part takes {len(arguments)} positional arguments')
+    part = own_part.function(path, 'part', KINDS[fitting[0]])
+    if len(fitting) == 1 and fitting[0] in FIELDS and fitting[0] != 'study':
+        return _part(fitting[0], path, sections.part(fitting[0], path))
+    names = {'measure': f'--config.measure.<your name>.function={path}', 'study': f'--config.study={path}',
+             'engine': f'--engine={path}'}  # fmt: skip
+    heads = [names.get(kind, f'--config.{kind}.name={path}') for kind in fitting]
+    rows = [(name, field) for name, field in own_fields('', part).items() if name not in own_part.GIVEN]
+    table = [_table(rows)] if rows else []
+    return '\n\n'.join([' or\n'.join(heads), own_part.paragraph(part), *table])
 
 
 def _everything() -> str:
@@ -136,7 +163,8 @@ def _part(section: str, name: str, part: Callable[..., Any]) -> str:
         section, f'{section}.name={name}'
     )
     rows = _table([*_dotted(prefix, own_fields(section, part)), *_dotted(prefix, shared)])
-    return '\n\n'.join([f'--config.{chosen}\n{summary(part)}', *([rows] if rows else [])])
+    said = own_part.paragraph(part) if own_part.is_path(name) else summary(part)
+    return '\n\n'.join([f'--config.{chosen}\n{said}', *([rows] if rows else [])])
 
 
 def _table(rows: list[Row]) -> str:

@@ -191,6 +191,8 @@ def _config_error(error: Exception, given: set[str]) -> str:
     """What is wrong with an override."""
     # A KeyError's own text is quoted, its line breaks too.
     reason = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip("'")
+    if (mistyped := re.search(r'Did you mean "\w+" instead of "(\w+)"', reason)) is not None:
+        reason = mistyped[1]
     if any(name.startswith(f'config.{reason}.') for name in given):
         return str(unknown_field(reason, schema.known()))
     if any(name.startswith(f'config.measure.{reason}.') for name in given):
