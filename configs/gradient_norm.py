@@ -1,7 +1,8 @@
 """Gradient norm against batch size at epochs 2 and 30 of a large-batch run: walking, frozen, single-batch.
 
 Source: K. Shen, "Effect of batch size on training dynamics" (2018), 1000 trials: MLP 784-1024-1024-10, plain SGD,
-B = 1024, lr 0.01, on MNIST; here on Fashion-MNIST unless --config.data.name=mnist. The run is trained first. A trial
+B = 1024, lr 0.01, on MNIST; here on Fashion-MNIST unless
+--config.data.name=mnist --config.data.mean=0.1307 --config.data.std=0.3081. The run is trained first. A trial
 walks through the same 1024 examples in batches of every size. Held fixed within a trial: the examples and η.
 
     python -m scripts.prepare_data --name=fashion_mnist

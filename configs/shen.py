@@ -2,9 +2,10 @@
 
 Source: K. Shen, "Effect of batch size on training dynamics" (2018): MLP 784-1024-1024-10, Glorot normal, plain SGD, 30
 epochs, mean loss, last short batch of an epoch kept. There on MNIST; here on Fashion-MNIST unless
---config.data.name=mnist. Held fixed: epochs. A: B = 64, 256, 1024 at lr 0.01. B: B = 1024 at lr 0.1. C: branches of
-B = 1024, lr 0.01 at epochs 2 and 30, 30 epochs more. D: gradient norm against batch size there. E: distance from the
-initial weights, also with Adam at the same B and at lr 0.01 and 0.001. F: loss between B = 64 and B = 1024.
+--config.data.name=mnist --config.data.mean=0.1307 --config.data.std=0.3081. Held fixed: epochs. A: B = 64, 256,
+1024 at lr 0.01. B: B = 1024 at lr 0.1. C: branches of B = 1024, lr 0.01 at epochs 2 and 30, 30 epochs more. D: gradient
+norm against batch size there. E: distance from the initial weights, also with Adam at the same B and at lr 0.01 and
+0.001. F: loss between B = 64 and B = 1024.
 
     make shen SEEDS=3 TRIALS=100
 
