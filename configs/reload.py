@@ -2,8 +2,8 @@
 
 Source: K. Shen, "Effect of batch size on training dynamics" (2018): MLP 784-1024-1024-10, plain SGD, lr 0.01; weights
 of the B = 1024 run at epoch 2 or 30 trained 30 epochs more with B = 64 or with lr 0.1; the control changes nothing.
-There on MNIST; here on Fashion-MNIST unless --config.data.name=mnist --config.data.mean=0.1307 --config.data.std=0.3081.
-Held fixed: epochs after the branch.
+There on MNIST; here on Fashion-MNIST unless
+--config.data.name=mnist --config.data.mean=0.1307 --config.data.std=0.3081. Held fixed: epochs after the branch.
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/reload.py --workdir=runs/reload

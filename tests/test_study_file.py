@@ -347,7 +347,7 @@ def test_it_is_written_before_the_first_group_and_a_kill_leaves_it_whole(
     """Brute force over the writes of a launch: killed before any of them and started again, the workdir is the same."""
     monkeypatch.setattr(os, 'fsync', lambda _: None)
     c = three()
-    c.evaluate.every_epochs, c.total_epochs = 0.0, 0.02
+    c.evaluate.every_epochs, c.total_epochs = 0.0, 0.05
     replace, left, order = os.replace, [0], []
 
     def counted(source: Any, target: Any) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.analysis.members import ABSENT, ALL, PARTS, of_fields, of_file, of_probes, with_cells
+from bsresearch.core import own_part
 from bsresearch.core.units import Length
 from bsresearch.store import paths, probe_records, records, study_file
 
@@ -156,10 +157,10 @@ def load(
         probes = {i: probe for i, probe in probes.items() if probe['points'][-1]['run'] in runs.index}
         members = with_cells(pd.concat([members, of_probes(members, probes)], ignore_index=True), axes)
     else:
-        stored = own_part.unplaced(stored)
-        members, axes = of_file(stored)
-        declarations = {'declared': stored['arms'], 'held_fixed': tuple(stored['held_fixed']), 'base': stored['base'],
-                        'branch_arms': stored.get('branch_arms', {})}  # fmt: skip
+        entry: Mapping[str, Any] = own_part.unplaced(stored)
+        members, axes = of_file(entry)
+        declarations = {'declared': entry['arms'], 'held_fixed': tuple(entry['held_fixed']), 'base': entry['base'],
+                        'branch_arms': entry.get('branch_arms', {})}  # fmt: skip
     there = members['id'].isin(runs.index) | (members['kind'] == 'probe')
     return Study(
         name if stored and name else study, members[there].reset_index(drop=True), axes,

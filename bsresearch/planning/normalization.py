@@ -55,8 +55,8 @@ def left_out(config: Mapping[str, Any], plan: Plan) -> LeftOut | None:
     dropped = {field: value for field, value in values.items() if value != usual[field]}
     if not dropped or given['name'] == now['name']:
         return None
-    names = own_part.unplaced((given['name'], now['name']))
-    return LeftOut(*names, dropped, replace(plan, data=plan.data | dropped).id)
+    data, other = own_part.unplaced((given['name'], now['name']))
+    return LeftOut(data, other, dropped, replace(plan, data=plan.data | dropped).id)
 
 
 def lines(config: Mapping[str, Any], plans: Iterable[Plan], workdir: pathlib.Path | None) -> list[str]:
