@@ -389,7 +389,10 @@ def test_every_optimizer_has_a_rule():
         ({'branch__multiples': (2, 2)}, r'multiples=\(2, 2\)'),
         ({'branch__multiples': (1, 2.0)}, r'multiples=\(1, 2\.0\)'),
         ({'branch__learning_rate_rule': 'cubic'}, "learning_rate_rule='cubic': allowed are none, linear, sqrt"),
-        ({'branch__multiples': (2, 512)}, '512 × 2 = 1024, exceeds the epoch of 512 examples'),
+        (
+            {'branch__multiples': (2, 512)},
+            '512 × 2 = 1024, exceeds the epoch of 512 examples; use --config.branch.multiples=1,2',
+        ),
         ({'branch__multiples': (2, 64)}, '64 × 2 = 128, fits 1 times into the window of 128 examples, at least 4'),
         ({'branch__more_examples': 150}, 'more_epochs=0, more_examples=160'),
         ({'branch__multiples': (2, 3)}, 'use powers of 2 as k'),

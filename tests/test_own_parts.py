@@ -19,6 +19,7 @@ from bsresearch.data import sources
 from bsresearch.launching import describe, environment, flag_parser, planner, results
 from bsresearch.launching.command import Request
 from bsresearch.launching.jobs import engines
+from bsresearch.planning import trying
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import kind as probing_kind
 from bsresearch.report import inventory, tables
@@ -264,6 +265,19 @@ def test_normalization_of_another_set_is_left_out_with_a_word(workdir: pathlib.P
     with pytest.raises(ValueError, match=r'; --config\.data\.mean=0\.25 --config\.data\.std=0\.5 goes on with it'):
         planner.study(config, own, workdir)
     assert [p.id for p in planner.study(config, own | given, workdir).plans] == [as_before.id]
+
+
+def test_a_batch_above_the_data_is_told_or_refused_before_a_network_is_tried(monkeypatch: pytest.MonkeyPatch):
+    """Of 30 examples: 75 in a batch see each 2.5 times; a run of 60 fills no such batch, which the last size has."""
+    lines: list[str] = []
+    small = {**BARE, 'data__name': f'{USERS}:points', 'model': {'name': f'{USERS}:mlp'}}
+    planner.study(declared(**small, total_steps=4, batch_size=75), {}, None, say=lines.append)
+    assert any(line.startswith('batch_size=75 is above the 30 training examples') for line in lines)
+    assert any('holds each of them 2.5 times' in line and '0.4 of an update' in line for line in lines)
+    monkeypatch.setattr(trying, 'parameters', lambda *_: pytest.fail('a network was tried'))
+    config = declared(**small, total_steps=None, total_examples=60, sweep__batch_size=(8, 30, 75))
+    with pytest.raises(ValueError, match=r'^batch_size=75 is never filled: the run sees 60 examples in all, of a train'):
+        planner.study(config, {}, None)
 
 
 TAKEN = (

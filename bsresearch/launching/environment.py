@@ -106,6 +106,17 @@ def own_data(plans: Sequence[Plan]) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
+def beyond_the_data(plans: Sequence[Plan]) -> list[str]:
+    """A line for each batch size above the training set: its updates see examples more than once."""
+    sizes = {(plan.length.largest_batch_size, plan.epoch_size) for plan in plans}
+    return [
+        f'batch_size={size} is above the {examples:,} training examples: an update holds each of them '
+        f'{size / examples:.2g} times in the mean, and an epoch is {examples / size:.2g} of an update'
+        for size, examples in sorted(sizes)
+        if size > examples
+    ]
+
+
 def _own_classes(plan: Plan) -> dict[str, Any]:
     """The labels of a data set that a user's function gave, in the order of their numbers; {} of any other."""
     own = resolve.own_set(plan.data)

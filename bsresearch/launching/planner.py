@@ -140,7 +140,7 @@ def study(
     notes = [*grid.notes, *normalization.lines(config, planned.runs, workdir), *environment.own_data(grid.plans)]
     if planned.asked is not None and workdir is not None:
         planned.asked.check(workdir)
-    notes += calibration.changed(workdir, grid.plans)
+    notes += [*calibration.changed(workdir, grid.plans), *environment.beyond_the_data(grid.plans)]
     if module is not None and planned.asked is not None:
         entry = planned.asked.entry
         axes = {axis for row in entry['rows'] for axis in row['axes']}

@@ -159,7 +159,7 @@ def _check_batches(length: units.Length, start: int) -> None:
         raise ValueError(
             f'batch_size={size} is never filled: the run sees {left} examples in all, of a training set of '
             f'{length.epoch_size}, while rules and figures would count {size}; use '
-            f'--config.batch_size={left}, or train longer'
+            f'batch_size={left} or less, or train longer'
         )
     for segment in length.segments:
         if length.boundary == 'partial' and segment.stop > start and segment.batch_size > length.epoch_size:

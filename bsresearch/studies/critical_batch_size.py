@@ -111,7 +111,9 @@ def _check_window(plan: Plan) -> None:
     largest = ks[-1] * plan.batch_size
     batch_words = f'config.branch.multiples={ks}: the largest batch, {ks[-1]} × {plan.batch_size} = {largest},'
     if largest > plan.epoch_size:
-        raise ValueError(f'{batch_words} exceeds the epoch of {plan.epoch_size} examples; leave out the largest k')
+        fitting = [str(k) for k in ks if k * plan.batch_size <= plan.epoch_size]
+        cure = f'--config.branch.multiples={",".join(fitting)}' if len(fitting) > 1 else 'a smaller batch_size'
+        raise ValueError(f'{batch_words} exceeds the epoch of {plan.epoch_size} examples; use {cure}')
     if window < FEWEST * largest:
         raise ValueError(
             f'{batch_words} fits {window // largest} times into the window of {window} examples, at least {FEWEST} '
