@@ -276,7 +276,7 @@ def test_a_batch_above_the_data_is_told_or_refused_before_a_network_is_tried(mon
     assert any('holds each of them 2.5 times' in line and '0.4 of an update' in line for line in lines)
     monkeypatch.setattr(trying, 'parameters', lambda *_: pytest.fail('a network was tried'))
     config = declared(**small, total_steps=None, total_examples=60, sweep__batch_size=(8, 30, 75))
-    with pytest.raises(ValueError, match=r'^batch_size=75 is never filled: the run sees 60 examples in all, of a train'):
+    with pytest.raises(ValueError, match=r'^batch_size=75 is never filled: the run sees 60 examples in all'):
         planner.study(config, {}, None)
 
 
