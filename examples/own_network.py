@@ -1,14 +1,19 @@
-"""A network of one's own, in flax linen and in flax nnx: a small ResNet with batch norm and dropout.
+"""Networks of one's own: a small ResNet with batch norm and dropout, in flax linen and in nnx; an MLP in plain JAX.
 
     bsresearch run --config=quickstart --config.model.name=examples/own_network.py:resnet --workdir=runs/linen
     bsresearch run --config=quickstart --config.model.name=examples/own_network.py:nnx_resnet --workdir=runs/nnx
+    bsresearch run --config=quickstart --config.model.name=examples/own_network.py:mlp --workdir=runs/mlp
 
 A function takes the number of outputs; its keyword-only arguments become fields: --config.model.width=16. Nothing here
 knows of bsresearch: padding, ghost groups and dropout by example are put in, and convolutions run as matrix products on
 a CPU (docs/your_own.md).
 """
 
+import math
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from flax import nnx
 
@@ -76,7 +81,7 @@ class NnxResNet(nnx.Module):
         self.first = nnx.Conv(channels, width, (3, 3), rngs=rngs)
         widths = [width, width, 2 * width, 4 * width]
         strides = (1, 2, 2)
-        self.blocks = nnx.List([NnxBlock(*widths[i : i + 2], strides[i], rngs) for i in range(3)])
+        self.blocks = nnx.List([NnxBlock(widths[i], widths[i + 1], strides[i], rngs) for i in range(3)])
         self.dropout = nnx.Dropout(dropout, rngs=rngs)
         self.output = nnx.Linear(widths[-1], num_outputs, rngs=rngs)
 
@@ -93,3 +98,19 @@ def nnx_resnet(
 ) -> nnx.Module:
     """In nnx, which has to know the channels: `example_shape` and `rngs` are given to a function that takes them."""
     return NnxResNet(num_outputs, example_shape[-1], width, dropout, rngs)
+
+
+def mlp(num_outputs: int, *, example_shape: tuple[int, ...], width: int = 64) -> tuple[Any, Any]:
+    """Without a library: a hidden layer, as a pair of functions; the weights are any tree of arrays."""
+    size, draw = math.prod(example_shape), jax.nn.initializers.he_normal()
+
+    def init(key: jax.Array, inputs: jax.Array) -> dict[str, jax.Array]:
+        first, second = jax.random.split(key)
+        kernels = {'hidden': draw(first, (size, width)), 'output': draw(second, (width, num_outputs))}
+        return kernels | {'hidden_bias': jnp.zeros(width), 'output_bias': jnp.zeros(num_outputs)}
+
+    def apply(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+        x = jax.nn.relu(x.reshape(len(x), -1) @ params['hidden'] + params['hidden_bias'])
+        return x @ params['output'] + params['output_bias']
+
+    return init, apply
