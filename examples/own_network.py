@@ -53,7 +53,12 @@ class ResNet(nn.Module):
 
 
 def resnet(num_outputs: int, *, width: int = 8, dropout: float = 0.0) -> nn.Module:
-    """In linen. width: channels of the first block. dropout: probability."""
+    """The ResNet in linen.
+
+    Args:
+      width: channels of the first block.
+      dropout: probability, before the output layer.
+    """
     return ResNet(num_outputs, width, dropout)
 
 
@@ -96,12 +101,20 @@ class NnxResNet(nnx.Module):
 def nnx_resnet(
     num_outputs: int, *, example_shape: tuple[int, ...], rngs: nnx.Rngs, width: int = 8, dropout: float = 0.0
 ) -> nnx.Module:
-    """In nnx, which has to know the channels: `example_shape` and `rngs` are given to a function that takes them."""
+    """The same in nnx, which has to know the channels: a function that takes `example_shape` and `rngs` is given them.
+
+    Args:
+      width, dropout: as of `resnet`.
+    """
     return NnxResNet(num_outputs, example_shape[-1], width, dropout, rngs)
 
 
 def mlp(num_outputs: int, *, example_shape: tuple[int, ...], width: int = 64) -> tuple[Any, Any]:
-    """Without a library: a hidden layer, as a pair of functions; the weights are any tree of arrays."""
+    """An MLP without a library, as a pair of functions; the weights are any tree of arrays.
+
+    Args:
+      width: of its hidden layer.
+    """
     size, draw = math.prod(example_shape), jax.nn.initializers.he_normal()
 
     def init(key: jax.Array, inputs: jax.Array) -> dict[str, jax.Array]:
