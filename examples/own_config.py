@@ -3,8 +3,8 @@
     bsresearch run --config=examples/own_config.py --workdir=runs/own
     bsresearch report --workdir=runs/own
 
-Held fixed: epochs. Cost: 25 s on 2 CPU cores with its report, most of it compiling. Found, 3 seeds: at lr 0.05 B = 128 ends 24
-points lower than B = 8 (95 % interval 18 to 29); whether lr 0.8 makes up for it, three seeds do not decide.
+Held fixed: epochs. Cost: 25 s on 2 CPU cores with its report, most of it compiling. Found, 3 seeds: at lr 0.05 B = 128
+ends 24 points lower than B = 8 (95 % interval 18 to 29); whether lr 0.8 makes up for it, three seeds do not decide.
 """
 
 from ml_collections import ConfigDict
