@@ -236,7 +236,12 @@ def add(name: str, **fields: Any) -> Edit:
 
 
 BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
-    'another arm by accident': (edited(add('big', batch_size=64)), {}, "arms large and big are one run ("),
+    'another arm by accident': (edited(add('big', batch_size=64)), {}, "arm big resolves to arm large (a run of "),
+    'another arm after scaling': (
+        edited(lambda c: [add('scaled', batch_size=32, scaling=dict(name='linear', reference_batch_size=8))(c),
+                          add('by_hand', batch_size=32, learning_rate=0.2)(c)]), {},
+        'arm by_hand resolves to arm scaled (after scaling',
+    ),
     'another arm by an override': (three(), {'arms.small.batch_size': 64}, "c.arms.large = 'small'"),
     'a field that every arm sets': (
         three(), {'batch_size': 4},
@@ -284,7 +289,7 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     'branches': (
         edited(add('x', branch=dict(arms=dict(y=dict(batch_size=3))))), {}, 'config.branch.arms.<name>.of says of',
     ),
-    'only what is recorded': (edited(add('x', batch_size=8, record=dict(dense=True))), {}, 'arms small and x are one'),
+    'only what is recorded': (edited(add('x', batch_size=8, record=dict(dense=True))), {}, 'arm x resolves to'),
     'two lengths': (edited(add('x', total_steps=4, total_epochs=1.0)), {}, 'arm x: a run needs exactly one length'),
     'replicates of no field': (
         edited(lambda c: c.__setattr__('replicates', ('sed',))), {}, "config.replicates='sed' is no field of a run",
@@ -294,6 +299,15 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
         "'noise_temprature' is no length, field or derived quantity; did you mean 'noise_temperature'?",
     ),
 }  # fmt: skip
+
+
+def test_arms_that_scaling_makes_equal_at_one_size_alone_are_two():
+    """At the reference size every rule is the same; all runs of an arm have to be another's."""
+    c = base()
+    for rule in ('linear', 'sqrt'):
+        add(rule, scaling=dict(name=rule, reference_batch_size=8), sweep=dict(batch_size=(8, 32)))(c)
+    rates = [rate for _, rate, _ in by_arm(grid(c))['sqrt']]
+    assert rates == [0.1, 0.1, 0.2, 0.2]
 
 
 @pytest.mark.parametrize('case', BAD, ids=lambda c: c.replace(' ', '-'))

@@ -40,6 +40,10 @@ FAULTS = {
     'key': (f'{HEAD}    c.learning_rate = {{}}["lr"]\n', "line 6: KeyError: 'lr'"),
     'misread field': (f'{HEAD}    c.seed = c.batchsize\n', 'line 6: AttributeError: '),
     'wrong kind': (f'{HEAD}    c.batch_size = "x"\n', "line 6: TypeError: Could not override field 'batch_size'"),
+    'all arms at once': (
+        f'{HEAD}    c.arms = dict(a=dict(seed=1))\n',
+        'line 6: ValueError: arms are named one by one, c.arms.<name> = ',
+    ),
     'in a library': (f'{HEAD}    import json\n    json.loads("{{")\n', 'line 7: JSONDecodeError: Expecting property'),
     'a value': (f'{HEAD}    raise ValueError("two\\nlines")\n', 'line 6: ValueError: two lines'),
     'with a note': (
@@ -98,6 +102,39 @@ def test_modules_beside_a_config_are_found(
     (folder / 'other.py').write_text('import broken_beside\n', 'utf-8')
     told = refusal(capsys, '--config=questions/other.py')
     assert told.startswith(f'{folder}/broken_beside.py, line 3: JSONDecodeError: Expecting value')
+
+
+@pytest.mark.parametrize(
+    ('override', 'cause'),
+    [
+        ('arms.items.seed=3', "config.arms.items.seed: no arm can be called 'items', .*; it has small"),
+        ('branch.arms.get.seed=3', "no arm can be called 'get', .*; it has none: c.branch.arms.<name> = dict"),
+        ('measure.keys.every_epochs=1', "no field can be called 'keys', "),
+        ('arms.big.seed=3', "the config has no arm 'big'; it has small"),
+    ],
+)
+def test_an_override_of_what_cannot_be_there_is_one_line(
+    override: str, cause: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+):
+    file = tmp_path / 'mine.py'
+    file.write_text(f'{HEAD}    c.arms.small = dict(batch_size=4)\n    return c\n', 'utf-8')
+    assert re.search(cause, refusal(capsys, f'--config={file}', f'--config.{override}'))
+
+
+def test_findings_that_lie_beside_the_config_are_found(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    """From the command line too; those that lie where the command is given keep the name they have in study.json."""
+    folder = tmp_path / 'mine'
+    folder.mkdir()
+    (folder / 'mine.py').write_text(f"{HEAD}    c.findings = 'found.py'\n    return c\n", 'utf-8')
+    for name in ('found.py', 'other.py'):
+        (folder / name).touch()
+    monkeypatch.chdir(tmp_path)
+    config, overrides = flag_parser.declared(parsed('--config=mine/mine.py', '--config.findings=other.py'))
+    assert (config['findings'], overrides['findings']) == (f'{folder}/found.py', f'{folder}/other.py')
+    for name in ('mine/found.py', 'nowhere.py', 'shen'):
+        assert flag_parser.declared(parsed('--config=mine/mine.py', f'--config.findings={name}'))[1] == {
+            'findings': name
+        }
 
 
 @pytest.mark.parametrize(

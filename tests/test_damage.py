@@ -196,7 +196,7 @@ def test_a_run_sealed_before_its_group_had_ended_goes_back_with_it(tmp_path: pat
     shutil.rmtree(restore.group_directory(tmp_path, plans[0]) / 'checkpoints' / '40')
     with pytest.raises(runner.Stopped):
         toy.train(tmp_path, plans, toy.StopsAt(35))
-    assert set(records.load(tmp_path)['status']) == {'running'}
+    assert set(records.load(tmp_path)['status']) == {'stopped'}
     toy.train(tmp_path, plans)
     assert [toy.rows(tmp_path, plan) for plan in plans] == rows
     assert set(records.load(tmp_path)['status']) == {'done'}

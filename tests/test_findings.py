@@ -258,7 +258,8 @@ def test_every_cell_of_a_claim_is_one_of_its_config(config: str):
     assert question is not None
     assert question.findings == CONFIGS[config]
     axes = {axis for row in toy_grid(config).rows for axis in row.axes}
-    assert names.check(MODULES[CONFIGS[config]], question.arms, question.branch_arms, axes) == []
+    known = names.Known(question.arms, question.branch_arms, axes)
+    assert names.check(MODULES[CONFIGS[config]], known) == []
 
 
 @pytest.mark.parametrize('config', ['distance', 'grow_batch', 'one_cycle', 'simulated_workers'])

@@ -1,18 +1,24 @@
 """Findings files: loaded by name or by path, faults told in one line with the place; names checked against a study."""
 
 import pathlib
+import re
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import planted
 import pytest
+from fake_records import write_run
 
 from bsresearch import findings
-from bsresearch.analysis import figures, names
+from bsresearch.analysis import figures, names, of_probes, over, recorded
+from bsresearch.analysis import study as studies
 from bsresearch.analysis.along_axis import trend
 from bsresearch.analysis.contrasts import alone, at, minus
+from bsresearch.analysis.of_runs import final
 from bsresearch.analysis.statements import Statement
 from bsresearch.core import own_part
+from bsresearch.launching import reading
 
 GOOD = """
 from bsresearch.analysis.contrasts import minus
@@ -140,7 +146,7 @@ ARMS, BRANCHES, AXES = ('small', 'large', 'scaled_4'), ('switch_small',), ('lear
 )
 def test_a_mistyped_name_is_told_with_the_nearest(made: Any, meant: str):
     with pytest.raises(ValueError, match=meant) as caught:
-        names.check(made, ARMS, BRANCHES, AXES)
+        names.check(made, names.Known(ARMS, BRANCHES, AXES))
     assert '\n' not in str(caught.value)
 
 
@@ -149,6 +155,116 @@ def test_what_a_part_of_a_study_has_not_got_is_noted():
     claims = module(
         minus('small', 'adam'), alone('scaled_16'), alone('large/control@2'), alone('large/switch_small@30')
     )
-    notes = names.check(claims, ARMS, BRANCHES, AXES)
+    notes = names.check(claims, names.Known(ARMS, BRANCHES, AXES))
     assert [('adam' in note, 'scaled_16' in note) for note in notes] == [(True, False), (False, True)]
-    assert names.check(module(alone(at(learning_rate=0.1))), (), (), AXES) == []
+    assert names.check(module(alone(at(learning_rate=0.1))), names.Known((), (), AXES)) == []
+
+
+# What is recorded.
+
+OFF = {f'recording.{section}.every_epochs': 0.0 for section in recorded.SECTIONS if section}
+
+
+def will_record(**fields: Any) -> names.Known:
+    """A study whose runs are evaluated every epoch, and `fields` beside, dots written as two underscores."""
+    row = OFF | {'recording.evaluate.every_epochs': 1.0, 'recording.evaluate.train': True, 'batch_size': 8}
+    runs = pd.DataFrame([row | {name.replace('__', '.'): value for name, value in fields.items()}])
+    there = names.Recorded(runs, fields=('workers',), columns=('mine',), probes=('walk',))
+    return names.Known(ARMS, BRANCHES, AXES, there)
+
+
+TEXT = GOOD.replace('import curves', 'import curves, versus').replace('import final', 'import final, level')
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'cause'),
+    [
+        (
+            "final('test_accuracy')",
+            "final('tset_accuracy')",
+            "line 8: claim 'so': no run records 'tset_accuracy'",
+        ),
+        (
+            "curves('test_accuracy')",
+            "curves('test_acuracy')",
+            "line 9: figure 0: no run records 'test_acuracy'; did you",
+        ),
+        ("final('test_accuracy')", "final('zzz')", "no run records 'zzz'; allowed: generalization_gap"),
+        ("final('test_accuracy')", "final('mime')", "no run records 'mime'; did you mean 'mine'?"),
+        ("curves('test_accuracy')", "curves('test_accuracy', x='epoch')", 'line 9: figure 0: x of curves: no position'),
+        (
+            "curves('test_accuracy')",
+            "curves('test_accuracy', by='batchsize')",
+            "by: no field 'batchsize'; did you mean",
+        ),
+        ("curves('test_accuracy')", "versus(level('test_loss'), x='larning_rate')", "no field 'larning_rate'; did you"),
+        (
+            "minus('small', 'large')",
+            "minus('smal', 'large')",
+            "line 8: claim 'so': no arm 'smal'; did you mean 'small'?",
+        ),
+    ],
+)
+def test_what_nothing_records_is_told_with_file_and_line(tmp_path: pathlib.Path, old: str, new: str, cause: str):
+    with pytest.raises(ValueError, match=re.escape(cause)) as caught:
+        names.check(load(tmp_path, TEXT.replace(old, new)), will_record())
+    assert str(caught.value).startswith('mine.py, line ')
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('metric', 'cure', 'on'),
+    [
+        ('distance', 'config.measure.distance.every_epochs=1', {'recording__measure__distance__at_epochs': (1.0,)}),
+        ('noise_trace', 'config.measure.noise_scale.every_epochs=1',
+         {'recording__measure__noise_scale__log_spaced': 3}),
+        ('hessian_trace', 'config.measure.hessian_trace.every_epochs=1',
+         {'recording__measure__hessian_trace__every_steps': 3}),
+        ('distance/dense', 'config.measure.distance.every_epochs=1', {'recording__measure__distance__every_steps': 1}),
+        ('gradient_norm', 'config.norms.every_epochs=1', {'recording__norms__log_spaced': 50}),
+        ('validation_loss', 'config.data.validation=0.1', {'data__validation': 0.2}),
+        ('ema_test_accuracy', 'config.ema.half_life_epochs=1', {'ema__half_life_examples': 100}),
+        ('train_loss', 'config.evaluate.train=True', {}),
+    ],
+)  # fmt: skip
+def test_what_is_not_switched_on_is_noted_with_the_setting(
+    tmp_path: pathlib.Path, metric: str, cure: str, on: dict[str, Any]
+):
+    claims = load(tmp_path, TEXT.replace("final('test_accuracy')", f"final('{metric}')"))
+    off = will_record(recording__evaluate__train=False)
+    told = f"not measured: claim 'so' (mine.py, line 8): {metric} is not recorded; set {cure}"
+    assert names.check(claims, off) == [told]
+    assert names.check(claims, will_record(**on)) == []
+
+
+def test_a_probe_that_is_not_made_and_an_axis_that_is_reduced_are_noted():
+    quantity = of_probes.of_probe('interpolation', lambda arrays: 0.0, 'barrier')
+    claims = module(alone('small', quantity=quantity), alone('small', quantity=over.exponent('batch_size', QUANTITY)))
+    notes = names.check(claims, will_record())
+    assert [note.partition(': no ')[2] for note in notes] == [
+        'interpolation probe is made; set config.probe.name=interpolation', 'axis batch_size here',
+    ]  # fmt: skip
+
+
+def test_an_accuracy_is_none_where_there_are_no_classes(tmp_path: pathlib.Path):
+    known = will_record()
+    assert known.recorded is not None
+    regression = known._replace(recorded=known.recorded._replace(classes=False))
+    notes = names.check(load(tmp_path, TEXT), regression)
+    assert ['no classes' in note for note in notes] == [True]
+
+
+def test_a_special_figure_has_a_kind_and_options_that_are_there(tmp_path: pathlib.Path):
+    kinds = (("'noise_scal'", "line 9: .*did you mean 'noise_scale'"), ("'sharpness', colour=1", 'has no option'))
+    for number, (kind, cause) in enumerate(kinds):
+        text = TEXT.replace('curves, versus', 'special').replace("curves('test_accuracy')", f'special({kind})')
+        (folder := tmp_path / str(number)).mkdir()
+        with pytest.raises(ValueError, match=cause):
+            reading.check(load(folder, text), names.Known(ARMS), [], awaits_results=False)
+
+
+def test_a_column_that_another_section_records_is_told_with_the_nearest_name(tmp_path: pathlib.Path):
+    """In a report, too."""
+    write_run(tmp_path, values={'test_accuracy': [0.5, 0.6]})
+    with pytest.raises(ValueError, match=r"no run records 'test_acuracy'; did you mean 'test_accuracy'"):
+        final('test_acuracy').of(studies.load(tmp_path, 'train'))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import toy
 
+from bsresearch.analysis import recorded
 from bsresearch.core import lookup, rng
 from bsresearch.measure import Context, Measure, squared_norm
 from bsresearch.optim import Hyper
@@ -158,6 +159,7 @@ def test_every_measurement_has_a_naive_twin(name: str):
     _, found = quantity.update(state, c) if quantity.host else update(state, array(c))
     expected = TWINS[name](c)
     assert found.keys() == expected.keys()
+    assert {recorded.section_of(metric) for metric in found} == {f'measure.{name}'}
     for metric, value in expected.items():
         assert float(found[metric]) == pytest.approx(value, rel=1e-5, abs=1e-4)
     if quantity.host:

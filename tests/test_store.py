@@ -20,11 +20,12 @@ import toy
 from fake_records import write_run
 
 from bsresearch.core import flat, interrupts
-from bsresearch.store import checkpoints, leases, paths, presence, probe_records, records
+from bsresearch.report import inventory
+from bsresearch.store import checkpoints, leases, lineage, paths, presence, probe_records, records, standing
 from bsresearch.store.checkpoints import Checkpoints
 from bsresearch.store.leases import Lease, Owned
 from bsresearch.store.paths import Damaged
-from bsresearch.store.steps import complete_steps
+from bsresearch.store.steps import complete_steps, latest_step
 from bsresearch.store.writer import Writer
 from bsresearch.train.saving.initial import kept
 
@@ -925,3 +926,31 @@ def test_a_name_inside_is_that_path_and_a_parent_may_be_absolute(tmp_path: pathl
     assert paths.parent_dir(tmp_path, '/other/runs/train/c91b89072fda').as_posix() == '/other/runs/train/c91b89072fda'
     with pytest.raises(ValueError, match='no path inside'):
         paths.parent_dir(tmp_path, '../other/train/c91b89072fda')
+
+
+def test_where_a_run_stands_is_told_by_one_function(tmp_path: pathlib.Path):
+    """Stopped before its first checkpoint, after one, killed, at work, failed: in reports as in `status`."""
+    directory = write_run(tmp_path, name='aa', status='running')
+    group, meta = tmp_path / 'train' / 'groups' / 'g', paths.read_json(directory / 'meta.json') | {'group': 'g'}
+    paths.write_json(directory / 'meta.json', meta)
+    group.mkdir(parents=True)
+
+    def told() -> set[str]:
+        names = {standing.of(group, [meta], latest_step(group / 'checkpoints') or 0).name}
+        names |= {run.status for run in inventory.load(tmp_path).runs}
+        return names | set(records.load(tmp_path)['status']) | {lineage.text(tmp_path).split('  ')[1]}
+
+    assert told() == {'to do'}
+    paths.write_json(group / 'job.json', {'state': 'stopped', 'step': 0})
+    assert told() == {'stopped'}
+    paths.write_json(group / 'job.json', {'state': 'running', 'step': 3})
+    assert told() == {'stopped'}
+    with leases.Lease(group):
+        assert told() == {'running'}
+    (group / 'lease.json').write_text(json.dumps({'host': socket.gethostname(), 'pid': 2**30, 'process_start': 0.0}))
+    assert told() == {'stopped'}
+    paths.write_json(group / 'job.json', {'state': 'failed', 'error': 'no memory'})
+    assert told() == {'failed'}
+    for status in ('done', 'diverged'):
+        paths.write_json(directory / 'meta.json', meta | {'status': status})
+        assert standing.name(directory, meta | {'status': status}) == status

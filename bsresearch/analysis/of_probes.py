@@ -35,7 +35,7 @@ def of_probe(name: str, number: Callable[[Mapping[str, Any]], float], title: str
         largest = largest.drop_duplicates(['cell', 'replicate'], keep='last').sort_index()
         return exact(study.by_cell(largest, largest['id'].map(lambda id_: number(study.probes[id_]['arrays']))))
 
-    return Quantity(of, title, unit)
+    return Quantity(of, title, unit, probe=name)
 
 
 def rise_on_line(arrays: Mapping[str, Any]) -> float:
@@ -64,7 +64,7 @@ def sharper_at_large(arrays: Mapping[str, Any]) -> float:
 
 
 # Of what stands in no table of cells: contrasts read the trials themselves.
-TRIALS = Quantity(lambda study: exact(pd.DataFrame()), 'gradient norms over trials')
+TRIALS = Quantity(lambda study: exact(pd.DataFrame()), 'gradient norms over trials', probe=gradient_norm.NAME)
 RELATIVE, FACTOR = TRIALS.named('relative change', SHARE), TRIALS.named('factor', TIMES)
 DEPARTURE = TRIALS.named('typical relative departure', SHARE._replace(exp=True))
 

@@ -135,7 +135,10 @@ def best_over(
 
     chosen = 'as the source chose, on the test set' if as_source and by is None else f'by {judge.name}'
     metrics = tuple(dict.fromkeys((*quantity.metrics, *judge.metrics)))
-    return replace(quantity, of=of, name=f'{quantity.name} at the best {axes_text} {chosen}', metrics=metrics)
+    return replace(
+        quantity, of=of, name=f'{quantity.name} at the best {axes_text} {chosen}', metrics=metrics,
+        reduces=(*quantity.reduces, *axes),
+    )  # fmt: skip
 
 
 def _picked(
@@ -208,7 +211,7 @@ def stable_range(axis: str, quantity: Quantity, above: float) -> Quantity:
 
     name = f'stable range of {words(axis)}'
     return replace(quantity, of=of, name=name, unit=PLAIN._replace(level=' octaves', difference=' octaves'),
-                   higher_is_better=True, diverged=True)  # fmt: skip
+                   higher_is_better=True, diverged=True, reduces=(*quantity.reduces, axis))  # fmt: skip
 
 
 def _width(x: np.ndarray, values: np.ndarray, above: float, end: int) -> np.ndarray:
@@ -225,7 +228,8 @@ def exponent(axis: str, quantity: Quantity) -> Quantity:
     """The p of quantity ∝ axis^p, by least squares in logarithms; one per replicate, NaN with fewer than two values."""
     name = f'exponent of {quantity.name} in {words(axis)}'
     of = lambda study: _reduce(axis, quantity.of(study), _slopes)
-    return replace(quantity, of=of, name=name, unit=PLAIN, higher_is_better=None)
+    reduces = (*quantity.reduces, axis)
+    return replace(quantity, of=of, name=name, unit=PLAIN, higher_is_better=None, reduces=reduces)
 
 
 def _slopes(x: np.ndarray, low: np.ndarray, high: np.ndarray, end: int) -> np.ndarray:

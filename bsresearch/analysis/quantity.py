@@ -140,6 +140,7 @@ class Quantity:
       metrics: columns of the records that it needs. few: it can take few values.
       higher_is_better: what a best value is; None where none is.
       diverged: whether it says what a run that diverged counts as; else such a run has no number.
+      probe: the kind of probe that it is of, '' for none. reduces: axes that it takes together.
     """
 
     of: Callable[[Study], Array]
@@ -149,6 +150,8 @@ class Quantity:
     few: bool = False
     higher_is_better: bool | None = None
     diverged: bool = False
+    probe: str = ''
+    reduces: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'of', once(self.of))
@@ -168,7 +171,8 @@ class Quantity:
         return replace(
             self, of=lambda study: combine(pair, self.of(study), other.of(study)), name=name, unit=replace_unit,
             metrics=metrics, few=self.few and other.few, higher_is_better=None,
-            diverged=self.diverged and other.diverged,
+            diverged=self.diverged and other.diverged, probe=self.probe or other.probe,
+            reduces=(*self.reduces, *other.reduces),
         )  # fmt: skip
 
     def named(self, name: str, unit: Unit | None = None, *, higher_is_better: bool | None = None) -> 'Quantity':

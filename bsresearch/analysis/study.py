@@ -18,11 +18,11 @@ from bsresearch.analysis.members import ABSENT, ALL, PARTS, of_fields, of_file, 
 from bsresearch.core import own_part
 from bsresearch.core.units import Length
 from bsresearch.store import paths, probe_records, records, study_file
+from bsresearch.store.standing import FINISHED
 
 __all__ = ['ABSENT', 'ALL', 'FINISHED', 'PARTS', 'TRAINED', 'Study', 'launched', 'load']
 
 TRAINED = ('run', 'branch')  # kinds of members that are runs; a probe is of one
-FINISHED = ('done', 'diverged')
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,9 @@
 
 import pandas as pd
 
+from bsresearch.analysis import recorded
 from bsresearch.analysis.study import FINISHED, Study
-from bsresearch.core import when
-
-# How columns begin that are not called after the measurement which records them.
-RECORDED_BY = {'noise_': 'noise_scale', 'hessian_': 'hessian_eigenvalues', 'stability_limit': 'hessian_eigenvalues'}
+from bsresearch.core import lookup
 
 
 def lacking(study: Study, metric: str) -> ValueError:
@@ -14,10 +12,13 @@ def lacking(study: Study, metric: str) -> ValueError:
     if metric.startswith('validation_'):
         cure = 'have one held out, --config.data.validation=0.1'
         return ValueError(f'the runs have no validation set: none has {metric}; {cure}')
-    of_measure = next((section for start, section in RECORDED_BY.items() if metric.startswith(start)), metric)
-    evaluated = metric.startswith(('train_', 'test_'))
-    section, kind = ('evaluate', 'evaluation') if evaluated else (f'measure.{of_measure}', of_measure.replace('_', ' '))
-    asked = _asked(study.runs, section)
+    section = recorded.section_of(metric)
+    if section is None and not recorded.own_measurements(study.runs):
+        known = [*recorded.COLUMNS, *study.recorded]
+        return ValueError(f'no run records {metric!r}; {lookup.nearest_of(metric, known, sorted(study.recorded))}')
+    section = section or f'measure.{metric}'
+    kind = 'evaluation' if section == 'evaluate' else section.removeprefix('measure.').replace('_', ' ')
+    asked = recorded.asked(study.runs, section)
     late = study.runs[asked & ~study.runs['status'].isin(FINISHED)]
     where = '' if study.workdir is None else f' in {study.workdir}'
     if len(late):
@@ -27,15 +28,6 @@ def lacking(study: Study, metric: str) -> ValueError:
         )
     cure = f'see config.{section}' if asked.any() else f'ask for it: --config.{section}.every_epochs=1'
     return ValueError(f'the runs{where} were recorded without {kind}: none has {metric}; {cure}')
-
-
-def _asked(runs: pd.DataFrame, section: str) -> pd.Series:
-    """Which runs have any point of a section."""
-    asked = pd.Series(False, runs.index)  # a NaN, which is unequal to itself: older runs without the field
-    for field, off in when.OFF.items():
-        if (column := f'recording.{section}.{field}') in runs:
-            asked |= pd.Series([value not in (off, None) and value == value for value in runs[column]], runs.index)
-    return asked
 
 
 def _standing(study: Study) -> str:

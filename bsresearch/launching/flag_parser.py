@@ -10,7 +10,7 @@ import pathlib
 import re
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from absl import app, flags, logging
@@ -21,6 +21,11 @@ from bsresearch.core.field import unknown_field
 from bsresearch.planning import schema, sections
 
 LIST = 'bsresearch configs'
+# How ml_collections begins what it says of `c.arms = dict(…)`.
+REPLACED = "Could not override field 'arms'"
+ARMS = (
+    'arms are named one by one, c.arms.<name> = dict(…) or c.branch.arms.<name> = dict(…), and not replaced as a whole'
+)
 CURE = 'begin it with c = schema.defaults() (from bsresearch import schema) and end it with return c'
 
 
@@ -42,17 +47,22 @@ class ConfigError(Exception):
 
 
 class Parser(flags.ArgumentParser):
-    """Of the flag --config; `declared` is the file's own content, without what the command line overrides."""
+    """Of the flag --config.
+
+    declared: the file's own content, without what the command line overrides. file: its path.
+    """
 
     declared: dict[str, Any]
+    file: pathlib.Path
 
     def parse(self, path: str) -> ConfigDict:
         """The config of a name or a file, or of `<file>:<argument of its get_config>`."""
         try:
-            config = load(file_of_config(path))
+            file = file_of_config(path)
+            config = load(file)
         except ValueError as e:
             raise ConfigError(str(e)) from e
-        self.declared = config.to_dict()
+        self.declared, self.file = config.to_dict(), pathlib.Path(file.split(':', 1)[0])
         for name in _own_measurements():
             if name not in config.measure:
                 config.measure[name] = schema.when(function='')
@@ -134,7 +144,8 @@ def load(path: str) -> ConfigDict:
     except ConfigError:
         raise
     except (Exception, SystemExit) as e:
-        raise ConfigError(user_file.described(e, name, line)) from e
+        told = ValueError(ARMS).with_traceback(e.__traceback__) if str(e).startswith(REPLACED) else e
+        raise ConfigError(user_file.described(told, name, line)) from e
     return _checked(config, f'{name}, line {line}: get_config()')
 
 
@@ -171,7 +182,7 @@ def _parse(name: str, values: flags.FlagValues, argv: list[str]) -> list[str]:
     except ConfigError as e:
         sys.exit(program.usage(e))
     except (AttributeError, KeyError, TypeError, ValueError) as e:
-        sys.exit(program.usage(_config_error(e, given)))
+        sys.exit(program.usage(_config_error(e, given, getattr(values['config'].parser, 'declared', {}))))
     if len(rest) > 1:
         sys.exit(program.usage(f'unexpected argument {rest[1]!r}'))
     return rest
@@ -187,8 +198,8 @@ def _misuse(argv: list[str], given: set[str]) -> str | None:
     return None
 
 
-def _config_error(error: Exception, given: set[str]) -> str:
-    """What is wrong with an override."""
+def _config_error(error: Exception, given: set[str], config: Mapping[str, Any]) -> str:
+    """What is wrong with an override of a config."""
     # A KeyError's own text is quoted, its line breaks too.
     reason = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip("'")
     if (mistyped := re.search(r'Did you mean "\w+" instead of "(\w+)"', reason)) is not None:
@@ -199,18 +210,41 @@ def _config_error(error: Exception, given: set[str]) -> str:
         known = lookup.members('bsresearch.measure', 'build')
         function = f'--config.measure.{reason}.function={own_part.FORMS.replace(" or ", ", or ")}'
         return f'{lookup.unknown("measurement", reason, known, own=False)}; your own begins with {function}'
+    if "'method'" in reason and (path := reason.rpartition('lookup: ')[2]):
+        section, arms, rest = path.rpartition('arms.')
+        name = rest.partition('.')[0] if arms else next(part for part in path.split('.') if hasattr(ConfigDict, part))
+        cure = _arms(config, section) if arms else '`bsresearch fields <section>` lists those of one'
+        what = f'no {"arm" if arms else "field"} can be called {name!r}'
+        return f'--config.{path}: {what}, as a method of ConfigDict is; {cure}'
     if any(name.startswith((f'config.arms.{reason}.', f'config.branch.arms.{reason}.')) for name in given):
-        return f'--config override: the config has no arm {reason!r}; its file names those that it has'
+        section = 'branch.' if any(name.startswith('config.branch.arms.') for name in given) else ''
+        return f'--config override: the config has no arm {reason!r}; {_arms(config, section)}'
     return f'bad --config override: {reason.strip().splitlines()[-1]}'
+
+
+def _arms(config: Mapping[str, Any], section: str) -> str:
+    """Which arms, or arms of branches, a config has."""
+    there = (config.get('branch', {}) if section else config).get('arms', {})
+    return f'it has {", ".join(there)}' if there else f'it has none: c.{section}arms.<name> = dict(…) makes one'
 
 
 def declared(flag: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The config file's own content, and what the command line overrides (dotted path → value)."""
-    config = flag.parser.declared
+    config = _with_findings_beside(flag.parser.declared, flag.parser.file)
     overrides = {name: _plain(value) for name, value in config_flags.get_override_values(flag).items()}
+    overrides = _with_findings_beside(overrides, flag.parser.file)
     return config, {
         name: sections.in_whole_numbers(name, value, config | overrides) for name, value in overrides.items()
     }
+
+
+def _with_findings_beside(fields: dict[str, Any], file: pathlib.Path) -> dict[str, Any]:
+    """With the path of a findings file that lies beside the config, and not where the command is given."""
+    name = fields.get('findings')
+    if not isinstance(name, str) or not name.endswith('.py') or pathlib.Path(name).expanduser().is_file():
+        return fields
+    beside = file.resolve().parent / name
+    return fields | {'findings': str(beside)} if beside.is_file() else fields
 
 
 def _plain(value: Any) -> Any:

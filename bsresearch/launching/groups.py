@@ -15,11 +15,10 @@ from bsresearch.planning import schema, sweep
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.store import paths, records
 from bsresearch.store.paths import RESTORE, Damaged
+from bsresearch.store.standing import FINISHED
 from bsresearch.train import program
 from bsresearch.train.devices import compiling
 from bsresearch.train.saving import restore
-
-FINISHED = ('done', 'diverged')
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from bsresearch import findings, studies
 from bsresearch.analysis import names
 from bsresearch.core import own_part
-from bsresearch.launching import calibration, environment, finished, fitting, groups
+from bsresearch.launching import calibration, environment, finished, fitting, groups, reading
 from bsresearch.planning import branch_point, merging, normalization, question, sweep
 from bsresearch.planning.plan import Plan, canonical, tuples
 from bsresearch.planning.probe import Probe
@@ -144,7 +144,8 @@ def study(
     if module is not None and planned.asked is not None:
         entry = planned.asked.entry
         axes = {axis for row in entry['rows'] for axis in row['axes']}
-        notes += names.check(module, entry['arms'], entry['branch_arms'], axes)
+        known = names.Known(entry['arms'], entry['branch_arms'], axes)
+        notes += reading.check(module, known, planned.members, awaits_results=planned.awaits_results)
     for note in notes:
         say(note)
     return planned

@@ -10,7 +10,7 @@ import numpy as np
 from bsresearch.analysis import summary
 from bsresearch.planning import resolve, schema, sections
 from bsresearch.planning.plan import Plan, canonical
-from bsresearch.store import paths, records
+from bsresearch.store import paths, records, standing
 from bsresearch.store.records import SPLIT_SEEDS, flatten_varying
 from bsresearch.train.observing import evaluate
 
@@ -43,10 +43,13 @@ def of_runs(
     arms: Mapping[str, str] | None = None,
 ) -> list[Row]:
     """A row for each run. last_rows: the newest value of each of its metrics. arms: as in `named`."""
-    rows, metas = [], [paths.read_json(paths.run_dir(workdir, p.study, p.id) / 'meta.json') or {} for p in plans]
+    rows, directories = [], [paths.run_dir(workdir, plan.study, plan.id) for plan in plans]
+    metas = [paths.read_json(directory / 'meta.json') or {} for directory in directories]
     metrics = (*METRICS, *records.own_metrics(metas))
-    for plan, fields, last, meta in zip(plans, what_varies(plans), last_rows, metas, strict=True):
-        status = meta.get('status', 'not started')
+    for plan, fields, last, directory, meta in zip(
+        plans, what_varies(plans), last_rows, directories, metas, strict=True
+    ):
+        status = standing.name(directory, meta)
         at = f' at {meta["diverged_step"]:,}' if status == 'diverged' else ''
         facts = {'status': f'{status}{at}', 'updates': meta.get('step')}
         rows.append({'run': plan.id} | named(plan, arms) | fields | facts | {name: last.get(name) for name in metrics})

@@ -6,6 +6,7 @@ part anew (fields that all parts of its section share stay; data.mean and data.s
 after the command line's overrides and before the axes.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from ml_collections import ConfigDict
 from bsresearch.core import lookup
 from bsresearch.core.flat import flatten, nested
 from bsresearch.planning import edit, resolve, schema
+from bsresearch.planning.plan import Plan, canonical
 
 NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
 ALL = 'all'  # the one arm of a config that declares none
@@ -173,3 +175,37 @@ def check_axes(name: str, arm: Arm, axes: Iterable[str], where: str = 'config.sw
         for of_arm in (*arm.changes, *(of_arm.removeprefix('zip.') for of_arm in arm.axes)):
             if edit.touches(path, of_arm) or (renamed and edit.section_of_part(of_arm) == renamed):
                 raise ValueError(f'{where}.{axis}: arm {name} sets {of_arm} itself; take one of the two out')
+
+
+def check_different(runs: Sequence[tuple[str, Mapping[str, Any], Plan]]) -> None:
+    """Raises ValueError where two of the runs are one, or all of an arm are trained as another's are."""
+    arm_of: dict[str, str] = {}
+    for name, _, plan in runs:
+        if (other := arm_of.setdefault(plan.id, name)) != name:
+            raise _alike(name, other, f'a run of both is {plan.id}')
+    if len(arm_of) < len(runs):
+        raise ValueError(
+            f'the grid names {len(runs)} runs but only {len(arm_of)} differ; remove repeated axes '
+            '(how a run is executed and recorded makes no new one)'
+        )
+    of_arms: dict[str, set[str]] = {}
+    scaled = {name for name, _, plan in runs if plan.scaling['name'] != 'none'}  # only these may be another one
+    for name, _, plan in runs if scaled and len({name for name, *_ in runs}) > 1 else ():
+        of_arms.setdefault(name, set()).add(_trained_as(plan))
+    for name, trained in of_arms.items():
+        for other in itertools.takewhile(lambda other, name=name: other != name, of_arms):
+            if trained == of_arms[other]:
+                raise _alike(name, other, 'after scaling all their numbers are equal')
+
+
+def _alike(name: str, other: str, why: str) -> ValueError:
+    return ValueError(
+        f'arm {name} resolves to arm {other} ({why}); change one of them, or declare it as the other: '
+        f'c.arms.{name} = {other!r}'
+    )
+
+
+def _trained_as(plan: Plan) -> str:
+    """What its updates follow from: its identity without the rule of scaling, whose numbers are in it already."""
+    fields = {k: v for k, v in plan.identity().items() if k != 'scaling'}
+    return canonical(fields | {'stretch': str(plan.policy.stretch)})

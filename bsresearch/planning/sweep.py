@@ -100,7 +100,7 @@ def grid(
             raise
         except ValueError as e:
             raise (ValueError(f'arm {name}: {e}') if picked.arms else e) from None
-    _check_different(runs)
+    arms.check_different(runs)
     asked = question.of(base, all_arms, replicates, axes)
     rows = [question.row(asked, plan, name, changes) for arm, changes, plan in runs for name in picked.names(arm)]
     plans = [plan for _, _, plan in runs]
@@ -162,22 +162,6 @@ def _recognized(
             plan = resolve.resolve(seconds.in_updates(edit.assign(declared, changes), calibration))
             if plan.id == run:
                 yield changes, plan
-
-
-def _check_different(runs: Sequence[tuple[str, Mapping[str, Any], Plan]]) -> None:
-    """Raises ValueError where two of the runs are one."""
-    arm_of: dict[str, str] = {}
-    for name, _, plan in runs:
-        if (other := arm_of.setdefault(plan.id, name)) != name:
-            raise ValueError(
-                f'arms {other} and {name} are one run ({plan.id}); change one of them, or declare it as the other: '
-                f'c.arms.{name} = {other!r}'
-            )
-    if len(arm_of) < len(runs):
-        raise ValueError(
-            f'the grid names {len(runs)} runs but only {len(arm_of)} differ; remove repeated axes '
-            '(how a run is executed and recorded makes no new one)'
-        )
 
 
 def groups(plans: list[Plan]) -> list[list[Plan]]:

@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 
 from bsresearch.core import own_part
 from bsresearch.core.flat import flatten
-from bsresearch.store import estimates, lineage, paths, probe_records, records
+from bsresearch.store import estimates, lineage, paths, probe_records, records, standing
 
 
 class Run(NamedTuple):
     """A run.
 
     declared, resolved: its config, dotted; declared is {} where none was stored. meta: of how and when it was made.
-    parent: its lineage.json, None if it is no branch. last: the newest value of each recorded column.
+    parent: its lineage.json, None if it is no branch. last: the newest value of each recorded column. status: where it
+    stands (store/standing.py).
     """
 
     id: str
@@ -23,11 +24,7 @@ class Run(NamedTuple):
     meta: Mapping[str, Any]
     parent: Mapping[str, Any] | None
     last: Mapping[str, Any]
-
-    @property
-    def status(self) -> str:
-        """As in meta.json."""
-        return self.meta.get('status', 'not started')
+    status: str
 
     def own(self, position: str) -> int:
         """How many 'step's or 'examples' are this run's own: a branch's position counts its parent's too."""
@@ -36,22 +33,18 @@ class Run(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """A probe. stated: its probe.json."""
+    """A probe. stated: its probe.json. status: as of a run."""
 
     id: str
     study: str
     stated: Mapping[str, Any]
     meta: Mapping[str, Any]
+    status: str
 
     @property
     def name(self) -> str:
         """The file in bsresearch/measure/probes."""
         return self.stated.get('probe', {}).get('name', 'unnamed')
-
-    @property
-    def status(self) -> str:
-        """As in meta.json."""
-        return self.meta.get('status', 'not started')
 
 
 class Inventory(NamedTuple):
@@ -91,10 +84,7 @@ def load(workdir: pathlib.Path) -> Inventory:
       FileNotFoundError: neither runs nor probes. ValueError: a damaged file.
     """
     runs = [_run(directory) for directory in records.described_dirs(workdir, 'config.json')]
-    probes = [
-        Probe(d.name, d.parent.name, paths.read_json(d / 'probe.json', 'probe', 'points'), probe_records.status(d))
-        for d in records.described_dirs(workdir, 'probe.json')
-    ]
+    probes = [_probe(directory) for directory in records.described_dirs(workdir, 'probe.json')]
     if not runs and not probes:
         raise FileNotFoundError(
             f'--workdir={workdir} holds no runs and no probes; name what a launch was given as --workdir'
@@ -106,4 +96,10 @@ def _run(directory: pathlib.Path) -> Run:
     config = own_part.unplaced(paths.read_json(directory / 'config.json', 'resolved'))
     declared, resolved = flatten(config.get('declared', {})), flatten(config['resolved'])
     meta, parent = records.status(directory), lineage.read(directory)
-    return Run(directory.name, directory.parent.name, declared, resolved, meta, parent, records.last_row(directory))
+    last, status = records.last_row(directory), standing.name(directory, meta)
+    return Run(directory.name, directory.parent.name, declared, resolved, meta, parent, last, status)
+
+
+def _probe(directory: pathlib.Path) -> Probe:
+    stated, meta = paths.read_json(directory / 'probe.json', 'probe', 'points'), probe_records.status(directory)
+    return Probe(directory.name, directory.parent.name, stated, meta, standing.name(directory, meta))

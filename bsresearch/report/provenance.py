@@ -9,6 +9,7 @@ from bsresearch.report import markdown
 from bsresearch.report.inventory import Inventory
 from bsresearch.report.markdown import NONE, counted
 from bsresearch.store import verify
+from bsresearch.store.standing import FINISHED
 
 PHASES = {
     'updates': 'updates',
@@ -19,7 +20,6 @@ PHASES = {
     'calibrate': 'calibration of the pace',
     'overhead': 'overhead',
 }
-FINISHED = ('done', 'diverged')
 USEFUL = ('updates', 'evaluate', 'measure', 'probes')
 FACTS = {
     'device': 'device',

@@ -145,7 +145,7 @@ def _of_claims(name: str, key: str, module: ModuleType, study: Study, stored: Ma
 def _misnamed(module: ModuleType, stored: Mapping[str, Any], study: Study) -> list[str]:
     """What a claim or figure names that the study has not got; the others are told as ever."""
     try:
-        return names.check(module, stored['arms'], stored['branch_arms'], study.axes)
+        return names.check(module, names.Known(stored['arms'], stored['branch_arms'], study.axes))
     except ValueError as e:
         return [str(e)]
 

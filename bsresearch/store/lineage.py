@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any
 
-from bsresearch.store import paths, records, verify
+from bsresearch.store import paths, records, standing, verify
 from bsresearch.store.paths import RESTORE, Damaged
 
 
@@ -32,7 +32,7 @@ def text(workdir: pathlib.Path) -> str:
     runs: dict[str, Any] = {}
     for directory in records.run_dirs(workdir):
         facts = read(directory)
-        runs[directory.name] = (facts, records.status(directory).get('status', 'not started'))
+        runs[directory.name] = (facts, standing.name(directory, records.status(directory)))
     below: dict[str | None, list[str]] = {}
     for run, (facts, _) in runs.items():
         parent = facts['run'] if facts and facts['run'] in runs else None

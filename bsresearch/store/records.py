@@ -10,7 +10,7 @@ import pandas as pd
 
 from bsresearch.core import own_part
 from bsresearch.core.flat import flatten
-from bsresearch.store import columns, older, paths, verify
+from bsresearch.store import columns, older, paths, standing, verify
 from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.store.writer import array_files
 
@@ -152,7 +152,7 @@ def _table(described: Sequence[_Described]) -> pd.DataFrame:
     table = []
     for directory, config, meta in described:
         fields = _fields(config['resolved'])
-        row = {'run': directory.name, 'study': fields.pop('study'), 'status': meta.get('status', 'not started')}
+        row = {'run': directory.name, 'study': fields.pop('study'), 'status': standing.name(directory, meta)}
         table.append(row | {'diverged_step': meta.get('diverged_step')} | fields)
     return pd.DataFrame(table)
 

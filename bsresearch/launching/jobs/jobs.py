@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 from bsresearch.launching import environment, fitting, groups, outlook, probing, runner
 from bsresearch.launching.console import Console
-from bsresearch.launching.groups import FINISHED, ReplicaGroup
+from bsresearch.launching.groups import ReplicaGroup
 from bsresearch.planning.probe import Probe
-from bsresearch.store import leases, paths, records
+from bsresearch.store import leases, paths, records, standing
 from bsresearch.store.paths import RESTORE, Damaged
+from bsresearch.store.standing import LEFT_OUT
 from bsresearch.store.steps import latest_step
 from bsresearch.train.saving import branching
 
-LEFT_OUT = 'left out'  # a probe of a run that diverged before its point
 STATES = ('done', 'running', 'failed', 'stopped', 'to do', LEFT_OUT)
 TOKEN = 'launch.json'
 # A file that another host wrote just now may be seen late.
@@ -172,46 +172,16 @@ def _probe(path: pathlib.Path) -> Probe:
 
 
 def state(job: GridJob, watch: leases.Watch | None = None) -> JobState:
-    """Where it stands, from what lies in the workdir.
-
-    `watch`: has looked at its lease before, and so may know whether another host's process lives; by one look that
-    cannot be told, and it counts as running.
-    """
-    said, lease, metas = job.said(), (watch or leases.Watch()).look(job.directory), job.metas()
-    if all(meta.get('status') in FINISHED for meta in metas):
-        return JobState('done', '', job.total, job.total)
-    errors = [m.get('error') or 'its meta.json tells no reason' for m in metas if m.get('status') == 'failed']
-    step, owner = max(job.saved(), said.get('step', 0), job.start) - job.start, None
-    name, reason = said.get('state', 'to do'), said.get('error', '')
-    if lease is not None and lease.state != leases.DEAD:
-        name, reason, owner = 'running', _silent(lease), lease.owner
-    elif name == 'failed' or errors:
-        name, reason = 'failed', reason or errors[0]
-    elif lease is not None:
-        name, reason = 'stopped', f'{lease.name} ended without a word: killed, or out of memory'
-    elif name == 'waiting':
-        name = 'to do'
-    elif name not in ('stopped', LEFT_OUT):  # its lease was given up, and nothing said
-        name, reason = ('stopped', 'after a checkpoint') if step else ('to do', '')
-    return JobState(name, reason, step, job.total, owner)
+    """Where it stands, from what lies in the workdir; `watch` as of standing.of."""
+    there = standing.of(job.directory, job.metas(), job.saved(), job.start, watch)
+    step = job.total if there.name == 'done' else there.step - job.start
+    return JobState(there.name, there.reason, step, job.total, there.owner)
 
 
 def counted(states: Iterable[JobState]) -> str:
     """How many are in which state: '3 done, 1 failed'."""
     counts = Counter(state.name for state in states)
     return ', '.join(f'{counts[name]} {name}' for name in STATES if counts[name])
-
-
-def _silent(lease: leases.Sight) -> str:
-    """What makes it doubtful that a lease's owner lives; '' if nothing does."""
-    age = None if lease.owner is None else time.time() - lease.owner['beat']
-    if lease.state == leases.ALIVE or (age is not None and abs(age) < leases.STALE_SECONDS):
-        return ''
-    beat = '' if age is None else f', whose clock says {abs(age):,.0f} s {"ago" if age > 0 else "ahead"}'
-    return (
-        f'silent? {lease.name}{beat}: one look cannot tell; a launch watches it for {leases.STALE_SECONDS:.0f} s '
-        'and goes on if it gives no sign of life'
-    )
 
 
 def retry(job: GridJob) -> bool:

@@ -17,13 +17,19 @@ from bsresearch.train.sizing import memory
 PyTree = Any
 
 
-def check(plans: Sequence[Plan], dataset: Dataset) -> None:
-    """Raises ValueError where one fails, gives what cannot be recorded, or does not carry its state on.
+def check(plans: Sequence[Plan], dataset: Dataset) -> set[str] | None:
+    """Tries each of them.
 
     What calls SciPy or the like cannot be tried on shapes: Measuring looks at what it gives.
 
     Args:
       plans: of one size; the first is looked at. dataset: theirs.
+
+    Returns:
+      the columns that the user's own record; None where that is not known of one.
+
+    Raises:
+      ValueError: one fails, gives what cannot be recorded, or does not carry its state on.
     """
     own = metrics.own_functions(plans[0])
     shapes = memory.Shapes(plans[:1], dataset, 'sequential', layout.ALONE)
@@ -42,6 +48,8 @@ def check(plans: Sequence[Plan], dataset: Dataset) -> None:
         if name in own:
             _check(name, result, arguments[0], given)
         given |= dict.fromkeys(result[1], name)
+    untried = any(shapes.parts.measures[name].host for name in own if name in shapes.parts.measures)
+    return None if untried else {metric for metric, name in given.items() if name in own}
 
 
 def _check(name: str, result: Any, before: PyTree, given: dict[str, str]) -> None:
