@@ -4,7 +4,8 @@
 
 First draws the figures of what was asked into <out>/figures (--draw=false: none), then writes
 report.html, one file with the figures inside, and report.md, which links them. A figure that cannot be drawn is named
-with the reason. Reads records only. Default of --out: the workdir. Time: seconds to a minute, for the figures.
+with the reason. Findings with a fault are told first, with exit code 1: the report is written without what they
+would have said. Reads records only. Default of --out: the workdir. Time: seconds to a minute, for the figures.
 
 Claims and figures are those of the findings that study.json names; a sweep without findings gets its question, its
 table and its figures from its axes.
@@ -12,6 +13,7 @@ table and its figures from its axes.
 
 import contextlib
 import os
+import sys
 
 from absl import flags
 
@@ -32,11 +34,18 @@ def main() -> None:
     given = flags.FLAGS
     rendering.collect_seldom()
     helped = given.draw and (os.cpu_count() or 1) > 1
+    faults: list[str] = []
     with rendering.beside() if helped else contextlib.nullcontext(rendering.here) as submit:
         from bsresearch.report import report
 
-        for file in report.write(command.workdir(), command.out(), given.title, drawing=given.draw, submit=submit):
+        for file in report.write(
+            command.workdir(), command.out(), given.title, drawing=given.draw, submit=submit, fault=faults.append
+        ):
             print(file)
+    for line in faults:
+        print(line, file=sys.stderr)
+    if faults:
+        sys.exit(1)
 
 
 def enter(name: str) -> None:

@@ -947,7 +947,9 @@ def test_where_a_run_stands_is_told_by_one_function(tmp_path: pathlib.Path):
     assert told() == {'stopped'}
     with leases.Lease(group):
         assert told() == {'running'}
-    (group / 'lease.json').write_text(json.dumps({'host': socket.gethostname(), 'pid': 2**30, 'process_start': 0.0}))
+    (group / 'lease.json').write_text(
+        json.dumps({'host': socket.gethostname(), 'pid': 2**30, 'process_start': 0.0, 'beat': 0.0})
+    )
     assert told() == {'stopped'}
     paths.write_json(group / 'job.json', {'state': 'failed', 'error': 'no memory'})
     assert told() == {'failed'}

@@ -11,7 +11,7 @@ from bsresearch.analysis import axis_labels
 from bsresearch.analysis.axis_labels import rank, words
 from bsresearch.analysis.once import once
 from bsresearch.analysis.selectors import Cell, to_selector
-from bsresearch.analysis.study import ABSENT, ALL, PARTS, TRAINED, Study
+from bsresearch.analysis.study import ABSENT, ALL, FINISHED, PARTS, TRAINED, Study
 from bsresearch.core import lookup
 from bsresearch.core.flat import flatten
 
@@ -98,12 +98,12 @@ def value(study: Study, key: Key, field: str) -> Any:
 
 def check_field(study: Study, field: str) -> None:
     """Raises ValueError with the nearest name where neither a part nor a run has a field."""
-    if field not in (known := _known_fields(study)):
+    if field not in (known := field_names(study)):
         raise ValueError(f'there is no column {field!r}; {lookup.nearest_of(field, known, varying(study))}')
 
 
 @once
-def _known_fields(study: Study) -> dict[str, None]:
+def field_names(study: Study) -> dict[str, None]:
     """Parts, fields of runs and what arms set."""
     set_by_arms = [field for arm in study.declared for field in settings(study, arm)]
     return dict.fromkeys([*study.parts, *study.runs, *set_by_arms])
@@ -211,7 +211,19 @@ def replicates(study: Study, keys: Sequence[Key]) -> str:
     """'n = 3 seeds', 'n = 2 to 3 seeds'."""
     counts = sorted({len(study.runs_of(key)) for key in keys})
     noun = 'seed' if counts[-1:] == [1] else 'seeds'
-    return f'n = {" to ".join(f"{n}" for n in sorted({counts[0], counts[-1]}))} {noun}' if counts else ''
+    return f'n = {_span(counts)} {noun}{finished(study, keys)}' if counts else ''
+
+
+def finished(study: Study, keys: Sequence[Key]) -> str:
+    """' (1 to 2 of them finished)' where some runs of cells are not; '' else."""
+    ended = [sum(study.status(run) in FINISHED for run in study.runs_of(key)) for key in keys]
+    whole = all(count == len(study.runs_of(key)) for count, key in zip(ended, keys, strict=True))
+    return '' if whole else f' ({_span(sorted(set(ended)))} of them finished)'
+
+
+def _span(counts: Sequence[int]) -> str:
+    """'3', '1 to 3' of rising counts."""
+    return ' to '.join(f'{n}' for n in dict.fromkeys([counts[0], counts[-1]]))
 
 
 def _one(runs: pd.DataFrame, *fields: str) -> str:

@@ -24,11 +24,12 @@ POSITION = 'x of curves'
 
 
 class Recorded(NamedTuple):
-    """What the runs of a study will record.
+    """What the runs of a study record, or will.
 
     Attributes:
       runs: a row per run, a column per resolved field. fields: that a figure may name beside those.
-      columns: of measurements of a user's own; None where they are not known before a run is made.
+      columns: that are there whatever the fields say, as of measurements of a user's own; None where those are not
+        known before a run is made.
       probes: kinds that are made; None where that depends on results. classes: whether there is an accuracy.
     """
 
@@ -44,7 +45,7 @@ class Known(NamedTuple):
 
     Attributes:
       arms: none for a study without, whose one arm is `all`. branch_arms: but the control. axes: fields.
-      recorded: None where that is not to be looked at, as in a report, which tells it of each claim.
+      recorded: None where that is not to be looked at.
     """
 
     arms: Collection[str]
@@ -156,8 +157,10 @@ def _unasked(module: ModuleType, one: _Reading, about: str | Quantity, there: Re
       ValueError: a column that nothing records, with file and line.
     """
     for column in (about,) if isinstance(about, str) else about.metrics:
+        if there.columns is not None and {column, column.partition('/')[0]} & {*there.columns}:
+            continue
         if recorded.section_of(column) is None:
-            if there.columns is None or column.partition('/')[0] in there.columns:
+            if there.columns is None:
                 continue
             have = sorted(c for c in recorded.COLUMNS if recorded.section_of(c) and not recorded.cure(there.runs, c))
             cure = _cure(column, [*recorded.COLUMNS, *there.columns], [*have, *there.columns])

@@ -3,10 +3,11 @@
     Statement('A1', 'takeaway 1', 'At equal epochs a larger batch ends lower.', TEST, steps('small', 'large'), low=0)
 
 It holds where the interval of every contrast lies between `low` and `high` (verdicts.py). Equal, flat, nearly: both
-bounds are given, the margin; that is two one-sided tests at 2.5 % each. Only what a contrast compares can cap its
-verdict: with a run that diverged, and counts as nothing, it does not hold on the survivors alone. A cell that was
-chosen on the edge of what was tried may be better beyond: its contrast is open to that side, so that nothing is
-decided where it is the worse, nor that it is equal.
+bounds are given, the margin; that is two one-sided tests at 2.5 % each. Differs: `differs_from` is given, 0 of a
+difference or of the logarithm of a ratio; it holds where the interval lies on one side of it, and is else undecided.
+Only what a contrast compares can cap its verdict: with a run that diverged, and counts as nothing, it does not hold on
+the survivors alone. A cell that was chosen on the edge of what was tried may be better beyond: its contrast is open to
+that side, so that nothing is decided where it is the worse, nor that it is equal.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bsresearch.analysis import equal_terms, verdicts
+from bsresearch.analysis import equal_terms, undecided, verdicts
 from bsresearch.analysis.contrasts import Contrast, Contrasts, Numbers, Selector
 from bsresearch.analysis.quantity import Array, Quantity, Unit
 from bsresearch.analysis.study import FINISHED, Study
@@ -29,6 +30,7 @@ class Statement:
     Attributes:
       key: short and unique in its findings. source: who says so, with the place. sentence: what, with the source's own
         numbers. quantity: of its contrasts. contrasts: what is compared. low, high: between which every one lies.
+        differs_from: in their place, what none of them is.
       conditions: the contrasts are conditions: `depends` where it holds under some and does not under others.
       held_fixed: where it compares at other lengths than the study. untested: why it is not put to the test.
       note: what a reader has to know of the number.
@@ -45,6 +47,7 @@ class Statement:
     held_fixed: tuple[str, ...] = ()
     untested: str = ''
     note: str = ''
+    differs_from: float | None = None
 
     def __post_init__(self) -> None:
         """Refuses a statement that says nothing, or not what it seems to.
@@ -52,12 +55,13 @@ class Statement:
         Raises:
           ValueError: neither bounds and contrasts nor a reason; a ratio of what is no logarithm.
         """
-        if not self.untested and (
-            self.quantity is None or not self.contrasts or not np.isfinite([self.low, self.high]).any()
-        ):
+        if not self.untested and (self.quantity is None or not self.contrasts or not np.isfinite(self.bounds).any()):
             raise ValueError(
-                f"statement {self.key!r} needs a quantity, contrasts and a bound (low or high), or untested='why'"
+                f'statement {self.key!r} needs a quantity, contrasts and a bound (low, high or differs_from), or '
+                "untested='why'"
             )
+        if self.differs_from is not None and np.isfinite([self.low, self.high]).any():
+            raise ValueError(f'statement {self.key!r}: differs_from stands in place of low and high; take them out')
         for contrast in self.contrasts:
             quantity = contrast.quantity or self.quantity
             if contrast.of_logarithm and quantity is not None and not quantity.unit.exp:
@@ -66,9 +70,17 @@ class Statement:
                     'bounds that are logarithms; or minus(a, b) for the difference'
                 )
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """(low, high); twice what it differs from."""
+        return (self.low, self.high) if self.differs_from is None else (self.differs_from, self.differs_from)
+
 
 class Judged(NamedTuple):
-    """One part of a statement as it came out. sees: the smallest effect that it could have seen."""
+    """One part of a statement as it came out.
+
+    sees: the smallest effect that it could have seen. why: it is undecided; '' where it is not, or that is not known.
+    """
 
     contrast: Contrast
     quantity: Quantity
@@ -76,6 +88,7 @@ class Judged(NamedTuple):
     interval: Interval
     verdict: Verdict
     sees: float
+    why: str = ''
 
     @property
     def unit(self) -> Unit:
@@ -86,6 +99,10 @@ class Judged(NamedTuple):
         """A number of this part; with its sign where it is a difference."""
         number = self.unit.show(value, difference=not self.contrast.level, unit=unit)
         return f'+{number}' if value > 0 and not self.contrast.level and not self.unit.exp else number
+
+    def bound(self, value: float) -> str:
+        """A bound of this part: '0', '+2 points', '1 times'."""
+        return self.show(value) if value or self.unit.exp else '0'
 
     @property
     def text(self) -> str:
@@ -119,7 +136,7 @@ def judge(statement: Statement, study: Study) -> Verdicts:
     if unequal := equal_terms.differing(statement.held_fixed or study.held_fixed, statement.contrasts, study):
         return Verdicts(statement, 'not measured', (), (unequal,))
     judged, remarks, lost = [], [], []
-    bounds = int(np.isfinite([statement.low, statement.high]).sum())
+    bounds = int(np.isfinite(statement.bounds).sum())
     for contrast in statement.contrasts:
         quantity = contrast.quantity or statement.quantity
         for part, of_part in _parts(contrast, quantity, _array(quantity, study), study):
@@ -127,12 +144,21 @@ def judge(statement: Statement, study: Study) -> Verdicts:
             lost.append(_lost_on_the_way(contrast, quantity, part, study))
             estimate, sees = verdicts.interval(part, bounds=bounds), verdicts.smallest_effect(part)
             judged.append(Judged(contrast, quantity, part, estimate, 'not measured', sees))
-    shared = verdicts.each([one.part for one in judged], statement.low, statement.high)
+    parts = [one.part for one in judged]
+    shared = (
+        verdicts.each(parts, statement.low, statement.high)
+        if statement.differs_from is None
+        else [verdicts.differing(part, statement.differs_from) for part in parts]
+    )
     capped: list[Verdict] = ['undecided' if v == 'holds' and gone else v for v, gone in zip(shared, lost, strict=True)]
     combined = verdicts.across(*capped) if statement.conditions else verdicts.together(*capped)
     remarks += [*filter(None, lost), *([statement.note] if statement.note else [])]
     remarks += _lost(study, [cell for contrast in statement.contrasts for cell in contrast.cells])
-    final = tuple(one._replace(verdict=verdict) for one, verdict in zip(judged, capped, strict=True))
+    why = lambda one, gone: gone or undecided.why(one.part, one.interval, statement.bounds, one.bound)
+    final = tuple(
+        one._replace(verdict=verdict, why=why(one, gone) if verdict == 'undecided' else '')
+        for one, verdict, gone in zip(judged, capped, lost, strict=True)
+    )
     return Verdicts(statement, combined, final, tuple(dict.fromkeys(remarks)))
 
 

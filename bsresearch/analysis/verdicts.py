@@ -30,6 +30,7 @@ from bsresearch.analysis.best_sets import Along, RatioOfPlaces
 
 Verdict = Literal['holds', 'does not hold', 'undecided', 'depends', 'not measured']
 POWER = 0.8
+FAR = 1e300  # a bound that nothing lies beyond
 ONE_BOUND = 1.4  # times the error of two, of a sign test on one: 3.5 % at each end instead of 2.5 %
 
 
@@ -189,6 +190,19 @@ def inside(least: float, most: float, low: float, high: float) -> Verdict:
     if (low < least or low == -np.inf) and (most < high or high == np.inf):
         return 'holds'
     return 'does not hold' if least > high or most < low else 'undecided'
+
+
+def differing(part: Part, value: float, level: float = summary.LEVEL) -> Verdict:
+    """Whether a part lies on one side of a number, two-sided: it `holds`, or is undecided; nothing shows equality."""
+    if part.along is not None:
+        ranges = part.along.places(level).ranges
+        apart = bool(ranges) and not any(first <= value <= last for first, last in ranges)
+        return 'holds' if apart else 'undecided' if ranges else 'not measured'
+    if not len(part.known.low):
+        return 'not measured'
+    # With both bounds given a sign test has 2.5 % at each end.
+    sides = [of_part(part, low, high, level) for low, high in ((value, FAR), (-FAR, value))]
+    return 'holds' if 'holds' in sides else 'undecided'
 
 
 def together(*verdicts: Verdict) -> Verdict:

@@ -27,6 +27,7 @@ from bsresearch.train.observing.record import PHASES, Clock
 PLAIN_SECONDS = 10.0
 # Between two changes of the bar.
 BAR_SECONDS = 0.2
+SCORES = ('test_accuracy', 'test_loss', 'train_loss')  # that a line tells
 # Its width; what stands between the parts of a line.
 BAR, SEPARATOR = 10, ' · '
 # Of tables, in every encoding the same: rich would put frames, which are wider, where it is no Unicode.
@@ -94,7 +95,7 @@ class Console:
             self._bar = self._progress.add_task('', total=plan.length.total_steps - plan.start, text='compiling …')
             self._progress.start()
         else:
-            self.say(f'{title}: {plan.length.total_steps - plan.start:,} updates')
+            self.say(f'{title}: {counted(plan.length.total_steps - plan.start, "update")}')
             self.wait('compiling')
 
     def wait(self, what: str) -> None:
@@ -123,7 +124,7 @@ class Console:
         later = self._outlook.later()
         return f'{SEPARATOR}{self._outlook.whole} {clock(later)}' if later else ''
 
-    def progress(self, step: int, updates_per_second: float, last: dict[str, Any]) -> None:
+    def progress(self, step: int, updates_per_second: float, last: dict[str, tuple[Any, float]]) -> None:
         """All replicas stand at θ_step."""
         self.go_on()
         plan, now = self._plans[0], time.monotonic()
@@ -132,7 +133,8 @@ class Console:
             return
         self._line, done, steps = now, step - plan.start, plan.length.total_steps - plan.start
         number, total = self._place
-        scores = {k: last[k] for k in ('test_accuracy', 'test_loss', 'train_loss') if last.get(k) is not None}
+        scores = [f'{k} {last[k][0]:.4f}' for k in SCORES if last.get(k, (None,))[0] is not None]
+        when = [f'at epoch {last[k][1]:.4g}' for k in SCORES if k in last][:1]  # later updates are not evaluated yet
         parts = (
             f'group {number}/{total}',
             f'{100 * done // steps} %',
@@ -140,7 +142,7 @@ class Console:
             f'{done:,}/{steps:,}',
             f'{updates_per_second:,.0f} updates/s',
             f'{updates_per_second * plan.batch_size:,.0f} examples/s',
-            *(f'{k} {v:.4f}' for k, v in scores.items()),
+            *[' '.join([*when, *scores[:1]]), *scores[1:]][: len(scores)],
         )
         if self._progress is not None:
             ends = itertools.accumulate(len(part) + len(SEPARATOR) for part in parts)
@@ -179,8 +181,9 @@ class Console:
         self.table([{'run': p.id} | results.named(p, arms) | config | fact for p, config, fact in varying], title)
 
     def table(self, rows: Sequence[dict[str, Any]], title: str) -> None:
-        """Rows of the same fields; on a narrow terminal the last columns are left out, and named."""
-        cells = {name: [self._cell(row[name]) for row in rows] for name in (rows[0] if rows else {})}
+        """Rows of the same fields, but those that are empty in all; on a narrow terminal the last ones are named."""
+        filled = [name for name in (rows[0] if rows else {}) if any(row[name] is not None for row in rows)]
+        cells = {name: [self._cell(row[name]) for row in rows] for name in filled}
         # Headings break at their words, cells never: a run's id stays whole on 80 columns.
         widths = {n: max(map(len, (*column, *n.replace('_', ' ').split()))) + 2 for n, column in cells.items()}
         ends = dict(zip(widths, itertools.accumulate(widths.values(), initial=1), strict=False))

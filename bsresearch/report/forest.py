@@ -32,7 +32,8 @@ class Row(NamedTuple):
     """A claim or a cell.
 
     Attributes:
-      key, sentence, source: of a claim; of a cell its name. verdict: '' for a cell.
+      key, sentence, source: of a claim; of a cell its name. verdict: '' for a cell. why: it is undecided, '' where it
+        is not, or that is not known.
       lines: its intervals. bounds: between which the claim says they lie.
       number: one, in words. phrases: each with its interval. numbers: all that is known of each; remarks: what was
         lost or chosen.
@@ -50,6 +51,7 @@ class Row(NamedTuple):
     numbers: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     flag: str = ''
+    why: str = ''
 
     @property
     def short(self) -> str:
@@ -61,16 +63,17 @@ def of_verdicts(verdicts: Verdicts, source: str, n: int) -> Row:
     """Of a statement as it came out.
 
     Args:
-      source: of the findings. n: replicates of the study, which are told once; another n stands with its number.
+      source: of the findings, which is told once. n: replicates of the study, too; another n stands with its number.
     """
     statement, judged = verdicts.statement, verdicts.judged
     lines = tuple(svg.Line(j.part.label, j.interval, j.unit, not j.contrast.level, j.part.places) for j in judged)
-    named = source if statement.source.startswith(source) else f'{source}, {statement.source}'
+    named = statement.source.removeprefix(source).lstrip(', ')  # which stands above all of them
     decisive = _decisive(verdicts)
+    why = decisive.why if decisive else next(iter(verdicts.remarks), '')
     return Row(
-        statement.key, statement.sentence, verdicts.verdict, named, lines,
-        (statement.low, statement.high), decisive.show(decisive.interval.centre) if decisive else markdown.NONE,
-        tuple(_phrase(j, n) for j in judged), tuple(_numbers(j, n) for j in judged), verdicts.remarks,
+        statement.key, statement.sentence, verdicts.verdict, named, lines, statement.bounds,
+        decisive.show(decisive.interval.centre) if decisive else markdown.NONE,
+        tuple(_phrase(j, n) for j in judged), tuple(_numbers(j, n) for j in judged), verdicts.remarks, why=why,
     )  # fmt: skip
 
 
@@ -94,7 +97,8 @@ def _decisive(verdicts: Verdicts) -> Judged | None:
     statement = verdicts.statement
     alike = [j for j in verdicts.judged if j.verdict == verdicts.verdict] or list(verdicts.judged)
     known = [j for j in alike if np.isfinite(j.interval.centre)]
-    room = lambda j: min(j.interval.centre - statement.low, statement.high - j.interval.centre)
+    low, high = statement.bounds
+    room = lambda j: min(j.interval.centre - low, high - j.interval.centre) * (1 if low < high else -1)
     return min(known, key=room) if known else None
 
 
@@ -108,7 +112,8 @@ def _phrase(judged: Judged, n: int) -> str:
 def _numbers(judged: Judged, n: int) -> str:
     """With its own verdict and the smallest distance from a bound that it would show with 80 % power."""
     sees = '' if np.isnan(judged.sees) else f'; could see {judged.unit.show(judged.sees, difference=True)} from a bound'
-    return f'{_phrase(judged, n)}: {judged.verdict}{sees}'
+    why = f' ({judged.why})' if judged.why else ''
+    return f'{_phrase(judged, n)}: {judged.verdict}{why}{sees}'
 
 
 def tally(rows: Sequence[Row]) -> list[tuple[Verdict, int]]:

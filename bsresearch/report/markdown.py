@@ -40,7 +40,12 @@ def escape(text: str) -> str:
 
 
 def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, folded: bool = False) -> str:
-    """Cells as text, columns of numbers to the right. `folded`: shown on request, as it is long."""
+    """Cells as text, columns of numbers to the right, none that is empty in every row.
+
+    `folded`: shown on request, as it is long.
+    """
+    filled = [i for i in range(len(columns)) if not i or not rows or any(row[i] not in ('', NONE) for row in rows)]
+    columns, rows = [columns[i] for i in filled], [[row[i] for i in filled] for row in rows]
     line = lambda cells: f'| {" | ".join(escape(c) for c in cells)} |'
     kinds = ' | '.join('---:' if _is_number([row[i] for row in rows]) else '---' for i in range(len(columns)))
     return fold(caption, '\n'.join([line(columns), f'| {kinds} |', *map(line, rows)]), folded)

@@ -46,7 +46,7 @@ def pieces(
     return [
         _head(question, inventory),
         *([markdown.division(f'top {kind}', top)] if top else []),
-        *map(markdown.escape, question.faults),
+        *map(markdown.escape, question.notes),
         *([f'## {kind.capitalize()}'] if below else []),
         *below,
     ]
@@ -91,7 +91,8 @@ def _note(question: Question) -> str:
     n = len(question.study.replicates) if question.study else 0
     trials = any(not np.isnan(line.interval.low) for row in question.rows for line in row.lines)
     alone = 'One seed: intervals are over trials' if trials else 'One seed: no intervals'
-    over = f'95 % intervals over n = {n} seeds on this test set' if n > 1 else alone
+    ended = cells.finished(question.study, cells.of(question.study)) if question.study else ''
+    over = f'95 % intervals over n = {n} seeds{ended} on this test set' if n > 1 else alone
     if not question.of_claims:
         return f'The cells of the sweep; {over[0].lower()}{over[1:]}.'
     if not any(row.lines for row in question.rows):

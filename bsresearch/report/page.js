@@ -60,7 +60,10 @@
       }
       const interval = kept.map((k) => (finite(curve.low[k]) ? `${curve.low[k]} to ${curve.high[k]}` : 'none'));
       const points = { x: column(x), y: column('mean'), cell: kept.map(() => cell.label), interval };
-      hovered.push(add(points, model('Line', { x: { field: 'x' }, y: { field: 'y' }, ...look })));
+      // One evaluation is a point: a line through it shows nothing.
+      const glyph = kept.length > 1 ? model('Line', { x: { field: 'x' }, y: { field: 'y' }, ...look })
+        : model('Scatter', { x: { field: 'x' }, y: { field: 'y' }, size: 8, fill_color: cell.colour, line_color: null });
+      hovered.push(add(points, glyph));
     });
     figure.add_tools(model('HoverTool', {
       renderers: hovered, mode: 'mouse', line_policy: 'nearest',

@@ -18,14 +18,22 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
-from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
+from matplotlib.ticker import (
+    EngFormatter,
+    FixedLocator,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+    StrMethodFormatter,
+)  # fmt: skip
 from PIL import Image
 
 from bsresearch.store import paths
 
 __all__ = [
-    'Axes', 'Axis', 'EngFormatter', 'Figure', 'FixedLocator', 'Line2D', 'LogLocator', 'NullFormatter', 'NullLocator',
-    'StrMethodFormatter',
+    'Axes', 'Axis', 'EngFormatter', 'Figure', 'FixedLocator', 'Line2D', 'LogLocator', 'MaxNLocator', 'NullFormatter',
+    'NullLocator', 'StrMethodFormatter',
 ]  # fmt: skip
 
 LineStyle = Literal['-', '--', ':', '-.']

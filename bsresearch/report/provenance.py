@@ -129,13 +129,15 @@ def times(inventory: Inventory) -> list[str]:
 
 def _totals(inventory: Inventory, whole: float, useful: float) -> list[str]:
     """Sentences on the whole."""
-    sentences = [f'In all it took {whole / useful:.3g} times as long as updates, evaluation, measurements and probes.']
+    times = f'{whole / useful:.3g} times as long'
+    sentences = [f'In all it took {times} as updates, evaluation, measurements and probes.']
     span = _when(inventory)
     if span:
         elapsed = span[1] - span[0]
+        others = f'{elapsed / useful:.3g} times as long'
         sentences.append(
-            f'From the first start to the last end {duration(elapsed)} passed, {elapsed / useful:.3g} times as long: '
-            'that counts pauses, start-up, and what probes compile and load.'
+            f'From the first start to the last end {duration(elapsed)} passed'
+            f'{"" if others == times else f", {others}"}: that counts pauses, start-up, and what probes load.'
         )
     for row in inventory.estimates:
         ended = 'took' if row['ended'] else 'was stopped after'

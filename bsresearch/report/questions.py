@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bsresearch import findings
-from bsresearch.analysis import names
+from bsresearch.analysis import cells, names
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.statements import Verdicts, judge
@@ -36,7 +36,7 @@ class Question(NamedTuple):
       verdict: of the headline claim, '' for a sweep. answer: one sentence. rows: claims, or cells.
       verdicts: of claims as data.
       figures: declared ones. headline: which of them opens the report. study: None where its records cannot be read so.
-      faults: what could not be judged, in words.
+      faults: what is wrong with the findings, or could not be judged, in words. notes: what is not measured here.
     """
 
     of: str
@@ -51,6 +51,7 @@ class Question(NamedTuple):
     headline: int = 0
     study: Study | None = None
     faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def named(self) -> list[Figure]:
@@ -96,13 +97,13 @@ def _of_study(
 
     stored: None where its launch named none: a sweep. Of a study that an older version made, what tells its arms.
     """
-    module, faults = None, []
+    module, faults, notes = None, [], []
     try:
         module = _module(key)
     except ValueError as e:  # told in one line; what was run is shown without it
         faults.append(_failed(name, e))
     if module and stored is None:
-        faults.append(f'The claims of {name} were not tested, as its runs are not named here: {study_file.REBUILD}')
+        notes.append(f'The claims of {name} were not tested, as its runs are not named here: {study_file.REBUILD}')
     try:
         if records is None:
             raise ValueError('there are no runs')
@@ -113,7 +114,7 @@ def _of_study(
             question = _of_claims(name, key, module, study, stored)
     except Exception as e:  # a fault in one question must not cost the others
         question = Question(name, key, f'What came of the study {key}?', faults=(_failed(name, e),))
-    return question._replace(faults=(*question.faults, *faults))
+    return question._replace(faults=(*question.faults, *faults), notes=(*question.notes, *notes))
 
 
 def _module(name: str) -> ModuleType | None:
@@ -128,7 +129,7 @@ def _failed(study: str, error: Exception) -> str:
 
 
 def _of_claims(name: str, key: str, module: ModuleType, study: Study, stored: Mapping[str, Any]) -> Question:
-    verdicts, faults = [], _misnamed(module, stored, study)
+    verdicts, (faults, notes) = [], _misnamed(module, stored, study)
     for statement in module.CLAIMS:
         try:
             verdicts.append(judge(statement, study))
@@ -138,16 +139,17 @@ def _of_claims(name: str, key: str, module: ModuleType, study: Study, stored: Ma
     verdict, answer = _answer(rows, module.HEADLINE[0])
     return Question(
         name, key, module.QUESTION, answer, module.SOURCE, verdict, tuple(rows), tuple(verdicts), module.FIGURES,
-        module.HEADLINE[1], study, tuple(faults),
+        module.HEADLINE[1], study, tuple(faults), tuple(notes),
     )  # fmt: skip
 
 
-def _misnamed(module: ModuleType, stored: Mapping[str, Any], study: Study) -> list[str]:
-    """What a claim or figure names that the study has not got; the others are told as ever."""
+def _misnamed(module: ModuleType, stored: Mapping[str, Any], study: Study) -> tuple[list[str], list[str]]:
+    """(names that nothing has, what the study has not got or did not record) of claims and figures."""
+    there = names.Recorded(study.runs, cells.field_names(study), study.recorded)
     try:
-        return names.check(module, names.Known(stored['arms'], stored['branch_arms'], study.axes))
+        return [], names.check(module, names.Known(stored['arms'], stored['branch_arms'], study.axes, there))
     except ValueError as e:
-        return [str(e)]
+        return [str(e)], []
 
 
 def _answer(rows: Sequence[Row], key: str) -> tuple[str, str]:
@@ -158,7 +160,8 @@ def _answer(rows: Sequence[Row], key: str) -> tuple[str, str]:
     phrases = row.phrases if row.lines else row.phrases[:FEW]
     numbers_text = '; '.join(phrases) if len(phrases) <= FEW else f'{row.number} where it is the least clear'
     # In quotes: a sentence under a verdict is not yet said.
-    return str(row.verdict), f'“{row.short.rstrip(".")}”: {numbers_text}.'
+    why = f'; {row.why}' if row.why else ''
+    return str(row.verdict), f'“{row.short.rstrip(".")}”: {numbers_text}{why}.'
 
 
 def _of_sweep(name: str, key: str, study: Study) -> Question:
@@ -186,6 +189,6 @@ def _of_best(sweep: Sweep, rows: Sequence[Row], study: Study) -> str:
         return f'{sentence} One seed tells no cell from another.'
     if others == 1:
         return f'{sentence} The other one is {"not " if alike else ""}told apart from it.'
-    return (
-        f'{sentence} {alike or "None"} of the {others} others {"is" if alike == 1 else "are"} not told apart from it.'
-    )
+    if not alike:
+        return f'{sentence} All {others} others are told apart from it.'
+    return f'{sentence} Of the {others} others {alike} {"is" if alike == 1 else "are"} not told apart from it.'

@@ -1,7 +1,7 @@
 """A workdir's report: the figures of what was asked, then report.html and report.md."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bsresearch.analysis import figures
 from bsresearch.report import inventory as inventories
@@ -15,11 +15,19 @@ from bsresearch.store import paths, records
 
 
 def write(
-    workdir: pathlib.Path, out: pathlib.Path, title: str = '', *, drawing: bool = True, submit: Submit = rendering.here
+    workdir: pathlib.Path,
+    out: pathlib.Path,
+    title: str = '',
+    *,
+    drawing: bool = True,
+    submit: Submit = rendering.here,
+    fault: Callable[[str], None] = print,
 ) -> list[pathlib.Path]:
     """Draws and writes; the paths of report.html and report.md.
 
-    submit: where figures are rendered (rendering.py).
+    Args:
+      submit: where figures are rendered (rendering.py). fault: told in a line of each that the findings have, or the
+        code; what is only not measured is printed.
 
     Raises:
       FileNotFoundError: the workdir holds nothing. ValueError: a damaged record.
@@ -33,10 +41,13 @@ def write(
     texts = {'report.html': page.render(title, pieces), 'report.md': as_markdown(pieces)}
     for name, text in texts.items():
         paths.write_text(out / name, text)
-    for line in (fault for question in every for fault in question.faults):
-        print(line)
+    for question in every:
+        for line in question.faults:
+            fault(line)
+        for line in question.notes:
+            print(line)
     for one in (one for of_question in drawn or [] for one in of_question if one.refused):
-        print(one.refusal)
+        (fault if one.failed else print)(one.refusal)
     return [out / name for name in texts]
 
 

@@ -34,9 +34,10 @@ def collect(
     figures = drawn or [()] * len(questions)
     every = [one for of_question in figures for one in of_question]
     incomplete = _incomplete(inventory, every)
-    pieces: list[Piece] = []
-    if incomplete:
-        pieces.append(Block(f'**{markdown.escape(incomplete)}**', f'<p class="incomplete">{escape(incomplete)}</p>'))
+    first = [*(fault for question in questions for fault in question.faults), *([incomplete] if incomplete else [])]
+    pieces: list[Piece] = [
+        Block(f'**{markdown.escape(line)}**', f'<p class="incomplete">{escape(line)}</p>') for line in first
+    ]
     # Above the question: a report is known by what it asks.
     pieces.append(Block(f'*{markdown.escape(title)}*', f'<p class="title">{escape(title)}</p>'))
     for i, (question, of_question) in enumerate(zip(questions, figures, strict=True)):
@@ -122,7 +123,7 @@ def _summary(inventory: Inventory) -> list[str]:
     sentences += [f'Failed: {"; ".join(failed)}.'] if failed else []
     steps, examples = (sum(run.own(position) for run in runs) for position in ('step', 'examples'))
     if steps:
-        sentences.append(f'They made {steps:,} updates over {examples:,} examples.')
+        sentences.append(f'They made {counted(steps, "update")} over {counted(examples, "example")}.')
     if probes:
         done = sum(probe.status == 'done' for probe in probes)
         rest = '.' if done == len(probes) else f'; {done} finished.'

@@ -48,10 +48,19 @@ def of_cells(study: Study, own_metrics: Sequence[str] = ()) -> str:
         counts = points_of_cell[0]
         lost = [f'{counts[what]} {what}' for what in ('diverged', 'unfinished') if counts[what]]
         finished = f'{max(point["n"] for point in points_of_cell)} of {counts["runs"]}'
-        rows.append((label, '; '.join([finished, *lost]), *map(_interval, of_metrics, points_of_cell)))
+        rate = _rates(study, counts['key'])
+        rows.append((label, '; '.join([finished, *lost]), rate, *map(_interval, of_metrics, points_of_cell)))
     how = 'mean and 95 % interval over seeds on this test set, at the end of finished runs'
     caption = f'{study.name}: {counted(len(rows), "cell")}, {how}.{"".join(left_out)}'
-    return markdown.table(caption, ('cell', 'runs', *map(_title, of_metrics)), rows, folded=len(rows) > 2 * LONG)
+    return markdown.table(
+        caption, ('cell', 'runs', 'peak learning rate', *map(_title, of_metrics)), rows, folded=len(rows) > 2 * LONG
+    )
+
+
+def _rates(study: Study, key: cells.Key) -> str:
+    """What the runs of a cell use at their schedule's peak, after scaling: '0.4', '0.1 to 0.4'."""
+    rates = study.runs.loc[study.runs_of(key), 'learning_rate'].dropna()
+    return ' to '.join(value(float(v)) for v in dict.fromkeys([rates.min(), rates.max()])) if len(rates) else NONE
 
 
 def _interval(metric: str, point: Mapping[Hashable, Any]) -> str:

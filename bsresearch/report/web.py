@@ -70,7 +70,7 @@ def _dash(dash: Any) -> str | list[int]:
 
 def _panel(prepared: Prepared, panel: Panel, options: dict[str, Any]) -> dict[str, Any]:
     log, unit = curves.is_log(panel.metric, options), curves.unit_of(panel.metric, options)
-    ends = scales.span(unit, prepared.centres(panel), log=log) or (0.0, 1.0)
+    ends = scales.span(unit, prepared.reach(panel, log=log), log=log) or (0.0, 1.0)
     label = ' '.join(curves.label(panel.metric, options).split())
     return {'label': label, 'title': prepared.title(panel), 'log': log, 'ends': [_number(end) for end in ends]}
 

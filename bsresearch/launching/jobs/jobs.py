@@ -98,7 +98,9 @@ def of_group(workdir: pathlib.Path, group: ReplicaGroup) -> GridJob:
     def title() -> str:
         diverged = sum(group.meta(p).get('status') == 'diverged' for p in group.plans)
         and_diverged = f' ({diverged} diverged)' if diverged else ''
-        return f'B = {plan.batch_size}, {runs} run{"s" if runs > 1 else ""}{and_diverged}'
+        rates = sorted({p.policy.learning_rate for p in group.plans})
+        rate = ' to '.join(f'{v:.4g}' for v in dict.fromkeys([rates[0], rates[-1]]))
+        return f'B = {plan.batch_size}, learning rate {rate}, {runs} run{"s" if runs > 1 else ""}{and_diverged}'
 
     def check(watch: leases.Watch) -> None:
         for unfinished in groups.unfinished(workdir, group.plans):

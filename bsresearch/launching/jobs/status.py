@@ -47,7 +47,8 @@ def text(workdir: pathlib.Path) -> str:
     for job in grid:
         state, slurm = states[job.name], job.said().get('slurm')
         by_slurm, log = f', Slurm job {slurm}' if slurm else '', job.directory / 'log.txt'
-        reached = f'{state.step:>9,} of {state.total:,} {job.unit}'
+        unit = job.unit.removesuffix('s') if state.total == 1 else job.unit
+        reached = f'{state.step:>9,} of {state.total:,} {unit}'
         owner = '' if state.owner is None else f'  {_owner(state, by_slurm)}'
         lines.append(f'{job.name:<{width}}  {state.name:<8}  {reached}  {job.title()}{owner}')
         if state.reason:

@@ -16,6 +16,7 @@ from bsresearch.report.colours import Look
 from bsresearch.report.figures import panels, scales
 from bsresearch.report.figures.panels import Sheet
 
+SHORT = 4  # evaluations, the first of which is a part of the picture
 MOST_POINTS = 60  # of two replicates, along x
 WORDS = {'distance': 'distance ‖θ − θ₀‖', 'parameter_norm': 'norm of the weights ‖θ‖'}
 EVALUATED = ('test_', 'train_', 'validation_')
@@ -44,15 +45,23 @@ class Prepared(NamedTuple):
     labels: dict[Key, str]
     places: list[int]
 
-    def centres(self, panel: Panel) -> np.ndarray:
-        """The means that set a panel's y axis: those of all panels of its kind.
+    def reach(self, panel: Panel, *, log: bool) -> np.ndarray:
+        """What sets a panel's y axis: the means of all panels of its kind, and the ends of their bands.
 
-        At the initial weights everything is at chance: that is drawn, but does not set the axis.
+        At the initial weights everything is at chance: that is drawn, but does not set the axis of long courses. Nor
+        does the part of a band that lies farther from all means than these from one another.
         """
         alike = [p for p in self.panels if _kind(p.metric) == _kind(panel.metric) != ''] or [panel]
-        skipped = lambda key, course: panel.metric.startswith(EVALUATED) and key[1] == ABSENT and len(course) > 2
-        means = [c['mean'].to_numpy()[int(skipped(key, c)) :] for p in alike for key, c in p.courses.items()]
-        return np.concatenate(means)
+        skipped = lambda key, course: panel.metric.startswith(EVALUATED) and key[1] == ABSENT and len(course) > SHORT
+        shown = pd.concat([c.iloc[int(skipped(key, c)) :] for p in alike for key, c in p.courses.items()])
+        means, ends = (shown[names].to_numpy(float).ravel() for names in (['mean'], panels.ENDS))
+        means, ends = (v[np.isfinite(v) & ((v > 0) | (not log))] for v in (means, ends))
+        if not len(means):
+            return means
+        if log:
+            farthest = means.max() / means.min()
+            return np.concatenate([means, ends.clip(means.min() / farthest, means.max() * farthest)])
+        return np.concatenate([means, ends.clip(means.min() - np.ptp(means), means.max() + np.ptp(means))])
 
     def title(self, panel: Panel) -> str:
         """The value that a panel is of."""
@@ -87,13 +96,16 @@ def draw(study: Study, figure: Figure) -> Sheet:
     phrases = [figure.title, *panels.notes(study, present, how)]
     fig, axes = panels.grid(places, columns, phrases)
     for panel, ax in zip(drawn, axes, strict=True):
-        _axes(ax, panel, prepared.centres(panel), options)
+        _axes(ax, panel, prepared.reach(panel, log=is_log(panel.metric, options)), options)
         ax.set_title(prepared.title(panel) if panel.metric == drawn[0].metric else '')
         for key, course in panel.courses.items():
             _curve(ax, course, looks[key])
         for key, value in _ends(study, options, panel.metric).items():
             ax.axhline(value, color=looks[key].colour, linestyle=':', linewidth=0.9)
-    named = {labels[key]: looks[key].line for key in present}
+    lone = {key for key in present if all(len(panel.courses.get(key, ())) < 2 for panel in drawn)}
+    named = {
+        labels[key]: looks[key]._replace(dash='none', marker='o') if key in lone else looks[key].line for key in present
+    }
     named |= {f'end of {labels.get(key) or cells.labels(study)[key]}': looks[key].line._replace(dash=':')
               for key in cells.pick(study, options['ends_of']) if options['ends_of']}  # fmt: skip
     panels.legend(fig, named, panels.lost(study, present, cells.labels(study)))
@@ -160,8 +172,8 @@ def unit_of(metric: str, options: dict[str, Any]) -> Unit:
     return PLAIN if options['relative'] else of_runs.unit_of(metric)
 
 
-def _axes(ax: plotting.Axes, panel: Panel, centres: np.ndarray, options: dict[str, Any]) -> None:
-    scales.limits(ax, unit_of(panel.metric, options), centres, log=is_log(panel.metric, options))
+def _axes(ax: plotting.Axes, panel: Panel, reach: np.ndarray, options: dict[str, Any]) -> None:
+    scales.limits(ax, unit_of(panel.metric, options), reach, log=is_log(panel.metric, options))
     ax.set_ylabel(label(panel.metric, options))
     along = courses.POSITIONS[options['x']][1]
     scales.position(ax, along, np.concatenate([course['x'] for course in panel.courses.values()]))
@@ -169,7 +181,12 @@ def _axes(ax: plotting.Axes, panel: Panel, centres: np.ndarray, options: dict[st
 
 
 def _curve(ax: plotting.Axes, course: pd.DataFrame, look: Look) -> None:
-    panels.line(ax, course['x'], course['mean'], look.line)
+    # One evaluation is a point: a line through it shows nothing.
+    panels.line(
+        ax, course['x'], course['mean'], look.line if len(course) > 1 else look._replace(dash='none', marker='o')
+    )
+    if len(course) == 1:
+        ax.plot([course['x'].iloc[0]] * 2, course[panels.ENDS].iloc[0], color=look.colour, linewidth=1.1)
     panels.band(ax, course['x'], course['low'], course['high'], look)
     for value in ('value_1', 'value_2'):
         panels.line(ax, course['x'], course[value], look.point._replace(marker='.'), markersize=2.5)

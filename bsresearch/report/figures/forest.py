@@ -82,12 +82,12 @@ def _unit(one: Judged) -> Unit:
 
 def _scale(unit: Unit, of_unit: list[tuple[str, Verdicts, Judged]]) -> svg.Scale | None:
     lines = [svg.Line('', one.interval, unit, not one.contrast.level) for _, _, one in of_unit]
-    bounds = [bound for _, verdicts, _ in of_unit for bound in (verdicts.statement.low, verdicts.statement.high)]
+    bounds = [bound for _, verdicts, _ in of_unit for bound in verdicts.statement.bounds]
     return svg.scale(lines, bounds)
 
 
 def _row(unit: Unit, name: str, verdicts: Verdicts, one: Judged) -> Row:
-    ends = [*one.interval[:3], verdicts.statement.low, verdicts.statement.high]
+    ends = [*one.interval[:3], *verdicts.statement.bounds]
     centre, low, high, least, most = unit.scaled(np.array(ends)).tolist()
     claim = f'{name}: {verdicts.verdict}'
     return Row(claim, one.part.label, one.text, centre, low, high, least, most, one.verdict)

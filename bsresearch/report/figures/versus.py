@@ -1,5 +1,6 @@
 """Quantities against an axis, or a field that arms set: mean and 95 % interval over replicates, a line per setting."""
 
+from collections import Counter
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
@@ -18,6 +19,7 @@ from bsresearch.report.figures import panels, scales
 from bsresearch.report.figures.panels import Sheet
 
 JOINING = '#6b6b6b'  # a line through points of several colours
+FEW_ARMS = 3  # that a legend names all
 FEW = 8  # values along x that all have a tick
 EDGE = 1.25  # from the ends of a logarithmic axis
 APART = 1.03  # lines side by side on a logarithmic axis
@@ -59,8 +61,9 @@ def _table(study: Study, quantity: Quantity, options: dict[str, Any]) -> pd.Data
     for field in filter(None, (x, panel, by)):
         cells.check_field(study, field)
     of = lambda field: [points.value(study, names, key, field) if field else '' for key in table['key']]
-    lines = [_line(study, names, key, x) for key in table['key']]
-    table = table.assign(x=of(x), panel=of(panel), line=lines, by=of(by))
+    values = of(by)  # each has lines of its own
+    lines = [(*_line(study, names, key, x), value) for key, value in zip(table['key'], values, strict=True)]
+    table = table.assign(x=of(x), panel=of(panel), line=lines, by=values)
     table = table.assign(look=_looks(study, names, table, by), label=_labels(study, names, table, by, (x, panel)))
     return table[table['x'] != ABSENT]
 
@@ -109,7 +112,21 @@ def _labels(study: Study, names: list[str], table: pd.DataFrame, by: str, axes: 
     if set(others) <= {*axes}:
         return [''] * len(table)
     labels = points.labels(study, names, axes)
-    return [labels[key] for key in table['key']]
+    if not by or 'arm' not in others or axes[0] in names:
+        return [labels[key] for key in table['key']]
+    arms = {line: list(dict.fromkeys(key[0] for key in rows['key'])) for line, rows in table.groupby('line')}
+    alike = Counter(line[-1] for line in arms)
+    label = lambda key, line: (
+        labels[key] if len(arms[line]) == 1 else _shared(line[-1], arms[line], by, alone=alike[line[-1]] == 1)
+    )  # fmt: skip
+    return [label(key, line) for key, line in zip(table['key'], table['line'], strict=True)]
+
+
+def _shared(value: Any, arms: Sequence[str], by: str, *, alone: bool) -> str:
+    """Of a line through several arms: their value of `by`; their names too, where other lines have it or it is none."""
+    names = ', '.join(map(axis_labels.words, arms)) if len(arms) <= FEW_ARMS else f'{arms[0]} to {arms[-1]}'
+    known = cells.named(by, value) if value != ABSENT else ''
+    return known if known and alone else f'{known} ({names})' if known else names
 
 
 def _x_axis(ax: plotting.Axes, x: str, values: pd.Series) -> dict[Any, float]:

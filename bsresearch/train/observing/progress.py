@@ -10,5 +10,5 @@ class Progress(Protocol):
     def say(self, text: str) -> None:
         """One line for the user."""
 
-    def progress(self, step: int, updates_per_second: float, last: dict[str, Any]) -> None:
-        """All replicas stand at θ_step; `last` is the newest row of the first."""
+    def progress(self, step: int, updates_per_second: float, last: dict[str, tuple[Any, float]]) -> None:
+        """All replicas stand at θ_step; `last`: metric → the newest value of the first, and at which epoch that was."""

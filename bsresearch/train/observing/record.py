@@ -69,7 +69,7 @@ class Recorder:
         self.writers = [Writer(d) for d in directories] if writes else []
         self.pace: list[float] = [0.0]  # seconds per update, for each segment of the run
         self.timed = True  # rows made after the run carry no wall-clock time
-        self.last: list[dict[str, Any]] = [{} for _ in plans]
+        self.last: list[dict[str, tuple[Any, float]]] = [{} for _ in plans]  # metric → newest value, and its epoch
         self._boards: list[Any] = []
         self._directories = directories
 
@@ -94,7 +94,7 @@ class Recorder:
     def row(self, r: int, step: int, metrics: Mapping[str, Any]) -> None:
         """One row of replica r at θ_step."""
         row = self._at(r, step) | dict(metrics)
-        self.last[r] |= row
+        self.last[r] |= {name: (value, row['epoch']) for name, value in metrics.items()}
         if not self.writers:
             return
         self.writers[r].rows([row])
