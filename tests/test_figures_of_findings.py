@@ -25,7 +25,7 @@ CONFIGS = ['brownlee', 'distance', 'grow_batch', 'one_cycle', 'sharpness', 'simu
 
 
 def made_up(workdir: pathlib.Path, config: str) -> Study:
-    """Three replicates of every cell, with all metrics at three epochs."""
+    """Three replicates of every cell, with all metrics at the last three epochs."""
     grid = toy_grid(config)
     assert grid.question is not None
     rng = np.random.default_rng(0)
@@ -39,7 +39,8 @@ def made_up(workdir: pathlib.Path, config: str) -> Study:
         values = {metric: (end * (1 + 0.02 * rng.normal(size=3))).tolist() for metric, end in METRICS.items()}
         values |= {f'{name}_used': [facts.get(name, 0.9)] * 3 for name in ('learning_rate', 'batch_size', 'momentum')}
         base = plan.declared['learning_rate']
-        write_run(workdir, name=plan.id, values=values, base_learning_rate=base, **facts, **fields)
+        first = max(plan.total_examples // plan.epoch_size - 2, 0)
+        write_run(workdir, name=plan.id, values=values, base_learning_rate=base, first_epoch=first, **facts, **fields)
     return study.load(workdir, grid.plans[0].study, grid.question.entry(rows), config)
 
 

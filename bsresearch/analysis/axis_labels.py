@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+FEW = 3  # names that are all told
+
 
 def of_values(values: Sequence[Any]) -> Callable[[Any], Any]:
     """Value → its name among the values of its axis: numbers and words as they are, lists as tuples, sections named.
@@ -27,6 +29,11 @@ def of_values(values: Sequence[Any]) -> Callable[[Any], Any]:
 def words(name: str) -> str:
     """A field, metric or arm for a reader: 'batch size'."""
     return name.replace('_', ' ')
+
+
+def listed(names: Sequence[str]) -> str:
+    """'small, large'; of many the first and the last."""
+    return ', '.join(names) if len(names) <= FEW else f'{names[0]} to {names[-1]}'
 
 
 def rank(value: Any) -> tuple[Any, ...]:

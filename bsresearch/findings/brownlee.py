@@ -7,7 +7,7 @@ accuracy.
 
 from bsresearch.analysis.along_axis import trend
 from bsresearch.analysis.contrasts import against, alone, minus, to_number
-from bsresearch.analysis.figures import curves, versus
+from bsresearch.analysis.figures import curves, ridge, versus
 from bsresearch.analysis.of_runs import at_epoch, final, level, to_target, unsteadiness
 from bsresearch.analysis.statements import Statement
 
@@ -67,5 +67,6 @@ FIGURES = (
     versus(UNSTEADY, EPOCHS, x='batch_size', cells=PANEL, name='volatility',
            title='How unsteady the accuracy stays, and how soon it comes to 80 %'),
     curves('test_accuracy', cells=PANEL, name='panel', title='Batch sizes at one learning rate'),
+    ridge('test_accuracy', 'arm', name='late', title='Where the test accuracy lies in the last quarter of training'),
 )  # fmt: skip
 HEADLINE = ('panel volatility', 1)

@@ -16,6 +16,7 @@ from bsresearch.report.colours import Look
 from bsresearch.report.figures import panels, scales
 from bsresearch.report.figures.panels import Sheet
 
+REACH = 2.0
 SHORT = 4  # evaluations, the first of which is a part of the picture
 MOST_POINTS = 60  # of two replicates, along x
 WORDS = {'distance': 'distance ‖θ − θ₀‖', 'parameter_norm': 'norm of the weights ‖θ‖'}
@@ -49,7 +50,7 @@ class Prepared(NamedTuple):
         """What sets a panel's y axis: the means of all panels of its kind, and the ends of their bands.
 
         At the initial weights everything is at chance: that is drawn, but does not set the axis of long courses. Nor
-        does the part of a band that lies farther from all means than these from one another.
+        does the part of a band that lies farther from all means than REACH times these from one another.
         """
         alike = [p for p in self.panels if _kind(p.metric) == _kind(panel.metric) != ''] or [panel]
         skipped = lambda key, course: panel.metric.startswith(EVALUATED) and key[1] == ABSENT and len(course) > SHORT
@@ -58,10 +59,11 @@ class Prepared(NamedTuple):
         means, ends = (v[np.isfinite(v) & ((v > 0) | (not log))] for v in (means, ends))
         if not len(means):
             return means
-        if log:
-            farthest = means.max() / means.min()
-            return np.concatenate([means, ends.clip(means.min() / farthest, means.max() * farthest)])
-        return np.concatenate([means, ends.clip(means.min() - np.ptp(means), means.max() + np.ptp(means))])
+        scaled = np.log if log else np.array
+        means, ends = scaled(means), scaled(ends)
+        room = REACH * np.ptp(means)
+        both = np.concatenate([means, ends.clip(means.min() - room, means.max() + room)])
+        return np.exp(both) if log else both
 
     def title(self, panel: Panel) -> str:
         """The value that a panel is of."""

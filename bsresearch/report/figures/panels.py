@@ -206,7 +206,7 @@ def legend(fig: plotting.Figure, looks: Mapping[str, Look], remarks: Mapping[str
     if len(entries) > MOST:
         rest = handle(f'… and {len(entries) - MOST + 1} more', Look('0.2', 'none', ''), 'white')
         entries = [*entries[: MOST - 1], rest]
-    longest = max(len(str(entry.get_label())) for entry in entries) + 4
+    longest = max(len(str(entry.get_label())) for entry in entries) + 8  # with its handle and the space beside
     fit = int(fig.get_figwidth() / PANEL_WIDTH * CHARACTERS)
     columns = min(max(fit // longest, 1), len(entries))
     fig.legend(handles=entries, loc='outside lower center', ncols=columns)

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import axis_labels, cells, of_runs
+from bsresearch.analysis import axis_labels, cells, of_runs, points
+from bsresearch.analysis.cells import Key
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.quantities import volatility
 from bsresearch.analysis.study import ABSENT, Study
@@ -21,13 +22,14 @@ def draw(study: Study, figure: Figure) -> Sheet:
     of_runs.check(study, metric)
     cells.check_field(study, by)
     unit, of_values = of_runs.unit_of(metric), colours.of_values(study, by)
-    settings: dict[str, dict[float, np.ndarray]] = {}
-    labels = cells.labels(study, [by])
-    for key in cells.of(study):
-        value = cells.value(study, key, by)
+    settings: dict[Key, dict[float, np.ndarray]] = {}
+    labels: dict[Key, list[str]] = {}
+    for key, label in cells.labels(study, [by]).items():
+        value, setting = cells.value(study, key, by), _setting(study, key, by)
         late = _late(study, key, metric)
         if value != ABSENT and len(late):
-            settings.setdefault(labels[key], {})[value] = unit.scaled(late)
+            settings.setdefault(setting, {})[value] = unit.scaled(late)
+            labels.setdefault(setting, []).append(label)
     if not settings:
         raise ValueError(f'no run that came to its end has {metric} in its last epochs: nothing to draw')
     how = 'evaluations of the last epochs of {n}, on this test set'
@@ -35,7 +37,8 @@ def draw(study: Study, figure: Figure) -> Sheet:
     phrases = [figure.title, *panels.notes(study, cells.of(study), how)]
     fig, axes = panels.grid(len(settings), panels.COLUMNS, phrases, height=height)
     parts = []
-    for (name, ridges), ax in zip(settings.items(), axes, strict=True):
+    for (setting, ridges), ax in zip(settings.items(), axes, strict=True):
+        name = axis_labels.listed(list(dict.fromkeys(labels[setting])))
         edges = np.histogram_bin_edges(np.concatenate(list(ridges.values())), BINS)
         densities = [np.histogram(late, edges, density=True)[0] for late in ridges.values()]
         panels.ridges(ax, edges, densities, {axis_labels.text(v): of_values[v] for v in ridges}, log=False)
@@ -49,7 +52,14 @@ def draw(study: Study, figure: Figure) -> Sheet:
     return Sheet(fig, pd.concat(parts, ignore_index=True))
 
 
-def _late(study: Study, key: cells.Key, metric: str) -> np.ndarray:
+def _setting(study: Study, key: Key, by: str) -> Key:
+    """What the ridges of a panel have in common: all but `by`, which may be a field that arms set."""
+    if by in study.parts:
+        return points.by_names(study.parts, by)(key)
+    return (cells.families(study, by).get(key[0], key[0]), *key[1:])
+
+
+def _late(study: Study, key: Key, metric: str) -> np.ndarray:
     """The evaluations in the last quarter of the cell's finished runs."""
     samples = [np.empty(0)]
     for run in study.runs_of(key):

@@ -27,10 +27,10 @@ def log_ticks(axis: Axis, decades: float = 0.0) -> None:
     axis.set_minor_formatter(plotting.NullFormatter())
 
 
-def _two_ticks(axis: Axis, low: float, high: float) -> None:
-    """A scale cannot be read off one tick of a logarithmic axis: then they stand evenly."""
+def _more_ticks(axis: Axis, low: float, high: float) -> None:
+    """A logarithmic axis cannot be read off one tick, and hardly off two: then they stand evenly."""
     within = lambda ticks: [float(tick) for tick in ticks if 0 < low <= tick <= high]
-    if len(within(axis.get_majorticklocs())) < 2:
+    if len(within(axis.get_majorticklocs())) < 3:
         ticks_at(axis, within(plotting.MaxNLocator(5).tick_values(low, high)))
 
 
@@ -112,7 +112,7 @@ def limits(ax: Axes, unit: Unit, values: np.ndarray, *, log: bool = False) -> No
     ax.set_ylim(*ends)
     if log:
         log_ticks(ax.yaxis, float(np.log10(ends[1] / ends[0])))
-        _two_ticks(ax.yaxis, *ends)
+        _more_ticks(ax.yaxis, *ends)
 
 
 def limits_with_ends(ax: Axes, unit: Unit, points: pd.DataFrame, *, log: bool = False) -> None:

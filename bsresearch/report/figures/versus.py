@@ -19,7 +19,6 @@ from bsresearch.report.figures import panels, scales
 from bsresearch.report.figures.panels import Sheet
 
 JOINING = '#6b6b6b'  # a line through points of several colours
-FEW_ARMS = 3  # that a legend names all
 FEW = 8  # values along x that all have a tick
 EDGE = 1.25  # from the ends of a logarithmic axis
 APART = 1.03  # lines side by side on a logarithmic axis
@@ -124,7 +123,7 @@ def _labels(study: Study, names: list[str], table: pd.DataFrame, by: str, axes: 
 
 def _shared(value: Any, arms: Sequence[str], by: str, *, alone: bool) -> str:
     """Of a line through several arms: their value of `by`; their names too, where other lines have it or it is none."""
-    names = ', '.join(map(axis_labels.words, arms)) if len(arms) <= FEW_ARMS else f'{arms[0]} to {arms[-1]}'
+    names = axis_labels.listed(list(map(axis_labels.words, arms)))
     known = cells.named(by, value) if value != ABSENT else ''
     return known if known and alone else f'{known} ({names})' if known else names
 
