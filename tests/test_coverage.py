@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from bsresearch.analysis import jackknife, ratio, summary, verdicts
+from bsresearch.analysis import jackknife, ratio, summary, undecided, verdicts
 from bsresearch.analysis.best_sets import not_told_from_best
 from bsresearch.analysis.quantities import gradient_norm
 
@@ -181,6 +181,22 @@ def test_it_covers_93_percent(name: str):
     covered = coverage(INTERVALS[name], 4000)
     print(f'{name}: {100 * covered:.1f} %')
     assert covered > LEAST - 2 * np.sqrt(LEAST * (1 - LEAST) / 4000)
+
+
+def differs(n: int, few: bool) -> Draw:
+    """Of normal values around what it is said to differ from: whether that is found where it is not so."""
+    part = lambda rng: verdicts.of('', rng.normal(size=n), few=few)
+    return lambda rng: verdicts.differing(part(rng), 0.0) == 'holds'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('n', 'few'), [(2, False), (3, False), (5, False), (5, True), (6, True), (8, True)])
+def test_what_does_not_differ_is_seldom_found_to(n: int, few: bool):
+    """Monte Carlo, 4000 draws, within 2 standard errors: at most 5 %; by a sign test of five never."""
+    found = coverage(differs(n, few), 4000)
+    print(f'{n}, few {few}: {100 * found:.1f} %')
+    assert found < 0.05 + 2 * np.sqrt(0.05 * 0.95 / 4000)
+    assert found > 0 or (few and n < undecided.fewest_signs(2))
 
 
 def test_below_its_smallest_n_it_is_refused():

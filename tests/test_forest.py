@@ -148,11 +148,11 @@ def test_the_one_number_is_that_on_which_the_verdict_hangs() -> None:
 def test_a_row_has_the_sentence_without_the_sources_numbers() -> None:
     row = forest.of_verdicts(judged([[0.011, 0.012, 0.013]]), 'Doe', 3)
     assert row.short == 'A is above b, and so on.'
-    assert row.source == 'Doe, figure 1'
+    assert row.source == 'figure 1'  # the findings' own source stands above all rows
     page = forest.block([row], 'note').html
     summary, _, folded = page.partition('</summary>')
     assert '97.9' not in summary
-    for part in ('≈97.9 and 95 %', '+1.20 points (+0.95 to +1.45)', 'a remark', 'Doe, figure 1'):
+    for part in ('≈97.9 and 95 %', '+1.20 points (+0.95 to +1.45)', 'a remark', 'figure 1'):
         assert part in folded
 
 

@@ -3,13 +3,14 @@
 import itertools
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import shen_records
 from drawn import table
-from fake_records import write_run
+from fake_records import entry, member, write_run
 from scipy import stats
 
 from bsresearch.analysis import cells, courses, figures, points, statements, study
@@ -17,12 +18,13 @@ from bsresearch.analysis.contrasts import at, minus
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.of_runs import at_epoch, final, to_target
 from bsresearch.analysis.over import best_over
+from bsresearch.analysis.quantity import LOSS
 from bsresearch.analysis.statements import Statement
 from bsresearch.analysis.study import Study
 from bsresearch.core import lookup
 from bsresearch.findings import shen as findings
-from bsresearch.report import colours
-from bsresearch.report.figures import drawing, pareto
+from bsresearch.report import colours, plotting
+from bsresearch.report.figures import drawing, pareto, scales
 
 # Machado et al. 2009, full strength: linear sRGB → what is seen.
 SEEN = {
@@ -217,6 +219,75 @@ def test_versus_takes_a_field_that_arms_set(branched: Study, plotted: Table):
     assert table.loc[late.name, 'censored'].tolist() == [0, 3, 3, 0]
 
 
+@pytest.fixture(scope='module')
+def optimizers(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Two optimizers at three batch sizes, an arm for each, the rate in proportion."""
+    workdir, rows, arms = tmp_path_factory.mktemp('optimizers'), [], {}
+    for optimizer, size in itertools.product(('sgd', 'adam'), (16, 32, 64)):
+        arm, rate = f'{optimizer}_{size}', size / 160
+        arms[arm] = {'batch_size': size, 'learning_rate': rate, 'optimizer': {'name': optimizer}}
+        for seed in range(3):
+            course = {'test_accuracy': accuracies(size, rate, seed)}
+            settings = {'batch_size': size, 'learning_rate': rate, 'optimizer': {'name': optimizer}}
+            write_run(workdir, name=f'{arm}s{seed}', seed=seed, values=course, **settings)
+            rows.append(member(f'{arm}s{seed}', arm, seed))
+    return study.load(workdir, 'train', entry(rows, arms), 'own')
+
+
+def legend(sheet: Any) -> list[str]:
+    return [text.get_text() for text in sheet.figure.legends[0].get_texts()]
+
+
+def test_a_line_joins_what_shares_its_colour_and_is_named_by_that(optimizers: Study):
+    """No line from one arm to the next; through several arms it has the name of what they share."""
+    by = lambda field, x='batch_size': drawing.sheet(optimizers, figures.versus(TEST, x=x, by=field))
+    assert legend(by('arm')) == [f'{o} {size}' for o in ('sgd', 'adam') for size in (16, 32, 64)]
+    for x in ('batch_size', 'learning_rate'):
+        assert legend(by('optimizer.name', x)) == ['sgd', 'adam']
+    through = lambda sheet: [
+        len(line.get_xdata()) for line in sheet.figure.axes[0].lines if line.get_linewidth() == 0.9
+    ]
+    assert through(by('arm')) == [1] * 6
+    assert through(by('optimizer.name')) == [3, 3]
+
+
+def test_a_line_through_arms_of_one_value_beside_another_has_their_names_too(optimizers: Study):
+    """At one momentum there are two: each is told by its arms."""
+    sheet = drawing.sheet(optimizers, figures.versus(TEST, x='batch_size', by='momentum'))
+    assert legend(sheet) == ['momentum 0 (sgd 16, sgd 32, sgd 64)', 'momentum 0 (adam 16, adam 32, adam 64)']
+
+
+def test_one_evaluation_is_a_point(tmp_path: pathlib.Path):
+    """Of one epoch against updates, whose axis has no place for 0: with its interval, and so in the legend."""
+    for size, seed in itertools.product((16, 32), range(3)):
+        write_run(tmp_path, batch_size=size, seed=seed, values={'test_accuracy': [0.1, 0.5 + 0.01 * seed]})
+    of = study.load(tmp_path, 'train')
+    for x, marker in (('updates', 'o'), ('epochs', '')):
+        sheet = drawing.sheet(of, figures.curves('test_accuracy', x=x))
+        (ax,) = sheet.figure.axes
+        means = [line for line in ax.lines if len(line.get_xdata()) == (1 if x == 'updates' else 2)]
+        assert {line.get_marker() for line in means if np.isclose(line.get_ydata()[-1], 51)} == {marker}
+        assert {handle.get_marker() for handle in sheet.figure.legends[0].legend_handles} == {marker}
+
+
+def test_an_axis_has_room_for_the_bands(optimizers: Study):
+    """Those of three seeds lie inside; the first of five evaluations, at chance, does not set it."""
+    for key in cells.of(optimizers):
+        course = courses.of(optimizers, key, 'test_accuracy')
+        sheet = drawing.sheet(optimizers, figures.curves('test_accuracy', cells=(key[0],)))
+        low, high = sheet.figure.axes[0].get_ylim()
+        assert low <= 100 * course['low'].iloc[1:].min() <= 100 * course['high'].iloc[1:].max() <= high
+        assert low > 100 * course['mean'].iloc[0]
+
+
+@pytest.mark.parametrize(('low', 'high'), [(776.0, 1301.0), (0.98, 1.2), (0.0061, 0.016), (0.5, 40.0), (1e-3, 1e3)])
+def test_a_logarithmic_axis_has_three_ticks(low: float, high: float):
+    ax = plotting.Figure().subplots()
+    scales.limits(ax, LOSS, np.array([low, high]), log=True)
+    bottom, top = ax.get_ylim()
+    assert sum(bottom <= tick <= top for tick in ax.yaxis.get_majorticklocs()) >= 3
+
+
 def test_a_heat_map_rings_the_best_of_each_column(grid: Study, plotted: Table):
     """By brute force; a cell with a run that diverged is never the best."""
     figure = figures.heat(TEST, x='batch_size', y='learning_rate')
@@ -252,6 +323,14 @@ def test_a_ridge_is_a_density(grid: Study, plotted: Table):
     areas = ((table['high'] - table['low']) * table['density']).groupby([table['setting'], table['batch_size']]).sum()
     assert areas.to_numpy() == pytest.approx(np.ones(9))
     assert table.groupby(['batch_size', 'setting'])['n'].first().loc[16].tolist() == [3, 3, 2]
+
+
+def test_ridges_of_arms_share_a_panel(optimizers: Study, plotted: Table):
+    """All of them by arm; by the size that arms set, one for each optimizer."""
+    table = plotted(optimizers, figures.ridge('test_accuracy', 'arm'))
+    assert table[['setting', 'arm']].drop_duplicates().shape[0] == table['arm'].nunique() == 6
+    by_size = plotted(optimizers, figures.ridge('test_accuracy', 'batch_size'))
+    assert by_size.groupby('setting', sort=False)['batch_size'].unique().map(list).tolist() == [[16, 32, 64]] * 2
 
 
 def test_a_forest_has_every_interval_of_every_claim(branched: Study, plotted: Table):

@@ -388,3 +388,22 @@ def test_rows_are_never_appended_to_a_torn_line(tmp_path: pathlib.Path):
     writer.flush()
     writer.close()
     assert [r['step'] for r in records.rows(tmp_path)] == [0, 2]
+
+
+def test_a_line_of_progress_says_at_which_epoch_its_scores_were(capsys: pytest.CaptureFixture[str]):
+    """All updates are made, the last evaluation is not: the scores beside 100 % are older. One update is no updates."""
+    (plan,) = toy.plans(total_steps=1)
+    console = Console()
+    console.start_group([plan], 'sequential', 1, 1, layout.ALONE)
+    console.progress(1, 10.0, {'test_accuracy': (0.125, 0.0), 'train_loss': (2.5, 0.0), 'batch_loss': (2.0, 0.5)})
+    console.close_group()
+    out = capsys.readouterr().out
+    assert ', 1 run: 1 update\n' in out
+    assert '100 % · 1/1 · 10 updates/s · 80 examples/s · at epoch 0 test_accuracy 0.1250 · train_loss 2.5000\n' in out
+
+
+def test_a_column_without_a_value_is_no_column(capsys: pytest.CaptureFixture[str]):
+    """As the accuracy of a regression."""
+    Console().table([{'run': 'a', 'test_accuracy': None, 'test_loss': 1.0}], 'title')
+    assert 'accuracy' not in (out := capsys.readouterr().out)
+    assert 'test loss' in out

@@ -16,7 +16,7 @@ from bsresearch.analysis import study as studies
 from bsresearch.core import own_part, own_sources
 from bsresearch.core.interrupts import Stopped
 from bsresearch.data import sources
-from bsresearch.launching import describe, environment, flag_parser, planner, results
+from bsresearch.launching import describe, environment, fitting, flag_parser, planner, results
 from bsresearch.launching.command import Request
 from bsresearch.launching.jobs import engines
 from bsresearch.planning import trying
@@ -24,6 +24,7 @@ from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import kind as probing_kind
 from bsresearch.report import inventory, tables
 from bsresearch.store import paths, records
+from bsresearch.train.observing import trying
 
 USERS = f'{ROOT}/tests/users_parts.py'
 
@@ -312,6 +313,16 @@ def test_a_measurement_is_tried_when_it_is_planned(
         planner.study(declared(**BARE, measure__own=own), {}, workdir, with_findings=False)
     assert part in str(told.value)
     assert '\n' not in str(told.value)
+
+
+def test_the_columns_of_ones_own_measurement_are_known_when_it_is_planned():
+    """To findings that name them; of one that calls the host they are not."""
+    tried = lambda **settings: fitting.once(trying.check, [
+        planner.study(declared(**BARE, measure__own={'function': f'{USERS}:misnamed', 'at_steps': (0,), **settings}),
+                      {}, None, with_findings=False).plans[0]
+    ])  # fmt: skip
+    assert tried(metric='mine') == {'mine'}
+    assert tried(metric='mine', host=True) is None
 
 
 def test_what_cannot_be_tried_is_looked_at_before_the_first_update(workdir: pathlib.Path):

@@ -86,8 +86,8 @@ def test_arms_are_means_over_finished_seeds(grid: pathlib.Path, tmp_path: pathli
     """t_{0.975, 1} = tan(0.475 π); two accuracies on 100 examples differ by 0.01: t·√((0.01²/2 + 1/(12·100²))/2)."""
     text = both(grid, tmp_path / 'out', drawing=False)[1]
     half = 100 * np.tan(0.475 * np.pi) * np.sqrt((0.01**2 / 2 + 1 / (12 * 100**2)) / 2)
-    assert f'| B = 16 | 2 of 2 | 80.50 ({80.5 - half:.2f} to {80.5 + half:.2f}) |' in text
-    assert '| B = 32 | 0 of 1; 1 diverged | – |' in text
+    assert f'| B = 16 | 2 of 2 | 0.1 | 80.50 ({80.5 - half:.2f} to {80.5 + half:.2f}) |' in text
+    assert '| B = 32 | 0 of 1; 1 diverged | 0.1 | – |' in text
 
 
 def test_time_counts_each_group_once(grid: pathlib.Path) -> None:
@@ -343,6 +343,46 @@ def test_the_command(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert 'no such directory' in refused.stderr
     code = 'import scripts.report, sys; assert not {"jax", "flax", "optax"} & set(sys.modules)'
     assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_findings_with_a_fault_are_told_first_and_end_in_an_exit_code(
+    tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """A mistyped metric and a file that cannot be run: the report is there, with the fault above the question."""
+    words = [sys.executable, '-m', 'scripts.report', f'--workdir={grid}', f'--out={tmp_path / "out"}', '--draw=false']
+    for old, new, told in (
+        ("curves('test_accuracy')", "curves('test_acuracy')", "figure 0: no run records 'test_acuracy'; did you mean"),
+        ('FIGURES', 'FIGURE', 'FIGURES is missing'),
+    ):
+        tested.write_text(FINDINGS.replace(old, new))
+        done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
+        assert (done.returncode, len(done.stdout.split())) == (1, 2)
+        assert told in done.stderr
+        for suffix, question in (('md', '\n# '), ('html', '<h1')):
+            first = (tmp_path / 'out' / f'report.{suffix}').read_text().partition(question)[0]
+            assert told in html.unescape(first.replace('\\', ''))
+
+
+def test_what_is_only_not_measured_is_no_fault(
+    tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tested.write_text(FINDINGS.replace("curves('test_accuracy')", "curves('sharpness')"))
+    faults: list[str] = []
+    report.write(grid, tmp_path / 'out', drawing=False, fault=faults.append)
+    assert faults == []
+    assert 'sharpness is not recorded; set config.measure.sharpness.every_epochs=1' in capsys.readouterr().out
+
+
+def test_n_tells_how_many_are_finished(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    assert 'n = 1 to 2 seeds ·' in both(grid, tmp_path / 'out', drawing=False)[1]
+    note(grid / 'train' / 'b16-lr0.1-s1', status='running')
+    text = both(grid, tmp_path / 'out', drawing=False)[1]
+    assert 'n = 1 to 2 seeds (1 of them finished) ·' in text
+
+
+def test_a_column_that_is_empty_in_every_row_is_left_out() -> None:
+    text = markdown.table('t', ('a', 'b', 'c'), [('1', '–', '2'), ('3', '', '–')])
+    assert text.splitlines()[2:] == ['| a | c |', '| ---: | ---: |', '| 1 | 2 |', '| 3 | – |']
 
 
 def test_a_report_of_kept_records_lies_beside_them(tmp_path: pathlib.Path) -> None:

@@ -51,6 +51,34 @@ def test_it_holds_where_every_contrast_lies_inside():
     assert verdict(THREE, alone('a'), low=3.0) == 'undecided'
 
 
+@pytest.mark.parametrize(
+    ('values', 'contrasts', 'bounds', 'why'),
+    [
+        ([3.0, 3.0, 3.0], alone('a'), {'low': 2}, 'n = 3; a sign test needs 5'),
+        ([3.0, 3.0, 3.0, 3.0, 3.0], alone('a'), {'low': 2, 'high': 4}, 'n = 5; a sign test needs 6'),
+        ([3.0], alone('a'), {'low': 2}, 'n = 1; an interval needs 2'),
+        ([-1.0, 1.0, 2.0], alone('a'), {'low': 0}, 'the interval reaches across 0'),
+        ([-1.0, 1.0, 2.0], to_number('a', 0.0), {'low': -2, 'high': 1.5}, 'the interval reaches across −2 and +1.5'),
+        ([-1.0, 1.0, 2.0], alone('a'), {'differs_from': 0.5}, 'the interval reaches across 0.5'),
+        ([-1.0, 1.0, 2.0], alone('a'), {'low': -9}, ''),
+    ],
+)  # fmt: skip
+def test_undecided_says_why(values: list[float], contrasts: Contrasts, bounds: dict[str, float], why: str):
+    outcome = put(planted.quantity(planted.table({'a': values})), contrasts, **bounds)
+    assert [(one.verdict, one.why) for one in outcome.judged] == [('undecided' if why else 'holds', why)]
+
+
+def test_it_differs_where_the_interval_lies_on_one_side():
+    """Above or below, of differences and logarithms; equality is never shown; it is no margin."""
+    for contrasts in (minus('a', 'b'), minus('b', 'a'), steps('a', 'b', 'c')):
+        assert verdict(THREE, contrasts, differs_from=0) == 'holds'
+    assert verdict(THREE, minus('a', 'b'), differs_from=1.0) == 'undecided'
+    assert verdict(log(THREE), ratio('a', 'b'), differs_from=0) == 'holds'
+    assert verdict(THREE, (*minus('a', 'b'), *minus('a', 'd')), differs_from=0) == 'not measured'
+    with pytest.raises(ValueError, match='differs_from stands in place of low and high'):
+        Statement('k', 's', 's', THREE, alone('a'), low=0, differs_from=0)
+
+
 def test_each_part_has_its_interval_and_what_it_could_have_seen():
     outcome = put(THREE, steps('a', 'b', 'c'), low=0)
     assert [one.part.label for one in outcome.judged] == ['a − b', 'b − c']

@@ -111,7 +111,7 @@ def _numbers(one: Verdicts) -> str:
         return one.remarks[0] if one.remarks else ''
     order = ('does not hold', 'not measured', 'undecided', 'depends', 'holds')
     least = min(one.judged, key=lambda part: order.index(part.verdict))
-    return f'{least.part.label}: {least.text}'
+    return f'{least.part.label}: {least.text}{f"; {least.why}" if least.why else ""}'
 
 
 def show_results(console: Console, workdir: pathlib.Path, study: Study, *, each: bool = False) -> None:

@@ -114,7 +114,11 @@ def _tally(question: Question) -> Block:
 def _figure(question: Question, headline: Drawn | None) -> list[Block]:
     """The headline figure: curves that can be switched, and the PNG where scripts do not run."""
     figure, study = question.opening, question.study
-    data = web.data(study, figure) if figure and study else None
+    try:
+        data = web.data(study, figure) if figure and study else None
+    except ValueError as e:  # it names or needs what there is not
+        why = f'{figure.name if figure else "the figure"} drew nothing: {e}'
+        return [Block(markdown.escape(why), f'<p class="note">{escape(why)}</p>')]
     if figure is None or data is None:
         return [pictures.block(headline)] if headline else []
     still = f'<div class="still">{pictures.image(headline)}</div>' if headline else ''
