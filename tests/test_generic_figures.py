@@ -263,11 +263,10 @@ def test_one_evaluation_is_a_point(tmp_path: pathlib.Path):
         write_run(tmp_path, batch_size=size, seed=seed, values={'test_accuracy': [0.1, 0.5 + 0.01 * seed]})
     of = study.load(tmp_path, 'train')
     for x, marker in (('updates', 'o'), ('epochs', '')):
-        sheet = drawing.sheet(of, figures.curves('test_accuracy', x=x))
-        (ax,) = sheet.figure.axes
-        means = [line for line in ax.lines if len(line.get_xdata()) == (1 if x == 'updates' else 2)]
-        assert {line.get_marker() for line in means if np.isclose(line.get_ydata()[-1], 51)} == {marker}
-        assert {handle.get_marker() for handle in sheet.figure.legends[0].legend_handles} == {marker}
+        drawn: Any = drawing.sheet(of, figures.curves('test_accuracy', x=x)).figure
+        lines = drawn.axes[0].lines
+        assert [line.get_marker() for line in lines if np.isclose(line.get_ydata()[-1], 51)] == [marker] * 2
+        assert [handle.get_marker() for handle in drawn.legends[0].legend_handles] == [marker] * 2
 
 
 def test_an_axis_has_room_for_the_bands(optimizers: Study):

@@ -63,7 +63,7 @@ def test_it_holds_where_every_contrast_lies_inside():
         ([-1.0, 1.0, 2.0], alone('a'), {'low': -9}, ''),
     ],
 )  # fmt: skip
-def test_undecided_says_why(values: list[float], contrasts: Contrasts, bounds: dict[str, float], why: str):
+def test_undecided_says_why(values: list[float], contrasts: Contrasts, bounds: dict[str, Any], why: str):
     outcome = put(planted.quantity(planted.table({'a': values})), contrasts, **bounds)
     assert [(one.verdict, one.why) for one in outcome.judged] == [('undecided' if why else 'holds', why)]
 
