@@ -264,8 +264,8 @@ def test_one_evaluation_is_a_point(tmp_path: pathlib.Path):
     of = study.load(tmp_path, 'train')
     for x, marker in (('updates', 'o'), ('epochs', '')):
         drawn: Any = drawing.sheet(of, figures.curves('test_accuracy', x=x)).figure
-        lines = drawn.axes[0].lines
-        assert [line.get_marker() for line in lines if np.isclose(line.get_ydata()[-1], 51)] == [marker] * 2
+        ends = [line for line in drawn.axes[0].lines if np.isclose(line.get_ydata()[-1:], 51).any()]
+        assert [line.get_marker() for line in ends] == [marker] * 2
         assert [handle.get_marker() for handle in drawn.legends[0].legend_handles] == [marker] * 2
 
 

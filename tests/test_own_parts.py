@@ -24,7 +24,7 @@ from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import kind as probing_kind
 from bsresearch.report import inventory, tables
 from bsresearch.store import paths, records
-from bsresearch.train.observing import trying
+from bsresearch.train.observing import trying as measurements
 
 USERS = f'{ROOT}/tests/users_parts.py'
 
@@ -317,7 +317,7 @@ def test_a_measurement_is_tried_when_it_is_planned(
 
 def test_the_columns_of_ones_own_measurement_are_known_when_it_is_planned():
     """To findings that name them; of one that calls the host they are not."""
-    tried = lambda **settings: fitting.once(trying.check, [
+    tried = lambda **settings: fitting.once(measurements.check, [
         planner.study(declared(**BARE, measure__own={'function': f'{USERS}:misnamed', 'at_steps': (0,), **settings}),
                       {}, None, with_findings=False).plans[0]
     ])  # fmt: skip

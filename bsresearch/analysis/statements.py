@@ -145,7 +145,7 @@ def judge(statement: Statement, study: Study) -> Verdicts:
             estimate, sees = verdicts.interval(part, bounds=bounds), verdicts.smallest_effect(part)
             judged.append(Judged(contrast, quantity, part, estimate, 'not measured', sees))
     parts = [one.part for one in judged]
-    shared = verdicts.each(parts, statement.low, statement.high)
+    shared: list[Verdict] = verdicts.each(parts, statement.low, statement.high)
     if statement.differs_from is not None:
         shared = [verdicts.differing(part, statement.differs_from) for part in parts]
     capped: list[Verdict] = ['undecided' if v == 'holds' and gone else v for v, gone in zip(shared, lost, strict=True)]
