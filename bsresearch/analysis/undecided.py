@@ -28,6 +28,8 @@ def why(part: Part, interval: Interval, bounds: tuple[float, float], show: Calla
     across = [b for b in dict.fromkeys(bounds) if np.isfinite(b) and interval.low <= b <= interval.high]
     if part.along is not None:
         return 'places that cannot be told from the best lie on both sides of a bound'
+    if np.isnan(part.error):
+        return 'too few trials for an interval'
     if part.ranked and n < needed:
         return f'n = {n}; a sign test needs {needed}'
     if np.isnan(interval.low):

@@ -134,10 +134,10 @@ def _totals(inventory: Inventory, whole: float, useful: float) -> list[str]:
     span = _when(inventory)
     if span:
         elapsed = span[1] - span[0]
-        others = f'{elapsed / useful:.3g} times as long'
+        others = f', {elapsed / useful:.3g} times as long'
         sentences.append(
-            f'From the first start to the last end {duration(elapsed)} passed'
-            f'{"" if others == times else f", {others}"}: that counts pauses, start-up, and what probes load.'
+            f'From the first start to the last end {duration(elapsed)} passed{others if others[2:] != times else ""}: '
+            'that counts pauses, start-up, and what probes compile and load.'
         )
     for row in inventory.estimates:
         ended = 'took' if row['ended'] else 'was stopped after'

@@ -16,7 +16,10 @@ from bsresearch.report.colours import Look
 from bsresearch.report.figures import panels, scales
 from bsresearch.report.figures.panels import Sheet
 
-REACH = 2.0
+REACH, FEW = (
+    2.0,
+    0.02,
+)  # how far an axis goes beyond the means for bands; the share of their ends that may lie beyond it
 SHORT = 4  # evaluations, the first of which is a part of the picture
 MOST_POINTS = 60  # of two replicates, along x
 WORDS = {'distance': 'distance ‖θ − θ₀‖', 'parameter_norm': 'norm of the weights ‖θ‖'}
@@ -49,8 +52,9 @@ class Prepared(NamedTuple):
     def reach(self, panel: Panel, *, log: bool) -> np.ndarray:
         """What sets a panel's y axis: the means of all panels of its kind, and the ends of their bands.
 
-        At the initial weights everything is at chance: that is drawn, but does not set the axis of long courses. Nor
-        does the part of a band that lies farther from all means than REACH times these from one another.
+        At the initial weights everything is at chance: that is drawn, but does not set the axis of long courses. Nor do
+        the few ends that lie farthest out, of single evaluations with a wide interval, nor what lies farther from all
+        means than REACH times these from one another.
         """
         alike = [p for p in self.panels if _kind(p.metric) == _kind(panel.metric) != ''] or [panel]
         skipped = lambda key, course: panel.metric.startswith(EVALUATED) and key[1] == ABSENT and len(course) > SHORT
@@ -61,8 +65,10 @@ class Prepared(NamedTuple):
             return means
         scaled = np.log if log else np.array
         means, ends = scaled(means), scaled(ends)
-        room = REACH * np.ptp(means)
-        both = np.concatenate([means, ends.clip(means.min() - room, means.max() + room)])
+        if len(ends):
+            room, (low, high) = REACH * np.ptp(means), np.quantile(ends, (FEW, 1 - FEW))
+            ends = np.array([low, high]).clip(means.min() - room, means.max() + room)
+        both = np.concatenate([means, ends])
         return np.exp(both) if log else both
 
     def title(self, panel: Panel) -> str:
