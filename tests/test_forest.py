@@ -54,6 +54,17 @@ def test_positions_are_linear_in_the_numbers() -> None:
     assert number(shaded, 'x') + number(shaded, 'width') == pytest.approx(svg.WIDTH)
 
 
+def test_what_differs_from_a_number_lies_on_either_side() -> None:
+    """All is shaded but a gap at the number."""
+    lines = [line(0.03, 0.02, 0.04)]
+    on = svg.scale(lines, (0.0, 0.0))
+    assert on is not None
+    below, above = of_class(drawn(lines, (0.0, 0.0), on), 'claimed')
+    assert (number(below, 'x'), number(above, 'x') + number(above, 'width')) == (0.0, pytest.approx(svg.WIDTH))
+    assert number(below, 'width') < on.x(0.0) < number(above, 'x')
+    assert number(above, 'x') - number(below, 'width') == pytest.approx(2 * svg.BESIDE, abs=0.11)
+
+
 def test_ticks_are_round_in_the_unit_that_readers_see() -> None:
     """Points of accuracy, and factors of a logarithm."""
     on = svg.scale([line(0.012, 0.004, 0.043)], (0.0, np.inf))

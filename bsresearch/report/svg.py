@@ -14,6 +14,7 @@ from bsresearch.analysis.quantity import Unit
 from bsresearch.analysis.verdicts import Interval
 
 WIDTH, LINE, THIN, FOOT = 380, 17, 9, 15  # CSS pixels: of a drawing, an interval, one of many, the numbers below
+BESIDE = 1.5  # a number that a claim says it differs from
 ABOVE, GAP = 11, 8  # CSS pixels: of a label above its interval, between both
 CHARACTER = 5.6  # CSS pixels of a label's character, at most
 LONG_ROW = 8  # intervals beyond which lines are thin, and labels stand in the folded numbers alone
@@ -115,17 +116,24 @@ class _Label(NamedTuple):
     above: bool = False
 
 
+def _claimed(bounds: tuple[float, float], on: Scale) -> list[tuple[float, float]]:
+    """Where the claim says that intervals lie, as (from, to): between the bounds, or on both sides of a number."""
+    low, high = (on.x(b) if np.isfinite(b) else edge for b, edge in zip(bounds, (0.0, on.width), strict=True))
+    if not np.isfinite(bounds).any():
+        return []
+    return [(low, high)] if bounds[0] < bounds[1] else [(0.0, low - BESIDE), (high + BESIDE, on.width)]
+
+
 def draw(lines: Sequence[Line], bounds: tuple[float, float], on: Scale, *, numbered: bool = True) -> str:
     """An SVG of intervals of one unit; what lies between the bounds is shaded. numbered: with its scale in numbers."""
     labels = [_label(line, on) if line.label and len(lines) <= LONG_ROW else None for line in lines]
     each = LINE if len(lines) <= LONG_ROW else THIN
     heights = [each + ABOVE * bool(label and label.above) for label in labels]
     bottom = sum(heights)
-    low, high = (on.x(b) if np.isfinite(b) else edge for b, edge in zip(bounds, (0.0, on.width), strict=True))
     spoken = escape('; '.join(line.label for line in lines))
     box = f'viewBox="0 0 {on.width} {bottom + FOOT * numbered}"'
     parts = [f'<svg class="intervals" {box} role="img" aria-label="{spoken}">']
-    if np.isfinite(bounds).any():
+    for low, high in _claimed(bounds, on):
         parts.append(f'<rect class="claimed" x="{low}" y="0" width="{max(high - low, 0):.1f}" height="{bottom}"/>')
     for value, text in on.ticks:
         x, kind = on.x(value), ' zero' if value == 0 and lines[0].difference else ''

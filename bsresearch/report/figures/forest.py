@@ -98,8 +98,11 @@ def _panel(ax: Axes, unit: Unit, rows: list[Row], on: svg.Scale) -> None:
     left, right = unit.scaled(np.array([on.low, on.high])).tolist()
     edge, above = ax.get_yaxis_transform(), ''
     for y, row in enumerate(rows):
-        least, most = max(row.least, left), min(row.most, right)
+        differs = row.least == row.most  # from that: it lies on either side
+        least, most = (left, right) if differs else (max(row.least, left), min(row.most, right))
         ax.fill_between([least, most], y - 0.5, y + 0.5, color=SHADE, linewidth=0, zorder=1)
+        if differs:
+            ax.plot([row.least] * 2, [y - 0.5, y + 0.5], color='white', linewidth=2.0, zorder=2)
         if not np.isnan(row.low):
             ax.plot([max(row.low, left), min(row.high, right)], [y, y], color=LINE, linewidth=1.1, zorder=3)
             for end, beyond, marker in ((left, row.low < left, '<'), (right, row.high > right, '>')):
