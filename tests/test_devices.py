@@ -42,8 +42,8 @@ TWO, FOUR, EIGHT = {'devices': 2}, {'devices': 4}, {'devices': 8}
 PMAP = FOUR | {'parallel': 'pmap'}
 ALONE = {'devices': 1}
 ORDERED = {'reduction': 'ordered', 'optimizer__name': 'adam'}
-# Whose faults other cases show too: cnn/pmap and ordered/mlp/pmap, group/mesh, group/streamed.
-COVERED = ('mlp/pmap', 'even/alone', 'even/four', 'group/turns')
+# Whose faults other cases show too: cnn/pmap, group/mesh, group/streamed.
+COVERED = ('mlp/pmap', 'ordered/mlp/pmap', 'even/alone', 'even/four', 'group/turns')
 Cases = dict[str, dict[str, Any]]
 
 
