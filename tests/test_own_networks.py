@@ -1,5 +1,6 @@
 """Networks of a user's own: what the engine puts into them, against the networks that have it, and brute force."""
 
+import functools
 from typing import Any
 
 import jax
@@ -20,7 +21,7 @@ NORMALIZED = ('normalized', 'nnx_normalized')
 def network(name: str, **settings: Any) -> tuple[Any, Any, Any]:
     """A network for 10 classes, its weights and statistics."""
     module = models.builder(f'{USERS}:{name}')(10, **settings)
-    return module, *models.init(module, jax.random.key(0), SHAPE)
+    return module, *jax.jit(lambda key: models.init(module, key, SHAPE))(jax.random.key(0))
 
 
 def examples(count: int = 6) -> jax.Array:
@@ -50,8 +51,9 @@ def test_one_network_is_one_function_however_it_is_written(kind: str):
     def squares(module: Any, weights: Any) -> jax.Array:
         return (models.apply(module, weights, stats, examples(), train=True)[0] ** 2).sum()
 
-    value, gradient = jax.value_and_grad(squares, argnums=1)(plain, params)
-    own_value, own_gradient = jax.value_and_grad(squares, argnums=1)(own, of_kind(kind, params))
+    of = lambda module: jax.jit(jax.value_and_grad(functools.partial(squares, module)))
+    value, gradient = of(plain)(params)
+    own_value, own_gradient = of(own)(of_kind(kind, params))
     np.testing.assert_allclose(own_value, value, rtol=1e-6)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), own_gradient, of_kind(kind, gradient)
@@ -63,7 +65,7 @@ def test_batch_norm_does_not_count_padding(name: str):
     """Brute force: the batch without its padding. One update of the statistics; none in evaluation."""
     module, params, stats = network(name)
     x, weights = examples(), jnp.array([1.0, 1, 1, 1, 0, 0])
-    apply = lambda x, **kw: models.apply(module, params, stats, x, train=True, **kw)
+    apply = jax.jit(lambda x, **kw: models.apply(module, params, stats, x, train=True, **kw))
     padded, after = apply(x.at[4:].mul(100.0), weights=weights)
     whole, expected = apply(x[:4])
     np.testing.assert_allclose(padded[:4], whole, rtol=1e-5, atol=1e-6)
@@ -80,14 +82,15 @@ def test_ghost_groups_are_normalized_apart(name: str):
     """Brute force: each group by itself; the statistics are one update from all, a group by its real examples."""
     module, params, stats = network(name)
     x, weights = examples(), jnp.array([1.0, 1, 1, 1, 1, 0])
-    apply = lambda module, rows: models.apply(module, params, stats, x[rows], train=True, weights=weights[rows])
-    outputs, after = apply(models.in_groups(module, 2, SHAPE), slice(None))
-    apart = [apply(module, slice(i, i + 2)) for i in (0, 2, 4)]
+    of = lambda module: jax.jit(lambda x, weights: models.apply(module, params, stats, x, train=True, weights=weights))
+    outputs, after = of(models.in_groups(module, 2, SHAPE))(x, weights)
+    alone = of(module)
+    apart = [alone(x[i : i + 2], weights[i : i + 2]) for i in (0, 2, 4)]
     np.testing.assert_allclose(outputs, jnp.concatenate([y for y, _ in apart]), rtol=1e-5, atol=1e-6)
     expected = jax.tree.map(lambda a, b, c: (2 * a + 2 * b + c) / 5, *(s for _, s in apart))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), after, expected)
     with pytest.raises(ValueError, match='ghost groups of 4'):
-        apply(models.in_groups(module, 4, SHAPE), slice(None))
+        of(models.in_groups(module, 4, SHAPE))(x, weights)
 
 
 @pytest.mark.parametrize('name', NORMALIZED)
@@ -98,14 +101,15 @@ def test_a_dropout_mask_follows_its_example(name: str):
     assert not models.draws(network(name)[0], {}, SHAPE)
     # All examples are one, so that batch norm does the same to each and only the masks differ.
     x = jnp.broadcast_to(examples(1), (6, *SHAPE))
-    apply = lambda module, keys: models.apply(module, params, stats, x, train=True, keys=keys)[0]
-    outputs, order = apply(module, keys()), jnp.array([3, 0, 5, 1, 4, 2])
-    np.testing.assert_allclose(apply(module, keys()[order]), outputs[order], rtol=1e-6)
+    of = lambda module: jax.jit(lambda x, keys: models.apply(module, params, stats, x, train=True, keys=keys)[0])
+    apply, order = of(module), jnp.array([3, 0, 5, 1, 4, 2])
+    outputs = apply(x, keys())
+    np.testing.assert_allclose(apply(x, keys()[order]), outputs[order], rtol=1e-6)
     assert len(np.unique(np.asarray(outputs[:, 0]).round(6))) > 3
-    quiet = apply(module.clone(dropout=0.0), None)
+    quiet = of(module.clone(dropout=0.0))(x, None)
     np.testing.assert_allclose(quiet, jnp.broadcast_to(quiet[:1], quiet.shape), rtol=1e-6)
     many = jnp.broadcast_to(examples(1), (4000, *SHAPE))
-    mean = models.apply(module, params, stats, many, train=True, keys=keys(4000))[0].mean(0)
+    mean = apply(many, keys(4000)).mean(0)
     np.testing.assert_allclose(mean, quiet[0], atol=0.1 * float(jnp.abs(quiet[0]).max()))
 
 
