@@ -174,7 +174,7 @@ def test_figures_import_neither_jax_nor_tensorflow() -> None:
     modules += [
         '.'.join(p.relative_to(ROOT).with_suffix('').parts) for p in (ROOT / 'bsresearch' / 'analysis').rglob('*.py')
     ]
-    imports = ', '.join([*modules, 'scripts.export_records', 'bsresearch.report.plotting', 'bsresearch.store.records'])
+    imports = ', '.join([*modules, 'scripts.export_records', 'scripts.report', 'bsresearch.report.report'])
     code = (
         f'import sys, {imports}; print(sorted({{"jax", "jaxlib", "flax", "optax", "tensorflow"}} & set(sys.modules)))'
     )

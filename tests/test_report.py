@@ -332,17 +332,11 @@ def test_many_runs_fold(tmp_path: pathlib.Path) -> None:
 
 
 def test_the_command(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """Prints the files; without a workdir one line and exit code 2; no JAX."""
-    words = [sys.executable, '-W', 'error', '-m', 'scripts.report']
-    run = lambda *flags: subprocess.run([*words, *flags], capture_output=True, text=True, cwd=ROOT, check=False)
-    done = run(f'--workdir={grid}', f'--out={tmp_path / "out"}', '--title=T', '--draw=false')
+    """Prints the files."""
+    words = [sys.executable, '-W', 'error', '-m', 'scripts.report', f'--workdir={grid}', f'--out={tmp_path / "out"}']
+    done = subprocess.run([*words, '--title=T', '--draw=false'], capture_output=True, text=True, cwd=ROOT, check=False)
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout.split() == [str(tmp_path / 'out' / f'report.{s}') for s in ('html', 'md')]
-    refused = run(f'--workdir={tmp_path / "none"}')
-    assert refused.returncode == 2
-    assert 'no such directory' in refused.stderr
-    code = 'import scripts.report, sys; assert not {"jax", "flax", "optax"} & set(sys.modules)'
-    assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_findings_with_a_fault_are_told_first_and_end_in_an_exit_code(

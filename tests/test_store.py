@@ -264,12 +264,6 @@ def test_flatten():
     assert flat.flatten({'a': 1, 'b': {'c': 2, 'd': {}, 'e': {'f': (3,)}}}) == {'a': 1, 'b.c': 2, 'b.e.f': (3,)}
 
 
-def test_records_need_no_jax():
-    """Figures are drawn on a laptop without it."""
-    code = 'import sys, bsresearch.store.records; sys.exit("jax" in sys.modules)'
-    assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, timeout=60).returncode == 0
-
-
 # --- files that are replaced
 
 
