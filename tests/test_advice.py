@@ -11,6 +11,7 @@ from bsresearch.advice.advise import advise
 from bsresearch.advice.columns import Columns
 from bsresearch.advice.fits import regions
 from bsresearch.advice.table import Refusal
+from bsresearch.theory import noisy_quadratic
 
 # --- what is named
 
@@ -207,6 +208,57 @@ def test_rates_of_lengths_to_a_target():
     assert told.batch_size.low <= 256 <= told.batch_size.high
     true = 0.1 * np.sqrt(told.batch_size.choice / 128)
     assert told.row.rate.low / 1.2 <= true <= told.row.rate.high * 1.2
+
+
+def test_rules_for_the_rate_have_their_price():
+    """Of a valley with its floor at √B the square root costs nothing; none and linear 0.02·(ln k/2)² at k·B₀."""
+    told = advise(reading.runs(losses(noise=1e-4), Columns('bs', 'lr', loss='loss')))
+    prices = {price.rule: price for price in told.prices}
+    assert set(prices) == {'none', '√', 'linear'}
+    assert abs(prices['√'].mean) < 5e-4
+    expected = 0.02 * (np.log(SIZES[1:] / 16) / 2) ** 2
+    assert prices['none'].mean == pytest.approx(expected.mean(), rel=0.25)
+    assert prices['none'].worst_at == 1024
+    assert prices['linear'].worst > prices['none'].worst, 'beyond the valley it diverged'
+
+
+def test_the_throughput_has_a_knee():
+    """B/(5·B + 2000 + B²/400): largest at √(800,000), 90 % of it from 512 on, of the powers of two."""
+    fast = advise(reading.runs(runs(spread=0.01), COLUMNS)).throughput
+    speed = 1 / pace(SIZES)
+    assert fast is not None
+    assert fast.fastest == SIZES[speed.argmax()]
+    assert fast.knee == fast.low == fast.high == SIZES[speed >= 0.9 * speed.max()][0]
+    assert fast.speedup == pytest.approx(speed.max() / speed[0], rel=0.03)
+
+
+def test_the_noisy_quadratic_has_the_batch_size_of_its_closed_form():
+    """Updates to a target of expected loss follow in closed form at any B and rate; so does the least time.
+
+    Shown are tuned rates at every other batch size, with 5 % of noise; an update takes 1 + B/64 units of time.
+    """
+    curvature = noise = noisy_quadratic.spectrum(20, 1.0)
+    sizes = 4.0 * 2.0 ** np.arange(9)
+    least = np.array([min(_updates(curvature, noise, int(b), e) for e in (0.05, 0.1, 0.2, 0.4, 0.8)) for b in sizes])
+    cost = least * (1 + sizes / 64)
+    rng = np.random.default_rng(0)
+    size = np.repeat(sizes[::2], 4)
+    steps = np.round(np.repeat(least[::2], 4) * np.exp(0.05 * rng.normal(size=len(size))))
+    frame = pd.DataFrame({'bs': size, 'steps': steps, 'seconds': steps * (1 + size / 64)})
+    told = advise(reading.runs(frame, Columns('bs', steps='steps', seconds='seconds')))
+    named = cost[np.searchsorted(sizes, told.batch_size.choice)]
+    assert named <= 1.05 * cost.min()
+    assert told.batch_size.low <= sizes[cost.argmin()] <= told.batch_size.high
+
+
+def _updates(curvature: np.ndarray, noise: np.ndarray, batch_size: int, rate: float) -> float:
+    """To a twentieth of the expected loss at the start; ∞ where 400 are too few."""
+    steps = 400
+    held = [np.full(steps, value) for value in (rate, 0.0, batch_size)]
+    moments = noisy_quadratic.moments(curvature, noise, np.full(len(curvature), 2.0), *held)
+    loss = noisy_quadratic.expected_loss(curvature, moments)
+    reached = np.flatnonzero(loss <= loss[0] / 20)
+    return float(reached[0]) if len(reached) else np.inf
 
 
 def test_too_few_cells_have_no_rate():

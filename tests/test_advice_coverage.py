@@ -22,7 +22,8 @@ TRIED, LEFT_OUT = 4.0 ** np.arange(2, 7), 2.0 * 4.0 ** np.arange(2, 6)
 
 class Population(NamedTuple):
     """length: mean ln length at a batch size. spread: of single runs. limit: ln length at which runs stop, or none.
-    whole: whether lengths are whole epochs. runs: at each batch size. critical: B_crit, where the law holds."""
+    whole: whether lengths are whole epochs. runs: at each batch size. critical: B_crit, where the law
+    holds; a refusal there is a miss."""
 
     length: Callable[..., Any]
     spread: float = 0.1
@@ -35,7 +36,7 @@ class Population(NamedTuple):
 POPULATIONS = {
     'hyperbola': Population(hyperbola(300), critical=300),
     'small B_crit': Population(hyperbola(40), critical=40),
-    'flat': Population(lambda size: np.full(np.shape(size), np.log(40.0))),
+    'flat': Population(lambda size: np.full(np.shape(size), np.log(40.0)), critical=np.inf),
     'U-shaped': Population(lambda size: 3 + 0.2 * np.log(size / 128) ** 2),
     'worse with B': Population(lambda size: 3 + 1.2 * np.log(size / 16)),
     'noisy': Population(hyperbola(300), spread=0.4, critical=300),
@@ -81,8 +82,8 @@ def held(population: Population, tables: int) -> dict[str, float]:
         inside = (both >= told.batch_size.low) & (both <= told.batch_size.high)
         counts['range'].append(bool(cost[inside].min() <= 1.05 * cost.min()))
         law = told.growth.law if told.growth is not None else None
-        if np.isfinite(population.critical) and law is not None and not law.refusal:
-            counts['B_crit'].append(law.low <= population.critical <= law.high)
+        if law is not None and not np.isnan(population.critical):
+            counts['B_crit'].append(not law.refusal and law.low <= population.critical <= law.high)
     print({name: (round(float(np.mean(c)), 3), len(c)) for name, c in counts.items() if c})
     return {name: float(np.mean(c)) for name, c in counts.items() if c}
 
@@ -100,3 +101,47 @@ def test_intervals_hold_what_they_say_in_short():
     """20 tables of whole epochs: 19 of 20 is expected, 16 is a fault; an interval half as wide holds 13."""
     for what, share in held(POPULATIONS['whole epochs'], 20).items():
         assert share >= 0.8, what
+
+
+def rates_held(goal: str, tables: int) -> dict[str, float]:
+    """Of a valley over B and rate whose floor lies at 0.1·√(B/128): best rates, new runs at the advised one, best B.
+
+    Two runs in each cell of 5 batch sizes and 6 rates, a factor 2 apart; at the floor the loss is least at B = 128, and
+    the length grows by the law.
+    """
+    rng = np.random.default_rng(0)
+    counts: dict[str, list[bool]] = {'rate': [], 'new run': [], 'range': []}
+    cell = np.array([(b, lr) for b in TRIED for lr in 0.1 * 2.0 ** np.arange(-3, 3) for _ in range(2)])
+    size, rate = cell.T
+    floor = {'accuracy': lambda b: 2 + 0.01 * np.log(b / 128) ** 2, 'examples': hyperbola(300)}[goal]
+    depth, spread = (0.02, 0.005) if goal == 'accuracy' else (0.2, 0.1)
+    mean = lambda b, lr: floor(b) + depth * np.log(lr / 0.1 / np.sqrt(b / 128)) ** 2
+    for _ in range(tables):
+        value, nothing = mean(size, rate) + spread * rng.normal(size=len(size)), np.full(len(size), np.nan)
+        timed = goal != 'accuracy'
+        length = np.exp(value) if timed else nothing
+        exact = np.zeros(len(size))
+        runs = Runs(size, rate, length, np.full(len(size), timed), exact, EPOCHS, EPOCHS, nothing, nothing,
+                    nothing if timed else value)  # fmt: skip
+        told = advise(runs, goal)
+        for row in told.rows:
+            if row.runs:
+                true = 0.1 * np.sqrt(row.batch_size / 128)
+                counts['rate'].append(
+                    bool(row.rate.low / 1.1 <= min(max(true, rate.min()), rate.max()) <= row.rate.high * 1.1)
+                )
+                new = mean(row.batch_size, row.rate.choice) + spread * rng.normal()
+                low, high = row.expected['length' if timed else 'loss'][1:3]
+                counts['new run'].append(bool(low <= (np.exp(new) if timed else new) <= high))
+        inside = (TRIED >= told.batch_size.low) & (TRIED <= told.batch_size.high)
+        counts['range'].append(bool((floor(TRIED[inside]) <= floor(TRIED).min() + spread).any()))
+    print({name: (round(float(np.mean(c)), 3), len(c)) for name, c in counts.items()})
+    return {name: float(np.mean(c)) for name, c in counts.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('goal', ['accuracy', 'examples'])
+def test_rates_hold_what_they_say(goal: str):
+    tables = 200
+    for what, share in rates_held(goal, tables).items():
+        assert share >= LEAST - 2 * np.sqrt(LEAST * (1 - LEAST) / tables), what

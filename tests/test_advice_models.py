@@ -61,13 +61,13 @@ def test_the_curve_has_the_covariance_of_an_integrated_walk():
 def test_the_surface_is_that_of_universal_kriging():
     """One setting of the hyperparameters against the linear system of kriging with a plane (Cressie 1993, 3.4.5)."""
     rng = np.random.default_rng(0)
-    points, values = rng.normal(size=(12, 2)), rng.normal(size=12)
-    _, component = surface._component(points, values, (0.8, 1.3), 0.1)
+    points, values, runs = rng.normal(size=(12, 2)), rng.normal(size=12), rng.integers(1, 4, 12)
+    _, component = surface._component(points, values, runs, (0.8, 1.3), 0.1)
     at = rng.normal(size=(4, 2))
     mean, covariance = surface.Surface(points, np.zeros(2), [component], np.ones(1))._of(component, at)
     kernel = lambda a, b: np.exp(-(((a[:, None] - b[None]) / [0.8, 1.3]) ** 2).sum(axis=-1) / 2)
     plane = lambda p: np.column_stack([np.ones(len(p)), p])
-    whole = np.block([[kernel(points, points) + (0.1 + surface.JITTER) * np.eye(12), plane(points)],
+    whole = np.block([[kernel(points, points) + np.diag(0.1 / runs + surface.JITTER), plane(points)],
                       [plane(points).T, np.zeros((3, 3))]])  # fmt: skip
     right = np.vstack([kernel(points, at), plane(at).T])
     weights = np.linalg.solve(whole, right)

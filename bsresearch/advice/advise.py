@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bsresearch.advice import choice, estimates, growth, rates
+from bsresearch.advice import choice, estimates, growth, rates, rules, throughput
 from bsresearch.advice.answer import Advice, NextRun, Quantity, Row
 from bsresearch.advice.choice import Choice
 from bsresearch.advice.estimates import BEYOND, Estimate, Estimates
@@ -68,6 +68,8 @@ def advise(runs: Runs, goal: str | None = None, at: Sequence[float] = ()) -> Adv
         {other: float(sizes[one.named]) for other, one in chosen.items() if other != goal},
         _next_runs(found, goal, tuned),
         growth.of(alike, found) if alike.timed else None,
+        throughput.of(found),
+        rules.prices(tuned) if tuned is not None else [],
         refused,
         runs,
     )

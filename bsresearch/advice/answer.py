@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from bsresearch.advice.growth import Growth
+from bsresearch.advice.rules import Price
 from bsresearch.advice.table import Runs
+from bsresearch.advice.throughput import Throughput
 
 
 class Quantity(NamedTuple):
@@ -61,7 +63,8 @@ class Advice(NamedTuple):
 
     Attributes:
       goal: one of GOALS. row: of the batch size that is named, one of `rows`. others: what other goals would name.
-      growth: of the length with B. rates_refused: why a rate cannot be told where some batch size had several.
+      growth: of the length with B. throughput: against B. prices: of rules for the rate, in ln of the length (of a
+        loss: in its unit). rates_refused: why a rate cannot be told where some batch size had several.
     """
 
     goal: str
@@ -71,5 +74,7 @@ class Advice(NamedTuple):
     others: Mapping[str, float]
     next_runs: list[NextRun]
     growth: Growth | None
+    throughput: Throughput | None
+    prices: list[Price]
     rates_refused: str
     runs: Runs

@@ -26,11 +26,12 @@ FINENESS = 2**0.2
 
 
 class Cells(NamedTuple):
-    """batch_size, learning_rate, value: (c,). value: mean of a cell's runs, best when lowest."""
+    """batch_size, learning_rate, value, runs: (c,). value: mean of a cell's runs, best when lowest."""
 
     batch_size: np.ndarray
     learning_rate: np.ndarray
     value: np.ndarray
+    runs: np.ndarray
 
 
 class Rates(NamedTuple):
@@ -66,7 +67,8 @@ def cells(batch_size: np.ndarray, learning_rate: np.ndarray, value: np.ndarray) 
     known = np.isfinite(value)
     pairs = np.column_stack([batch_size, learning_rate])[known]
     unique, place = np.unique(pairs, axis=0, return_inverse=True)
-    return Cells(unique[:, 0], unique[:, 1], np.bincount(place.ravel(), value[known]) / np.bincount(place.ravel()))
+    count = np.bincount(place.ravel())
+    return Cells(unique[:, 0], unique[:, 1], np.bincount(place.ravel(), value[known]) / count, count)
 
 
 def valley(found: Cells, depth: float) -> np.ndarray:
@@ -83,7 +85,7 @@ def at(found: Cells, sizes: np.ndarray, depth: float, margin: float | None = Non
 
     Args:
       depth: of the valley. margin: what counts as no difference; both in the unit of the values. None: the spread of a
-        cell around the surface.
+        single run around the surface.
 
     Raises:
       Refusal: too few cells or rates.
@@ -96,7 +98,7 @@ def at(found: Cells, sizes: np.ndarray, depth: float, margin: float | None = Non
             f'{len(kept.value)} cells of batch size and learning rate, {len(rates)} rates, come near the best: a rate '
             f'is told from {FEWEST_CELLS} cells with {FEWEST_RATES} rates'
         )
-    fitted = surface.fit(np.log(np.column_stack([kept.batch_size, kept.learning_rate])), kept.value)
+    fitted = surface.fit(np.log(np.column_stack([kept.batch_size, kept.learning_rate])), kept.value, kept.runs)
     least = fitted.noise if margin is None else margin
     fine = np.geomspace(rates[0], rates[-1], int(np.ceil(np.log(rates[-1] / rates[0]) / np.log(FINENESS))) + 1)
     points = np.column_stack([np.repeat(np.log(sizes), len(fine)), np.tile(np.log(fine), len(sizes))])

@@ -31,5 +31,10 @@ def smooth(batch_size: np.ndarray, centre: float) -> Shape:
     rough, own = (grid.ravel() for grid in np.meshgrid(FACTORS, FACTORS))
     roughness, quirk = ROUGHNESS * rough, QUIRK * own
     covariance = straight + roughness[:, None, None] ** 2 * wander + quirk[:, None, None] ** 2 * np.eye(len(x))
-    weight = -(np.log2(rough) ** 2 + np.log2(own) ** 2) / 2
+    weight = doubt(rough) + doubt(own)
     return Shape(roughness, weight, np.full((len(rough), len(x)), centre), covariance)
+
+
+def doubt(factors: np.ndarray) -> np.ndarray:
+    """Log weight of factors by which something that is uncertain by a factor of 2 is not what is expected."""
+    return -(np.log2(factors) ** 2) / 2

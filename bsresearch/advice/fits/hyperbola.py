@@ -1,9 +1,10 @@
 """The critical batch size of steps to a target: (S/S_min − 1)(E/E_min − 1) = 1, fitted in logarithms, or refused.
 
 The law says E(B) = E_min(1 + B/B_crit), S = E/B and B_crit = E_min/S_min (McCandlish, Kaplan et al. 2018,
-arXiv:1812.06162, section 2.3). ln E at each batch size is that plus a quirk N(0, q²), fitted by levels.draw: whole and
-censored lengths count for what is known of them. B_crit is on a grid by factors of 1.5, evenly in its logarithm, from
-1/32 of the smallest to 32 times the largest batch size tried; beyond, the law can hardly be told from E or S constant.
+arXiv:1812.06162, section 2.3). ln E at each batch size is that plus a quirk as of curve.py, by levels.draw: whole
+and censored lengths count for what is known of them. B_crit is on a grid by factors of 1.5, evenly in its logarithm,
+from 1/32 of the smallest to 32 times the largest batch size tried; beyond, the law can hardly be told from E or S
+constant.
 
 In E (McCandlish's examples, epochs) the law only rises with B, and in S it only falls. Runs that do otherwise are not
 described by it, and no B_crit is told: whether that is so is decided by the smooth curve, which may do anything.
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bsresearch.advice.fits import levels
-from bsresearch.advice.fits.curve import ANYWHERE, QUIRK
+from bsresearch.advice.fits.curve import ANYWHERE, FACTORS, QUIRK, doubt
 from bsresearch.advice.fits.levels import Sample, Shape
 
 FEWEST_SIZES = 4
@@ -59,11 +60,11 @@ def shape(batch_size: np.ndarray, centre: float) -> Shape:
     """The law at (k,) batch sizes, with E around exp(centre); the parameter is ln B_crit."""
     first, last = batch_size.min() / REACH, batch_size.max() * REACH
     grid = np.log(np.geomspace(first, last, math.ceil(math.log(last / first, STEP)) + 1))
-    critical, quirk = (each.ravel() for each in np.meshgrid(grid, QUIRK))
+    critical, factors = (each.ravel() for each in np.meshgrid(grid, FACTORS[::2]))
     rise = np.log1p(batch_size / np.exp(critical)[:, None])
-    covariance = ANYWHERE**2 + quirk[:, None, None] ** 2 * np.eye(len(batch_size))
+    covariance = ANYWHERE**2 + (QUIRK * factors[:, None, None]) ** 2 * np.eye(len(batch_size))
     mean = centre + rise - rise.mean(axis=1, keepdims=True)
-    return Shape(critical, np.zeros(len(critical)), mean, covariance)
+    return Shape(critical, doubt(factors), mean, covariance)
 
 
 def fit(batch_size: np.ndarray, sample: Sample, growth: np.ndarray, spread: float) -> Hyperbola:

@@ -68,26 +68,50 @@ def draw(shape: Shape, sample: Sample, spread: float, seed: int = 0) -> Draws:
     """
     rng = np.random.default_rng(seed)
     seen, place = np.unique(sample.place, return_inverse=True)
-    prior = _Prior(shape, seen)
-    member = np.eye(len(seen))[place]  # (n, seen)
-    count = member.sum(axis=0)
-    y = np.broadcast_to(sample.middle, (CHAINS, len(place)))
+    prior, hidden = _Prior(shape, seen), _Hidden(sample, place)
     variance = np.full((CHAINS, len(seen)), spread**2)
-    fixed = (sample.low == sample.high).all()
+    mean, scatter = hidden.known
     kept: list[tuple[np.ndarray, ...]] = []
     for sweep in range(BURN_IN + KEPT):
-        which, level = prior.update(rng, y @ member / count, variance / count)
-        centre, scale = level @ member.T, np.sqrt(variance) @ member.T
-        if not fixed:
-            y = truncated(rng, centre, scale, sample.low, sample.high)
+        which, level = prior.update(rng, mean, variance / hidden.count)
+        mean, scatter = hidden.update(rng, level, variance)
         shared = _shared(rng, variance, spread)
-        squares = (y - centre) ** 2 @ member
-        variance = (FREEDOM * shared + squares) / rng.chisquare(FREEDOM + count, (CHAINS, len(seen)))
+        squares = scatter + hidden.count * (mean - level) ** 2
+        variance = (FREEDOM * shared + squares) / rng.chisquare(FREEDOM + hidden.count, variance.shape)
         if sweep >= BURN_IN:
-            unseen_variance = FREEDOM * shared / rng.chisquare(FREEDOM, (CHAINS, shape.mean.shape[1]))
-            unseen_variance[:, seen] = variance
-            kept.append((prior.everywhere(rng, which, level), np.sqrt(unseen_variance), shape.parameter[which]))
+            everywhere = FREEDOM * shared / rng.chisquare(FREEDOM, (CHAINS, shape.mean.shape[1]))
+            everywhere[:, seen] = variance
+            kept.append((prior.everywhere(rng, which, level), np.sqrt(everywhere), shape.parameter[which]))
     return Draws(*(np.concatenate(parts) for parts in zip(*kept, strict=True)))
+
+
+class _Hidden:
+    """The values y of runs, as their mean and their sum of squares around it, (chains, k), at each of k points.
+
+    Attributes:
+      count: (k,) runs. known: mean and sum of squares of the middles of what is known.
+    """
+
+    def __init__(self, sample: Sample, place: np.ndarray):
+        self._member = np.eye(place.max() + 1)[place]  # (n, k)
+        self._low, self._high = sample.low, sample.high
+        self._exact = bool((sample.low == sample.high).all())
+        self.count = self._member.sum(axis=0)
+        self.known = self._moments(np.broadcast_to(sample.middle, (1 if self._exact else CHAINS, len(place))))
+
+    def update(
+        self, rng: np.random.Generator, level: np.ndarray, variance: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Given levels and variances, (chains, k) each; nothing is drawn where all runs are known exactly."""
+        if self._exact:
+            return self.known
+        centre, scale = level @ self._member.T, np.sqrt(variance) @ self._member.T
+        return self._moments(truncated(rng, centre, scale, self._low, self._high))
+
+    def _moments(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean = y @ self._member / self.count
+        scatter = (y - mean @ self._member.T) ** 2 @ self._member
+        return np.broadcast_to(mean, (CHAINS, len(self.count))), scatter
 
 
 def _shared(rng: np.random.Generator, variance: np.ndarray, spread: float) -> np.ndarray:

@@ -1,9 +1,9 @@
 """A smooth surface over (ln B, ln rate), from noisy cells: a Gaussian process with its hyperparameters weighed.
 
-z(x, y) = plane + s·g + noise, g with the kernel exp(−(Δx/a)²/2 − (Δy/b)²/2), noise of variance ρ·s². a, b and ρ are on
-a grid, weighed by the restricted likelihood, in which the plane and s² are integrated out (Rasmussen & Williams 2006,
-Gaussian Processes for Machine Learning, sections 2.7 and 5.4). The grid: what changes with B or the rate does so over
-factors from 2 to 50 (a, b from 0.7 to 4 e-folds); noise from a thousandth of the surface's own variance to all of it.
+z(x, y) = plane + s·g + noise, g with the kernel exp(−(Δx/a)²/2 − (Δy/b)²/2), noise of variance ρ·s²/n in a mean of n
+runs. a, b and ρ are on a grid, weighed by the restricted likelihood, in which the plane and s² are integrated out
+(Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, sections 2.7 and 5.4). The grid: what changes with
+B or the rate does so over factors from 2 to 64; noise has from a thousandth of the surface's own variance to all of it.
 """
 
 import itertools
@@ -41,7 +41,7 @@ class Surface(NamedTuple):
 
     @property
     def noise(self) -> float:
-        """Standard deviation of a cell around the surface."""
+        """Standard deviation of a single run around the surface."""
         variances = [c.variance * c.ratio for c in self.components]
         return float(np.sqrt(np.average(variances, weights=self.weights)))
 
@@ -70,11 +70,11 @@ class Surface(NamedTuple):
         return mean, component.variance * (own - white.T @ white + vague.T @ vague)
 
 
-def fit(points: np.ndarray, values: np.ndarray) -> Surface:
-    """Through (n,) values at (n, 2) points (ln B, ln rate), n ≥ 5, which must not lie on one line."""
+def fit(points: np.ndarray, values: np.ndarray, runs: np.ndarray) -> Surface:
+    """Through (n,) values at (n, 2) points (ln B, ln rate), means of `runs`; n ≥ 5, which must not lie on one line."""
     centre = points.mean(axis=0)
     shifted = points - centre
-    fitted = [_component(shifted, values, (a, b), ratio)
+    fitted = [_component(shifted, values, runs, (a, b), ratio)
               for a, b, ratio in itertools.product(LENGTHS, LENGTHS, NOISE)]  # fmt: skip
     log_weight = np.array([weight for weight, _ in fitted])
     weight = np.exp(log_weight - log_weight.max())
@@ -94,11 +94,11 @@ def _kernel(first: np.ndarray, second: np.ndarray, lengths: tuple[float, float])
 
 
 def _component(
-    points: np.ndarray, values: np.ndarray, lengths: tuple[float, float], ratio: float
+    points: np.ndarray, values: np.ndarray, runs: np.ndarray, lengths: tuple[float, float], ratio: float
 ) -> tuple[float, Component]:
     """Log restricted likelihood, and the fit."""
     n = len(points)
-    root = linalg.cholesky(_kernel(points, points, lengths) + (ratio + JITTER) * np.eye(n), lower=True)
+    root = linalg.cholesky(_kernel(points, points, lengths) + np.diag(ratio / runs + JITTER), lower=True)
     whitened = linalg.solve_triangular(root, _plane(points), lower=True)
     white = linalg.solve_triangular(root, values, lower=True)
     plane_root = linalg.cholesky(whitened.T @ whitened, lower=True)

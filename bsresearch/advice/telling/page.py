@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 
 from bsresearch.advice.answer import Advice, Row
-from bsresearch.advice.fits import regions
 from bsresearch.advice.telling import words
 
 
@@ -21,14 +20,11 @@ def text(advice: Advice, price_per_hour: float | None = None) -> str:
         *(f'next run {i}: {told}' for i, told in enumerate(words.next_runs(advice), 1)),
         '',
         *_table(advice),
+        '',
+        *words.findings(advice),
+        *(f'note: {note}' for note in words.notes(advice)),
     ]
-    if advice.growth is not None:
-        lines += [
-            '',
-            f'length against B: {advice.growth.law.text}',
-            f'steps against B: {regions.text(advice.growth.stretches)}',
-        ]
-    return '\n'.join([*lines, *(f'note: {note}' for note in words.notes(advice))])
+    return '\n'.join(lines)
 
 
 def _first(advice: Advice) -> str:

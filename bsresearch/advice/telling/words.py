@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bsresearch.advice.answer import Advice, NextRun, Quantity
+from bsresearch.advice.fits import regions
+from bsresearch.advice.rules import Price
 from bsresearch.advice.table import EPOCHS, STEPS, Runs
 
 AIMS = {'time': 'least time to the target', 'examples': 'fewest examples to the target',
@@ -132,6 +134,34 @@ def _next_run(advice: Advice, run: NextRun) -> str:
     takes = [part.form(part.quantity.choice) + (f' {part.name}' if part.form is number else '') for part in parts]
     where = f'B = {run.batch_size:g}' + ('' if math.isnan(run.rate) else f', lr {rate(run.rate)}')
     return f'{where}: {", ".join([f"expected to save {gain}", *takes])}'
+
+
+def findings(advice: Advice) -> list[str]:
+    """What else the runs tell: of the length and the throughput against B, of rules for the rate."""
+    sentences = []
+    if advice.growth is not None:
+        sentences.append(f'length against B: {advice.growth.law.text}')
+        sentences.append(f'steps against B: {regions.text(advice.growth.stretches)}')
+    if (fast := advice.throughput) is not None:
+        knee = f'{fast.knee:g}' if fast.low == fast.high else f'{fast.knee:g} ({fast.low:g} to {fast.high:g})'
+        sentences.append(
+            f'throughput: largest at B = {fast.fastest:g}, {number(fast.speedup)} times that of the smallest; 90 % of '
+            f'it from B = {knee} on'
+        )
+    if advice.prices:
+        prices = '; '.join(_price(advice, price) for price in advice.prices)
+        start = f'rules for the rate, from that at B = {advice.runs.sizes[0]:g}'
+        sentences.append(f'{start}, against the advised rates: {prices}')
+    return sentences
+
+
+def _price(advice: Advice, price: Price) -> str:
+    if advice.goal == 'accuracy':
+        mean, worst = f'{price.mean:+.2g}', f'{price.worst:+.2g}'
+    else:
+        mean, worst = f'{100 * math.expm1(price.mean):+.0f} %', f'{100 * math.expm1(price.worst):+.0f} %'
+    untold = f', at {price.untold} outside of the rates tried' if price.untold else ''
+    return f'{price.rule} {mean} in the mean, {worst} at B = {price.worst_at:g}{untold}'
 
 
 def notes(advice: Advice) -> list[str]:
