@@ -23,7 +23,7 @@ TRIED, LEFT_OUT = 4.0 ** np.arange(2, 7), 2.0 * 4.0 ** np.arange(2, 6)
 class Population(NamedTuple):
     """length: mean ln length at a batch size. spread: of single runs. limit: ln length at which runs stop, or none.
     whole: whether lengths are whole epochs. runs: at each batch size. critical: B_crit, where the law
-    holds; a refusal there is a miss."""
+    holds; a refusal is a miss there, and right where it does not."""
 
     length: Callable[..., Any]
     spread: float = 0.1
@@ -81,9 +81,10 @@ def held(population: Population, tables: int) -> dict[str, float]:
             counts['tried' if size in TRIED else 'left out'].append(bool(low <= length <= high))
         inside = (both >= told.batch_size.low) & (both <= told.batch_size.high)
         counts['range'].append(bool(cost[inside].min() <= 1.05 * cost.min()))
-        law = told.growth.law if told.growth is not None else None
-        if law is not None and not np.isnan(population.critical):
-            counts['B_crit'].append(not law.refusal and law.low <= population.critical <= law.high)
+        assert told.growth is not None
+        law = told.growth.law
+        holds = not law.refusal and law.low <= population.critical <= law.high
+        counts['B_crit'].append(bool(law.refusal) if np.isnan(population.critical) else holds)
     print({name: (round(float(np.mean(c)), 3), len(c)) for name, c in counts.items() if c})
     return {name: float(np.mean(c)) for name, c in counts.items() if c}
 
