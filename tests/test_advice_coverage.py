@@ -134,7 +134,7 @@ def rates_held(goal: str, tables: int) -> dict[str, float]:
                 new = mean(row.batch_size, row.rate.choice) + spread * rng.normal()
                 low, high = row.expected['length' if timed else 'loss'][1:3]
                 counts['new run'].append(bool(low <= (np.exp(new) if timed else new) <= high))
-        inside = (TRIED >= told.batch_size.low) & (TRIED <= told.batch_size.high)
+        inside = (told.batch_size.low <= TRIED) & (told.batch_size.high >= TRIED)
         counts['range'].append(bool((floor(TRIED[inside]) <= floor(TRIED).min() + spread).any()))
     print({name: (round(float(np.mean(c)), 3), len(c)) for name, c in counts.items()})
     return {name: float(np.mean(c)) for name, c in counts.items()}
