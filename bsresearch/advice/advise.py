@@ -46,8 +46,7 @@ def advise(runs: Runs, goal: str | None = None, at: Sequence[float] = ()) -> Adv
     near = [size for size in at if tried[0] / BEYOND <= size <= tried[-1] * BEYOND]
     edges = [max(tried[0] / BEYOND, 1.0), tried[-1] * BEYOND]  # where the next run may be
     sizes = np.unique(np.concatenate([estimates.candidates(tried), near, edges]))
-    tuned, refused = _tuned(runs, goal, sizes)
-    alike = runs if tuned is None else runs.where(tuned.near(runs.batch_size, _rate(runs)))
+    alike, tuned, refused = _tuned(runs, goal, sizes)
     found = estimates.of_runs(alike, sizes)
     if tuned is not None and goal == 'accuracy':
         found = found._replace(quantities={**found.quantities, 'loss': tuned.reached})
@@ -56,7 +55,7 @@ def advise(runs: Runs, goal: str | None = None, at: Sequence[float] = ()) -> Adv
         raise Refusal(f'--goal={goal}: no batch size has both, a run that reached the target and its {GOALS[goal]}')
     best = chosen[goal]
     shown = {*tried, *near, *sizes[[best.named, best.low, best.high]]}
-    rows = [_row(found, i, goal, best, tuned, runs) for i in range(len(sizes)) if sizes[i] in shown]
+    rows = [_row(found, i, goal, best, tuned, runs, alike) for i in range(len(sizes)) if sizes[i] in shown]
     rows += [_beyond(size, tried) for size in at if size not in sizes]
     rows = _with_pareto(sorted(rows, key=lambda row: row.batch_size))
     named, low, high = map(float, sizes[[best.named, best.low, best.high]])
@@ -112,18 +111,22 @@ def _rate(runs: Runs) -> np.ndarray:
     return np.full(len(runs.batch_size), np.nan) if runs.learning_rate is None else runs.learning_rate
 
 
-def _tuned(runs: Runs, goal: str, sizes: np.ndarray) -> tuple[Rates | None, str]:
-    """The rates, where some batch size has several; or why they cannot be told."""
+def _tuned(runs: Runs, goal: str, sizes: np.ndarray) -> tuple[Runs, Rates | None, str]:
+    """The runs that are compared; the rates, where some batch size has several, or why they cannot be told."""
     if not runs.several_rates:
-        return None, ''
+        return runs, None, ''
     value = runs.loss if goal == 'accuracy' else np.where(runs.reached, np.log(runs.length), runs.low)
+    value = np.where(np.isposinf(runs.loss), np.inf, value)  # a rate that diverges is none to use
+    found, rate = rates.cells(runs.batch_size, _rate(runs), value), _rate(runs)
     try:
-        found = rates.cells(runs.batch_size, _rate(runs), value)
         if goal == 'accuracy':
-            return rates.at(found, sizes, DEPTH * float(np.abs(np.nanmin(value)))), ''
-        return rates.at(found, sizes, math.log(2), MARGIN), ''
+            lowest = value[np.isfinite(value)].min()
+            tuned = rates.at(found, sizes, DEPTH * float(np.abs(lowest)))
+        else:
+            tuned = rates.at(found, sizes, math.log(2), MARGIN)
     except Refusal as refusal:
-        return None, str(refusal)
+        return runs.where(rates.best_tried(found, runs.batch_size, rate)), None, str(refusal)
+    return runs.where(tuned.near(runs.batch_size, rate)), tuned, ''
 
 
 def _nameable(found: Estimates, goal: str) -> np.ndarray:
@@ -153,7 +156,7 @@ def _interval(estimate: Estimate, i: int) -> Quantity:
     return Quantity(float(np.median(estimate.mean[:, i])), float(low), float(high))
 
 
-def _row(found: Estimates, i: int, goal: str, best: Choice, tuned: Rates | None, runs: Runs) -> Row:
+def _row(found: Estimates, i: int, goal: str, best: Choice, tuned: Rates | None, runs: Runs, alike: Runs) -> Row:
     own = runs.batch_size == found.batch_size[i]
     return Row(
         float(found.batch_size[i]),
@@ -162,18 +165,18 @@ def _row(found: Estimates, i: int, goal: str, best: Choice, tuned: Rates | None,
         bool(best.as_good[i]),
         float(best.dearer[i] if goal == 'accuracy' else np.expm1(best.dearer[i])),
         {name: _interval(estimate, i) for name, estimate in found.quantities.items()},
-        _rate_at(runs, own, tuned, i),
+        _rate_at(alike, found.batch_size[i], tuned, i),
         tuned.edge[i] if tuned is not None else '',
     )
 
 
-def _rate_at(runs: Runs, own: np.ndarray, tuned: Rates | None, i: int) -> Quantity:
-    """The rate at a batch size, of which `own` are the runs."""
+def _rate_at(runs: Runs, size: float, tuned: Rates | None, i: int) -> Quantity:
+    """The rate at a batch size; runs: those that are compared."""
     if tuned is not None:
         return Quantity(float(tuned.choice[i]), float(tuned.low[i]), float(tuned.high[i]))
     if runs.learning_rate is None:
         return Quantity(refusal='the table has no learning rates')
-    tried = np.unique(runs.learning_rate[own])
+    tried = np.unique(runs.learning_rate[runs.batch_size == size])
     if len(tried) == 1:
         return Quantity(float(tried[0]), float(tried[0]), float(tried[0]))
     return Quantity(refusal='several were tried, and none can be told' if len(tried) else 'no rate was tried there')

@@ -1,23 +1,29 @@
 """The command behind scripts/advise.py: flags in, a page and a file out; a user's error is one line."""
 
+import functools
 import hashlib
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NamedTuple
 
-from bsresearch.advice import reading
+from bsresearch.advice import of_workdir, reading
 from bsresearch.advice.advise import advise
 from bsresearch.advice.columns import Columns
-from bsresearch.advice.table import Refusal
+from bsresearch.advice.table import Refusal, Runs
 from bsresearch.advice.telling import as_json, page
 from bsresearch.core import program
+
+OF_WORKDIR = ('study', 'target')  # flags that only a workdir has
 
 
 class Request(NamedTuple):
     """What the command is asked for: its flags."""
 
     table: Annotated[str | None, 'The table of runs, a row each: CSV, or Parquet (.parquet).'] = None
+    workdir: Annotated[str | None, 'In its place, the runs of a launch: what it was given as --workdir.'] = None
+    study: Annotated[str | None, 'Of a workdir: which study, where it holds several.'] = None
+    target: Annotated[str | None, 'Of a workdir: <metric>:<value> that a run is to come to, test_accuracy:0.95.'] = None
     where: Annotated[tuple[str, ...], 'column=value[,value]: the rows that are meant; may be given again.'] = ()
     batch_size: Annotated[str | None, 'Column of the batch size.'] = None
     learning_rate: Annotated[str | None, 'Column of the learning rate.'] = None
@@ -46,25 +52,49 @@ def run(request: Request) -> str:
     Raises:
       ValueError, OSError: a user's error. Refusal: the table tells nothing.
     """
-    if not request.table:
-        raise ValueError('--table=<file> is needed: a row for each run, CSV or Parquet')
-    if not request.batch_size:
-        raise ValueError('--batch_size=<column> is needed: which column holds the batch size')
     if request.price_per_hour is not None and not request.price_per_hour > 0:
         raise ValueError(f'--price_per_hour={request.price_per_hour:g}: a number above 0 is needed')
-    file = pathlib.Path(request.table)
-    rows = reading.read(file, request.where)
-    table = {'table': file.name, 'table_sha256': hashlib.sha256(file.read_bytes()).hexdigest()}
-    columns = Columns(**{name: getattr(request, name) or '' for name in Columns._fields})
+    if bool(request.table) == bool(request.workdir):
+        raise ValueError(
+            '--table=<file>, a row for each run, or --workdir=<directory> of a launch is needed: one of them'
+        )
     falling = None if request.higher_is_better is None else not request.higher_is_better
+    source, read = (_of_table if request.table else _of_workdir)(request, falling)
     try:
-        runs = reading.runs(rows, columns, per=request.seconds_per, falling=falling)
+        runs = read()
         advice = advise(runs, request.goal, _sizes(request.at))
     except Refusal as refusal:
-        _write(request, table | {'refusal': str(refusal)})
+        _write(request, source | {'refusal': str(refusal)})
         raise
-    _write(request, table | as_json.content(advice, request.price_per_hour))
+    _write(request, source | as_json.content(advice, request.price_per_hour))
     return page.text(advice, request.price_per_hour)
+
+
+def _of_table(request: Request, falling: bool | None) -> tuple[dict[str, str], Callable[[], Runs]]:
+    """What the advice is from, and how it is read."""
+    for name in OF_WORKDIR:
+        if getattr(request, name):
+            raise ValueError(
+                f'--{name} is for --workdir; of a table --where picks rows, and columns say what was reached'
+            )
+    if not request.batch_size:
+        raise ValueError('--batch_size=<column> is needed: which column holds the batch size')
+    file = pathlib.Path(str(request.table))
+    rows = reading.read(file, request.where)
+    columns = Columns(**{name: getattr(request, name) or '' for name in Columns._fields})
+    source = {'table': file.name, 'table_sha256': hashlib.sha256(file.read_bytes()).hexdigest()}
+    return source, functools.partial(reading.runs, rows, columns, per=request.seconds_per, falling=falling)
+
+
+def _of_workdir(request: Request, falling: bool | None) -> tuple[dict[str, str], Callable[[], Runs]]:
+    """The same of the runs of a launch."""
+    for name in Columns._fields:
+        if name != 'loss' and getattr(request, name):
+            raise ValueError(f'--{name} names a column of a --table; of a workdir it is known')
+    workdir = pathlib.Path(str(request.workdir))
+    asked = {name: getattr(request, name) or '' for name in OF_WORKDIR} | {'metric': request.loss or ''}
+    read = functools.partial(of_workdir.runs, workdir, **asked, falling=falling, where=request.where, goal=request.goal)
+    return {'workdir': workdir.name}, read
 
 
 def _sizes(given: Sequence[str]) -> list[float]:

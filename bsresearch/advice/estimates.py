@@ -75,8 +75,9 @@ def of_runs(runs: Runs, sizes: np.ndarray) -> Estimates:
                 quantities[name] = Estimate(*(part * pace for part in quantities['length']))
                 within[name] = _between(sizes, known) & within['length']
     if np.isfinite(runs.loss).any():
-        known = np.unique(runs.batch_size[np.isfinite(runs.loss)])
-        quantities['loss'], within['loss'] = _loss(runs.loss, place, sizes), _between(sizes, known)
+        known, lost = (np.unique(runs.batch_size[which]) for which in (np.isfinite(runs.loss), np.isinf(runs.loss)))
+        quantities['loss'] = _possible(_loss(runs.loss, place, sizes), runs)
+        within['loss'] = _between(sizes, known) & ~np.isin(sizes, lost)  # where some diverged, the rest would flatter
     tried = np.isin(sizes, runs.sizes)
     candidate = np.isin(sizes, candidates(runs.sizes))
     return Estimates(sizes, tried, candidate, _reached(runs, sizes), quantities, within, growth)
@@ -99,9 +100,8 @@ def _length(runs: Runs, place: np.ndarray, sizes: np.ndarray) -> tuple[Estimate,
     """Of a run to its target, as it is counted; and (d, k) draws of ln length, without that."""
     sample = Sample(place, runs.low, runs.high)
     draws = levels.draw(curve.smooth(sizes, float(sample.middle.mean())), sample, LENGTH_SPREAD)
-    step = np.full(len(sizes), runs.granularity[0])
-    if runs.told == STEPS:
-        step = sizes * runs.granularity[0] / runs.batch_size[0]
+    each = runs.granularity / (runs.batch_size if runs.told == STEPS else 1.0)
+    step = np.median(each[runs.reached]) * (sizes if runs.told == STEPS else np.ones(len(sizes)))
     counted = lambda z: rounded_up(np.exp(draws.level + draws.spread * z), step)
     parts = special.ndtri((np.arange(PARTS) + 0.5) / PARTS)
     new = np.random.default_rng(3).normal(size=draws.level.shape)
@@ -120,6 +120,10 @@ def _pace(per: np.ndarray, place: np.ndarray, sizes: np.ndarray, seed: int) -> t
     sample = Sample(place[known], per[known], per[known])
     draws = levels.draw(curve.smooth(sizes, float(per[known].mean())), sample, PACE_SPREAD, seed)
     return np.exp(draws.level), sizes[np.unique(place[known])]
+
+
+def _possible(loss: Estimate, runs: Runs) -> Estimate:
+    return Estimate(*(np.clip(part, *runs.possible) for part in loss))
 
 
 def _loss(loss: np.ndarray, place: np.ndarray, sizes: np.ndarray) -> Estimate:

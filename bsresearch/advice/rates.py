@@ -63,12 +63,21 @@ class Rates(NamedTuple):
 
 
 def cells(batch_size: np.ndarray, learning_rate: np.ndarray, value: np.ndarray) -> Cells:
-    """Of (n,) runs; those without a value are left out."""
-    known = np.isfinite(value)
+    """Of (n,) runs; those without a value are left out. A cell in which one diverged (∞) is ∞, whatever others did."""
+    known = ~np.isnan(value) & (value > -np.inf)
     pairs = np.column_stack([batch_size, learning_rate])[known]
     unique, place = np.unique(pairs, axis=0, return_inverse=True)
     count = np.bincount(place.ravel())
     return Cells(unique[:, 0], unique[:, 1], np.bincount(place.ravel(), value[known]) / count, count)
+
+
+def best_tried(found: Cells, batch_size: np.ndarray, learning_rate: np.ndarray) -> np.ndarray:
+    """(n,) which runs have the best of the rates that were tried at their batch size."""
+    kept = np.zeros(len(batch_size), bool)
+    for size in np.unique(found.batch_size):
+        own = np.flatnonzero(found.batch_size == size)
+        kept |= (batch_size == size) & (learning_rate == found.learning_rate[own[np.argmin(found.value[own])]])
+    return kept
 
 
 def valley(found: Cells, depth: float) -> np.ndarray:
@@ -76,8 +85,10 @@ def valley(found: Cells, depth: float) -> np.ndarray:
     sizes, place = np.unique(found.batch_size, return_inverse=True)
     best = np.full(len(sizes), np.inf)
     np.minimum.at(best, place, found.value)
-    above = found.value - best[place]
-    return above <= max(depth, float(np.median(above)))
+    with np.errstate(invalid='ignore'):  # of a batch size at which all diverged
+        above = found.value - best[place]
+    finite = np.isfinite(above)
+    return finite & (above <= max(depth, float(np.median(above[finite])) if finite.any() else depth))
 
 
 def at(found: Cells, sizes: np.ndarray, depth: float, margin: float | None = None) -> Rates:

@@ -40,13 +40,14 @@ def read(file: pathlib.Path, where: Sequence[str] = ()) -> pd.DataFrame:
             f'--table={file} has two columns of one name: {next(n for n in names if names.count(n) > 1)!r}'
         )
     for condition in where:
-        rows = rows[_fulfil(rows, condition)]
+        rows = rows[fulfilled(rows, condition)]
     if not len(rows):
         raise ValueError(f'--table={file} has no rows')
     return rows
 
 
-def _fulfil(rows: pd.DataFrame, condition: str) -> pd.Series:
+def fulfilled(rows: pd.DataFrame, condition: str) -> pd.Series:
+    """(n,) whether a row fulfils `column=value` or `column=value,value`."""
     name, equals, values = condition.partition('=')
     if not equals:
         raise ValueError(f'--where={condition}: a condition is column=value or column=value,value')

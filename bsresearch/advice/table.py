@@ -1,5 +1,6 @@
 """The table that advice is given on: a row per run, whatever it was read from."""
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -25,9 +26,10 @@ class Runs(NamedTuple):
       granularity: (n,) lengths are multiples of that, rounded up; 0: exact.
       unit: of `length`: epochs, or examples (steps times B). told: the unit of the table.
       seconds, joules: (n,) per unit of length; NaN where not known.
-      loss: (n,) what is best when lowest (an accuracy with its sign turned); NaN where not known.
+      loss: (n,) what is best when lowest (an accuracy with its sign turned); NaN: not known; ∞: it diverged.
       metric: its name; '' without one. falling: whether the metric itself is best when lowest.
       held: what was alike in all runs, `column=value`. notes: what else to know of the table, a sentence each.
+      possible: the least and the greatest loss that there can be.
     """
 
     batch_size: np.ndarray
@@ -44,6 +46,7 @@ class Runs(NamedTuple):
     falling: bool = True
     held: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    possible: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def sizes(self) -> np.ndarray:

@@ -90,7 +90,7 @@ def held_fixed(advice: Advice) -> list[str]:
     elif runs.several_rates:
         first = 'learning rate: tuned for each batch size among those tried'
         if advice.rates_refused:
-            first = f'learning rates mixed, none can be told: {advice.rates_refused}'
+            first = f'learning rate: the best tried at each batch size; no other can be told: {advice.rates_refused}'
     elif len(np.unique(rates)) == 1:
         first = f'one learning rate, {rates[0]:g}, at every batch size'
     else:
@@ -176,8 +176,9 @@ def notes(advice: Advice) -> list[str]:
         sentences.append(
             f'{short} of {len(runs.reached)} runs did not reach the target: each counts as longer than it went'
         )
-    if runs.unit == EPOCHS and (runs.granularity > 0).all():
-        sentences.append('epochs are whole: ranges of them are rounded outwards')
+    if runs.unit == EPOCHS and (counted := runs.granularity[runs.reached]).any():
+        every = 'whole' if (counted == 1).all() else f'counted in evaluations, {number(np.median(counted))} apart'
+        sentences.append(f'epochs are {every}: ranges of them are rounded outwards')
     if runs.timed and runs.several_rates and not advice.rates_refused:
         sentences.append(
             'at each batch size the runs of its best rate count: the best of several looks better than it is'

@@ -1,0 +1,216 @@
+"""The finished runs of a workdir as the table that advice is given on; what they lack is told in one line."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bsresearch.advice import reading
+from bsresearch.advice.columns import Columns
+from bsresearch.advice.table import Refusal, Runs
+from bsresearch.analysis import of_runs
+from bsresearch.analysis import study as studies
+from bsresearch.analysis.axes import SEEDS
+from bsresearch.analysis.members import of_fields
+from bsresearch.analysis.study import FINISHED, Study
+from bsresearch.core import lookup
+from bsresearch.store import kept, records
+
+COLUMNS = Columns('batch_size', 'learning_rate', epochs='epochs', seconds='seconds', run='replicate', reached='reached')
+# Facts that are told as held fixed where they are.
+FACTS = (
+    'data.name', 'model.name', 'optimizer.name', 'schedule.name', 'scaling.name', 'total_epochs', 'total_updates',
+)  # fmt: skip
+LENGTHS = ('total_epochs', 'total_updates', 'total_examples', 'total_seconds')
+# What a run is judged by without a target: the first of these that was recorded.
+METRICS = ('validation_accuracy', 'validation_loss', 'test_accuracy', 'test_loss', 'train_loss')
+
+
+class Target(NamedTuple):
+    """`test_accuracy:0.95`."""
+
+    metric: str
+    value: float
+
+    @classmethod
+    def of(cls, text: str) -> 'Target':
+        """Raises ValueError for what is none."""
+        metric, colon, number = text.partition(':')
+        try:
+            return cls(metric, float(number))
+        except ValueError:
+            told = '' if colon else ': a target is <metric>:<value>, as test_accuracy:0.95'
+            raise ValueError(f'--target={text}{told or f": {number!r} is no number"}') from None
+
+
+class Arrival(NamedTuple):
+    """Of a run at its target, or at its end. gap: epochs since the evaluation before, in which it came there."""
+
+    epochs: float
+    gap: float
+    reached: bool
+    seconds: float
+
+
+def runs(
+    workdir: pathlib.Path, *, study: str = '', target: str = '', metric: str = '', falling: bool | None = None,
+    where: Sequence[str] = (), goal: str | None = None,
+) -> Runs:  # fmt: skip
+    """The runs of a study: epochs and seconds of training to the target, if one is named, and the metric at the end.
+
+    A run that diverged never reached its target, and its metric is the worst there is. Seconds are those of updates
+    alone, of one run on its device (the records' `seconds`).
+
+    Args:
+      study: its name, where the workdir holds several. metric: judged at the end; '': the target's, or the first of
+        METRICS. falling: whether it is best when lowest, where its name does not say so. where: as of a table, on the
+        runs' fields and `arm`. goal: what the advice will be for.
+
+    Raises:
+      FileNotFoundError: no runs. Damaged: records that are not what was written. ValueError: names that there are not.
+      Refusal: what the advice cannot be made from.
+    """
+    of = _study(workdir, study)
+    table = _runs(of)
+    for condition in where:
+        table = table[reading.fulfilled(table, condition)]
+    aim = Target.of(target) if target else None
+    _check_alike(table, aim)
+    done = _longest(table[table['status'].isin(FINISHED)])
+    if not len(done):
+        raise Refusal(f'none of {len(table)} runs of {of.name} is finished: bsresearch status --workdir={workdir}')
+    metric = metric or (aim.metric if aim else next((name for name in METRICS if name in of.recorded), METRICS[0]))
+    rising = _rising(of, metric, falling)
+    aims_high = _rising(of, aim.metric, falling if aim.metric == metric else None) if aim else rising
+    done = done[[_followed(of, run, aim or Target(metric, np.nan)) for run in done['run']]].reset_index(drop=True)
+    reached = [_arrival(of, run, aim, aims_high) for run in done['run']]
+    rows = done[['batch_size', 'learning_rate', *(fact for fact in FACTS if fact in done)]].assign(
+        replicate=_replicates(done), **pd.DataFrame(reached, columns=Arrival._fields)
+    )
+    found = reading.runs(rows.drop(columns='gap'), COLUMNS)
+    final = np.array([_final(of, run, metric, rising) for run in done['run']])
+    notes = list(found.notes)
+    if short := int((~table['status'].isin(FINISHED)).sum()):
+        notes.append(f'{short} of {len(table)} runs are unfinished and left out')
+    if aim is None:
+        found = found._replace(reached=np.zeros(len(done), bool))
+    found = found._replace(
+        granularity=rows['gap'].to_numpy(float), loss=-final if rising else final, metric=metric, falling=not rising,
+        notes=tuple(notes), possible=(-1.0, 0.0) if metric.endswith('_accuracy') else (-np.inf, np.inf),
+    )  # fmt: skip
+    if aim is None and goal in ('time', 'examples', 'energy'):
+        raise Refusal(f'--goal={goal} is of what runs take to a target: give --target=<metric>:<value>{_such(found)}')
+    return found
+
+
+def _such(found: Runs) -> str:
+    """A target that three quarters of the runs end at or beyond; '' where there is none."""
+    known = found.loss[np.isfinite(found.loss)]
+    if not len(known):
+        return ''
+    value = float(np.quantile(known, 0.75, method='inverted_cdf'))
+    return f', such as {found.metric}:{value if found.falling else -value:.3g}'
+
+
+def _study(workdir: pathlib.Path, name: str) -> Study:
+    if not workdir.is_dir():
+        raise FileNotFoundError(f'--workdir={workdir}: no such directory')
+    readable = kept.readable(workdir)
+    names = sorted({directory.parent.name for directory in records.run_dirs(readable)})
+    if not name and len(names) > 1:
+        raise ValueError(f'--workdir={workdir} holds several studies, give --study: {", ".join(names)}')
+    if name and name not in names:
+        raise ValueError(f'--study={name}: {lookup.nearest(name, names)}')
+    return studies.launched(readable, name or names[0])
+
+
+def _runs(study: Study) -> pd.DataFrame:
+    """The runs that began at the initial weights, with their fields and arm."""
+    own = study.members[study.members['kind'] == 'run']
+    arms = own.groupby('id')['arm'].agg(lambda names: '+'.join(dict.fromkeys(names)))
+    table = study.runs.loc[[run for run in study.runs.index if run in arms.index]].copy()
+    return table.assign(arm=arms.reindex(table.index)).rename_axis('run').reset_index()
+
+
+def _replicates(runs: pd.DataFrame) -> pd.Series:
+    """(n,) what tells runs of one setting apart."""
+    return runs[[seed for seed in SEEDS if seed in runs]].astype(str).agg('/'.join, axis=1)
+
+
+def _longest(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of runs that differ in their length alone the longest: the others are its beginning."""
+    setting = [runs['batch_size'], runs['learning_rate'], _replicates(runs)]
+    return runs.loc[runs['total_updates'].groupby(setting).idxmax().sort_values()].reset_index(drop=True)
+
+
+def _check_alike(table: pd.DataFrame, target: Target | None) -> None:
+    """Raises Refusal for runs that differ in more than batch size, rate and seed.
+
+    They may differ in their length where it changes nothing before the target: at a constant rate.
+    """
+    schedules = table.get('batch_schedule.name')
+    if schedules is not None and (schedules != 'constant').any():
+        raise Refusal(
+            'the batch size of some runs changes as they go (batch_schedule): an advice is on one that stays; '
+            '--where=batch_schedule.name=constant leaves them out'
+        )
+    several = table.drop(columns='arm')
+    _, axes = of_fields(several)
+    alike = ('batch_size', 'learning_rate')
+    if target is not None and (table['schedule.name'] == 'constant').all():
+        alike += LENGTHS
+    others = [axis for axis in axes if axis not in alike]
+    if others:
+        name = others[0]
+        values = [str(value) for value in table[name].unique()]
+        raise Refusal(
+            f'the runs differ in {", ".join(others)}: --where={name}={values[0]} keeps some; {name} is '
+            f'{", ".join(values[:8])}'
+        )
+
+
+def _rising(study: Study, metric: str, falling: bool | None) -> bool:
+    """Whether a metric is best when highest; raises ValueError where it was not recorded."""
+    if metric not in study.recorded:
+        names = sorted(column for column in study.recorded if column not in records.POSITION)
+        raise ValueError(f'{metric} was not recorded; {lookup.nearest(metric, names)}')
+    if falling is not None:
+        return not falling
+    known = of_runs.better(metric)
+    if known is None:
+        raise Refusal(f'{metric}: is it best when lowest or when highest? Give --higher_is_better=false or true')
+    return known
+
+
+def _followed(study: Study, run: str, target: Target) -> bool:
+    """Whether a run was evaluated after its start, or diverged."""
+    rows = of_runs.evaluations(study, run, target.metric)
+    return study.status(run) == 'diverged' or bool((rows['step'] > 0).any())
+
+
+def _arrival(study: Study, run: str, target: Target | None, rising: bool) -> Arrival:
+    """At the first evaluation that is as good as the target."""
+    rows = of_runs.evaluations(study, run, target.metric) if target else study.rows[run]
+    epochs = rows['epoch'].to_numpy(float)
+    last = float(rows['seconds'].iloc[-1]) if len(rows) else np.nan
+    if study.status(run) == 'diverged' or not len(rows):
+        return Arrival(np.nan, 0.0, False, np.nan)
+    if target is None:
+        return Arrival(epochs[-1], 0.0, False, last)
+    sign = 1.0 if rising else -1.0
+    there = np.flatnonzero(sign * rows[target.metric].to_numpy(float) >= sign * target.value)
+    if not len(there):
+        return Arrival(epochs[-1], 0.0, False, last)
+    at = int(there[0])
+    if epochs[at] == 0:
+        raise Refusal(f'--target={target.metric}:{target.value:g}: reached before the first update; take a harder one')
+    return Arrival(epochs[at], epochs[at] - (epochs[at - 1] if at else 0.0), True, float(rows['seconds'].iloc[at]))
+
+
+def _final(study: Study, run: str, metric: str, rising: bool) -> float:
+    rows = of_runs.evaluations(study, run, metric)
+    if study.status(run) == 'diverged' or not len(rows):
+        return -np.inf if rising else np.inf
+    return float(rows[metric].iloc[-1])
