@@ -62,7 +62,7 @@ def run(request: Request) -> str:
     source, read = (_of_table if request.table else _of_workdir)(request, falling)
     try:
         runs = read()
-        advice = advise(runs, request.goal, _sizes(request.at))
+        advice = advise(runs, request.goal, sizes(request.at))
     except Refusal as refusal:
         _write(request, source | {'refusal': str(refusal)})
         raise
@@ -97,13 +97,14 @@ def _of_workdir(request: Request, falling: bool | None) -> tuple[dict[str, str],
     return {'workdir': workdir.name}, read
 
 
-def _sizes(given: Sequence[str]) -> list[float]:
-    sizes = []
+def sizes(given: Sequence[str]) -> list[float]:
+    """Batch sizes of --at; raises ValueError for what is none."""
+    found = []
     for word in given:
         if not word.strip().isdigit() or not int(word):
             raise ValueError(f'--at={word}: whole numbers of at least 1 are needed')
-        sizes.append(float(word))
-    return sizes
+        found.append(float(word))
+    return found
 
 
 def _write(request: Request, content: dict[str, Any]) -> None:

@@ -77,8 +77,10 @@ def runs(
     for condition in where:
         table = table[reading.fulfilled(table, condition)]
     aim = Target.of(target) if target else None
+    longest = table['total_updates'].groupby(table['batch_size']).transform('max')
+    shorter, table = table[table['total_updates'] < longest], table[table['total_updates'] == longest]
     _check_alike(table, aim)
-    done = _longest(table[table['status'].isin(FINISHED)])
+    done = table[table['status'].isin(FINISHED)].reset_index(drop=True)
     if not len(done):
         raise Refusal(f'none of {len(table)} runs of {of.name} is finished: bsresearch status --workdir={workdir}')
     metric = metric or (aim.metric if aim else next((name for name in METRICS if name in of.recorded), METRICS[0]))
@@ -94,6 +96,8 @@ def runs(
     notes = list(found.notes)
     if short := int((~table['status'].isin(FINISHED)).sum()):
         notes.append(f'{short} of {len(table)} runs are unfinished and left out')
+    if len(shorter):
+        notes.append(f'{len(shorter)} runs are shorter than the longest of their batch size and left out')
     if aim is None:
         found = found._replace(reached=np.zeros(len(done), bool))
     found = found._replace(
@@ -103,6 +107,23 @@ def runs(
     if aim is None and goal in ('time', 'examples', 'energy'):
         raise Refusal(f'--goal={goal} is of what runs take to a target: give --target=<metric>:<value>{_such(found)}')
     return found
+
+
+def reachable(workdir: pathlib.Path, study: str) -> str:
+    """A target that at half of the batch sizes some run comes to, as --target takes it: by the first of METRICS.
+
+    Raises:
+      FileNotFoundError, Damaged, ValueError: as `runs`. Refusal: no run has such a metric.
+    """
+    of = _study(workdir, study)
+    metric = next((name for name in METRICS if name in of.recorded), '')
+    if not metric:
+        raise Refusal(f'none of {", ".join(METRICS)} was recorded: a target cannot be chosen, give --target')
+    sign = 1.0 if of_runs.better(metric) else -1.0
+    best = {run: float((sign * of_runs.evaluations(of, run, metric)[metric]).max()) for run in _runs(of)['run']}
+    of_size = pd.Series(best).groupby(of.runs['batch_size']).max().dropna()
+    value = sign * float(np.quantile(of_size, 0.5, method='lower'))
+    return f'{metric}:{value:.3g}'
 
 
 def _such(found: Runs) -> str:
@@ -137,12 +158,6 @@ def _runs(study: Study) -> pd.DataFrame:
 def _replicates(runs: pd.DataFrame) -> pd.Series:
     """(n,) what tells runs of one setting apart."""
     return runs[[seed for seed in SEEDS if seed in runs]].astype(str).agg('/'.join, axis=1)
-
-
-def _longest(runs: pd.DataFrame) -> pd.DataFrame:
-    """Of runs that differ in their length alone the longest: the others are its beginning."""
-    setting = [runs['batch_size'], runs['learning_rate'], _replicates(runs)]
-    return runs.loc[runs['total_updates'].groupby(setting).idxmax().sort_values()].reset_index(drop=True)
 
 
 def _check_alike(table: pd.DataFrame, target: Target | None) -> None:

@@ -231,6 +231,6 @@ def kept_recording(group: ReplicaGroup, asked: Plan, leave: Sequence[str] = ()) 
     """What a group keeps of what is recorded, but for the sections `leave`; which branches it gets is no part of it."""
     begun = next(p for p in group.plans if p.id == asked.id)
     before, now = (flatten(p.recording) for p in (begun, asked))
-    same = lambda k: k.split('.')[0] in (*leave, 'branch') or canonical(before.get(k)) == canonical(now.get(k))
+    same = lambda k: k.split('.')[0] in (*leave, 'branch', 'tune') or canonical(before.get(k)) == canonical(now.get(k))
     kept = [f'{k}={before.get(k)} (not {now.get(k)})' for k in sorted(before.keys() | now.keys()) if not same(k)]
     return [f'goes on with the recording it was started with: {", ".join(kept)}'] if kept else []

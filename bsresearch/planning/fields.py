@@ -176,6 +176,18 @@ RECORDED: dict[str, Field | Section] = {
         'measures': _kept('what measurements remember'),
         'initial': _kept('weights that distances are measured from'),
     }),
+    'tune': Section('search for the best values in every cell of the grid, for study=tune or advise', {
+        'learning_rate': Field((), '', '(lowest, highest) to begin with; log-uniform'),
+        'momentum': Field((), '', '(lowest, highest) to begin with; 1 − momentum is log-uniform'),
+        'weight_decay': Field((), '', '(lowest, highest) to begin with; log-uniform'),
+        'warmup_epochs': Field((), 'epochs', '(lowest, highest) to begin with; uniform'),
+        'trials': Field(16, 'runs', 'of each cell; the first one is the run as declared'),
+        'at_once': Field(8, 'runs', 'of each cell, before their results move a range'),
+        'by': Field('validation_accuracy', '', 'what chooses, at the end of a run'),
+        'sequence': Field('sobol', '', 'sobol | halton, scrambled'),
+        'budget_minutes': Field(10.0, 'minutes', 'study=advise: in which its runs are made'),
+        'seed': Field(0, '', 'of the scrambling'),
+    }),
     'snapshots': _points('weights whose predictions are averaged into an ensemble, evaluated as ensemble_*', {
         'cycle_ends': Field(False, '', 'also at the end of every cycle of schedule.name=warm_restarts'),
     }),

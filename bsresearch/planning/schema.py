@@ -65,7 +65,8 @@ def hints() -> dict[str, Any]:
 # Of what the tuples are that are empty by default.
 _MEMBERS = {
     'no_decay': str, 'augment': str, 'at_steps': float, 'at_examples': float, 'at_epochs': float, 'batch_sizes': int,
-    'learning_rates': float, 'multiples': int, 'held_fixed': str, 'replicates': str,
+    'learning_rates': float, 'multiples': int, 'held_fixed': str, 'replicates': str, 'learning_rate': float,
+    'momentum': float, 'weight_decay': float, 'warmup_epochs': float,
 }  # fmt: skip
 
 

@@ -6,9 +6,9 @@ when it is, so that a stage must follow from the config and from results alone. 
 from the start.
 
 A study may also have `check(plans)`, which raises ValueError before anything is done, and `conclude(workdir, plans,
-say)`, called when all stages are done: it prints what was found. `SECTIONS` names the fields of `config.probe` and
-`config.branch` that it makes something of: section → fields, or None for all of them. A study without it makes nothing
-of either, and what a study would ignore is refused.
+say)`, called when all stages are done: it prints what was found. `SECTIONS` names the fields of `config.probe`,
+`branch` and `tune` that it makes something of: section → fields, or None for all of them. A study without it makes
+nothing of them, and what a study would ignore is refused.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from bsresearch.planning.plan import Plan, canonical
 
 PACKAGE = 'bsresearch.studies'
 # Sections of a config that only some studies make something of.
-PARTIAL = ('probe', 'branch')
+PARTIAL = ('probe', 'branch', 'tune')
 # Fields of `config.branch` that every study with branches makes something of.
 POINTS_AND_STATE = (
     'at_steps', 'at_epochs', 'more_epochs', 'more_examples', 'stats', 'data', 'random', 'optimizer', 'schedule',

@@ -1,0 +1,187 @@
+"""The search for the best values at every batch size: driven by made-up results, without training."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bsresearch.planning import resolve, schema, search
+from bsresearch.planning.plan import Plan
+from bsresearch.planning.stages import Result, runs_of, variants_of
+from bsresearch.studies import advise, tune
+
+RATES = (0.001, 1.0)
+
+
+def plan(batch_size: int, seed: int = 0, **tune_fields: Any) -> Plan:
+    c = schema.defaults()
+    c.data.name, c.data.validation, c.total_epochs, c.study = 'digits', 0.2, 2.0, 'tune'
+    c.batch_size, c.seed = batch_size, seed
+    c.tune.update({'learning_rate': RATES} | tune_fields)
+    declared = c.to_dict()
+    del declared['sweep']
+    return resolve.resolve(declared)
+
+
+def grid(sizes: tuple[int, ...] = (16, 64), seeds: int = 3, **fields: Any) -> list[Plan]:
+    return [plan(size, seed, **fields) for size in sizes for seed in range(seeds)]
+
+
+def result(run: Plan, accuracy: float, seconds: float = 1e-3, wall: float = 1.0) -> Result:
+    steps = run.length.total_steps
+    row = {'step': steps, 'seconds': steps * seconds, 'wall_seconds': wall, 'validation_accuracy': accuracy}
+    return Result('done' if np.isfinite(accuracy) else 'diverged', rows=[row])
+
+
+def driven(stages: Any, of_run: Callable[[Plan], Result]) -> list[list[Any]]:
+    """All stages, each sent what `of_run` makes of its runs."""
+    made = [next(stages)]
+    while True:
+        try:
+            made.append(stages.send({run.id: of_run(run) for run in runs_of(made[-1])}))
+        except StopIteration:
+            return made
+
+
+def rate(run: Plan) -> float:
+    return run.policy.learning_rate
+
+
+def peak(best: float, lost: float = np.inf) -> Callable[[Plan], Result]:
+    """Accuracy that falls with the distance from the best rate; rates above `lost` diverge."""
+    return lambda run: result(run, np.nan if rate(run) > lost else 0.9 - 0.1 * abs(np.log10(rate(run) / best)))
+
+
+def test_every_cell_gets_the_same_number_of_trials_and_the_winner_the_other_seeds():
+    """Shallue et al. 2019: equal budgets at every batch size."""
+    stages = driven(tune.stages(grid(trials=10, at_once=4)), peak(0.03))
+    assert [len(stage) for stage in stages] == [8, 8, 4, 8]
+    trials = [run for stage in stages[:3] for run in runs_of(stage)]
+    assert [sum(run.batch_size == size for run in trials) for size in (16, 64)] == [10, 10]
+    assert {run.declared['seed'] for run in trials} == {0}
+    # The run as declared and the winner, with seeds 1 and 2.
+    last = runs_of(stages[3])
+    assert {run.declared['seed'] for run in last} == {1, 2}
+    winner = max(trials, key=lambda run: peak(0.03)(run).final('validation_accuracy') or 0)
+    assert {rate(run) for run in last} == {0.1, rate(winner)}
+
+
+def test_all_cells_try_the_same_points():
+    stage = driven(tune.stages(grid(trials=8, at_once=8)), peak(0.03))[0]
+    of_size = [[rate(run) for run in runs_of(stage) if run.batch_size == size] for size in (16, 64)]
+    assert of_size[0] == of_size[1]
+    assert all(RATES[0] <= r <= RATES[1] for r in of_size[0])
+
+
+@pytest.mark.parametrize(('best', 'beyond'), [(10.0, lambda r: r > RATES[1]), (1e-4, lambda r: r < RATES[0])])
+def test_where_the_best_lies_on_the_edge_the_next_trials_go_beyond(best: float, beyond: Callable[[float], bool]):
+    """Invariant 12: an optimum on the edge of its grid is no optimum."""
+    stages = driven(tune.stages(grid((16,), trials=24, at_once=8)), peak(best))
+    first, second = ([rate(run) for run in runs_of(stage)] for stage in stages[:2])
+    assert not any(map(beyond, first))
+    assert any(map(beyond, second))
+    found = max((run for stage in stages[:3] for run in runs_of(stage)), key=lambda run: -abs(np.log(rate(run) / best)))
+    assert abs(np.log10(rate(found) / best)) < 0.5
+
+
+def test_what_diverged_is_never_chosen():
+    stages = driven(tune.stages(grid(trials=10, at_once=5)), peak(0.5, lost=0.4))
+    repeated = {rate(run) for run in runs_of(stages[-1])}
+    assert max(repeated) <= 0.4
+
+
+def test_a_stage_follows_from_the_results_alone():
+    """Killed and begun anew, the same stages come out."""
+    ids = [[[run.id for run in runs_of(s)] for s in driven(tune.stages(grid(trials=12)), peak(3.0))] for _ in range(2)]
+    assert ids[0] == ids[1]
+
+
+def test_a_range_is_uniform_on_its_scale():
+    inside = search.ranges({'learning_rate': (0.01, 1.0), 'momentum': (0.0, 0.99), 'weight_decay': (),
+                            'warmup_epochs': (0.0, 4.0)})  # fmt: skip
+    middle = search.at(inside, np.full(3, 0.5))
+    assert middle == pytest.approx({'learning_rate': 0.1, 'momentum': 0.9, 'warmup.epochs': 2.0})
+    for one in inside:
+        assert one.place(one.value(0.25)) == pytest.approx(0.25, abs=1e-3)
+
+
+def test_a_moved_range_stays_where_there_is_something():
+    inside = search.ranges(
+        {'learning_rate': (), 'momentum': (0.0, 0.9), 'weight_decay': (), 'warmup_epochs': (0.0, 4.0)}
+    )
+    best, other = {'momentum': 0.0, 'warmup.epochs': 4.0}, {'momentum': 0.5, 'warmup.epochs': 2.0}
+    assert search.moved(inside, {}, [best]) == inside
+    moved = search.moved(inside, best, [best, other])
+    assert [one.value(0.0) for one in moved] == [0.0, 2.0]
+    assert [one.value(1.0) for one in moved] == pytest.approx([0.9, 6.0])
+
+
+@pytest.mark.parametrize('sequence', search.SEQUENCES)
+def test_more_points_begin_with_the_fewer(sequence: str):
+    few, many = (search.points(sequence, 2, count, 0) for count in (5, 21))
+    assert (many[:5] == few).all()
+    # Quasi-random: of 16 points each quarter of the square has four, give or take one.
+    quarters = np.histogram2d(*search.points(sequence, 2, 16, 1).T, bins=2, range=[[0, 1], [0, 1]])[0]
+    assert np.abs(quarters - 4).max() <= 1
+
+
+@pytest.mark.parametrize(('fields', 'said'), [
+    ({'learning_rate': ()}, 'config.tune.learning_rate'),
+    ({'learning_rate': (1.0, 0.1)}, 'rising'),
+    ({'learning_rate': (0.0, 0.1)}, 'above 0'),
+    ({'momentum': (0.5, 1.0)}, r'\[0, 1\)'),
+    ({'trials': 1}, 'at least 2'),
+    ({'by': 'distance'}, 'no best'),
+    ({'sequence': 'sobbol'}, "'sobol'"),
+])  # fmt: skip
+def test_a_search_that_cannot_be_is_refused(fields: dict[str, Any], said: str):
+    with pytest.raises(ValueError, match=said):
+        tune.check(grid(**fields))
+
+
+# --- study=advise
+
+
+def advised(minutes: float, of_run: Callable[[Plan], Result], sizes: tuple[int, ...] = (8, 32, 128)) -> list[list[Any]]:
+    return driven(advise.stages(grid(sizes, seeds=4, budget_minutes=minutes)), of_run)
+
+
+def test_an_advice_goes_from_short_runs_everywhere_to_whole_ones_near_the_best():
+    pace, coarse, whole, repeats = advised(60, peak(0.03))
+    assert {run.length.total_steps for run in runs_of(pace)} == {advise.PACE_UPDATES}
+    assert len(coarse) == 3 * advise.FEW
+    assert len({run.length.total_steps for run in runs_of(coarse) if run.batch_size == 8}) == 1
+    full = plan(8).length.total_steps
+    assert {run.length.total_steps for run in runs_of(whole) if run.batch_size == 8} == {full}
+    nearest = min(abs(np.log10(rate(run) / 0.03)) for run in runs_of(whole) if run.batch_size == 8)
+    assert nearest < 0.35
+    assert {run.declared['seed'] for run in runs_of(repeats)} == {1, 2, 3}
+    assert len({rate(run) for run in runs_of(repeats) if run.batch_size == 8}) == 1
+
+
+def test_less_time_makes_fewer_and_shorter_runs():
+    slow = lambda run: result(run, 0.9 - 0.1 * abs(np.log10(rate(run) / 0.03)), seconds=0.02, wall=2.0)
+    updates = [sum(run.length.total_steps for stage in advised(minutes, slow) for run in runs_of(stage))
+               for minutes in (60, 1, 0.5)]  # fmt: skip
+    assert updates[0] > updates[1] > updates[2]
+    few = {run.batch_size for run in runs_of(advised(0.5, slow)[1])}
+    assert few == {32, 128}  # the smallest takes longest
+
+
+def test_a_shorter_run_has_a_shorter_warm_up():
+    c = schema.defaults()
+    c.data.name, c.total_epochs, c.warmup.epochs = 'digits', 4.0, 2.0
+    declared = c.to_dict()
+    del declared['sweep']
+    lead = resolve.resolve(declared)
+    short = advise._shorter(lead, lead.length.total_steps // 4)
+    assert short.changes['warmup.epochs'] == pytest.approx(0.5, rel=0.05)
+    assert variants_of([short])
+
+
+def test_only_batch_sizes_and_seeds_are_axes_of_an_advice():
+    with pytest.raises(ValueError, match='one, 16'):
+        advise.check(grid((16,)))
+    with pytest.raises(ValueError, match='budget_minutes=0'):
+        advise.check(grid(budget_minutes=0.0))
