@@ -94,7 +94,7 @@ def _of_workdir(request: Request, falling: bool | None) -> tuple[dict[str, str],
     workdir = pathlib.Path(str(request.workdir))
     asked = {name: getattr(request, name) or '' for name in OF_WORKDIR} | {'metric': request.loss or ''}
     read = functools.partial(of_workdir.runs, workdir, **asked, falling=falling, where=request.where, goal=request.goal)
-    return {'workdir': workdir.name}, read
+    return {'workdir': workdir.name, 'study': request.study, 'target': request.target}, read
 
 
 def sizes(given: Sequence[str]) -> list[float]:

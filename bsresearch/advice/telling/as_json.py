@@ -49,8 +49,12 @@ def content(advice: Advice, price_per_hour: float | None = None) -> dict[str, An
 def sealed(told: dict[str, Any]) -> dict[str, Any]:
     """With the time, and the sha256 of all else: so it can be shown later what was told before it was checked."""
     dated = {**told, 'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')}
-    text = json.dumps(dated, sort_keys=True, ensure_ascii=False)
-    return {**dated, 'sha256': hashlib.sha256(text.encode()).hexdigest()}
+    return {**dated, 'sha256': seal(dated)}
+
+
+def seal(told: dict[str, Any]) -> str:
+    """The sha256 of all that it tells."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def _of_row(advice: Advice, row: Row, price_per_hour: float | None) -> dict[str, Any]:

@@ -1,0 +1,113 @@
+"""`bsresearch advise --workdir`: what of a launch's records becomes which row of the table."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_records import write_run
+
+from bsresearch.advice import command, of_workdir
+from bsresearch.advice.table import Refusal, Runs
+
+TARGET = 'test_accuracy:0.8'
+RISING = [0.1, 0.5, 0.7, 0.85, 0.9]  # at epochs 0 to 4: there at the third
+SLOW = [0.1, 0.3, 0.5, 0.6, 0.7]  # never there
+
+
+def written(workdir: pathlib.Path, sizes: Sequence[int] = (8, 16), **fields: Any) -> None:
+    for size in sizes:
+        write_run(workdir, batch_size=size, values={'test_accuracy': RISING if size == 8 else SLOW}, **fields)
+
+
+def read(workdir: pathlib.Path, **asked: Any) -> Runs:
+    return of_workdir.runs(workdir, **({'target': TARGET} | asked))
+
+
+def test_a_run_counts_from_the_evaluation_at_which_it_came_there(tmp_path: pathlib.Path):
+    written(tmp_path)
+    found = read(tmp_path)
+    assert found.batch_size.tolist() == [16, 8]
+    assert found.reached.tolist() == [False, True]
+    assert found.length.tolist() == [4.0, 3.0]
+    # It came there between two evaluations, an epoch apart.
+    assert np.exp(found.low).tolist() == pytest.approx([4.0, 2.0])
+    assert found.loss.tolist() == [-0.7, -0.9]
+    # Half a second an update: eight of them in an epoch of 64 examples.
+    assert found.seconds.tolist() == pytest.approx([0.5 * 64 / 16, 0.5 * 64 / 8])
+    assert 'data.name=digits' in found.held
+
+
+def test_what_diverged_never_came_there_and_is_the_worst(tmp_path: pathlib.Path):
+    written(tmp_path)
+    write_run(tmp_path, batch_size=16, learning_rate=1.0, values={'test_accuracy': [0.1, 0.9]}, status='diverged',
+              diverged_step=5)  # fmt: skip
+    found = read(tmp_path)
+    lost = found.learning_rate == 1.0
+    assert np.isposinf(found.loss[lost]).all()
+    assert not found.reached[lost].any()
+    assert np.isnan(found.length[lost]).all()
+
+
+def test_a_rate_of_which_a_run_diverged_is_none_to_use(tmp_path: pathlib.Path):
+    """Survivors alone would make it the best."""
+    for seed in range(3):
+        written(tmp_path, seed=seed)
+        ends = {'status': 'diverged', 'diverged_step': 3} if seed == 2 else {}
+        for size in (8, 16):
+            values = {'test_accuracy': [0.1, 0.99, 0.99]}
+            write_run(tmp_path, batch_size=size, learning_rate=0.4, seed=seed, values=values, **ends)
+    advice = command.advise(of_workdir.runs(tmp_path), 'accuracy')
+    assert advice.row.rate.choice == 0.1
+
+
+def test_what_is_unfinished_shorter_or_a_branch_is_left_out_and_said(tmp_path: pathlib.Path):
+    written(tmp_path)
+    write_run(tmp_path, batch_size=8, seed=1, values={'test_accuracy': [0.1, 0.5]}, status='running')
+    write_run(tmp_path, batch_size=8, seed=2, values={'test_accuracy': RISING[:3]}, total_examples=128)
+    found = read(tmp_path)
+    assert len(found.batch_size) == 2
+    assert len(found.notes) == 2
+
+
+def test_other_differences_are_asked_for(tmp_path: pathlib.Path):
+    written(tmp_path)
+    written(tmp_path, learning_rate=0.2, optimizer={'name': 'adam'})
+    with pytest.raises(Refusal, match=r'optimizer\.name.*sgd'):
+        read(tmp_path)
+    assert (read(tmp_path, where=['optimizer.name=adam']).learning_rate == 0.2).all()
+
+
+def test_a_time_needs_a_target_and_one_is_named(tmp_path: pathlib.Path):
+    written(tmp_path)
+    with pytest.raises(Refusal, match=r'test_accuracy:0\.7'):
+        read(tmp_path, target='', goal='time')
+    assert of_workdir.reachable(tmp_path, '') == 'test_accuracy:0.7'  # of 0.7 and 0.9 the lower
+
+
+@pytest.mark.parametrize(('asked', 'said'), [
+    ({'target': 'test_accuracy'}, '<metric>:<value>'),
+    ({'target': 'test_accuracy:high'}, "'high'"),
+    ({'target': 'tst_accuracy:0.8'}, "'test_accuracy'"),
+    ({'target': 'batch_loss:0.8', 'metric': 'nothing'}, 'nothing was not recorded'),
+    ({'study': 'trian'}, "'train'"),
+    ({'target': 'test_accuracy:0.05'}, 'before the first update'),
+])  # fmt: skip
+def test_what_cannot_be_is_named(tmp_path: pathlib.Path, asked: dict[str, Any], said: str):
+    written(tmp_path)
+    with pytest.raises(ValueError, match=said):
+        read(tmp_path, **asked)
+
+
+def test_the_command_takes_one_source(tmp_path: pathlib.Path):
+    written(tmp_path)
+    request = command.Request(workdir=str(tmp_path), target=TARGET, json=f'{tmp_path}/a.json')
+    with pytest.raises(Refusal, match='only runs at B = 8'):
+        command.run(request)
+    with pytest.raises(ValueError, match='one of them'):
+        command.run(request._replace(table='a.csv'))
+    with pytest.raises(ValueError, match='--epochs'):
+        command.run(request._replace(epochs='epochs'))
+    with pytest.raises(ValueError, match='--target'):
+        command.run(command.Request(table='a.csv', batch_size='bs', target=TARGET))
