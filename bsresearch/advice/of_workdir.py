@@ -110,20 +110,23 @@ def runs(
 
 
 def reachable(workdir: pathlib.Path, study: str) -> str:
-    """A target that at half of the batch sizes some run comes to, as --target takes it: by the first of METRICS.
+    """A target that nearly all batch sizes come to, as --target takes it.
+
+    By the first of METRICS: of each batch size the mean at the end at its best rate, and of those the lower quartile.
 
     Raises:
-      FileNotFoundError, Damaged, ValueError: as `runs`. Refusal: no run has such a metric.
+      FileNotFoundError, Damaged, ValueError: as `runs`. Refusal: no run came to its end.
     """
-    of = _study(workdir, study)
-    metric = next((name for name in METRICS if name in of.recorded), '')
-    if not metric:
-        raise Refusal(f'none of {", ".join(METRICS)} was recorded: a target cannot be chosen, give --target')
-    sign = 1.0 if of_runs.better(metric) else -1.0
-    best = {run: float((sign * of_runs.evaluations(of, run, metric)[metric]).max()) for run in _runs(of)['run']}
-    of_size = pd.Series(best).groupby(of.runs['batch_size']).max().dropna()
-    value = sign * float(np.quantile(of_size, 0.5, method='lower'))
-    return f'{metric}:{value:.3g}'
+    found = runs(workdir, study=study)
+    rate = np.zeros(len(found.loss)) if found.learning_rate is None else found.learning_rate
+    means = pd.Series(found.loss).groupby([found.batch_size, rate]).mean().groupby(level=0).min()
+    known = means[np.isfinite(means)]
+    if not len(known):
+        raise Refusal(
+            f'no batch size has a rate at which no run diverged: a target for {found.metric} cannot be chosen'
+        )
+    value = float(np.quantile(known, 0.75, method='higher')) * (1 if found.falling else -1)
+    return f'{found.metric}:{value:.3g}'
 
 
 def _such(found: Runs) -> str:

@@ -14,7 +14,7 @@ from bsresearch.studies.advise import STUDY
 
 SEEDS = (0, 1, 2, 3, 4)
 BATCH_SIZES = tuple(4**i for i in range(1, 8))  # where the config has no axis of them; up to a quarter of an epoch
-FEWEST_SIZES = 3
+FEWEST_SIZES = 4
 DECADES = 1.5  # on both sides of the declared learning rate, where the config has no range or axis
 VALIDATION = 0.1
 
@@ -25,7 +25,9 @@ class Request(NamedTuple):
     workdir: Annotated[str | None, 'Where its runs are written, and found again.'] = None
     budget_minutes: Annotated[float, 'In which the runs are made.'] = 10.0
     goal: Annotated[str | None, f'{", ".join(GOALS)}; default: time.'] = None
-    target: Annotated[str | None, '<metric>:<value> that a run is to come to; default: one that half reach.'] = None
+    target: Annotated[
+        str | None, '<metric>:<value> that a run is to come to; default: one that nearly all batch sizes reach.'
+    ] = None
     at: Annotated[Sequence[str], 'Batch sizes to be told of beside those tried.'] = ()
     price_per_hour: Annotated[float | None, 'Of the device: time is also told as a cost.'] = None
     json: Annotated[str | None, 'File for the same as JSON.'] = None
@@ -52,7 +54,7 @@ def advise(flag: Any, request: Request) -> int:
 
 def _target(request: Request) -> str:
     target = of_workdir.reachable(pathlib.Path(str(request.workdir)), STUDY)
-    print(f'--target={target}: half of the batch sizes come to it')
+    print(f'--target={target}: what nearly all batch sizes come to')
     return target
 
 

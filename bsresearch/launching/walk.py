@@ -116,6 +116,6 @@ def _numbers(one: Verdicts) -> str:
 
 def show_results(console: Console, workdir: pathlib.Path, study: Study, *, each: bool = False) -> None:
     """The table of what came of a study's runs, arm by arm or of `each`."""
-    runs = list({plan.id: plan for plan in (*study.plans, *study.runs)}.values())
+    runs = list({plan.id: plan for plan in study.runs}.values())
     rows = [records.last_row(paths.run_dir(workdir, p.study, p.id)) for p in runs]
     console.results(workdir, runs, rows, runs=each, arms=study.arms)
