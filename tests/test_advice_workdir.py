@@ -22,7 +22,8 @@ def written(workdir: pathlib.Path, sizes: Sequence[int] = (8, 16), **fields: Any
 
 
 def read(workdir: pathlib.Path, **asked: Any) -> Runs:
-    return of_workdir.runs(workdir, **({'target': TARGET} | asked))
+    given: dict[str, Any] = {'target': TARGET} | asked
+    return of_workdir.runs(workdir, **given)
 
 
 def test_a_run_counts_from_the_evaluation_at_which_it_came_there(tmp_path: pathlib.Path):

@@ -70,7 +70,7 @@ def run(request: Request) -> str:
     return page.text(advice, request.price_per_hour)
 
 
-def _of_table(request: Request, falling: bool | None) -> tuple[dict[str, str], Callable[[], Runs]]:
+def _of_table(request: Request, falling: bool | None) -> tuple[dict[str, Any], Callable[[], Runs]]:
     """What the advice is from, and how it is read."""
     for name in OF_WORKDIR:
         if getattr(request, name):
@@ -86,7 +86,7 @@ def _of_table(request: Request, falling: bool | None) -> tuple[dict[str, str], C
     return source, functools.partial(reading.runs, rows, columns, per=request.seconds_per, falling=falling)
 
 
-def _of_workdir(request: Request, falling: bool | None) -> tuple[dict[str, str], Callable[[], Runs]]:
+def _of_workdir(request: Request, falling: bool | None) -> tuple[dict[str, Any], Callable[[], Runs]]:
     """The same of the runs of a launch."""
     for name in Columns._fields:
         if name != 'loss' and getattr(request, name):

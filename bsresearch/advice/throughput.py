@@ -37,5 +37,6 @@ def of(found: Estimates) -> Throughput | None:
     speed = (found.quantities['length'].mean / found.quantities['seconds'].mean)[:, known]  # (d, k)
     mean = np.exp(np.log(speed).mean(axis=0))
     knees = size[(speed >= NEARLY * speed.max(axis=1, keepdims=True)).argmax(axis=1)]
-    low, middle, high = np.quantile(knees, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2], method='inverted_cdf')
-    return Throughput(float(size[mean.argmax()]), *map(float, (middle, low, high)), float(mean.max() / mean[0]))
+    ends = np.quantile(knees, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2], method='inverted_cdf')
+    low, middle, high = map(float, ends)
+    return Throughput(float(size[mean.argmax()]), middle, low, high, float(mean.max() / mean[0]))

@@ -45,7 +45,7 @@ def variant(of: Plan, **changes: Any) -> Variant:
 
 # A run of the config stands there by itself.
 Member = Plan | Variant | Branch | Probe
-Stage = Sequence[Plan] | Sequence[Variant] | Sequence[Branch] | Sequence[Probe]
+Stage = Sequence[Plan] | Sequence[Variant] | Sequence[Plan | Variant] | Sequence[Branch] | Sequence[Probe]
 
 
 class Result(NamedTuple):
