@@ -130,7 +130,7 @@ def best_over(
         of_halves = {key: group.rows[by_other_half(scores[group.rows])] for key, group in known.items()}
         array, halves = (_picked(whole, table, axes, {k: rows.get(k) for k in groups}) for rows in (of_all, of_halves))
         edges = frozenset(key for key, choice in choices.items() if choice.edge)
-        remarks = tuple(choice.remark for choice in choices.values())
+        remarks = {key: choice.remark for key, choice in choices.items()}
         return array._replace(halves=halves, edges=edges, remarks=remarks)
 
     chosen = 'as the source chose, on the test set' if as_source and by is None else f'by {judge.name}'

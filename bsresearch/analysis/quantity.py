@@ -7,7 +7,7 @@ censored: it stands as the two ends that it lies between, and arithmetic keeps t
 unfinished run is NaN, not measured.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -69,7 +69,7 @@ class Array(NamedTuple):
       rounding: (cells,) variance that counting adds to each number.
       halves: the same, each replicate's in the cell that the other half of them chose; None where nothing was chosen.
       edges: cells of which something was chosen on the edge of its axis.
-      remarks: how numbers were chosen and what is missing, by cell.
+      remarks: cell → how its number was chosen, or what is missing.
     """
 
     low: pd.DataFrame
@@ -77,7 +77,7 @@ class Array(NamedTuple):
     rounding: pd.Series
     halves: 'Array | None' = None
     edges: frozenset[tuple] = frozenset()
-    remarks: tuple[str, ...] = ()
+    remarks: Mapping[tuple[Any, ...], str] = {}
 
     @property
     def names(self) -> list[str]:
@@ -92,9 +92,12 @@ def exact(values: pd.DataFrame, rounding: pd.Series | float = 0.0) -> Array:
 
 def combine(of: Callable[..., Array], *arrays: Array) -> Array:
     """What a function makes of arrays of the same cells; of numbers that were chosen also of the other choice."""
+    cells = dict.fromkeys(cell for a in arrays for cell in a.remarks)
     whole = of(*arrays)._replace(
         edges=frozenset().union(*(a.edges for a in arrays)),
-        remarks=tuple(dict.fromkeys(remark for a in arrays for remark in a.remarks)),
+        remarks={
+            cell: '; '.join(dict.fromkeys(a.remarks[cell] for a in arrays if cell in a.remarks)) for cell in cells
+        },
     )
     if all(a.halves is None for a in arrays):
         return whole

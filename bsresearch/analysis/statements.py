@@ -173,7 +173,12 @@ def _parts(
             parts = [_with_choice(parts, contrast, quantity, array, study)]
     except LookupError as e:
         return [(missing, [str(e.args[0])])]
-    return [(part, [*array.remarks, *_of_choice(part)]) for part in parts or [missing]]
+    meant = [text for cell, text in array.remarks.items() if _compares(contrast, cell, array.names)]
+    return [(part, [*meant, *_of_choice(part)]) for part in parts or [missing]]
+
+
+def _compares(contrast: Contrast, cell: Sequence[object], names: Sequence[str]) -> bool:
+    return not contrast.cells or any(selector.is_of(cell, names) for selector in contrast.cells)
 
 
 def _of_choice(part: Part) -> list[str]:
