@@ -10,7 +10,10 @@ images choose the rate. Held fixed: epochs.
     python main.py --config=configs/masters_luschi.py --workdir=runs/masters_luschi
     python -m scripts.report --workdir=runs/masters_luschi
 
-Cost: 525 runs in about 45 minutes on 2 CPU cores, by rates measured at three batch sizes. Not run in full yet.
+Cost: 525 runs, 2.1 hours on 2 CPU cores, which were busy half of that time. Found, n = 5 seeds: test accuracy at the
+best rate falls from 85 % at m = 2 to 16 to 54 % (with batch norm 63 %) at 512, where the best rate is the smallest one
+tried. Seeds differ so much there that no best batch size can be told; the largest base rate that trains falls with m.
+Records: docs/studies/masters_luschi.
 """
 
 from ml_collections import ConfigDict

@@ -4,7 +4,7 @@ Quasi-random search (Bousquet et al. 2017) with the same number of trials at eac
 arXiv:1811.03600, section 4.1) demand; an MLP on scikit-learn's digits. Validation chooses, the test set reports; the
 winner is made again with other seeds. Held fixed: epochs.
 
-    bsresearch run --config=tune --workdir=runs/tune
+    python main.py --config=configs/tune.py --workdir=runs/tune
     bsresearch advise --workdir=runs/tune --target=test_accuracy:0.95
 """
 

@@ -10,8 +10,9 @@ import pytest
 from scipy import stats
 
 from bsresearch.analysis import points
-from bsresearch.analysis.over import best_over, exponent, stable_range
+from bsresearch.analysis.over import best_over, exponent
 from bsresearch.analysis.quantity import Array, Quantity, log
+from bsresearch.analysis.stable import largest_stable, stable_range
 
 INF, NAN = np.inf, np.nan
 RATES = (0.01, 0.1, 1.0)
@@ -242,6 +243,21 @@ def test_a_stable_range_is_censored_where_it_is_as_wide_as_the_axis(
     quantity = planted.quantity(planted.table(np.array(values)[:, None], index))
     array = stable_range('learning_rate', quantity, 0.5).of(planted.study(index, 1))
     assert (array.low.iat[0, 0], array.high.iat[0, 0]) == (octaves, at_most)
+
+
+@pytest.mark.parametrize(('values', 'at_least', 'at_most'), [
+    ([0.9, 0.9, 0.1, 0.1, 0.1], 1.0, 1.0),
+    ([0.1, 0.9, 0.1, 0.9, 0.1], 3.0, 3.0),
+    ([0.9, 0.9, 0.9, 0.9, 0.9], 4.0, np.inf),  # larger ones were not tried
+    ([0.1, 0.1, 0.1, 0.1, 0.1], -np.inf, 0.0),
+])  # fmt: skip
+def test_the_largest_stable_value_is_known_between_two_that_were_tried(
+    values: list[float], at_least: float, at_most: float
+):
+    index = cells(rates=(1.0, 2.0, 4.0, 8.0, 16.0))
+    quantity = planted.quantity(planted.table(np.array(values)[:, None], index))
+    array = largest_stable('learning_rate', quantity, 0.5).of(planted.study(index, 1))
+    assert (array.low.iat[0, 0], array.high.iat[0, 0]) == (at_least, at_most)
 
 
 def test_what_diverged_has_not_trained_and_what_is_unfinished_is_not_known():

@@ -61,7 +61,7 @@ def _frame(rows: Mapping[tuple[Any, ...], np.ndarray], axes: Sequence[str], like
     return pd.DataFrame(np.array(list(rows.values())).reshape(len(rows), -1), index, like.columns)
 
 
-def _reduce(axis: str, array: Array, of: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]) -> Array:
+def reduce_axis(axis: str, array: Array, of: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]) -> Array:
     """An array without an axis.
 
     Args:
@@ -198,36 +198,10 @@ def by_other_half(scores: np.ndarray) -> np.ndarray:
     return np.repeat([of_second, of_first], [first, scores.shape[1] - first])
 
 
-def stable_range(axis: str, quantity: Quantity, above: float) -> Quantity:
-    """How wide the range of an axis is in which runs train: log₂(largest/smallest value with a quantity above a floor).
-
-    One number per replicate; a run that diverged or ends at or below the floor has not trained. ∞ is not known beyond
-    the axis: where an end of the range is an end of the axis the number is censored from below.
-    """
-
-    def of(study: Study) -> Array:
-        marked = combine(lambda a: a._replace(low=without_diverged(study, a.low)), quantity.of(study))
-        return _reduce(axis, marked, lambda x, low, _, end: _width(x, low, above, end))
-
-    name = f'stable range of {words(axis)}'
-    return replace(quantity, of=of, name=name, unit=PLAIN._replace(level=' octaves', difference=' octaves'),
-                   higher_is_better=True, diverged=True, reduces=(*quantity.reduces, axis))  # fmt: skip
-
-
-def _width(x: np.ndarray, values: np.ndarray, above: float, end: int) -> np.ndarray:
-    """(n,) octaves of x (k,), rising, between the first and last of (k, n) values above a floor; 0 where none is."""
-    trained = values > above
-    first, last = trained.argmax(axis=0), len(x) - 1 - trained[::-1].argmax(axis=0)
-    width = np.log2(x[last] / x[first])
-    if end > 0:
-        width = np.where(trained[0] | trained[-1], np.inf, width)
-    return np.where(np.isnan(values).any(axis=0), np.nan, np.where(trained.any(axis=0), width, 0.0))
-
-
 def exponent(axis: str, quantity: Quantity) -> Quantity:
     """The p of quantity ∝ axis^p, by least squares in logarithms; one per replicate, NaN with fewer than two values."""
     name = f'exponent of {quantity.name} in {words(axis)}'
-    of = lambda study: _reduce(axis, quantity.of(study), _slopes)
+    of = lambda study: reduce_axis(axis, quantity.of(study), _slopes)
     reduces = (*quantity.reduces, axis)
     return replace(quantity, of=of, name=name, unit=PLAIN, higher_is_better=None, reduces=reduces)
 
