@@ -227,7 +227,7 @@ def test_the_split_seed_alone_decides():
 def test_the_split_is_the_same_for_every_batch_size_and_run_seed():
     """Invariance, through the config: B, seed and data seed do not enter."""
     declared = schema.defaults().to_dict()
-    declared |= {'total_epochs': 1.0, 'sweep': {'batch_size': (1, 32, 3000), 'seed': (0, 1), 'data_seed': (None, 7)}}
+    declared |= {'total_epochs': 5.0, 'sweep': {'batch_size': (1, 32, 3000), 'seed': (0, 1), 'data_seed': (None, 7)}}
     plans = sweep.expand(declared, {'model.name': 'linear', 'data.validation': 0.1, 'data.fraction': 0.5})
     sets = [resolve.dataset(p.data) for p in plans]
     assert len(plans) == 12

@@ -60,7 +60,9 @@ def assign(declared: dict[str, Any], changes: Mapping[str, Any], anew: bool = Fa
     for path, value in changes.items():
         if isinstance(shared.get(path), dict) and not isinstance(value, Mapping):
             raise ValueError(f'config field {path}={kinds.brief(value)}: a section is needed')
-        set_field(result, path, value)
+        # A section given whole has its other fields by default; those of a part follow from its name.
+        whole = path in shared and isinstance(value, Mapping) and path not in schema.OPEN
+        set_field(result, path, shared[path] | dict(value) if whole and isinstance(shared[path], dict) else value)
     return result
 
 
