@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import toy
 from test_arms import base
+from test_findings_files import GOOD
 
 from bsresearch.launching import calibration, command, planner
 from bsresearch.launching.console import Console
@@ -76,6 +77,21 @@ def test_a_dry_run_measures_nothing(workdir: pathlib.Path, measured: list[int]):
     assert (measured, workdir.exists()) == ([], False)
     ids = [p.id for p in launched(workdir).plans]
     assert [p.id for p in planner.study(config(), {}, workdir, with_findings=False).plans] == ids
+
+
+def test_findings_are_read_before_anything_is_measured(
+    workdir: pathlib.Path, measured: list[int], tmp_path: pathlib.Path
+):
+    """What they name that there is not is told at once, and else that it is not known how many updates there are."""
+    for metric, told in (
+        ('bach_loss', "line 8: claim 'so': no run records 'bach_loss'"),
+        ('batch_loss', 'total_seconds'),
+    ):
+        file = tmp_path / f'{metric}.py'
+        file.write_text(GOOD.replace('test_accuracy', metric))
+        with pytest.raises(ValueError, match=told):
+            planner.study(config() | {'findings': str(file)}, {}, workdir)
+    assert measured == []
 
 
 def test_what_has_no_seconds_is_refused(workdir: pathlib.Path, measured: list[int]):

@@ -3,13 +3,14 @@
 import hashlib
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from bsresearch import findings, studies
 from bsresearch.analysis import names
 from bsresearch.core import own_part
 from bsresearch.launching import calibration, environment, finished, fitting, groups, reading
-from bsresearch.planning import branch_point, merging, normalization, question, sweep
+from bsresearch.planning import branch_point, merging, normalization, question, seconds, sweep
 from bsresearch.planning.plan import Plan, canonical, tuples
 from bsresearch.planning.probe import Probe
 from bsresearch.planning.stages import Stage, probes_of, runs_of, variants_of
@@ -25,6 +26,12 @@ class Asked(NamedTuple):
     study: str
     findings: str
     entry: Mapping[str, Any]
+
+    @property
+    def known(self) -> names.Known:
+        """Its arms, branch arms and axes."""
+        axes = {axis for row in self.entry['rows'] for axis in row['axes']}
+        return names.Known(self.entry['arms'], self.entry['branch_arms'], axes)
 
     def check(self, workdir: pathlib.Path) -> None:
         """Raises ValueError where it is something else than earlier launches in the workdir asked; writes nothing."""
@@ -126,7 +133,12 @@ def study(
         raise ValueError('--branch_from makes one run; --arms is for the arms of a config')
     if branch_from is None:
         folder = {'study': own_part.unplaced(name)}
-        grid = sweep.grid(config | folder, overrides, pick, calibration=calibration.read(workdir))
+        try:
+            grid = sweep.grid(config | folder, overrides, pick, calibration=calibration.read(workdir))
+        except seconds.Uncalibrated:
+            if module is not None:
+                _read_ahead(module, config | folder, overrides, pick)
+            raise
         studies.check(name, grid.plans)
     else:
         plan, config = branch_point.by_hand(branch_from, workdir, overrides)
@@ -142,13 +154,25 @@ def study(
         planned.asked.check(workdir)
     notes += [*calibration.changed(workdir, grid.plans), *environment.beyond_the_data(grid.plans)]
     if module is not None and planned.asked is not None:
-        entry = planned.asked.entry
-        axes = {axis for row in entry['rows'] for axis in row['axes']}
-        known = names.Known(entry['arms'], entry['branch_arms'], axes)
-        notes += reading.check(module, known, planned.members, awaits_results=planned.awaits_results)
+        members, awaits_results = planned.members, planned.awaits_results
+        notes += reading.check(module, planned.asked.known, members, awaits_results=awaits_results)
     for note in notes:
         say(note)
     return planned
+
+
+def _read_ahead(module: ModuleType, config: dict[str, Any], overrides: dict[str, Any], pick: Sequence[str]) -> None:
+    """Looks at findings before seconds per update are measured, which takes a while: with a stand-in for them.
+
+    Raises:
+      ValueError: as `reading.check`.
+    """
+    try:
+        grid = sweep.grid(config, overrides, pick, calibration=calibration.StandIn())
+    except ValueError:  # as of points that such a length has not got: told when the true one is known
+        return
+    if (asked := _asked(config['study'], grid, [])) is not None:
+        reading.check(module, asked.known, grid.plans, awaits_results=True)
 
 
 def further(study: Study, workdir: pathlib.Path | None) -> Study:
