@@ -12,7 +12,8 @@ from bsresearch.launching import command
 from bsresearch.planning import resolve, schema
 from bsresearch.studies.advise import STUDY
 
-SEEDS = (0, 1, 2, 3, 4)
+SEEDS = tuple(range(10))  # as many as there is time for
+EVALUATIONS = 50  # in a run, at least: what it takes to a target is known to one of them
 BATCH_SIZES = tuple(4**i for i in range(1, 8))  # where the config has no axis of them; up to a quarter of an epoch
 FEWEST_SIZES = 4
 DECADES = 1.5  # on both sides of the declared learning rate, where the config has no range or axis
@@ -72,7 +73,7 @@ def _check(request: Request) -> None:
 
 
 def asked(config: dict[str, Any], minutes: float) -> dict[str, Any]:
-    """A config as the study takes it: batch sizes, five seeds, a range of rates, a validation set; no rule for rates.
+    """A config as the study takes it: batch sizes, ten seeds, a range of rates, a validation set; no rule for rates.
 
     Raises:
       ValueError: batch sizes that change within a run.
@@ -92,6 +93,9 @@ def asked(config: dict[str, Any], minutes: float) -> dict[str, Any]:
         data['validation'] = VALIDATION
     fresh = {name: usual[name] for name in ('arms', 'branch', 'probe', 'scaling', 'measure', 'norms', 'findings')}
     fresh['evaluate'] = {**config['evaluate'], 'train': False}
+    if config['total_epochs'] is not None:
+        given = config['evaluate']['every_epochs'] or config['total_epochs']
+        fresh['evaluate']['every_epochs'] = min(given, config['total_epochs'] / EVALUATIONS)
     fresh['held_fixed'] = ('epochs',)
     declared = config | fresh | {'study': STUDY, 'data': data, 'tune': tune}
     sizes = tuple(config['sweep'].get('batch_size') or ())

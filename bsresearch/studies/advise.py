@@ -2,7 +2,7 @@
 
 1. A few updates at every batch size: how fast each is.
 2. Every batch size with FEW rates over the range of `config.tune.learning_rate`, a part of the whole length.
-3. The whole length at the rates around the best of each batch size, by a smooth surface over both (advice/rates.py).
+3. The whole length at rates around the best of each batch size, by a smooth surface over both (advice/rates.py).
 4. The batch sizes that cannot be told from the best, and their rates, with the other seeds of the grid.
 
 Each stage takes its share of what is left of `config.tune.budget_minutes` by the times that the stages before took:
@@ -27,7 +27,8 @@ STUDY = 'advise'
 SECTIONS = {'tune': ('learning_rate', 'by', 'budget_minutes')}
 PACE_UPDATES = 50
 FEW = 6  # rates of the second stage
-AROUND = (0.5, 1.0, 2.0)  # of the best rate, in the third
+# Factors of the best rate, in the third: the first that fit.
+AROUND = ((0.25, 0.5, 1.0, 2.0, 4.0), (0.5, 1.0, 2.0), (1.0,))
 # Of the time that is left, what the second and the third stage may take.
 COARSE_SHARE, WHOLE_SHARE = 0.4, 0.6
 SHORTEST = 1 / 16  # of the whole length
@@ -169,11 +170,10 @@ def _whole(
 ) -> list[tuple[int, float]]:
     """Batch sizes and rates of the whole length that fit: fewer rates, then fewer batch sizes, without the worst."""
     score = {size: max(one.score for one in tried if one.batch_size == size) for size in best}
-    sizes, around = sorted(best, key=lambda size: -score[size]), AROUND
-    takes = lambda: sum(_seconds(pace[size], lengths[size], len(around)) for size in sizes)
-    if takes() > limit:
-        around = (1.0,)
-    while takes() > limit and len(sizes) > 2:
+    sizes = sorted(best, key=lambda size: -score[size])
+    takes = lambda around: sum(_seconds(pace[size], lengths[size], len(around)) for size in sizes)
+    around = next((factors for factors in AROUND if takes(factors) <= limit), AROUND[-1])
+    while takes(around) > limit and len(sizes) > 2:
         sizes.pop()
     rounded = lambda rate: float(f'{rate:.{search.DIGITS}g}')
     return [(size, rounded(best[size] * factor)) for size in sorted(sizes) for factor in around]
