@@ -37,10 +37,10 @@ def sealed(file: pathlib.Path) -> dict[str, Any]:
     return told
 
 
-def cells(runs: Runs) -> dict[tuple[float, float], np.ndarray]:
-    """(B, rate) → what its runs took: seconds to the target, ∞ of one that never came there."""
+def cells(runs: Runs, of: str = 'seconds') -> dict[tuple[float, float], np.ndarray]:
+    """(B, rate) → what its runs took to the target, seconds or epochs; ∞ of one that never came there."""
     assert runs.learning_rate is not None
-    took = np.where(runs.reached, runs.seconds * runs.length, np.inf)
+    took = np.where(runs.reached, runs.length * (runs.seconds if of == 'seconds' else 1.0), np.inf)
     pairs = {(float(b), float(r)) for b, r in zip(runs.batch_size, runs.learning_rate, strict=True)}
     return {(b, r): took[(runs.batch_size == b) & (runs.learning_rate == r)] for b, r in sorted(pairs)}
 
@@ -57,7 +57,8 @@ def main() -> None:
     if not _ADVICE.value:
         raise ValueError('--advice=<file> is needed: what `bsresearch advise --json` wrote')
     told, workdir = sealed(pathlib.Path(_ADVICE.value)), command.workdir()
-    grid = cells(of_workdir.runs(workdir, study=_STUDY.value, target=told['target']))
+    runs = of_workdir.runs(workdir, study=_STUDY.value, target=told['target'])
+    grid = cells(runs)
     means = {cell: float(values.mean()) for cell, values in grid.items()}
     best = min(means, key=lambda cell: means[cell])
     size, rate = told['batch_size']['choice'], told['learning_rate']['choice']
@@ -71,15 +72,21 @@ def main() -> None:
               f'regret {100 * (means[named] / means[best] - 1):+.0f} %')  # fmt: skip
     low, high = told['batch_size']['low'], told['batch_size']['high']
     print(f'as good: B = {low:g} to {high:g}, {"holds" if low <= best[0] <= high else "does not hold"} the best')
+    for of in ('seconds', 'epochs'):
+        inside, total = covered(told['batch_sizes'], cells(runs, of), of)
+        print(f'in their 95 % interval of {of}: {inside} of {total} runs')
+
+
+def covered(rows: list[dict[str, Any]], grid: dict[tuple[float, float], np.ndarray], of: str) -> tuple[int, int]:
+    """How many runs lie in the intervals of their batch sizes, at the rate nearest to the one told; and of how many."""
     inside, total = 0, 0
-    for row in told['batch_sizes']:
-        if row['refusal'] or 'seconds' not in row or row['learning_rate']['choice'] is None:
-            continue
-        if (cell := nearest(grid, row['batch_size'], row['learning_rate']['choice'])) is not None:
-            took = grid[cell]
-            inside += int(((took >= row['seconds']['low']) & (took <= row['seconds']['high'])).sum())
-            total += len(took)
-    print(f'in their 95 % interval of time: {inside} of {total} runs')
+    for row in rows:
+        rate = row['learning_rate']['choice']
+        cell = None if row['refusal'] or of not in row or rate is None else nearest(grid, row['batch_size'], rate)
+        if cell is not None:
+            inside += int(((grid[cell] >= row[of]['low']) & (grid[cell] <= row[of]['high'])).sum())
+            total += len(grid[cell])
+    return inside, total
 
 
 def define_flags() -> None:

@@ -116,7 +116,8 @@ def _write(request: Request, content: dict[str, Any]) -> None:
 def command(request: Request) -> int | None:
     """Prints the page; the exit code of what is wrong, told in one line."""
     try:
-        print(run(request))
+        page = run(request)
     except (ValueError, OSError) as error:
         return program.usage(' '.join(str(error).split()))
+    print(page)
     return None
