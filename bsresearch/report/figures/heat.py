@@ -92,7 +92,8 @@ def _panel(
         if len(across) <= MOST_NUMBERS:
             unit = quantity.unit._replace(decimals=quantity.unit.decimals and (1 if len(across) > WHOLE else 2))
             number = unit.show(row['centre'], unit=False) if not np.isnan(row['centre']) else ''
-            gone = f'{row["diverged"]} of {row["runs"]} ×' if row['diverged'] else ''
+            counted = f'{row["diverged"]} of {row["runs"]} ×' if len(across) <= WHOLE else f'{row["diverged"]} ×'
+            gone = counted if row['diverged'] else ''
             ax.text(*place, '\n'.join(filter(None, (number, gone))), ha='center', va='center', linespacing=1.0)
         elif row['diverged']:
             ax.plot(*place, marker='x', color='black', markersize=4)

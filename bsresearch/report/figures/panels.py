@@ -24,6 +24,7 @@ LINE_HEIGHT = 0.14
 CHARACTERS = 66  # of note text that fit a panel's width
 COLUMNS = 4  # panels side by side
 MOST = 24  # entries of a legend
+MOST_LOST = 6  # of them cells that are not whole, told one by one
 LABEL = 36  # characters along a y axis
 MEANS = 'mean and 95 % interval over {n}'
 TO_TELL = 3  # replicates from which an interval is drawn
@@ -183,15 +184,20 @@ def ridges(ax: Axes, edges: np.ndarray, heights: Sequence[np.ndarray], looks: Ma
 
 
 def lost(study: Study, keys: Sequence[Key], labels: Mapping[Key, str]) -> dict[str, str]:
-    """'B = 64, lr 1: 1 diverged of 3' → the marker for it, of cells that are not whole."""
-    remarks = {}
+    """'B = 64, lr 1: 1 diverged of 3' → the marker for it, of cells that are not whole; of many one entry for each."""
+    remarks, cells_of = {}, {'x': 0, '>': 0}
     for key in keys:
         statuses = [study.status(run) for run in study.runs_of(key)]
         gone, going = statuses.count('diverged'), sum(s not in ('done', 'diverged') for s in statuses)
         parts = [f'{count} {what}' for count, what in ((gone, 'diverged'), (going, 'unfinished')) if count]
         if parts:
-            remarks[f'{labels[key]}: {" and ".join(parts)} of {len(statuses)}'] = 'x' if gone else '>'
-    return remarks
+            marker = 'x' if gone else '>'
+            remarks[f'{labels[key]}: {" and ".join(parts)} of {len(statuses)}'] = marker
+            cells_of[marker] += 1
+    if len(remarks) <= MOST_LOST:
+        return remarks
+    words = {'x': 'runs diverged', '>': 'runs are unfinished'}
+    return {f'{words[marker]} in {count} of {len(keys)} cells': marker for marker, count in cells_of.items() if count}
 
 
 def legend(fig: plotting.Figure, looks: Mapping[str, Look], remarks: Mapping[str, str] | None = None) -> None:
