@@ -106,9 +106,33 @@ def test_the_command_takes_one_source(tmp_path: pathlib.Path):
     request = command.Request(workdir=str(tmp_path), target=TARGET, json=f'{tmp_path}/a.json')
     with pytest.raises(Refusal, match='only runs at B = 8'):
         command.run(request)
+    with pytest.raises(Refusal, match=r'none of 2 runs reached it, the best came to 0\.9'):
+        command.run(request._replace(target='test_accuracy:95'))
     with pytest.raises(ValueError, match='one of them'):
         command.run(request._replace(table='a.csv'))
     with pytest.raises(ValueError, match='--epochs'):
         command.run(request._replace(epochs='epochs'))
     with pytest.raises(ValueError, match='--target'):
         command.run(command.Request(table='a.csv', batch_size='bs', target=TARGET))
+
+
+def test_an_accuracy_is_none_above_1(tmp_path: pathlib.Path):
+    """Draws around values near 1 are cut, with rates that are tuned and without."""
+    for size in (8, 16, 32):
+        for rate in (0.05, 0.1, 0.2, 0.4):
+            for seed in range(2):
+                ends = 0.999 - 0.02 * abs(np.log2(rate / 0.1)) - 0.01 * seed
+                values = {'test_accuracy': [0.1, ends]}
+                write_run(tmp_path, batch_size=size, learning_rate=rate, seed=seed, values=values)
+    advice = command.advise(of_workdir.runs(tmp_path))
+    assert advice.runs.several_rates
+    highs = [-row.expected['loss'].low for row in advice.rows]
+    assert max(highs) <= 1.0
+
+
+def test_of_runs_made_for_an_advice_the_short_ones_count_at_no_batch_size(tmp_path: pathlib.Path):
+    """The first stage, of so many updates, is longer in epochs for a large batch than the second."""
+    for size, examples in ((8, 256), (16, 256), (32, 128)):
+        values = {'test_accuracy': RISING[: examples // 64 + 1]}
+        write_run(tmp_path, batch_size=size, values=values, study='advise', total_examples=examples)
+    assert read(tmp_path, target='').batch_size.tolist() == [16, 8]

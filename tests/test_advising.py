@@ -25,7 +25,7 @@ def plans(declared: dict[str, Any]) -> list[Plan]:
 
 def test_a_config_becomes_batch_sizes_and_seeds_at_one_length():
     """Quickstart has three batch sizes, too few for a law; two rates, and no validation set."""
-    asked = advising.asked(config(), 10.0)
+    asked = advising.asked(config(), {}, 10.0)
     made = plans(asked)
     assert {plan.batch_size for plan in made} == {4, 16, 64, 256}
     assert {plan.declared['seed'] for plan in made} == set(advising.SEEDS)
@@ -39,7 +39,7 @@ def test_what_the_config_says_is_kept():
     given['sweep']['batch_size'] = (8, 16, 32, 64)
     given['data']['validation'] = 0.25
     given['tune']['learning_rate'] = (0.01, 0.5)
-    asked = advising.asked(given, 10.0)
+    asked = advising.asked(given, {}, 10.0)
     assert {plan.batch_size for plan in plans(asked)} == {8, 16, 32, 64}
     assert asked['tune']['learning_rate'] == (0.01, 0.5)
     assert asked['data']['validation'] == 0.25
@@ -50,21 +50,24 @@ def test_rules_arms_and_measurements_are_left_out():
     given = config()
     given['scaling'] = {**given['scaling'], 'name': 'linear', 'reference_batch_size': 16}
     given['measure']['distance']['every_epochs'] = 1.0
-    made = plans(advising.asked(given, 10.0))
+    made = plans(advising.asked(given, {}, 10.0))
     assert {plan.scaling['name'] for plan in made} == {'none'}
     assert not made[0].recording['measure']['distance']['every_epochs']
 
 
 def test_evaluations_are_close_enough_to_tell_when_a_target_was_reached():
-    asked = advising.asked(config(total_epochs=30.0), 10.0)
+    asked = advising.asked(config(total_epochs=30.0), {}, 10.0)
     assert asked['evaluate']['every_epochs'] == 30.0 / advising.EVALUATIONS
+    shorter = advising.asked(config(total_epochs=30.0), {'total_epochs': 5.0, 'learning_rate': 0.2}, 10.0)
+    assert shorter['evaluate']['every_epochs'] == 5.0 / advising.EVALUATIONS
+    assert shorter['tune']['learning_rate'] == pytest.approx((0.2 / 10**1.5, 0.2 * 10**1.5))
 
 
 def test_a_batch_size_that_changes_is_refused():
     given = config()
     given['batch_schedule'] = {'name': 'steps'}
     with pytest.raises(ValueError, match=r'batch_schedule\.name'):
-        advising.asked(given, 10.0)
+        advising.asked(given, {}, 10.0)
 
 
 @pytest.mark.parametrize(('given', 'said'), [

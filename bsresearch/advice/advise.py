@@ -49,7 +49,7 @@ def advise(runs: Runs, goal: str | None = None, at: Sequence[float] = ()) -> Adv
     alike, tuned, refused = _tuned(runs, goal, sizes)
     found = estimates.of_runs(alike, sizes)
     if tuned is not None and goal == 'accuracy':
-        found = found._replace(quantities={**found.quantities, 'loss': tuned.reached})
+        found = found._replace(quantities={**found.quantities, 'loss': estimates.possible(tuned.reached, runs)})
     chosen = {other: _choose(found, other) for other in GOALS if _nameable(found, other).any()}
     if goal not in chosen:
         raise Refusal(f'--goal={goal}: no batch size has both, a run that reached the target and its {GOALS[goal]}')

@@ -76,7 +76,7 @@ def of_runs(runs: Runs, sizes: np.ndarray) -> Estimates:
                 within[name] = _between(sizes, known) & within['length']
     if np.isfinite(runs.loss).any():
         known, lost = (np.unique(runs.batch_size[which]) for which in (np.isfinite(runs.loss), np.isinf(runs.loss)))
-        quantities['loss'] = _possible(_loss(runs.loss, place, sizes), runs)
+        quantities['loss'] = possible(_loss(runs.loss, place, sizes), runs)
         within['loss'] = _between(sizes, known) & ~np.isin(sizes, lost)  # where some diverged, the rest would flatter
     tried = np.isin(sizes, runs.sizes)
     candidate = np.isin(sizes, candidates(runs.sizes))
@@ -122,7 +122,8 @@ def _pace(per: np.ndarray, place: np.ndarray, sizes: np.ndarray, seed: int) -> t
     return np.exp(draws.level), sizes[np.unique(place[known])]
 
 
-def _possible(loss: Estimate, runs: Runs) -> Estimate:
+def possible(loss: Estimate, runs: Runs) -> Estimate:
+    """Cut to the losses that there can be."""
     return Estimate(*(np.clip(part, *runs.possible) for part in loss))
 
 

@@ -1,7 +1,7 @@
 """The finished runs of a workdir as the table that advice is given on; what they lack is told in one line."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ COLUMNS = Columns('batch_size', 'learning_rate', epochs='epochs', seconds='secon
 FACTS = (
     'data.name', 'model.name', 'optimizer.name', 'schedule.name', 'scaling.name', 'total_epochs', 'total_updates',
 )  # fmt: skip
+MADE = 'advise'  # the study of runs that were made for an advice
 LENGTHS = ('total_epochs', 'total_updates', 'total_examples', 'total_seconds')
 # What a run is judged by without a target: the first of these that was recorded.
 METRICS = ('validation_accuracy', 'validation_loss', 'test_accuracy', 'test_loss', 'train_loss')
@@ -77,8 +78,8 @@ def runs(
     for condition in where:
         table = table[reading.fulfilled(table, condition)]
     aim = Target.of(target) if target else None
-    longest = table['total_updates'].groupby(table['batch_size']).transform('max')
-    shorter, table = table[table['total_updates'] < longest], table[table['total_updates'] == longest]
+    whole = _whole(table, of.name)
+    shorter, table = table[~whole], table[whole]
     _check_alike(table, aim)
     done = table[table['status'].isin(FINISHED)].reset_index(drop=True)
     if not len(done):
@@ -92,12 +93,14 @@ def runs(
         replicate=_replicates(done), **pd.DataFrame(reached, columns=Arrival._fields)
     )
     found = reading.runs(rows.drop(columns='gap'), COLUMNS)
+    if aim is not None and not found.reached.any():
+        raise Refusal(_unreached(of, done['run'], aim, aims_high))
     final = np.array([_final(of, run, metric, rising) for run in done['run']])
     notes = list(found.notes)
     if short := int((~table['status'].isin(FINISHED)).sum()):
         notes.append(f'{short} of {len(table)} runs are unfinished and left out')
     if len(shorter):
-        notes.append(f'{len(shorter)} runs are shorter than the longest of their batch size and left out')
+        notes.append(f'{len(shorter)} runs are shorter than the longest and left out')
     if aim is None:
         found = found._replace(reached=np.zeros(len(done), bool))
     found = found._replace(
@@ -156,6 +159,20 @@ def _runs(study: Study) -> pd.DataFrame:
     arms = own.groupby('id')['arm'].agg(lambda names: '+'.join(dict.fromkeys(names)))
     table = study.runs.loc[[run for run in study.runs.index if run in arms.index]].copy()
     return table.assign(arm=arms.reindex(table.index)).rename_axis('run').reset_index()
+
+
+def _whole(table: pd.DataFrame, study: str) -> pd.Series:
+    """(n,) which runs are no shorter than the longest of their batch size; of those made for an advice, than any."""
+    if study == MADE:
+        return table['total_epochs'] >= 0.9 * table['total_epochs'].max()  # whole batches differ by a little
+    return table['total_updates'] == table['total_updates'].groupby(table['batch_size']).transform('max')
+
+
+def _unreached(study: Study, runs: Iterable[str], target: Target, rising: bool) -> str:
+    values = [of_runs.evaluations(study, run, target.metric)[target.metric] for run in runs]
+    known = [float(column.max() if rising else column.min()) for column in values if len(column)]
+    best = f', the best came to {max(known) if rising else min(known):.4g}' if known else ''
+    return f'--target={target.metric}:{target.value:g}: none of {len(values)} runs reached it{best}'
 
 
 def _replicates(runs: pd.DataFrame) -> pd.Series:

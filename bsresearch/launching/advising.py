@@ -1,6 +1,7 @@
 """`bsresearch advise --config=…`: makes the runs of an advice (studies/advise.py), then gives the advice on them."""
 
 import pathlib
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -8,8 +9,8 @@ from bsresearch.advice import command as advice
 from bsresearch.advice import of_workdir
 from bsresearch.advice.advise import GOALS
 from bsresearch.core import lookup, program
-from bsresearch.launching import command
-from bsresearch.planning import resolve, schema
+from bsresearch.launching import command, flag_parser
+from bsresearch.planning import edit, resolve, schema
 from bsresearch.studies.advise import STUDY
 
 SEEDS = tuple(range(10))  # as many as there is time for
@@ -40,11 +41,16 @@ def advise(flag: Any, request: Request) -> int:
         return program.usage('--config=<name or file> and --workdir=<directory> are needed: what to train, and where')
     try:
         _check(request)
-        flag.parser.declared = asked(flag.parser.declared, request.budget_minutes)
+        flag.parser.declared = asked(*flag_parser.declared(flag), request.budget_minutes)
     except ValueError as error:
         return program.usage(str(error))
+    begun = time.monotonic()
     if code := command.run(flag, command.Request(workdir=request.workdir)):
         return code
+    if (minutes := (time.monotonic() - begun) / 60) > 1.2 * request.budget_minutes:
+        print(
+            f'it took {minutes:.3g} minutes: {request.budget_minutes:g} are too few to compile and try all batch sizes'
+        )
     try:
         target = request.target or ('' if request.goal == 'accuracy' else _target(request))
     except (ValueError, OSError) as error:
@@ -72,12 +78,16 @@ def _check(request: Request) -> None:
     advice.sizes(request.at)
 
 
-def asked(config: dict[str, Any], minutes: float) -> dict[str, Any]:
+def asked(config: dict[str, Any], overrides: dict[str, Any], minutes: float) -> dict[str, Any]:
     """A config as the study takes it: batch sizes, ten seeds, a range of rates, a validation set; no rule for rates.
+
+    Overrides of the command line (dotted path → value) come on top of it later; here they are what the rest follows.
 
     Raises:
       ValueError: batch sizes that change within a run.
     """
+    axes = {path: value for path, value in overrides.items() if path.startswith('sweep.')}
+    file, config = config, edit.assign(config, {path: v for path, v in overrides.items() if path not in axes})
     if config['batch_schedule']['name'] != 'constant':
         raise ValueError(
             f'batch_schedule.name={config["batch_schedule"]["name"]!r}: an advice is on a batch size that stays; give '
@@ -86,7 +96,8 @@ def asked(config: dict[str, Any], minutes: float) -> dict[str, Any]:
     usual = schema.defaults().to_dict()
     tune = config['tune'] | {'budget_minutes': minutes}
     if not tune['learning_rate']:
-        rates = config['sweep'].get('learning_rate') or (config['learning_rate'],)
+        swept = () if 'learning_rate' in overrides else file['sweep'].get('learning_rate')
+        rates = swept or (config['learning_rate'],)
         tune['learning_rate'] = (min(rates) / 10**DECADES, max(rates) * 10**DECADES)
     data = dict(config['data'])
     if not data.get('validation'):
@@ -97,8 +108,8 @@ def asked(config: dict[str, Any], minutes: float) -> dict[str, Any]:
         given = config['evaluate']['every_epochs'] or config['total_epochs']
         fresh['evaluate']['every_epochs'] = min(given, config['total_epochs'] / EVALUATIONS)
     fresh['held_fixed'] = ('epochs',)
-    declared = config | fresh | {'study': STUDY, 'data': data, 'tune': tune}
-    sizes = tuple(config['sweep'].get('batch_size') or ())
+    declared = file | fresh | {'study': STUDY, 'data': data, 'tune': tune}
+    sizes = tuple(axes.get('sweep.batch_size') or file['sweep'].get('batch_size') or ())
     if len(sizes) < FEWEST_SIZES:
         alone = {name: value for name, value in declared.items() if name != 'sweep'}
         epoch = resolve.resolve(alone | {'study': 'train'}).epoch_size

@@ -9,8 +9,7 @@ Each stage takes its share of what is left of `config.tune.budget_minutes` by th
 first it gets shorter or takes fewer rates, then it leaves out the batch sizes that take longest. Validation chooses.
 """
 
-import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -194,9 +193,3 @@ def _repeats(
             break
         repeats += [_run(all_cells[size].plans[number], best[size].rate, 1.0) for size in sizes]
     return repeats
-
-
-def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
-    """Says how to ask for the advice."""
-    del plans
-    say(f'the runs for an advice are made: bsresearch advise --workdir={workdir} --study={STUDY}')

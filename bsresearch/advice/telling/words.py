@@ -133,7 +133,9 @@ def _next_run(advice: Advice, run: NextRun) -> str:
     parts = [part for part in told(run.expected, run.batch_size, advice.runs) if part.name != advice.runs.metric]
     takes = [part.form(part.quantity.choice) + (f' {part.name}' if part.form is number else '') for part in parts]
     where = f'B = {run.batch_size:g}' + ('' if math.isnan(run.rate) else f', lr {rate(run.rate)}')
-    return f'{where}: {", ".join([f"expected to save {gain}", *takes])}'
+    return (
+        f'{where}: expected to save {gain}; takes {", ".join(takes)}' if takes else f'{where}: expected to save {gain}'
+    )
 
 
 def findings(advice: Advice) -> list[str]:
