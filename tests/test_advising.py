@@ -79,7 +79,7 @@ def test_a_batch_size_that_changes_is_refused():
 ])  # fmt: skip
 def test_what_would_fail_after_the_runs_is_refused_before(given: dict[str, Any], said: str):
     with pytest.raises(ValueError, match=said):
-        advising._check(advising.Request(**{'workdir': 'runs/a'} | given))
+        advising._check(advising.Request(workdir='runs/a')._replace(**given))
 
 
 @pytest.mark.slow
