@@ -675,9 +675,16 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'broken batch size': ({'batch_size': 32.0}, 'config.batch_size=32.0'),
     'batch larger than the run': (
         {'batch_size': 1438, 'total_epochs': 1.0},
-        'batch_size=1438 is never filled: the run sees 1437 examples in all, of a training set of 1437',
+        'use batch_size=1437 or less, or train longer: 1438 examples at least',
     ),
-    'batch larger than a dropped epoch': ({'batch_size': 1438, 'epoch_boundary': 'drop'}, 'leaves no batch'),
+    'batch larger than a dropped epoch': (
+        {'batch_size': 1438, 'epoch_boundary': 'drop'},
+        'leaves no batch in an epoch of 1437 examples, however long the run; use batch_size=1437 or less, or --config.',
+    ),
+    'batch larger than a short run whose epochs end it': (
+        {'batch_size': 1438, 'epoch_boundary': 'partial', 'total_epochs': None, 'total_examples': 700},
+        'however long the run, while rules and figures would count 1438; use batch_size=700 or less, or --config.e',
+    ),
     'batch larger than an epoch that ends it': (
         {'batch_size': 1438, 'epoch_boundary': 'partial'},
         'batch_size=1438 with epoch_boundary=partial is never filled: a batch ends with its epoch of 1437 examples',

@@ -53,6 +53,8 @@ def test_an_unknown_config_names_the_known_and_the_nearest(tmp_path: pathlib.Pat
     with pytest.raises(ValueError, match=r"^no config file 'configs/shem\.py' here; .*did you mean 'shen'"):
         flag_parser.file_of_config('configs/shem.py')
     (tmp_path / 'own.py').write_text('')
+    with pytest.raises(ValueError, match=rf'did you mean --config={tmp_path}/own\.py\?$'):
+        flag_parser.file_of_config(f'{tmp_path}/owns.py')
     with pytest.raises(ValueError, match=r"^no config 'own'; the file here is --config=\./own\.py; allowed: "):
         flag_parser.file_of_config('own')
 

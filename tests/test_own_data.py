@@ -307,8 +307,14 @@ def broken_image() -> None:
     ('make', 'given', 'part'),
     [
         (lambda: savez(labels=np.array([{}] * 60)), {'npz': 'a.npz'}, "'labels' holds Python objects"),
-        (lambda: savez(inputs=spoilt('nan')), {'npz': 'a.npz'}, 'inputs of 1 examples are NaN or infinite'),
-        (lambda: savez(labels=np.where(np.arange(60) == 3, np.nan, 1.5)), {'npz': 'a.npz'}, 'labels of 1 examples'),
+        (lambda: savez(inputs=spoilt('nan')), {'npz': 'a.npz'},
+         'a.npz: inputs: NaN or infinite numbers as float32 in 1 of 60 rows, the first in row 5, column 0, 0, 0 (row'),
+        (lambda: np.savez('a.npz', x_train=PIXELS / 255, y_train=WORDS, x_test=spoilt('inf', 7), y_test=WORDS),
+         {'npz': 'a.npz'}, 'a.npz: x_test: NaN or infinite numbers as float32 in 1 of 60 rows, the first in row 7,'),
+        (lambda: savez(inputs=np.where(np.arange(180).reshape(60, 3) == 7, 1e39, 1)), {'npz': 'a.npz'},
+         'in row 2, column 1 (rows and columns are counted from 0); fill in'),
+        (lambda: savez(labels=np.where(np.arange(60) == 3, np.nan, 1.5)), {'npz': 'a.npz'},
+         'a.npz: labels: NaN or infinite numbers in 1 of 60 rows, the first in row 3 (rows'),
         (lambda: savez(labels=np.arange(60)), {'npz': 'a.npz'}, '--task='),
         (lambda: savez(labels=np.zeros(60, int)), {'npz': 'a.npz'}, 'all labels are 0'),
         (lambda: savez(labels=np.eye(3)[np.arange(60) % 3]), {'npz': 'a.npz'}, 'labels.argmax(1)'),
@@ -333,7 +339,8 @@ def broken_image() -> None:
          '--task=classification or --task=regression; columns that are no numbers: town; --one_hot=town'),
         (lambda: TABLE.to_csv('t.csv'), {'csv': 't.csv'}, 'price; columns that are no numbers: town'),
         (lambda: TABLE.to_csv('t.csv'), {'csv': 't.csv', 'name': ''}, 'the column to be predicted, --target='),
-        (lambda: TABLE.where(TABLE['rooms'] > 0).to_csv('t.csv'), {'csv': 't.csv', 'target': 'price'}, 'missing'),
+        (lambda: TABLE.where(TABLE['rooms'] > 0).to_csv('t.csv'), {'csv': 't.csv', 'target': 'price'},
+         'column rooms in 9 of 60 rows, the first row 1, column area in 9'),
         (lambda: pathlib.Path('t.csv').write_text(''), {'csv': 't.csv', 'target': 'price'}, 'cannot be read'),
         (torn, {'npz': 'a.npz'}, "the array 'inputs' cannot be read"),
         (member, {'npz': 'a.npz', 'labels': 'y'}, "'y' is no array"),
@@ -356,7 +363,10 @@ def broken_image() -> None:
         (lambda: csv(price=3.5), {'csv': 't.csv', 'target': 'price'}, 'all targets to train on are 3.5'),
         (lambda: csv(price=3), {'csv': 't.csv', 'target': 'price'}, 'all labels are 3'),
         (lambda: csv(huge=[10**30 + i for i in range(60)]), {'csv': 't.csv', 'target': 'price'}, '--one_hot=huge'),
-        (lambda: csv(area=np.inf), {'csv': 't.csv', 'target': 'price'}, 'inputs of 60 examples are NaN or infinite'),
+        (lambda: csv(area=np.where(np.arange(60) == 4, np.inf, 1)), {'csv': 't.csv', 'target': 'price'},
+         't.csv: NaN or infinite numbers in 1 of 60 rows, the first in row 5, column area (row 1 is the first of data'),
+        (lambda: csv(price=np.where(np.arange(60) == 4, np.inf, 1.5)), {'csv': 't.csv', 'target': 'price'},
+         't.csv: column price: NaN or infinite numbers in 1 of 60 rows, the first in row 5 (row 1'),
         (lambda: csv(when=pd.date_range('2020', periods=60)), {'csv': 't.csv', 'target': 'price'}, '--one_hot=when'),
         (lambda: csv(price=pd.date_range('2020', periods=60)), {'csv': 't.csv', 'target': 'price'}, '--task='),
         (lambda: lines('a,b,a', '1,2,3'), {'csv': 't.csv', 'target': 'b'}, "two columns are called 'a'"),
@@ -387,4 +397,20 @@ def test_a_name_is_taken_once(prepare: Prepare, tmp_path: pathlib.Path):
     code, _, error = prepare(npz='a.npz')
     assert code == 2
     assert 'is taken' in error
+    assert error.rstrip().endswith(f'rm -r {tmp_path / "data" / "mine"}')
     assert prepared.read('mine', tmp_path / 'data').checksum == before
+
+
+def test_floats_far_from_1_are_told_their_cure_where_they_are_taken_as_they_are(prepare: Prepare):
+    """Nothing is said to be divided where nothing is; near 1, scaled or standardized there is nothing to cure."""
+    near = np.random.default_rng(0).uniform(size=(60, 3))
+    np.savez('a.npz', inputs=300 * near, labels=WORDS)
+    np.savez('near.npz', inputs=near, labels=WORDS)
+    said = prepare('far', npz='a.npz')[1]
+    assert '; --standardize brings' in said
+    assert 'divided' not in said
+    code, scaled, _ = prepare('scaled', npz='a.npz', scale=300)
+    assert code is None
+    assert 'are divided by 300 in training' in scaled
+    quiet = scaled, prepare('near', npz='near.npz')[1], prepare('standard', npz='a.npz', standardize=True)[1]
+    assert not any('--standardize' in words for words in quiet)

@@ -170,10 +170,15 @@ def test_a_users_mistake_is_one_line_with_a_cure(name: str, settings: dict[str, 
     assert told.count(f'users_mistakes.py:{name}') == 1
 
 
-def refused(path: str, **settings: Any) -> str:
+def test_an_image_network_is_told_that_it_gets_features():
+    told = refused(f'{ROOT}/tests/users_mistakes.py:embedded', shape=(10,))
+    assert told.endswith('its inputs are (B, 10), float32: examples of 10 features each, not images')
+
+
+def refused(path: str, shape: tuple[int, ...] = SHAPE, **settings: Any) -> str:
     """The line that a network of 10 classes is refused with."""
     with pytest.raises(ValueError, match=r'^model ') as told:
-        models.init(models.builder(path)(10, **settings), jax.random.key(0), SHAPE)
+        models.init(models.builder(path)(10, **settings), jax.random.key(0), shape)
     assert '\n' not in str(told.value)
     return str(told.value)
 

@@ -173,6 +173,7 @@ BROKEN = 'import nothing_that_is_there\n'
     [
         ({'model': {'name': 'no_such_lab.nets:resnet'}}, 'no module no_such_lab; Python looked in'),
         ({'model': {'name': 'nowhere.py:resnet'}}, 'no such file'),
+        ({'model': {'name': f'{ROOT}/tests/user_parts.py:mlp'}}, 'did you mean users_parts.py?'),
         ({'model': {'name': 'broken.py:resnet'}}, 'broken.py, line 1: ModuleNotFoundError'),
         ({'model': {'name': f'{USERS}:mpl'}}, "did you mean 'mlp'"),
         ({'model': {'name': f'{USERS}:mlp', 'width': 3}}, 'it has no fields'),
@@ -185,7 +186,7 @@ BROKEN = 'import nothing_that_is_there\n'
         ({'schedule__name': f'{USERS}:cross_entropy'}, 'users_parts.py, line'),
         ({'optimizer__name': f'{USERS}:descent', 'momentum': 0.9}, 'which has none'),
         ({'optimizer__name': f'{USERS}:descent', 'no_decay': ('bias',)}, 'takes no `no_decay`'),
-        ({'data__name': f'{USERS}:missing_values'}, 'NaN or infinite'),
+        ({'data__name': f'{USERS}:missing_values'}, 'inputs to train: NaN or infinite numbers'),
         ({'data__name': f'{USERS}:no_data'}, 'returned int'),
         ({'loss__name': f'{USERS}:in_words'}, 'TypeError'),
         ({'model': {'name': f'{USERS}:leaving'}}, 'SystemExit: 3'),
@@ -338,10 +339,31 @@ def test_what_cannot_be_tried_is_looked_at_before_the_first_update(workdir: path
     assert (directory / 'metrics.jsonl').read_text() == ''
 
 
-def test_an_own_measurement_may_stand_beside_batch_norm(workdir: pathlib.Path):
+def test_an_own_measurement_may_stand_beside_batch_norm():
+    """One of all 1437 examples, which are no whole number of groups, is told how it may."""
     own = {'function': f'{USERS}:largest_weight', 'at_steps': (0,)}
-    (plan,) = plans(**BARE, model={'name': f'{USERS}:normalized'}, ghost_batch_size=4, measure__own=own, total_steps=4)
+    given = {**BARE, 'model': {'name': f'{USERS}:normalized'}, 'ghost_batch_size': 4, 'total_steps': 4}
+    (plan,) = plans(**given, measure__own=own)
     assert plan.ghost_batch_size == 4
+    cure = r"groups of 4; let users_parts\.py:largest_weight return Measure\(…, statistics='running'\), which"
+    with pytest.raises(ValueError, match=cure):
+        plans(**given, measure__own=own | {'whole': True})
+
+
+def test_a_measurement_that_is_set_and_has_no_points_is_told():
+    """One's own, and one of the package where the command line sets a field of it; not what a config holds ready."""
+    lines: list[str] = []
+    config = declared(**BARE, total_steps=4, measure__noise_scale__batch_size=64)
+    function = {'measure.z.function': f'{USERS}:largest_weight'}
+    trace = {'measure.hessian_trace.probes': 32}
+    planner.study(config, function | trace, None, say=lines.append, with_findings=False)
+    told = [line for line in lines if 'no points' in line]
+    assert [line.split()[0] for line in told] == ['measure.hessian_trace', 'measure.z']
+    assert told[1].endswith('--config.measure.z.every_epochs=1 switches it on')
+    lines.clear()
+    on = {'measure.z.at_steps': (0,), 'measure.hessian_trace.at_steps': (0,)}
+    planner.study(config, function | trace | on, None, say=lines.append, with_findings=False)
+    assert not [line for line in lines if 'no points' in line]
 
 
 def test_fields_of_an_own_part_are_told_as_any():

@@ -181,14 +181,14 @@ def straight(t: np.ndarray, span: Any, *, last: float = 0.0) -> np.ndarray:
     return 1 + (last - 1) * t / max(span.steps - 1, 1)
 
 
-def largest_weight(*, power: float = 1.0) -> Any:
+def largest_weight(*, power: float = 1.0, whole: bool = False) -> Any:
     from bsresearch.measure import Measure
 
     def update(state: Any, context: Any) -> Any:
         top = jnp.stack([jnp.abs(x).max() for x in jax.tree.leaves(context.params)]).max()
         return state, {'largest_weight': top**power}
 
-    return Measure(lambda params: (), update)
+    return Measure(lambda params: (), update, whole=whole)
 
 
 def misnamed(*, metric: str = 'step', host: bool = False, size: int = 0) -> Any:

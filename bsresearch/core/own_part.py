@@ -96,7 +96,8 @@ def of_file(name: str, what: str) -> types.ModuleType:
     """
     file = pathlib.Path(os.path.realpath(os.path.expanduser(name)))
     if not file.is_file():
-        raise ValueError(f'{what} {file.name}: no such file in {file.parent}')
+        cure = f'; did you mean {pathlib.Path(near).name}?' if (near := user_file.near(str(file))) else ''
+        raise ValueError(f'{what} {file.name}: no such file in {file.parent}{cure}')
     if file in _FILES:
         return _FILES[file]
     module_of_file = types.ModuleType(f'{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}')

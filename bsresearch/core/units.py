@@ -69,7 +69,8 @@ class Length:
         if self.boundary == 'drop' and self.batch_size > self.epoch_size:
             raise ValueError(
                 f'batch_size={self.batch_size} with epoch_boundary=drop leaves no batch in an epoch of '
-                f'{self.epoch_size} examples; use --config.epoch_boundary=through'
+                f'{self.epoch_size} examples, however long the run; use batch_size={self.epoch_size} or less, or '
+                f'--config.epoch_boundary=through in a run of at least {self.batch_size} examples'
             )
         if self.total_examples < 1:
             raise ValueError(f'total_examples={self.total_examples}: a run sees at least 1 example')

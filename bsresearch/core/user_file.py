@@ -1,6 +1,7 @@
 """Python files that a user wrote: run with their folder importable; what goes wrong is told by file, line and cause."""
 
 import contextlib
+import difflib
 import linecache
 import pathlib
 import sys
@@ -13,6 +14,13 @@ def run(name: str, module: types.ModuleType) -> None:
     """Runs the file in a module."""
     module.__file__ = name
     exec(compile(pathlib.Path(name).read_bytes(), name, 'exec'), vars(module))
+
+
+def near(name: str) -> str:
+    """Of a file that is not there the nearest Python file of its folder, by its path; '' where none is near."""
+    file = pathlib.Path(name)
+    close = difflib.get_close_matches(file.name, [other.name for other in file.parent.glob('*.py')], n=1, cutoff=0.6)
+    return str(file.parent / close[0]) if close else ''
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +17,10 @@ from bsresearch.core import program
 from bsresearch.data import own, prepared, sources
 from bsresearch.data.own import request as own_request
 from bsresearch.data.own.labels import BY_FLAG, Undecided
+from bsresearch.data.splits import LOOKED_AT
 
 PROBE_SECONDS = 5  # TFDS itself tries for 200 s before it says that there is no network.
+FAR = 10  # times as large or small as 1: inputs that hardly train as they are
 TENSORFLOW = 'pip install tensorflow-cpu==2.21.0 (only to prepare; not to train)'
 Folder = pathlib.Path | None
 
@@ -93,17 +96,35 @@ def prepare_own(name: str, data_dir: pathlib.Path, read: Callable[[], own.Source
         kind = 'an embedded set' if name in sources.embedded() else "TFDS's set"
         raise ValueError(f'--name={name} is the name of {kind}; give yours another')
     if (folder := prepared.folder(name, data_dir)).exists():
-        raise FileExistsError(f'--name={name} is taken: {folder} exists; give another name, or remove the folder first')
+        raise FileExistsError(
+            f'--name={name} is taken, and runs may need what it holds; give another name, or remove it first: '
+            f'rm -r {shlex.quote(str(folder))}'
+        )
     try:
         own_set = own.make(read(), choices)
     except Undecided as error:
         raise ValueError(f'{error}; say so by {BY_FLAG}') from error
     for note in own_set.notes:
         print(note)
+    for note in _far_from_1(own_set):
+        print(note)
     with _lock(data_dir):
         prepared.write(name, own_set.splits, data_dir=data_dir, source=own_set.about)
     _tell(name, data_dir)
     print(f'to train on it: --config.data.name={name}')
+
+
+def _far_from_1(own_set: own.Prepared) -> list[str]:
+    """A line for arrays of floats that are trained on as they are, of a size that networks are not made for."""
+    inputs = own_set.splits.train.inputs
+    if 'npz' not in own_set.about or 'input_moments' in own_set.about or inputs.dtype != np.float32:
+        return []
+    some = inputs[:: -(-len(inputs) // LOOKED_AT)].astype(np.float64)
+    size = float(np.sqrt(np.mean(some**2))) / own_set.splits.scale
+    if not size or 1 / FAR < size < FAR:
+        return []
+    return [f'in training their root mean square is {size:.3g}, far from 1; --standardize brings each column to mean 0 '
+            'and standard deviation 1']  # fmt: skip
 
 
 def _tell(name: str, data_dir: pathlib.Path) -> None:

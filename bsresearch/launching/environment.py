@@ -13,7 +13,7 @@ import jax
 
 import bsresearch
 from bsresearch import models
-from bsresearch.core import own_part
+from bsresearch.core import own_part, when
 from bsresearch.launching import provenance
 from bsresearch.planning import resolve, sections
 from bsresearch.planning.plan import Plan
@@ -114,6 +114,23 @@ def beyond_the_data(plans: Sequence[Plan]) -> list[str]:
         f'{size / examples:.2g} times in the mean, and an epoch is {examples / size:.2g} of an update'
         for size, examples in sorted(sizes)
         if size > examples
+    ]
+
+
+def without_points(plans: Sequence[Plan], overrides: Iterable[str]) -> list[str]:
+    """A line for each measurement that no run makes, though the command line sets a field of it, or it is one's own.
+
+    Args:
+      overrides: dotted paths that the command line sets.
+    """
+    asked = {path.split('.')[1] for path in overrides if path.startswith('measure.')}
+    sections = [plan.recording['measure'] for plan in plans]
+    asked |= {name for section in sections for name, spec in section.items() if 'function' in spec}
+    off = lambda spec: not any(spec[field] for field in when.FIELDS)
+    return [
+        f'measure.{name} is set, but off: it has no points; --config.measure.{name}.every_epochs=1 switches it on'
+        for name in sorted(asked)
+        if all(name not in section or off(section[name]) for section in sections)
     ]
 
 

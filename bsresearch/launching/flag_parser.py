@@ -116,7 +116,12 @@ def file_of_config(given: str) -> str:
     if '/' in text or text.endswith('.py'):
         if not pathlib.Path(text).is_file():
             known = lookup.nearest(pathlib.Path(text).stem, names_of_configs(), LIST)
-            raise ValueError(f'no config file {text!r} here; by name, from any directory: {known}')
+            cure = (
+                f'did you mean --config={near}?'
+                if (near := user_file.near(text))
+                else f'by name, from any directory: {known}'
+            )
+            raise ValueError(f'no config file {text!r} here; {cure}')
         return given
     if text not in names_of_configs():
         here = f'; the file here is --config=./{text}.py' if pathlib.Path(f'{text}.py').is_file() else ''

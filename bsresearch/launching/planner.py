@@ -153,6 +153,7 @@ def study(
     if planned.asked is not None and workdir is not None:
         planned.asked.check(workdir)
     notes += [*calibration.changed(workdir, grid.plans), *environment.beyond_the_data(grid.plans)]
+    notes += environment.without_points(grid.plans, overrides)
     if module is not None and planned.asked is not None:
         members, awaits_results = planned.members, planned.awaits_results
         notes += reading.check(module, planned.asked.known, members, awaits_results=awaits_results)

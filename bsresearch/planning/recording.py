@@ -29,10 +29,15 @@ def _check_measure(
         )
     if not ghost or quantity.statistics != 'batch':
         return
-    running = f'config.measure.{name}.statistics=running makes it with the running averages, as in evaluation'
-    curable = 'statistics' in lookup.keywords(builder(name, settings)[0])
+    cure = 'switch it off, or use a model without batch norm'
+    if 'statistics' in lookup.keywords(builder(name, settings)[0]):
+        cure = f'config.measure.{name}.statistics=running makes it with the running averages, as in evaluation'
+    elif 'function' in settings:
+        cure = (
+            f"let {own_part.unplaced(settings['function'])} return Measure(…, statistics='running'), which takes the "
+            'running averages of batch norm, as in evaluation'
+        )
     if quantity.per_example:
-        cure = running if curable else 'switch it off, or use a model without batch norm'
         raise ValueError(
             f'config.measure.{name} takes the gradients of single examples apart, which batch norm in training '
             f'mode couples; {cure}'
@@ -46,7 +51,7 @@ def _check_measure(
     if quantity.whole and epoch_size % ghost:
         raise ValueError(
             f'config.measure.{name}: the {epoch_size} training examples are not a whole number of batch-norm groups '
-            f'of {ghost}{f"; {running}" if curable else ""}'
+            f'of {ghost}; {cure}'
         )
 
 

@@ -155,19 +155,20 @@ def _check_batches(length: units.Length, start: int) -> None:
     More than the training set has it may hold with `through`: it goes on into the next permutation.
     """
     size, left = length.batch_size_at(start), length.total_examples - length.examples_at(start)
-    if left < size:
-        raise ValueError(
-            f'batch_size={size} is never filled: the run sees {left} examples in all, of a training set of '
-            f'{length.epoch_size}, while rules and figures would count {size}; use '
-            f'batch_size={left} or less, or train longer'
-        )
     for segment in length.segments:
         if length.boundary == 'partial' and segment.stop > start and segment.batch_size > length.epoch_size:
             raise ValueError(
                 f'batch_size={segment.batch_size} with epoch_boundary=partial is never filled: a batch ends with its '
-                f'epoch of {length.epoch_size} examples, while rules and figures would count {segment.batch_size}; use '
-                f'batch_size={length.epoch_size}, or --config.epoch_boundary=through'
+                f'epoch of {length.epoch_size} examples, however long the run, while rules and figures would count '
+                f'{segment.batch_size}; use batch_size={min(left, length.epoch_size)} or less, or '
+                f'--config.epoch_boundary=through in a run of at least {segment.batch_size} examples'
             )
+    if left < size:
+        raise ValueError(
+            f'batch_size={size} is never filled: the run sees {left} examples in all, of a training set of '
+            f'{length.epoch_size}, while rules and figures would count {size}; use batch_size={left} or less, or train '
+            f'longer: {size} examples at least'
+        )
 
 
 class Outline(NamedTuple):

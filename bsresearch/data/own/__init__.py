@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bsresearch.core import rng
+from bsresearch.data.own import finite
 from bsresearch.data.own.labels import encoded
 from bsresearch.data.splits import Split, Splits, checksum
 
@@ -23,6 +24,7 @@ class Source(NamedTuple):
     test: as train, where the source has a test part of its own; None: it is drawn from `train`.
     standardize: whether each input column, and targets, are to have mean 0 and standard deviation 1.
     about: what the manifest tells of the source. notes: lines for the user.
+    called: inputs and labels of each part, as the user has them. first_row: what the first row is called there, 0 or 1.
     """
 
     train: tuple[np.ndarray, np.ndarray]
@@ -30,6 +32,8 @@ class Source(NamedTuple):
     standardize: bool
     about: dict[str, Any]
     notes: tuple[str, ...] = ()
+    called: tuple[tuple[str, str], ...] = (('inputs to train', 'labels to train'), ('inputs to test', 'labels to test'))
+    first_row: int = 0
 
 
 class Choices(NamedTuple):
@@ -62,15 +66,17 @@ def make(source: Source, choices: Choices) -> Prepared:
     """
     check(choices)
     notes, about = list(source.notes), dict(source.about)
-    for x, y in filter(None, (source.train, source.test)):
+    for (x, y), called in zip(filter(None, (source.train, source.test)), source.called, strict=False):
         _check_pair(x, y)
+        columns = source.about.get('columns', ())
+        finite.check(called[0], x, single=not source.standardize, first_row=source.first_row, columns=columns)
+        finite.check(called[1], y, single=False, first_row=source.first_row)
     parts, of_parts = _parted(source, choices)
     labels, classes, of_labels = encoded([labels for _, labels in parts], choices.task)
     if classes is None and labels[0].min() == labels[0].max():
         raise ValueError(f'all targets to train on are {labels[0][0]:g}; two different ones at least are needed')
     inputs, notes = [inputs for inputs, _ in parts], [*notes, of_parts, of_labels]
     if source.standardize:
-        _check_finite(inputs)
         inputs, moments, constant = _standardized(inputs)
         about['input_moments'] = moments
         notes += ['each column has mean 0 and standard deviation 1 over the training part']
@@ -84,8 +90,8 @@ def make(source: Source, choices: Choices) -> Prepared:
     inputs, of_inputs = _stored(inputs)
     notes += of_inputs
     scale = choices.scale or (255.0 if inputs[0].dtype == np.uint8 else 1.0)
-    notes += [f'inputs lie in [{min(x.min() for x in inputs):g}, {max(x.max() for x in inputs):g}] and are divided by '
-              f'{scale:g} in training']  # fmt: skip
+    divided = '' if scale == 1 else f' and are divided by {scale:g} in training'
+    notes += [f'inputs lie in [{min(x.min() for x in inputs):g}, {max(x.max() for x in inputs):g}]{divided}']
     notes += _moments(inputs[0], scale) if inputs[0].dtype == np.uint8 else []
     train, test = (Split(*pair) for pair in zip(inputs, labels, strict=True))
     if classes is not None:
@@ -157,9 +163,7 @@ def _stored(inputs: list[np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
         if whole and max(abs(float(lowest)), abs(float(highest))) > 2**24:
             raise ValueError(f'inputs reach {highest}; whole numbers beyond 2²⁴ do not fit float32: scale them first')
         notes += [f'inputs are stored as {np.dtype(kind).name}, not {first.dtype.name}']
-    with np.errstate(over='ignore'):  # told below, as what is infinite
-        inputs = [part.astype(kind, copy=False) for part in inputs]
-    _check_finite(inputs)
+    inputs = [part.astype(kind, copy=False) for part in inputs]
     if kind == np.uint8 and first.ndim == 3:
         inputs = [part[..., None] for part in inputs]
         notes += [f'inputs {first.shape[1:]} are taken as grey images: {inputs[0].shape[1:]}']
@@ -186,18 +190,6 @@ def _moments(images: np.ndarray, scale: float) -> list[str]:
     mean, std = (','.join(f'{number:.4f}' for number in numbers) for numbers in zip(*moments, strict=True))
     normalizing = f'--config.data.mean={mean} --config.data.std={std}'
     return [f'they are not normalized beside that; {normalizing}, of the training part, would do it']
-
-
-def _check_finite(inputs: list[np.ndarray]) -> None:
-    """Raises ValueError for numbers that are missing or infinite."""
-    known = [np.isfinite(part.reshape(len(part), -1)) for part in inputs if part.dtype.kind == 'f']
-    if count := sum(int((~finite.all(1)).sum()) for finite in known):
-        first = next(int(np.argmin(finite.all(0))) for finite in known if not finite.all())
-        where = [int(i) for i in np.unravel_index(first, inputs[0].shape[1:])]
-        raise ValueError(
-            f'inputs of {count} examples are NaN or infinite, the first of them at {where}; mend these examples, or '
-            'leave them or that column out'
-        )
 
 
 def _standardized(parts: list[np.ndarray]) -> tuple[list[np.ndarray], dict[str, Any], int]:

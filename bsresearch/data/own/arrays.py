@@ -34,10 +34,12 @@ def read(file: pathlib.Path, inputs: str | None, labels: str | None, standardize
         parted = next((names for names in PARTED if set(names) <= set(arrays.files)), None)
         if parted is not None and inputs is None and labels is None:
             train, test = _pair(file, arrays, *parted[:2]), _pair(file, arrays, *parted[2:])
-            return Source(train, test, standardize, {'npz': file.name, 'arrays': list(parted)})
+            called = tuple((f'{file}: {inputs}', f'{file}: {labels}') for inputs, labels in (parted[:2], parted[2:]))
+            return Source(train, test, standardize, {'npz': file.name, 'arrays': list(parted)}, called=called)
         names = [_name(file, arrays.files, what, given) for what, given in (('inputs', inputs), ('labels', labels))]
         about = {'npz': file.name, 'arrays': names}
-        return Source(_pair(file, arrays, *names), None, standardize, about)
+        called = ((f'{file}: {names[0]}', f'{file}: {names[1]}'),)
+        return Source(_pair(file, arrays, *names), None, standardize, about, called=called)
 
 
 def _name(file: pathlib.Path, there: list[str], what: str, given: str | None) -> str:

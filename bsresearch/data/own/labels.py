@@ -44,8 +44,6 @@ def encoded(parts: Sequence[np.ndarray], task: str | None) -> Encoded:
             'labels.argmax(1)'
         )
     number = every.dtype.kind in 'iuf'
-    if every.dtype.kind == 'f' and not np.isfinite(every).all():
-        raise ValueError(f'labels of {(~np.isfinite(every)).sum()} examples are missing or infinite; leave these out')
     if not number and every.dtype.kind not in 'bU':
         raise ValueError(f'labels are {every.dtype}; allowed: numbers and words')
     if (task or _task(every, number)) == 'classification':

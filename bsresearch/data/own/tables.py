@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bsresearch.core import lookup
-from bsresearch.data.own import Source, labels
+from bsresearch.data.own import Source, finite, labels
 
 
 def read(
@@ -59,7 +59,9 @@ def read(
     inputs = pd.get_dummies(inputs, columns=[c for c in inputs.columns if c in one_hot], dtype=np.float32)
     about = {flag: file.name, 'target': target, 'columns': list(inputs.columns)}
     pair = inputs.to_numpy(np.float64), _labels(table[target])
-    return Source(pair, None, standardize, about, (f'{len(inputs.columns)} input columns', *notes))
+    notes = (f'{len(inputs.columns)} input columns', *notes)
+    called = ((str(file), f'{file}: column {target}'),)
+    return Source(pair, None, standardize, about, notes, called, first_row=1)
 
 
 def _read_csv(file: pathlib.Path) -> pd.DataFrame:
@@ -118,8 +120,12 @@ def _asked(used: pd.DataFrame, target: str | None, one_hot: Sequence[str], task:
             'by --drop='
         )
     if len(lacking):
-        where = ', '.join(f'{column} in {n} rows' for column, n in lacking.items())
-        asked.append(f'missing values: {where}; fill them, remove the rows, or leave columns out by --drop=')
+        first = {column: int(used[column].isna().to_numpy().argmax()) + 1 for column in lacking.index}
+        where = ', '.join(
+            f'column {c} in {n} of {len(used)} rows, the first row {first[c]}' for c, n in lacking.items()
+        )
+        cure = 'fill them in, remove the rows, or leave columns out by --drop='
+        asked.append(f'missing values: {where} ({finite.COUNTED[1]}); {cure}')
     if nameless := [c for c in used if c.startswith('Unnamed: ')]:
         asked.append(
             f"a column without a name, the numbers of rows perhaps: --drop='{nameless[0]}' leaves it out, a name in "

@@ -168,7 +168,8 @@ def _in_words(own: Own, shape: tuple[int, ...], error: Exception) -> ValueError:
     if told is error:
         return told
     cures = [cure for kind, cure in CURES.items() if isinstance(error, kind)]
-    cure = cures[0] if cures else f'its inputs are (B, {", ".join(map(str, shape))}), {weight_dtype(own.dtype)}'
+    kind = f': examples of {shape[0]} features each, not images' if len(shape) == 1 else ''
+    cure = cures[0] if cures else f'its inputs are (B, {", ".join(map(str, shape))}), {weight_dtype(own.dtype)}{kind}'
     return ValueError(f'{re.sub(FLAX_PAGE, "", str(told))}; {cure}')
 
 
