@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bsresearch.advice import rates
 from bsresearch.planning import resolve, schema, search
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.stages import Result, runs_of, variants_of
@@ -30,8 +31,8 @@ def grid(sizes: tuple[int, ...] = (16, 64), seeds: int = 3, **fields: Any) -> li
 
 def result(run: Plan, accuracy: float, seconds: float = 1e-3, wall: float = 1.0) -> Result:
     steps = run.length.total_steps
-    row = {'step': steps, 'seconds': steps * seconds, 'wall_seconds': wall, 'validation_accuracy': accuracy}
-    return Result('done' if np.isfinite(accuracy) else 'diverged', rows=[row])
+    row = {'step': steps, 'epoch': 2.0, 'seconds': steps * seconds, 'wall_seconds': wall}
+    return Result('done' if np.isfinite(accuracy) else 'diverged', rows=[row | {'validation_accuracy': accuracy}])
 
 
 def driven(stages: Any, of_run: Callable[[Plan], Result]) -> list[list[Any]]:
@@ -185,3 +186,39 @@ def test_only_batch_sizes_and_seeds_are_axes_of_an_advice():
         advise.check(grid((16,)))
     with pytest.raises(ValueError, match='budget_minutes=0'):
         advise.check(grid(budget_minutes=0.0))
+
+
+def test_the_rate_that_came_to_the_target_first_is_repeated():
+    """Not the one that ended best: at 0.03; at the larger rates runs are there earlier."""
+
+    def of_run(run: Plan) -> Result:
+        ends, arrives = peak(0.03)(run).final('validation_accuracy') or 0.0, 1.0 / rate(run)
+        steps = run.length.total_steps
+        rows = [{'step': steps // 2, 'epoch': arrives, 'seconds': 1.0, 'wall_seconds': 1.0, 'validation_accuracy': ends},
+                {'step': steps, 'epoch': 2.0, 'seconds': 2.0, 'wall_seconds': 2.0, 'validation_accuracy': ends}]  # fmt: skip
+        return Result('done', rows=rows)
+
+    *_, whole, repeats = driven(
+        advise.stages(grid(seeds=3, budget_minutes=60.0, target='validation_accuracy:0.5')), of_run
+    )
+    for size in (16, 64):
+        tried = [rate(run) for run in runs_of(whole) if run.batch_size == size]
+        assert {rate(run) for run in runs_of(repeats) if run.batch_size == size} == {max(tried)}
+    *_, whole, repeats = driven(advise.stages(grid(seeds=3, budget_minutes=60.0, target=advise.NO_TARGET)), of_run)
+    best = max(runs_of(whole), key=lambda run: of_run(run).final('validation_accuracy') or 0.0)
+    assert rate(best) in {rate(run) for run in runs_of(repeats)}
+
+
+def test_a_rate_that_was_repeated_is_named_and_none_beyond_what_diverged():
+    """One lucky run of a larger rate does not outweigh ten; beyond a rate that diverged the surface knows nothing."""
+    size = np.repeat([16.0, 64.0, 256.0], 4)
+    rate_tried = np.tile([0.05, 0.1, 0.2, 0.4], 3)
+    value = np.log(3.0) + 0.1 * np.abs(np.log2(rate_tried / 0.2)) - 0.1 * (rate_tried == 0.4)
+    value[rate_tried == 0.4] = [np.log(2.5), np.log(2.5), np.inf]
+    many = np.where(rate_tried == 0.1, 10, 1)
+    columns = [np.repeat(x, many) for x in (size, rate_tried, value)]
+    found = rates.at(rates.cells(*columns), np.array([16.0, 64.0, 256.0]), np.log(2), np.log(1.05))
+    assert found.choice == pytest.approx([0.1] * 3, rel=0.1)
+    once = rates.at(rates.cells(size, rate_tried, value), np.array([16.0, 64.0, 256.0]), np.log(2), np.log(1.05))
+    assert once.choice[2] <= 0.2 * 1.08
+    assert once.high[2] <= 0.2 * 1.08

@@ -44,6 +44,14 @@ def choose(cost: np.ndarray, allowed: np.ndarray, margin: float, tried: np.ndarr
     return Choice(named, int(places[0]), int(places[-1]), dearer, as_good)
 
 
+def settled(chosen: Choice, cost: np.ndarray, allowed: np.ndarray) -> Choice:
+    """The same where only `allowed` options, (k,), may be named; what is as good reaches to the one that is."""
+    expected = cost.mean(axis=0)
+    named = int(np.argmin(np.where(allowed, expected, np.inf)))
+    ends = min(chosen.low, named), max(chosen.high, named)
+    return chosen._replace(named=named, low=ends[0], high=ends[1], dearer=expected - expected[named])
+
+
 def gains(cost: np.ndarray, run: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """(k,) by how much one more run at each option is expected to lower the cost of what is named then.
 

@@ -5,11 +5,13 @@ too short, and is at least not better than it looks. The surface is fitted to th
 the best one at their batch size, or the better half of all, by what they miss of it. What lies beyond, up to what
 diverged, says where the valley ends and nothing of its floor.
 
-At each batch size the rate with the least expected regret is named, with all as good (choice.py); never one outside of
-the rates tried. Flagged is a rate that is the smallest or largest of those tried at the neighbouring batch sizes: the
+At each batch size the rate with the least expected regret is named, with all as good (choice.py): one tried most often
+there with three times the runs of any other, or any; never outside of those tried there, nor beyond one at which a run
+diverged. Flagged is a rate that is the smallest or largest of those tried at the neighbouring batch sizes: the
 best may lie beyond.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +25,7 @@ FEWEST_CELLS, FEWEST_RATES = 6, 3
 DRAWS = 1024
 # Rates between which is chosen: five per doubling.
 FINENESS = 2**0.2
+SETTLED = 3  # times the runs of any other rate of a batch size
 # Runs of a rate so near to another one stand for it, where there are more of them.
 NEAR = 2.0
 
@@ -121,12 +124,49 @@ def at(found: Cells, sizes: np.ndarray, depth: float, margin: float | None = Non
     fine = np.geomspace(rates[0], rates[-1], int(np.ceil(np.log(rates[-1] / rates[0]) / np.log(FINENESS))) + 1)
     points = np.column_stack([np.repeat(np.log(sizes), len(fine)), np.tile(np.log(fine), len(sizes))])
     drawn = fitted.draws(points, DRAWS).reshape(DRAWS, len(sizes), len(fine))
-    best = [choice.choose(drawn[:, i], np.ones(len(fine), bool), least) for i in range(len(sizes))]
+    smallest, largest = (end[:, None] for end in _ends(found, sizes))
+    # The nearest of the fine rates is meant where a batch size has one rate alone.
+    half = math.sqrt(FINENESS)
+    tried_there = (fine >= smallest / half) & (fine <= largest * half)
+    best = [choice.choose(drawn[:, i], tried_there[i], least) for i in range(len(sizes))]
+    settled = [_settled(found, inside, size, fine) & tried_there[i] for i, size in enumerate(sizes)]
+    best = [choice.settled(b, drawn[:, i], settled[i]) if settled[i].any() else b for i, b in enumerate(best)]
     named, low, high = (fine[[getattr(b, end) for b in best]] for end in ('named', 'low', 'high'))
     reached = np.column_stack([drawn[:, i, b.named] for i, b in enumerate(best)])
     noise = fitted.noise * np.random.default_rng(1).normal(size=reached.shape)
     edge = [_edge(found, size, rate) for size, rate in zip(sizes, named, strict=True)]
     return Rates(sizes, named, low, high, edge, Estimate(reached, reached + noise), found, inside)
+
+
+def _settled(found: Cells, inside: np.ndarray, size: float, fine: np.ndarray) -> np.ndarray:
+    """(r,) which rates may be named at a batch size: all, or the one with SETTLED times the runs of any other there.
+
+    Who repeats one rate has chosen it, and one run of another may have had luck.
+    """
+    own = np.flatnonzero(inside & (found.batch_size == size))
+    order = own[np.argsort(-found.runs[own], kind='stable')]
+    if not len(order) or found.runs[order[0]] < SETTLED * (found.runs[order[1]] if len(order) > 1 else 1):
+        return np.ones(len(fine), bool)
+    off = np.abs(np.log(fine / found.learning_rate[order[0]]))
+    return off == off.min()
+
+
+def _ends(found: Cells, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(k,), (k,) the smallest and largest rate that may be named: of those tried there, below any that diverged.
+
+    Where none was tried, on the line between the neighbours', in logarithms. The surface knows nothing of cells that
+    diverged, and would go on beyond them.
+    """
+    tried, ends = np.unique(found.batch_size), []
+    for size in tried:
+        own = found.batch_size == size
+        lost = found.learning_rate[own & np.isinf(found.value)]
+        trained = found.learning_rate[own & np.isfinite(found.value)]
+        below = trained[trained < lost.min(initial=np.inf)]
+        ends.append(np.log([below.min(initial=np.inf), below.max(initial=0.0)]) if len(below) else [np.nan, np.nan])
+    known = ~np.isnan(np.array(ends)[:, 0])
+    low, high = (np.exp(np.interp(np.log(sizes), np.log(tried[known]), np.array(ends)[known, i])) for i in (0, 1))
+    return low, high
 
 
 def _edge(found: Cells, size: float, rate: float) -> str:

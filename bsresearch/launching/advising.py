@@ -11,7 +11,7 @@ from bsresearch.advice.advise import GOALS
 from bsresearch.core import lookup, program
 from bsresearch.launching import command, flag_parser
 from bsresearch.planning import edit, resolve, schema
-from bsresearch.studies.advise import STUDY
+from bsresearch.studies.advise import NO_TARGET, STUDY
 
 SEEDS = tuple(range(10))  # as many as there is time for
 EVALUATIONS = 50  # in a run, at least: what it takes to a target is known to one of them
@@ -41,7 +41,9 @@ def advise(flag: Any, request: Request) -> int:
         return program.usage('--config=<name or file> and --workdir=<directory> are needed: what to train, and where')
     try:
         _check(request)
-        flag.parser.declared = asked(*flag_parser.declared(flag), request.budget_minutes)
+        config = asked(*flag_parser.declared(flag), request.budget_minutes)
+        target = NO_TARGET if request.goal == 'accuracy' else request.target or ''
+        flag.parser.declared = config | {'tune': config['tune'] | {'target': target}}
     except ValueError as error:
         return program.usage(str(error))
     begun = time.monotonic()

@@ -186,6 +186,8 @@ RECORDED: dict[str, Field | Section] = {
         'by': Field('validation_accuracy', '', 'what chooses, at the end of a run'),
         'sequence': Field('sobol', '', 'sobol | halton, scrambled'),
         'budget_minutes': Field(10.0, 'minutes', 'study=advise: in which its runs are made'),
+        'target': Field('', '', 'study=advise: <metric>:<value>, what comes there first is repeated; '
+                        'none: what ends best'),
         'seed': Field(0, '', 'of the scrambling'),
     }),
     'snapshots': _points('weights whose predictions are averaged into an ensemble, evaluated as ensemble_*', {

@@ -3,19 +3,22 @@
 1. A few updates at every batch size: how fast each is.
 2. Every batch size with FEW rates over the range of `config.tune.learning_rate`, a part of the whole length.
 3. The whole length at rates around the best of each batch size, by a smooth surface over both (advice/rates.py).
-4. The batch sizes that cannot be told from the best, and their rates, with the other seeds of the grid.
+4. The rate of each batch size that came to the target first (`config.tune.target`; without, what nearly all batch sizes
+   come to), with the other seeds of the grid, a seed of all of them at a time.
 
 Each stage takes its share of what is left of `config.tune.budget_minutes` by the times that the stages before took:
 first it gets shorter or takes fewer rates, then it leaves out the batch sizes that take longest. Validation chooses.
 """
 
+import math
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bsresearch.advice import rates
 from bsresearch.advice.table import Refusal
+from bsresearch.analysis import of_runs
 from bsresearch.planning import search
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.stages import Result, Results, Stages, Variant, variant
@@ -23,7 +26,8 @@ from bsresearch.studies import tune
 from bsresearch.studies.tune import Cell
 
 STUDY = 'advise'
-SECTIONS = {'tune': ('learning_rate', 'by', 'budget_minutes')}
+SECTIONS = {'tune': ('learning_rate', 'by', 'budget_minutes', 'target')}
+NO_TARGET = 'none'
 PACE_UPDATES = 50
 FEW = 6  # rates of the second stage
 # Factors of the best rate, in the third: the first that fit.
@@ -94,10 +98,9 @@ def stages(plans: list[Plan]) -> Stages:
         return
     made = [_run(all_cells[size].lead, rate, 1.0) for size, rate in whole]
     results = yield made
-    tried = [_tried(one, results, 1.0, given['by']) for one in made]
     left -= _took(made, results)
 
-    repeats = _repeats(all_cells, tried, pace, lengths, left)
+    repeats = _repeats(all_cells, _fastest(made, results, given), pace, lengths, left)
     if repeats:
         yield repeats
 
@@ -178,18 +181,38 @@ def _whole(
     return [(size, rounded(best[size] * factor)) for size in sorted(sizes) for factor in around]
 
 
+def _fastest(made: list[Variant], results: Results, given: Mapping[str, Any]) -> dict[int, float]:
+    """The rate of each batch size whose run came to the target first; of equal ones the one that ended best."""
+    tried = [_tried(one, results, 1.0, given['by']) for one in made]
+    best = {size: max(one.score for one in tried if one.batch_size == size) for size in {t.batch_size for t in tried}}
+    metric, _, number = given['target'].partition(':')
+    sign = 1.0 if of_runs.better(metric or given['by']) else -1.0
+    if given['target'] == NO_TARGET:
+        score = math.inf
+    elif given['target']:
+        score = sign * float(number)
+    else:
+        metric, score = given['by'], float(np.quantile(list(best.values()), 0.25, method='lower'))
+
+    def arrived(one: Variant) -> float:
+        rows = [row for row in results[one.plan.id].rows if row.get(metric) is not None]
+        return next((row['epoch'] for row in rows if sign * row[metric] >= score), math.inf)
+
+    order = [(arrived(one), -trial.score, trial) for one, trial in zip(made, tried, strict=True)]
+    fastest = {size: min((x for x in order if x[2].batch_size == size), key=lambda x: x[:2])[2] for size in best}
+    return {size: one.rate for size, one in fastest.items() if np.isfinite(one.score)}
+
+
 def _repeats(
-    all_cells: Mapping[int, Cell], tried: list[Tried], pace: Mapping[int, Pace], lengths: Mapping[int, int], left: float
-) -> list[Variant]:
-    """The best rate of each batch size with other seeds, a seed of all of them at a time, as long as they fit."""
-    best = {size: max((one for one in tried if one.batch_size == size), key=lambda one: one.score)
-            for size in dict.fromkeys(one.batch_size for one in tried)}  # fmt: skip
-    best = {size: one for size, one in best.items() if np.isfinite(one.score)}
+    all_cells: Mapping[int, Cell], best: Mapping[int, float], pace: Mapping[int, Pace], lengths: Mapping[int, int],
+    left: float,
+) -> list[Variant]:  # fmt: skip
+    """A rate of each batch size with other seeds, a seed of all of them at a time, as long as they fit."""
     repeats: list[Variant] = []
     for number in range(1, max(len(cell.plans) for cell in all_cells.values())):
         sizes = [size for size in best if number < len(all_cells[size].plans)]
         takes = sum(_seconds(pace[size], lengths[size], number) for size in sizes)
         if takes > left:
             break
-        repeats += [_run(all_cells[size].plans[number], best[size].rate, 1.0) for size in sizes]
+        repeats += [_run(all_cells[size].plans[number], best[size], 1.0) for size in sizes]
     return repeats

@@ -39,7 +39,8 @@ def content(advice: Advice, price_per_hour: float | None = None) -> dict[str, An
         'critical_batch_size': law or None,
         'regions': [stretch._asdict() for stretch in growth.stretches] if growth is not None else [],
         'throughput': advice.throughput._asdict() if advice.throughput is not None else None,
-        'rate_rules': [price._asdict() for price in advice.prices],
+        'rate_rules': [{k: _plain(v) if isinstance(v, float) else v for k, v in price._asdict().items()}
+                       for price in advice.prices],
         'findings': words.findings(advice),
         'notes': words.notes(advice),
         'refusal': None,

@@ -158,12 +158,11 @@ def findings(advice: Advice) -> list[str]:
 
 
 def _price(advice: Advice, price: Price) -> str:
-    if advice.goal == 'accuracy':
-        mean, worst = f'{price.mean:+.2g}', f'{price.worst:+.2g}'
-    else:
-        mean, worst = f'{100 * math.expm1(price.mean):+.0f} %', f'{100 * math.expm1(price.worst):+.0f} %'
+    form = '{:+.2g}'.format if advice.goal == 'accuracy' else lambda x: f'{100 * math.expm1(x):+.0f} %'
     untold = f', at {price.untold} outside of the rates tried' if price.untold else ''
-    return f'{price.rule} {mean} in the mean, {worst} at B = {price.worst_at:g}{untold}'
+    if math.isinf(price.worst):
+        return f'{price.rule} diverges at B = {price.worst_at:g}{untold}'
+    return f'{price.rule} {form(price.mean)} in the mean, {form(price.worst)} at B = {price.worst_at:g}{untold}'
 
 
 def notes(advice: Advice) -> list[str]:
