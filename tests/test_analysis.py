@@ -111,6 +111,15 @@ def test_what_varies_and_does_not_follow_is_an_axis(tmp_path: pathlib.Path) -> N
     assert axes(tmp_path / 'follows') == ('batch_size',)
 
 
+def test_a_batch_norm_group_that_is_the_batch_is_left_out() -> None:
+    """Also beside runs without batch norm, which have none; a group of its own is told."""
+    flat = lambda *pairs: [{'batch_size': b, 'learning_rate': 0.1, 'seed': 0} | g for b, g in pairs]
+    group = lambda size: {'ghost_batch_size': size}
+    fields = lambda rows: [*records.flatten_varying(rows)[0]]
+    assert fields(flat((8, group(8)), (16, group(16)), (32, {}))) == ['batch_size', 'learning_rate', 'seed']
+    assert fields(flat((8, group(8)), (16, group(8)), (32, group(16))))[3:] == ['ghost_batch_size']
+
+
 def test_a_scaled_learning_rate_is_the_declared_one(tmp_path: pathlib.Path) -> None:
     rule = {'name': 'linear', 'reference_batch_size': 16}
     for b in (16, 32):

@@ -270,21 +270,79 @@ def test_one_evaluation_is_a_point(tmp_path: pathlib.Path):
 
 
 def test_an_axis_has_room_for_the_bands(optimizers: Study):
-    """Those of three seeds lie inside; the first of five evaluations, at chance, does not set it."""
+    """Those of three seeds lie inside, and the first of five evaluations, at chance."""
     for key in cells.of(optimizers):
         course = courses.of(optimizers, key, 'test_accuracy')
         sheet = drawing.sheet(optimizers, figures.curves('test_accuracy', cells=(key[0],)))
         low, high = sheet.figure.axes[0].get_ylim()
         assert low <= 100 * course['low'].iloc[1:].min() <= 100 * course['high'].iloc[1:].max() <= high
-        assert low > 100 * course['mean'].iloc[0]
+        assert low < 100 * course['mean'].iloc[0]
 
 
-@pytest.mark.parametrize(('low', 'high'), [(776.0, 1301.0), (0.98, 1.2), (0.0061, 0.016), (0.5, 40.0), (1e-3, 1e3)])
+def inside(ax: Any, values: Sequence[float]) -> bool:
+    """Whether markers at these heights are seen whole."""
+    half, place = ax.figure.dpi / 72 * 2.25, ax.transData.transform([(1, v) for v in values])[:, 1]
+    return bool(ax.bbox.y0 + half <= place.min() <= place.max() <= ax.bbox.y1 - half)
+
+
+PAIRS = {(16, 0): (0.40, 0.42), (16, 1): (0.41, 0.6583), (32, 0): (0.43, 0.5917), (32, 1): (0.0, 1.0)}
+
+
+@pytest.fixture(scope='module')
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Two seeds of each of four cells; losses over two decades, distances a thousand times apart."""
+    workdir = tmp_path_factory.mktemp('pairs')
+    for ((size, place), ends), seed in itertools.product(PAIRS.items(), (0, 1)):
+        rising = [0.1 + (ends[seed] - 0.1) * share for share in (0, 0.9, 0.95, 0.97, 1)]
+        far = [1000.0**place * epoch * (1 + seed) for epoch in range(5)]
+        course = {'test_accuracy': rising, 'distance': far}
+        course['parameter_norm'] = [50.0 + (1 + place) * epoch for epoch in range(5)]
+        course['test_loss'] = [5.0 * 0.4 ** (epoch * (1 + place) / 2) for epoch in range(5)]
+        write_run(workdir, batch_size=size, learning_rate=10.0**-place, seed=seed, values=course)
+    return study.load(workdir, 'train')
+
+
+@pytest.mark.parametrize(
+    'figure',
+    [figures.curves('test_accuracy'), figures.versus(TEST, x='batch_size'), figures.pareto(final('distance'), TEST)],
+)
+def test_every_seed_of_two_lies_inside_the_axis(pairs: Study, figure: Figure):
+    """Values far above the others' means, at 0 and at 100 %, with their markers."""
+    sheet = drawing.sheet(pairs, figure)
+    sheet.figure.draw_without_rendering()
+    assert all(inside(ax, [100 * v for pair in PAIRS.values() for v in pair]) for ax in sheet.figure.axes)
+
+
+def test_the_initial_weights_are_left_out_where_they_are_most_of_the_axis(tmp_path: pathlib.Path):
+    for seed in (0, 1):
+        write_run(tmp_path, seed=seed, values={'test_accuracy': [0.1, 0.93, 0.95, 0.96, 0.97 + 0.01 * seed]})
+    low, high = drawing.sheet(study.load(tmp_path, 'train'), figures.curves('test_accuracy')).figure.axes[0].get_ylim()
+    assert 90 < low < 93 < 98 < high
+
+
+def test_panels_of_a_metric_share_their_axis_but_one_that_would_be_flat(pairs: Study):
+    """Distances of 1 and 1,000 do not; norms of 54 and 58 do."""
+    ends = lambda metric: [
+        ax.get_ylim() for ax in drawing.sheet(pairs, figures.curves(metric, panel='learning_rate')).figure.axes
+    ]
+    assert len({*ends('parameter_norm')}) == 1
+    assert len({*ends('test_loss')}) == 1
+    small, large = sorted(high for _, high in ends('distance'))
+    assert 8 < small < 10
+    assert 8000 < large < 10000
+
+
+@pytest.mark.parametrize(
+    ('low', 'high'), [(776.0, 1301.0), (0.98, 1.2), (0.0061, 0.016), (0.5, 40.0), (0.1, 7.0), (1e-3, 1e3)]
+)
 def test_a_logarithmic_axis_has_three_ticks(low: float, high: float):
     ax = plotting.Figure().subplots()
     scales.limits(ax, LOSS, np.array([low, high]), log=True)
     bottom, top = ax.get_ylim()
-    assert sum(bottom <= tick <= top for tick in ax.yaxis.get_majorticklocs()) >= 3
+    ticks = [tick for tick in ax.yaxis.get_majorticklocs() if bottom <= tick <= top]
+    assert len(ticks) >= 3
+    # From one end to the other: not on its upper part alone.
+    assert np.log(ticks[-1] / ticks[0]) > 0.5 * np.log(top / bottom)
 
 
 def test_a_heat_map_rings_the_best_of_each_column(grid: Study, plotted: Table):

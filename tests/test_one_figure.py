@@ -60,6 +60,18 @@ def test_x_decides_what_is_drawn(sweep: pathlib.Path):
     assert kinds == {'epoch': 'curves', 'seconds': 'curves', 'batch_size': 'versus', 'distance': 'pareto'}
 
 
+def test_no_two_figures_have_one_name(sweep: pathlib.Path):
+    """Panel, reading and condition stand in it where they are asked for."""
+    loaded = study.load(sweep, 'train')
+    plain, field = Request(('test_accuracy',), 'batch_size'), 'learning_rate'
+    different = plain._replace(color=field), plain._replace(panel=field), plain._replace(where=(f'{field}=0.1',))
+    requests = [plain, *different, plain._replace(at='epoch:1')]
+    names = [one_figure.figure(loaded, request).name for request in requests]
+    assert names[0] == 'test_accuracy_against_batch_size'
+    assert names[2] == 'test_accuracy_against_batch_size_panel_learning_rate'
+    assert len({*names}) == 5
+
+
 def test_where_keeps_some_runs(sweep: pathlib.Path, tmp_path: pathlib.Path, small_pictures: None):
     request = Request(('test_accuracy',), 'updates', where=('learning_rate=0.1', 'batch_size=16,64'))
     table = numbers(sweep, tmp_path, request)

@@ -1,6 +1,7 @@
 """A sweep without findings: its question, cells and intervals by hand, what is named the best, edges, what is open."""
 
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from scipy import stats
 from bsresearch.analysis import best_sets, study
 from bsresearch.findings import sweep
 from bsresearch.findings.sweep import Cell, Sweep
+from bsresearch.report import forest, questions, tables
 
 SIZES, RATES, SEEDS = (8, 16, 32), (0.1, 0.2), (0, 1, 2)
 
@@ -70,6 +72,32 @@ def test_highest_on_test_and_its_edges(tmp_path: pathlib.Path) -> None:
     expected = best_sets.not_told_from_best(values)
     assert [cell.alike for cell in outcome.cells] == expected.tolist()
     assert 0 < expected.sum() < len(expected)
+
+
+@pytest.mark.parametrize(
+    ('others', 'alike', 'told'),
+    [(14, 12, '12 of the 14 others may be the best as well'), (7, 1, '1 of the 7 others may be the best as well'),
+     (7, 7, 'Each of the 7 others may be the best as well'), (7, 0, 'Each of the 7 others is ruled out as the best'),
+     (1, 1, 'The other one may be the best as well'), (1, 0, 'The other one is ruled out as the best')],
+)  # fmt: skip
+def test_how_many_may_be_the_best_as_well(others: int, alike: int, told: str) -> None:
+    assert questions.compared(others, alike) == f'{told} (multiple comparisons with the best, 95 %).'
+
+
+@pytest.mark.parametrize(
+    ('values', 'told', 'dots'),
+    [((0.45, 0.5333), '45.00 and 53.33 %, n = 2', (0.45, 0.5333)), ((0.5, 0.5), '50.00 %, n = 2', ()),
+     ((0.5, 0.52, 0.54), '52.00 % (47.03 to 56.97), n = 3', ()), ((1.0, 1.0, 1.0), '100.00 %, n = 3', ())],
+)  # fmt: skip
+def test_a_row_of_two_seeds_has_both(tmp_path: pathlib.Path, values: Any, told: str, dots: Any) -> None:
+    """Student's interval of three: t = 4.3027, s = 0.02. Where nothing varies the value stands alone."""
+    for seed, value in enumerate(values):
+        write_run(tmp_path, seed=seed, values={'test_accuracy': [0.1234, value]})
+    outcome = of(tmp_path)
+    row = forest.of_cell(outcome.cells[0], outcome)
+    assert (row.numbers, row.lines[0].places) == ((told,), dots)
+    (cell,) = re.findall(r'(?m)^\| .*digits.*$|^\| train .*$', tables.of_cells(study.load(tmp_path, 'train')))
+    assert told.partition(',')[0].replace(' %', '') in cell
 
 
 def test_validation_chooses_with_five_seeds(tmp_path: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""The place of an optimum: all cells that cannot be told from the best one."""
+"""The place of an optimum: all cells that may be the best, which no other cell beats."""
 
 import itertools
 from typing import NamedTuple

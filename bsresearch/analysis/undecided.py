@@ -27,7 +27,7 @@ def why(part: Part, interval: Interval, bounds: tuple[float, float], show: Calla
     n, needed = len(part.known.low), fewest_signs(int(np.isfinite(bounds).sum()))
     across = [b for b in dict.fromkeys(bounds) if np.isfinite(b) and interval.low <= b <= interval.high]
     if part.along is not None:
-        return 'places that cannot be told from the best lie on both sides of a bound'
+        return 'places that may be the best lie on both sides of a bound'
     if np.isnan(part.error):
         return 'too few trials for an interval'
     if part.ranked and n < needed:

@@ -30,7 +30,8 @@ class Cell(NamedTuple):
     Attributes:
       key: of the study. label: its name. interval: of its replicates.
       edges: what it is at the edge of, in words. lost: runs that diverged or are unfinished, in words.
-      alike: it cannot be told from the best one. best: it is that one.
+      alike: it may be the best as well, no other cell beats it. best: it is that which is named so.
+      values: of its replicates.
     """
 
     key: tuple[Any, ...]
@@ -40,6 +41,7 @@ class Cell(NamedTuple):
     lost: str = ''
     alike: bool = False
     best: bool = False
+    values: tuple[float, ...] = ()
 
 
 class Sweep(NamedTuple):
@@ -78,7 +80,7 @@ def of(study: Study) -> Sweep:
     labels, intervals = order.labels(study), points.of(study, quantity)
     cells = [
         Cell(row.key, labels[row.key], Interval(row.centre, row.low, row.high, row.n, row.method),
-             _edges(study, starts, row.key), _lost(row.runs, row.diverged, row.unfinished))
+             _edges(study, starts, row.key), _lost(row.runs, row.diverged, row.unfinished), values=row.values)
         for row in intervals.itertuples() if row.key[1] == ABSENT
     ]  # fmt: skip
     array = quantity.of(study)
@@ -154,7 +156,7 @@ def _validated(study: Study, metric: str, values: pd.DataFrame) -> pd.DataFrame 
 
 
 def _alike(values: pd.DataFrame, place: int) -> list[bool]:
-    """Which cells cannot be told from the best, of values of which the highest is; the best itself is among them."""
+    """Which cells may be the best, of values of which the highest is (best_sets.py); the named one is among them."""
     numbers, alike = values.to_numpy(float), np.zeros(len(values), bool)
     trained = np.isfinite(numbers).all(axis=1)
     if numbers.shape[1] > 1:

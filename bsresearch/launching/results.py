@@ -62,7 +62,7 @@ def of_arms(
     last_rows: Sequence[Mapping[str, Any]],
     arms: Mapping[str, str] | None = None,
 ) -> list[Row]:
-    """A row for each arm, runs that differ in their seeds alone: mean ± half of Student's 95 % interval.
+    """A row for each arm, runs that differ in their seeds alone: mean ± half of Student's 95 % interval; both of two.
 
     Of runs that came to their end; one that diverged has no values there.
     """
@@ -82,7 +82,7 @@ def of_arms(
         facts = {'status': status, 'updates': updates.pop() if len(updates) == 1 else None, 'runs': len(arm)}
         done = [row for row in arm if row['status'] == 'done']
         plan = plan_of[arm[0]['run']]
-        estimates = {name: _estimate((row[name] for row in done), _rounding(plan, name)) for name in metrics}
+        estimates = {name: estimate((row[name] for row in done), _rounding(plan, name)) for name in metrics}
         rows.append(fixed | facts | estimates)
     return rows
 
@@ -100,11 +100,13 @@ def _rounding(plan: Plan, metric: str) -> float:
     return 1 / (12 * len(splits[split].labels) ** 2) if counted else 0.0
 
 
-def _estimate(values: Iterable[float | None], rounding: float) -> float | str | None:
-    """Mean ± half of its interval; of one value itself, of none nothing. rounding: variance of it in each value."""
+def estimate(values: Iterable[float | None], rounding: float) -> float | str | None:
+    """Mean ± half of its interval; of two both, of equal ones one, of none nothing. rounding: its variance in each."""
     known = np.array([value for value in values if value is not None], float)
-    if len(known) < 2:
-        return float(known[0]) if len(known) else None
+    if not len(known) or not np.ptp(known) > 0:
+        return float(known.mean()) if len(known) else None
+    if len(known) < summary.TO_TELL:
+        return summary.each(known.tolist(), '{:.4g}'.format)
     counts, mean, std = np.array([len(known)]), np.array([known.mean()]), np.array([known.std(ddof=1)])
     _, high = summary.interval(counts, mean, std, rounding)
     half = float(high[0] - mean[0])

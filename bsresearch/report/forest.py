@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bsresearch.analysis import summary
 from bsresearch.analysis.quantity import Unit
 from bsresearch.analysis.statements import Judged, Verdicts
 from bsresearch.analysis.verdicts import Verdict
@@ -78,18 +79,28 @@ def of_verdicts(verdicts: Verdicts, source: str, n: int) -> Row:
 
 
 def of_cell(cell: Cell, sweep: Sweep) -> Row:
-    """Of a sweep: its number, and whether it is the best, or not told apart from it."""
-    unit, interval = sweep.quantity.unit if sweep.quantity else Unit(), cell.interval
-    number = unit.show(interval.centre) if interval.n else 'not measured'
-    ends = f' ({unit.show(interval.low, unit=False)} to {unit.show(interval.high, unit=False)})'
-    whole = f'{number}{"" if np.isnan(interval.low) else ends}{f", n = {interval.n}" if interval.n else ""}'
-    place = sweep.chosen if cell.best else 'not told apart' if cell.alike else ''
+    """Of a sweep: its number, and whether it is the best, or may be."""
+    unit, n = sweep.quantity.unit if sweep.quantity else Unit(), cell.interval.n
+    whole, line = _measured(cell, unit)
+    place = sweep.chosen if cell.best else 'may be the best as well' if cell.alike else ''
     edges = ', '.join(cell.edges) if cell.best else ''
     return Row(
-        '', cell.label, lines=(svg.Line('', interval, unit, False),), number=number if interval.n else markdown.NONE,
-        numbers=(whole,), remarks=tuple(filter(None, (cell.lost, edges))),
+        '', cell.label, lines=(line,), number=unit.show(cell.interval.centre) if n else markdown.NONE,
+        numbers=(f'{whole}, n = {n}' if n else 'not measured',), remarks=tuple(filter(None, (cell.lost, edges))),
         flag='; '.join(filter(None, (place, cell.lost))),
     )  # fmt: skip
+
+
+def _measured(cell: Cell, unit: Unit) -> tuple[str, svg.Line]:
+    """In words and drawn: the mean with its interval, both of two replicates, one number where they do not differ."""
+    interval, show = cell.interval, lambda value: unit.show(value, unit=False)
+    number, several = unit.show(interval.centre), len({*cell.values}) > 1
+    if several and interval.n < summary.TO_TELL:
+        ends = interval._replace(low=min(cell.values), high=max(cell.values))
+        return f'{summary.each(cell.values, show)}{unit.level}', svg.Line('', ends, unit, False, cell.values)
+    if not several or np.isnan(interval.low):
+        return number, svg.Line('', interval._replace(low=np.nan, high=np.nan), unit, False)
+    return f'{number} ({show(interval.low)} to {show(interval.high)})', svg.Line('', interval, unit, False)
 
 
 def _decisive(verdicts: Verdicts) -> Judged | None:

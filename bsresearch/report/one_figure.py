@@ -97,7 +97,7 @@ def figure(study: Study, request: Request) -> Figure:
     x = {column: name for name, (column, _) in courses.POSITIONS.items()}.get(request.x, request.x)
     for flag, field in (('color', request.color), ('panel', request.panel)):
         _check(study, flag, field)
-    name = re.sub(r'\W+', '_', '_'.join([*request.y, 'against', x, *([request.color] if request.color else [])]))
+    name = _name(request, x)
     shared: dict[str, Any] = {'by': request.color, 'panel': request.panel, 'name': name}
     if x in courses.POSITIONS:
         if request.at != END:
@@ -111,6 +111,15 @@ def figure(study: Study, request: Request) -> Figure:
         return figures.pareto(read(x), quantities[0], by=request.color, name=name)
     _check(study, 'x', x, [*courses.POSITIONS, *metrics])
     return figures.versus(*quantities, x=x, **shared)
+
+
+def _name(request: Request, x: str) -> str:
+    """Of the files: no two requests of a study have the same."""
+    parts = [*request.y, 'against', x, *filter(None, [request.color])]
+    parts += ['panel', request.panel] if request.panel else []
+    parts += ['at', request.at] if request.at != END else []
+    parts += ['where', *request.where] if request.where else []
+    return re.sub(r'\W+', '_', '_'.join(parts))
 
 
 def _check(study: Study, flag: str, field: str, others: Sequence[str] = ()) -> None:

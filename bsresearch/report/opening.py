@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from bsresearch.analysis import cells
+from bsresearch.analysis import cells, summary
 from bsresearch.analysis.study import ABSENT, Study
 from bsresearch.report import forest, markdown, pictures, provenance, web
 from bsresearch.report.figures.drawing import Drawn
@@ -94,6 +94,7 @@ def _note(question: Question) -> str:
     ended = cells.finished(question.study, cells.of(question.study)) if question.study else ''
     over = f'95 % intervals over n = {n} seeds{ended} on this test set' if n > 1 else alone
     if not question.of_claims:
+        over = f'both of n = {n} seeds{ended} on this test set' if 1 < n < summary.TO_TELL else over
         return f'The cells of the sweep; {over[0].lower()}{over[1:]}.'
     if not any(row.lines for row in question.rows):
         return 'A row for each claim. Open one for its numbers and source.'

@@ -26,6 +26,7 @@ from bsresearch.store import study_file
 from bsresearch.store.records import Records
 
 FEW = 3  # numbers that an answer tells
+COMPARED = 'multiple comparisons with the best, 95 %'  # analysis/best_sets.py
 
 
 class Question(NamedTuple):
@@ -184,11 +185,14 @@ def _of_best(sweep: Sweep, rows: Sequence[Row], study: Study) -> str:
     level = f'{quantity.unit.show(sweep.level)} ({how if replicates > 1 else "one seed"})'
     edges = f', on the edge of what was tried ({", ".join(best.edges)})' if best.edges else ''
     sentence = f'{sweep.chosen.capitalize()}: {best.label}, at {level}{edges}.'
-    others, alike = len(sweep.cells) - 1, sum(cell.alike for cell in sweep.cells) - 1
     if replicates == 1:
         return f'{sentence} One seed tells no cell from another.'
-    if others == 1:
-        return f'{sentence} The other one is {"not " if alike else ""}told apart from it.'
-    if not alike:
-        return f'{sentence} All {others} others are told apart from it.'
-    return f'{sentence} Of the {others} others {alike} {"is" if alike == 1 else "are"} not told apart from it.'
+    return f'{sentence} {compared(len(sweep.cells) - 1, sum(cell.alike for cell in sweep.cells) - 1)}'
+
+
+def compared(others: int, alike: int) -> str:
+    """How many cells beside the best there are, and how many of these may be it as well."""
+    counts = f'{alike} of the {others} others'
+    if alike in (0, others):
+        counts = 'The other one' if others == 1 else f'Each of the {others} others'
+    return f'{counts} {"may be the best as well" if alike else "is ruled out as the best"} ({COMPARED}).'

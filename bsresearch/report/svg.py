@@ -69,6 +69,7 @@ def scale(lines: Sequence[Line], bounds: Sequence[float], width: int = WIDTH) ->
     halves = np.abs(ends - centres[:, None])
     halves = halves[np.isfinite(halves) & (halves > 0)]
     reach = FARTHEST * (float(np.median(halves)) if len(halves) else 0.0)
+    reach = np.array([np.inf if line.places else reach for line in known])
     low = min([*np.maximum(ends[:, 0], centres - reach), *edges])
     high = max([*np.minimum(ends[:, 1], centres + reach), *edges])
     margin = 0.08 * (high - low) or max(abs(low), 1e-9) * 0.05

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from bsresearch.analysis import axis_labels, cells, of_runs, points
+from bsresearch.analysis import axis_labels, cells, of_runs, points, summary
 from bsresearch.analysis.study import Study
 from bsresearch.core.flat import flatten
 from bsresearch.planning import schema
@@ -31,7 +31,7 @@ def value(given: Any) -> str:
 
 
 def of_cells(study: Study, own_metrics: Sequence[str] = ()) -> str:
-    """Mean and 95 % interval over the finished runs of each cell; '' where no metric was recorded.
+    """Mean and 95 % interval over the finished runs of each cell, both values of two; '' where no metric was recorded.
 
     own_metrics: those of a user's own measurements, beside METRICS.
     """
@@ -50,8 +50,11 @@ def of_cells(study: Study, own_metrics: Sequence[str] = ()) -> str:
         finished = f'{max(point["n"] for point in points_of_cell)} of {counts["runs"]}'
         rate = _rates(study, counts['key'])
         rows.append((label, '; '.join([finished, *lost]), rate, *map(_interval, of_metrics, points_of_cell)))
-    how = 'mean and 95 % interval over seeds on this test set, at the end of finished runs'
-    caption = f'{study.name}: {counted(len(rows), "cell")}, {how}.{"".join(left_out)}'
+    seeds = {point['n'] for points_of_cell in of_metrics.values() for point in points_of_cell}
+    kinds = {'mean and 95 % interval over seeds': max(seeds) >= summary.TO_TELL, 'both values of two seeds': 2 in seeds}
+    how = ', or '.join(kind for kind, there in kinds.items() if there) or 'one seed'
+    where = 'on this test set, at the end of finished runs'
+    caption = f'{study.name}: {counted(len(rows), "cell")}, {how} {where}.{"".join(left_out)}'
     return markdown.table(
         caption, ('cell', 'runs', 'peak learning rate', *map(_title, of_metrics)), rows, folded=len(rows) > 2 * LONG
     )
@@ -64,10 +67,14 @@ def _rates(study: Study, key: cells.Key) -> str:
 
 
 def _interval(metric: str, point: Mapping[Hashable, Any]) -> str:
-    """In the metric's unit, which stands in its title; of equal values an interval would tell nothing."""
-    centre, low, high = (of_runs.unit_of(metric).show(point[name], unit=False) for name in ('centre', 'low', 'high'))
-    ends = pd.notna(point['low']) and point['method'] == 'mean'
-    return (centre if point['n'] else NONE) + (f' ({low} to {high})' if ends else '')
+    """In the metric's unit, which stands in its title; both of two values; of equal ones no interval."""
+    show = lambda number: of_runs.unit_of(metric).show(number, unit=False)
+    if not point['n']:
+        return NONE
+    if point['n'] < summary.TO_TELL:
+        return summary.each(point['values'], show)
+    ends = pd.notna(point['low']) and point['method'] == 'mean' and len({*point['values']}) > 1
+    return show(point['centre']) + (f' ({show(point["low"])} to {show(point["high"])})' if ends else '')
 
 
 def of_runs_of(inventory: Inventory, name: str, study: Study | None) -> str:

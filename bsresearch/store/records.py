@@ -16,6 +16,7 @@ from bsresearch.store.writer import array_files
 
 # Config columns of the table that are there even if no run differs.
 SPLIT_SEEDS = ('init_seed', 'data_seed')
+FOLLOWS = dict.fromkeys(SPLIT_SEEDS, 'seed') | {'ghost_batch_size': 'batch_size'}  # unless it is something else
 ALWAYS = ('batch_size', 'learning_rate', 'seed')
 OWN_METRICS = 'own_metrics'  # of meta.json: what measurements of a user's own give
 SCALARS, LISTS = {str, int, float, bool, type(None)}, (list, tuple)
@@ -201,8 +202,9 @@ def varying(table: pd.DataFrame) -> list[str]:
             return False
         if column.startswith('parent.state.') and set(table[column].dropna()) <= {'keep'}:
             return False  # the rule; only what was not kept is worth a word
-        # A seed that only follows `seed` says nothing new.
-        return not (column in SPLIT_SEEDS and (table[column] == table['seed']).all())
+        # A seed that is `seed`, or a batch-norm group that is the batch, says nothing new.
+        of_which = FOLLOWS.get(column)
+        return of_which not in table or not (table[column].isna() | (table[column] == table[of_which])).all()
 
     return [c for c in table.columns if c in ALWAYS or differs(c)]
 

@@ -16,10 +16,10 @@ from bsresearch.report.colours import Look
 from bsresearch.report.figures import panels, scales
 from bsresearch.report.figures.panels import Sheet
 
-REACH, FEW = (
-    2.0,
-    0.02,
-)  # how far an axis goes beyond the means for bands; the share of their ends that may lie beyond it
+REACH, FEW = 2.0, 0.02  # how far an axis goes beyond its points for bands; the share of their ends that may lie beyond
+MOST_OF = 2.0  # times that an axis with the initial weights may be longer than without
+HIDDEN = 5.0  # times that an axis shared with other panels may be longer than one of a panel's own
+VALUES = ['value_1', 'value_2']  # of two replicates, drawn as points
 SHORT = 4  # evaluations, the first of which is a part of the picture
 MOST_POINTS = 60  # of two replicates, along x
 WORDS = {'distance': 'distance ‖θ − θ₀‖', 'parameter_norm': 'norm of the weights ‖θ‖'}
@@ -50,26 +50,17 @@ class Prepared(NamedTuple):
     places: list[int]
 
     def reach(self, panel: Panel, *, log: bool) -> np.ndarray:
-        """What sets a panel's y axis: the means of all panels of its kind, and the ends of their bands.
+        """What sets a panel's y axis: the points of all panels of its kind, and the ends of their bands.
 
-        At the initial weights everything is at chance: that is drawn, but does not set the axis of long courses. Nor do
-        the few ends that lie farthest out, of single evaluations with a wide interval, nor what lies farther from all
-        means than REACH times these from one another.
+        All panels of accuracies share theirs, all of losses, and those of any other metric, but one that would be small
+        on it has its own.
         """
-        alike = [p for p in self.panels if _kind(p.metric) == _kind(panel.metric) != ''] or [panel]
-        skipped = lambda key, course: panel.metric.startswith(EVALUATED) and key[1] == ABSENT and len(course) > SHORT
-        shown = pd.concat([c.iloc[int(skipped(key, c)) :] for p in alike for key, c in p.courses.items()])
-        means, ends = (shown[names].to_numpy(float).ravel() for names in (['mean'], panels.ENDS))
-        means, ends = (v[np.isfinite(v) & ((v > 0) | (not log))] for v in (means, ends))
-        if not len(means):
-            return means
-        scaled = np.log if log else np.array
-        means, ends = scaled(means), scaled(ends)
-        if len(ends):
-            room, (low, high) = REACH * np.ptp(means), np.quantile(ends, (FEW, 1 - FEW))
-            ends = np.array([low, high]).clip(means.min() - room, means.max() + room)
-        both = np.concatenate([means, ends])
-        return np.exp(both) if log else both
+        kind = _kind(panel.metric)
+        shared = _reach([p for p in self.panels if _kind(p.metric) == kind], log=log)
+        if panel.metric.startswith(EVALUATED):
+            return shared
+        of_panel = _reach([panel], log=log)
+        return shared if HIDDEN * _length(of_panel, log=log) >= _length(shared, log=log) else of_panel
 
     def title(self, panel: Panel) -> str:
         """The value that a panel is of."""
@@ -147,12 +138,12 @@ def readable_course(study: Study, key: Key, metric: str, options: dict[str, Any]
     """`courses.of` in the axis's unit, with value_1 and value_2: the two values where there are just two, thinned."""
     along, unit = {name: options[name] for name in ('x', 'since_branch', 'relative')}, unit_of(metric, options)
     course = panels.readable(courses.of(study, key, metric, **along), unit, 'mean').set_index('x', drop=False)
-    course[['value_1', 'value_2']] = np.nan
+    course[VALUES] = np.nan
     two = course.index[course['n'] == 2]
     two = two[:: -(-len(two) // MOST_POINTS)] if len(two) else two
     if len(two):
         values = courses.values(study, key, metric, **along).loc[two].to_numpy(float)
-        course.loc[two, ['value_1', 'value_2']] = unit.scaled(np.sort(values, axis=1)[:, :2])
+        course.loc[two, VALUES] = unit.scaled(np.sort(values, axis=1)[:, :2])
     gone = sum(study.status(run) == 'diverged' for run in study.runs_of(key))
     # A cross stands at the last x of what diverged.
     course['ends'] = np.append(course['diverged'].to_numpy()[1:], gone) > course['diverged'].to_numpy()
@@ -160,8 +151,43 @@ def readable_course(study: Study, key: Key, metric: str, options: dict[str, Any]
 
 
 def _kind(metric: str) -> str:
-    """What shares a y axis: accuracies, losses; '' of what has one of its own in each panel."""
-    return metric.rpartition('_')[2] if metric.startswith(EVALUATED) else ''
+    """What shares a y axis: accuracies, losses, each other metric."""
+    return metric.rpartition('_')[2] if metric.startswith(EVALUATED) else metric
+
+
+def _reach(drawn: Sequence[Panel], *, log: bool) -> np.ndarray:
+    """What sets the y axis of panels.
+
+    At the initial weights everything is at chance: of long courses that is left out where it would be most of the axis.
+    """
+    skipped = lambda panel, key, c: panel.metric.startswith(EVALUATED) and key[1] == ABSENT and len(c) > SHORT
+    of_each = [(c, int(skipped(panel, key, c))) for panel in drawn for key, c in panel.courses.items()]
+    whole = _room(pd.concat([c for c, _ in of_each]), log=log)
+    later = _room(pd.concat([c.iloc[begin:] for c, begin in of_each]), log=log)
+    return later if len(later) and _length(whole, log=log) > MOST_OF * _length(later, log=log) else whole
+
+
+def _length(values: np.ndarray, *, log: bool) -> float:
+    return float(np.ptp(np.log(values) if log else values)) if len(values) else 0.0
+
+
+def _room(shown: pd.DataFrame, *, log: bool) -> np.ndarray:
+    """All points, means and both values of two replicates, and of the ends of bands as many as there is room for.
+
+    That is: without the few that lie farthest out, of single evaluations with a wide interval, and no farther from all
+    points than REACH times these from one another.
+    """
+    points, ends = (shown[names].to_numpy(float).ravel() for names in (['mean', *VALUES], panels.ENDS))
+    points, ends = (v[np.isfinite(v) & ((v > 0) | (not log))] for v in (points, ends))
+    if not len(points):
+        return points
+    scaled = np.log if log else np.array
+    points, ends = scaled(points), scaled(ends)
+    if len(ends):
+        room, (low, high) = REACH * np.ptp(points), np.quantile(ends, (FEW, 1 - FEW))
+        ends = np.array([low, high]).clip(points.min() - room, points.max() + room)
+    both = np.concatenate([points, ends])
+    return np.exp(both) if log else both
 
 
 def is_log(metric: str, options: dict[str, Any]) -> bool:
@@ -196,7 +222,7 @@ def _curve(ax: plotting.Axes, course: pd.DataFrame, look: Look) -> None:
     if len(course) == 1:
         ax.plot([course['x'].iloc[0]] * 2, course[panels.ENDS].iloc[0], color=look.colour, linewidth=1.1)
     panels.band(ax, course['x'], course['low'], course['high'], look)
-    for value in ('value_1', 'value_2'):
+    for value in VALUES:
         panels.line(ax, course['x'], course[value], look.point._replace(marker='.'), markersize=2.5)
     ends = course[course['ends']]
     panels.crosses(ax, ends['x'], ends['mean'], look)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bsresearch.analysis import cells
+from bsresearch.analysis import cells, summary
 from bsresearch.analysis.cells import Key
 from bsresearch.analysis.quantity import Unit
 from bsresearch.analysis.study import Study
@@ -27,7 +27,6 @@ MOST = 24  # entries of a legend
 MOST_LOST = 6  # of them cells that are not whole, told one by one
 LABEL = 36  # characters along a y axis
 MEANS = 'mean and 95 % interval over {n}'
-TO_TELL = 3  # replicates from which an interval is drawn
 ENDS = ['low', 'high']
 
 
@@ -100,9 +99,9 @@ def label(name: str, unit: Unit) -> str:
 
 
 def readable(table: pd.DataFrame, unit: Unit, centre: str) -> pd.DataFrame:
-    """Centre and ends in the unit that readers see; no ends of fewer than TO_TELL replicates; `values` alike."""
+    """Centre and ends in the unit that readers see; no ends of too few replicates to tell one; `values` alike."""
     numbers = table[[centre, *ENDS]].astype(float)
-    numbers[ENDS] = numbers[ENDS].where(table['n'] >= TO_TELL)
+    numbers[ENDS] = numbers[ENDS].where(table['n'] >= summary.TO_TELL)
     table = table.assign(**{name: unit.scaled(numbers[name].to_numpy()) for name in numbers})
     if 'values' in table:
         table['values'] = [tuple(unit.scaled(np.array(values))) for values in table['values']]
@@ -144,7 +143,7 @@ def point(ax: Axes, x: float, row: Mapping[Any, Any], look: Look) -> None:
         arrow = {'arrowstyle': '<-', 'color': look.colour}
         ax.annotate('', (x, y), (0, 13), textcoords='offset points', arrowprops=arrow)
     if row['diverged']:
-        crosses(ax, [x], [y if np.isfinite(y) else bottom], look)
+        crosses(ax, [x], [y if np.isfinite(y) else bottom], look, clip_on=False)
 
 
 def thin(x: np.ndarray, y: np.ndarray, columns: int = 1500) -> np.ndarray:
@@ -221,6 +220,6 @@ def legend(fig: plotting.Figure, looks: Mapping[str, Look], remarks: Mapping[str
 
 def notes(study: Study, keys: Sequence[Key], how: str = MEANS) -> list[str]:
     """Phrases above the panels: task, what is held fixed, replicates and how they are summarised ({n})."""
-    few = all(len(study.runs_of(key)) < TO_TELL for key in keys)
+    few = all(len(study.runs_of(key)) < summary.TO_TELL for key in keys)
     n = cells.replicates(study, keys)
     return [*cells.described(study, keys), n if few else how.format(n=n)]

@@ -12,6 +12,7 @@ from bsresearch.report import plotting
 from bsresearch.report.plotting import Axes, Axis
 
 PLAIN = '{x:,.10g}'  # 0.05; 1,024
+MARKER = 0.04  # of the height of an axis: half of a marker
 
 
 def tick(value: Any) -> str:
@@ -20,9 +21,10 @@ def tick(value: Any) -> str:
     return f'{value:.3g}' if is_number else axis_labels.text(value)
 
 
-def log_ticks(axis: Axis, decades: float = 0.0) -> None:
-    """Ticks of a logarithmic axis as 0.1, 0.2, 0.5; over more than two decades at powers of ten alone."""
-    axis.set_major_locator(plotting.LogLocator(subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0)))
+def log_ticks(axis: Axis, low: float = 1.0, high: float = 1.0) -> None:
+    """Ticks of a logarithmic axis as 0.1, 0.2, 0.5; over more than two decades with three powers of ten at these."""
+    powers = np.floor(np.log10(high)) - np.ceil(np.log10(low)) + 1
+    axis.set_major_locator(plotting.LogLocator(subs=(1.0,) if high > 100 * low and powers >= 3 else (1.0, 2.0, 5.0)))
     axis.set_major_formatter(plotting.StrMethodFormatter(PLAIN))
     axis.set_minor_formatter(plotting.NullFormatter())
 
@@ -64,7 +66,7 @@ def position(ax: Axes, label: str, values: np.ndarray) -> None:
     values = values[values > 0]
     if label == 'updates' and len(values):
         ax.set_xscale('log')
-        log_ticks(ax.xaxis, float(np.log10(values.max() / values.min())))
+        log_ticks(ax.xaxis, float(values.min()), float(values.max()))
 
 
 def held(ax: Axes, values: np.ndarray, at_values: bool = False) -> None:
@@ -80,7 +82,7 @@ def held(ax: Axes, values: np.ndarray, at_values: bool = False) -> None:
     ratio = levels[-1] / levels[0] if levels[0] > 0 else 1.0
     if (ratio >= 10 and len(levels) <= 50) or (ratio >= 20 and np.median(values) < levels[-1] / 4):
         ax.set_yscale('log')
-        log_ticks(ax.yaxis, float(np.log10(levels[-1] / max(levels[0], levels[-1] * 1e-4))))
+        log_ticks(ax.yaxis, float(max(levels[0], levels[-1] * 1e-4)), float(levels[-1]))
     if at_values and len(levels) <= 6:
         ticks_at(ax.yaxis, levels.tolist())
 
@@ -96,8 +98,8 @@ def span(unit: Unit, values: np.ndarray, *, log: bool = False) -> tuple[float, f
     low, high = float(values.min() - margin), float(values.max() + margin)
     if log:
         return 10**low, 10**high
-    # A little beyond, so that a line at the bound is seen.
-    slack = 0.02 * (high - low)
+    # A little beyond, so that a marker at the bound is seen whole.
+    slack = MARKER * (high - low)
     return max(low, unit.low * unit.scale - slack), min(high, unit.high * unit.scale + slack)
 
 
@@ -111,7 +113,7 @@ def limits(ax: Axes, unit: Unit, values: np.ndarray, *, log: bool = False) -> No
         return
     ax.set_ylim(*ends)
     if log:
-        log_ticks(ax.yaxis, float(np.log10(ends[1] / ends[0])))
+        log_ticks(ax.yaxis, *ends)
         _more_ticks(ax.yaxis, *ends)
 
 
