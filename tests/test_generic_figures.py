@@ -313,7 +313,7 @@ def test_every_seed_of_two_lies_inside_the_axis(pairs: Study, figure: Figure):
     assert all(inside(ax, [100 * v for pair in PAIRS.values() for v in pair]) for ax in sheet.figure.axes)
 
 
-def test_the_initial_weights_are_left_out_where_they_are_most_of_the_axis(tmp_path: pathlib.Path):
+def test_the_initial_weights_are_left_out_where_they_would_be_most_of_the_axis(tmp_path: pathlib.Path):
     for seed in (0, 1):
         write_run(tmp_path, seed=seed, values={'test_accuracy': [0.1, 0.93, 0.95, 0.96, 0.97 + 0.01 * seed]})
     low, high = drawing.sheet(study.load(tmp_path, 'train'), figures.curves('test_accuracy')).figure.axes[0].get_ylim()

@@ -17,7 +17,7 @@ from bsresearch.report.figures import panels, scales
 from bsresearch.report.figures.panels import Sheet
 
 REACH, FEW = 2.0, 0.02  # how far an axis goes beyond its points for bands; the share of their ends that may lie beyond
-MOST_OF = 2.0  # times that an axis with the initial weights may be longer than without
+LONGER = 1.5  # times, at most, that the initial weights may make an axis longer
 HIDDEN = 5.0  # times that an axis shared with other panels may be longer than one of a panel's own
 VALUES = ['value_1', 'value_2']  # of two replicates, drawn as points
 SHORT = 4  # evaluations, the first of which is a part of the picture
@@ -158,13 +158,13 @@ def _kind(metric: str) -> str:
 def _reach(drawn: Sequence[Panel], *, log: bool) -> np.ndarray:
     """What sets the y axis of panels.
 
-    At the initial weights everything is at chance: of long courses that is left out where it would be most of the axis.
+    At the initial weights all is at chance: of long courses that is left out where it would be over a third of the axis.
     """
     skipped = lambda panel, key, c: panel.metric.startswith(EVALUATED) and key[1] == ABSENT and len(c) > SHORT
     of_each = [(c, int(skipped(panel, key, c))) for panel in drawn for key, c in panel.courses.items()]
     whole = _room(pd.concat([c for c, _ in of_each]), log=log)
     later = _room(pd.concat([c.iloc[begin:] for c, begin in of_each]), log=log)
-    return later if len(later) and _length(whole, log=log) > MOST_OF * _length(later, log=log) else whole
+    return later if len(later) and _length(whole, log=log) > LONGER * _length(later, log=log) else whole
 
 
 def _length(values: np.ndarray, *, log: bool) -> float:
