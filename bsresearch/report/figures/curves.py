@@ -158,7 +158,7 @@ def _kind(metric: str) -> str:
 def _reach(drawn: Sequence[Panel], *, log: bool) -> np.ndarray:
     """What sets the y axis of panels.
 
-    At the initial weights all is at chance: of long courses that is left out where it would be over a third of the axis.
+    At the initial weights all is at chance: of long courses that is left out if it would be over a third of the axis.
     """
     skipped = lambda panel, key, c: panel.metric.startswith(EVALUATED) and key[1] == ABSENT and len(c) > SHORT
     of_each = [(c, int(skipped(panel, key, c))) for panel in drawn for key, c in panel.courses.items()]
