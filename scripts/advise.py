@@ -15,8 +15,10 @@ nothing is told beyond a factor of 2 outside of what was tried. How it is done: 
 --config what it is given.
 """  # noqa: E501
 
+import pathlib
 import re
 import sys
+from typing import Any
 
 from bsresearch.advice import command
 from bsresearch.core import flag_help, interrupts, program
@@ -27,13 +29,19 @@ REQUEST = command.Request
 def enter(name: str) -> None:
     """The command, called `name`."""
     if not any(re.match(r'--?config(=|\.|$)', argument) for argument in sys.argv[1:]):
-        flag_help.enter(name, REQUEST, command.command)
+        flag_help.enter(name, REQUEST, lambda request: command.command(request, _draw))
     interrupts.install()
     if program.lacks(program.JAX):
         sys.exit(program.USAGE)
     from bsresearch.launching import advising, flag_parser  # what trains takes seconds to import
 
     flag_parser.enter(name, advising.Request, advising.advise)
+
+
+def _draw(*arguments: Any) -> list[pathlib.Path]:
+    from bsresearch.report import advised  # drawing takes a second to import
+
+    return advised.draw(*arguments)
 
 
 if __name__ == '__main__':

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from fake_records import write_run
 
 from bsresearch.advice import command, of_workdir
 from bsresearch.advice.table import Refusal, Runs
+from bsresearch.report import advised
 
 TARGET = 'test_accuracy:0.8'
 RISING = [0.1, 0.5, 0.7, 0.85, 0.9]  # at epochs 0 to 4: there at the third
@@ -136,3 +138,18 @@ def test_of_runs_made_for_an_advice_the_short_ones_count_at_no_batch_size(tmp_pa
         values = {'test_accuracy': RISING[: examples // 64 + 1]}
         write_run(tmp_path, batch_size=size, values=values, study='advise', total_examples=examples)
     assert read(tmp_path, target='').batch_size.tolist() == [16, 8]
+
+
+def test_the_figure_has_the_numbers_of_the_page(tmp_path: pathlib.Path):
+    for size in (8, 16, 32):
+        for seed in range(3):
+            values = {'test_accuracy': [0.1, 0.5, 0.7, 0.85 + 0.01 * seed, 0.9]}
+            write_run(tmp_path / 'runs', batch_size=size, seed=seed, values=values)
+    advice = command.advise(read(tmp_path / 'runs'))
+    files = advised.draw(advice, tmp_path / 'advice')
+    assert [file.suffix for file in files] == ['.pdf', '.png', '.csv']
+    assert all(file.stat().st_size for file in files)
+    numbers = pd.read_csv(files[-1]).set_index('batch_size')
+    assert numbers.loc[16, 'epochs'] == pytest.approx(
+        next(r for r in advice.rows if r.batch_size == 16).expected['length'].choice
+    )

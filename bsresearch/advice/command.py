@@ -9,11 +9,13 @@ from typing import Annotated, Any, NamedTuple
 
 from bsresearch.advice import of_workdir, reading
 from bsresearch.advice.advise import advise
+from bsresearch.advice.answer import Advice
 from bsresearch.advice.columns import Columns
 from bsresearch.advice.table import Refusal, Runs
 from bsresearch.advice.telling import as_json, page
 from bsresearch.core import program
 
+Draw = Callable[[Advice, pathlib.Path, float | None], list[pathlib.Path]]
 OF_WORKDIR = ('study', 'target')  # flags that only a workdir has
 
 
@@ -44,10 +46,11 @@ class Request(NamedTuple):
     at: Annotated[Sequence[str], 'Batch sizes to be told of beside those tried.'] = ()
     price_per_hour: Annotated[float | None, 'Of the device: time is also told as a cost.'] = None
     json: Annotated[str | None, 'File for the same as JSON.'] = None
+    figure: Annotated[str | None, 'Name for a figure of it, without suffix: PDF and PNG.'] = None
 
 
-def run(request: Request) -> str:
-    """The page. Writes the file that was asked for, also where the advice is refused.
+def run(request: Request, draw: Draw | None = None) -> str:
+    """The page. Writes the file that was asked for, also where the advice is refused; `draw`: the figure, its name.
 
     Raises:
       ValueError, OSError: a user's error. Refusal: the table tells nothing.
@@ -67,7 +70,8 @@ def run(request: Request) -> str:
         _write(request, source | {'refusal': str(refusal)})
         raise
     _write(request, source | as_json.content(advice, request.price_per_hour))
-    return page.text(advice, request.price_per_hour)
+    drawn = draw(advice, pathlib.Path(request.figure), request.price_per_hour) if draw and request.figure else []
+    return '\n'.join([*map(str, drawn), page.text(advice, request.price_per_hour)])
 
 
 def _of_table(request: Request, falling: bool | None) -> tuple[dict[str, Any], Callable[[], Runs]]:
@@ -113,11 +117,11 @@ def _write(request: Request, content: dict[str, Any]) -> None:
         pathlib.Path(request.json).write_text(text + '\n', encoding='utf-8')
 
 
-def command(request: Request) -> int | None:
+def command(request: Request, draw: Draw | None = None) -> int | None:
     """Prints the page; the exit code of what is wrong, told in one line."""
     try:
-        page = run(request)
+        told = run(request, draw)
     except (ValueError, OSError) as error:
         return program.usage(' '.join(str(error).split()))
-    print(page)
+    print(told)
     return None

@@ -11,6 +11,7 @@ from bsresearch.advice.advise import GOALS
 from bsresearch.core import lookup, program
 from bsresearch.launching import command, flag_parser
 from bsresearch.planning import edit, resolve, schema
+from bsresearch.report import advised
 from bsresearch.studies.advise import NO_TARGET, STUDY
 
 SEEDS = tuple(range(10))  # as many as there is time for
@@ -33,6 +34,7 @@ class Request(NamedTuple):
     at: Annotated[Sequence[str], 'Batch sizes to be told of beside those tried.'] = ()
     price_per_hour: Annotated[float | None, 'Of the device: time is also told as a cost.'] = None
     json: Annotated[str | None, 'File for the same as JSON.'] = None
+    figure: Annotated[str | None, 'Name for a figure of it, without suffix: PDF and PNG.'] = None
 
 
 def advise(flag: Any, request: Request) -> int:
@@ -57,8 +59,8 @@ def advise(flag: Any, request: Request) -> int:
         target = request.target or ('' if request.goal == 'accuracy' else _target(request))
     except (ValueError, OSError) as error:
         return program.usage(str(error))
-    shared = {name: getattr(request, name) for name in ('workdir', 'goal', 'at', 'price_per_hour', 'json')}
-    return advice.command(advice.Request(**shared, study=STUDY, target=target or None)) or 0
+    shared = {name: getattr(request, name) for name in ('workdir', 'goal', 'at', 'price_per_hour', 'json', 'figure')}
+    return advice.command(advice.Request(**shared, study=STUDY, target=target or None), advised.draw) or 0
 
 
 def _target(request: Request) -> str:
