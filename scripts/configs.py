@@ -9,25 +9,17 @@ No data are read and nothing is trained; `bsresearch run --config=NAME --dry_run
 
 import sys
 
-from bsresearch.core import program
+from bsresearch.core import flag_help, program
 
 if program.lacks(program.JAX):
     sys.exit(program.USAGE)
 
-from bsresearch.launching import flag_parser, listing
+from bsresearch.launching import listing
 
 
 def enter(name: str) -> None:
     """The command, called `name`."""
-    program.called(name)
-    asked = sys.argv[1:]
-    if {'--help', '-h'} & set(asked):
-        print((__doc__ or '').strip())
-        return
-    try:
-        print('\n\n'.join(listing.text(config.removeprefix('--config=')) for config in asked or ['']))
-    except (ValueError, OSError, flag_parser.ConfigError) as e:
-        sys.exit(program.usage(e))
+    flag_help.enter_listing(name, __doc__, lambda config: listing.text(config.removeprefix('--config=')))
 
 
 if __name__ == '__main__':

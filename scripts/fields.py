@@ -12,7 +12,7 @@ tells of whole configs.
 
 import sys
 
-from bsresearch.core import program
+from bsresearch.core import flag_help, program
 
 if program.lacks(program.JAX):
     sys.exit(program.USAGE)
@@ -22,15 +22,7 @@ from bsresearch.launching import describe
 
 def enter(name: str) -> None:
     """The command, called `name`."""
-    program.called(name)
-    asked = sys.argv[1:]
-    if {'--help', '-h'} & set(asked):
-        print((__doc__ or '').strip())
-        return
-    try:
-        print('\n\n'.join(map(describe.text, asked or [''])))
-    except ValueError as e:
-        sys.exit(program.usage(e))
+    flag_help.enter_listing(name, __doc__, describe.text)
 
 
 if __name__ == '__main__':

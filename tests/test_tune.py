@@ -222,3 +222,15 @@ def test_a_rate_that_was_repeated_is_named_and_none_beyond_what_diverged():
     once = rates.at(rates.cells(size, rate_tried, value), np.array([16.0, 64.0, 256.0]), np.log(2), np.log(1.05))
     assert once.choice[2] <= 0.2 * 1.08
     assert once.high[2] <= 0.2 * 1.08
+
+
+@pytest.mark.parametrize(('target', 'said'), [
+    ('validation_acuracy:0.9', 'validation_accuracy'),
+    ('validation_accuracy', '<metric>:<value>'),
+    ('train_loss:0.1', 'not evaluated'),
+])  # fmt: skip
+def test_a_target_that_no_run_will_have_is_refused_before_any_is_made(target: str, said: str):
+    plans = [resolve.resolve(plan.declared | {'evaluate': {**plan.declared['evaluate'], 'train': False}})
+             for plan in grid(target=target)]  # fmt: skip
+    with pytest.raises(ValueError, match=said):
+        advise.check(plans)

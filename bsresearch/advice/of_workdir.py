@@ -234,11 +234,9 @@ def _arrival(study: Study, run: str, target: Target | None, rising: bool) -> Arr
         return Arrival(np.nan, 0.0, False, np.nan)
     if target is None:
         return Arrival(epochs[-1], 0.0, False, last)
-    sign = 1.0 if rising else -1.0
-    there = np.flatnonzero(sign * rows[target.metric].to_numpy(float) >= sign * target.value)
-    if not len(there):
+    at = of_runs.first_as_good(rows[target.metric], target.value, rising)
+    if at is None:
         return Arrival(epochs[-1], 0.0, False, last)
-    at = int(there[0])
     if epochs[at] == 0:
         raise Refusal(f'--target={target.metric}:{target.value:g}: reached before the first update; take a harder one')
     return Arrival(epochs[at], epochs[at] - (epochs[at - 1] if at else 0.0), True, float(rows['seconds'].iloc[at]))

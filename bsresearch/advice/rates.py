@@ -26,8 +26,6 @@ DRAWS = 1024
 # Rates between which is chosen: five per doubling.
 FINENESS = 2**0.2
 SETTLED = 3  # times the runs of any other rate of a batch size
-# Runs of a rate so near to another one stand for it, where there are more of them.
-NEAR = 2.0
 
 
 class Cells(NamedTuple):
@@ -56,19 +54,14 @@ class Rates(NamedTuple):
     valley: np.ndarray
 
     def near(self, batch_size: np.ndarray, learning_rate: np.ndarray) -> np.ndarray:
-        """(n,) which runs have the rate that stands for the one named at their batch size.
-
-        Of those in the valley that lie within a factor of NEAR of it the one with most runs, else the nearest.
-        """
+        """(n,) which runs have, of the rates in the valley at their batch size, the one nearest to that named there."""
         kept = np.zeros(len(batch_size), bool)
         for size in np.unique(batch_size):
-            own = np.flatnonzero(self.valley & (self.cells.batch_size == size))
-            if len(own):
+            tried = self.cells.learning_rate[self.valley & (self.cells.batch_size == size)]
+            if len(tried):
                 named = self.choice[np.searchsorted(self.batch_size, size)]
-                off = np.abs(np.log(self.cells.learning_rate[own] / named))
-                runs = np.where(off <= np.log(NEAR), self.cells.runs[own], 0)
-                best = own[np.lexsort((off, -runs))[0]]
-                kept |= (batch_size == size) & (learning_rate == self.cells.learning_rate[best])
+                nearest = tried[np.argmin(np.abs(np.log(tried / named)))]
+                kept |= (batch_size == size) & (learning_rate == nearest)
         return kept
 
 

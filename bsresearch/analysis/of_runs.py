@@ -5,7 +5,7 @@ number (chance, ∞); without, it has none, and what compares it can no longer h
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -214,6 +214,13 @@ def unsteadiness(metric: str, last: float | None = None, *, detrend: bool = Fals
     return Quantity(of, f'volatility of {words(metric)}', unit, (metric,), higher_is_better=False, diverged=True)
 
 
+def first_as_good(values: Sequence[float] | pd.Series, target: float, higher: bool) -> int | None:
+    """The place of the first value that is as good as the target, or better; None without one."""
+    sign = 1.0 if higher else -1.0
+    there = np.flatnonzero(sign * np.asarray(values, float) >= sign * target)
+    return int(there[0]) if len(there) else None
+
+
 def to_target(effort: str, metric: str, target: float) -> Quantity:
     """Updates, examples, epochs or seconds at the first evaluation that is as good as the target, or better.
 
@@ -226,13 +233,13 @@ def to_target(effort: str, metric: str, target: float) -> Quantity:
     if effort not in EFFORTS:
         raise ValueError(f'to_target({effort!r}): there are {", ".join(EFFORTS)}')
     column, unit = EFFORTS[effort]
-    sign = -1.0 if better(metric) is False else 1.0
+    higher = better(metric) is not False
 
     def ends(study: Study, run: str) -> tuple[float, float]:
         rows = evaluations(study, run, metric)
-        there = np.flatnonzero(sign * rows[metric].to_numpy(float) >= sign * target)
-        if len(there):
-            arrived = float(rows[column].iloc[there[0]])
+        there = first_as_good(rows[metric], target, higher)
+        if there is not None:
+            arrived = float(rows[column].iloc[there])
             return arrived, arrived
         if study.status(run) == 'diverged':
             return np.inf, np.inf

@@ -33,6 +33,23 @@ def enter(name: str, request: Any, do: Callable[[Any], int | None]) -> None:
     app.run(lambda _: do(given(request)), flags_parser=parse)
 
 
+def enter_listing(name: str, doc: str | None, text: Callable[[str], str]) -> None:
+    """Prints what is known of each name on the command line, or of all without one; a bad name is one line.
+
+    Args:
+      name: what the user called. doc: its help. text: of a name, '' for all; its ValueError or OSError is the user's.
+    """
+    program.called(name)
+    asked = sys.argv[1:]
+    if {'--help', '-h'} & set(asked):
+        print((doc or '').strip())
+        return
+    try:
+        print('\n\n'.join(map(text, asked or [''])))
+    except (ValueError, OSError) as e:
+        sys.exit(program.usage(e))
+
+
 def read(request: Any, argv: list[str], values: flags.FlagValues = flags.FLAGS) -> Any:
     """The request of a command line; a bad flag, or a word that is none, is one line and exit code 2."""
     show(argv, values)

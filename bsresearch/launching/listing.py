@@ -20,12 +20,15 @@ def text(asked: str = '') -> str:
     """Of all configs, or of one: a name or a file.
 
     Raises:
-      ValueError: there is none; names the nearest. flag_parser.ConfigError: the file gives no config.
+      ValueError: there is none, with the nearest name; or the file gives no config.
     """
     if not asked:
         return _every()
     file = flag_parser.file_of_config(asked)
-    config = flag_parser.load(file).to_dict()
+    try:
+        config = flag_parser.load(file).to_dict()
+    except flag_parser.ConfigError as e:
+        raise ValueError(str(e)) from e
     parts = [file, _docstring(pathlib.Path(file.partition(':')[0])), '\n'.join(_grid(config))]
     return '\n\n'.join(part for part in parts if part)
 

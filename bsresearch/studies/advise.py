@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bsresearch.advice import rates
+from bsresearch.advice.of_workdir import Target
 from bsresearch.advice.table import Refusal
-from bsresearch.analysis import of_runs
+from bsresearch.analysis import of_runs, recorded
+from bsresearch.core import lookup
 from bsresearch.planning import search
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.stages import Result, Results, Stages, Variant, variant
@@ -71,6 +73,18 @@ def check(plans: list[Plan]) -> None:
         )
     if not (minutes := tune.section(plans[0])['budget_minutes']) > 0:
         raise ValueError(f'config.tune.budget_minutes={minutes}: more than 0 is needed')
+    for plan in plans:
+        if (asked := tune.section(plan)['target']) not in ('', NO_TARGET):
+            _check_target(plan, Target.of(asked).metric)
+
+
+def _check_target(plan: Plan, metric: str) -> None:
+    """Raises ValueError for a metric that the runs will not have."""
+    evaluated = recorded.SECTIONS['evaluate']
+    if recorded.section_of(metric) is None and (nearest := lookup.nearest_of(metric, evaluated, ())).startswith('did'):
+        raise ValueError(f'config.tune.target: no metric {metric!r}; {nearest.partition("?")[0]}?')
+    if metric.startswith('train_') and not plan.recording['evaluate']['train']:
+        raise ValueError(f'config.tune.target: {metric} is not evaluated; take a validation or test metric')
 
 
 def stages(plans: list[Plan]) -> Stages:
@@ -185,22 +199,27 @@ def _fastest(made: list[Variant], results: Results, given: Mapping[str, Any]) ->
     """The rate of each batch size whose run came to the target first; of equal ones the one that ended best."""
     tried = [_tried(one, results, 1.0, given['by']) for one in made]
     best = {size: max(one.score for one in tried if one.batch_size == size) for size in {t.batch_size for t in tried}}
-    metric, _, number = given['target'].partition(':')
-    sign = 1.0 if of_runs.better(metric or given['by']) else -1.0
-    if given['target'] == NO_TARGET:
-        score = math.inf
-    elif given['target']:
-        score = sign * float(number)
-    else:
-        metric, score = given['by'], float(np.quantile(list(best.values()), 0.25, method='lower'))
+    target = _target(given, list(best.values()))
 
     def arrived(one: Variant) -> float:
-        rows = [row for row in results[one.plan.id].rows if row.get(metric) is not None]
-        return next((row['epoch'] for row in rows if sign * row[metric] >= score), math.inf)
+        rows = [row for row in results[one.plan.id].rows if target and row.get(target.metric) is not None]
+        if target is None or not rows:
+            return math.inf
+        values = [row[target.metric] for row in rows]
+        there = of_runs.first_as_good(values, target.value, of_runs.better(target.metric) is not False)
+        return math.inf if there is None else rows[there]['epoch']
 
     order = [(arrived(one), -trial.score, trial) for one, trial in zip(made, tried, strict=True)]
     fastest = {size: min((x for x in order if x[2].batch_size == size), key=lambda x: x[:2])[2] for size in best}
     return {size: one.rate for size, one in fastest.items() if np.isfinite(one.score)}
+
+
+def _target(given: Mapping[str, Any], scores: list[float]) -> Target | None:
+    """What a run is to come to: the one asked for, or what the best runs of nearly all batch sizes end with."""
+    if given['target']:
+        return None if given['target'] == NO_TARGET else Target.of(given['target'])
+    lowest = float(np.quantile(scores, 0.25, method='lower'))
+    return Target(given['by'], lowest if of_runs.better(given['by']) else -lowest)
 
 
 def _repeats(
