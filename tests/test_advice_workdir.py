@@ -153,3 +153,20 @@ def test_the_figure_has_the_numbers_of_the_page(tmp_path: pathlib.Path):
     assert numbers.loc[16, 'epochs'] == pytest.approx(
         next(r for r in advice.rows if r.batch_size == 16).expected['length'].choice
     )
+
+
+def test_of_a_search_the_winners_count_and_what_was_searched_beside_the_rate_is_no_other_run(tmp_path: pathlib.Path):
+    """Each trial has a rate of its own, so that its momentum follows from it; runs are not alike for that."""
+    trials = ((0.1, 0.9, 0.8, 3), (0.2, 0.5, 0.85, 3), (0.3, 0.7, 0.99, 1))
+    for size in (8, 16):
+        for rate, momentum, end, seeds in trials:
+            for seed in range(seeds):
+                values = {'validation_accuracy': [0.1, 0.5, end], 'test_accuracy': [0.1, 0.5, end]}
+                for study in ('tune', 'train'):
+                    write_run(tmp_path / study, batch_size=size, learning_rate=rate, momentum=momentum, seed=seed,
+                              values=values, study=study)  # fmt: skip
+    found = read(tmp_path / 'tune', target='test_accuracy:0.82')
+    assert found.learning_rate is not None
+    assert found.learning_rate.tolist() == [0.2] * 6
+    with pytest.raises(Refusal, match='momentum'):
+        read(tmp_path / 'train', target='test_accuracy:0.82')

@@ -7,13 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bsresearch.advice import reading
+from bsresearch.advice import alike, reading
 from bsresearch.advice.columns import Columns
 from bsresearch.advice.table import Refusal, Runs
 from bsresearch.analysis import of_runs
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.axes import SEEDS
-from bsresearch.analysis.members import of_fields
 from bsresearch.analysis.study import FINISHED, Study
 from bsresearch.core import lookup
 from bsresearch.store import kept, records
@@ -23,8 +22,7 @@ COLUMNS = Columns('batch_size', 'learning_rate', epochs='epochs', seconds='secon
 FACTS = (
     'data.name', 'model.name', 'optimizer.name', 'schedule.name', 'scaling.name', 'total_epochs', 'total_updates',
 )  # fmt: skip
-MADE = 'advise'  # the study of runs that were made for an advice
-LENGTHS = ('total_epochs', 'total_updates', 'total_examples', 'total_seconds')
+MADE, TUNED = 'advise', 'tune'  # studies: of runs made for an advice; of a search in each cell
 # What a run is judged by without a target: the first of these that was recorded.
 METRICS = ('validation_accuracy', 'validation_loss', 'test_accuracy', 'test_loss', 'train_loss')
 
@@ -80,11 +78,18 @@ def runs(
     aim = Target.of(target) if target else None
     whole = _whole(table, of.name)
     shorter, table = table[~whole], table[whole]
-    _check_alike(table, aim)
+    metric = metric or (aim.metric if aim else next((name for name in METRICS if name in of.recorded), METRICS[0]))
+    others = alike.others(table, to_target=aim is not None)
+    if of.name == TUNED and others:
+        judge = next((name for name in METRICS if name in of.recorded), METRICS[0])
+        higher = of_runs.better(judge) is True
+        ends = table['run'].map(lambda run: _final(of, run, judge, higher)) * (1 if higher else -1)
+        table = alike.winners(table, ['learning_rate', *others], ends)
+    else:
+        alike.check(table, others)
     done = table[table['status'].isin(FINISHED)].reset_index(drop=True)
     if not len(done):
         raise Refusal(f'none of {len(table)} runs of {of.name} is finished: bsresearch status --workdir={workdir}')
-    metric = metric or (aim.metric if aim else next((name for name in METRICS if name in of.recorded), METRICS[0]))
     rising = _rising(of, metric, falling)
     aims_high = _rising(of, aim.metric, falling if aim.metric == metric else None) if aim else rising
     done = done[[_followed(of, run, aim or Target(metric, np.nan)) for run in done['run']]].reset_index(drop=True)
@@ -99,6 +104,10 @@ def runs(
     notes = list(found.notes)
     if short := int((~table['status'].isin(FINISHED)).sum()):
         notes.append(f'{short} of {len(table)} runs are unfinished and left out')
+    if of.name == TUNED and others:
+        notes.append(
+            f'of each batch size the runs with the {", ".join(["learning_rate", *others])} that won its search'
+        )
     if len(shorter):
         notes.append(f'{len(shorter)} runs are shorter than the longest and left out')
     if aim is None:
@@ -178,32 +187,6 @@ def _unreached(study: Study, runs: Iterable[str], target: Target, rising: bool) 
 def _replicates(runs: pd.DataFrame) -> pd.Series:
     """(n,) what tells runs of one setting apart."""
     return runs[[seed for seed in SEEDS if seed in runs]].astype(str).agg('/'.join, axis=1)
-
-
-def _check_alike(table: pd.DataFrame, target: Target | None) -> None:
-    """Raises Refusal for runs that differ in more than batch size, rate and seed.
-
-    They may differ in their length where it changes nothing before the target: at a constant rate.
-    """
-    schedules = table.get('batch_schedule.name')
-    if schedules is not None and (schedules != 'constant').any():
-        raise Refusal(
-            'the batch size of some runs changes as they go (batch_schedule): an advice is on one that stays; '
-            '--where=batch_schedule.name=constant leaves them out'
-        )
-    several = table.drop(columns='arm')
-    _, axes = of_fields(several)
-    alike = ('batch_size', 'learning_rate')
-    if target is not None and (table['schedule.name'] == 'constant').all():
-        alike += LENGTHS
-    others = [axis for axis in axes if axis not in alike]
-    if others:
-        name = others[0]
-        values = [str(value) for value in table[name].unique()]
-        raise Refusal(
-            f'the runs differ in {", ".join(others)}: --where={name}={values[0]} keeps some; {name} is '
-            f'{", ".join(values[:8])}'
-        )
 
 
 def _rising(study: Study, metric: str, falling: bool | None) -> bool:
