@@ -15,8 +15,8 @@ which is, from prepared data, an estimate of the time first:
     python main.py --config=configs/shen.py --workdir=runs/shen --estimate --config.probe.trials=100
     python -m scripts.report --workdir=runs/shen
 
-Cost of 3 seeds and 100 trials: 2.1 hours on 2 CPU cores, which other programs used at low priority (83 minutes of runs,
-44 of probes). Found, 3 seeds (docs/studies/shen has records, report and plotted numbers):
+Cost of 3 seeds and 100 trials: 3.6 hours on 2 CPU cores, which other programs shared; 2.1 hours (83 minutes of runs, 44
+of probes) where they had low priority. Found, 3 seeds (docs/studies/shen has records, report and plotted numbers):
 - A: test accuracy 88.8, 87.3, 85.4 % at B = 64, 256, 1024; training 94.8, 90.3, 87.4 %; the gap 6.0, 3.0, 2.0 points.
 - B: lr 0.1 brings B = 1024 to 88.4 %, 0.5 below B = 64 (-2.0 to 1.0): equal within a point is not settled by 3 seeds.
 - C: the four switched arms end within 1.1 points of B = 64 from scratch, the controls 2 to 3.2 below. One run's last
