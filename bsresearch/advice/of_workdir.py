@@ -79,14 +79,7 @@ def runs(
     whole = _whole(table, of.name)
     shorter, table = table[~whole], table[whole]
     metric = metric or (aim.metric if aim else next((name for name in METRICS if name in of.recorded), METRICS[0]))
-    others = alike.others(table, to_target=aim is not None)
-    if of.name == TUNED and others:
-        judge = next((name for name in METRICS if name in of.recorded), METRICS[0])
-        higher = of_runs.better(judge) is True
-        ends = table['run'].map(lambda run: _final(of, run, judge, higher)) * (1 if higher else -1)
-        table = alike.winners(table, ['learning_rate', *others], ends)
-    else:
-        alike.check(table, others)
+    table, others = _compared(of, table, aim)
     done = table[table['status'].isin(FINISHED)].reset_index(drop=True)
     if not len(done):
         raise Refusal(f'none of {len(table)} runs of {of.name} is finished: bsresearch status --workdir={workdir}')
@@ -182,6 +175,22 @@ def _unreached(study: Study, runs: Iterable[str], target: Target, rising: bool) 
     known = [float(column.max() if rising else column.min()) for column in values if len(column)]
     best = f', the best came to {max(known) if rising else min(known):.4g}' if known else ''
     return f'--target={target.metric}:{target.value:g}: none of {len(values)} runs reached it{best}'
+
+
+def _compared(study: Study, table: pd.DataFrame, target: Target | None) -> tuple[pd.DataFrame, list[str]]:
+    """The runs that can be compared, of a search its winners; and in what they differ beside batch size, rate and seed.
+
+    Raises:
+      Refusal: they differ in more, and are no search.
+    """
+    others = alike.others(table, to_target=target is not None)
+    if study.name != TUNED or not others:
+        alike.check(table, others)
+        return table, others
+    judge = next((name for name in METRICS if name in study.recorded), METRICS[0])
+    higher = of_runs.better(judge) is True
+    ends = table['run'].map(lambda run: _final(study, run, judge, higher)) * (1 if higher else -1)
+    return alike.winners(table, ['learning_rate', *others], ends), others
 
 
 def _replicates(runs: pd.DataFrame) -> pd.Series:

@@ -100,7 +100,7 @@ def run(
     for folder, meta, sealed in zip(run_directories, metas, contents, strict=True):
         done = {name: sorted({*later.get(name, ()), *can.get(name, ())}) for name in {*later, *can}}
         used = made_with | {name: settings(asked, name) for name in made}
-        facts: dict[str, Any] = {'measured_later': done, 'measured_with': used, **session.measuring.own_metrics(meta)}
+        facts: dict[str, Any] = {'measured_later': done, 'measured_with': used} | session.measuring.own_metrics(meta)
         facts |= {'own_sources': sources | meta.get('own_sources', {})} if sources else {}
         # What an older version wrote was never known to be whole, and is not sealed now.
         facts |= {verify.KEY: sealed} if verify.KEY in meta else {}
