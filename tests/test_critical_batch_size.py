@@ -15,8 +15,9 @@ from matplotlib import image
 
 from bsresearch.analysis import figures, of_branches
 from bsresearch.analysis import study as studies
-from bsresearch.analysis.quantities import branch_losses, critical_batch_size
-from bsresearch.analysis.quantities.critical_batch_size import CriticalBatchSizes, largest, median
+from bsresearch.analysis.quantities.branched import critical, words
+from bsresearch.analysis.quantities.branched import losses as branch_losses
+from bsresearch.analysis.quantities.branched.critical import CriticalBatchSizes, largest, median
 from bsresearch.analysis.quantity import log
 from bsresearch.core import lookup
 from bsresearch.optim import scaling
@@ -52,8 +53,8 @@ def test_k_is_the_largest_within_the_tolerance_of_all_smaller_ones(
     losses: list[float], k: float, bound: str, upper: float, gap: bool
 ):
     """By hand; a tolerance of 0.01."""
-    critical = largest(K, np.array(losses), 0.01)
-    np.testing.assert_equal((critical.k, critical.bound, critical.upper, bool(critical.gap)), (k, bound, upper, gap))
+    found = largest(K, np.array(losses), 0.01)
+    np.testing.assert_equal((found.k, found.bound, found.upper, bool(found.gap)), (k, bound, upper, gap))
 
 
 def test_a_tie_with_the_tolerance_passes():
@@ -108,12 +109,14 @@ def opened(workdir: pathlib.Path) -> studies.Study:
     return studies.load(workdir, branch_losses.STUDY)
 
 
-def find(workdir: pathlib.Path, tolerance: float = 0.01) -> CriticalBatchSizes:
-    return critical_batch_size.find(opened(workdir), tolerance)
+def find(workdir: pathlib.Path, tolerance: float = 0.01, rate: str = 'rule') -> CriticalBatchSizes:
+    """At this very tolerance, whatever the losses scatter by."""
+    return critical.find(opened(workdir), tolerance, rate=rate, raised=False)
 
 
 def draw(workdir: pathlib.Path) -> dict[str, pd.DataFrame]:
-    return drawn.tables(opened(workdir), figures.special('critical_batch_size', name='critical'), workdir / 'figures')
+    drawn_of = figures.special('critical_batch_size', name='critical', raised=False)
+    return drawn.tables(opened(workdir), drawn_of, workdir / 'figures')
 
 
 def write(workdir: pathlib.Path, run: str, rows: Sequence[Mapping[str, Any]], **fields: Any) -> None:
@@ -180,14 +183,14 @@ def test_points_and_seeds_have_the_known_answers(made: pathlib.Path):
     assert (second['critical'], second['lowest'], second['highest'], second['bound']) == (64, 32, 64, 'at least')
     assert (first['critical_half'], first['bound_half']) == (16, 'at most')
     assert find(made, 0.02).points.sort_values(['step', 'replicate'])['critical'].tolist() == [32, 32, 16, 64, 64, 64]
-    text = critical_batch_size.text(sizes)
-    for words in (
+    told = words.text([sizes])
+    for sentence in (
         '≥ 64',
         '< 32',
         '1 of 18 branches diverged',
         'at 1 of 6 points of a run a batch smaller than B* fails',
     ):
-        assert words in text, text
+        assert sentence in told, told
 
 
 def test_quantities_lie_between_two_of_the_k_tried(made: pathlib.Path):
@@ -196,7 +199,8 @@ def test_quantities_lie_between_two_of_the_k_tried(made: pathlib.Path):
     for seed, (step, point), k in itertools.product(range(3), ((64, 0.25), (256, 1.0)), (1, 2, 4)):
         rows.append(member(f's{seed}-{step}-2048-{k}', 'all', seed, f'multiple={k}', point))
     of_study = studies.load(made, branch_losses.STUDY, entry(rows), 'critical_batch_size')
-    array = of_branches.critical_batch_size().of(of_study)
+    asked = of_branches.critical_batch_size(raised=False)
+    array = asked.of(of_study)
     early, late = ('all', '', 0.25), ('all', '', 1.0)
     assert array.low.loc[early].tolist() == [32, 32, 0]
     assert array.high.loc[early].tolist() == [64, 64, 32]
@@ -204,7 +208,7 @@ def test_quantities_lie_between_two_of_the_k_tried(made: pathlib.Path):
     assert array.high.loc[late].tolist() == [INF, 64, INF]
     simple = of_branches.noise_scale_near().of(of_study)
     np.testing.assert_allclose(simple.low.loc[late], [320] * 3)
-    ratio = log(of_branches.critical_batch_size() / of_branches.noise_scale_near()).of(of_study)
+    ratio = log(asked / of_branches.noise_scale_near()).of(of_study)
     np.testing.assert_allclose(ratio.high.loc[early], np.log([0.8, 0.8, 0.4]))
 
 
@@ -212,10 +216,12 @@ def test_b_simple_is_of_the_measurements_near_the_point(made: pathlib.Path):
     """Closed form: trace 80 and 320 over a mean |G|² of 1; the population's form takes S/N off; far ones stay out."""
     sizes = find(made)
     points = sizes.points.sort_values(['step', 'replicate'])
-    assert points['measurements'].tolist() == [10] * 6
+    assert points['noise_scale_measurements'].tolist() == [10] * 6
     np.testing.assert_allclose(points['noise_scale'], [80] * 3 + [320] * 3)
     np.testing.assert_allclose(points['population'], [80 / (1 - 80 / 4096)] * 3 + [320 / (1 - 320 / 4096)] * 3)
-    assert points[['low', 'high']].isna().all(axis=None)  # 10 measurements are too few along a run
+    assert (
+        points[['noise_scale_low', 'noise_scale_high']].isna().all(axis=None)
+    )  # 10 measurements are too few along a run
     assert sizes.seeds['noise_scale_highest'].tolist() == [80, 320]
 
 
@@ -224,7 +230,7 @@ def test_a_missing_noise_scale_is_said(tmp_path: pathlib.Path):
     write_branches(tmp_path, 0, 64, {1: 1.0, 2: 1.0})
     sizes = find(tmp_path)
     assert sizes.points['noise_scale'].isna().all()
-    assert 'B_simple was not measured near 1 of 1 points of a run' in critical_batch_size.text(sizes)
+    assert 'B_simple was not measured near 1 of 1 points of a run' in words.text([sizes])
     assert len(draw(tmp_path)) == 2
 
 
@@ -236,7 +242,7 @@ def test_of_an_unfinished_point_nothing_is_concluded(tmp_path: pathlib.Path):
     sizes = find(tmp_path)
     np.testing.assert_equal(sizes.points['critical'].to_numpy(), [NAN, 32])
     assert sizes.seeds['n'].tolist() == [0, 1]
-    assert '1 of 6 branches are not finished' in critical_batch_size.text(sizes)
+    assert '1 of 6 branches are not finished' in words.text([sizes])
 
 
 def test_arms_are_kept_apart(tmp_path: pathlib.Path):
@@ -289,7 +295,7 @@ def test_the_figures_are_drawn_with_their_numbers(made: pathlib.Path):
     assert losses['within'].sum() == 18 - 6  # k = 4; 4; 2 and 4; none; 4; 2 fail
     for name in tables:
         assert image.imread(made / 'figures' / f'{name}.png')[..., :3].std() > 0.01
-    assert special.text(opened(made)) == critical_batch_size.text(find(made))
+    assert special.text(opened(made)) == words.text(critical.of_rates(opened(made)))
 
 
 # --- the study
@@ -341,7 +347,7 @@ def test_on_a_quadratic_b_is_what_the_closed_form_says(tmp_path: pathlib.Path):
     assert (min(used), set(used.values())) == (8, {16})
     # What is measured is the parent's.
     assert not any('noise_trace' in r for r in widest)
-    assert sizes.points['measurements'].tolist() == [1, 1]
+    assert sizes.points['noise_scale_measurements'].tolist() == [1, 1]
 
 
 def test_branches_change_batch_and_learning_rate_alone():

@@ -13,7 +13,8 @@ from workdirs_of_old import unpack
 
 from bsresearch.analysis import figures, study, summary
 from bsresearch.analysis.of_runs import final
-from bsresearch.analysis.quantities import branch_losses, interpolation
+from bsresearch.analysis.quantities import interpolation
+from bsresearch.analysis.quantities.branched import losses as branch_losses
 from bsresearch.data import order
 from bsresearch.findings import sweep
 from bsresearch.launching import groups

@@ -1,4 +1,4 @@
-"""Quantities at points that a run was branched at (studies/critical_batch_size.py): B* and B_simple of each parent.
+"""Quantities at points that a run was branched at (studies/critical_batch_size.py): B*, B_simple, B_noise of parents.
 
 A cell is an arm at a declared point: `at('all', point=2.0)`. B* = k*·B is known between two of the k tried: it lies at
 k*·B at least and below the next one, is not bounded from above at the largest, nor from below at k = 1.
@@ -6,43 +6,57 @@ k*·B at least and below the next one, is not bounded from above at the largest,
 
 import pandas as pd
 
-from bsresearch.analysis.quantities import branch_losses, noise_scale
-from bsresearch.analysis.quantities import critical_batch_size as branched
+from bsresearch.analysis.quantities.branched import critical, losses, noise, rates
 from bsresearch.analysis.quantity import EXAMPLES, Array, Quantity, exact
 from bsresearch.analysis.study import Study
 
 
-def critical_batch_size(tolerance: float = branched.TOLERANCE) -> Quantity:
-    """B*, the largest batch whose branch ends within a tolerance (in nats) of all smaller ones; between two ends."""
+def critical_batch_size(rate: str = rates.RULE, tolerance: float = critical.TOLERANCE, raised: bool = True) -> Quantity:
+    """B*, the largest batch whose branch ends within a tolerance (in nats) of all smaller ones; between two ends.
+
+    Args:
+      rate: `rule`, `held` or `tuned` at each k (quantities/branched/rates.py). raised: the tolerance, to what
+        scatter makes of free batches (tolerance.py).
+    """
 
     def of(study: Study) -> Array:
-        points = _points(study, tolerance)
-        low = points['critical'].mask(points['bound'] == 'at most', 0.0)
-        high = _table(study, points.assign(value=points['upper']))
-        return exact(_table(study, points.assign(value=low)))._replace(high=high)
+        points = _points(study, rate, tolerance, raised)
+        low, high = critical.ends_of(points)
+        return exact(_table(study, points.assign(value=low)))._replace(high=_table(study, points.assign(value=high)))
 
-    return Quantity(of, f'B* at {tolerance:g} nats', EXAMPLES, (branch_losses.LOSS,), diverged=True)
+    name = f'B* with {rates.MEANINGS[rate]}, at {tolerance:g} nats{" or more" if raised else ""}'
+    return Quantity(of, name, EXAMPLES, (losses.LOSS,), diverged=True)
 
 
 def noise_scale_near() -> Quantity:
     """B_simple of the parent's measurements around the point; ∞ where the mean of |G|² is not positive."""
+    return _near('noise_scale', 'B_simple')
 
+
+def curvature_noise_scale_near() -> Quantity:
+    """B_noise of the parent's measurements around the point; ∞ where the mean of GᵀHG is not positive."""
+    return _near('curvature_noise_scale', 'B_noise')
+
+
+def _near(column: str, name: str) -> Quantity:
     def of(study: Study) -> Array:
-        points = _points(study, branched.TOLERANCE)
-        return exact(_table(study, points.assign(value=points['noise_scale'])))
+        points = _points(study)
+        return exact(_table(study, points.assign(value=points[column])))
 
-    return Quantity(of, 'B_simple', EXAMPLES, (noise_scale.SQUARE, noise_scale.TRACE))
+    return Quantity(of, name, EXAMPLES, noise.SCALES[column])
 
 
-def _points(study: Study, tolerance: float) -> pd.DataFrame:
-    """As of quantities/critical_batch_size.py.
+def _points(study: Study, rate: str = '', tolerance: float = critical.TOLERANCE, raised: bool = True) -> pd.DataFrame:
+    """As of quantities/branched/critical.py; without a rate of the first that was tried.
 
     Raises:
-      LookupError: the runs have no branches.
+      LookupError: the runs have no branches, or none with this rate.
     """
     if 'parent.run' not in study.runs or not study.runs['parent.run'].notna().any():
         raise LookupError('the runs have no branches')
-    return branched.find(study, tolerance).points
+    if not rate:
+        return critical.of_rates(study, tolerance)[0].points
+    return critical.find(study, tolerance, rate=rate, raised=raised).points
 
 
 def _table(study: Study, points: pd.DataFrame) -> pd.DataFrame:

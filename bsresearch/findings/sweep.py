@@ -15,7 +15,8 @@ import pandas as pd
 from bsresearch.analysis import axis_labels, best_sets, of_runs, over, points
 from bsresearch.analysis import cells as order
 from bsresearch.analysis.figures import Figure, curves, heat, schedule, special
-from bsresearch.analysis.quantities import branch_losses, gradient_norm, interpolation, noise_scale, sharpness
+from bsresearch.analysis.quantities import gradient_norm, interpolation, noise_scale, sharpness
+from bsresearch.analysis.quantities.branched import losses
 from bsresearch.analysis.quantity import Quantity
 from bsresearch.analysis.study import ABSENT, FINISHED, PARTS, Study
 from bsresearch.analysis.verdicts import Interval
@@ -195,6 +196,6 @@ def _special(study: Study) -> list[Figure]:
         'lr_range': (of_all('schedule.name', 'range_test'), 'Range tests, with what each rule suggests'),
         'gradient_norm': (gradient_norm.NAME in probed, 'Gradient norm against batch size'),
         'interpolation': (interpolation.NAME in probed, 'Loss and accuracy between two solutions'),
-        'critical_batch_size': (study.name == branch_losses.STUDY and branched, 'B* of the branches, and B_simple'),
+        'critical_batch_size': (study.name == losses.STUDY and branched, 'B* of the branches, and B_simple'),
     }
     return [special(kind, title=title, name=kind) for kind, (applies, title) in titles.items() if applies]

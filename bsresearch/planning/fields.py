@@ -164,6 +164,14 @@ RECORDED: dict[str, Field | Section] = {
             (), '', 'critical_batch_size: a branch for each k, with k·batch_size and a learning rate to suit'
         ),
         'learning_rate_rule': Field(str, '', 'linear | sqrt | none, in k; None: by the optimizer'),
+        'rates': Field(
+            ('rule',), '', 'critical_batch_size: rates tried at each k: rule, by learning_rate_rule; held, the same; '
+            'tuned, the best of factors',
+        ),
+        'factors': Field(
+            (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0), '', 'of the learning rate, tried at each k for rates=tuned, beside '
+            'the rule’s',
+        ),
         'evaluations': Field(4, 'points', 'critical_batch_size: evenly spaced over a branch, the last at its end'),
         'more_epochs': Field(1.0, 'epochs', 'how long a branch trains; 0 where it is given in examples'),
         'more_examples': Field(int, 'examples', 'how long a branch trains; None: it is given in epochs'),

@@ -4,20 +4,26 @@ Source: Merrill et al. 2025 (arXiv:2505.23971), as described at second hand. At 
 trained with (B, ε) gets a branch with (k·B, f(k)·ε) for each k of `multiples`, and the control, k = 1; all see the same
 examples for one window. f is the optimizer's LEARNING_RATE_RULE, or what `config.branch.learning_rate_rule` names. ε is
 the schedule's peak: with a constant schedule the rate itself. Momentum, weight decay, the batch-norm group and the
-optimizer's slots stay as they are. A large k may fail by its learning rate alone (stability, not noise): that is part
-of this definition.
+optimizer's slots stay as they are.
+
+A large k may fail by its learning rate alone (stability, not noise), and f is a guess. So `config.branch.rates` names
+what ε is multiplied by at each k: `rule`, f(k); `held`, 1; `tuned`, each of `config.branch.factors`, 1 and f(k), of
+which analysis/quantities/branched/rates.py takes the best. One run that two of them need is made once; all of a point
+begin with the same weights, k = 1 too.
 
 Every branch is evaluated after the same numbers of examples, and none ends in a short batch, taken at a rate meant for
 a whole one: so the window must be a whole number of the largest batches, for each evaluation.
 """
 
+import math
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 from bsresearch import optim
 from bsresearch.analysis import study as studies
-from bsresearch.analysis.quantities import branch_losses, critical_batch_size
+from bsresearch.analysis.quantities.branched import critical, losses, words
+from bsresearch.analysis.quantities.branched.rates import HELD, RATES, RULE, TUNED
 from bsresearch.optim import scaling
 from bsresearch.planning import branch, branch_arms, recording, schema
 from bsresearch.planning.branch_arms import Branch
@@ -25,8 +31,8 @@ from bsresearch.planning.plan import Plan
 from bsresearch.planning.stages import Stages
 from bsresearch.studies import POINTS_AND_STATE, reload
 
-STUDY = branch_losses.STUDY
-SECTIONS = {'branch': (*POINTS_AND_STATE, 'multiples', 'learning_rate_rule', 'evaluations')}
+STUDY = losses.STUDY
+SECTIONS = {'branch': (*POINTS_AND_STATE, 'multiples', 'learning_rate_rule', 'rates', 'factors', 'evaluations')}
 FEWEST = 4  # updates in a window
 
 
@@ -63,6 +69,29 @@ def multiples(plan: Plan) -> tuple[int, ...]:
     return given if given[0] == 1 else (1, *given)
 
 
+def rates(plan: Plan, k: int) -> list[float]:
+    """What the branches of a run with k times the batch multiply its learning rate by; f(k) first where it is among.
+
+    Raises:
+      ValueError: `config.branch.rates` or `factors` that cannot be.
+    """
+    section = plan.recording['branch']
+    asked, factors, by_rule = section['rates'], section['factors'], scaling.POWERS[rule(plan)](k)
+    if not asked or not set(asked) <= set(RATES) or len(set(asked)) < len(asked):
+        raise ValueError(f'config.branch.rates={asked}: one or more of {", ".join(RATES)} are needed, each once')
+    if len(factors) < 3 or min(factors) <= 0 or list(factors) != sorted(set(factors)):
+        raise ValueError(
+            f'config.branch.factors={factors}: at least 3 rising numbers above 0 are needed, so that the best may have '
+            'one on each side, such as (0.5, 1.0, 2.0, 4.0)'
+        )
+    wanted = {RULE: (by_rule,), HELD: (1.0,), TUNED: (by_rule, 1.0, *factors)}
+    unique: list[float] = [by_rule] if k == 1 or {RULE, TUNED} & set(asked) else []
+    for factor in sorted(factor for name in asked for factor in wanted[name]):
+        if not any(math.isclose(factor, other) for other in unique):
+            unique.append(factor)
+    return unique
+
+
 def check(plans: list[Plan]) -> None:
     """Refuses what cannot be compared, before anything is trained.
 
@@ -74,7 +103,8 @@ def check(plans: list[Plan]) -> None:
         if not section['at_epochs'] and not section['at_steps']:
             raise ValueError(f'config.study={STUDY} needs config.branch.at_epochs or at_steps, the points to branch at')
         rule(plan)
-        multiples(plan)
+        for k in multiples(plan):
+            rates(plan, k)
         _check_run(plan)
         _check_window(plan)
     branches(plans)
@@ -144,21 +174,32 @@ def _evaluated(plan: Plan, start: int, window: int) -> dict[str, Any]:
     return changes
 
 
+def _named(plan: Plan, k: int, factor: float) -> tuple[str, dict[str, Any]]:
+    """The name of a branch arm, and what it records of its rate where others than the rule's are tried."""
+    by_rule = math.isclose(factor, scaling.POWERS[rule(plan)](k))
+    name = branch_arms.CONTROL if k == 1 else f'multiple={k}'
+    others = set(plan.recording['branch']['rates']) != {RULE}
+    noted: dict[str, Any] = {'branch.rates': (RULE if by_rule else TUNED,)} if others else {}
+    return name if by_rule else f'multiple={k},rate={factor:g}', noted
+
+
 def named_branches(plans: list[Plan]) -> list[Branch]:
     """All branches of the runs: by point, the control first."""
     all_branches = []
     for plan in plans:
-        section, window, scale = plan.recording['branch'], reload.window(plan), scaling.POWERS[rule(plan)]
+        section, window, directory = plan.recording['branch'], reload.window(plan), f'{plan.study}/{plan.id}'
         state = {part: section[part] for part in branch.PARTS if section[part] is not None}
         # A batch-norm group is not to grow with the batch: k times as many workers, where there are some.
         ghost = {'ghost_batch_size': plan.ghost_batch_size, 'workers': None} if plan.ghost_batch_size else {}
+        every = [(k, factor) for k in multiples(plan) for factor in rates(plan, k)]
         for step, point in recording.declared_points(section, plan.length, 'config.branch').items():
             start = plan.length.examples_at(step)
             shared = {**ghost, 'total_examples': start + window, **_evaluated(plan, start, window)}
-            for k in multiples(plan):
-                scaled = {'batch_size': k * plan.batch_size, 'learning_rate': plan.policy.learning_rate * scale(k)}
-                one = branch.branch(plan, f'{plan.study}/{plan.id}', step, {**scaled, **shared}, state)
-                all_branches.append(Branch(one, branch_arms.CONTROL if k == 1 else f'multiple={k}', point))
+            for k, factor in every:
+                scaled = {'batch_size': k * plan.batch_size, 'learning_rate': plan.policy.learning_rate * factor}
+                name, noted = _named(plan, k, factor)
+                one = branch.branch(plan, directory, step, {**scaled, **noted, **shared}, state)
+                all_branches.append(Branch(one, name, point))
     return all_branches
 
 
@@ -174,7 +215,6 @@ def stages(plans: list[Plan]) -> Stages:
 
 
 def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None]) -> None:
-    """Prints B* and B_simple at every point of these runs."""
-    sizes = critical_batch_size.find(studies.launched(workdir, STUDY), runs=tuple(p.id for p in plans))
-    table = critical_batch_size.text(sizes)
-    say(f'critical batch size (`bsresearch fig critical_batch_size` draws it):\n{table}')
+    """Prints B*, B_simple and B_noise at every point of these runs."""
+    sizes = critical.of_rates(studies.launched(workdir, STUDY), runs=tuple(plan.id for plan in plans))
+    say(f'critical batch size (`bsresearch fig critical_batch_size` draws it):\n{words.text(sizes)}')

@@ -32,8 +32,9 @@ def load(study: Study, chosen: Collection[str] | None = None) -> tuple[pd.DataFr
 
     Returns:
       one row per branch: run (the parent), what names its arm (`batch_size` first, B), replicate, step, examples, epoch
-      (the branch point's), point (as declared; else its epoch), branch, status, k, tried (k·B), rate, loss (smoothed; ∞
-      where it diverged, NaN where it is not finished), window and epoch_size (in examples); sorted by parent, point, k.
+      (the branch point's), point (as declared; else its epoch), branch, status, k, tried (k·B), rate, factor (rate over
+      the parent's), by_rule (whether that is the rule's), loss (smoothed; ∞ where it diverged, NaN where it is not
+      finished), window and epoch_size (in examples); sorted by parent, point, k, factor.
 
     Raises:
       ValueError: no branches, or branches that are no comparison.
@@ -58,12 +59,21 @@ def load(study: Study, chosen: Collection[str] | None = None) -> tuple[pd.DataFr
             | {f: branch[f'parent.{f}'] for f in ('step', 'examples', 'epoch')}
             | {'point': branch['parent.epoch'] if declared == ABSENT else declared}
             | {'branch': run, 'status': branch['status'], 'k': branch['batch_size'] / parent['batch_size']}
-            | {'tried': branch['batch_size'], 'rate': branch['learning_rate'], 'loss': loss, 'evaluated': at}
+            | {'tried': branch['batch_size'], **_rate(branch, parent), 'loss': loss, 'evaluated': at}
             | {'window': branch['total_examples'] - branch['parent.examples'], 'epoch_size': branch['epoch_size']}
         )
     table = pd.DataFrame(rows).astype(dict.fromkeys(('step', 'examples', 'window'), int))
     _check(table)
-    return table.drop(columns='evaluated').sort_values(['run', 'step', 'k'], ignore_index=True), by
+    return table.drop(columns='evaluated').sort_values(['run', 'step', 'k', 'factor'], ignore_index=True), by
+
+
+def _rate(branch: Mapping[Any, Any], parent: Mapping[Any, Any] | pd.Series) -> dict[str, Any]:
+    """Its learning rate: by the rule, unless its config says otherwise; of k = 1 there is one rule."""
+    rate, of_parent = float(branch['learning_rate']), float(parent['learning_rate'])
+    factor = float(f'{rate / of_parent:.9g}')  # a quotient of rounded numbers: 8 and not 8.000000000000002
+    rates = branch.get('recording.branch.rates')
+    control = factor == 1 and branch['batch_size'] == parent['batch_size']
+    return {'rate': rate, 'factor': factor, 'by_rule': control or not isinstance(rates, tuple) or rates != ('tuned',)}
 
 
 def _arms(study: Study, parents: pd.DataFrame) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -100,7 +110,8 @@ def _check(rows: pd.DataFrame) -> None:
     """Raises ValueError for branches of one point that are no comparison."""
     for (run, step), branches in rows.groupby(['run', 'step']):
         cure = 'use a workdir of its own for each window, rule and set of evaluations'
-        twice = branches[branches.duplicated('k')]
+        by_rule = branches[branches['by_rule']]
+        twice = pd.concat([branches[branches.duplicated(['k', 'factor'])], by_rule[by_rule.duplicated('k')]])
         if len(twice):
             raise ValueError(f'run {run} has two branches with k = {twice["k"].iloc[0]:g} at update {step}; {cure}')
         places = branches.loc[branches['status'] == 'done', 'evaluated']

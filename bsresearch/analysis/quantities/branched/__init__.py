@@ -1,0 +1,1 @@
+"""What branches with k times the batch tell (studies/critical_batch_size.py): losses → rates → tolerance → B*."""
