@@ -656,7 +656,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     'misspelt field of a measurement': ({'measure.distance.evry_epochs': 1.0}, "did you mean 'every_epochs'"),
     'unknown model': (
         {'model.name': 'mpl'},
-        "unknown model 'mpl'; did you mean 'mlp'? Allowed: cnn, linear, mlp, quadratic",
+        "unknown model 'mpl'; did you mean 'mlp'? Allowed: ",
     ),
     'unknown optimizer': (
         {'optimizer.name': 'shampoo'},

@@ -77,10 +77,13 @@ def test_invariant_3_micro_batches_change_nothing_after_one_update(model: str, m
     assert relative(moved(parts, 1), moved(whole, 1)) < 1e-6
 
 
-def test_invariant_3_micro_batches_change_nothing_after_100_updates():
+@pytest.mark.parametrize(
+    'model', [{'name': 'mlp', 'widths': (16,), 'batch_norm': True}, {'name': 'resnet', 'depth': 8, 'width': 2}],
+    ids=['mlp', 'resnet'],
+)  # fmt: skip
+def test_invariant_3_micro_batches_change_nothing_after_100_updates(model: dict[str, Any]):
     """In float64, 1e-10 relative after 100 updates, running statistics too."""
     with jax.enable_x64(True):
-        model = {'name': 'mlp', 'widths': (16,), 'batch_norm': True}
         common = {'batch_size': 24, 'total_steps': 100, 'dtype': 'float64', 'model': model, 'ghost_batch_size': 4}
         (whole,) = toy.plans(**common, micro_batch_size=24)
         (parts,) = toy.plans(**common, micro_batch_size=8)

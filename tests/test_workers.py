@@ -3,7 +3,6 @@
 import functools
 import pathlib
 import re
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -25,7 +24,28 @@ from bsresearch.train.state import State
 
 MLP = {'name': 'mlp', 'widths': (16,), 'batch_norm': True}
 CNN = {'name': 'cnn', 'widths': (3,), 'dense_width': 8, 'batch_norm': True}
+RESNET = {'name': 'resnet', 'depth': 8, 'width': 2, 'shortcut': 'B'}
 WORKERS, BATCH, MOMENTUM, DECAY, KEEP = 4, 64, 0.9, 1e-3, 0.9
+
+
+def norm(name: str) -> nn.BatchNorm:
+    return nn.BatchNorm(False, momentum=KEEP, use_fast_variance=False, name=name, param_dtype=jnp.float64)
+
+
+class TwinBlock(nn.Module):
+    """Of the residual net."""
+
+    width: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        conv = functools.partial(nn.Conv, use_bias=False, param_dtype=jnp.float64)
+        y = conv(self.width, (3, 3), self.stride, padding=1, name='conv_0')(x)
+        y = conv(self.width, (3, 3), padding=1, name='conv_1')(nn.relu(norm('norm_0')(y)))
+        if x.shape[-1] != self.width:
+            x = norm('norm_around')(conv(self.width, (1, 1), self.stride, padding=0, name='conv_around')(x))
+        return nn.relu(x + norm('norm_1')(y))
 
 
 class Twin(nn.Module):
@@ -36,21 +56,28 @@ class Twin(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         wide = {'param_dtype': jnp.float64}
-
-        def norm(i: int) -> Callable[[jax.Array], jax.Array]:
-            if not self.model['batch_norm']:
-                return lambda x: x
-            return nn.BatchNorm(False, momentum=KEEP, use_fast_variance=False, name=f'norm_{i}', **wide)
-
-        for i, width in enumerate(self.model['widths']):
-            if self.model['name'] == 'cnn':
-                x = norm(i)(nn.Conv(width, (3, 3), name=f'conv_{i}', **wide)(x))
-                x = nn.max_pool(nn.relu(x), (2, 2), (2, 2))
-            else:
-                x = nn.relu(norm(i)(nn.Dense(width, name=f'dense_{i}', **wide)(x.reshape(len(x), -1))))
-        if self.model['name'] == 'cnn':
-            x = nn.relu(nn.Dense(self.model['dense_width'], name='dense', **wide)(x.reshape(len(x), -1)))
+        x = getattr(self, self.model['name'])(x, wide)
         return nn.Dense(10, name='output', **wide)(x)
+
+    def mlp(self, x: jax.Array, wide: dict[str, Any]) -> jax.Array:
+        x = x.reshape(len(x), -1)
+        for i, width in enumerate(self.model['widths']):
+            x = nn.Dense(width, name=f'dense_{i}', **wide)(x)
+            x = nn.relu(norm(f'norm_{i}')(x) if self.model['batch_norm'] else x)
+        return x
+
+    def cnn(self, x: jax.Array, wide: dict[str, Any]) -> jax.Array:
+        for i, width in enumerate(self.model['widths']):
+            x = norm(f'norm_{i}')(nn.Conv(width, (3, 3), name=f'conv_{i}', **wide)(x))
+            x = nn.max_pool(nn.relu(x), (2, 2), (2, 2))
+        return nn.relu(nn.Dense(self.model['dense_width'], name='dense', **wide)(x.reshape(len(x), -1)))
+
+    def resnet(self, x: jax.Array, wide: dict[str, Any]) -> jax.Array:
+        x = nn.Conv(self.model['width'], (3, 3), use_bias=False, name='conv_0', **wide)(x)
+        x = nn.relu(norm('norm_0')(x))
+        for i, stride in enumerate((1, 2, 2)):
+            x = TwinBlock(self.model['width'] * 2**i, stride, name=f'block_{i}')(x)
+        return x.mean((1, 2))
 
 
 def ours(plan: Plan) -> list[State]:
@@ -121,7 +148,9 @@ RUN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize('model', [MLP, CNN, MLP | {'batch_norm': False}], ids=['mlp', 'cnn', 'plain'])
+@pytest.mark.parametrize(
+    'model', [MLP, CNN, RESNET, MLP | {'batch_norm': False}], ids=['mlp', 'cnn', 'resnet', 'plain']
+)
 def test_workers_are_a_loop_over_shards(model: dict[str, Any]):
     """Brute force with flax's own layers, float64: weights and running statistics after 1, 2 and the short 3rd update.
 
@@ -132,7 +161,7 @@ def test_workers_are_a_loop_over_shards(model: dict[str, Any]):
         assert [[len(ids) for ids in shards(plan, t)] for t in range(3)] == [[16] * 4, [16] * 4, [16, 16, 12, 0]]
         assert plan.length.total_steps == 3
         start, *states = ours(plan)
-        assert bool(start.stats) == model['batch_norm']
+        assert bool(start.stats) == model.get('batch_norm', True)
         assert jax.tree.leaves(start.params)[0].dtype == np.float64
         gradient = worker_gradient(plan)
         for by_examples in (True, False):

@@ -25,22 +25,19 @@ class Cnn(nn.Module):
         self, x: jax.Array, *, train: bool, weights: jax.Array | None = None, keys: jax.Array | None = None
     ) -> jax.Array:
         """(B, num_outputs) logits; arguments as in `models.apply`."""
-        if x.ndim != 4 or min(x.shape[1:3]) < 2 ** len(self.widths):
-            need = 2 ** len(self.widths)
-            raise ValueError(
-                f'model cnn with {len(self.widths)} poolings needs images of at least {need}×{need}, '
-                f'not examples of shape {x.shape[1:]}; use fewer --config.model.widths, or --config.model.name=mlp'
-            )
+        layers.check_images(
+            f'model cnn with {len(self.widths)} poolings', x.shape[1:], 2 ** len(self.widths),
+            'fewer --config.model.widths, or ',
+        )  # fmt: skip
         if self.kernel_size >= 2 * max(x.shape[1:3]):
             raise ValueError(
                 f'model.kernel_size={self.kernel_size}: at most {2 * max(x.shape[1:3]) - 1} for images of '
                 f'{x.shape[1]}×{x.shape[2]}, beyond which it sees nothing but padding'
             )
+        norm = layers.norms(self, train, weights)
         for i, width in enumerate(self.widths):
             x = layers.conv(width, self.kernel_size, self.kernel_init, self.dtype, f'conv_{i}')(x)
-            if self.batch_norm:
-                norm = layers.BatchNorm(self.ghost_batch_size, self.dtype, self.batch_axis, name=f'norm_{i}')
-                x = norm(x, train=train, weights=weights)
+            x = norm(x, f'norm_{i}')
             # The two commute; this order leaves ReLU a quarter of the work.
             x = nn.relu(layers.max_pool(x))
         x = x.reshape(x.shape[0], -1)

@@ -3,7 +3,7 @@
 import functools
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -82,11 +82,20 @@ def convolution(lhs: jax.Array, rhs: jax.Array, strides: Sequence[int], padding:
     return convolutions.fast(lambda x, k: lax.conv_general_dilated(x, k, strides, padding, **kw))(lhs, rhs)
 
 
-def conv(features: int, kernel_size: int, init: str, dtype: str, name: str) -> nn.Conv:
-    """A square stride-1 SAME convolution with zero biases."""
+def conv(
+    features: int, kernel_size: int, init: str, dtype: str, name: str, *, stride: int = 1, bias: bool = True
+) -> nn.Conv:
+    """A square convolution with zero biases, or none.
+
+    SAME at stride 1; beyond it padded alike on all sides, as torch's and the papers', where SAME would pad less before
+    an even side than behind it.
+    """
     return nn.Conv(
         features,
         (kernel_size, kernel_size),
+        strides=stride,
+        padding='SAME' if stride == 1 else (kernel_size - 1) // 2,
+        use_bias=bias,
         dtype=dtype,
         param_dtype=weight_dtype(dtype),
         kernel_init=initializer(init),
@@ -128,12 +137,13 @@ class BatchNorm(nn.Module):
     axis: str | None = None
     momentum: float = 0.9
     epsilon: float = 1e-5
+    initial_scale: float = 1.0
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool, weights: jax.Array | None) -> jax.Array:
         """x: (B, …, C); weights: (B,), 0 for padding."""
         features, wide = x.shape[-1], weight_dtype(self.dtype)
-        scale = self.param('scale', nn.initializers.ones, (features,), wide)
+        scale = self.param('scale', nn.initializers.constant(self.initial_scale), (features,), wide)
         bias = self.param('bias', nn.initializers.zeros, (features,), wide)
         running_mean = self.variable('stats', 'mean', jnp.zeros, (features,), wide)
         running_var = self.variable('stats', 'var', jnp.ones, (features,), wide)
@@ -167,6 +177,28 @@ class BatchNorm(nn.Module):
         return out.reshape(x.shape).astype(x.dtype)
 
 
+@runtime_checkable
+class Normalized(Protocol):
+    """What a net's fields say of its batch norm."""
+
+    batch_norm: bool
+    ghost_batch_size: int | None
+    dtype: str
+    batch_axis: str | None
+
+
+def norms(net: Normalized, train: bool, weights: jax.Array | None) -> Callable[..., jax.Array]:
+    """(x, name) → x after the batch norm of that name, or x itself in a net without."""
+
+    def norm(x: jax.Array, name: str, **kw: Any) -> jax.Array:
+        if not net.batch_norm:
+            return x
+        layer = BatchNorm(net.ghost_batch_size, net.dtype, net.batch_axis, name=name, **kw)
+        return layer(x, train=train, weights=weights)
+
+    return norm
+
+
 class Dropout(nn.Module):
     """Dropout whose mask follows the example, whatever the batch it sits in: one key per example."""
 
@@ -182,6 +214,28 @@ class Dropout(nn.Module):
         layer = zlib.crc32('/'.join(self.path).encode()) & 0x7FFFFFFF
         one = lambda key: jax.random.bernoulli(jax.random.fold_in(key, layer), jnp.float32(1 - self.rate), x.shape[1:])
         return jnp.where(jax.vmap(one)(keys), x / (1 - self.rate), jnp.zeros_like(x))
+
+
+def check_images(net: str, example_shape: tuple[int, ...], least: int, cure: str = '') -> None:
+    """Raises ValueError unless examples are images (H, W, C) whose sides have at least `least` pixels.
+
+    Args:
+      net: of whom that is asked, for the message. cure: one that comes before that of another net.
+    """
+    if len(example_shape) != 3 or min(example_shape[:2]) < least:
+        raise ValueError(
+            f'{net} needs images of at least {least}×{least}, not examples of shape {example_shape}; '
+            f'use {cure}--config.model.name=mlp'
+        )
+
+
+def check_depth(depth: int, allowed: range, form: str) -> None:
+    """Raises ValueError for a number of layers that a residual net cannot have; `form`: how it may be written."""
+    if depth not in allowed:
+        nearest = min(allowed, key=lambda d: abs(d - depth))
+        raise ValueError(
+            f'model.depth={depth}: {form} is needed, from {allowed[0]} to {allowed[-1]}; {nearest} is the nearest'
+        )
 
 
 def check_rate(rate: float) -> None:

@@ -24,11 +24,10 @@ class Mlp(nn.Module):
     ) -> jax.Array:
         """(B, num_outputs) logits; arguments as in `models.apply`."""
         x = x.reshape(x.shape[0], -1)
+        norm = layers.norms(self, train, weights)
         for i, width in enumerate(self.widths):
             x = layers.dense(width, self.kernel_init, self.dtype, f'dense_{i}')(x)
-            if self.batch_norm:
-                norm = layers.BatchNorm(self.ghost_batch_size, self.dtype, self.batch_axis, name=f'norm_{i}')
-                x = norm(x, train=train, weights=weights)
+            x = norm(x, f'norm_{i}')
             x = layers.Dropout(self.dropout, name=f'dropout_{i}')(nn.relu(x), train=train, keys=keys)
         return layers.dense(self.num_outputs, self.kernel_init, self.dtype, 'output')(x)
 
