@@ -1,4 +1,4 @@
-"""A ratio of two means with its 95 % interval: Fieller's, from a series along a run.
+"""A ratio of two means with its 95 % interval: Fieller's, from a series along a run or the parts of one batch.
 
 For means a and b with covariances v (of the means), q = b/a lies in {q: (b − q·a)² ≤ t²(v_bb − 2q·v_ab + q²·v_aa)}
 (Fieller 1954), an interval where a is told from 0. Its inverse is the interval of a/b: where it reaches 0 the ratio has
@@ -12,6 +12,11 @@ Simulated for normal estimates (tests/test_coverage.py has the table): it covers
 on, 93 % at n = 20 with AR(1) of 0.5. A trend within the series counts as noise: the interval of the ratio of the
 means over the series is then wider than it need be (covers 99 %). A smoothed series must not go in: its estimates are
 far more alike than ρ = 0.5.
+
+At fixed weights the parts are the k small batches of one batch. |G|² and S are functions of all of them together, so
+their jackknife's pseudo-values stand for independent estimates: their mean is the estimate itself, and v is their
+covariance/k, with t_{k−1}. k ≥ 20. Simulated: 94 to 99 % for gradients of 5 and more directions, B_simple from a tenth
+of the batch to ten times it; in one direction alone, or with heavy tails along one, 93 % at k = 20.
 """
 
 from typing import NamedTuple
@@ -22,6 +27,7 @@ from bsresearch.analysis import summary
 
 COSINES = 3
 FEWEST_ALONG = 20
+FEWEST_PARTS = 20
 
 
 class Ratio(NamedTuple):
@@ -43,7 +49,17 @@ def along_run(numerator: np.ndarray, denominator: np.ndarray) -> Ratio:
     value = of_means(numerator.mean(), denominator.mean())
     if n < FEWEST_ALONG:
         return Ratio(value, np.nan, np.nan)
-    return Ratio(value, *_fieller(numerator, denominator, long_run(np.stack([numerator, denominator])) / n))
+    v = long_run(np.stack([numerator, denominator])) / n
+    return Ratio(value, *_fieller(numerator, denominator, v, COSINES))
+
+
+def of_parts(numerator: np.ndarray, denominator: np.ndarray) -> Ratio:
+    """Of independent pairs, (k,) each, as the pseudo-values of a batch's parts; ends NaN for k < 20."""
+    k = len(numerator)
+    value = of_means(numerator.mean(), denominator.mean())
+    if k < FEWEST_PARTS:
+        return Ratio(value, np.nan, np.nan)
+    return Ratio(value, *_fieller(numerator, denominator, np.cov(np.stack([numerator, denominator])) / k, k - 1))
 
 
 def long_run(series: np.ndarray) -> np.ndarray:
@@ -54,10 +70,10 @@ def long_run(series: np.ndarray) -> np.ndarray:
     return weights @ weights.T / COSINES
 
 
-def _fieller(numerator: np.ndarray, denominator: np.ndarray, v: np.ndarray) -> tuple[float, float]:
+def _fieller(numerator: np.ndarray, denominator: np.ndarray, v: np.ndarray, freedom: int) -> tuple[float, float]:
     """(low, high) of mean(numerator)/mean(denominator), from the covariance v of the two means."""
     a, b = float(numerator.mean()), float(denominator.mean())
-    t2 = float(summary.half_width(1.0, COSINES)) ** 2
+    t2 = float(summary.half_width(1.0, freedom)) ** 2
     # (b − q·a)² ≤ t²(…) as second·q² − 2·first·q + zeroth ≤ 0.
     second, first, zeroth = a * a - t2 * v[0, 0], a * b - t2 * v[0, 1], b * b - t2 * v[1, 1]
     if a <= 0 or second <= 0:  # the numerator is not told from 0

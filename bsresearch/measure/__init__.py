@@ -20,13 +20,14 @@ class Context(NamedTuple):
     """What a measurement may look at: θ_t, before update t.
 
     step: () int32.
-    params, initial_params: θ_t and θ_0.
+    params, initial_params: θ_t and θ_0, any pytree of arrays.
     batch: (inputs, labels) of n training examples drawn with replacement for this measurement alone; None unless the
       measure declares `batch_size` n. Its stream is its own: measuring disturbs nothing.
     gradient: (params, batch) → (mean loss, gradient) in training mode, without augmentation or dropout.
-    hyper: the hyperparameters update t will use (optim.Hyper); those of the last update at the end of the run.
+    hyper: the hyperparameters update t will use (optim.Hyper); those of the last update at the end of the run. None in
+      a loop that does not tell them.
     losses: (params, batch) → (n,) losses, in the same mode.
-    whole: (inputs, labels) of all N training examples; None unless the measure declares `whole`.
+    whole: all N training examples, as `batch` has them; None unless the measure declares `whole`.
     key: () typed key of this measurement at t, for random directions.
     propose: gradient → θ_{t+1} − θ_t if update t had this gradient (clipped, weight decay and slots as they are).
     branch_params: the weights that a branch began with; θ_0 for a run without a parent.
@@ -103,7 +104,7 @@ def check_statistics(statistics: str, field: str) -> None:
 
 def mean_gradient(context: Context, params: PyTree, data: Any, size: int) -> tuple[jax.Array, PyTree]:
     """(mean loss, gradient) over all N examples of `data`, `size` at a time; the last call takes what is left."""
-    total = len(data.labels)
+    total = num_examples(data)
     whole, left = divmod(total, size)
     cut = lambda x: x[: whole * size].reshape(whole, size, *x.shape[1:])
 
@@ -122,8 +123,34 @@ def mean_gradient(context: Context, params: PyTree, data: Any, size: int) -> tup
 
 
 def layers(params: PyTree) -> dict[str, PyTree]:
-    """The top-level modules of a parameter tree, by name: what `per_layer` metrics are split by."""
-    return dict(sorted(params.items()))
+    """The top-level modules of a parameter tree, by name: what `per_layer` metrics are split by.
+
+    Those of a list or tuple are called 0, 1, …, those of a module by its fields; a bare array is the one layer `array`.
+    What holds no array is left out.
+    """
+    parts, _ = jax.tree_util.tree_flatten_with_path(params, is_leaf=lambda node: node is not params)
+    return {path_of(keys) or 'array': part for keys, part in parts if jax.tree.leaves(part)}
+
+
+def path_of(keys: Sequence[Any]) -> str:
+    """The names on the path of a leaf or module, joined by '/'; '' at the top."""
+    return jax.tree_util.keystr(tuple(keys), simple=True, separator='/')
+
+
+def num_examples(data: PyTree) -> int:
+    """How many there are: the first axis of every leaf."""
+    return len(jax.tree.leaves(data)[0])
+
+
+def needed(context: Context, field: str, measurement: str) -> Any:
+    """A part of the context that a loop may leave out.
+
+    Raises:
+      ValueError: it is left out.
+    """
+    if (part := getattr(context, field)) is None:
+        raise ValueError(f'{measurement} needs `{field}` in its context, which this loop does not give')
+    return part
 
 
 def wide(x: jax.Array) -> jax.Array:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bsresearch.measure import Context, Measure, PyTree, check_statistics
+from bsresearch.measure import Context, Measure, PyTree, check_statistics, needed
 from bsresearch.measure.moments import slopes
 
 
@@ -52,12 +52,11 @@ def build(*, batch_size: int = 256, statistics: str = 'batch') -> Measure:
     check_statistics(statistics, 'measure.alpha.statistics')
 
     def update(state: PyTree, context: Context) -> tuple[PyTree, dict[str, jax.Array]]:
-        assert context.losses is not None
-        assert context.propose is not None
+        losses_of = needed(context, 'losses', 'alpha')
         _, gradient = context.gradient(context.params, context.batch)
-        move = context.propose(gradient)
+        move = needed(context, 'propose', 'alpha')(gradient)
         there = jax.tree.map(jnp.add, context.params, move)
-        ends = [slopes(context.losses, params, move, context.batch) for params in (context.params, there)]
+        ends = [slopes(losses_of, params, move, context.batch) for params in (context.params, there)]
         losses, along = (jnp.stack(x) for x in zip(*ends, strict=True))
         variance = lambda x: x.var(axis=1, ddof=1)
         rise = (losses[1] - losses[0]).mean()

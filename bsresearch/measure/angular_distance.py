@@ -8,35 +8,44 @@ exact for small angles, where the arc cosine loses all digits (Kahan, "How Futil
 `norm_3` beside it. Undefined, NaN, for a tensor of zeros.
 """
 
-from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from bsresearch.measure import Context, Measure, PyTree, wide
+from bsresearch.measure import Context, Measure, PyTree, path_of, wide
+
+# What other libraries call a kernel; some call a normalization's scale so, of one axis.
+WEIGHT = ('weight', 'w')
 
 
-def normalized(params: PyTree, path: str = '') -> dict[str, jax.Array]:
+def kernels(params: PyTree) -> dict[str, jax.Array]:
+    """Every kernel, by the path of its layer: leaves called `kernel`, or as in WEIGHT with two axes at least.
+
+    In a tree that calls none so, all leaves of two axes at least, by their own path.
+    """
+    leaves = {tuple(map(_name, keys)): x for keys, x in jax.tree_util.tree_leaves_with_path(params)}
+    leaves = {path[:-1] if path[-1:] == ('value',) else path: x for path, x in leaves.items()}  # of nnx's Variable
+    wide_ones = {path: x for path, x in leaves.items() if x.ndim > 1}
+    called = {path[:-1]: x for path, x in leaves.items() if path[-1:] == ('kernel',)}
+    called |= {path[:-1]: x for path, x in wide_ones.items() if path and path[-1] in WEIGHT}
+    return {'/'.join(path) or 'array': x for path, x in sorted((called or wide_ones).items())}
+
+
+def _name(key: Any) -> str:
+    return path_of((key,))
+
+
+def normalized(params: PyTree) -> dict[str, jax.Array]:
     """The kernels of layers `<kind>_<i>` that have a `norm_<i>` beside them, by path, at any depth."""
-    by_path = {}
-    for name, value in sorted(params.items()):
-        if not isinstance(value, Mapping):
-            continue
+    layers_of = {path_of(keys[:n]) for keys, _ in jax.tree_util.tree_leaves_with_path(params) for n in range(len(keys))}
+
+    def follows(path: str) -> bool:
+        above, slash, name = path.rpartition('/')
         partner = f'norm_{name.rpartition("_")[2]}'
-        if 'kernel' in value and '_' in name and partner in params and name != partner:
-            by_path[f'{path}{name}'] = value['kernel']
-        else:
-            by_path |= normalized(value, f'{path}{name}/')
-    return by_path
+        return '_' in name and name != partner and f'{above}{slash}{partner}' in layers_of
 
-
-def kernels(params: PyTree, path: str = '') -> dict[str, jax.Array]:
-    """Every kernel, by the path of its layer."""
-    by_path = {}
-    for name, value in sorted(params.items()):
-        if isinstance(value, Mapping):
-            by_path |= {f'{path}{name}': value['kernel']} if 'kernel' in value else kernels(value, f'{path}{name}/')
-    return by_path
+    return {path: x for path, x in kernels(params).items() if follows(path)}
 
 
 def angle(a: jax.Array, b: jax.Array) -> jax.Array:

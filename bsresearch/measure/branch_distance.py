@@ -6,7 +6,7 @@ Subtracted and summed in float32 at least. Beside `distance`, which a branch goe
 import jax
 import jax.numpy as jnp
 
-from bsresearch.measure import Context, Measure, PyTree, layers, squared_norm
+from bsresearch.measure import Context, Measure, PyTree, difference, layers, squared_norm
 
 
 def build(*, per_layer: bool = False) -> Measure:
@@ -17,9 +17,8 @@ def build(*, per_layer: bool = False) -> Measure:
     """
 
     def update(state: PyTree, context: Context) -> tuple[PyTree, dict[str, jax.Array]]:
-        wide = lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        moved = jax.tree.map(lambda a, b: wide(a) - wide(b), context.params, context.branch_params)
-        squares = {name: squared_norm(tree) for name, tree in layers(moved).items()}
+        moved = layers(difference(context.params, context.branch_params))
+        squares = {name: squared_norm(tree) for name, tree in moved.items()}
         metrics = {'branch_distance': jnp.sqrt(sum(squares.values()))}
         if per_layer:
             metrics |= {f'branch_distance/{name}': jnp.sqrt(square) for name, square in squares.items()}

@@ -20,7 +20,6 @@ def build(*, batch_size: int = 256) -> Measure:
         raise ValueError(f'measure.gradient_norm.batch_size={batch_size}: at least 1')
 
     def update(state: PyTree, context: Context) -> tuple[PyTree, dict[str, jax.Array]]:
-        assert context.batch is not None
         _, gradient = context.gradient(context.params, context.batch)
         return state, {'single_batch_gradient_norm': jnp.sqrt(squared_norm(gradient))}
 

@@ -152,7 +152,7 @@ def build(
         metrics = {f'hessian_eigenvalue/{i}': spectrum.values[i] for i in range(number)}
         metrics['hessian_residual'] = spectrum.residuals.max() / jnp.abs(spectrum.values[0])
         metrics['hessian_products'] = spectrum.count
-        if stability_limit != 'none' and context.precondition is None:
+        if stability_limit != 'none' and context.precondition is None and context.hyper is not None:
             rate, momentum = context.hyper.learning_rate, context.hyper.momentum
             metrics['stability_limit'] = LIMITS[stability_limit](momentum) / rate
         return state, metrics

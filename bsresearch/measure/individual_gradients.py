@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bsresearch.measure import Context, Measure, PyTree, averages, check_statistics, layers, squared_norm
+from bsresearch.measure import Context, Measure, PyTree, averages, check_statistics, layers, needed, squared_norm
 from bsresearch.measure.averages import Averages
 from bsresearch.measure.moments import Moments, moments, total
 
@@ -117,8 +117,7 @@ def build(
     decay = averages.decay(half_life, 'measure.individual_gradients.half_life')
 
     def update(state: Averages, context: Context) -> tuple[Averages, dict[str, jax.Array]]:
-        assert context.losses is not None
-        m = moments(context.losses, context.params, context.batch)
+        m = moments(needed(context, 'losses', 'individual_gradients'), context.params, context.batch)
         square, spread = gradient_square(m), trace(m)
         state, metrics = averages.take_in(
             state, decay, square, spread, ratio='individual_noise_scale', prefix='individual'
@@ -127,11 +126,12 @@ def build(
             'individual_norm_test': norm_test(m),
             'individual_inner_product_test': inner_product_test(m),
             'individual_orthogonality_test': orthogonality_test(m),
-            'individual_cabs_batch_size': cabs_batch_size(m, context.hyper.learning_rate),
             'individual_early_stopping': early_stopping(m),
             'individual_mean_gsnr': mean_gsnr(m),
             'individual_diversity': diversity(m),
         }
+        if context.hyper is not None:
+            metrics['individual_cabs_batch_size'] = cabs_batch_size(m, context.hyper.learning_rate)
         return state, metrics | (_by_layer(m) if per_layer else {})
 
     return Measure(

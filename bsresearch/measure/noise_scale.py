@@ -12,21 +12,79 @@ Preconditioned, P·g stands for g, P the diagonal an optimizer's second moments 
 the estimates are 0, the ratio NaN, and the averages do without it.
 """
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from bsresearch.measure import Context, Measure, PyTree, averages, layers, squared_norm
+from bsresearch.measure import Context, Measure, PyTree, averages, dot, layers, needed, squared_norm
 from bsresearch.measure.averages import Averages
 
+# Of JAX or NumPy, or a float.
+Numbers = Any
 
-def estimates(
-    small: Float[Array, '*n'], big: Float[Array, '*n'], small_size: int, big_size: int
-) -> tuple[Float[Array, '*n'], Float[Array, '*n']]:
+
+def estimates(small: Numbers, big: Numbers, small_size: int, big_size: int) -> tuple[Numbers, Numbers]:
     """(|G|², S) from mean squared norms of small-batch gradients and the squared norm of the big batch's."""
     gradient_square = (big_size * big - small_size * small) / (big_size - small_size)
     trace = (small - big) / (1 / small_size - 1 / big_size)
     return gradient_square, trace
+
+
+class SmallBatches(NamedTuple):
+    """Of a batch that is cut into k small ones. gradient: g of all, a tree. squares: (k, layers) |g_small|² of each."""
+
+    gradient: PyTree
+    squares: Float[Array, 'k layers']
+
+
+def small_batches(context: Context, count: int, *, preconditioned: bool = False) -> SmallBatches:
+    """Gradients of the `count` small batches, one after another: two of them exist at a time."""
+
+    def add(total: PyTree, part: PyTree) -> tuple[PyTree, jax.Array]:
+        gradient = _gradient(context, part, preconditioned)
+        return jax.tree.map(jnp.add, total, gradient), _squares(gradient)
+
+    zero = jax.tree.map(jnp.zeros_like, context.params)
+    total, squares = jax.lax.scan(add, zero, _cut(context.batch, count))
+    return SmallBatches(jax.tree.map(lambda g: g / count, total), squares)
+
+
+def along(context: Context, direction: PyTree, count: int) -> Float[Array, ' k']:
+    """g_smallᵀd of each of the `count` small batches, for a tree d like the weights."""
+    return jax.lax.map(lambda part: dot(_gradient(context, part, False), direction), _cut(context.batch, count))
+
+
+def pseudo_values(
+    squares: Float[np.ndarray, ' k'], dots: Float[np.ndarray, ' k'], square: float, small_size: int
+) -> tuple[Float[np.ndarray, ' k'], Float[np.ndarray, ' k']]:
+    """The jackknife's pseudo-values of |G|² and of S, k·θ − (k − 1)·θ₋ᵢ; k ≥ 3. Their means are the estimates.
+
+    Args:
+      squares, dots: |g_i|² and g_iᵀg of each small batch. square: |g|².
+    """
+    k = len(squares)
+    # g without small batch i is (k·g − g_i)/(k − 1).
+    small, big = (squares.sum() - squares) / (k - 1), (k**2 * square - 2 * k * dots + squares) / (k - 1) ** 2
+    without = estimates(small, big, small_size, small_size * (k - 1))
+    whole = estimates(squares.mean(), square, small_size, small_size * k)
+    gradient_square, trace = (k * all_of - (k - 1) * rest for all_of, rest in zip(whole, without, strict=True))
+    return gradient_square, trace
+
+
+def _gradient(context: Context, part: PyTree, preconditioned: bool) -> PyTree:
+    _, gradient = context.gradient(context.params, part)
+    return needed(context, 'precondition', 'noise_scale.preconditioned')(gradient) if preconditioned else gradient
+
+
+def _cut(batch: PyTree, count: int) -> PyTree:
+    return jax.tree.map(lambda x: x.reshape(count, len(x) // count, *x.shape[1:]), batch)
+
+
+def _squares(gradient: PyTree) -> Float[Array, ' layers']:
+    return jnp.stack([squared_norm(tree) for tree in layers(gradient).values()])
 
 
 def build(
@@ -53,24 +111,10 @@ def build(
         )
     decay = averages.decay(half_life, 'measure.noise_scale.half_life')
 
-    def squares(gradient: PyTree) -> jax.Array:
-        return jnp.stack([squared_norm(tree) for tree in layers(gradient).values()])
-
     def update(state: Averages, context: Context) -> tuple[Averages, dict[str, jax.Array]]:
-        cut = lambda x: x.reshape(count, small_batch_size, *x.shape[1:])
-
-        def add(total: tuple[PyTree, jax.Array], part: PyTree) -> tuple[tuple[PyTree, jax.Array], None]:
-            _, gradient = context.gradient(context.params, part)
-            if preconditioned:
-                assert context.precondition is not None
-                gradient = context.precondition(gradient)
-            return jax.tree.map(jnp.add, total, (gradient, squares(gradient))), None
-
-        zero = jax.tree.map(jnp.zeros_like, context.params)
-        empty = (zero, jnp.zeros_like(squares(zero)))
-        (gradient, small), _ = jax.lax.scan(add, empty, jax.tree.map(cut, context.batch))
-        big = squares(jax.tree.map(lambda g: g / count, gradient))
-        by_layer = estimates(small / count, big, small_batch_size, batch_size)
+        parts = small_batches(context, count, preconditioned=preconditioned)
+        small, big = parts.squares.mean(0), _squares(parts.gradient)
+        by_layer = estimates(small, big, small_batch_size, batch_size)
         square, trace = (x.sum() for x in by_layer)
         state, metrics = averages.take_in(
             state,

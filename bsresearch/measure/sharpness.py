@@ -21,7 +21,7 @@ import jax
 import numpy as np
 from scipy import optimize
 
-from bsresearch.measure import Context, Measure, PyTree, hessian_vector
+from bsresearch.measure import Context, Measure, PyTree, hessian_vector, num_examples
 
 Vector = np.ndarray
 
@@ -99,7 +99,7 @@ def coordinates(subspace: np.ndarray, x: Vector) -> Vector:
 
 def mean_loss(context: Context, data: PyTree, size: int) -> Callable[[Vector], tuple[float, Vector]]:
     """Flat weights → (mean loss, flat gradient) over all of `data`, `size` examples a call, summed in float64."""
-    total = len(data.labels)
+    total = num_examples(data)
     parts = [jax.tree.map(lambda v, i=i: v[i : i + size], data) for i in range(0, total, size)]
 
     def function(x: Vector) -> tuple[float, Vector]:
@@ -107,7 +107,7 @@ def mean_loss(context: Context, data: PyTree, size: int) -> Callable[[Vector], t
         value, slope = 0.0, np.zeros(len(x))
         for part in parts:
             loss, gradient = context.gradient(params, part)
-            share = len(part.labels) / total
+            share = num_examples(part) / total
             value += share * float(loss)
             slope += share * flatten(gradient)
         return value, slope

@@ -8,7 +8,7 @@ The batch's size matters: for SGD, E‖Δw‖² has the noise's ε² tr Σ/B in 
 import jax
 import jax.numpy as jnp
 
-from bsresearch.measure import Context, Measure, PyTree, check_statistics, layers, squared_norm
+from bsresearch.measure import Context, Measure, PyTree, check_statistics, layers, needed, squared_norm
 
 
 def build(*, batch_size: int = 256, statistics: str = 'batch', per_layer: bool = True) -> Measure:
@@ -24,9 +24,8 @@ def build(*, batch_size: int = 256, statistics: str = 'batch', per_layer: bool =
     check_statistics(statistics, 'measure.update_ratio.statistics')
 
     def update(state: PyTree, context: Context) -> tuple[PyTree, dict[str, jax.Array]]:
-        assert context.propose is not None
         _, gradient = context.gradient(context.params, context.batch)
-        moved = context.propose(gradient)
+        moved = needed(context, 'propose', 'update_ratio')(gradient)
         ratio = lambda a, b: jnp.sqrt(squared_norm(a) / squared_norm(b))
         metrics = {'update_ratio': ratio(moved, context.params)}
         if per_layer:

@@ -23,6 +23,7 @@ import numpy as np
 
 from bsresearch import optim
 from bsresearch.core import rng
+from bsresearch.measure import num_examples
 from bsresearch.measure.probes import Arrays, Kind, Place, walk
 
 PyTree = Any
@@ -74,7 +75,8 @@ def build(
     def run(place: Place, learning_rate: float, block: int) -> Arrays:
         start = block * BLOCK
         number = min(BLOCK, trials - start)
-        rows = [_draw(seed, i, len(place.train.labels), samples, with_replacement) for i in range(start, start + BLOCK)]
+        total = num_examples(place.train)
+        rows = [_draw(seed, i, total, samples, with_replacement) for i in range(start, start + BLOCK)]
         data = jax.tree.map(lambda x: np.asarray(x)[np.stack(rows)], place.train)
         dtype = jax.tree.leaves(place.params[0])[0].dtype
         by_size = {}
@@ -147,7 +149,7 @@ def _draw(seed: int, trial: int, examples: int, samples: int, with_replacement: 
 
 def _population(place: Place, patterns: tuple[str, ...]) -> dict[str, np.ndarray]:
     """‖∇L‖² and tr Σ (N in the denominator) of the training set at w*, over P."""
-    total = len(place.train.labels)
+    total = num_examples(place.train)
     gradient, squares = None, 0.0
     leaves, taken = (jax.tree.leaves(x) for x in (place.params[0], optim.matches(place.params[0], patterns)))
     entries = sum(np.size(x) for x, mine in zip(leaves, taken, strict=True) if mine)

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from bsresearch.core import lookup, rng
+from bsresearch.measure import num_examples
 from bsresearch.measure.probes import Arrays, Kind, Place
 
 PyTree = Any
@@ -99,7 +100,7 @@ def _estimated(place: Place, params: PyTree, size: int, batches: int, seed: int)
     """Mean and variance of batch norm's inputs at these weights: the mean of batches' own."""
     total = None
     for i in range(batches):
-        rows = rng.generator(seed, 'probe/interpolation', i).integers(0, len(place.train.labels), size)
+        rows = rng.generator(seed, 'probe/interpolation', i).integers(0, num_examples(place.train), size)
         batch = jax.tree.map(lambda x, rows=rows: np.asarray(x)[rows], place.train)
         statistics = jax.tree.map(np.asarray, place.call('batch_statistics', place.batch_statistics, (params, batch)))
         total = statistics if total is None else jax.tree.map(np.add, total, statistics)

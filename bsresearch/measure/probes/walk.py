@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from bsresearch import optim
-from bsresearch.measure import squared_norm
+from bsresearch.measure import num_examples, squared_norm
 
 PyTree = Any
 # Gradient entries are counted in bins even in log |x|: BINS_PER_OCTAVE from 2^LOWEST on, both signs.
@@ -67,7 +67,7 @@ def put(tree: PyTree, patterns: tuple[str, ...], leaves: Sequence[jax.Array]) ->
 
 def cut(data: Any, size: int) -> Any:
     """(n, …) examples → (⌊n/B⌋, B, …) batches; what is left over is dropped."""
-    n = len(data[1])
+    n = num_examples(data)
     return jax.tree.map(lambda x: x[: n // size * size].reshape(n // size, size, *x.shape[1:]), data)
 
 
@@ -83,7 +83,7 @@ def walk(
         return jax.tree.map(lambda w, g: w - learning_rate * g, params, gradient), total
 
     zero = jax.tree.map(jnp.zeros_like, pick(start, patterns))
-    return jax.lax.fori_loop(0, len(batches[1]), step, (start, zero))
+    return jax.lax.fori_loop(0, num_examples(batches), step, (start, zero))
 
 
 def trial(
@@ -95,7 +95,7 @@ def trial(
       loss: (params, (inputs, labels)) → (B,) losses.
       start: w*. data: (inputs, labels) of the n examples.
     """
-    share, batches = size / len(data[1]), cut(data, size)
+    share, batches = size / num_examples(data), cut(data, size)
     selected = functools.partial(pick, patterns=patterns)
     end, total = walk(loss, patterns, start, batches, learning_rate)
     batch_loss = lambda leaves, batch: loss(put(start, patterns, leaves), batch).mean()
@@ -135,7 +135,7 @@ def trials(
       loss: (params, stats, (inputs, labels)) → losses. data: with a first axis of trials.
     """
     one_trial = functools.partial(trial, lambda p, batch: loss(p, stats, batch), patterns, size, start)
-    block = len(data[1])
+    block = num_examples(data)
     if not one_by_one:
         block_of_trials = jax.vmap(one_trial, in_axes=(0, None))(data, learning_rate)
         real = jnp.arange(block) < number
@@ -164,7 +164,7 @@ def population(
 
     def add(i: jax.Array, sums: tuple[PyTree, jax.Array]) -> tuple[PyTree, jax.Array]:
         rows = i * chunk + jnp.arange(chunk)
-        gradients = jax.vmap(one)(jax.tree.map(lambda x: x[jnp.minimum(rows, len(data[1]) - 1)], data))
+        gradients = jax.vmap(one)(jax.tree.map(lambda x: x[jnp.minimum(rows, num_examples(data) - 1)], data))
         real = rows < number
         gradients = jax.tree.map(lambda g: jnp.where(real.reshape(-1, *(1,) * (g.ndim - 1)), g, 0), gradients)
         return jax.tree.map(lambda s, g: s + g.sum(0), sums[0], gradients), sums[1] + squared_norm(gradients)

@@ -1,0 +1,81 @@
+"""`noise_scale`: B_simple of a loss at given weights, from one batch, with its interval."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bsresearch.analysis import ratio
+from bsresearch.face import own_loop
+from bsresearch.measure import dot
+from bsresearch.measure import noise_scale as measurement
+
+PyTree = Any
+
+
+class NoiseScale(NamedTuple):
+    """The gradient's noise at given weights.
+
+    noise_scale: B_simple = tr Σ/|G|², in examples; ∞ where the estimate of |G|² is not positive.
+    low, high: its 95 % interval; high = ∞ has no upper end, both NaN below 20 small batches.
+    gradient_square, trace: |G|² and tr Σ, without bias; they may be negative.
+    """
+
+    noise_scale: float
+    low: float
+    high: float
+    gradient_square: float
+    trace: float
+
+
+def noise_scale(loss_fn: own_loop.LossFn, params: PyTree, batch: Any, *, small: int = 32) -> NoiseScale:
+    """B_simple = tr Σ/|G|² from the gradients of a batch and of the small ones it is cut into (measure/noise_scale.py).
+
+    The examples should be drawn at random: B_simple is that of the distribution or set they come from. For loops of
+    your own; under jit, and averaged along a run, `Monitor(…, noise_scale=dict(every=…))` does the same.
+
+    Args:
+      loss_fn: (params, batch) → () mean loss. It should draw nothing at random (dropout): that would count as noise.
+      params: θ, any pytree of float arrays. batch: any pytree of n examples along the first axis.
+      small: B_small, which divides n into at least two; from 20 small batches on there is an interval. With batch norm
+        its noise too is that of B_small examples.
+
+    Raises:
+      ValueError: what is given cannot be; told before anything is compiled.
+
+    Reference: McCandlish, Kaplan et al. 2018 (arXiv:1812.06162), appendix A.1; the interval is Fieller's (1954), of the
+      jackknife over small batches (analysis/ratio.py).
+    """
+    own_loop.check_params(params)
+    count = _count(own_loop.size_of(batch), small)
+    own_loop.check_loss(loss_fn, params, batch)
+    own_loop.check_mean(loss_fn, params, batch)
+
+    def gradients(params: PyTree, batch: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """|g_small|² and g_smallᵀg of each small batch, |g|²."""
+        context = own_loop.context(loss_fn, params, batch)
+        parts = measurement.small_batches(context, count)
+        dots = measurement.along(context, parts.gradient, count) if count >= ratio.FEWEST_PARTS else jnp.zeros(count)
+        return parts.squares.sum(1), dots, dot(parts.gradient, parts.gradient)
+
+    compiled = jax.jit(functools.partial(own_loop.on_any_mesh, gradients, None))
+    squares, dots, square = (np.asarray(x, np.float64) for x in compiled(params, batch))
+    gradient_square, trace = measurement.estimates(squares.mean(), float(square), small, small * count)
+    low, high = np.nan, np.nan
+    if count >= ratio.FEWEST_PARTS:
+        of_squares, of_traces = measurement.pseudo_values(squares, dots, float(square), small)
+        _, low, high = ratio.of_parts(of_traces, of_squares)
+    simple = ratio.of_means(trace, gradient_square)
+    return NoiseScale(simple, float(low), float(high), float(gradient_square), float(trace))
+
+
+def _count(size: int, small: int) -> int:
+    """How many small batches there are."""
+    if isinstance(small, bool) or not isinstance(small, int) or small < 1 or size % small or size < 2 * small:
+        allowed = (
+            ', '.join(str(b) for b in range(1, size // 2 + 1) if size % b == 0) or 'none, as it needs two examples'
+        )
+        raise ValueError(f'small={small!r}: must divide the batch of {size} into at least two; allowed: {allowed}')
+    return size // small
