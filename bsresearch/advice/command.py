@@ -11,12 +11,14 @@ from bsresearch.advice import of_workdir, reading
 from bsresearch.advice.advise import advise
 from bsresearch.advice.answer import Advice
 from bsresearch.advice.columns import Columns
+from bsresearch.advice.critical import side_by_side
+from bsresearch.advice.critical.side_by_side import SideBySide
 from bsresearch.advice.table import Refusal, Runs
 from bsresearch.advice.telling import as_json, page
 from bsresearch.core import program
 
 Draw = Callable[[Advice, pathlib.Path, float | None], list[pathlib.Path]]
-OF_WORKDIR = ('study', 'target')  # flags that only a workdir has
+OF_WORKDIR = ('study', 'target', 'branches')  # flags that only a workdir has
 
 
 class Request(NamedTuple):
@@ -26,6 +28,9 @@ class Request(NamedTuple):
     workdir: Annotated[str | None, 'In its place, the runs of a launch: what it was given as --workdir.'] = None
     study: Annotated[str | None, 'Of a workdir: which study, where it holds several.'] = None
     target: Annotated[str | None, 'Of a workdir: <metric>:<value> that a run is to come to, test_accuracy:0.95.'] = None
+    branches: Annotated[
+        str | None, 'Of a workdir: another one with branches of the same task (config critical_batch_size).'
+    ] = None
     where: Annotated[tuple[str, ...], 'column=value[,value]: the rows that are meant; may be given again.'] = ()
     batch_size: Annotated[str | None, 'Column of the batch size.'] = None
     learning_rate: Annotated[str | None, 'Column of the learning rate.'] = None
@@ -69,9 +74,23 @@ def run(request: Request, draw: Draw | None = None) -> str:
     except Refusal as refusal:
         _write(request, source | {'refusal': str(refusal)})
         raise
-    _write(request, source | as_json.content(advice, request.price_per_hour))
+    beside = _beside(request, advice)
+    _write(request, source | as_json.content(advice, request.price_per_hour) | side_by_side.as_json(beside))
     drawn = draw(advice, pathlib.Path(request.figure), request.price_per_hour) if draw and request.figure else []
-    return '\n'.join([*map(str, drawn), page.text(advice, request.price_per_hour)])
+    told = [page.text(advice, request.price_per_hour), *side_by_side.lines(beside, request.target or '')]
+    return '\n'.join([*map(str, drawn), *told])
+
+
+def _beside(request: Request, advice: Advice) -> SideBySide:
+    """The critical batch sizes of the runs, and of branches."""
+    if not request.workdir:
+        return side_by_side.of(advice)
+    target = of_workdir.Target.of(request.target) if request.target else None
+    fields = of_workdir.opened(pathlib.Path(request.workdir), request.study or '').runs
+    folder = pathlib.Path(request.branches or request.workdir)
+    if not folder.is_dir():
+        raise FileNotFoundError(f'--branches={folder}: no such directory')
+    return side_by_side.of_workdir(advice, folder, target, fields)
 
 
 def _of_table(request: Request, falling: bool | None) -> tuple[dict[str, Any], Callable[[], Runs]]:
@@ -96,7 +115,7 @@ def _of_workdir(request: Request, falling: bool | None) -> tuple[dict[str, Any],
         if name != 'loss' and getattr(request, name):
             raise ValueError(f'--{name} names a column of a --table; of a workdir it is known')
     workdir = pathlib.Path(str(request.workdir))
-    asked = {name: getattr(request, name) or '' for name in OF_WORKDIR} | {'metric': request.loss or ''}
+    asked = {name: getattr(request, name) or '' for name in ('study', 'target')} | {'metric': request.loss or ''}
     read = functools.partial(of_workdir.runs, workdir, **asked, falling=falling, where=request.where, goal=request.goal)
     return {'workdir': workdir.name, 'study': request.study, 'target': request.target}, read
 

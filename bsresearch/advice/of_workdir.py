@@ -71,7 +71,7 @@ def runs(
       FileNotFoundError: no runs. Damaged: records that are not what was written. ValueError: names that there are not.
       Refusal: what the advice cannot be made from.
     """
-    of = _study(workdir, study)
+    of = opened(workdir, study)
     table = _runs(of)
     for condition in where:
         table = table[reading.fulfilled(table, condition)]
@@ -143,7 +143,8 @@ def _such(found: Runs) -> str:
     return f', such as {found.metric}:{value if found.falling else -value:.3g}'
 
 
-def _study(workdir: pathlib.Path, name: str) -> Study:
+def opened(workdir: pathlib.Path, name: str = '') -> Study:
+    """A study of a workdir, by its name where that holds several; errors as `runs`."""
     if not workdir.is_dir():
         raise FileNotFoundError(f'--workdir={workdir}: no such directory')
     readable = kept.readable(workdir)
