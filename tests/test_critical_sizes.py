@@ -41,7 +41,7 @@ def test_20_percent_overhead_is_what_the_law_says(critical: float, smallest: flo
 
 
 def test_ends_that_cannot_be_told_stay_so():
-    assert [s.told for s in sizes.of_law(law(500.0, 100.0, INF), 10.0)] == ['> 100', '> 32']
+    assert [s.told for s in sizes.of_law(law(500.0, 100.0, INF), 10.0)] == ['≥ 100', '≥ 32']
     assert [s.told for s in sizes.of_law(law(500.0, 0.0, 1000.0), 10.0)] == ['< 1,000', '112 (12 to 212)']
     assert [s.told for s in sizes.of_law(law(NAN, NAN, NAN, 'too few'), 10.0)] == ['none: too few'] * 2
     assert size('B_simple', 0.0, INF).told == 'anything: neither end can be told'
@@ -92,7 +92,7 @@ def test_the_known_reasons_are_those_of_the_pair(
 
 
 def sweep(workdir: pathlib.Path, critical: float = 64.0) -> None:
-    """Runs that come to a loss of 0.5 after 2(1 + B/B_crit) epochs, give or take 2 %; of three rates 0.1 is the best."""
+    """Runs that come to a loss of 0.5 after 2(1 + B/B_crit) epochs, give or take 2 %; of three rates 0.1 is best."""
     rng = np.random.default_rng(0)
     for batch in (8, 32, 128, 512):
         for seed in range(3):

@@ -42,11 +42,11 @@ class Size(NamedTuple):
 
     @property
     def told(self) -> str:
-        """`412 (280 to 640)`, `> 280`, `< 640`."""
+    XX
         if self.refusal:
             return f'none: {self.refusal}'
         if math.isinf(self.high) and self.low > 0:
-            return f'> {self.low:,.0f}'
+            return f'≥ {self.low:,.0f}'
         if self.low == 0 and math.isfinite(self.high):
             return f'< {self.high:,.0f}'
         if not math.isfinite(self.value) or self.low == 0:
@@ -60,12 +60,11 @@ def of_law(law: Hyperbola, smallest: float) -> list[Size]:
     Args:
       smallest: B_0, the smallest batch size that was tried.
     """
-    by_overhead = lambda critical: EXCESS * critical + (1 + EXCESS) * smallest
-    ends = (law.critical, law.low, law.high)
+    overhead = [EXCESS * critical + (1 + EXCESS) * smallest for critical in (law.critical, law.low, law.high)]
     return [
-        Size(HYPERBOLA, *ends, 'E_min/S_min: twice the fewest examples and twice the fewest updates; 95 % interval',
-             law.refusal),
-        Size(OVERHEAD, *map(by_overhead, ends),
+        Size(HYPERBOLA, law.critical, law.low, law.high,
+             'E_min/S_min: twice the fewest examples and twice the fewest updates; 95 % interval', law.refusal),
+        Size(OVERHEAD, overhead[0], overhead[1], overhead[2],
              f'20 % more examples than by linear scaling from the smallest, B_0 = {smallest:g}: B_crit/5 + 1.2·B_0',
              law.refusal),
     ]  # fmt: skip
