@@ -42,7 +42,7 @@ class Size(NamedTuple):
 
     @property
     def told(self) -> str:
-    XX
+        """`412 (280 to 640)`, `≥ 280`, `< 640`."""
         if self.refusal:
             return f'none: {self.refusal}'
         if math.isinf(self.high) and self.low > 0:
