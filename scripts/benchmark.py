@@ -44,6 +44,7 @@ MODELS: dict[str, dict[str, Any]] = {
     'cnn': {'name': 'cnn', 'widths': (32, 64), 'dense_width': 128},
     'resnet_8': {'name': 'resnet', 'depth': 8},
     'resnet_20': {'name': 'resnet', 'depth': 20},
+    'c1': {'name': 'c1', 'dropout': 0.0},
     'wrn_16_4': {'name': 'wide_resnet', 'depth': 16, 'widening': 4},
 }
 

@@ -2,14 +2,16 @@
 
 import math
 import zlib
+from typing import Any
 
 import numpy as np
 
 # Networks whose outputs and first update are in tests/torch_goldens.json; examples; of SGD with momentum.
-NETWORKS = {
+NETWORKS: dict[str, dict[str, Any]] = {
     'resnet': {'depth': 20},
     'resnet, B': {'depth': 8, 'shortcut': 'B'},
     'wide_resnet': {'depth': 10, 'widening': 2},
+    'c1': {'width': 8, 'dense_widths': (24, 12), 'dropout': 0.0},
 }
 COUNT, RATE, MOMENTUM, DECAY = 4, 0.1, 0.9, 1e-4
 

@@ -94,6 +94,28 @@ class WideResNet(nn.Module):
         return self.output(F.relu(self.norm_out(x)).mean((2, 3)))
 
 
+class C1(nn.Module):
+    """The package's `c1` with pooling=same, without dropout."""
+
+    def __init__(self, width: int = 64, dense_widths: tuple[int, int] = (384, 192), **_: Any):
+        super().__init__()
+        first, second = dense_widths
+        self.conv_0, self.norm_0 = nn.Conv2d(3, width, 5, padding=2), nn.BatchNorm2d(width)
+        self.conv_1, self.norm_1 = nn.Conv2d(width, width, 5, padding=2), nn.BatchNorm2d(width)
+        self.dense_2, self.norm_2 = nn.Linear(64 * width, first), nn.BatchNorm1d(first)
+        self.dense_3, self.norm_3 = nn.Linear(first, second), nn.BatchNorm1d(second)
+        self.output = nn.Linear(second, 10)
+
+    def forward(self, x: Any) -> Any:
+        """(B, 10) logits."""
+        for conv, norm in ((self.conv_0, self.norm_0), (self.conv_1, self.norm_1)):
+            x = F.max_pool2d(F.pad(F.relu(norm(conv(x))), (0, 1, 0, 1)), 3, 2)
+        x = x.permute(0, 2, 3, 1).flatten(1)  # as the package's images lie
+        for dense, norm in ((self.dense_2, self.norm_2), (self.dense_3, self.norm_3)):
+            x = F.relu(norm(dense(x)))
+        return self.output(x)
+
+
 def build(name: str, **settings: Any) -> Any:
     """The network of the package's name and settings."""
     if name == 'mlp':
@@ -107,4 +129,4 @@ def build(name: str, **settings: Any) -> Any:
             nn.Conv2d(1, first, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(first, second, 3, padding=1),
             nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(7 * 7 * second, dense), nn.ReLU(), nn.Linear(dense, 10)
         )  # fmt: skip
-    return {'resnet': ResNet, 'wide_resnet': WideResNet}[name](**settings)
+    return {'resnet': ResNet, 'wide_resnet': WideResNet, 'c1': C1}[name](**settings)

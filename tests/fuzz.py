@@ -41,6 +41,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     'batch_schedule.name=instead_of_decay': {'schedule.name': 'exponential'},
     'optimizer.name=adam': {},
     'model.name=cnn': {'data.name': 'digits', 'model.widths': (4,), 'model.dense_width': 4},
+    'model.name=c1': {'data.name': 'digits', 'model.width': 2, 'model.dense_widths': (4,)},
     'model.name=resnet': {'data.name': 'digits', 'model.depth': 8, 'model.width': 2},
     'model.name=wide_resnet': {'data.name': 'digits', 'model.depth': 10, 'model.widening': 1},
     'probe.name=interpolation': {},

@@ -44,6 +44,8 @@ def paths(tree: Any) -> dict[str, Any]:
         ('resnet', {'depth': 32}, 464_154, '0.46'),
         ('resnet', {'depth': 44}, 658_586, '0.66'),
         ('resnet', {'depth': 56}, 853_018, '0.85'),
+        ('c1', {}, 1_757_834, None),
+        ('c1', {'pooling': 'valid'}, 1_389_194, None),
         ('wide_resnet', {}, 2_748_890, '2.7'),
         ('wide_resnet', {'depth': 40}, 8_949_210, '8.9'),
         ('wide_resnet', {'depth': 28, 'widening': 10}, 36_479_194, '36.5'),
@@ -55,6 +57,13 @@ def test_a_net_has_the_parameters_of_its_paper(name: str, settings: dict[str, An
     assert total == count
     if millions is not None:
         assert f'{total / 1e6:.{len(millions.partition(".")[2])}f}' == millions
+
+
+def test_hoffers_f1_is_an_mlp_by_its_settings():
+    """784-512-512-512-512-512-10 with batch norm; closed form, and the docstring's count."""
+    f1 = shapes('mlp', (28, 28, 1), widths=(512,) * 5, batch_norm=True)
+    total = sum(leaf.size for leaf in jax.tree.leaves(f1))
+    assert total == 785 * 512 + 4 * 513 * 512 + 5 * 2 * 512 + 513 * 10 == 1_462_794
 
 
 def multiply_adds(name: str, **settings: Any) -> int:
@@ -160,18 +169,19 @@ def test_zero_gamma_makes_blocks_begin_as_their_shortcuts():
         assert same == zero_gamma
 
 
-@pytest.mark.parametrize('name', ['resnet', 'wide_resnet'])
+@pytest.mark.parametrize('name', ['resnet', 'wide_resnet', 'c1'])
 def test_norms_and_biases_are_spared_from_decay_at_any_depth(name: str):
     """The groups reach exactly what has one axis; kernels that a norm follows are those of a convolution before it."""
     tree = shapes(name)
     spared = paths(optim.matches(tree, ('bias', 'norm')))
     assert spared == {path: leaf.ndim == 1 for path, leaf in paths(tree).items()}
     followed = angular_distance.normalized(tree)
-    first_only = [f'block_{i}/conv_0' for i in range(6)]
-    assert sorted(followed) == first_only if name == 'wide_resnet' else len(followed) == 19
+    expected = {'resnet': 19, 'wide_resnet': [f'block_{i}/conv_0' for i in range(6)],
+                'c1': ['conv_0', 'conv_1', 'dense_2', 'dense_3']}[name]  # fmt: skip
+    assert expected in (len(followed), sorted(followed))
 
 
-@pytest.mark.parametrize('name', ['resnet', 'wide_resnet'])
+@pytest.mark.parametrize('name', ['resnet', 'wide_resnet', 'c1'])
 def test_without_batch_norm_convolutions_have_biases(name: str):
     """No norm and no statistics; a bias for each kernel."""
     kinds = [path.rpartition('/')[2] for path in paths(shapes(name, batch_norm=False))]
@@ -186,6 +196,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     'widening': ({'name': 'wide_resnet', 'widening': 0}, 'model.widening=0: at least 1'),
     'shortcut': ({'name': 'resnet', 'shortcut': 'C'}, "model.shortcut='C': A or B is needed"),
     'gamma': ({'name': 'resnet', 'zero_gamma': True, 'batch_norm': False}, 'zero_gamma=True is about batch norm'),
+    'c1 width': ({'name': 'c1', 'dense_widths': (8, 0)}, r'model.width=64, dense_widths=\(8, 0\): each at least 1'),
+    'pooling': ({'name': 'c1', 'pooling': 'full'}, "model.pooling='full': same or valid is needed"),
+    'small images': ({'name': 'c1'}, 'model c1 with pooling=same needs images of at least 4×4, not examples of shape'),
+    'valid images': ({'name': 'c1', 'pooling': 'valid'}, 'pooling=valid needs images of at least 7×7'),
     'images': ({'name': 'resnet'}, r'model resnet .* needs images of at least 4×4, not examples of shape \(3, 8, 1\)'),
     'wide images': ({'name': 'wide_resnet'}, r'at least 4×4, not examples of shape \(3, 8, 1\); use --config.model.na'),
 }

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from bsresearch import models
 from bsresearch.core import lookup
-from bsresearch.models import layers, losses
+from bsresearch.models import layers, losses, norms
 
 SHAPE = (8, 8, 3)
 
@@ -84,6 +85,47 @@ def test_max_pool_is_the_windowed_maximum():
     np.testing.assert_allclose(np.sum(of_ties), 1)
 
 
+@pytest.mark.parametrize('padding', ['same', 'valid'])
+@pytest.mark.parametrize('sides', [(8, 7), (4, 9), (3, 3)])
+def test_overlapping_max_pool_is_the_windowed_maximum(sides: tuple[int, int], padding: str):
+    """Values against reduce_window over 3×3; without ties the gradient too."""
+    x = np.random.default_rng(0).normal(size=(2, *sides, 3)).astype(np.float32)
+    windowed = lambda x: jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding.upper())
+    pooled = lambda x: layers.overlapping_max_pool(x, padding)
+    cubes = lambda f: jax.jit(jax.value_and_grad(lambda x: ((f(x) ** 3).sum(), f(x)), has_aux=True))
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), cubes(pooled)(x), cubes(windowed)(x))
+
+
+@pytest.mark.parametrize(('name', 'layers_of'), [('mlp', 3), ('cnn', 4), ('resnet', 8)])
+def test_weight_normalization_is_its_formula(name: str, layers_of: int):
+    """At the start the net is the one without, of the same key. Gradients: Salimans & Kingma's eq. 3 from the plain
+    net's, float64; the length of a direction is idle."""
+    settings = {'resnet': {'depth': 8, 'width': 2}}.get(name, {'widths': (6, 4)})
+    with jax.enable_x64(True):
+        nets = {normed: build(name, dtype='float64', weight_norm=normed, **settings) for normed in (True, False)}
+        x = jax.random.normal(jax.random.key(1), (4, *SHAPE), jnp.float64)
+        start = {k: jax.jit(functools.partial(models.init, net, example_shape=SHAPE)) for k, net in nets.items()}
+        weights = {k: init(jax.random.key(0)) for k, init in start.items()}
+
+        def slopes(normed: bool, params: Any) -> tuple[float, dict[tuple[str, ...], np.ndarray]]:
+            outputs = lambda p: models.apply(nets[normed], p, weights[normed][1], x, train=True)[0]
+            value, gradient = jax.jit(jax.value_and_grad(lambda p: (outputs(p) ** 3).sum()))(params)
+            return float(value), jax.tree.map(np.asarray, flatten_dict(gradient))
+
+        (value, ours), (expected, plain) = (slopes(normed, weights[normed][0]) for normed in (True, False))
+        assert value == pytest.approx(expected, rel=1e-12)
+        start_of: dict[Any, Any] = flatten_dict(jax.tree.map(np.asarray, weights[True][0]))
+        tripled = {path: 3 * v if path[-1] == 'direction' else v for path, v in start_of.items()}
+        assert slopes(True, unflatten_dict(tripled))[0] == pytest.approx(value, rel=1e-12)
+    directions = {path[:-1]: v for path, v in start_of.items() if path[-1] == 'direction'}
+    assert len(directions) == layers_of
+    for layer, v in directions.items():
+        slope, norm = plain[*layer, 'kernel'], np.sqrt((v**2).sum(tuple(range(v.ndim - 1))))
+        of_length = (slope * v).sum(tuple(range(v.ndim - 1))) / norm
+        np.testing.assert_allclose(ours[*layer, 'length'], of_length, rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(ours[*layer, 'direction'], slope - of_length / norm * v, rtol=1e-7, atol=1e-9)
+
+
 def test_pooling_before_relu_is_relu_before_pooling():
     """The two commute, which the CNN uses."""
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
@@ -91,7 +133,7 @@ def test_pooling_before_relu_is_relu_before_pooling():
     np.testing.assert_array_equal(*both(x))
 
 
-def trained(layer: layers.BatchNorm) -> Any:
+def trained(layer: norms.BatchNorm) -> Any:
     """Compiled: (variables, inputs, weights) → outputs and new running statistics, in training."""
     return jax.jit(lambda v, x, weights: layer.apply(v, x, train=True, weights=weights, mutable=['stats']))
 
@@ -101,7 +143,7 @@ def test_ghost_batch_norm_is_numpy_group_by_group():
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(12, 2, 2, 3)) * 3 + 1, jnp.float32)
     weights = np.r_[np.ones(10), 0, 0].astype(np.float32)
-    layer = layers.BatchNorm(4, 'float32')
+    layer = norms.BatchNorm(4, 'float32')
     variables = layer.init(jax.random.key(0), x, train=False, weights=None)
     out, updated = trained(layer)(variables, x, jnp.asarray(weights))
     means, variances, counts = [], [], []
@@ -126,7 +168,7 @@ def test_ghost_batch_norm_is_numpy_group_by_group():
 def test_a_group_of_one_value_moves_no_running_statistics(real: int):
     """Groups of 4, the last with one real example: the running values stand in for its own, weighted by 1 of `real`."""
     x = np.random.default_rng(0).normal(size=(12, 3)) * 3 + 1
-    layer, before = layers.BatchNorm(4, 'float32'), {'mean': jnp.full(3, 0.5), 'var': jnp.full(3, 2.0)}
+    layer, before = norms.BatchNorm(4, 'float32'), {'mean': jnp.full(3, 0.5), 'var': jnp.full(3, 2.0)}
     variables = {'params': {'scale': jnp.ones(3), 'bias': jnp.full(3, 0.25)}, 'stats': before}
     weights = jnp.asarray(np.arange(12) < real, jnp.float32)
     updated: Any
@@ -140,7 +182,7 @@ def test_a_group_of_one_value_moves_no_running_statistics(real: int):
 
 def test_batch_norm_refuses_groups_of_one_value():
     """One example to a group: refused for features alone, allowed where positions give it a spread."""
-    layer = layers.BatchNorm(1, 'float32')
+    layer = norms.BatchNorm(1, 'float32')
     for shape, spread in (((4, 3), False), ((4, 1, 1, 3), False), ((4, 2, 1, 3), True)):
         x = jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
         variables = jax.jit(functools.partial(layer.init, train=False, weights=None))(jax.random.key(0), x)
@@ -154,7 +196,7 @@ def test_batch_norm_refuses_groups_of_one_value():
 
 def test_batch_norm_refuses_a_broken_group():
     """Ten examples are no whole number of groups of four."""
-    layer = layers.BatchNorm(4, 'float32')
+    layer = norms.BatchNorm(4, 'float32')
     x = jnp.ones((10, 3))
     variables = layer.init(jax.random.key(0), x, train=False, weights=None)
     with pytest.raises(ValueError, match='not a whole number of ghost groups of 4'):

@@ -25,7 +25,7 @@ TWO_NORMS = ('two_norms', 'nnx_two_norms')
 def normalized(x: jax.Array, layer: Any, running: Any, groups: list[slice]) -> tuple[jax.Array, Any]:
     """Batch norm by its formula, each group by itself, and the statistics after an update from all.
 
-    A group with one value of each feature moves none of them, as in models/layers.py.
+    A group with one value of each feature moves none of them, as in models/norms.py.
     """
     row = lambda v: v.reshape((1,) * (x.ndim - 1) + (-1,))
     outputs, means, variances = [], [], []

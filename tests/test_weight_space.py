@@ -54,6 +54,9 @@ def test_kernels_that_a_normalization_follows_are_told_by_name():
     assert list(angular_distance.normalized(params)) == ['conv_0', 'conv_1']
     assert list(angular_distance.normalized({'block': params})) == ['block/conv_0', 'block/conv_1']
     assert list(angular_distance.kernels(params)) == ['conv_0', 'conv_1', 'dense', 'output']
+    directions = {'output': {'direction': jnp.ones((2, 2)), 'length': jnp.ones(2)}, 'plain': {'kernel': jnp.ones(2)}}
+    assert list(angular_distance.normalized(directions)) == ['output']
+    assert list(angular_distance.kernels(directions)) == ['output', 'plain']
 
 
 def test_scaling_such_a_kernel_changes_neither_the_angle_nor_the_loss():

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 import toy
-from flax import linen as nn
+from twins import RESNET, Twin
 
 from bsresearch.data import order
 from bsresearch.planning import branch, resolve, sweep
@@ -24,60 +24,7 @@ from bsresearch.train.state import State
 
 MLP = {'name': 'mlp', 'widths': (16,), 'batch_norm': True}
 CNN = {'name': 'cnn', 'widths': (3,), 'dense_width': 8, 'batch_norm': True}
-RESNET = {'name': 'resnet', 'depth': 8, 'width': 2, 'shortcut': 'B'}
-WORKERS, BATCH, MOMENTUM, DECAY, KEEP = 4, 64, 0.9, 1e-3, 0.9
-
-
-def norm(name: str) -> nn.BatchNorm:
-    return nn.BatchNorm(False, momentum=KEEP, use_fast_variance=False, name=name, param_dtype=jnp.float64)
-
-
-class TwinBlock(nn.Module):
-    """Of the residual net."""
-
-    width: int
-    stride: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        conv = functools.partial(nn.Conv, use_bias=False, param_dtype=jnp.float64)
-        y = conv(self.width, (3, 3), self.stride, padding=1, name='conv_0')(x)
-        y = conv(self.width, (3, 3), padding=1, name='conv_1')(nn.relu(norm('norm_0')(y)))
-        if x.shape[-1] != self.width:
-            x = norm('norm_around')(conv(self.width, (1, 1), self.stride, padding=0, name='conv_around')(x))
-        return nn.relu(x + norm('norm_1')(y))
-
-
-class Twin(nn.Module):
-    """The same nets from flax's own layers, with names as ours: no groups, no patches, no weights of examples."""
-
-    model: dict[str, Any]
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        wide = {'param_dtype': jnp.float64}
-        x = getattr(self, self.model['name'])(x, wide)
-        return nn.Dense(10, name='output', **wide)(x)
-
-    def mlp(self, x: jax.Array, wide: dict[str, Any]) -> jax.Array:
-        x = x.reshape(len(x), -1)
-        for i, width in enumerate(self.model['widths']):
-            x = nn.Dense(width, name=f'dense_{i}', **wide)(x)
-            x = nn.relu(norm(f'norm_{i}')(x) if self.model['batch_norm'] else x)
-        return x
-
-    def cnn(self, x: jax.Array, wide: dict[str, Any]) -> jax.Array:
-        for i, width in enumerate(self.model['widths']):
-            x = norm(f'norm_{i}')(nn.Conv(width, (3, 3), name=f'conv_{i}', **wide)(x))
-            x = nn.max_pool(nn.relu(x), (2, 2), (2, 2))
-        return nn.relu(nn.Dense(self.model['dense_width'], name='dense', **wide)(x.reshape(len(x), -1)))
-
-    def resnet(self, x: jax.Array, wide: dict[str, Any]) -> jax.Array:
-        x = nn.Conv(self.model['width'], (3, 3), use_bias=False, name='conv_0', **wide)(x)
-        x = nn.relu(norm('norm_0')(x))
-        for i, stride in enumerate((1, 2, 2)):
-            x = TwinBlock(self.model['width'] * 2**i, stride, name=f'block_{i}')(x)
-        return x.mean((1, 2))
+WORKERS, BATCH, MOMENTUM, DECAY = 4, 64, 0.9, 1e-3
 
 
 def ours(plan: Plan) -> list[State]:

@@ -16,7 +16,7 @@ _AVERAGED = ('average', 'negative_fraction')
 # Section of a config → the columns that it records.
 SECTIONS: dict[str, tuple[str, ...]] = {
     '': records.POSITION,
-    'evaluate': (*_EVALUATED, *(f'ema_{column}' for column in _EVALUATED)),
+    'evaluate': tuple(f'{at}{column}' for at in ('', 'ema_', 'estimated_', 'estimated_ema_') for column in _EVALUATED),
     'record': ('batch_loss', 'learning_rate_used', 'momentum_used', 'weight_decay_used', 'batch_size_used'),
     'norms': ('gradient_norm', 'clipped_gradient_norm', 'update_norm'),
     'snapshots': ('ensemble_size', *(f'ensemble_{split}_{what}' for split in ('train', 'validation', 'test')
@@ -94,6 +94,7 @@ def cure(runs: pd.DataFrame, column: str) -> str:
     for part, field, setting in (
         ('validation', 'data.validation', 'config.data.validation=0.1'),
         ('ema', 'ema.half_life_examples', 'config.ema.half_life_epochs=1'),
+        ('estimated', 'recording.evaluate.estimated_statistics', 'config.evaluate.estimated_statistics=True'),
         ('objective', 'loss.label_smoothing', 'config.loss.label_smoothing=0.1'),
         ('train', 'recording.evaluate.train', 'config.evaluate.train=True'),
     ):

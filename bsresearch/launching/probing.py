@@ -9,12 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from bsresearch import models
 from bsresearch.core import own_part, precision
 from bsresearch.launching import environment
 from bsresearch.launching.console import Console, clock
 from bsresearch.measure.probes import Arrays, Place
-from bsresearch.models import layers
 from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.probe import Probe, kind
@@ -133,13 +131,7 @@ def _place(probe: Probe, bench: Bench, states: Sequence[Any]) -> Place:
         return bench.evaluator([states[0]._replace(params=params, stats=stats)], [True])[0]
 
     def batch_statistics(params: Any, batch: Any) -> Any:
-        # From statistics of zero one update leaves (1 − m) times the batch's.
-        task = bench.task
-        zero = jax.tree.map(np.zeros_like, states[0].stats)
-        inputs = task.normalize(batch.inputs)
-        _, stats = models.apply(task.module.clone(dropout=0.0) if task.dropout else task.module, params, zero, inputs,
-                                train=True)  # fmt: skip
-        return jax.tree.map(lambda x: x / (1 - layers.BatchNorm.momentum), stats)
+        return program.batch_statistics(bench.task, params, states[0].stats, batch.inputs)
 
     return Place(
         params=[s.params for s in states],

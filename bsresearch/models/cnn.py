@@ -1,9 +1,11 @@
 """A small convolutional network: (conv, batch norm, ReLU, max-pool) per width, then a dense layer."""
 
+from typing import Any
+
 import jax
 from flax import linen as nn
 
-from bsresearch.models import layers
+from bsresearch.models import layers, norms
 
 
 class Cnn(nn.Module):
@@ -19,6 +21,7 @@ class Cnn(nn.Module):
     ghost_batch_size: int | None
     dtype: str
     batch_axis: str | None = None
+    weight_norm: bool = False
 
     @nn.compact
     def __call__(
@@ -34,16 +37,17 @@ class Cnn(nn.Module):
                 f'model.kernel_size={self.kernel_size}: at most {2 * max(x.shape[1:3]) - 1} for images of '
                 f'{x.shape[1]}×{x.shape[2]}, beyond which it sees nothing but padding'
             )
-        norm = layers.norms(self, train, weights)
+        norm = norms.of(self, train, weights)
+        kernels: dict[str, Any] = dict(init=self.kernel_init, dtype=self.dtype, weight_norm=self.weight_norm)
         for i, width in enumerate(self.widths):
-            x = layers.conv(width, self.kernel_size, self.kernel_init, self.dtype, f'conv_{i}')(x)
+            x = layers.conv(width, self.kernel_size, name=f'conv_{i}', **kernels)(x)
             x = norm(x, f'norm_{i}')
             # The two commute; this order leaves ReLU a quarter of the work.
             x = nn.relu(layers.max_pool(x))
         x = x.reshape(x.shape[0], -1)
-        x = nn.relu(layers.dense(self.dense_width, self.kernel_init, self.dtype, 'dense')(x))
+        x = nn.relu(layers.dense(self.dense_width, name='dense', **kernels)(x))
         x = layers.Dropout(self.dropout, name='dropout')(x, train=train, keys=keys)
-        return layers.dense(self.num_outputs, self.kernel_init, self.dtype, 'output')(x)
+        return layers.dense(self.num_outputs, name='output', **kernels)(x)
 
 
 def build(
@@ -55,6 +59,7 @@ def build(
     init: str = 'he_normal',
     batch_norm: bool = False,
     dropout: float = 0.0,
+    weight_norm: bool = False,
     ghost_batch_size: int | None = None,
     dtype: str = 'float32',
     batch_axis: str | None = None,
@@ -67,8 +72,9 @@ def build(
       dense_width: units of the dense layer after them.
       init: weight initializer (layers.INITIALIZERS; `…_normal` is truncated, `…_normal_untruncated` is not); biases
         start at zero.
-      batch_norm: after each convolution; its running variance is the biased one, unlike torch's (layers.BatchNorm).
+      batch_norm: after each convolution; its running variance is the biased one, unlike torch's (norms.BatchNorm).
       dropout: probability of dropping a unit of the dense layer.
+      weight_norm: kernels as length times direction (layers.WeightNormalized).
       ghost_batch_size: examples in a batch-norm group; None: the batch it is given.
       dtype: of the computation.
       batch_axis: of a mesh, over which a batch-norm group lies spread; None: it lies on one device.
@@ -80,4 +86,4 @@ def build(
             f'model.widths={widths}, kernel_size={kernel_size}, dense_width={dense_width}: each at least 1'
         )
     settings = (tuple(widths), kernel_size, dense_width, init, batch_norm, dropout)
-    return Cnn(num_outputs, *settings, ghost_batch_size, dtype, batch_axis)
+    return Cnn(num_outputs, *settings, ghost_batch_size, dtype, batch_axis, weight_norm)

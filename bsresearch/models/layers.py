@@ -1,9 +1,10 @@
-"""Layers that flax lacks: convolution and pooling for loops on a CPU, ghost batch norm, dropout by example."""
+"""Layers that flax lacks: convolution and pooling for loops on a CPU, weight normalization, dropout by example."""
 
 import functools
+import math
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -69,8 +70,48 @@ def product(lhs: jax.Array, rhs: jax.Array, dimensions: Any, precision: Any = No
     return lax.platform_dependent(lhs, rhs, cpu=_halves, default=xla)
 
 
-def dense(features: int, init: str, dtype: str, name: str) -> nn.Dense:
+class WeightNormalized(nn.Module):
+    """A dense layer or convolution whose kernel is g·v/‖v‖ for each output: its length g and direction v are trained.
+
+    v starts as the initializer has it and g as ‖v‖, so that the layer starts as one without; the gradients are
+      ∇_g = ∇_w·v/‖v‖,   ∇_v = (g/‖v‖)(∇_w − ∇_g·v/‖v‖),   w = g·v/‖v‖,
+    so that v is moved at right angles to itself and only ever grows. Weight decay of v changes but the size of its
+    steps; `length` and `direction` can be spared by pattern (no_decay='*/direction').
+
+    window: () for a dense layer. product: (x, kernel) → outputs.
+
+    Reference: T. Salimans & D. P. Kingma (2016, arXiv:1602.07868), eq. 2 and 3; what batch norm does to a kernel by
+    J. Kohler et al. (2018, arXiv:1805.10694), section 3.
+    """
+
+    features: int
+    window: tuple[int, ...]
+    product: Callable[[jax.Array, jax.Array], jax.Array]
+    kernel_init: str
+    dtype: str
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: (B, …, C)."""
+        wide = weight_dtype(self.dtype)
+        shape = (*self.window, x.shape[-1], self.features)
+        v = self.param('direction', initializer(self.kernel_init), shape, wide)
+        lengths = jnp.linalg.norm(v.reshape(-1, self.features), axis=0)
+        g = self.param('length', lambda key: lengths)
+        kernel = v * (g / lengths).reshape((1,) * (v.ndim - 1) + (-1,))
+        y = self.product(x.astype(self.dtype), kernel.astype(self.dtype))
+        if not self.use_bias:
+            return y
+        bias = self.param('bias', nn.initializers.zeros, (self.features,), wide)
+        return y + bias.astype(self.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
+
+
+def dense(features: int, init: str, dtype: str, name: str, *, weight_norm: bool = False) -> nn.Module:
     """A fully connected layer with zero biases."""
+    if weight_norm:
+        matrix = lambda x, kernel: product(x, kernel, (((1,), (0,)), ((), ())))
+        return WeightNormalized(features, (), matrix, init, dtype, name=name)
     return nn.Dense(
         features, dtype=dtype, param_dtype=weight_dtype(dtype), kernel_init=initializer(init), dot_general=product,
         name=name,
@@ -83,18 +124,25 @@ def convolution(lhs: jax.Array, rhs: jax.Array, strides: Sequence[int], padding:
 
 
 def conv(
-    features: int, kernel_size: int, init: str, dtype: str, name: str, *, stride: int = 1, bias: bool = True
-) -> nn.Conv:
+    features: int, kernel_size: int, init: str, dtype: str, name: str, *, stride: int = 1, bias: bool = True,
+    weight_norm: bool = False,
+) -> nn.Module:  # fmt: skip
     """A square convolution with zero biases, or none.
 
     SAME at stride 1; beyond it padded alike on all sides, as torch's and the papers', where SAME would pad less before
     an even side than behind it.
     """
+    window, around = (kernel_size, kernel_size), (kernel_size - 1) // 2
+    padding: Any = 'SAME' if stride == 1 else [(around, around)] * 2
+    if weight_norm:
+        sides = {'dimension_numbers': ('NHWC', 'HWIO', 'NHWC')}
+        of = lambda x, kernel: convolution(x, kernel, (stride, stride), padding, **sides)
+        return WeightNormalized(features, window, of, init, dtype, bias, name=name)
     return nn.Conv(
         features,
-        (kernel_size, kernel_size),
+        window,
         strides=stride,
-        padding='SAME' if stride == 1 else (kernel_size - 1) // 2,
+        padding=padding,
         use_bias=bias,
         dtype=dtype,
         param_dtype=weight_dtype(dtype),
@@ -116,87 +164,31 @@ def max_pool(x: Float[Array, 'B H W C']) -> Float[Array, 'B H//2 W//2 C']:
     return jnp.maximum(*lax.split(x, (c, c), 3))
 
 
-class BatchNorm(nn.Module):
-    """Batch normalization over ghost groups of `ghost` consecutive examples (Hoffer et al. 2017, arXiv:1705.08741, 4).
+def overlapping_max_pool(x: Float[Array, 'B H W C'], padding: str) -> Float[Array, 'B h w C']:
+    """3×3 max-pooling, stride 2. `padding`: same, ⌈H/2⌉ rows come out; valid, ⌊(H − 1)/2⌋, of whole windows.
 
-    Each group is normalized by its own mean and biased variance over its real examples and all positions. One update
-    of the running statistics per call, running ← m·running + (1 − m)·(mean of the groups', weighted by real examples);
-    `momentum` m weighs the old value. Evaluation uses the running statistics. With `axis`, the name of a mesh's axis,
-    the group is what all its devices hold together: sums over it, then one division.
-
-    The running variance is the mean of biased ones, Σ(x − x̄)²/n as they normalize; torch's running variance divides by
-    n − 1 instead: n/(n − 1) times as large, 3.2 % at n = 32.
-
-    A group with one value of each feature has no spread. Where all groups are such, training is refused. Where the last
-    group of a short batch is, it is normalized to 0 as its formula says, and the running mean and variance stand in for
-    its own, so that it moves neither (its variance of 0 would take a tenth off, just before an evaluation).
+    Rows, then columns, as in `max_pool`: on contiguous pieces.
     """
-
-    ghost: int | None
-    dtype: str
-    axis: str | None = None
-    momentum: float = 0.9
-    epsilon: float = 1e-5
-    initial_scale: float = 1.0
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool, weights: jax.Array | None) -> jax.Array:
-        """x: (B, …, C); weights: (B,), 0 for padding."""
-        features, wide = x.shape[-1], weight_dtype(self.dtype)
-        scale = self.param('scale', nn.initializers.constant(self.initial_scale), (features,), wide)
-        bias = self.param('bias', nn.initializers.zeros, (features,), wide)
-        running_mean = self.variable('stats', 'mean', jnp.zeros, (features,), wide)
-        running_var = self.variable('stats', 'var', jnp.ones, (features,), wide)
-        row = lambda v: v.reshape((1,) * (x.ndim - 1) + (-1,))
-        if not train:
-            gain = row(lax.rsqrt(running_var.value + self.epsilon) * scale)
-            return ((x.astype(wide) - row(running_mean.value)) * gain + row(bias)).astype(x.dtype)
-        group = self.ghost or x.shape[0]
-        if x.shape[0] % group:
-            raise ValueError(f'{x.shape[0]} examples are not a whole number of ghost groups of {group}')
-        if self.axis is None and group * x.size == x.shape[0] * features:
-            raise ValueError(
-                'batch norm over groups of 1 example: one value of each feature has no spread, so nothing but biases '
-                'would be trained; use a batch_size and a ghost_batch_size of at least 2 (with workers: a batch_size '
-                'of at least twice as many), or model.batch_norm=False'
-            )
-        w = jnp.ones(x.shape[0], wide) if weights is None else weights.astype(wide)
-        grouped = x.astype(wide).reshape(-1, group, x.size // x.shape[0] // features, features)
-        w = w.reshape(-1, group, 1, 1)
-        everywhere = lambda v: v if self.axis is None else lax.psum(v, self.axis)
-        values = everywhere(w.sum(axis=(1, 2), keepdims=True)) * grouped.shape[2]
-        count = jnp.maximum(values, 1)
-        mean = everywhere((w * grouped).sum(axis=(1, 2), keepdims=True)) / count
-        var = everywhere((w * (grouped - mean) ** 2).sum(axis=(1, 2), keepdims=True)) / count
-        share = w.sum(axis=1) / jnp.maximum(w.sum(), 1)  # (groups, 1, 1)
-        four = lambda v: v.reshape(1, 1, 1, -1)
-        for running, batch in ((running_mean, mean), (running_var, var)):
-            average = (share * jnp.where(values > 1, batch, four(running.value))[:, 0]).sum(axis=(0, 1))
-            running.value = self.momentum * running.value + (1 - self.momentum) * average
-        out = (grouped - mean) * lax.rsqrt(var + self.epsilon) * four(scale) + four(bias)
-        return out.reshape(x.shape).astype(x.dtype)
+    for axis in (1, 2):
+        if padding == 'same':
+            # An even side is padded behind alone, as XLA and Keras do it.
+            sides = [(0, 0, 0)] * x.ndim
+            sides[axis] = (x.shape[axis] % 2, 1, 0)
+            x = lax.pad(x, jnp.array(-jnp.inf, x.dtype), sides)
+        x = _of_three(x, axis)
+    return x
 
 
-@runtime_checkable
-class Normalized(Protocol):
-    """What a net's fields say of its batch norm."""
-
-    batch_norm: bool
-    ghost_batch_size: int | None
-    dtype: str
-    batch_axis: str | None
-
-
-def norms(net: Normalized, train: bool, weights: jax.Array | None) -> Callable[..., jax.Array]:
-    """(x, name) → x after the batch norm of that name, or x itself in a net without."""
-
-    def norm(x: jax.Array, name: str, **kw: Any) -> jax.Array:
-        if not net.batch_norm:
-            return x
-        layer = BatchNorm(net.ghost_batch_size, net.dtype, net.batch_axis, name=name, **kw)
-        return layer(x, train=train, weights=weights)
-
-    return norm
+def _of_three(x: jax.Array, axis: int) -> jax.Array:
+    """Maxima of three neighbours at every second place of an axis."""
+    before, after = x.shape[:axis], x.shape[axis + 1 :]
+    count, size = (x.shape[axis] - 1) // 2, math.prod(after)
+    flat = x.reshape(*before, -1, size)
+    pairs = lax.slice_in_dim(flat, 0, 2 * count, axis=axis).reshape(*before, count, 2 * size)
+    even, odd = lax.split(pairs, (size, size), axis + 1)
+    last = lax.slice_in_dim(flat, 2 * count, 2 * count + 1, axis=axis)
+    following = jnp.concatenate([lax.slice_in_dim(even, 1, count, axis=axis), last], axis)
+    return jnp.maximum(jnp.maximum(even, odd), following).reshape(*before, count, *after)
 
 
 class Dropout(nn.Module):

@@ -1,9 +1,15 @@
-"""Multi-layer perceptrons. Shen's 784-1024-1024-10 is the default; Brownlee's and Hoffer's are settings."""
+"""Multi-layer perceptrons. Shen's 784-1024-1024-10 is the default; Brownlee's and Hoffer's are settings.
+
+F1 of Keskar et al. 2017 (arXiv:1609.04836) and Hoffer et al. 2017 (arXiv:1705.08741), five layers of 512 units with
+batch norm on MNIST, is widths=(512, 512, 512, 512, 512) and batch_norm=True: 1,462,794 parameters.
+"""
+
+import functools
 
 import jax
 from flax import linen as nn
 
-from bsresearch.models import layers
+from bsresearch.models import layers, norms
 
 
 class Mlp(nn.Module):
@@ -17,6 +23,7 @@ class Mlp(nn.Module):
     ghost_batch_size: int | None
     dtype: str
     batch_axis: str | None = None
+    weight_norm: bool = False
 
     @nn.compact
     def __call__(
@@ -24,12 +31,13 @@ class Mlp(nn.Module):
     ) -> jax.Array:
         """(B, num_outputs) logits; arguments as in `models.apply`."""
         x = x.reshape(x.shape[0], -1)
-        norm = layers.norms(self, train, weights)
+        norm = norms.of(self, train, weights)
+        dense = functools.partial(layers.dense, init=self.kernel_init, dtype=self.dtype, weight_norm=self.weight_norm)
         for i, width in enumerate(self.widths):
-            x = layers.dense(width, self.kernel_init, self.dtype, f'dense_{i}')(x)
+            x = dense(width, name=f'dense_{i}')(x)
             x = norm(x, f'norm_{i}')
             x = layers.Dropout(self.dropout, name=f'dropout_{i}')(nn.relu(x), train=train, keys=keys)
-        return layers.dense(self.num_outputs, self.kernel_init, self.dtype, 'output')(x)
+        return dense(self.num_outputs, name='output')(x)
 
 
 def build(
@@ -39,6 +47,7 @@ def build(
     init: str = 'glorot_normal',
     batch_norm: bool = False,
     dropout: float = 0.0,
+    weight_norm: bool = False,
     ghost_batch_size: int | None = None,
     dtype: str = 'float32',
     batch_axis: str | None = None,
@@ -49,8 +58,9 @@ def build(
       widths: units of the hidden layers.
       init: weight initializer (layers.INITIALIZERS; `…_normal` is truncated, `…_normal_untruncated` is not); biases
         start at zero.
-      batch_norm: before each ReLU; its running variance is the biased one, unlike torch's (layers.BatchNorm).
+      batch_norm: before each ReLU; its running variance is the biased one, unlike torch's (norms.BatchNorm).
       dropout: probability of dropping a hidden unit, after each ReLU.
+      weight_norm: kernels as length times direction (layers.WeightNormalized).
       ghost_batch_size: examples in a batch-norm group; None: the batch it is given.
       dtype: of the computation.
       batch_axis: of a mesh, over which a batch-norm group lies spread; None: it lies on one device.
@@ -59,4 +69,4 @@ def build(
     layers.check_rate(dropout)
     if any(w < 1 for w in widths):
         raise ValueError(f'model.widths={widths}: each width must be at least 1')
-    return Mlp(num_outputs, tuple(widths), init, batch_norm, dropout, ghost_batch_size, dtype, batch_axis)
+    return Mlp(num_outputs, tuple(widths), init, batch_norm, dropout, ghost_batch_size, dtype, batch_axis, weight_norm)

@@ -15,12 +15,13 @@ Multiply-adds of a forward pass at depth 20: 40.55 M (A), 40.81 M (B).
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from bsresearch.models import layers
+from bsresearch.models import layers, norms
 
 STRIDE = 4  # of the last stage, in pixels
 DEPTHS = range(8, 1203, 6)  # the paper's deepest has 1202 layers
@@ -69,6 +70,7 @@ class ResNet(nn.Module):
     shortcut: str
     zero_gamma: bool
     batch_norm: bool
+    weight_norm: bool
     kernel_init: str
     ghost_batch_size: int | None
     dtype: str
@@ -81,15 +83,16 @@ class ResNet(nn.Module):
         """(B, num_outputs) logits; arguments as in `models.apply`."""
         del keys
         layers.check_images(f'model resnet with stages of stride 1, 2 and {STRIDE}', x.shape[1:], STRIDE)
-        conv = functools.partial(layers.conv, init=self.kernel_init, dtype=self.dtype, bias=not self.batch_norm)
-        norm = layers.norms(self, train, weights)
+        kernels: dict[str, Any] = dict(init=self.kernel_init, dtype=self.dtype, weight_norm=self.weight_norm)
+        conv = functools.partial(layers.conv, bias=not self.batch_norm, **kernels)
+        norm = norms.of(self, train, weights)
         x = nn.relu(norm(conv(self.width, 3, name='conv_0')(x), 'norm_0'))
         blocks = (self.depth - 2) // 6
         for i in range(3 * blocks):
             stage, place = divmod(i, blocks)
             stride = 2 if stage and not place else 1
             x = Block(self.width * 2**stage, stride, self.shortcut, self.zero_gamma, conv, norm, name=f'block_{i}')(x)
-        return layers.dense(self.num_outputs, self.kernel_init, self.dtype, 'output')(x.mean((1, 2)))
+        return layers.dense(self.num_outputs, name='output', **kernels)(x.mean((1, 2)))
 
 
 def build(
@@ -100,6 +103,7 @@ def build(
     shortcut: str = 'A',
     zero_gamma: bool = False,
     batch_norm: bool = True,
+    weight_norm: bool = False,
     init: str = 'he_normal_untruncated',
     ghost_batch_size: int | None = None,
     dtype: str = 'float32',
@@ -112,8 +116,9 @@ def build(
       width: channels of the first stage.
       shortcut: A or B, where channels double.
       zero_gamma: γ = 0 at the start in the last batch norm of each block (Goyal et al. 2017, arXiv:1706.02677, 5.1).
-      batch_norm: after each convolution; its running variance is the biased one, unlike torch's (layers.BatchNorm).
+      batch_norm: after each convolution; its running variance is the biased one, unlike torch's (norms.BatchNorm).
         Without it convolutions have biases, and activations grow with each block: deep nets train at small rates alone.
+      weight_norm: kernels as length times direction (layers.WeightNormalized).
       init: weight initializer (layers.INITIALIZERS; `…_normal` is truncated, `…_normal_untruncated` is not); biases
         start at zero.
       ghost_batch_size: examples in a batch-norm group; None: the batch it is given.
@@ -128,5 +133,5 @@ def build(
         raise ValueError(f'model.shortcut={shortcut!r}: A or B is needed')
     if zero_gamma and not batch_norm:
         raise ValueError('model.zero_gamma=True is about batch norm, which model.batch_norm=False leaves out; set one')
-    settings = (depth, width, shortcut, zero_gamma, batch_norm, init)
+    settings = (depth, width, shortcut, zero_gamma, batch_norm, weight_norm, init)
     return ResNet(num_outputs, *settings, ghost_batch_size, dtype, batch_axis)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import jax
 from flax import linen as nn
 
-from bsresearch.models import layers
+from bsresearch.models import layers, norms
 
 STRIDE = 4  # of the last stage, in pixels
 FIRST = 16  # channels of the first convolution
@@ -68,7 +68,7 @@ class WideResNet(nn.Module):
         """(B, num_outputs) logits; arguments as in `models.apply`."""
         layers.check_images(f'model wide_resnet with stages of stride 1, 2 and {STRIDE}', x.shape[1:], STRIDE)
         conv = functools.partial(layers.conv, init=self.kernel_init, dtype=self.dtype, bias=not self.batch_norm)
-        norm = layers.norms(self, train, weights)
+        norm = norms.of(self, train, weights)
         dropout = lambda x: layers.Dropout(self.dropout, name='dropout')(x, train=train, keys=keys)
         x = conv(FIRST, 3, name='conv_in')(x)
         blocks = (self.depth - 4) // 6
@@ -99,7 +99,7 @@ def build(
       widening: k, the factor of all channels but those of the first convolution.
       dropout: probability of dropping a value between the two convolutions of a block; the paper's is 0.3.
       batch_norm: before each convolution of a block; its running variance is the biased one, unlike torch's
-        (layers.BatchNorm). Without it convolutions have biases, and activations grow with each block.
+        (norms.BatchNorm). Without it convolutions have biases, and activations grow with each block.
       init: weight initializer (layers.INITIALIZERS; `…_normal` is truncated, `…_normal_untruncated` is not); biases
         start at zero.
       ghost_batch_size: examples in a batch-norm group; None: the batch it is given.

@@ -11,7 +11,7 @@ Where real workers differ, this is what is done here:
     examples it has. Here each example counts alike, in the gradient and in the statistics: later shards are short or
     empty, and weigh as much as they hold.
   running statistics: Horovod's workers each keep their own, and rank 0's are saved. Here there is one set; an update
-    moves it once, by the mean of the workers' moments, weighted by examples (models/layers.py).
+    moves it once, by the mean of the workers' moments, weighted by examples (models/norms.py).
   clipping acts on the averaged gradient, once; augmentation and dropout follow the example, whoever holds it.
   shards are cut from one shuffled stream anew for every batch; no worker keeps a part of the set to itself.
 

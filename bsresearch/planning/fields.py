@@ -137,6 +137,9 @@ RECORDED: dict[str, Field | Section] = {
     'evaluate': _points('the full training, validation and test sets', {
         'batch_size': Field(int, 'examples', 'per forward call; None: chosen by the engine'),
         'train': Field(True, '', 'the training set too'),
+        'estimated_statistics': Field(
+            False, '', "also with batch norm's statistics estimated anew over the training set, as estimated_*"
+        ),
     }, every_epochs=1.0),
     'checkpoint': _points('for resuming; the latest two are kept', {
         'min_seconds': Field(10.0, 'seconds', 'points that follow the last save more closely are passed over'),

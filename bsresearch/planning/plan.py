@@ -219,7 +219,8 @@ def _completed(stored: dict[str, Any]) -> dict[str, Any]:
     usual = schema.recorded(known)
     fields['recording'] = usual | fields['recording']
     fields['execution'] = {k: known[k] for k in schema.EXECUTION} | fields['execution']
-    fields['recording']['branch'] = usual['branch'] | fields['recording']['branch']
+    for section in ('branch', 'evaluate'):
+        fields['recording'][section] = usual[section] | fields['recording'][section]
     return fields
 
 

@@ -138,11 +138,7 @@ def resolve(
     probe = sections.complete('probe', config['probe'])
     for key, value in probe.items():
         _check_drawn(f'config.probe.{key}', value, length.epoch_size)
-    if probe.get('statistics') == 'estimated' and ghost and own_part.is_path(config['model']['name']):
-        raise ValueError(
-            "config.probe.statistics='estimated' is for the package's batch norm, whose averages keep 0.9 of the old "
-            'value; of a network of your own use running or batch'
-        )
+    _check_estimated(config, probe, ghost)
     if probe['name'] != 'none':
         kind(probe).check(params, length.epoch_size, ghost)
     points = {*probe_points(probe, length), *branch_points(config['branch'], length)}
@@ -151,6 +147,21 @@ def resolve(
         'snapshots': _snapshots(config['snapshots'], policy, length, schedule),
         'keep': _kept(config['keep'], points, length),
     }
+
+
+def _check_estimated(config: Mapping[str, Any], probe: Mapping[str, Any], ghost: int | None) -> None:
+    """Raises ValueError for statistics estimated anew of a batch norm that is not the package's."""
+    if not ghost or not own_part.is_path(config['model']['name']):
+        return
+    for field, asked, cure in (
+        ("config.probe.statistics='estimated'", probe.get('statistics') == 'estimated', 'interpolated'),
+        ('config.evaluate.estimated_statistics=True', config['evaluate']['estimated_statistics'], 'False'),
+    ):
+        if asked:
+            raise ValueError(
+                f"{field} is for the package's batch norm, whose averages keep 0.9 of the old value; of a network of "
+                f'your own use {cure}'
+            )
 
 
 def _kept(spec: Mapping[str, Any], points: set[int], length: units.Length) -> dict[str, Any]:

@@ -24,13 +24,15 @@ from bsresearch.train.devices import layout
 from bsresearch.train.observing.progress import Progress
 from bsresearch.train.session import Session
 
-EVALUATION = 'evaluation'
+EVALUATION, ESTIMATED = 'evaluation', 'evaluation with estimated statistics'
 NOTE = 'backfill.json'
 
 
 def points(plan: Plan) -> dict[str, set[int]]:
     """Every evaluation and measurement of a plan: name → updates at whose θ_t it is made."""
-    return {EVALUATION: plan.events.evaluate} | plan.events.measure
+    estimated = plan.recording['evaluate']['estimated_statistics'] and plan.ghost_batch_size is not None
+    evaluations = {EVALUATION: plan.events.evaluate} | ({ESTIMATED: plan.events.evaluate} if estimated else {})
+    return evaluations | plan.events.measure
 
 
 def settings(plan: Plan, name: str) -> dict[str, Any]:
@@ -85,7 +87,10 @@ def run(
         can = {name: at & at_hand for name, at in wanted.items() if name not in stateful}
         measure = {name: can.get(name, set()) for name in session.events.measure}
         session.events = dataclasses.replace(
-            session.events, evaluate=can.get(EVALUATION, set()), snapshots=set(), measure=measure
+            session.events,
+            evaluate=can.get(EVALUATION, set()) | can.get(ESTIMATED, set()),
+            snapshots=set(),
+            measure=measure,
         )
         session.recorder.pace = np.atleast_1d(metas[0]['seconds_per_update']).tolist()
         session.recorder.timed = False
@@ -95,7 +100,7 @@ def run(
         contents = [writer.contents() for writer in session.recorder.writers]
     finally:
         session.close()
-    made = {name: asked.recording['measure'][name] for name, at in can.items() if at and name != EVALUATION}
+    made = {name: asked.recording['measure'][name] for name, at in can.items() if at and name in measure}
     sources = own_part.sources(made)
     for folder, meta, sealed in zip(run_directories, metas, contents, strict=True):
         done = {name: sorted({*later.get(name, ()), *can.get(name, ())}) for name in {*later, *can}}

@@ -11,7 +11,7 @@ from bsresearch import models, optim
 from bsresearch.core import lookup, rng, when
 from bsresearch.data import preprocess
 from bsresearch.measure import Context, Measure, builder
-from bsresearch.models import layers, losses
+from bsresearch.models import layers, losses, norms
 from bsresearch.optim import Hyper
 from bsresearch.planning import sections
 from bsresearch.planning.plan import Plan
@@ -194,10 +194,28 @@ def measure(
         return quantity.update(mstate, context(t, quantity, state, origins, inputs, whole))
 
 
+def _quiet(t: stepping.Task) -> models.Network:
+    """The network without dropout."""
+    return t.module.clone(dropout=0.0) if t.dropout else t.module
+
+
+def batch_statistics(
+    t: stepping.Task, params: PyTree, stats: PyTree, inputs: Array, weights: Float[Array, ' N'] | None = None
+) -> PyTree:
+    """Mean and variance of what the package's batch norms see of these examples, as the mean over their groups.
+
+    Args:
+      stats: running statistics, whose shapes alone are read. inputs: as stored. weights: (n,), 0 for padding.
+    """
+    # From statistics of zero one update leaves (1 − m) times the batch's.
+    zero = jax.tree.map(jnp.zeros_like, stats)
+    _, updated = models.apply(_quiet(t), params, zero, t.normalize(inputs), train=True, weights=weights)
+    return jax.tree.map(lambda x: x / (1 - norms.BatchNorm.momentum), updated)
+
+
 def losses_of(t: stepping.Task, statistics: str, stats: PyTree, params: PyTree, batch: Data) -> Float[Array, ' N']:
     """(n,) losses of a measurement's examples: no augmentation, no dropout; `statistics` as in Measure."""
-    quiet = t.module.clone(dropout=0.0) if t.dropout else t.module
-    outputs, _ = models.apply(quiet, params, stats, t.normalize(batch.inputs), train=statistics == 'batch')
+    outputs, _ = models.apply(_quiet(t), params, stats, t.normalize(batch.inputs), train=statistics == 'batch')
     return t.loss(outputs, batch.labels)
 
 

@@ -52,7 +52,7 @@ def mask(beside: Beside, inputs: jax.Array, axis: int | Sequence[int]) -> jax.Ar
 def moved(beside: Beside, inputs: jax.Array, axis: int | Sequence[int], before: PyTree, after: PyTree) -> PyTree:
     """Running statistics of batch norm after a call: the old ones where one real value of each feature has no spread.
 
-    As the package's own batch norm does it (models/layers.py): a variance of 0 would take a part off the running one.
+    As the package's own batch norm does it (models/norms.py): a variance of 0 would take a part off the running one.
 
     Args:
       before, after: statistics before and after the call that counted `inputs` as `mask` says.

@@ -1,7 +1,7 @@
 """A batch in pieces: over the devices of a mesh's batch axis, and the sum over them.
 
 Padding fills the last pieces with weight zero, so that any batch fits any number of devices. A batch-norm group never
-straddles devices, but for one that is the whole batch: its moments are then summed over all of them (models/layers.py).
+straddles devices, but for one that is the whole batch: its moments are then summed over all of them (models/norms.py).
 
 psum: each device's sum, added as the machine does it fastest; the rounding follows the number of devices.
 ordered: the batch is cut into a fixed number of chunks; their gradients are gathered and added in one fixed order, so

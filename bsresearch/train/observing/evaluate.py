@@ -17,6 +17,7 @@ from bsresearch.train import feed
 from bsresearch.train.devices import compiling, parallel, shards
 from bsresearch.train.devices.mapping import Arguments
 from bsresearch.train.devices.parallel import Rounds
+from bsresearch.train.observing import statistics
 from bsresearch.train.state import Array, Data, State
 from bsresearch.train.step import Task
 
@@ -51,6 +52,7 @@ class Evaluator:
     ):
         """`resident`: splits that are on the device already; the others follow it there if the training set is."""
         self.group = group
+        self._estimate = statistics.of(task, plan, splits['train'], group)
         self._fn = of_one(task, plan, group)
         move = (lambda split: feed.to_device(split, group)) if resident else lambda split: split
         self.splits = {k: resident[k] if k in resident else move(v) for k, v in wanted(plan, splits).items()}
@@ -72,13 +74,20 @@ class Evaluator:
         return [row | _gaps(row) for row in metrics]
 
     def with_averages(self, states: Rounds, averages: Rounds, alive: list[bool]) -> list[dict[str, float]]:
-        """The same, and of the moving averages of the weights, where there are any, as `ema_…`."""
-        rows = self(states, alive)
-        if averages[0] is None:
-            return rows
-        averaged = [s._replace(params=a.params, stats=a.stats) for s, a in zip(states, averages, strict=True)]
-        of_averages = self(averaged, alive)
-        return [row | {f'ema_{k}': v for k, v in ema.items()} for row, ema in zip(rows, of_averages, strict=True)]
+        """The same, and of the moving averages of the weights, where there are any, as `ema_…`.
+
+        Where the plan asks for it each also with estimated statistics (statistics.py), as `estimated_…`.
+        """
+        at = {'': states}
+        if averages[0] is not None:
+            at['ema_'] = [s._replace(params=a.params, stats=a.stats) for s, a in zip(states, averages, strict=True)]
+        if self._estimate is not None:
+            at |= {f'estimated_{prefix}': self._estimate(weights, alive) for prefix, weights in at.items()}
+        rows: list[dict[str, float]] = [{} for _ in alive]
+        for prefix, weights in at.items():
+            for row, metrics in zip(rows, self(weights, alive), strict=True):
+                row |= {prefix + quantity: value for quantity, value in metrics.items()}
+        return rows
 
     def _arrays(self, states: Rounds, data: Data, alive: list[bool]) -> list[Any]:
         parts = self.group.map('evaluate', self._fn, (states, data), OF_EXAMPLES, alive=alive)
