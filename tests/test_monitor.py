@@ -149,6 +149,7 @@ def loss_fn(params: Any, batch: Any) -> jax.Array:
 
 
 WEIGHTS = {'w': KERNEL}
+HALVES = (slice(8), slice(8, None))
 WATCHED: dict[str, Any] = {
     'noise_scale': {'every': 4, 'small_batch_size': 4}, 'distance': {'every': 2, 'per_layer': False},
     'path_length': {'every': 1},
@@ -305,3 +306,60 @@ def test_on_four_devices_the_numbers_are_those_of_one():
     for rows in others:
         for row, expected in zip(rows, alone, strict=False):
             assert row == pytest.approx(expected, rel=2e-5, abs=1e-6, nan_ok=True)
+
+
+def test_a_measurement_of_ones_own_is_named_by_its_path():
+    """The package's example: how many coordinates have the same sign in two gradients, of half of the batch each."""
+    function = f'{toy.ROOT}/examples/own_measure.py:gradient_signs'
+    monitor = bs.Monitor(loss_fn, WEIGHTS, mine={'every': 3, 'function': function})
+    _, row = monitor(monitor.init(WEIGHTS), WEIGHTS, 3, (X, Y), jax.random.key(0))
+    first, second = (np.asarray(jax.grad(loss_fn)(WEIGHTS, (X[half], Y[half]))['w']) for half in HALVES)
+    alike = float((first * second > 0).mean())
+    assert 0 < alike < 1
+    assert monitor.measured(row) == {'step': 3, 'gradient_sign_agreement': pytest.approx(alike)}
+
+
+def test_a_measurement_of_several_batches_takes_parts_of_the_one_there_is():
+    """tr(HΣ) = ‖a − b‖²_H·n/2 of two batches of 5, H of 5 others: closed form of least squares."""
+    monitor = bs.Monitor(loss_fn, WEIGHTS, curvature_noise_scale={'every': 1})
+    _, row = monitor(monitor.init(WEIGHTS), WEIGHTS, 0, (X, Y), jax.random.key(0))
+    a, b = (np.asarray(jax.grad(loss_fn)(WEIGHTS, (X[i : i + 5], Y[i : i + 5]))['w'], np.float64) for i in (0, 5))
+    hessian = 2 * X[10:15].T @ X[10:15] / 15
+    trace = 5 / 2 * np.sum((a - b) * (hessian @ (a - b)))
+    assert float(row['curvature_noise_trace']) == pytest.approx(trace, rel=1e-4)
+
+
+def test_in_float64_states_and_rows_keep_their_precision():
+    """A path of 2⁻⁴⁰ is one in float64, and none in float32; a state carried in a scan keeps its types."""
+    with jax.enable_x64(True):
+        params = {'w': jnp.asarray(KERNEL, jnp.float64)}
+        monitor = bs.Monitor(loss_fn, jax.eval_shape(lambda: params), **WATCHED)
+
+        def body(state: Any, step: Any) -> Any:
+            return monitor(state, {'w': params['w'].at[0, 0].add(step * 2.0**-40)}, step, (X, Y), jax.random.key(0))
+
+        _, rows = jax.jit(lambda state: jax.lax.scan(body, state, jnp.arange(5)))(monitor.init(params))
+        assert rows['path_length'].dtype == jnp.float64
+        np.testing.assert_allclose(rows['path_length'], np.arange(5) * 2.0**-40, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_loop_of_equinox_measures_the_same():
+    """Its real modules, partitioned as its own loops do."""
+    eqx = pytest.importorskip('equinox')
+    module = eqx.nn.MLP(4, 3, 8, 1, key=jax.random.key(0))
+    params, static = eqx.partition(module, eqx.is_inexact_array)
+    loss = lambda p, batch: ((jax.vmap(eqx.combine(p, static))(batch[0]) - batch[1]) ** 2).mean()
+    first, second = ({'w': layer.weight, 'b': layer.bias} for layer in module.layers)
+
+    def by_hand(p: Any, batch: Any) -> jax.Array:
+        hidden = jax.nn.relu(batch[0] @ p['layers'][0]['w'].T + p['layers'][0]['b'][None])
+        return ((hidden @ p['layers'][1]['w'].T + p['layers'][1]['b'][None] - batch[1]) ** 2).mean()
+
+    rows = descended(loss, params, WATCHED | {'angular_distance': {'every': 1, 'every_kernel': True}}, (X, Y), count=5)
+    expected = descended(by_hand, {'layers': [first, second]}, WATCHED, (X, Y), count=5)
+    for row, other in zip(rows, expected, strict=True):
+        assert other == pytest.approx({name: row[name] for name in other}, rel=1e-4, abs=1e-5, nan_ok=True)
+    assert {'angular_distance/layers/0', 'angular_distance/layers/1'} <= rows[1].keys()
+    with pytest.raises(ValueError, match=r'leaf .activation. is .*equinox\.partition'):
+        bs.Monitor(loss, module, **WATCHED)

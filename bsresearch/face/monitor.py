@@ -119,7 +119,6 @@ class Monitor:
         """
         own_loop.check_params(params)
         own_loop.size_of(batch)
-        own_loop.check_loss(self._loss_fn, params, batch)
         hyper = None if learning_rate is None else Hyper(jnp.asarray(learning_rate), jnp.asarray(momentum), None)
         return self._compiled(state, params, jnp.asarray(step, jnp.int32), batch, key, opt_state, hyper, whole)
 
@@ -148,6 +147,7 @@ class Monitor:
     ) -> tuple[MonitorState, Row]:
         if self._axis_name is not None:
             batch = jax.tree.map(lambda x: jax.lax.all_gather(x, self._axis_name, tiled=True), batch)
+        own_loop.check_loss(self._loss_fn, params, batch)
         propose = functools.partial(self._propose, opt_state, params)
         more = {'step': step, 'initial_params': state.initial, 'branch_params': state.initial, 'hyper': hyper}
         more |= {'propose': propose, 'whole': whole}
@@ -199,13 +199,14 @@ def _built(name: str, settings: Mapping[str, Any], size: int | None = None) -> M
     """
     build, given = builder(name, settings)
     known = lookup.keywords(build)
-    if 'batch_size' in known and 'batch_size' not in given:
-        small = int(given.get('small_batch_size', known.get('small_batch_size', 1)))
-        there = size or max(2 * small, 2)
-        parts = 3 if 'hessian_batch_size' in known else 1  # two batches for gradients beside that of the Hessian
-        open_sizes = ({'batch_size', 'hessian_batch_size'} & known.keys()) - given.keys()
-        given |= dict.fromkeys(open_sizes, max(there // parts, 1))
-    return build(**given)
+    left_open = ({'batch_size', 'hessian_batch_size'} if 'batch_size' not in given else set()) & known.keys()
+    if not left_open:
+        return build(**given)
+    there = size or max(2 * int(given.get('small_batch_size', known.get('small_batch_size', 1))), 2)
+    quantity = build(**dict.fromkeys(left_open, there) | given)
+    if size is not None and quantity.batch_size > size:  # it takes several batches of that size
+        quantity = build(**dict.fromkeys(left_open, max(size * size // quantity.batch_size, 1)) | given)
+    return quantity
 
 
 def _check_possible(name: str, quantity: Measure) -> None:

@@ -19,7 +19,8 @@ class NoiseScale(NamedTuple):
     """The gradient's noise at given weights.
 
     noise_scale: B_simple = tr Σ/|G|², in examples; ∞ where the estimate of |G|² is not positive.
-    low, high: its 95 % interval; high = ∞ has no upper end, both NaN below 20 small batches.
+    low, high: its 95 % interval; high = ∞ has no upper end. Both NaN where none can be told: below 20 small batches, or
+      where few of them carry the variance (analysis/ratio.py); a larger batch, or larger small ones, are the cure.
     gradient_square, trace: |G|² and tr Σ, without bias; they may be negative.
     """
 
@@ -39,8 +40,8 @@ def noise_scale(loss_fn: own_loop.LossFn, params: PyTree, batch: Any, *, small: 
     Args:
       loss_fn: (params, batch) → () mean loss. It should draw nothing at random (dropout): that would count as noise.
       params: θ, any pytree of float arrays. batch: any pytree of n examples along the first axis.
-      small: B_small, which divides n into at least two; from 20 small batches on there is an interval. With batch norm
-        its noise too is that of B_small examples.
+      small: B_small, which divides n into at least two; an interval needs 20. With batch norm the gradients are those
+        of losses that B_small examples normalize.
 
     Raises:
       ValueError: what is given cannot be; told before anything is compiled.
@@ -66,7 +67,7 @@ def noise_scale(loss_fn: own_loop.LossFn, params: PyTree, batch: Any, *, small: 
     low, high = np.nan, np.nan
     if count >= ratio.FEWEST_PARTS:
         of_squares, of_traces = measurement.pseudo_values(squares, dots, float(square), small)
-        _, low, high = ratio.of_parts(of_traces, of_squares)
+        _, low, high = ratio.of_parts(of_traces, of_squares, squares - 2 * dots + square)
     simple = ratio.of_means(trace, gradient_square)
     return NoiseScale(simple, float(low), float(high), float(gradient_square), float(trace))
 

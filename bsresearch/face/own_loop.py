@@ -59,7 +59,7 @@ def check_loss(loss_fn: LossFn, params: PyTree, batch: Any) -> None:
     told = (
         f'{dtype}{list(shape)}' if shape is not None else f'{type(out).__name__} of {len(jax.tree.leaves(out))} arrays'
     )
-    cure = 'end it with .mean()' if shape else 'return that alone'
+    cure = 'end it with .mean()' if shape else 'return that alone, a float'
     raise ValueError(f'loss_fn returns {told}; allowed: a scalar, the mean loss of the batch; {cure}')
 
 
