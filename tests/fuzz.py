@@ -86,7 +86,7 @@ def settings() -> list[dict[str, Any]]:
     joined = {'schedule.name': 'join', 'schedule.at_fractions': (0.5,), 'schedule.parts': (part, part)}
     found += [{**joined, f'schedule.{key}': None} for key in ('at_fractions', 'parts')]
     reference = {'scaling.reference_batch_size': 8}
-    for name in ('linear', 'half_life', 'legw', 'adam_sde', 'noise_temperature'):
+    for name in ('linear', 'half_life', 'legw', 'adam_sde', 'noise_temperature', 'critical'):
         rule = {'scaling.name': name, 'optimizer.name': 'adam', 'warmup.steps': 2, **reference}
         fields = ('batch_size', 'scaling.reference_batch_size', 'learning_rate', 'optimizer.beta2', 'momentum')
         found += [{**rule, field: None} for field in fields]

@@ -300,12 +300,15 @@ def test_rules_in_closed_form(k: float):
         },
         'half_life': {'momentum': 0.9**k, 'beta2': 0.999**k},
         'legw': {'learning_rate': 0.1 * root, 'warmup': k},
+        'critical': {'learning_rate': 0.1 * 2 / (1 + 1 / k)},
         'noise_temperature': {'learning_rate': 0.1 * k},
     }  # fmt: skip
     assert expected.keys() == lookup.functions(scaling, ('base', 'k')).keys()
     for name, changes in expected.items():
         assert getattr(scaling, name)(base, k) == pytest.approx(base._replace(**changes), rel=1e-12)
         assert getattr(scaling, name)(base, 1.0) == pytest.approx(base)
+    rooted = scaling.critical(base, k, noise_scale=4.0, exponent=0.5)
+    assert rooted == base._replace(learning_rate=pytest.approx(0.1 * math.sqrt(5 / (1 + 4 / k))))
     by_momentum = scaling.noise_temperature(base, k, by='momentum')
     g = noise.temperature(by_momentum.learning_rate, by_momentum.momentum, 1000, 32 * k)
     assert g == pytest.approx(noise.temperature(0.1, 0.9, 1000, 32))
@@ -352,6 +355,7 @@ ADAM = {'optimizer__name': 'adam', 'batch_size': 200}
         (rule('adam_sde'), 'adam_sde is for Adam'),
         (rule('adam_sde') | ADAM, r'gives momentum=-3 at batch_size=200'),
         (rule('noise_temperature', scaling__by='rate'), "by='rate'"),
+        (rule('critical', scaling__noise_scale=0.0), r'scaling\.noise_scale=0\.0: a number above 0'),
         (rule('none', scaling__weight_decay='square'), "weight_decay='square': allowed are"),
         (rule('none', scaling__momentum='sqrt'), "momentum='sqrt': allowed are none, half"),
         (rule('legw', 1, warmup__epochs=2.0), 'times 10 by the scaling'),

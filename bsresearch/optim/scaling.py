@@ -107,6 +107,19 @@ def noise_temperature(base: Scaled, k: float, *, by: str = 'learning_rate') -> S
     return base._replace(momentum=MOMENTA['noise_temperature'](base.momentum, k))
 
 
+def critical(base: Scaled, k: float, *, noise_scale: float = 1.0, exponent: float = 1.0) -> Scaled:
+    """ε_max/(1 + B_noise/B)^α: rising with B, and level above the noise scale (McCandlish et al. 2018, arXiv:1812.06162).
+
+    Args:
+      noise_scale: B_noise, in multiples of B_ref. exponent: α.
+    """
+    for name, value in (('noise_scale', noise_scale), ('exponent', exponent)):
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f'scaling.{name}={value}: a number above 0 is needed')
+    factor = ((1 + noise_scale) / (1 + noise_scale / k)) ** exponent
+    return base._replace(learning_rate=base.learning_rate * factor)
+
+
 def power(field: str, rule: str, k: float) -> float:
     """The multiple of a quantity by a rule of POWERS."""
     if rule not in POWERS:
