@@ -24,7 +24,7 @@ POINTS = (*(i / 20 for i in range(1, 20)), *(1 + i / 10 for i in range(10)), *(2
 def get_config() -> ConfigDict:
     """The grid, a run whose temperature changes, and one whose batch grows with the noise scale."""
     c = schema.defaults()
-    #c.findings = 'mccandlish'
+    c.findings = 'mccandlish'
     c.held_fixed = ('epochs',)
     c.data.name = 'fashion_mnist'
     c.data.mean, c.data.std = (0.2860,), (0.3530,)
@@ -42,11 +42,11 @@ def get_config() -> ConfigDict:
     c.arms.constant = dict(sweep=dict(batch_size=(4, 16, 64, 256, 1024), learning_rate=(0.05, 0.1, 0.2, 0.4, 0.8)))
     parts = tuple(dict(name='constant', times=times) for times in (1.0, 1 / 16, 1.0))
     c.arms.cooled = dict(
-        batch_size=64, learning_rate=0.2, schedule=dict(name='join', parts=parts, at_epochs=(4.0, 10.0))
+        batch_size=64, learning_rate=0.2, schedule=dict(name='join', parts=parts, at_fractions=(0.2, 0.5))
     )
     c.arms.adaptive = dict(
         batch_size=32, scaling=dict(name='none'), sweep=dict(learning_rate=(0.067, 0.133, 0.267)),
-        batch_schedule=dict(name='steps', batch_sizes=(45, 64, 100), at_epochs=(1.0, 4.0, 8.0)),
+        batch_schedule=dict(name='steps', batch_sizes=(45, 64, 100), at_fractions=(0.05, 0.2, 0.4)),
     )  # fmt: skip
     c.sweep.seed = (0, 1, 2, 3, 4)
     return c

@@ -664,7 +664,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     'unknown schedule': ({'schedule.name': 'stepp'}, "unknown schedule 'stepp'; did you mean 'step'?"),
     'unknown loss': ({'loss.name': 'crossentropy'}, "did you mean 'cross_entropy'?"),
-    'unknown scaling': ({'scaling.name': 'log'}, "unknown scaling 'log'; allowed: adam_sde, critical, half_life, legw, linear"),
+    'unknown scaling': (
+        {'scaling.name': 'log'},
+        "unknown scaling 'log'; allowed: adam_sde, critical, half_life, legw, linear",
+    ),
     'unknown initializer': ({'model.init': 'glorot'}, "unknown initializer 'glorot'; allowed: glorot_normal"),
     'unknown boundary': ({'epoch_boundary': 'drp'}, 'allowed are through, partial, drop'),
     'no length': (

@@ -11,7 +11,7 @@ import pytest
 from fake_records import write_run
 
 from bsresearch import findings
-from bsresearch.analysis import figures, names, of_probes, over, recorded
+from bsresearch.analysis import figures, fitted, names, of_probes, recorded
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.along_axis import trend
 from bsresearch.analysis.contrasts import alone, at, minus
@@ -239,7 +239,7 @@ def test_what_is_not_switched_on_is_noted_with_the_setting(
 
 def test_a_probe_that_is_not_made_and_an_axis_that_is_reduced_are_noted():
     quantity = of_probes.of_probe('interpolation', lambda arrays: 0.0, 'barrier')
-    claims = module(alone('small', quantity=quantity), alone('small', quantity=over.exponent('batch_size', QUANTITY)))
+    claims = module(alone('small', quantity=quantity), alone('small', quantity=fitted.exponent('batch_size', QUANTITY)))
     notes = names.check(claims, will_record())
     assert [note.partition(': no ')[2] for note in notes] == [
         'interpolation probe is made; set config.probe.name=interpolation', 'axis batch_size here',

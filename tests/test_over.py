@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from bsresearch.analysis import points
-from bsresearch.analysis.over import best_over, exponent
+from bsresearch.analysis.fitted import exponent
+from bsresearch.analysis.over import best_over
 from bsresearch.analysis.quantity import Array, Quantity, log
 from bsresearch.analysis.stable import largest_stable, stable_range
 

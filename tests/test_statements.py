@@ -11,7 +11,8 @@ import pytest
 from bsresearch.analysis import equal_terms
 from bsresearch.analysis.along_axis import optimum, optimum_over, trend
 from bsresearch.analysis.contrasts import Contrasts, alone, at, interaction, minus, ratio, steps, to_number
-from bsresearch.analysis.over import best_over, exponent
+from bsresearch.analysis.fitted import exponent
+from bsresearch.analysis.over import best_over
 from bsresearch.analysis.quantity import Quantity, log
 from bsresearch.analysis.statements import Statement, Verdicts, judge
 from bsresearch.analysis.study import Study

@@ -4,6 +4,7 @@ As those of of_runs.py: a run that is unfinished has no number, and one that div
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -44,24 +45,57 @@ def relative_change(metric: str) -> Quantity:
 
 
 def noise_scale_in(window: int, of: int = 5) -> Quantity:
-    """B_simple = mean(tr Σ)/mean(|G|²) over one of `of` equal windows of a run's measurements (noise_scale.py).
+    """B_simple over one of `of` equal windows of a run's measurements (noise_scale.py).
 
-    ∞ where the mean of |G|² is not positive: larger than can be told. window: from 0, or from the end below 0.
+    window: from 0, or from the end below 0.
+    """
+
+    def part(_: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+        return points.iloc[np.array_split(np.arange(len(points)), of)[window]] if len(points) >= of else points[:0]
+
+    place = f'window {window + 1}' if window >= 0 else 'the last window' if window == -1 else f'window {window}'
+    return _noise_scale(part, f'{place} of {of}')
+
+
+def noise_scale_between(first: float, last: float) -> Quantity:
+    """B_simple over a run's measurements between two epochs, both included."""
+    part = lambda _, points: points[points['epoch'].between(first, last)]
+    return _noise_scale(part, f'epochs {first:g} to {last:g}')
+
+
+def noise_scale_while(metric: str, high: float, low: float) -> Quantity:
+    """B_simple over a run's measurements while a loss falls from `high` to `low`: at one loss, whatever the run.
+
+    From the first evaluation at `high` or below up to the first at `low` or below; none of a run that came to neither.
+    """
+
+    def part(rows: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+        evaluated = rows[rows[metric].notna()] if metric in rows else rows[:0]
+        ends = [evaluated.loc[evaluated[metric] <= value, 'step'].min() for value in (high, low)]
+        return points[points['step'].between(*ends)]  # none where an end is NaN
+
+    name = f'while the {words(metric)} falls from {high:g} to {low:g}'
+    return replace(_noise_scale(part, name), metrics=(noise_scale.SQUARE, noise_scale.TRACE, metric))
+
+
+def _noise_scale(part: Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame], when: str) -> Quantity:
+    """Mean(tr Σ)/mean(|G|²) of a part of the measurements; ∞ where the mean of |G|² is not positive: not to be told.
+
+    part: rows of a run and the measurements among them → those that count.
     """
 
     def of_run(study: Study, run: str) -> float:
-        points = noise_scale.estimates(study.rows[run])
-        if study.status(run) != 'done' or len(points) < of:
+        if study.status(run) != 'done':
             return np.nan
-        part = points.iloc[np.array_split(np.arange(len(points)), of)[window]]
-        return ratio.of_means(part['trace'].mean(), part['square'].mean())
+        rows = study.rows[run]
+        chosen = part(rows, noise_scale.estimates(rows))
+        return ratio.of_means(chosen['trace'].mean(), chosen['square'].mean()) if len(chosen) else np.nan
 
     def measured(study: Study) -> Array:
         check(study, noise_scale.SQUARE)
         return exact(study.table(lambda run: of_run(study, run)))
 
-    place = f'window {window + 1}' if window >= 0 else 'the last window' if window == -1 else f'window {window}'
-    return Quantity(measured, f'B_simple in {place} of {of}', EXAMPLES, (noise_scale.SQUARE, noise_scale.TRACE))
+    return Quantity(measured, f'B_simple, {when}', EXAMPLES, (noise_scale.SQUARE, noise_scale.TRACE))
 
 
 def over_expected_loss() -> Quantity:

@@ -1,4 +1,4 @@
-"""Quantities with an axis reduced: the best value, a stable range, an exponent.
+"""Quantities with an axis reduced to its best value; by a law: fitted.py, to a range: stable.py.
 
 The best is chosen once for all replicates, by the mean over them of a validation metric. Where validation and test set
 share a replicate's noise, which a flat optimum turns into luck, intervals of what was chosen alone would cover 75 to
@@ -17,7 +17,7 @@ import pandas as pd
 
 from bsresearch.analysis import axis_labels
 from bsresearch.analysis.axis_labels import rank, words
-from bsresearch.analysis.quantity import PLAIN, Array, Quantity, combine
+from bsresearch.analysis.quantity import Array, Quantity, combine
 from bsresearch.analysis.study import ABSENT, PARTS, Study
 from bsresearch.core import lookup
 
@@ -81,6 +81,25 @@ def reduce_axis(axis: str, array: Array, of: Callable[[np.ndarray, np.ndarray, n
     whole = combine(reduced, array)
     place = array.names.index(axis)
     return whole._replace(edges=frozenset(cell[:place] + cell[place + 1 :] for cell in array.edges))
+
+
+def mapped_along(axis: str, array: Array, of: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]) -> Array:
+    """An array of the same cells, whose values along an axis are made of all of them together.
+
+    Args:
+      of: as of `reduce_axis`, → (k, n).
+    """
+
+    def mapped(a: Array) -> Array:
+        low, high = a.low.to_numpy(float), a.high.to_numpy(float)
+        ends = [np.full(low.shape, np.nan), np.full(low.shape, np.nan)]
+        for g in _groups((axis,), a.low.index).values():
+            for values, end in zip(ends, (-1, 1), strict=True):
+                values[g.rows] = of(np.array(g.values[0], float), low[g.rows], high[g.rows], end)
+        frames = [pd.DataFrame(values, a.low.index, a.low.columns) for values in ends]
+        return Array(frames[0], frames[1], pd.Series(0.0, a.low.index))
+
+    return combine(mapped, array)
 
 
 class _Choice(NamedTuple):
@@ -196,22 +215,3 @@ def by_other_half(scores: np.ndarray) -> np.ndarray:
         return np.zeros(scores.shape[1], int)
     of_first, of_second = (int(np.argmax(half.mean(axis=1))) for half in (scores[:, :first], scores[:, first:]))
     return np.repeat([of_second, of_first], [first, scores.shape[1] - first])
-
-
-def exponent(axis: str, quantity: Quantity) -> Quantity:
-    """The p of quantity ∝ axis^p, by least squares in logarithms; one per replicate, NaN with fewer than two values."""
-    name = f'exponent of {quantity.name} in {words(axis)}'
-    of = lambda study: reduce_axis(axis, quantity.of(study), _slopes)
-    reduces = (*quantity.reduces, axis)
-    return replace(quantity, of=of, name=name, unit=PLAIN, higher_is_better=None, reduces=reduces)
-
-
-def _slopes(x: np.ndarray, low: np.ndarray, high: np.ndarray, end: int) -> np.ndarray:
-    """(n,) Σ w·ln y, w = ξ/Σξ² with ξ = ln x centred: its least (end = −1) or largest (1) value, y in [low, high]."""
-    if len(x) < 2:
-        return np.full(low.shape[1], np.nan)
-    centred = np.log(x) - np.log(x).mean()
-    weights = (centred / (centred**2).sum())[:, None]
-    with np.errstate(divide='ignore', invalid='ignore'):
-        y = np.log(np.where(weights * end > 0, high, low))
-        return np.where((weights == 0) & ~np.isnan(y), 0.0, weights * y).sum(axis=0)

@@ -108,7 +108,7 @@ def noise_temperature(base: Scaled, k: float, *, by: str = 'learning_rate') -> S
 
 
 def critical(base: Scaled, k: float, *, noise_scale: float = 1.0, exponent: float = 1.0) -> Scaled:
-    """ε_max/(1 + B_noise/B)^α: rising with B, and level above the noise scale (McCandlish et al. 2018, arXiv:1812.06162).
+    """ε_max/(1 + B_noise/B)^α: rising with B up to the noise scale (McCandlish et al. 2018, arXiv:1812.06162).
 
     Args:
       noise_scale: B_noise, in multiples of B_ref. exponent: α.
