@@ -377,7 +377,7 @@ def test_what_is_held_fixed_is_parsed():
         ('field', ('model.widths',)), ('field', ('data',)),
     ]  # fmt: skip
     for wrong, message in (
-        (('target',), 'a length is needed beside it'),
+        (('tuned',), 'a length is needed beside it'),
         (('epochs', 'epochs'), 'stands there twice'),
         (('batch_size/wokers',), "'wokers' is no length, field or derived quantity; did you mean 'workers'"),
         (('record.dense',), "'record.dense' is no length"),

@@ -165,6 +165,7 @@ def changed_values() -> dict[str, Any]:
         'ema.half_life_examples': {'ema.half_life_examples': 100},
         'divergence.loss_factor': {'divergence.loss_factor': 10.0},
         'divergence.patience': {'divergence.patience': 3},
+        'stop_at_target': {'stop_at_target': 'test_loss:0.5'},
         'ghost_batch_size': {'model.batch_norm': True, 'ghost_batch_size': 8},
         'workers': {'model.batch_norm': True, 'workers': 2},
         'model.batch_norm': {'model.batch_norm': True},

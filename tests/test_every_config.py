@@ -28,9 +28,9 @@ def toy_grid(config: str) -> sweep.Grid:
     declared = namespace['get_config']().to_dict()
     sections = {name: arm for name, arm in declared['arms'].items() if not isinstance(arm, str)}
     largest = max([arm.get('batch_size', 0) for arm in sections.values()], default=0)
-    swept = max(declared['sweep'].get('batch_size', (0,)))
+    swept = max((0, *declared['sweep'].get('batch_size', ()), *declared['sweep'].get('zip', {}).get('batch_size', ())))
     overrides: dict[str, Any] = {
-        'total_epochs': max(2.0, 10 * largest // 1437, -(-swept // 1437)),  # a batch has to be filled once
+        'total_epochs': max(2.0, 10 * largest // 1437, -(-swept // 1000)),  # a batch has to be filled once
         'keep.at_epochs': (),
         'norms.log_spaced': 0,
         'probe.at_epochs': (),

@@ -15,7 +15,9 @@ from fake_records import EPOCH_SIZE, write_run
 from bsresearch.analysis import study
 from bsresearch.analysis.of_courses import (
     growth_exponent,
+    noise_scale_between,
     noise_scale_in,
+    noise_scale_while,
     over_expected_loss,
     power_over_logarithm,
     relative_change,
@@ -301,6 +303,19 @@ def test_the_noise_scale_of_a_window_is_a_ratio_of_means(load: Callable[..., Stu
     assert first[0] == pytest.approx(trace[:3].mean() / square[:3].mean())
     assert last[0] == INF
     assert np.isnan([first[1], last[1]]).all()
+
+
+def test_the_noise_scale_of_a_stretch_is_that_of_its_measurements(load: Callable[..., Study]):
+    """By epochs, and while a loss falls: from its first value at the upper end to its first at the lower."""
+    trace, square = (10.0, 20.0, 30.0, 40.0, 50.0), (1.0, 2.0, 1.0, 4.0, 1.0)
+    measured = {'noise_gradient_square': square, 'noise_trace': trace}
+    losses = ((0.9, 0.6, 0.5, 0.7, 0.4), (0.9, 0.8, 0.7, 0.6, 0.6), (0.9, 0.9, 0.9, 0.9, 0.9))
+    runs = load(*({'values': measured | {'train_loss': loss}} for loss in losses))
+    assert numbers(noise_scale_between(1.0, 3.0), runs) == pytest.approx([90 / 7] * 3)
+    falling = numbers(noise_scale_while('train_loss', 0.6, 0.5), runs)
+    assert falling[0] == pytest.approx(50 / 3)
+    assert np.isnan(falling[1:]).all()  # the second came to 0.6 and never to 0.5
+    assert np.isnan(numbers(noise_scale_between(7.0, 9.0), runs)).all()
 
 
 def test_a_noiseless_quadratic_ends_where_its_closed_form_does(load: Callable[..., Study]):

@@ -1,5 +1,6 @@
 """The search for the best values at every batch size: driven by made-up results, without training."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,23 @@ def rate(run: Plan) -> float:
 def peak(best: float, lost: float = np.inf) -> Callable[[Plan], Result]:
     """Accuracy that falls with the distance from the best rate; rates above `lost` diverge."""
     return lambda run: result(run, np.nan if rate(run) > lost else 0.9 - 0.1 * abs(np.log10(rate(run) / best)))
+
+
+def test_where_runs_stop_at_a_target_the_first_to_come_there_is_best():
+    """Not the one that ends higher; one that never came there is as bad as one that diverged."""
+    stopping = [dataclasses.replace(run, stop_at_target='validation_accuracy:0.8') for run in grid((16,), trials=8)]
+
+    def of_run(run: Plan) -> Result:
+        steps = round(20 + 30 * abs(np.log10(rate(run) / 0.03)))
+        accuracy = 0.75 if steps > 50 else 0.8 + steps / 1000
+        return Result('done', rows=[{'step': steps, 'validation_accuracy': accuracy, 'wall_seconds': 1.0}])
+
+    *trials, repeats = driven(tune.stages(stopping), of_run)
+    tried = [rate(run) for stage in trials for run in runs_of(stage)]
+    expected = min(tried, key=lambda value: abs(np.log10(value / 0.03)))
+    assert {rate(one.plan) for one in variants_of(repeats)} == {expected}
+    scores = [tune.score(of_run(run), 'validation_accuracy', 'validation_accuracy:0.8') for run in runs_of(trials[0])]
+    assert {*np.isfinite(scores)} == {True, False}
 
 
 def test_every_cell_gets_the_same_number_of_trials_and_the_winner_the_other_seeds():

@@ -15,6 +15,7 @@ from bsresearch.analysis import study as studies
 from bsresearch.analysis.axes import SEEDS
 from bsresearch.analysis.study import FINISHED, Study
 from bsresearch.core import lookup
+from bsresearch.core.target import Target, better, first_as_good
 from bsresearch.store import kept, records
 
 COLUMNS = Columns('batch_size', 'learning_rate', epochs='epochs', seconds='seconds', run='replicate', reached='reached')
@@ -25,23 +26,6 @@ FACTS = (
 MADE, TUNED = 'advise', 'tune'  # studies: of runs made for an advice; of a search in each cell
 # What a run is judged by without a target: the first of these that was recorded.
 METRICS = ('validation_accuracy', 'validation_loss', 'test_accuracy', 'test_loss', 'train_loss')
-
-
-class Target(NamedTuple):
-    """`test_accuracy:0.95`."""
-
-    metric: str
-    value: float
-
-    @classmethod
-    def of(cls, text: str) -> 'Target':
-        """Raises ValueError for what is none."""
-        metric, colon, number = text.partition(':')
-        try:
-            return cls(metric, float(number))
-        except ValueError:
-            told = '' if colon else ': a target is <metric>:<value>, as test_accuracy:0.95'
-            raise ValueError(f'--target={text}{told or f": {number!r} is no number"}') from None
 
 
 class Arrival(NamedTuple):
@@ -63,9 +47,10 @@ def runs(
     alone, of one run on its device (the records' `seconds`).
 
     Args:
-      study: its name, where the workdir holds several. metric: judged at the end; '': the target's, or the first of
-        METRICS. falling: whether it is best when lowest, where its name does not say so. where: as of a table, on the
-        runs' fields and `arm`. goal: what the advice will be for.
+      target: '': that at which the runs were to stop, where they were. study: its name, where the workdir holds
+        several. metric: judged at the end; '': the target's, or the first of METRICS. falling: whether it is best when
+        lowest, where its name does not say so. where: as of a table, on the runs' fields and `arm`. goal: what the
+        advice will be for.
 
     Raises:
       FileNotFoundError: no runs. Damaged: records that are not what was written. ValueError: names that there are not.
@@ -75,6 +60,7 @@ def runs(
     table = _runs(of)
     for condition in where:
         table = table[reading.fulfilled(table, condition)]
+    target = target or _stopping(table)
     aim = Target.of(target) if target else None
     whole = _whole(table, of.name)
     shorter, table = table[~whole], table[whole]
@@ -171,6 +157,12 @@ def _whole(table: pd.DataFrame, study: str) -> pd.Series:
     return table['total_updates'] == table['total_updates'].groupby(table['batch_size']).transform('max')
 
 
+def _stopping(table: pd.DataFrame) -> str:
+    """The target at which all the runs were to stop; '' without one."""
+    targets = {*table['stop_at_target']} if 'stop_at_target' in table and len(table) else {''}
+    return str(targets.pop() or '') if len(targets) == 1 else ''
+
+
 def _unreached(study: Study, runs: Iterable[str], target: Target, rising: bool) -> str:
     values = [of_runs.evaluations(study, run, target.metric)[target.metric] for run in runs]
     known = [float(column.max() if rising else column.min()) for column in values if len(column)]
@@ -189,8 +181,12 @@ def _compared(study: Study, table: pd.DataFrame, target: Target | None) -> tuple
         alike.check(table, others)
         return table, others
     judge = next((name for name in METRICS if name in study.recorded), METRICS[0])
-    higher = of_runs.better(judge) is True
-    ends = table['run'].map(lambda run: _final(study, run, judge, higher)) * (1 if higher else -1)
+    higher = better(judge) is True
+    if target is not None and _stopping(table):  # of a search that stopped there the first is the winner
+        arrivals = [_arrival(study, run, target, better(target.metric) is True) for run in table['run']]
+        ends = pd.Series([-arrival.epochs if arrival.reached else -np.inf for arrival in arrivals], table.index)
+    else:
+        ends = table['run'].map(lambda run: _final(study, run, judge, higher)) * (1 if higher else -1)
     return alike.winners(table, ['learning_rate', *others], ends), others
 
 
@@ -206,7 +202,7 @@ def _rising(study: Study, metric: str, falling: bool | None) -> bool:
         raise ValueError(f'{metric} was not recorded; {lookup.nearest(metric, names)}')
     if falling is not None:
         return not falling
-    known = of_runs.better(metric)
+    known = better(metric)
     if known is None:
         raise Refusal(f'{metric}: is it best when lowest or when highest? Give --higher_is_better=false or true')
     return known
@@ -227,7 +223,7 @@ def _arrival(study: Study, run: str, target: Target | None, rising: bool) -> Arr
         return Arrival(np.nan, 0.0, False, np.nan)
     if target is None:
         return Arrival(epochs[-1], 0.0, False, last)
-    at = of_runs.first_as_good(rows[target.metric], target.value, rising)
+    at = first_as_good(rows[target.metric].to_numpy(), target.value, rising)
     if at is None:
         return Arrival(epochs[-1], 0.0, False, last)
     if epochs[at] == 0:

@@ -76,6 +76,13 @@ def pareto(across: Quantity, up: Quantity, *, by: str = '', title: str = '', nam
     return Figure('pareto', (across, up), {'by': by}, title, name)
 
 
+def best_of(
+    *quantities: Quantity, by: str = 'batch_size', also: Sequence[str] = (), title: str = '', name: str = ''
+) -> Figure:
+    """What the best of k trials of a search comes to against k, a line per value of `by` (analysis/searched.py)."""
+    return Figure('best_of', quantities, {'by': by, 'also': tuple(also)}, title, name)
+
+
 def schedule(*fields: str, title: str = '', name: str = '') -> Figure:
     """What each cell used at every update: learning_rate_used, momentum_used, batch_size_used."""
     return Figure('schedule', fields or ('learning_rate_used', 'momentum_used', 'batch_size_used'), {}, title, name)

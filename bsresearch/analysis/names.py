@@ -19,7 +19,7 @@ from bsresearch.analysis.study import ABSENT, ALL, PARTS
 SHORTEST = 4
 ALIKE = 0.7  # how much of two names has to be the same for one to be suggested
 OPTIONS = ('x', 'y', 'by', 'panel')  # of the general figures, that name a field
-GENERAL = ('curves', 'versus', 'heat', 'pareto', 'ridge')
+GENERAL = ('curves', 'versus', 'heat', 'pareto', 'ridge', 'best_of')
 POSITION = 'x of curves'
 
 

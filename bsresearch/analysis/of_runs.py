@@ -5,7 +5,7 @@ number (chance, ∞); without, it has none, and what compares it can no longer h
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ from bsresearch.analysis.quantity import (
     exact,
 )  # fmt: skip
 from bsresearch.analysis.study import Study
+from bsresearch.core.target import better, first_as_good
 from bsresearch.store import older
 
 # Position column and unit of what it takes to come to a target.
@@ -45,11 +46,6 @@ def unit_of(metric: str) -> Unit:
     return (
         DISTANCE if metric.endswith(('distance', '_norm', 'sharpness')) else LOSS if better(metric) is False else PLAIN
     )
-
-
-def better(metric: str) -> bool | None:
-    """Whether a metric is better high (accuracies) or low (losses); None where neither."""
-    return True if metric.endswith('_accuracy') else False if metric.endswith(('_loss', '_objective')) else None
 
 
 @once
@@ -214,13 +210,6 @@ def unsteadiness(metric: str, last: float | None = None, *, detrend: bool = Fals
     return Quantity(of, f'volatility of {words(metric)}', unit, (metric,), higher_is_better=False, diverged=True)
 
 
-def first_as_good(values: Sequence[float] | pd.Series, target: float, higher: bool) -> int | None:
-    """The place of the first value that is as good as the target, or better; None without one."""
-    sign = 1.0 if higher else -1.0
-    there = np.flatnonzero(sign * np.asarray(values, float) >= sign * target)
-    return int(there[0]) if len(there) else None
-
-
 def to_target(effort: str, metric: str, target: float) -> Quantity:
     """Updates, examples, epochs or seconds at the first evaluation that is as good as the target, or better.
 
@@ -235,24 +224,25 @@ def to_target(effort: str, metric: str, target: float) -> Quantity:
     column, unit = EFFORTS[effort]
     higher = better(metric) is not False
 
-    def ends(study: Study, run: str) -> tuple[float, float]:
+    def ends(study: Study, run: str) -> tuple[float, float, float]:
+        """What it took, between two ends, and how long before its arrival the evaluation before lies."""
         rows = evaluations(study, run, metric)
-        there = first_as_good(rows[metric], target, higher)
+        there = first_as_good(rows[metric].to_numpy(), target, higher)
         if there is not None:
             arrived = float(rows[column].iloc[there])
-            return arrived, arrived
+            return arrived, arrived, arrived - float(rows[column].iloc[there - 1]) if there else 0.0
         if study.status(run) == 'diverged':
-            return np.inf, np.inf
-        return (float(rows[column].iloc[-1]), np.inf) if study.status(run) == 'done' and len(rows) else (np.nan, np.nan)
+            return np.inf, np.inf, np.nan
+        if study.status(run) == 'done' and len(rows):
+            return float(rows[column].iloc[-1]), np.inf, np.nan
+        return np.nan, np.nan, np.nan
 
     def of(study: Study) -> Array:
         check(study, metric)
         between = {run: ends(study, run) for run in study.runs.index}
-        low, high = (study.table(lambda run, i=i: between[run][i]) for i in (0, 1))
-        # Arrivals are told at evaluations only.
-        gaps = [evaluations(study, run, metric)[column].diff().max() for run in study.runs.index]
-        late = float(np.nan_to_num(np.nanmax(gaps) if np.isfinite(gaps).any() else 0.0))
-        return Array(low, high, pd.Series(late**2 / 12, low.index))
+        low, high, late = (study.table(lambda run, i=i: between[run][i]) for i in range(3))
+        # Arrivals are told at evaluations only: evenly since the one before.
+        return Array(low, high, (late**2 / 12).mean(axis=1).fillna(0.0))
 
     target_text = unit_of(metric).show(target)
     return Quantity(

@@ -20,6 +20,7 @@ from bsresearch.analysis.quantities.branched import losses
 from bsresearch.analysis.quantity import Quantity
 from bsresearch.analysis.study import ABSENT, FINISHED, PARTS, Study
 from bsresearch.analysis.verdicts import Interval
+from bsresearch.core.target import better
 
 SCHEDULES = ('schedule', 'momentum_schedule', 'weight_decay_schedule', 'batch_schedule')
 METRICS = ('test_accuracy', 'validation_accuracy', 'train_accuracy', 'test_loss', 'validation_loss', 'train_loss')
@@ -123,7 +124,7 @@ def _lost(runs: int, diverged: int, unfinished: int) -> str:
 
 def _sign(metric: str) -> int:
     """Times which more is better."""
-    return -1 if of_runs.better(metric) is False else 1
+    return -1 if better(metric) is False else 1
 
 
 def _best(study: Study, metric: str, values: pd.DataFrame) -> tuple[str, int | None, float, str]:

@@ -10,7 +10,7 @@ from bsresearch.launching import groups, probing
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.probe import Probe
 from bsresearch.planning.stages import Member, Result, Stage, probes_of, runs_of
-from bsresearch.store import paths, probe_records, records
+from bsresearch.store import paths, probe_records, records, standing
 
 
 class Unfinished(Exception):
@@ -51,8 +51,7 @@ def _of_probe(workdir: pathlib.Path, probe: Probe) -> Result:
     arrays = probe_records.arrays(workdir, probing.directory(workdir, probe))
     if arrays is not None:
         return Result('done', arrays=arrays)
-    ends = [(groups.status(workdir, plan).get('diverged_step'), step) for plan, step in probe.points]
-    if any(diverged is not None and diverged <= step for diverged, step in ends):
+    if any(standing.ended_before(groups.status(workdir, plan), step) for plan, step in probe.points):
         return Result('left out')
     raise Unfinished(probe.id)
 

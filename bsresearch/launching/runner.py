@@ -238,15 +238,16 @@ def _end(group: ReplicaGroup, session: Session, outcome: loop.Outcome) -> None:
         'ended': time.time(),
     }
     for plan, watch, writer in zip(group.plans, session.watches, session.recorder.writers, strict=True):
-        status = ('done' if watch.alive else 'diverged') if outcome.finished else 'running'
+        status = ('diverged' if watch.diverged else 'done') if outcome.finished else 'running'
         ending = {
             'status': status,
             'error': None,
             'diverged_step': watch.state['step'],
             'diverged_reason': watch.state['reason'],
+            'stopped_step': watch.stopped,
         }
         if not watch.alive:
-            ending['step'] = watch.state['step']
+            ending['step'] = watch.state['step'] if watch.diverged else watch.stopped
         if outcome.finished:
             ending[verify.KEY] = writer.contents()
         directory = group.run_directory(plan)

@@ -43,6 +43,9 @@ TRAINED: dict[str, Field | Section] = {
         float, 'seconds', 'length of the run: exactly one of the four total_…; of updates alone, turned into '
         'updates by seconds per update that a launch measures first',
     ),
+    'stop_at_target': Field(
+        '', '', '<metric>:<value>, as test_accuracy:0.95: the run ends at the first evaluation as good; "": never'
+    ),
     'epoch_boundary': Field('through', '', 'of a batch where an epoch ends: through | partial | drop (core/units.py)'),
     'learning_rate': Field(0.1, '', "the schedule's peak"),
     'momentum': Field(float, '', "β₁ for Adam; None: the schedule's, or the optimizer's own"),

@@ -10,8 +10,9 @@ from bsresearch.planning import schema, sections
 
 LENGTHS = ('epochs', 'updates', 'examples', 'seconds', 'examples after the branch')
 DERIVED = ('noise_temperature',)
+TARGET = 'target'  # which may stand for a length: runs are followed up to it
 # How a number is read or chosen; beside a length.
-READINGS = ('target', 'tuned')
+READINGS = (TARGET, 'tuned')
 
 
 class HeldFixed(NamedTuple):
@@ -39,7 +40,7 @@ def parse(names: Sequence[str], allowed: Collection[str]) -> list[HeldFixed]:
 
     Args:
       names: lengths, fields, `noise_temperature`, quotients and products of fields (batch_size/workers), or a reading
-        beside a length. allowed: the fields.
+        beside a length; `target` may be that. allowed: the fields.
 
     Raises:
       ValueError: an unknown one, one twice, or a reading alone.
@@ -48,8 +49,9 @@ def parse(names: Sequence[str], allowed: Collection[str]) -> list[HeldFixed]:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f'config.held_fixed={names}: {name!r} stands there twice; once is enough')
-    if any(h.kind == 'reading' for h in held) and not any(h.kind == 'length' for h in held):
-        raise ValueError(f'config.held_fixed={names}: a length is needed beside it, one of: {", ".join(LENGTHS)}')
+    if any(h.kind == 'reading' for h in held) and not any(h.kind == 'length' or h.name == TARGET for h in held):
+        allowed_lengths = ', '.join((*LENGTHS, TARGET))
+        raise ValueError(f'config.held_fixed={names}: a length is needed beside it, one of: {allowed_lengths}')
     return held
 
 

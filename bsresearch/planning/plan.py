@@ -26,7 +26,8 @@ REPLICA_FIELDS = (
 )  # fmt: skip
 # What of the others changes no program.
 OUTSIDE_PROGRAM = (
-    'study', 'total_examples', 'epoch_boundary', 'batch_schedule', 'batch_changes', 'divergence', 'length', 'start',
+    'study', 'total_examples', 'epoch_boundary', 'batch_schedule', 'batch_changes', 'divergence', 'stop_at_target',
+    'length', 'start',
 )  # fmt: skip
 # Facts that follow from the rest, or do not determine a result.
 OUTSIDE_ID = (
@@ -80,6 +81,7 @@ class Plan:
     declared: dict[str, Any]
     parent: dict[str, Any] | None = None
     own_data: bool = False
+    stop_at_target: str = ''
 
     @functools.cached_property
     def length(self) -> units.Length:

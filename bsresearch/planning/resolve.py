@@ -9,9 +9,11 @@ from bsresearch import models
 from bsresearch.core import kinds, lookup, own_part, rng, units, when
 from bsresearch.core.field import unknown_field
 from bsresearch.core.flat import value_at
+from bsresearch.core.target import Target
 from bsresearch.data import preprocess, select, sources
 from bsresearch.data.own import Prepared
-from bsresearch.planning import batch_norm, policy, recording, schema, sections, trying
+from bsresearch.models import losses
+from bsresearch.planning import batch_norm, policy, recording, schema, sections, targets, trying
 from bsresearch.planning.branch_length import continued, schedule_length
 from bsresearch.planning.plan import Plan
 
@@ -25,7 +27,7 @@ CHOICES = {
     'matmul_precision': ('default', 'high', 'highest'),
 }
 # Fields of a Plan that are as declared.
-AS_DECLARED = ('study', 'seed', 'batch_size', 'epoch_boundary', 'dtype', 'matmul_precision')
+AS_DECLARED = ('study', 'seed', 'batch_size', 'epoch_boundary', 'dtype', 'matmul_precision', 'stop_at_target')
 # Bounds of fields that are given.
 LEAST = {
     'batch_size': 1, 'ghost_batch_size': 1, 'micro_batch_size': 1, 'workers': 1, 'max_replicas': 1, 'devices': 1,
@@ -214,6 +216,11 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
     trying.check_optimizer(config, parts['optimizer'], params)
     sections.built('optimizer', resolved.optimizer)  # as the scaling rules left it, for its errors alone
     trying.check_loss(parts, data, bool(when.points(config['snapshots'], length)) or config['snapshots']['cycle_ends'])
+    if config['stop_at_target']:
+        targets.check(
+            Target.of(config['stop_at_target'], 'config.stop_at_target'), 'config.stop_at_target', config | parts,
+            classes=losses.classifies(parts['loss']['name'], data.num_outputs),
+        )  # fmt: skip
     ghost = batch_norm.ghost_batch_size(config, parts['model'], length, data.num_outputs, shape)
     same: dict[str, Any] = {field: config[field] for field in AS_DECLARED}
     same |= {section: parts[section] for section in ('data', 'model', 'loss', 'scaling')}

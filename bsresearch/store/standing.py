@@ -91,3 +91,9 @@ def _silent(lease: leases.Sight) -> str:
         f'silent? {lease.name}{beat}: one look cannot tell; a launch watches it for {leases.STALE_SECONDS:.0f} s '
         'and goes on if it gives no sign of life'
     )
+
+
+def ended_before(meta: Mapping[str, Any], step: int) -> bool:
+    """Whether a run has no weights at an update: it had diverged by then, or stopped at its target before."""
+    diverged, stopped = meta.get('diverged_step'), meta.get('stopped_step')
+    return (diverged is not None and diverged <= step) or (stopped is not None and stopped < step)

@@ -17,11 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bsresearch.advice import rates
-from bsresearch.advice.of_workdir import Target
 from bsresearch.advice.table import Refusal
-from bsresearch.analysis import of_runs, recorded
-from bsresearch.core import lookup
-from bsresearch.planning import search
+from bsresearch.core.target import Target, better, first_as_good
+from bsresearch.planning import search, targets
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.stages import Result, Results, Stages, Variant, variant
 from bsresearch.studies import tune
@@ -75,16 +73,8 @@ def check(plans: list[Plan]) -> None:
         raise ValueError(f'config.tune.budget_minutes={minutes}: more than 0 is needed')
     for plan in plans:
         if (asked := tune.section(plan)['target']) not in ('', NO_TARGET):
-            _check_target(plan, Target.of(asked).metric)
-
-
-def _check_target(plan: Plan, metric: str) -> None:
-    """Raises ValueError for a metric that the runs will not have."""
-    evaluated = recorded.SECTIONS['evaluate']
-    if recorded.section_of(metric) is None and (nearest := lookup.nearest_of(metric, evaluated, ())).startswith('did'):
-        raise ValueError(f'config.tune.target: no metric {metric!r}; {nearest.partition("?")[0]}?')
-    if metric.startswith('train_') and not plan.recording['evaluate']['train']:
-        raise ValueError(f'config.tune.target: {metric} is not evaluated; take a validation or test metric')
+            config = {'evaluate': plan.recording['evaluate'], 'data': plan.declared['data'], 'ema': plan.ema}
+            targets.check(Target.of(asked, 'config.tune.target'), 'config.tune.target', config)
 
 
 def stages(plans: list[Plan]) -> Stages:
@@ -206,7 +196,7 @@ def _fastest(made: list[Variant], results: Results, given: Mapping[str, Any]) ->
         if target is None or not rows:
             return math.inf
         values = [row[target.metric] for row in rows]
-        there = of_runs.first_as_good(values, target.value, of_runs.better(target.metric) is not False)
+        there = first_as_good(values, target.value, better(target.metric) is not False)
         return math.inf if there is None else rows[there]['epoch']
 
     order = [(arrived(one), -trial.score, trial) for one, trial in zip(made, tried, strict=True)]
@@ -219,7 +209,7 @@ def _target(given: Mapping[str, Any], scores: list[float]) -> Target | None:
     if given['target']:
         return None if given['target'] == NO_TARGET else Target.of(given['target'])
     lowest = float(np.quantile(scores, 0.25, method='lower'))
-    return Target(given['by'], lowest if of_runs.better(given['by']) else -lowest)
+    return Target(given['by'], lowest if better(given['by']) else -lowest)
 
 
 def _repeats(

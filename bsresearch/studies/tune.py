@@ -3,7 +3,9 @@
 A cell is what its runs are but for their seeds: an arm, a batch size. Its first trial is the run as it is declared; the
 others come from `config.tune`'s ranges, the same points in every cell, some at a time. Between these the results are
 looked at: where the best value is the smallest or largest tried, the next ones are taken around it (an optimum on the
-edge is no optimum). A trial that diverged counts as the worst there is. At last the best trial of each cell, and the
+edge is no optimum). A trial that diverged counts as the worst there is. Where runs stop at a target
+(`config.stop_at_target`) the one that came there in the fewest updates is best, and one that never did is as bad as
+one that diverged. At last the best trial of each cell, and the
 run as declared, are made with all other seeds of the grid; these tell how good it is: the trial that won did so by
 luck too.
 
@@ -17,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bsresearch.analysis import of_runs
+from bsresearch.core.target import Target, better, first_as_good
 from bsresearch.planning import search
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.search import Range
@@ -80,7 +82,9 @@ def check(plans: list[Plan]) -> None:
             if given[name] < least:
                 raise ValueError(f'config.tune.{name}={given[name]}: at least {least} is needed')
         metric = given['by']
-        if of_runs.better(metric) is None:
+        if plan.stop_at_target:
+            continue  # who comes there first is best
+        if better(metric) is None:
             raise ValueError(f'config.tune.by={metric!r} has no best; take an accuracy or a loss')
         if metric.startswith('validation_') and not plan.declared['data'].get('validation'):
             raise ValueError(
@@ -89,12 +93,20 @@ def check(plans: list[Plan]) -> None:
             )
 
 
-def score(result: Result, metric: str) -> float:
-    """Of a finished trial, best when highest; −∞ of one that diverged."""
+def score(result: Result, metric: str, target: str = '') -> float:
+    """Of a finished trial, best when highest; −∞ of one that diverged.
+
+    target: at which it was to stop; then less its updates to there, −∞ of one that never came there.
+    """
+    if target:
+        aim, last = Target.of(target), result.rows[-1] if result.rows else {}
+        values = [last[aim.metric]] if result.status == 'done' and last.get(aim.metric) is not None else []
+        arrived = first_as_good(values, aim.value, better(aim.metric) is True) is not None
+        return -float(last['step']) if arrived else -np.inf
     value = result.final(metric) if result.status == 'done' else None
     if value is None or not np.isfinite(value):
         return -np.inf
-    return float(value) if of_runs.better(metric) else -float(value)
+    return float(value) if better(metric) else -float(value)
 
 
 def best(trials: list[Trial]) -> Trial:
@@ -119,8 +131,8 @@ def search_all(all_cells: list[Cell]) -> Generator[Stage, Results, list[tuple[Ce
         batch = [_next(cell, ranges, done) for cell, ranges in zip(all_cells, inside, strict=True)]
         results = yield list({trial.run.id: trial.member for of_cell in batch for trial in of_cell}.values())
         for place, of_cell in enumerate(batch):
-            by = given[place]['by']
-            trials[place] += [trial._replace(score=score(results[trial.run.id], by)) for trial in of_cell]
+            by, target = given[place]['by'], all_cells[place].lead.stop_at_target
+            trials[place] += [trial._replace(score=score(results[trial.run.id], by, target)) for trial in of_cell]
             tried = [trial.values for trial in trials[place] if trial.values]
             inside[place] = search.moved(inside[place], best(trials[place]).values, tried)
         done += max(one['at_once'] for one in given)
@@ -148,17 +160,19 @@ def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None
 
 
 def text(workdir: pathlib.Path, plans: list[Plan]) -> list[str]:
-    """A line for each cell: what won, and the test metric at the end of its runs and of those as declared."""
+    """A line for each cell: what won, and the test metric (or updates) at the end of its runs and of those declared."""
     lines = []
     for cell, trials in _searched(workdir, cells(plans)):
-        winner, metric = best(trials), section(cell.lead)['by'].replace('validation_', 'test_')
+        target = cell.lead.stop_at_target
+        winner, metric = best(trials), 'step' if target else section(cell.lead)['by'].replace('validation_', 'test_')
         won = [winner.run, *runs_of(again(cell, winner))]
+        what = 'updates' if target else metric
         ends = [[_result(workdir, plan).final(metric) for plan in runs] for runs in (won, cell.plans)]
         values = ', '.join(f'{field} {number:g}' for field, number in winner.values.items()) or 'as declared'
-        diverged = sum(np.isneginf(trial.score) for trial in trials)
+        lost, how = sum(np.isneginf(trial.score) for trial in trials), f'short of {target}' if target else 'diverged'
         lines.append(
-            f'  B = {cell.lead.batch_size}: {values}; {metric} {_mean(ends[0])}, as declared {_mean(ends[1])}; '
-            f'{len(trials)} trials, {diverged} diverged'
+            f'  B = {cell.lead.batch_size}: {values}; {what} {_mean(ends[0])}, as declared {_mean(ends[1])}; '
+            f'{len(trials)} trials, {lost} {how}'
         )
     return lines
 

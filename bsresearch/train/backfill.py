@@ -16,7 +16,7 @@ from bsresearch.core import lookup, own_part, precision, when
 from bsresearch.measure import builder
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.resolve import dataset
-from bsresearch.store import paths, verify
+from bsresearch.store import paths, standing, verify
 from bsresearch.store.paths import RESTORE, Damaged
 from bsresearch.store.writer import Writer
 from bsresearch.train import program
@@ -132,8 +132,7 @@ def _measure(
             report.say(f'  {e}; nothing was measured there')
             can = {name: at - {step} for name, at in can.items()}
             continue
-        gone = [m.get('diverged_step') is not None and m['diverged_step'] <= step for m in metas]
-        session.observe(step, [not g for g in gone])
+        session.observe(step, [not standing.ended_before(meta, step) for meta in metas])
     return can
 
 

@@ -1,7 +1,7 @@
 """The one training loop: updates on the device, and between them events, in a fixed order.
 
 At update t, before it is made:
-  1. evaluate and measure at θ_t, write the rows;
+  1. evaluate and measure at θ_t, write the rows; runs that have come to their target end here;
   2. flush and fsync the rows, then save the checkpoint, which notes where the rows end;
   3. run the updates up to the next event on the device, the host preparing the next chunk meanwhile;
   4. look for divergence, write the rows of the updates that are recorded.
@@ -35,6 +35,7 @@ def run(session: Session, should_stop: Callable[[], bool], begun: Callable[[Sess
             break
         if not events_done:
             session.observe(t)
+            finished = finished or not any(session.alive)
         if finished or session.save_due(t):
             session.save(t, events_done=True)
         if finished:

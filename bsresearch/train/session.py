@@ -61,7 +61,7 @@ class Session:
         self.ensemble = Ensemble(self.task, plans[0], self.evaluator, self.group, bool(self.events.snapshots))
         self.measuring = Measuring(plans, parts.measures, self.task, self.feed, self.group)
         self.keys = self.group.put([program.keys(p) for p in plans])
-        self.watches = [Watch(p.divergence['loss_factor'], p.divergence['patience']) for p in plans]
+        self.watches = [Watch.of(p) for p in plans]
         self.recorder = Recorder(plans, run_directories, self.clock, writes=processes.leads())
         self.checkpoints = Saved(directory / 'checkpoints', sorted(self.events.keep))
         self._last_save = time.monotonic()
@@ -70,7 +70,7 @@ class Session:
 
     @property
     def alive(self) -> list[bool]:
-        """Which runs have not diverged."""
+        """Which runs go on: have not diverged, nor come to the target at which they stop."""
         return [w.alive for w in self.watches]
 
     # --- where it starts
@@ -155,6 +155,7 @@ class Session:
             row = {name: value for metrics in results for name, value in metrics[r].items()}
             if row and alive[r]:
                 self.recorder.row(r, t, row)
+                self.watches[r].evaluated(t, row)
 
     def save_due(self, t: int) -> bool:
         """Whether a checkpoint is to be made at θ_t."""
@@ -238,12 +239,12 @@ class Session:
         """Of a chunk's first `count` updates, from t on, those that are recorded."""
         watch, info = self.watches[r], jax.tree.map(lambda x: x[:count], infos)
         watch.see(t, info.loss, info.clip_size, finite.tolist())
-        end = t + count if watch.alive else min(t + count, watch.state['step'] + 1)
+        end = min(t + count, watch.state['step'] + 1) if watch.diverged else t + count
         recorded = self.events.record
         steps = set(recorded[bisect_left(recorded, t) : bisect_left(recorded, end)])
         normed = {s for s in range(t, end) if s in self.events.norms} if norms else set()
         self.recorder.updates(r, t, end - t, steps, normed, info, hyper)
-        if not watch.alive:
+        if watch.diverged:
             self.recorder.row(r, watch.state['step'], {'diverged': True})
 
     def close(self) -> None:

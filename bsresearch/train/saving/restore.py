@@ -11,7 +11,7 @@ import numpy as np
 from bsresearch.core import precision
 from bsresearch.planning.branch_point import plan_of
 from bsresearch.planning.plan import Plan
-from bsresearch.store import paths
+from bsresearch.store import paths, standing
 from bsresearch.store.checkpoints import Checkpoints, DamagedCheckpoint
 from bsresearch.store.paths import Damaged
 from bsresearch.store.steps import complete_steps, latest_step
@@ -21,7 +21,7 @@ from bsresearch.train.state import State
 
 
 class Diverged(ValueError):
-    """A run has no weights at a point, for it diverged before."""
+    """A run has no weights at a point, for it diverged before, or stopped at its target."""
 
 
 def _facts(workdir: pathlib.Path, plan: Plan) -> dict[str, Any]:
@@ -54,9 +54,10 @@ def _store(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[pathlib.Path, 
 def check(workdir: pathlib.Path, plan: Plan, step: int) -> None:
     """Raises ValueError unless the weights at θ_step can be had: Diverged, Damaged, or those that can are listed."""
     folder, meta = _store(workdir, plan, step)
-    diverged = meta.get('diverged_step')
-    if diverged is not None and diverged <= step:
-        raise Diverged(f'run {plan.id} diverged at update {diverged}: there are no weights at update {step}')
+    if standing.ended_before(meta, step):
+        diverged, stopped = meta.get('diverged_step'), meta.get('stopped_step')
+        how = f'diverged at update {diverged}' if diverged is not None else f'stopped at its target, update {stopped}'
+        raise Diverged(f'run {plan.id} {how}: there are no weights at update {step}')
     there = complete_steps(folder)
     if step not in there:
         if (folder / str(step)).exists() or not step:

@@ -1,0 +1,35 @@
+"""A target in a metric, `test_accuracy:0.95`: what a run is to come to, and which values are as good."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Target(NamedTuple):
+    """`test_accuracy:0.95`."""
+
+    metric: str
+    value: float
+
+    @classmethod
+    def of(cls, text: str, name: str = '--target') -> 'Target':
+        """Raises ValueError, which names the field or flag, for what is none."""
+        metric, colon, number = text.partition(':')
+        try:
+            return cls(metric, float(number))
+        except ValueError:
+            cure = f': {number!r} is no number' if colon else ': a target is <metric>:<value>, as test_accuracy:0.95'
+            raise ValueError(f'{name}={text}{cure}') from None
+
+
+def better(metric: str) -> bool | None:
+    """Whether a metric is better high (accuracies) or low (losses); None where neither."""
+    return True if metric.endswith('_accuracy') else False if metric.endswith(('_loss', '_objective')) else None
+
+
+def first_as_good(values: Sequence[float] | np.ndarray, target: float, higher: bool) -> int | None:
+    """The place of the first value that is as good as the target, or better; None without one."""
+    sign = 1.0 if higher else -1.0
+    there = np.flatnonzero(sign * np.asarray(values, float) >= sign * target)
+    return int(there[0]) if len(there) else None
