@@ -38,7 +38,7 @@ def get_config() -> ConfigDict:
     c.evaluate.train = False
     c.norms.log_spaced, c.record.log_spaced = 0, 10
     c.checkpoint.every_epochs = 0.0
-    c.tune.trials, c.tune.at_once = 24, 12
+    c.tune.trials, c.tune.at_once = 24, 8
     c.tune.learning_rate, c.tune.momentum = (0.003, 3.0), (0.5, 0.99)
     c.arms.sgd = dict(
         optimizer=dict(name='sgd'), momentum=None, tune=dict(momentum=()), stop_at_target=TARGET

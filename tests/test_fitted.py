@@ -1,5 +1,7 @@
 """Quantities with an axis reduced by a law, where the law is known."""
 
+import dataclasses
+
 import numpy as np
 import planted
 import pytest
@@ -72,3 +74,16 @@ def test_at_a_value_of_an_axis_stand_the_numbers_of_that_cell():
     values = np.arange(10.0).reshape(5, 2)
     assert reduced(at_value('batch_size', 64, lengths(values)))[0].tolist() == [4.0, 5.0]
     assert np.isnan(reduced(at_value('batch_size', 65, lengths(values)))[0]).all()
+
+
+def test_what_was_said_of_the_cells_is_said_of_what_is_made_of_them():
+    """How each was chosen, under the name that is left; so are cells chosen on an edge."""
+    chosen = lengths(np.ones((5, 2)))
+    array = chosen.of(planted.study(INDEX, 2))
+    cells = [('a', '', '', 16.0), ('a', '', '', 64.0)]
+    told = array._replace(remarks=dict(zip(cells, ('first', 'second'), strict=True)), edges=frozenset(cells[:1]))
+    reduced_array = at_value('batch_size', 64, dataclasses.replace(chosen, of=lambda _: told)).of(
+        planted.study(INDEX, 2)
+    )
+    assert reduced_array.remarks == {KEY: 'first; second'}
+    assert reduced_array.edges == {KEY}

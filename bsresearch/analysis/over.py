@@ -80,7 +80,11 @@ def reduce_axis(axis: str, array: Array, of: Callable[[np.ndarray, np.ndarray, n
 
     whole = combine(reduced, array)
     place = array.names.index(axis)
-    return whole._replace(edges=frozenset(cell[:place] + cell[place + 1 :] for cell in array.edges))
+    without = lambda cell: cell[:place] + cell[place + 1 :]
+    remarks: dict[tuple[Any, ...], str] = {}
+    for cell, remark in array.remarks.items():
+        remarks[without(cell)] = '; '.join(filter(None, (remarks.get(without(cell), ''), remark)))
+    return whole._replace(edges=frozenset(map(without, array.edges)), remarks=remarks)
 
 
 def mapped_along(axis: str, array: Array, of: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]) -> Array:

@@ -47,7 +47,8 @@ def won(quantity: Quantity, by: Quantity, *, also: Sequence[str] = ()) -> Quanti
                 of_axis = {axis: [trial[whole.names.index(axis)] for trial in trials] for axis in axes}
                 outermost = [axis for axis in axes if axis in SEARCHED and _on_edge(of_axis[axis], at[axis])]
                 edges += [key] if outermost else []
-                values = ', '.join(f'{words(axis)} {axis_labels.text(at[axis])}' for axis in axes if axis in SEARCHED)
+                told = [axis for axis in axes if axis in SEARCHED and at[axis] != ABSENT]
+                values = ', '.join(f'{words(axis)} {axis_labels.text(at[axis])}' for axis in told)
                 on_edge = f', {" and ".join(map(words, outermost))} on the edge' if outermost else ''
                 remarks[key] = f'{" ".join(str(k) for k in key if k != ABSENT)}: won by {values}{on_edge}'
         pick = lambda table: _picked(table, rows, axes)
