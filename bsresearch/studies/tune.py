@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bsresearch.core.flat import flatten
 from bsresearch.core.target import Target, better, first_as_good
-from bsresearch.planning import search
+from bsresearch.planning import edit, search
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.search import Range
 from bsresearch.planning.stages import Result, Results, Stage, Stages, Variant, runs_of, variant
@@ -161,8 +162,9 @@ def conclude(workdir: pathlib.Path, plans: list[Plan], say: Callable[[str], None
 
 def text(workdir: pathlib.Path, plans: list[Plan]) -> list[str]:
     """A line for each cell: what won, and the test metric (or updates) at the end of its runs and of those declared."""
-    lines = []
-    for cell, trials in _searched(workdir, cells(plans)):
+    lines, searched = [], _searched(workdir, cells(plans))
+    named = _differing([cell.lead for cell, _ in searched])
+    for cell, trials in searched:
         target = cell.lead.stop_at_target
         winner, metric = best(trials), 'step' if target else section(cell.lead)['by'].replace('validation_', 'test_')
         won = [winner.run, *runs_of(again(cell, winner))]
@@ -170,11 +172,26 @@ def text(workdir: pathlib.Path, plans: list[Plan]) -> list[str]:
         ends = [[_result(workdir, plan).final(metric) for plan in runs] for runs in (won, cell.plans)]
         values = ', '.join(f'{field} {number:g}' for field, number in winner.values.items()) or 'as declared'
         lost, how = sum(np.isneginf(trial.score) for trial in trials), f'short of {target}' if target else 'diverged'
+        told = ', '.join(f'{field} {value}' for field, value in named[cell.lead.id].items())
+        of_cell = f'B = {cell.lead.batch_size}' + (f' ({told})' if told else '')
         lines.append(
-            f'  B = {cell.lead.batch_size}: {values}; {what} {_mean(ends[0])}, as declared {_mean(ends[1])}; '
+            f'  {of_cell}: {values}; {what} {_mean(ends[0])}, as declared {_mean(ends[1])}; '
             f'{len(trials)} trials, {lost} {how}'
         )
     return lines
+
+
+def _differing(leads: Sequence[Plan]) -> dict[str, dict[str, Any]]:
+    """Run → the declared fields in which the cells differ, beside batch size and length."""
+    outside = ('batch_size', 'stop_at_target', *edit.LENGTHS)
+    flat = {
+        lead.id: {k: v for k, v in flatten(lead.declared).items() if k not in outside and not k.startswith('tune.')}
+        for lead in leads
+    }
+    every = dict.fromkeys(field for fields in flat.values() for field in fields)
+    vary = [field for field in every if len({canonical(fields.get(field)) for fields in flat.values()}) > 1]
+    return {run: {field: fields[field] for field in vary if fields.get(field) is not None}
+            for run, fields in flat.items()}  # fmt: skip
 
 
 def _mean(values: Sequence[float | None]) -> str:

@@ -211,11 +211,15 @@ def legend(fig: plotting.Figure, looks: Mapping[str, Look], remarks: Mapping[str
     if len(entries) > MOST:
         rest = handle(f'… and {len(entries) - MOST + 1} more', Look('0.2', 'none', ''), 'white')
         entries = [*entries[: MOST - 1], rest]
-    longest = max(len(str(entry.get_label())) for entry in entries) + 8  # with its handle and the space beside
-    fit = int(fig.get_figwidth() / PANEL_WIDTH * CHARACTERS)
+    fit, beside = int(fig.get_figwidth() / PANEL_WIDTH * CHARACTERS), 8  # of a handle and the space beside it
+    for entry in entries:
+        entry.set_label(textwrap.fill(str(entry.get_label()), max(fit - beside, CHARACTERS // 2)))
+    lines = [str(entry.get_label()).split('\n') for entry in entries]
+    longest = max(len(line) for of_entry in lines for line in of_entry) + beside
     columns = min(max(fit // longest, 1), len(entries))
     fig.legend(handles=entries, loc='outside lower center', ncols=columns)
-    fig.set_figheight(fig.get_figheight() + LINE_HEIGHT * -(-len(entries) // columns) + 0.2)
+    more = sum(map(len, lines)) - len(lines)
+    fig.set_figheight(fig.get_figheight() + LINE_HEIGHT * (-(-len(entries) // columns) + more) + 0.2)
 
 
 def notes(study: Study, keys: Sequence[Key], how: str = MEANS) -> list[str]:

@@ -11,6 +11,7 @@ import pandas as pd
 from bsresearch.analysis import axis_labels, cells, points
 from bsresearch.analysis.cells import Key
 from bsresearch.analysis.figures import Figure
+from bsresearch.analysis.of_runs import EFFORTS
 from bsresearch.analysis.quantity import Quantity
 from bsresearch.analysis.study import ABSENT, Study
 from bsresearch.report import colours, plotting
@@ -39,14 +40,19 @@ def draw(study: Study, figure: Figure) -> Sheet:
     for (quantity, value), ax in zip(drawn, axes, strict=True):
         table = tables[quantity.name]
         places = _x_axis(ax, x, every['x'])
-        log = quantity.metrics[:1] != () and quantity.metrics[0].endswith('_loss') and quantity.unit.scale == 1.0
-        scales.limits_with_ends(ax, quantity.unit, table, log=log)
+        scales.limits_with_ends(ax, quantity.unit, table, log=_in_logarithms(quantity))
         ax.set_ylabel(panels.label(quantity.name, quantity.unit))
         ax.set_title(cells.named(panel, value) if panel else '')
         for text, look in _lines(ax, table[table['panel'] == value] if panel else table, places):
             named.setdefault(text, look)
     panels.legend(fig, named, _remarks(study, every))
     return Sheet(fig, _numbers(quantities, tables, x))
+
+
+def _in_logarithms(quantity: Quantity) -> bool:
+    """Losses, and what it takes to come to a target: factors count."""
+    of_loss = quantity.metrics[:1] != () and quantity.metrics[0].endswith('_loss') and quantity.unit.scale == 1.0
+    return of_loss or quantity.unit in (unit for _, unit in EFFORTS.values())
 
 
 def _table(study: Study, quantity: Quantity, options: dict[str, Any]) -> pd.DataFrame:
