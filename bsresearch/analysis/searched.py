@@ -6,7 +6,6 @@ of the others, a number has no luck of the choice in it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -123,8 +122,8 @@ def _best(scores: np.ndarray) -> int | None:
 
 
 def _on_edge(tried: Sequence[Any], value: Any) -> bool:
-    numbers = [v for v in tried if isinstance(v, Real)]
-    return len({*numbers}) > 2 and value in (min(numbers), max(numbers))
+    numbers = sorted({float(v) for v in tried if isinstance(v, int | float)})
+    return len(numbers) > 2 and value in (numbers[0], numbers[-1])
 
 
 def _picked(table: pd.DataFrame, rows: dict[tuple[Any, ...], Any], axes: Sequence[str]) -> pd.DataFrame:
