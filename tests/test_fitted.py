@@ -7,8 +7,8 @@ import planted
 import pytest
 from scipy import optimize
 
-from bsresearch.analysis.fitted import at_value, critical_batch_size, off_hyperbola
-from bsresearch.analysis.quantities import hyperbola
+from bsresearch.analysis.fitted import at_value, hyperbola, off_hyperbola
+from bsresearch.analysis.quantities import hyperbola as law
 from bsresearch.analysis.quantity import Quantity
 
 SIZES = np.array([4.0, 16.0, 64.0, 256.0, 1024.0])
@@ -28,34 +28,34 @@ def reduced(quantity: Quantity) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_critical_batch_size_of_a_hyperbola_is_its_own():
     examples = 5000 * (1 + SIZES[:, None] / np.array([30.0, 300.0]))
-    for end in reduced(critical_batch_size(lengths(examples))):
-        assert end == pytest.approx([30.0, 300.0], rel=hyperbola.STEP)
+    for end in reduced(hyperbola(lengths(examples))):
+        assert end == pytest.approx([30.0, 300.0], rel=law.STEP)
     off = off_hyperbola(lengths(examples)).of(planted.study(INDEX, 2))
-    assert np.abs(off.low.to_numpy(float)).max() < hyperbola.STEP
+    assert np.abs(off.low.to_numpy(float)).max() < law.STEP
 
 
 def test_of_noisy_examples_it_is_the_least_squares_fit():
     """SciPy's own minimizer comes to the same."""
     rng = np.random.default_rng(0)
     examples = 5000 * (1 + SIZES[:, None] / 100.0) * np.exp(0.1 * rng.normal(size=(5, 8)))
-    low, high = hyperbola.critical(SIZES, examples)
+    low, high = law.critical(SIZES, examples)
     assert (low == high).all()
     for column, found in zip(np.log(examples).T, low, strict=True):
         residual = lambda p, y=column: y - p[0] - np.log1p(SIZES / np.exp(p[1]))
         expected = np.exp(optimize.least_squares(residual, [8.0, 4.0]).x[1])
-        assert found == pytest.approx(expected, rel=2 * hyperbola.STEP)
-        off = hyperbola.residual_ends(SIZES, np.exp(column)[:, None], np.exp(column)[:, None], 1)[:, 0]
+        assert found == pytest.approx(expected, rel=2 * law.STEP)
+        off = law.residual_ends(SIZES, np.exp(column)[:, None], np.exp(column)[:, None], 1)[:, 0]
         at = np.log(expected)
         assert off == pytest.approx(residual([(column - np.log1p(SIZES / expected)).mean(), at]), abs=0.02)
 
 
 def test_beyond_what_was_tried_only_a_bound_is_known():
     flat, steep = np.full(5, 5000.0), 5000 * SIZES
-    low, high = hyperbola.critical(SIZES, np.stack([flat, steep], axis=1))
+    low, high = law.critical(SIZES, np.stack([flat, steep], axis=1))
     assert low[0] > SIZES[-1]
     assert high[1] < SIZES[0]
     assert (high[0], low[1]) == (np.inf, 0.0)
-    assert np.isnan(hyperbola.critical(SIZES[:2], np.ones((2, 1)))).all()
+    assert np.isnan(law.critical(SIZES[:2], np.ones((2, 1)))).all()
 
 
 def test_a_censored_end_leaves_the_critical_batch_size_open_to_its_side():
@@ -63,11 +63,11 @@ def test_a_censored_end_leaves_the_critical_batch_size_open_to_its_side():
     low, high = examples.copy(), examples.copy()
     high[-1, 0] = np.inf  # not reached at the largest: more examples, so a smaller one
     high[0, 1] = np.inf  # not reached at the smallest: a larger one
-    ends = reduced(critical_batch_size(lengths(low, high)))
-    assert ends[0] == pytest.approx([0.0, 100.0], rel=hyperbola.STEP)
-    assert ends[1] == pytest.approx([100.0, np.inf], rel=hyperbola.STEP)
+    ends = reduced(hyperbola(lengths(low, high)))
+    assert ends[0] == pytest.approx([0.0, 100.0], rel=law.STEP)
+    assert ends[1] == pytest.approx([100.0, np.inf], rel=law.STEP)
     low[0, 0] = high[0, 0] = np.nan
-    assert np.isnan(reduced(critical_batch_size(lengths(low, high)))[0][0])
+    assert np.isnan(reduced(hyperbola(lengths(low, high)))[0][0])
 
 
 def test_at_a_value_of_an_axis_stand_the_numbers_of_that_cell():

@@ -8,7 +8,7 @@ import numpy as np
 
 from bsresearch.analysis.axis_labels import text, words
 from bsresearch.analysis.over import mapped_along, reduce_axis
-from bsresearch.analysis.quantities import hyperbola
+from bsresearch.analysis.quantities import hyperbola as law
 from bsresearch.analysis.quantity import EXAMPLES, PLAIN, TIMES, Quantity
 
 BATCH_SIZE = 'batch_size'
@@ -31,20 +31,20 @@ def at_value(axis: str, value: Any, quantity: Quantity) -> Quantity:
     return replace(_reduced(axis, quantity, of, name), unit=quantity.unit, higher_is_better=quantity.higher_is_better)
 
 
-def critical_batch_size(examples: Quantity) -> Quantity:
+def hyperbola(examples: Quantity) -> Quantity:
     """B_crit = E_min/S_min of (S/S_min − 1)(E/E_min − 1) = 1 through examples to a target at each batch size.
 
     McCandlish, Kaplan et al. 2018 (arXiv:1812.06162), equation 2.11; one per replicate, by least squares in logarithms
     (quantities/hyperbola.py). Examples that are censored make it so; NaN with fewer than three batch sizes.
     """
     return replace(
-        _reduced(BATCH_SIZE, examples, hyperbola.critical_ends, f'B_crit of {examples.name}'), unit=EXAMPLES, few=False
+        _reduced(BATCH_SIZE, examples, law.critical_ends, f'B_crit of {examples.name}'), unit=EXAMPLES, few=False
     )
 
 
 def off_hyperbola(examples: Quantity) -> Quantity:
     """Ln of the examples to a target at each batch size over what the law through all of them says."""
-    of = lambda study: mapped_along(BATCH_SIZE, examples.of(study), hyperbola.residual_ends)
+    of = lambda study: mapped_along(BATCH_SIZE, examples.of(study), law.residual_ends)
     return replace(
         examples, of=of, name=f'{examples.name} over the hyperbola', unit=TIMES, higher_is_better=None, diverged=False
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from bsresearch.analysis.contrasts import alone, at, every, minus, ratio
 from bsresearch.analysis.figures import heat, pareto, special, versus
-from bsresearch.analysis.fitted import at_value, critical_batch_size, off_hyperbola
+from bsresearch.analysis.fitted import at_value, hyperbola, off_hyperbola
 from bsresearch.analysis.of_courses import noise_scale_between, noise_scale_in, noise_scale_while
 from bsresearch.analysis.of_runs import median_of_last, to_target
 from bsresearch.analysis.over import best_over
@@ -38,7 +38,7 @@ def at_same_loss(goal: float) -> Quantity:
 
 EXAMPLES = {goal: fastest('examples', goal) for goal in GOALS}
 UPDATES = {goal: fastest('updates', goal) for goal in GOALS}
-CRITICAL = {goal: log(critical_batch_size(EXAMPLES[goal])) for goal in GOALS}
+CRITICAL = {goal: log(hyperbola(EXAMPLES[goal])) for goal in GOALS}
 OVER_SIMPLE = {
     goal: (CRITICAL[goal] - log(at_same_loss(goal))).named('B_crit over B_simple at the same loss', TIMES)
     for goal in GOALS

@@ -9,7 +9,7 @@ import numpy as np
 
 from bsresearch.analysis.contrasts import against, at, every, ratio
 from bsresearch.analysis.figures import best_of, versus
-from bsresearch.analysis.fitted import critical_batch_size
+from bsresearch.analysis.fitted import hyperbola
 from bsresearch.analysis.of_runs import at_best, best, to_target
 from bsresearch.analysis.quantity import log
 from bsresearch.analysis.searched import won
@@ -21,7 +21,7 @@ QUESTION = 'How do steps to a target fall as the batch grows, when everything is
 VALIDATION, TARGET, ZIPPED = 'validation_accuracy', 0.82, ('total_examples',)
 UPDATES, EXAMPLES = (to_target(effort, VALIDATION, TARGET) for effort in ('updates', 'examples'))
 STEPS, SEEN = (won(effort, by=UPDATES, also=ZIPPED) for effort in (UPDATES, EXAMPLES))
-CRITICAL = log(critical_batch_size(SEEN))
+CRITICAL = log(hyperbola(SEEN))
 TEST = won(at_best('test_accuracy'), by=best(VALIDATION), also=ZIPPED)
 STOPPING = ('sgd', 'momentum', 'nesterov')
 FOUR, WITHIN = np.log(4.0), np.log(1.5)
