@@ -16,6 +16,7 @@ import pytest
 import toy
 
 from bsresearch.launching import dry_run
+from bsresearch.models import convolutions
 from bsresearch.planning import branch, resolve
 from bsresearch.planning.plan import Plan
 from bsresearch.train.devices import compiling, layout, parallel
@@ -66,6 +67,14 @@ def test_operations_do_not_depend_on_how_a_batch_is_cut():
     for more, most in (({'optimizer__name': 'adam'}, 20), ({'ema__half_life_epochs': 1.0}, 4)):
         (plan,) = toy.plans(model=SMALL, batch_size=96, **more)
         assert 2 * weights / 4 < counted(plan) - counted(whole) < most * weights / 4
+
+
+def test_operations_do_not_depend_on_the_parts_of_a_convolution(monkeypatch: pytest.MonkeyPatch):
+    """Where slices leave the cache it is made part by part in a loop, which XLA would count once."""
+    (plan,) = toy.plans(model=CNN, batch_size=96)
+    whole = counted(plan)
+    monkeypatch.setattr(convolutions, 'CACHE', 1)
+    assert counted(plan) == whole
 
 
 def test_operations_grow_with_replicas_under_vmap():

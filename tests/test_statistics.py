@@ -22,13 +22,16 @@ RUN: dict[str, Any] = toy.BARE | {
 METRICS = ('test_loss', 'test_accuracy', 'train_loss')
 
 
-def by_hand(plan: Plan, params: Any) -> dict[str, float]:
-    """Means over the groups' own statistics, one group after another, then flax's own evaluation with them."""
+def inputs(data: Any, split: Any, rows: Any) -> jax.Array:
+    return jnp.asarray(split.inputs[rows], jnp.float64) / data.scale
+
+
+def estimated(plan: Plan, params: Any) -> Any:
+    """Means over the groups' own statistics, one group after another."""
     data = resolve.dataset(plan.data)
-    inputs = lambda rows, split: jnp.asarray(split.inputs[rows], jnp.float64) / data.scale
     count = len(data.train.labels)
     groups = rng.generator(0, 'statistics').permutation(count)[: count // GHOST * GHOST].reshape(-1, GHOST)
-    fresh = jax.eval_shape(Twin(plan.model).init, jax.random.key(0), inputs(groups[0], data.train))['batch_stats']
+    fresh = jax.eval_shape(Twin(plan.model).init, jax.random.key(0), inputs(data, data.train, groups[0]))['batch_stats']
     zero = jax.tree.map(lambda x: np.zeros(x.shape), fresh)
 
     @jax.jit
@@ -36,19 +39,25 @@ def by_hand(plan: Plan, params: Any) -> dict[str, float]:
         _, new = Twin(plan.model).apply({'params': params, 'batch_stats': zero}, x, mutable=['batch_stats'])
         return jax.tree.map(lambda v: v / (1 - KEEP), new['batch_stats'])
 
-    each = [of_group(inputs(rows, data.train)) for rows in groups]
-    stats = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *each)
-    evaluated = jax.jit(lambda x: Twin(plan.model, train=False).apply({'params': params, 'batch_stats': stats}, x))
+    each = [of_group(inputs(data, data.train, rows)) for rows in groups]
+    return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *each)
+
+
+def evaluated(plan: Plan, params: Any, stats: Any) -> dict[str, float]:
+    """By flax's own layers."""
+    data = resolve.dataset(plan.data)
+    outputs_of = jax.jit(lambda x: Twin(plan.model, train=False).apply({'params': params, 'batch_stats': stats}, x))
     found = {}
     for name, split in (('train', data.train), ('test', data.test)):
-        outputs = np.asarray(evaluated(inputs(slice(None), split)))
+        outputs = np.asarray(outputs_of(inputs(data, split, slice(None))))
         losses = np.log(np.exp(outputs).sum(-1)) - outputs[np.arange(len(outputs)), split.labels]
         found |= {f'{name}_loss': losses.mean(), f'{name}_accuracy': (outputs.argmax(-1) == split.labels).mean()}
     return found
 
 
 def test_estimated_statistics_are_means_over_groups_of_the_training_set(tmp_path: pathlib.Path):
-    """Float64, 172 examples in groups of 16, of two runs at once; a finished run is given the same from its end."""
+    """Float64, 172 examples in groups of 16, of two runs at once; a finished run is given the same from its end. The
+    others beside them are by running statistics."""
     plain, asked = toy.plans(**RUN), toy.plans(**RUN, evaluate__estimated_statistics=True)
     assert [p.id for p in plain] == [p.id for p in asked]
     toy.train(tmp_path / 'at once', asked)
@@ -58,8 +67,11 @@ def test_estimated_statistics_are_means_over_groups_of_the_training_set(tmp_path
     for plan in asked:
         row, late = (list(toy.rows(tmp_path / name, plan))[-1] for name in ('at once', 'later'))
         with jax.enable_x64(True):
-            expected = by_hand(plan, toy.final(tmp_path / 'at once', plan))
+            state = toy.checkpoint(tmp_path / 'at once', plan, 4)
+            expected = evaluated(plan, state.params, estimated(plan, state.params))
+            running = evaluated(plan, state.params, state.stats)
         for metric in METRICS:
+            assert row[metric] == pytest.approx(running[metric], rel=1e-10)
             assert row[f'estimated_{metric}'] == pytest.approx(expected[metric], rel=1e-10)
             assert late[f'estimated_{metric}'] == pytest.approx(expected[metric], rel=1e-10)
         assert abs(row['estimated_test_loss'] - row['test_loss']) > 1e-3  # running ones have come half-way

@@ -5,9 +5,11 @@ So a traced function is run with each `conv_general_dilated` in its place as shi
 this that is differentiated. On other platforms XLA's own stays.
 """
 
+import contextlib
+import contextvars
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -27,6 +29,9 @@ BODIES = {
 }  # fmt: skip
 
 
+_SPLIT = contextvars.ContextVar('split', default=True)
+
+
 class Convolutions(NamedTuple):
     """Convolutions of a function.
 
@@ -42,6 +47,16 @@ class Convolutions(NamedTuple):
     def in_cache(self) -> int | None:
         """A power of two of examples whose patches stay in a CPU's cache; None without convolutions."""
         return _in_cache(self.patches) if self.patches else None
+
+
+@contextlib.contextmanager
+def in_one_piece() -> Iterator[None]:
+    """What is traced meanwhile has no loop over parts of a batch, whose operations XLA would count once."""
+    token = _SPLIT.set(False)
+    try:
+        yield
+    finally:
+        _SPLIT.reset(token)
 
 
 def count(program: core.ClosedJaxpr) -> Convolutions:
@@ -157,7 +172,7 @@ def as_product(inputs: jax.Array, kernel: jax.Array, *, params: dict[str, Any]) 
     patches = _patches(kernel, jax.eval_shape(of, inputs, kernel), params)
     part = _in_cache(patches) if patches else inputs.shape[from_axis]
     whole = inputs.shape[from_axis] // part * part
-    if whole <= part:
+    if whole <= part or not _SPLIT.get():
         return of(inputs, kernel)
     of_rows = lambda rows: jnp.moveaxis(of(jnp.moveaxis(rows, 0, from_axis), kernel), to_axis, 0)
     rows = jnp.moveaxis(inputs, from_axis, 0)

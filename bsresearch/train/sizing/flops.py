@@ -3,7 +3,7 @@
 They are counted as they are written, before XLA optimizes them. The compiled program would be the wrong thing to ask:
 XLA counts the body of any loop once, of the updates in a chunk as of the micro-batches in an update, and kernels from
 libraries (a GPU's matrix products) not at all. So one update outside its loop is counted, its whole batch in one
-gradient call: micro-batches and devices cut the same arithmetic into pieces.
+gradient call and each convolution in one piece: micro-batches and devices cut the same arithmetic into pieces.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ from typing import Any
 import jax
 
 from bsresearch.data.select import Dataset
+from bsresearch.models import convolutions
 from bsresearch.planning.plan import Plan
 from bsresearch.train import feed, program, step
 from bsresearch.train.devices import compiling
@@ -42,7 +43,8 @@ def of_update(plans: Sequence[Plan], dataset: Dataset, batch_size: int) -> float
 
     data = feed.stored(dataset.train, len(dataset.train.labels))
     keys = jax.eval_shape(lambda: program.keys(plan))
-    return _flops(jax.jit(update).lower(state, average, data, row, keys))
+    with convolutions.in_one_piece():
+        return _flops(jax.jit(update).lower(state, average, data, row, keys))
 
 
 def of_evaluation(plans: Sequence[Plan], dataset: Dataset) -> float:
@@ -52,7 +54,8 @@ def of_evaluation(plans: Sequence[Plan], dataset: Dataset) -> float:
     task, size = program.task(plan, dataset.scale, there), evaluate.batch_size(plan, there)
     state = jax.eval_shape(functools.partial(program.initial, task, plan))
     fn = functools.partial(evaluate.metrics, task, size, 1)
-    return _flops(jax.jit(fn).lower(state, feed.stored(dataset.train, size))) / size
+    with convolutions.in_one_piece():
+        return _flops(jax.jit(fn).lower(state, feed.stored(dataset.train, size))) / size
 
 
 def _flops(lowered: Any) -> float:
