@@ -1,4 +1,4 @@
-"""`python monitor_on_devices.py`: Monitor on one device, on a mesh of four and under pmap; a line of JSON for each."""
+"""`python monitor_on_devices.py`: Monitor on one device, on meshes of four, under pmap and shard_map, as JSON."""
 
 import json
 from typing import Any
@@ -23,16 +23,15 @@ def loss_fn(params: Any, batch: Any) -> jax.Array:
     return ((batch[0] @ params['w'] - batch[1]) ** 2).mean()
 
 
-def descend(monitor: Any, axis: str | None, params: Any, state: Any, step: Any, batch: Any) -> Any:
+def descend(monitor: Any, gradient_of: Any, params: Any, state: Any, step: Any, batch: Any) -> Any:
     state, row = monitor(state, params, step, batch, jax.random.key(7))
-    gradient = jax.grad(loss_fn)(params, batch)
-    gradient = gradient if axis is None else jax.lax.pmean(gradient, axis)
+    gradient = gradient_of(params, batch)
     return jax.tree.map(lambda w, g: w - 0.1 * g, params, gradient), state, row
 
 
 def under_jit(params: Any, batch: Any) -> list[dict[str, Any]]:
     monitor = bs.Monitor(loss_fn, params, **WATCHED)
-    train_step = jax.jit(lambda *args: descend(monitor, None, *args))
+    train_step = jax.jit(lambda *args: descend(monitor, jax.grad(loss_fn), *args))
     state, rows = monitor.init(params), []
     for step in range(3):
         params, state, row = train_step(params, state, step, batch)
@@ -42,13 +41,29 @@ def under_jit(params: Any, batch: Any) -> list[dict[str, Any]]:
 
 def under_pmap(params: Any, batch: Any) -> list[dict[str, Any]]:
     monitor = bs.Monitor(loss_fn, params, axis_name='devices', **WATCHED)
-    train_step = jax.pmap(lambda *args: descend(monitor, 'devices', *args), 'devices', in_axes=(0, 0, None, 0))
+    gradient = lambda *args: jax.lax.pmean(jax.grad(loss_fn)(*args), 'devices')
+    train_step = jax.pmap(lambda *args: descend(monitor, gradient, *args), 'devices', in_axes=(0, 0, None, 0))
     everywhere = lambda tree: jax.tree.map(lambda x: jnp.stack([x] * 4), tree)
     params, state, rows = everywhere(params), everywhere(monitor.init(params)), []
     parts = jax.tree.map(lambda x: x.reshape(4, 8, *x.shape[1:]), batch)
     for step in range(3):
         params, state, row = train_step(params, state, step, parts)
         rows.append(monitor.measured(jax.tree.map(lambda x: x[0], row)))
+    return rows
+
+
+def in_shard_map(params: Any, batch: Any) -> list[dict[str, Any]]:
+    mesh = jax.make_mesh((4,), ('devices',), (AxisType.Auto,))
+    monitor = bs.Monitor(loss_fn, params, axis_name='devices', **WATCHED)
+    gradient = jax.grad(lambda *args: jax.lax.pmean(loss_fn(*args), 'devices'))
+    local = lambda *args: descend(monitor, gradient, *args)
+    everywhere = PartitionSpec()
+    specs = (everywhere, everywhere, everywhere, PartitionSpec('devices'))
+    train_step = jax.jit(jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=everywhere))
+    state, rows = monitor.init(params), []
+    for step in range(3):
+        params, state, row = train_step(params, state, jnp.int32(step), batch)
+        rows.append(monitor.measured(row))
     return rows
 
 
@@ -65,3 +80,4 @@ if __name__ == '__main__':
         # The weights lie over the devices, too.
         print(json.dumps(numbers(placed(WEIGHTS, None, 'devices'), placed((X, Y)))))
     print(json.dumps(under_pmap(WEIGHTS, (X, Y))))
+    print(json.dumps(in_shard_map(WEIGHTS, (X, Y))))

@@ -293,7 +293,7 @@ def test_a_loss_that_is_no_scalar_is_refused_before_anything_is_compiled():
 
 
 def test_on_four_devices_the_numbers_are_those_of_one():
-    """Over a mesh lies the batch, or the weights, by XLA's rules or explicitly; pmap. Four devices of the host."""
+    """Over a mesh lies the batch, or the weights, by XLA's rules or explicitly; pmap; shard_map. Host devices."""
     script = pathlib.Path(__file__).parent / 'monitor_on_devices.py'
     done = subprocess.run(
         [sys.executable, str(script)], env=toy.environment(JAX_NUM_CPU_DEVICES='4'), capture_output=True, text=True,
@@ -301,7 +301,7 @@ def test_on_four_devices_the_numbers_are_those_of_one():
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     alone, *others = (json.loads(line) for line in done.stdout.splitlines())
-    assert [len(rows) for rows in others] == [4, 4, 4, 4, 3]
+    assert [len(rows) for rows in others] == [4, 4, 4, 4, 3, 3]
     assert {'noise_scale', 'individual_trace', 'hessian_trace', 'distance/w'} <= alone[2].keys()
     for rows in others:
         for row, expected in zip(rows, alone, strict=False):

@@ -40,15 +40,17 @@ class Monitor:
         state, row = monitor(state, params, step, batch, key)
         print(monitor.measured(row))                        # on the host; {} where nothing was due
 
-    A call is pure and of one shape at every step: where a measurement is not due it costs nothing, and its metrics are
-    NaN. It may stand inside jit, in a scan, under pmap (`axis_name`), with sharded arrays, or by itself.
+    A call is pure and of one shape at every step: where a measurement is not due it costs next to nothing, and its
+    metrics are NaN. It may stand inside jit, in a scan, under pmap or shard_map (`axis_name`), with sharded arrays, or
+    by itself.
 
     Args:
       loss_fn: (params, batch) → () mean loss, not the sum. It should draw nothing at random: dropout would count as
         noise. Measurements of single examples call it with one at a time: batch norm in training mode has none.
       params: the weights or their shapes, any pytree of float arrays; nothing of them is kept.
       optimizer: an optax transformation, for alpha and update_ratio; then `opt_state` goes with each call.
-      axis_name: of pmap, over which the batch lies: it is gathered first, so that all devices give the same numbers.
+      axis_name: of pmap or shard_map, over which the batch lies: it is gathered first, so that all devices give the
+        same numbers.
       measurements: name → dict(every=…) with the settings of `build` in bsresearch/measure/<name>.py, or with
         `function`, an import path of one's own. They take the first `batch_size` examples of the batch, or all of it.
 
@@ -146,7 +148,7 @@ class Monitor:
         whole: Any,
     ) -> tuple[MonitorState, Row]:
         if self._axis_name is not None:
-            batch = jax.tree.map(lambda x: jax.lax.all_gather(x, self._axis_name, tiled=True), batch)
+            batch = jax.tree.map(functools.partial(_gathered, self._axis_name), batch)
         own_loop.check_loss(self._loss_fn, params, batch)
         propose = functools.partial(self._propose, opt_state, params)
         more = {'step': step, 'initial_params': state.initial, 'branch_params': state.initial, 'hyper': hyper}
@@ -230,6 +232,13 @@ def _examples(name: str, quantity: Measure, batch: Any) -> Any:
     if quantity.batch_size > size:
         raise ValueError(f'{name} takes {quantity.batch_size} examples, the batch has {size}; set its batch_size lower')
     return jax.tree.map(lambda x: jnp.asarray(x)[: quantity.batch_size], batch) if quantity.batch_size else None
+
+
+def _gathered(axis_name: str, x: jax.Array) -> jax.Array:
+    """(devices · n, …) of all devices' (n, …), by a sum over them: shard_map then knows that all hold the same."""
+    one = jax.lax.axis_index(axis_name)
+    places = jnp.zeros((jax.lax.axis_size(axis_name), *x.shape), x.dtype)
+    return jax.lax.psum(places.at[one].set(x), axis_name).astype(x.dtype).reshape(-1, *x.shape[1:])
 
 
 def _update(quantity: Measure, context: Any, mstate: PyTree) -> tuple[PyTree, Row]:
