@@ -50,12 +50,13 @@ def test_dense_nets_give_the_norm_of_the_gradient_itself(
 
 
 def test_a_net_with_other_layers_takes_the_gradient(tmp_path: pathlib.Path):
-    """A CNN and batch norm: no error, a norm at every update."""
+    """A CNN, batch norm, weight normalization: no error, a norm at every update."""
     for model in (
         {'name': 'cnn', 'widths': (4,), 'dense_width': 8},
         {'name': 'mlp', 'widths': (8,), 'batch_norm': True},
+        {'name': 'mlp', 'widths': (8,), 'weight_norm': True},
     ):
-        _, rows = norms(tmp_path / model['name'], model=model)
+        _, rows = norms(tmp_path / '-'.join(map(str, model)), model=model)
         assert all(row['gradient_norm'] > 0 for row in rows.values())
 
 

@@ -60,8 +60,7 @@ def test_estimated_statistics_are_means_over_groups_of_the_training_set(
     tmp_path: pathlib.Path, patching: pytest.MonkeyPatch
 ):
     """Float64, 172 examples in groups of 16, of two runs at once; a finished run is given the same from its end. The
-    others beside them are by running statistics. In two blocks of two
-    calls of three groups, of which the last two groups are padding."""
+    others beside them are by running statistics. Two blocks of two calls of three groups: the last two are padding."""
     patching.setattr(statistics, 'BLOCK_ROWS', 96)
     plain, asked = toy.plans(**RUN), toy.plans(**RUN, evaluate__estimated_statistics=True)
     assert [p.id for p in plain] == [p.id for p in asked]
