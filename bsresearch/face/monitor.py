@@ -148,7 +148,7 @@ class Monitor:
         whole: Any,
     ) -> tuple[MonitorState, Row]:
         if self._axis_name is not None:
-            batch = jax.tree.map(functools.partial(_gathered, self._axis_name), batch)
+            batch = jax.tree.map(functools.partial(own_loop.gathered, self._axis_name), batch)
         own_loop.check_loss(self._loss_fn, params, batch)
         propose = functools.partial(self._propose, opt_state, params)
         more = {'step': step, 'initial_params': state.initial, 'branch_params': state.initial, 'hyper': hyper}
@@ -232,13 +232,6 @@ def _examples(name: str, quantity: Measure, batch: Any) -> Any:
     if quantity.batch_size > size:
         raise ValueError(f'{name} takes {quantity.batch_size} examples, the batch has {size}; set its batch_size lower')
     return jax.tree.map(lambda x: jnp.asarray(x)[: quantity.batch_size], batch) if quantity.batch_size else None
-
-
-def _gathered(axis_name: str, x: jax.Array) -> jax.Array:
-    """(devices · n, …) of all devices' (n, …), by a sum over them: shard_map then knows that all hold the same."""
-    one = jax.lax.axis_index(axis_name)
-    places = jnp.zeros((jax.lax.axis_size(axis_name), *x.shape), x.dtype)
-    return jax.lax.psum(places.at[one].set(x), axis_name).astype(x.dtype).reshape(-1, *x.shape[1:])
 
 
 def _update(quantity: Measure, context: Any, mstate: PyTree) -> tuple[PyTree, Row]:

@@ -107,3 +107,10 @@ def on_any_mesh(function: Callable[..., Any], like: Any, *arguments: Any) -> Any
 
     out = jax.tree.map(lies, like, is_leaf=lambda x: x is None)
     return jax.sharding.auto_axes(function, out_sharding=out)(*arguments)
+
+
+def gathered(axis_name: str, x: jax.Array) -> jax.Array:
+    """(devices · n, …) of all devices' (n, …), by a sum over them: shard_map then knows that all hold the same."""
+    one = jax.lax.axis_index(axis_name)
+    places = jnp.zeros((jax.lax.axis_size(axis_name), *x.shape), x.dtype)
+    return jax.lax.psum(places.at[one].set(x), axis_name).astype(x.dtype).reshape(-1, *x.shape[1:])
