@@ -1,20 +1,23 @@
-"""How large a batch costs no loss, as training goes on, and is it the noise scale? B* by branches beside B_simple.
+"""How large a batch costs no loss, as training goes on; is it the noise scale, and is it the rate that ends it?
 
 Source: Merrill et al. 2025 (arXiv:2505.23971), who find B* near 0 at first, rising, then level, for language models,
 and the noise scale far below it. Here an MLP on Fashion-MNIST, plain SGD at a constant rate. At epochs 1/8 to 8 of a
-run at B = 16 branches with 1 to 64 times the batch and the learning rate (linear rule) see the next 32,768 examples,
-32 of the largest batches; a batch passes if its smoothed training loss is within 0.01 nats of the lowest of a smaller
-one. B_simple: 16 measurements within 0.025 epochs of a point. Held fixed: examples after the branch, and their order.
+run at B = 16 branches with 1 to 64 times the batch see the next 32,768 examples, 32 of the largest batches, at three
+kinds of rate: by the linear rule, held, and tuned, the best of 1/2 to 32 times the run's (and of the rule's) at each
+batch size. A batch passes if its smoothed training loss is within 0.01 nats of the lowest of a smaller one, or within
+what scatter over the seeds makes of that. B_simple and B_noise: 20 measurements within 0.03 epochs of a point. Held
+fixed: examples after the branch, and their order.
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/critical_batch_size.py --workdir=runs/critical_batch_size
     python -m bsresearch fig critical_batch_size --workdir=runs/critical_batch_size
 
-Cost: about 15 minutes on 2 CPU cores, by its updates, evaluations and compilations. Not run at full size yet. A pilot,
-one seed, epochs 1/4 and 1 alone: B* = 32 and 64 (0.005 nats: 32 and 32; 0.02: 64 and 128), B_simple 190 (95 % interval
-156 to 219) and 346 (274 to 463), five times as large, not smaller. Losses of k = 1 to 32 at epoch 1: 0.353, 0.351,
-0.358, 0.363, 0.398, 0.507; k = 64, at a learning rate of 0.64, diverged at 1/4 and reached 9.9 at 1. So what ends B*
-here may be the linear rule's learning rate: B* belongs to the ratio ε/B as much as to the task.
+Cost: about 45 minutes on 2 CPU cores, by updates and evaluations; not run at full size with all three rates. By the
+rule alone (--config.branch.rates="(('rule',)"): 7 minutes; B* 32 to 128 while B_simple goes from 140 to 634, and 19 of
+147 branches diverge, so that the rate may be what ends B*.
+
+Beside runs to a target: `bsresearch advise --workdir=<those> --target=… --branches=runs/critical_batch_size`, or in the
+same workdir (docs/advise.md, "Critical batch sizes side by side").
 B* is known between two k, so that claims on it take six seeds: --config.sweep.seed=0,1,2,3,4,5.
 """
 
@@ -40,10 +43,13 @@ def get_config() -> ConfigDict:
     c.total_epochs = 8.1  # the last point, and what is measured just after it
     c.branch.at_epochs = POINTS
     c.branch.multiples = (1, 2, 4, 8, 16, 32, 64)
+    c.branch.rates = ('rule', 'held', 'tuned')
+    c.branch.factors = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
     c.branch.more_epochs, c.branch.more_examples = 0.0, 32768
     c.branch.evaluations = 4
-    c.measure.noise_scale.at_epochs = tuple(round(p + 0.003 * i, 3) for p in POINTS for i in range(-8, 8))
-    c.measure.noise_scale.batch_size = 2048
-    c.measure.noise_scale.small_batch_size = 32
+    c.evaluate.at_epochs = POINTS
+    near = tuple(round(p + 0.003 * i, 3) for p in POINTS for i in range(-10, 10))
+    c.measure.noise_scale.at_epochs = c.measure.curvature_noise_scale.at_epochs = near
+    c.measure.noise_scale.batch_size, c.measure.noise_scale.small_batch_size = 2048, 32
     c.sweep.seed = (0, 1, 2)
     return c

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import test_config
 import toy
 from test_critical_batch_size import QUADRATIC, opened, write_branches, write_parent
 
 from bsresearch.analysis.quantities.branched import critical, losses, rates, words
+from bsresearch.planning import sweep
 from bsresearch.planning.plan import Plan
 from bsresearch.studies import critical_batch_size as study
 from bsresearch.theory.noisy_quadratic import spectrum
@@ -42,6 +44,18 @@ def test_other_rates_leave_the_branches_of_the_rule_as_they_are():
     assert every['multiple=4,rate=2'].policy.learning_rate == pytest.approx(0.6)
     assert every['multiple=4,rate=2'].batch_size == 8
     assert len({branch.id for branch in every.values()}) == len(every)
+
+
+def test_the_config_of_the_study_keeps_the_branches_of_the_rule():
+    """Golden: the ids that they had when no other rates were tried, so that older workdirs go on.
+
+    When to change me: as `test_config.test_golden_id`.
+    """
+    config = test_config.loaded(test_config.ROOT / 'configs' / 'critical_batch_size.py')
+    small = {'data.name': 'digits', 'data.mean': (0.0,), 'data.std': (1.0,)}
+    plans = sweep.expand(config, small | {'branch.rates': ('rule',)})
+    golden = test_config.GOLDEN_IDS['branches of critical_batch_size by the rule']
+    assert test_config.digest_of([branch.id for branch in study.branches(plans)]) == golden
 
 
 @pytest.mark.parametrize(

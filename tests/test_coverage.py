@@ -159,6 +159,17 @@ def of_trials(trials: int, function: Callable[[np.ndarray], Any], truth: float) 
     return draw
 
 
+def noise_scale_of_runs(n: int) -> Draw:
+    """The same of independent pairs."""
+
+    def draw(rng: np.random.Generator) -> bool:
+        noise = rng.normal(size=(2, n))
+        interval = ratio.of_pairs(10 + 2 * noise[0], 2 + noise[1] + 0.3 * noise[0])
+        return holds(interval.low, interval.high, 5)
+
+    return draw
+
+
 def exponent(values: np.ndarray) -> float:
     x = np.log(SIZES) - np.log(SIZES).mean()
     return float(np.log(values) @ x / (x @ x))
@@ -178,6 +189,7 @@ INTERVALS: dict[str, Draw] = {
         for d, spread in ((1, 0.0), (5, 0.0), (50, 0.0), (50, 0.25), (50, 0.5))
         for rest in (0.1, 1)
     },
+    'noise scale of 5 runs': noise_scale_of_runs(5),
     'a of a + b/B': law(20, 'a'),
     'b of a + b/B': law(20, 'b'),
     'factor of means': of_trials(20, lambda w: np.log(w[:, -1].mean() / w[:, 0].mean()), 0.13 * np.log(1024)),
@@ -229,6 +241,7 @@ def test_below_its_smallest_n_it_is_refused():
     assert np.isnan(ratio.of_parts(alike[1:], alike[1:], alike[1:]).low)
     assert np.isnan(ratio.of_parts(alike, alike, uneven).low)
     assert ratio.of_parts(alike, alike, alike).low == pytest.approx(1)
+    assert np.isnan(ratio.of_pairs(np.arange(4.0), np.arange(4.0)).low)
     rng = np.random.default_rng(0)
     laws = gradient_norm.fits(probe(rng.gamma(2, size=(19, len(SIZES)))), 'single')
     assert laws.filter(regex='_(low|high)$').isna().all(axis=None)

@@ -91,16 +91,17 @@ def test_the_known_reasons_are_those_of_the_pair(
 # --- from records
 
 
-def sweep(workdir: pathlib.Path, critical: float = 64.0) -> None:
+def sweep(workdir: pathlib.Path, critical: float = 64.0, measured: bool = False) -> None:
     """Runs that come to a loss of 0.5 after 2(1 + B/B_crit) epochs, give or take 2 %; of three rates 0.1 is best."""
     rng = np.random.default_rng(0)
     for batch in (8, 32, 128, 512):
         for seed in range(3):
             epochs = 2 * (1 + batch / critical) * np.exp(0.02 * rng.standard_normal())
             for rate, slower in ((0.05, 1.3), (0.1, 1.0), (0.2, 1.3)):
-                at = np.linspace(0.125, 40, 320)
-                rows = [{'step': int(e * 4096 // batch), 'examples': int(e * 4096), 'epoch': e, 'seconds': float(e),
-                         'wall_seconds': 1.0, 'train_loss': float(0.5 * epochs * slower / e)} for e in at]  # fmt: skip
+                rows = [{'step': int(e * 4096 // batch), 'examples': int(e * 4096), 'epoch': e, 'seconds': e,
+                         'wall_seconds': 1.0, 'train_loss': 0.5 * epochs * slower / e}
+                        | ({'noise_gradient_square': 1.0, 'noise_trace': 100 * e} if measured else {})
+                        for e in np.linspace(0.125, 40, 320).tolist()]  # fmt: skip
                 write_run(workdir, batch_size=batch, learning_rate=rate, seed=seed, rows=rows, epoch_size=4096,
                           total_examples=40 * 4096)  # fmt: skip
 
@@ -166,6 +167,18 @@ def test_branches_of_another_task_are_told(tmp_path: pathlib.Path):
     branched(tmp_path / 'b', model={'name': 'mlp', 'widths': [64]})
     _, told = advised(tmp_path / 'a', branches=str(tmp_path / 'b'))
     assert any('not one task: model.widths ((8,); of the branches (64,))' in said for said in told['disagreements'])
+
+
+def test_noise_scales_of_the_runs_are_those_where_they_came_to_the_target(tmp_path: pathlib.Path):
+    """By hand: tr Σ/|G|² = 100·epoch, and arrivals 2(1 + B/64) epochs; only at the best of the rates."""
+    sweep(tmp_path / 'a', measured=True)
+    page, told = advised(tmp_path / 'a')
+    found = {one['name']: one for one in told['critical_batch_sizes']}['B_simple of the runs']
+    assert found['value'] == pytest.approx(
+        100 * np.mean([2 * (1 + batch / 64) for batch in (8, 32, 128, 512)]), rel=0.03
+    )
+    assert found['low'] < found['value'] < found['high']
+    assert 'where 12 of 12 runs came there' in page
 
 
 def test_what_cannot_be_beside_is_told(tmp_path: pathlib.Path):

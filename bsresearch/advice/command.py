@@ -11,7 +11,7 @@ from bsresearch.advice import of_workdir, reading
 from bsresearch.advice.advise import advise
 from bsresearch.advice.answer import Advice
 from bsresearch.advice.columns import Columns
-from bsresearch.advice.critical import side_by_side
+from bsresearch.advice.critical import of_runs, side_by_side
 from bsresearch.advice.critical.side_by_side import SideBySide
 from bsresearch.advice.table import Refusal, Runs
 from bsresearch.advice.telling import as_json, page
@@ -74,23 +74,27 @@ def run(request: Request, draw: Draw | None = None) -> str:
     except Refusal as refusal:
         _write(request, source | {'refusal': str(refusal)})
         raise
-    beside = _beside(request, advice)
+    beside = _beside(request, advice, falling)
     _write(request, source | as_json.content(advice, request.price_per_hour) | side_by_side.as_json(beside))
     drawn = draw(advice, pathlib.Path(request.figure), request.price_per_hour) if draw and request.figure else []
     told = [page.text(advice, request.price_per_hour), *side_by_side.lines(beside, request.target or '')]
     return '\n'.join([*map(str, drawn), *told])
 
 
-def _beside(request: Request, advice: Advice) -> SideBySide:
+def _beside(request: Request, advice: Advice, falling: bool | None) -> SideBySide:
     """The critical batch sizes of the runs, and of branches."""
     if not request.workdir:
         return side_by_side.of(advice)
-    target = of_workdir.Target.of(request.target) if request.target else None
-    fields = of_workdir.opened(pathlib.Path(request.workdir), request.study or '').runs
     folder = pathlib.Path(request.branches or request.workdir)
     if not folder.is_dir():
         raise FileNotFoundError(f'--branches={folder}: no such directory')
-    return side_by_side.of_workdir(advice, folder, target, fields)
+    study = of_workdir.opened(pathlib.Path(request.workdir), request.study or '')
+    table = of_workdir.chosen(study, request.where)
+    if not request.target:
+        return side_by_side.of(advice, table)
+    target = of_workdir.Target.of(request.target)
+    measured = of_runs.scales(study, of_workdir.arrivals(study, table, target, falling))
+    return side_by_side.of_workdir(advice, table, measured, folder, target)
 
 
 def _of_table(request: Request, falling: bool | None) -> tuple[dict[str, Any], Callable[[], Runs]]:

@@ -57,9 +57,7 @@ def runs(
       Refusal: what the advice cannot be made from.
     """
     of = opened(workdir, study)
-    table = _runs(of)
-    for condition in where:
-        table = table[reading.fulfilled(table, condition)]
+    table = chosen(of, where)
     target = target or _stopping(table)
     aim = Target.of(target) if target else None
     whole = _whole(table, of.name)
@@ -140,6 +138,22 @@ def opened(workdir: pathlib.Path, name: str = '') -> Study:
     if name and name not in names:
         raise ValueError(f'--study={name}: {lookup.nearest(name, names)}')
     return studies.launched(readable, name or names[0])
+
+
+def chosen(study: Study, where: Sequence[str] = ()) -> pd.DataFrame:
+    """The runs that began at the initial weights, with their fields and arm; those that are meant."""
+    table = _runs(study)
+    for condition in where:
+        table = table[reading.fulfilled(table, condition)]
+    return table
+
+
+def arrivals(study: Study, table: pd.DataFrame, target: Target, falling: bool | None = None) -> pd.DataFrame:
+    """When the finished runs of a table came to a target: run, batch_size, learning_rate and the fields of Arrival."""
+    rising = _rising(study, target.metric, falling)
+    done = table[table['status'].isin(FINISHED)].reset_index(drop=True)
+    reached = [_arrival(study, run, target, rising) for run in done['run']]
+    return done[['run', 'batch_size', 'learning_rate']].assign(**pd.DataFrame(reached, columns=Arrival._fields))
 
 
 def _runs(study: Study) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from bsresearch.advice.critical.of_runs import OF_RUNS
 from bsresearch.advice.critical.sizes import BRANCHED, CURVED, HYPERBOLA, OVERHEAD, SIMPLE, Size
 from bsresearch.analysis.quantities.branched.rates import TUNED
 
@@ -41,7 +42,7 @@ def told(sizes: Sequence[Size], facts: Facts) -> list[str]:
 
 def reasons(a: Size, b: Size, facts: Facts) -> list[str]:
     """Why two may differ."""
-    names = {a.name, b.name}
+    names = {a.name.removesuffix(OF_RUNS), b.name.removesuffix(OF_RUNS)}
     law, branch, noise = (bool(names & set(group)) for group in (OF_LAW, OF_BRANCHES, OF_NOISE))
     untuned = law and branch and facts.tuned != (BRANCHED[TUNED] in names)
     known = [
@@ -58,8 +59,11 @@ def reasons(a: Size, b: Size, facts: Facts) -> list[str]:
         (branch and noise,
          'at the noise scale a step has lost half of its best gain, another share than the tolerance allows'),
         (OVERHEAD in names and not names <= set(OF_LAW), '20 % more examples are a fifth of what B_crit allows'),
-        (SIMPLE in names, 'B_simple takes the Hessian as a multiple of the identity'),
-        (CURVED in names, 'B_noise is of one step of the best length on a quadratic, and the Hessian is indefinite'),
+        (len(names) == 1,
+         'a noise scale grows as ε/B falls: of the runs it is at their rates and batch sizes, else at the parents’'),
+        (SIMPLE in names and len(names) > 1, 'B_simple takes the Hessian as a multiple of the identity'),
+        (CURVED in names and len(names) > 1,
+         'B_noise is of one step of the best length on a quadratic, and the Hessian is indefinite'),
         (noise and facts.optimizer not in PLAIN,
          f'{facts.optimizer} divides its steps, a noise scale is of gradients (measure.noise_scale.preconditioned)'),
         (noise and facts.momentum, 'momentum averages gradients over updates, which a noise scale leaves out'),

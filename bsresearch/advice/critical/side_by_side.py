@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -25,35 +26,40 @@ class SideBySide(NamedTuple):
     lacking: str = ''
 
 
-def of(advice: Advice, read: Branches | None = None, fields: pd.DataFrame | None = None) -> SideBySide:
-    """Of the runs of an advice, with their resolved `fields`, and branches of the same task."""
+def of(
+    advice: Advice, fields: pd.DataFrame | None = None, measured: Sequence[Size] = (), read: Branches | None = None
+) -> SideBySide:
+    """Of the runs of an advice.
+
+    Args:
+      fields: resolved ones of the runs. measured: their noise scales. read: branches of the same task.
+    """
     found, place = [], ''
     if advice.growth is not None:
         found += sizes.of_law(advice.growth.law, float(advice.growth.sizes[0]))
     if read is not None:
         found += sizes.of_branches(read)
         place = f'branches at epoch {read.epoch:.3g} of their parents, where {read.metric} is {read.value:.3g}'
+    found += measured
     return SideBySide(found, place, disagreement.told(found, _facts(advice, read, fields)))
 
 
 def of_workdir(
-    advice: Advice, folder: pathlib.Path, target: tuple[str, float] | None, fields: pd.DataFrame
+    advice: Advice, fields: pd.DataFrame, measured: Sequence[Size], folder: pathlib.Path, target: tuple[str, float]
 ) -> SideBySide:
-    """Of the runs of an advice and the branches in a workdir.
+    """The same with the branches in a workdir.
 
     Args:
-      target: metric and value to which the runs came; without one no branches are beside them.
+      target: metric and value to which the runs came.
 
     Raises:
       FileNotFoundError, Damaged: of the workdir.
     """
-    if target is None:
-        return of(advice, None, fields)
     try:
         read, lacking = branches.read(folder, *target, fields), NO_BRANCHES
     except Refusal as refusal:
         read, lacking = None, str(refusal)
-    return of(advice, read, fields)._replace(lacking='' if read else lacking)
+    return of(advice, fields, measured, read)._replace(lacking='' if read else lacking)
 
 
 def _facts(advice: Advice, read: Branches | None, fields: pd.DataFrame | None) -> Facts:
