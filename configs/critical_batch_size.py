@@ -3,7 +3,7 @@
 Source: Merrill et al. 2025 (arXiv:2505.23971), who find B* near 0 at first, rising, then level, for language models,
 and the noise scale far below it. Here an MLP on Fashion-MNIST, plain SGD at a constant rate. At epochs 1/8 to 8 of a
 run at B = 16 branches with 1 to 64 times the batch see the next 32,768 examples, 32 of the largest batches, at three
-kinds of rate: by the linear rule, held, and tuned, the best of 1/2 to 32 times the run's (and of the rule's) at each
+kinds of rate: by the linear rule, held, and tuned, the best of 1/4 to 32 times the run's (and of the rule's) at each
 batch size. A batch passes if its smoothed training loss is within 0.01 nats of the lowest of a smaller one, or within
 what scatter over the seeds makes of that. B_simple and B_noise: 20 measurements within 0.03 epochs of a point. Held
 fixed: examples after the branch, and their order.
@@ -44,7 +44,7 @@ def get_config() -> ConfigDict:
     c.branch.at_epochs = POINTS
     c.branch.multiples = (1, 2, 4, 8, 16, 32, 64)
     c.branch.rates = ('rule', 'held', 'tuned')
-    c.branch.factors = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+    c.branch.factors = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
     c.branch.more_epochs, c.branch.more_examples = 0.0, 32768
     c.branch.evaluations = 4
     c.evaluate.at_epochs = POINTS

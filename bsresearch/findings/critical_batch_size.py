@@ -50,7 +50,7 @@ CLAIMS = (
               'of 10 too.', TUNED_OVER_CURVED, alone(*TRAINED), -FACTOR_10, FACTOR_10, conditions=True),
     Statement('the rate ends it', 'Shallue et al. 2019', 'What ends B* by the linear rule is its rate: with the rate '
               'tuned at each batch size B* is larger.', TUNED_OVER_RULE, alone(*TRAINED), low=0, conditions=True),
-    Statement('held is smaller', 'Merrill et al. 2025', 'A rate that follows the batch is what lets it grow: with the '
+    Statement('held is smaller', 'Goyal et al. 2017, section 2.1', 'k times the batch needs k times the rate: with the '
               'rate held B* is smaller.', RULE_OVER_HELD, alone(*TRAINED), low=0, conditions=True),
     Statement('noise scale grows', 'McCandlish et al. 2018, section 4.2', 'B_simple rises through training, by 10 '
               'times and more there; here by 2 at least.', log(SIMPLE), ratio(LAST, FIRST), low=np.log(2.0)),

@@ -175,8 +175,8 @@ RECORDED: dict[str, Field | Section] = {
             'tuned, the best of factors',
         ),
         'factors': Field(
-            (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0), '', 'of the learning rate, tried at each k for rates=tuned, beside '
-            'the rule’s',
+            (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0), '', 'of the learning rate, tried at each k for rates=tuned, '
+            "beside the rule's",
         ),
         'evaluations': Field(4, 'points', 'critical_batch_size: evenly spaced over a branch, the last at its end'),
         'more_epochs': Field(1.0, 'epochs', 'how long a branch trains; 0 where it is given in examples'),
