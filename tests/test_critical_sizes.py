@@ -52,13 +52,16 @@ def test_only_what_lies_beyond_the_ends_disagrees():
     """By hand: ends that touch agree, and so does what has none."""
     found = [size('hyperbola', 100, 200), size('branched, rule', 200, 400), size('branched, held', 0, 64),
              size('B_simple', NAN, NAN), size('branched, tuned', 256, INF)]  # fmt: skip
-    said = disagreement.told(found, Facts())
-    lows = {sentence.partition(':')[0] for sentence in said}
-    assert lows == {
-        'branched, held below hyperbola', 'hyperbola below branched, tuned', 'branched, held below branched, rule',
-        'branched, held below branched, tuned',
+    pairs = disagreement.of(found, Facts())
+    assert {(one.below, one.above) for one in pairs} == {
+        ('branched, held', 'hyperbola'), ('hyperbola', 'branched, tuned'), ('branched, held', 'branched, rule'),
+        ('branched, held', 'branched, tuned'),
     }  # fmt: skip
-    assert disagreement.told([size('hyperbola', 100, 200), size('B_simple', 150, 300)], Facts()) == []
+    assert disagreement.of([size('hyperbola', 100, 200), size('B_simple', 150, 300)], Facts()) == []
+    lines = disagreement.lines(pairs)
+    assert 'disagree: hyperbola lies below branched, tuned (1)' in lines
+    assert 'disagree: branched, held lies below hyperbola (1, 2); branched, rule (3); branched, tuned (3)' in lines
+    assert len(lines) == 2 + 3
 
 
 @pytest.mark.parametrize(
@@ -142,11 +145,11 @@ def test_one_command_tells_all_of_them_at_the_same_loss(tmp_path: pathlib.Path):
     assert found['branched, rule']['high'] is None  # of two seeds the largest passes
     assert 'within 0.' in found['branched, rule']['definition']
     assert found['B_simple']['value'] == pytest.approx(320)
-    assert any('below B_simple: ' in sentence and 'hyperbola' in sentence for sentence in told['disagreements'])
+    assert ('hyperbola', 'B_simple') in [(one['below'], one['above']) for one in told['disagreements']]
     for one in found.values():
         assert one['definition'] in page
-    for sentence in told['disagreements']:
-        assert f'  disagree: {sentence}' in page
+    for reason in {reason for one in told['disagreements'] for reason in one['reasons']}:
+        assert f': {reason}\n' in f'{page}\n'
 
 
 def test_branches_may_lie_in_another_workdir(tmp_path: pathlib.Path):
@@ -166,7 +169,8 @@ def test_branches_of_another_task_are_told(tmp_path: pathlib.Path):
     sweep(tmp_path / 'a')
     branched(tmp_path / 'b', model={'name': 'mlp', 'widths': [64]})
     _, told = advised(tmp_path / 'a', branches=str(tmp_path / 'b'))
-    assert any('not one task: model.widths ((8,); of the branches (64,))' in said for said in told['disagreements'])
+    reasons = [reason for one in told['disagreements'] for reason in one['reasons']]
+    assert 'not one task: model.widths ((8,); of the branches (64,))' in reasons
 
 
 def test_noise_scales_of_the_runs_are_those_where_they_came_to_the_target(tmp_path: pathlib.Path):

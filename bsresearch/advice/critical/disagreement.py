@@ -30,14 +30,29 @@ class Facts(NamedTuple):
     differing: tuple[str, ...] = ()
 
 
-def told(sizes: Sequence[Size], facts: Facts) -> list[str]:
-    """A sentence for each set of reasons: which lie below which, and why that may be."""
-    of_reasons: dict[tuple[str, str], list[str]] = {}
-    for low in sizes:
-        for high in sizes:
-            if _below(low, high):
-                of_reasons.setdefault((high.name, '; '.join(reasons(low, high, facts))), []).append(low.name)
-    return [f'{_listed(lows)} below {high}: {why}' for (high, why), lows in of_reasons.items()]
+class Disagreement(NamedTuple):
+    """One size lies below another; the known reasons why that may be."""
+
+    below: str
+    above: str
+    reasons: tuple[str, ...]
+
+
+def of(sizes: Sequence[Size], facts: Facts) -> list[Disagreement]:
+    """All pairs that disagree."""
+    pairs = [(low, high) for low in sizes for high in sizes if _below(low, high)]
+    return [Disagreement(low.name, high.name, tuple(reasons(low, high, facts))) for low, high in pairs]
+
+
+def lines(found: Sequence[Disagreement]) -> list[str]:
+    """One for each size that lies below others, its reasons by number, and one for each reason."""
+    numbers = {reason: i for i, reason in enumerate(dict.fromkeys(r for one in found for r in one.reasons), 1)}
+    above: dict[str, list[str]] = {}
+    for one in found:
+        told = ', '.join(str(numbers[reason]) for reason in one.reasons)
+        above.setdefault(one.below, []).append(f'{one.above} ({told})')
+    disagree = [f'disagree: {below} lies below {"; ".join(others)}' for below, others in above.items()]
+    return [*disagree, *(f'known reason {i}: {reason}' for reason, i in numbers.items())]
 
 
 def reasons(a: Size, b: Size, facts: Facts) -> list[str]:
@@ -79,7 +94,3 @@ def _tuned(is_tuned: bool) -> str:
 def _below(low: Size, high: Size) -> bool:
     ends = (low.high, high.low)
     return not any(map(math.isnan, ends)) and low.high < high.low
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f'{", ".join(names[:-1])} and {names[-1]}'

@@ -10,7 +10,7 @@ import pandas as pd
 from bsresearch.advice.answer import Advice
 from bsresearch.advice.critical import branches, disagreement, sizes
 from bsresearch.advice.critical.branches import Branches
-from bsresearch.advice.critical.disagreement import Facts
+from bsresearch.advice.critical.disagreement import Disagreement, Facts
 from bsresearch.advice.critical.sizes import Size
 from bsresearch.advice.table import Refusal
 
@@ -18,11 +18,11 @@ NO_BRANCHES = 'no branches there: --config=critical_batch_size makes them; --bra
 
 
 class SideBySide(NamedTuple):
-    """place: where the branches begin. disagreements: a sentence each. lacking: why there are no branches, else ''."""
+    """place: where the branches begin. lacking: why there are no branches, else ''."""
 
     sizes: list[Size]
     place: str
-    disagreements: list[str]
+    disagreements: list[Disagreement]
     lacking: str = ''
 
 
@@ -41,7 +41,7 @@ def of(
         found += sizes.of_branches(read)
         place = f'branches at epoch {read.epoch:.3g} of their parents, where {read.metric} is {read.value:.3g}'
     found += measured
-    return SideBySide(found, place, disagreement.told(found, _facts(advice, read, fields)))
+    return SideBySide(found, place, disagreement.of(found, _facts(advice, read, fields)))
 
 
 def of_workdir(
@@ -84,7 +84,7 @@ def lines(found: SideBySide, target: str = '') -> list[str]:
         '',
         f'{head}{f"; {found.place}" if found.place else ""}:',
         *(f'  {size.name:{names}}  {_told(size, numbers)}' for size in found.sizes),
-        *(f'  disagree: {sentence}' for sentence in found.disagreements),
+        *(f'  {line}' for line in disagreement.lines(found.disagreements)),
         *([f'  {found.lacking}'] if found.lacking else []),
     ]
 
@@ -103,5 +103,5 @@ def as_json(found: SideBySide) -> dict[str, Any]:
             for size in found.sizes
         ],
         'branches': found.place or None,
-        'disagreements': found.disagreements,
+        'disagreements': [one._asdict() for one in found.disagreements],
     }

@@ -172,7 +172,7 @@ def _panel(ax: plotting.Axes, rows: pd.DataFrame, limits: tuple[float, float], l
     tolerance = float(rows['tolerance'].iloc[0])
     ax.set_yscale('symlog', linthresh=tolerance, linscale=0.6)
     ax.set_ylim(*limits)
-    decades = [t for t in (0.01, 0.1, 1.0, 10.0) if t >= tolerance * 0.999]
+    decades = [t for t in (0.01, 0.1, 1.0, 10.0) if t >= tolerance / 2]
     scales.ticks_at(ax.yaxis, [-t for t in decades] + [0.0, *decades])
     band = rows[np.isfinite(rows['best_excess'])].groupby('tried')['best_excess'].median()
     ax.fill_between(band.index, band, band + tolerance, color='0.5', alpha=0.25, linewidth=0)

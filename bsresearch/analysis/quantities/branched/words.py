@@ -15,7 +15,7 @@ def text(of_rates: Sequence[CriticalBatchSizes]) -> str:
     """Tables by arm and point: of each rate, and of the noise scales."""
     lines = []
     for sizes in of_rates:
-        lines += [f'B* with {rates.MEANINGS[sizes.rate]}:', _table(sizes), *remarks(sizes), '']
+        lines += [f'B* with {rates.MEANINGS[sizes.rate]}:', _table(sizes), *_factors(sizes), *remarks(sizes), '']
     lines += [
         'B*: median over seeds, and their range; ≥: the largest batch tried passes; <: none above B does; ½, 2, asked: '
         f'at half and twice the tolerance, and at {of_rates[0].tolerance:g} nats, which scatter may have raised',
@@ -52,6 +52,16 @@ def _table(sizes: CriticalBatchSizes) -> str:
         columns[name] = [cell(row, f'_{end}') for row in rows]
     columns['B*/B_simple'] = sizes.seeds['critical'] / sizes.seeds['noise_scale']
     return columns.to_string(index=False, float_format='{:,.4g}'.format, na_rep='–')
+
+
+def _factors(sizes: CriticalBatchSizes) -> list[str]:
+    """The rates that were chosen, over the parents', where they were."""
+    if sizes.rate != rates.TUNED:
+        return []
+    medians = sizes.losses.groupby([*sizes.by, 'epoch', 'k'], dropna=False)['factor'].median().unstack('k')
+    medians.columns = [f'k = {k:g}' for k in medians.columns]
+    table = medians.reset_index().to_string(index=False, float_format='{:,.4g}'.format, na_rep='–')
+    return ['the rate over that of the run, median over seeds:', table]
 
 
 def _noise(sizes: CriticalBatchSizes) -> str:
