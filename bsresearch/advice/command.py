@@ -90,9 +90,10 @@ def _beside(request: Request, advice: Advice, falling: bool | None) -> SideBySid
         raise FileNotFoundError(f'--branches={folder}: no such directory')
     study = of_workdir.opened(pathlib.Path(request.workdir), request.study or '')
     table = of_workdir.chosen(study, request.where)
-    if not request.target:
+    told = request.target or of_workdir.stopping(table)
+    if not told:
         return side_by_side.of(advice, table)
-    target = of_workdir.Target.of(request.target)
+    target = of_workdir.Target.of(told)
     measured = of_runs.scales(study, of_workdir.arrivals(study, table, target, falling))
     return side_by_side.of_workdir(advice, table, measured, folder, target)
 

@@ -58,7 +58,7 @@ def runs(
     """
     of = opened(workdir, study)
     table = chosen(of, where)
-    target = target or _stopping(table)
+    target = target or stopping(table)
     aim = Target.of(target) if target else None
     whole = _whole(table, of.name)
     shorter, table = table[~whole], table[whole]
@@ -142,7 +142,10 @@ def opened(workdir: pathlib.Path, name: str = '') -> Study:
 
 def chosen(study: Study, where: Sequence[str] = ()) -> pd.DataFrame:
     """The runs that began at the initial weights, with their fields and arm; those that are meant."""
-    table = _runs(study)
+    own = study.members[study.members['kind'] == 'run']
+    arms = own.groupby('id')['arm'].agg(lambda names: '+'.join(dict.fromkeys(names)))
+    table = study.runs.loc[[run for run in study.runs.index if run in arms.index]].copy()
+    table = table.assign(arm=arms.reindex(table.index)).rename_axis('run').reset_index()
     for condition in where:
         table = table[reading.fulfilled(table, condition)]
     return table
@@ -156,14 +159,6 @@ def arrivals(study: Study, table: pd.DataFrame, target: Target, falling: bool | 
     return done[['run', 'batch_size', 'learning_rate']].assign(**pd.DataFrame(reached, columns=Arrival._fields))
 
 
-def _runs(study: Study) -> pd.DataFrame:
-    """The runs that began at the initial weights, with their fields and arm."""
-    own = study.members[study.members['kind'] == 'run']
-    arms = own.groupby('id')['arm'].agg(lambda names: '+'.join(dict.fromkeys(names)))
-    table = study.runs.loc[[run for run in study.runs.index if run in arms.index]].copy()
-    return table.assign(arm=arms.reindex(table.index)).rename_axis('run').reset_index()
-
-
 def _whole(table: pd.DataFrame, study: str) -> pd.Series:
     """(n,) which runs are no shorter than the longest of their batch size; of those made for an advice, than any."""
     if study == MADE:
@@ -171,7 +166,7 @@ def _whole(table: pd.DataFrame, study: str) -> pd.Series:
     return table['total_updates'] == table['total_updates'].groupby(table['batch_size']).transform('max')
 
 
-def _stopping(table: pd.DataFrame) -> str:
+def stopping(table: pd.DataFrame) -> str:
     """The target at which all the runs were to stop; '' without one."""
     targets = {*table['stop_at_target']} if 'stop_at_target' in table and len(table) else {''}
     return str(targets.pop() or '') if len(targets) == 1 else ''
@@ -196,7 +191,7 @@ def _compared(study: Study, table: pd.DataFrame, target: Target | None) -> tuple
         return table, others
     judge = next((name for name in METRICS if name in study.recorded), METRICS[0])
     higher = better(judge) is True
-    if target is not None and _stopping(table):  # of a search that stopped there the first is the winner
+    if target is not None and stopping(table):  # of a search that stopped there the first is the winner
         arrivals = [_arrival(study, run, target, better(target.metric) is True) for run in table['run']]
         ends = pd.Series([-arrival.epochs if arrival.reached else -np.inf for arrival in arrivals], table.index)
     else:
