@@ -44,6 +44,11 @@ def toy_grid(config: str) -> sweep.Grid:
     if declared['data']['name'] not in ('digits', 'blobs'):
         small = {'data.name': 'digits', 'data.mean': (0.0,), 'data.std': (1.0,), 'data.fraction': 1.0}
         overrides |= small | {'replicates': None}
+    shares = {name: arm['data']['fraction'] for name, arm in sections.items() if 'fraction' in arm.get('data', {})}
+    if shares:  # as they are to each other, and to the base
+        scale = 1.0 / max(*shares.values(), declared['data']['fraction'])
+        overrides['data.fraction'] = scale * declared['data']['fraction']
+        overrides |= {f'arms.{name}.data.fraction': scale * share for name, share in shares.items()}
     for name, spec in declared['measure'].items():
         overrides[f'measure.{name}.at_epochs'] = tuple(e for e in spec['at_epochs'] if e <= 2)
     if declared['warmup']['epochs']:

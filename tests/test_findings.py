@@ -164,7 +164,8 @@ def _searched(
     """Along an axis: the first of some shapes whose contrasts alone come out so."""
     wanted = 'holds' if inside else 'does not hold'
     quantity = quantity_of(statement, contrasts[0])
-    for values in _shapes(index):
+    better = -1.0 if quantity.higher_is_better is False else 1.0
+    for values in (better * shape for shape in _shapes(index)):
         table = planted.table(values[:, None] + 0.01 * WAVES[: len(index)], index)
         numbers = Numbers(planted.quantity(table).of(study), study, quantity.few, quantity.higher_is_better)
         parts = [part for c in contrasts if isinstance(part := c.of(numbers), Part)]

@@ -31,6 +31,35 @@ def at_value(axis: str, value: Any, quantity: Quantity) -> Quantity:
     return replace(_reduced(axis, quantity, of, name), unit=quantity.unit, higher_is_better=quantity.higher_is_better)
 
 
+def knee(axis: str, quantity: Quantity, within: float) -> Quantity:
+    """The value of an axis at which a quantity comes to within a margin of its highest along the axis, and stays there.
+
+    Linear in the logarithm between the values tried; one per replicate. Below the smallest where all are within.
+    """
+    of = lambda x, low, high, end: _knee(x, low if end < 0 else high, within, end)
+    return _reduced(axis, quantity, of, f'{words(axis)} at the knee of {quantity.name}')
+
+
+def _knee(x: np.ndarray, values: np.ndarray, within: float, end: int) -> np.ndarray:
+    """(n,) of x (k,), rising, and (k, n) values."""
+    floor = values.max(axis=0) - within
+    found = np.full(values.shape[1], np.nan)
+    for i, column in enumerate(values.T):
+        if np.isnan(column).any():
+            continue
+        below = np.flatnonzero(column < floor[i])
+        if not len(below):
+            found[i] = 0.0 if end < 0 else x[0]
+            continue
+        last = below[-1]
+        if last == len(x) - 1:
+            found[i] = x[-1] if end < 0 else np.inf
+            continue
+        share = (floor[i] - column[last]) / (column[last + 1] - column[last])
+        found[i] = np.exp(np.log(x[last]) + share * (np.log(x[last + 1]) - np.log(x[last])))
+    return found
+
+
 def hyperbola(examples: Quantity) -> Quantity:
     """B_crit = E_min/S_min of (S/S_min − 1)(E/E_min − 1) = 1 through examples to a target at each batch size.
 

@@ -22,15 +22,27 @@ def growth_exponent(metric: str = 'distance') -> Quantity:
     return _of_course(metric, f'growth exponent of the {words(metric)}', lambda t, y: growth.power(t, y).second)
 
 
-def power_over_logarithm(metric: str = 'distance') -> Quantity:
-    """AIC of a + b·ln t minus that of c·t^p: positive where the power law is nearer (growth.py)."""
+def logarithmic_slope(metric: str = 'distance', *, share: float = 1.0) -> Quantity:
+    """The b of a + b·ln t, fitted to the first share of a run's course over updates t (growth.py)."""
+    return _of_course(
+        metric, f'slope of the {words(metric)} in ln t', lambda t, y: growth.logarithm(t, y).second, share
+    )
+
+
+def power_over_logarithm(metric: str = 'distance', *, share: float = 1.0) -> Quantity:
+    """AIC of a + b·ln t minus that of c·t^p: positive where the power law is nearer (growth.py).
+
+    share: of the run, from its beginning.
+    """
     difference = lambda t, y: growth.logarithm(t, y).aic - growth.power(t, y).aic
-    return _of_course(metric, f'AIC of a logarithm minus that of a power law of the {words(metric)}', difference)
+    return _of_course(metric, f'AIC of a logarithm minus that of a power law of the {words(metric)}', difference, share)
 
 
-def _of_course(metric: str, name: str, of_course: Callable[[np.ndarray, np.ndarray], float]) -> Quantity:
+def _of_course(
+    metric: str, name: str, of_course: Callable[[np.ndarray, np.ndarray], float], share: float = 1.0
+) -> Quantity:
     def of_rows(rows: pd.DataFrame) -> float:
-        rows = rows[rows['step'] > 0]
+        rows = rows[(rows['step'] > 0) & (rows['step'] <= share * rows['step'].iloc[-1])]
         if len(rows) < growth.FEWEST:
             return np.nan
         return float(of_course(rows['step'].to_numpy(float), rows[metric].to_numpy(float)))

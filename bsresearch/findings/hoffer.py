@@ -1,0 +1,54 @@
+"""Hoffer, Hubara & Soudry, "Train longer, generalize better" (2017, arXiv:1705.08741).
+
+The steps of their table 1, each over the one before; and how far weights go from the initial ones while the rate is
+high. Written before any of the records was looked at.
+"""
+
+import numpy as np
+
+from bsresearch.analysis.contrasts import alone, minus, ratio
+from bsresearch.analysis.figures import curves, multiverse, versus
+from bsresearch.analysis.of_courses import logarithmic_slope, power_over_logarithm
+from bsresearch.analysis.of_runs import at_best, final
+from bsresearch.analysis.quantity import log
+from bsresearch.analysis.statements import Statement
+
+SOURCE = 'Hoffer et al. 2017'
+QUESTION = 'Is the generalization gap of large batches one of too few updates?'
+
+TEST = final('test_accuracy')
+# Of the distance from the initial weights against ln t, while the rate is high: a fifth of the run.
+SLOPE = log(logarithmic_slope('distance', share=0.2))
+LARGE, HALF_POINT, WITHIN = ('large', 'root_rate', 'ghost_norm'), 0.005, np.log(1.25)
+UPDATES = ('updates',)
+
+CLAIMS = (
+    Statement('gap', 'table 1', 'At equal epochs the large batch ends below the small one (theirs: 97.05 and 98.27 %).',
+              TEST, minus('large', 'small'), high=0),
+    Statement('root rate', 'table 1', 'The rate times √(B_L/B_S) brings it up (theirs: 97.55 %).', TEST,
+              minus('root_rate', 'large'), low=0),
+    Statement('ghost norm', 'table 1', 'Ghost batch norm brings it up further (theirs: 97.60 %).', TEST,
+              minus('ghost_norm', 'root_rate'), low=0),
+    Statement('adapted', 'table 1', 'At equal updates (regime adaptation) the large batch ends no lower than the small '
+              'one, within half a point (theirs: 98.53 and 98.27 %).', TEST, minus('adapted', 'small'),
+              low=-HALF_POINT, held_fixed=UPDATES),
+    Statement('better when adapted', 'table 1', 'It ends above the small one.', TEST, minus('adapted', 'small'), low=0,
+              held_fixed=UPDATES),
+    Statement('logarithm', 'section 4, figure 2', 'While the rate is high the distance from the initial weights grows '
+              'as the logarithm of time rather than as a power of it.', power_over_logarithm('distance', share=0.2),
+              alone('small', *LARGE), high=0, conditions=True,
+              note='points of a run are not independent: the AIC tells which curve is nearer'),
+    Statement('slopes match', 'section 4.1, figure 2', 'With √-scaled rate and ghost batch norm its slope against ln t '
+              'is that of the small batch, within 25 %.', SLOPE, ratio('ghost_norm', 'small'), -WITHIN, WITHIN),
+    Statement('slopes differ', 'section 4.1, figure 2', 'Without them the large batch has a smaller slope.', SLOPE,
+              ratio('large', 'small'), high=0),
+)  # fmt: skip
+FIGURES = (
+    curves('test_accuracy', 'train_loss', title='Training against epochs'),
+    curves('test_accuracy', 'train_loss', x='updates', title='The same against updates'),
+    curves('distance', x='updates', title='Distance from the initial weights against updates'),
+    versus(TEST, x='batch_size', by='arm', title='Test accuracy at the end'),
+    multiverse(CLAIMS[0], {'at the end': TEST, 'at the best test accuracy': at_best('test_accuracy', 'test_accuracy')},
+               title='The gap at equal epochs, however a run is read'),
+)  # fmt: skip
+HEADLINE = ('adapted', 0)
