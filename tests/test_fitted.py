@@ -7,7 +7,7 @@ import planted
 import pytest
 from scipy import optimize
 
-from bsresearch.analysis.fitted import at_value, hyperbola, off_hyperbola
+from bsresearch.analysis.fitted import at_value, hyperbola, knee, off_hyperbola
 from bsresearch.analysis.quantities import hyperbola as law
 from bsresearch.analysis.quantity import Quantity
 
@@ -87,3 +87,17 @@ def test_what_was_said_of_the_cells_is_said_of_what_is_made_of_them():
     )
     assert reduced_array.remarks == {KEY: 'first; second'}
     assert reduced_array.edges == {KEY}
+
+
+def test_the_knee_is_where_the_floor_is_crossed_for_the_last_time():
+    """Linear in ln B between the values tried; below the smallest or above the largest it is only bounded."""
+    values = np.array([[0.1, 0.80, 0.1], [0.5, 0.81, 0.9], [0.7, 0.79, 0.1], [0.8, 0.80, 0.1], [0.8, 0.80, 0.2]])
+    low, high = (
+        knee('batch_size', lengths(values), 0.05).of(planted.study(INDEX, 3))._asdict()[end].loc[KEY].to_numpy(float)
+        for end in ('low', 'high')
+    )
+    half_way = np.exp(np.log(64) + 0.5 * np.log(4))  # 0.75 between 0.7 and 0.8
+    assert low == pytest.approx([half_way, 0.0, 1024.0])
+    assert high == pytest.approx([half_way, 4.0, np.inf])
+    missing = np.where(np.arange(5)[:, None] == 2, np.nan, values)
+    assert np.isnan(reduced(knee('batch_size', lengths(missing), 0.05))[0]).all()

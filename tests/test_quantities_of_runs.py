@@ -15,6 +15,7 @@ from fake_records import EPOCH_SIZE, write_run
 from bsresearch.analysis import study
 from bsresearch.analysis.of_courses import (
     growth_exponent,
+    logarithmic_slope,
     noise_scale_between,
     noise_scale_in,
     noise_scale_while,
@@ -188,6 +189,15 @@ def test_growth_exponents_of_power_laws_are_theirs(load: Callable[..., Study]):
     assert np.sign(numbers(power_over_logarithm(), runs)).tolist() == [1.0, -1.0]
     few = load({'values': {'distance': (3 * t[:5] ** 0.3).tolist()}})
     assert np.isnan(numbers(growth_exponent(), few)[0])
+
+
+def test_the_beginning_of_a_course_has_a_slope_of_its_own(load: Callable[..., Study]):
+    """1 + 0.5·ln t over its first half, then flat."""
+    t = np.arange(17) * 4.0
+    distance = np.where(t <= 32, 1 + 0.5 * np.log(np.maximum(t, 1)), 9.0)
+    runs = load({'values': {'distance': distance.tolist()}, 'total_examples': 16 * EPOCH_SIZE})
+    assert numbers(logarithmic_slope(share=0.5), runs) == pytest.approx([0.5])
+    assert numbers(logarithmic_slope(), runs)[0] > 1.0
 
 
 def test_counting_adds_its_variance(load: Callable[..., Study]):
