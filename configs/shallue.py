@@ -41,10 +41,11 @@ def get_config() -> ConfigDict:
     c.tune.trials, c.tune.at_once = 24, 8
     c.tune.learning_rate, c.tune.momentum = (0.003, 3.0), (0.5, 0.99)
     c.arms.sgd = dict(
-        optimizer=dict(name='sgd'), momentum=None, tune=dict(momentum=()), stop_at_target=TARGET
+        optimizer=dict(name='sgd'), momentum=None, tune=dict(momentum=()), stop_at_target=TARGET,
+        evaluate=dict(test=False),
     )  # fmt: skip
-    c.arms.momentum = dict(stop_at_target=TARGET)
-    c.arms.nesterov = dict(optimizer=dict(nesterov=True), stop_at_target=TARGET)
+    c.arms.momentum = dict(stop_at_target=TARGET, evaluate=dict(test=False))
+    c.arms.nesterov = dict(optimizer=dict(nesterov=True), stop_at_target=TARGET, evaluate=dict(test=False))
     c.arms.full = dict()
     c.sweep.zip = ConfigDict(dict(batch_size=SIZES, total_examples=EXAMPLES))
     c.sweep.seed = (0, 1, 2, 3, 4)

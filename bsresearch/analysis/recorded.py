@@ -90,13 +90,17 @@ def cure(runs: pd.DataFrame, column: str) -> str:
         return ''
     if not asked(runs, section).any():
         return f'config.{section}.every_epochs=1'
-    has = lambda field: field in runs and any(value == value and value for value in runs[field])
+    # Older runs, which do not tell, all evaluated the test set.
+    has = lambda field: (
+        any(value == value and value for value in runs[field]) if field in runs else field == 'recording.evaluate.test'
+    )
     for part, field, setting in (
         ('validation', 'data.validation', 'config.data.validation=0.1'),
         ('ema', 'ema.half_life_examples', 'config.ema.half_life_epochs=1'),
         ('estimated', 'recording.evaluate.estimated_statistics', 'config.evaluate.estimated_statistics=True'),
         ('objective', 'loss.label_smoothing', 'config.loss.label_smoothing=0.1'),
         ('train', 'recording.evaluate.train', 'config.evaluate.train=True'),
+        ('test', 'recording.evaluate.test', 'config.evaluate.test=True'),
     ):
         if section in ('evaluate', 'snapshots') and part in column.split('_') and not has(field):
             return setting

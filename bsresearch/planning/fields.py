@@ -140,6 +140,7 @@ RECORDED: dict[str, Field | Section] = {
     'evaluate': _points('the full training, validation and test sets', {
         'batch_size': Field(int, 'examples', 'per forward call; None: chosen by the engine'),
         'train': Field(True, '', 'the training set too'),
+        'test': Field(True, '', 'the test set too; without it a search that validation judges costs less'),
         'estimated_statistics': Field(
             False, '', "also with batch norm's statistics estimated anew over the training set, as estimated_*"
         ),

@@ -60,11 +60,17 @@ def check_fields(declared: Mapping[str, Any]) -> None:
 
 
 def _check_evaluation(config: Mapping[str, Any], data: select.Dataset) -> None:
-    """Raises ValueError for an evaluation batch larger than every split."""
-    size, largest = config['evaluate']['batch_size'], max(len(split.labels) for split in data.named().values())
+    """Raises ValueError for an evaluation batch larger than every split, or for no split at all."""
+    evaluated = [split for name, split in data.named().items() if config['evaluate'].get(name, True)]
+    if not evaluated:
+        raise ValueError(
+            'config.evaluate.train=False and config.evaluate.test=False leave nothing to evaluate; use one of them, or '
+            'config.data.validation=0.1'
+        )
+    size, largest = config['evaluate']['batch_size'], max(len(split.labels) for split in evaluated)
     if size is not None and size > largest:
         raise ValueError(
-            f'config.evaluate.batch_size={size}: the largest split has {largest} examples; use at most so many, or '
+            f'config.evaluate.batch_size={size}: the largest split that is evaluated has {largest} examples; use at most so many, or '
             'None to let the engine choose'
         )
 

@@ -23,8 +23,9 @@ def check(target: Target, name: str, config: Mapping[str, Any], *, classes: bool
         usual = [column for column in told if not column.startswith('ema_')]
         raise ValueError(f'{name}: no metric {metric!r} of an evaluation; {lookup.nearest(metric, usual)}')
     split = metric.removeprefix('ema_')
-    if split.startswith('train_') and not config['evaluate']['train']:
-        raise ValueError(f'{name}: {metric} is not evaluated; use config.evaluate.train=True or another metric')
+    for part in ('train', 'test'):
+        if split.startswith(f'{part}_') and not config['evaluate'][part]:
+            raise ValueError(f'{name}: {metric} is not evaluated; use config.evaluate.{part}=True or another metric')
     if split.startswith('validation_') and not config['data'].get('validation'):
         raise ValueError(f'{name}: the data have no validation set for {metric}; give config.data.validation=0.1')
     if metric.startswith('ema_') and not any(value is not None for value in config['ema'].values()):

@@ -97,7 +97,7 @@ class Evaluator:
 
 def wanted(plan: Plan, splits: Mapping[str, Split]) -> dict[str, Split]:
     """The splits that a run evaluates, by name."""
-    return {k: v for k, v in splits.items() if k != 'train' or plan.recording['evaluate']['train']}
+    return {k: v for k, v in splits.items() if plan.recording['evaluate'].get(k, True)}
 
 
 def largest_block(plan: Plan, splits: Mapping[str, Split], on_device: bool) -> Data:
