@@ -12,7 +12,7 @@ fixed: examples after the branch, and their order.
     python main.py --config=configs/critical_batch_size.py --workdir=runs/critical_batch_size
     python -m bsresearch fig critical_batch_size --workdir=runs/critical_batch_size
 
-Cost: about 45 minutes on 2 CPU cores, by updates and evaluations; not run at full size with all three rates. By the
+Cost: about 50 minutes on 2 CPU cores, by updates and evaluations; not run at full size with all three rates. By the
 rule alone (--config.branch.rates="(('rule',)"): 7 minutes; B* 32 to 128 while B_simple goes from 140 to 634, and 19 of
 147 branches diverge, so that the rate may be what ends B*.
 

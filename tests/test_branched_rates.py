@@ -4,13 +4,17 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import drawn
 import numpy as np
 import pandas as pd
 import pytest
 import test_config
 import toy
+from fake_records import entry, member
 from test_critical_batch_size import QUADRATIC, opened, write_branches, write_parent
 
+from bsresearch.analysis import figures, of_branches
+from bsresearch.analysis import study as studies
 from bsresearch.analysis.quantities.branched import critical, losses, rates, words
 from bsresearch.planning import sweep
 from bsresearch.planning.plan import Plan
@@ -203,3 +207,46 @@ def test_older_workdirs_have_the_rule_alone(tmp_path: pathlib.Path):
     write_branches(tmp_path, 0, 64, {1: 1.0, 2: 1.0, 4: 2.0})
     (sizes,) = critical.of_rates(opened(tmp_path))
     assert (sizes.rate, sizes.points['critical'].tolist()) == ('rule', [32])
+
+
+# --- records, quantities, figures
+
+
+@pytest.fixture
+def made(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Three seeds at one point: B* = 16 to 32 by the rule, 64 and more held, 64 and more tuned."""
+    of_factor = {
+        1: {0.5: 0.6, 1.0: 0.5, 2.0: 0.6}, 2: {0.5: 0.7, 1.0: 0.505, 2.0: 0.7},
+        4: {0.5: 0.7, 1.0: 0.508, 2.0: 0.6, 4.0: 0.9},
+    }  # fmt: skip
+    for seed in range(3):
+        write_parent(tmp_path, seed)
+        for k, row in of_factor.items():
+            for factor, loss in row.items():
+                write_branches(tmp_path, seed, 64, {k: loss}, factor=factor)
+    return tmp_path
+
+
+def test_quantities_of_each_rate(made: pathlib.Path):
+    """By hand."""
+    rows = [member(f'parent-{seed}', 'all', seed) for seed in range(3)]
+    of_study = studies.load(made, losses.STUDY, entry(rows), 'critical_batch_size')
+    cell = ('all', '', 0.25)
+    ends = {rate: of_branches.critical_batch_size(rate).of(of_study) for rate in rates.RATES}
+    assert {rate: (array.low.loc[cell, '0'], array.high.loc[cell, '0']) for rate, array in ends.items()} == {
+        'rule': (0, 32), 'held': (64, np.inf), 'tuned': (64, np.inf),
+    }  # fmt: skip
+    np.testing.assert_allclose(of_branches.curvature_noise_scale_near().of(of_study).low.loc[cell], 40)
+    np.testing.assert_allclose(of_branches.noise_scale_near().of(of_study).low.loc[cell], 80)
+
+
+@pytest.mark.usefixtures('small_pictures')
+def test_figures_of_each_rate(made: pathlib.Path):
+    """One with all of them, and the losses of each; the CSV names the rate."""
+    figure = figures.special('critical_batch_size', name='critical')
+    tables = drawn.tables(opened(made), figure, made / 'figures')
+    assert list(tables) == ['critical', 'critical_losses', 'critical_losses_held', 'critical_losses_tuned']
+    assert tables['critical'].set_index('rate')['critical'].to_dict() == {'rule': 16, 'held': 64, 'tuned': 64}
+    assert tables['critical_losses_tuned']['factor'].tolist() == [1.0] * 9
+    one = figures.special('critical_batch_size', name='one', rate='held')
+    assert list(drawn.tables(opened(made), one, made / 'figures')) == ['one', 'one_losses_held']

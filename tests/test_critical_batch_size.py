@@ -17,6 +17,7 @@ from bsresearch.analysis import figures, of_branches
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.quantities.branched import critical, words
 from bsresearch.analysis.quantities.branched import losses as branch_losses
+from bsresearch.analysis.quantities.branched import noise as noise_near
 from bsresearch.analysis.quantities.branched.critical import CriticalBatchSizes, largest, median
 from bsresearch.analysis.quantity import log
 from bsresearch.core import lookup
@@ -130,14 +131,17 @@ def write_parent(workdir: pathlib.Path, seed: int, noise: int = 10, **fields: An
     for step, trace in ((64, 80.0), (256, 320.0)):
         for i in range(noise):
             square, step_ = 1.0 + 0.25 * (-1) ** i, step - noise // 2 + i
-            rows.append({'step': step_, 'examples': 16 * step_, 'noise_gradient_square': square, 'noise_trace': trace})
+            row = {'noise_gradient_square': square, 'noise_trace': trace}
+            row |= {noise_near.CURVATURE: 2 * square, noise_near.CURVED_TRACE: trace}  # B_noise is half of B_simple
+            rows.append({'step': step_, 'examples': 16 * step_, **row})
     write(workdir, f'parent-{seed}', rows, seed=seed, **fields)
 
 
 def write_branches(
-    workdir: pathlib.Path, seed: int, step: int, losses: Mapping[int, float | str], window: int = 2048, **fields: Any
-) -> None:
-    """Branches with k → the loss at both evaluations, or the status of what has none."""
+    workdir: pathlib.Path, seed: int, step: int, losses: Mapping[int, float | str], window: int = 2048,
+    factor: float | None = None, **fields: Any,
+) -> None:  # fmt: skip
+    """Branches with k → the loss at both evaluations, or the status of what has none; factor: of the rate, else k."""
     start = 16 * step
     given = {'run': f'parent-{seed}', 'step': step, 'examples': start, 'epoch': start / 4096}
     for k, loss in losses.items():
@@ -146,9 +150,12 @@ def write_branches(
         for i in (1, 2) if status == 'done' else ():
             at = {'step': step + i * window // (32 * k), 'examples': start + i * window // 2}
             rows.append({**at, 'train_loss': loss, 'batch_loss': 7.0})
-        name = f's{seed}-{step}-{window}-{k}'
-        write(workdir, name, rows, status=status, seed=seed, batch_size=16 * k, learning_rate=0.1 * k,
-              total_examples=start + window, parent=given, **fields)  # fmt: skip
+        name = f's{seed}-{step}-{window}-{k}' + ('' if factor is None else f'-{factor:g}')
+        rate: dict[str, Any] = {'learning_rate': 0.1 * (factor or k)}
+        if factor is not None:
+            rate['recording'] = {'branch': {'rates': ('rule' if factor == k else 'tuned',)}}
+        write(workdir, name, rows, status=status, seed=seed, batch_size=16 * k, total_examples=start + window,
+              parent=given, **rate, **fields)  # fmt: skip
 
 
 @pytest.fixture
