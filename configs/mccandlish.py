@@ -10,6 +10,12 @@ later gives it. There MNIST, SVHN, CIFAR-10 and larger; here an MLP and 12,000 i
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/mccandlish.py --workdir=runs/mccandlish
     python -m scripts.report --workdir=runs/mccandlish
+
+Cost: 145 runs, 65 minutes on 2 CPU cores that other programs shared (20 of updates, 28 of evaluation, 5 of measuring).
+Found, 5 seeds: examples to a loss of 0.4 at B = 4 to 1,024 lie within 4 % of the hyperbola; B_crit is 1.3 (0.5 to 2.7),
+0.76 (0.63 to 0.91) and 0.83 (0.67 to 1.03) times B_simple at losses of 0.5, 0.4 and 0.3. To 0.4 and 0.3 one ε* is best
+at every batch size, to 0.5 it falls from 0.4 to 0.1. B_simple rises 5.3 times (2.5 to 11.5), and 25 times (13 to 46) at
+a temperature 16 times lower. Records: docs/studies/mccandlish.
 """
 
 from ml_collections import ConfigDict

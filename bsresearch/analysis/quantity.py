@@ -186,5 +186,5 @@ class Quantity:
 
 def log(quantity: Quantity) -> Quantity:
     """Its natural logarithm, so that differences are ratios, means geometric and intervals positive."""
-    unit = quantity.unit._replace(exp=True, scale=1.0, difference=' times', low=-np.inf, high=np.inf)
+    unit = quantity.unit._replace(exp=True, scale=1.0, decimals=None, difference=' times', low=-np.inf, high=np.inf)
     return replace(quantity, of=lambda study: combine(_logarithm, quantity.of(study)), unit=unit)

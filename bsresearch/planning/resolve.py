@@ -70,8 +70,8 @@ def _check_evaluation(config: Mapping[str, Any], data: select.Dataset) -> None:
     size, largest = config['evaluate']['batch_size'], max(len(split.labels) for split in evaluated)
     if size is not None and size > largest:
         raise ValueError(
-            f'config.evaluate.batch_size={size}: the largest split that is evaluated has {largest} examples; use at most '
-            'so many, or None to let the engine choose'
+            f'config.evaluate.batch_size={size}: the largest split that is evaluated has {largest} examples; use at '
+            'most so many, or None to let the engine choose'
         )
 
 

@@ -74,7 +74,8 @@ def prepare(study: Study, figure: Figure) -> Prepared:
     if not metrics:
         of_runs.check(study, str(figure.about[0]))
     field = options['panel'] or _own_panels(study, keys, options['by'])
-    values = [v for v in cells.values(study, field) if v != ABSENT] if field else ['']
+    of_keys = {cells.value(study, key, field) for key in keys} if field else set()
+    values = [v for v in cells.values(study, field) if v != ABSENT and v in of_keys] if field else ['']
     of = lambda metric, value: Panel(metric, value, _courses(study, keys, metric, field, value, options))
     columns = min(len(values) if len(values) > 1 else 2 if len(metrics) != 3 else 3, panels.COLUMNS)
     per_metric = -(-len(values) // columns) * columns if len(values) > 1 else 1
@@ -114,8 +115,12 @@ def draw(study: Study, figure: Figure) -> Sheet:
 def _own_panels(study: Study, keys: Sequence[Key], by: str) -> str:
     """What colours do not tell gets panels: an axis, or the arms where colours are those of an axis."""
     coloured = by or colours.coloured(study)
+    of_colours = [cells.value(study, key, coloured) for key in keys]
+    if len({*of_colours}) == len(keys):  # colours tell every cell
+        return ''
     varying = cells.varying(cells.only(study, set(keys).__contains__))
-    axes = [field for field in varying if field in study.axes and field != coloured]
+    everywhere = lambda field: all(cells.value(study, key, field) != ABSENT for key in keys)
+    axes = [field for field in varying if field in study.axes and field != coloured and everywhere(field)]
     return next(iter(axes), 'arm' if coloured in study.axes and 'arm' in varying else '')
 
 

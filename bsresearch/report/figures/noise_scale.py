@@ -38,7 +38,8 @@ def draw(study: Study, figure: Figure) -> Sheet:
         raise ValueError(f'windows={windows}: at least 1 point per run is needed')
     table = noise_scale.windows(study, windows)
     position, label = courses.POSITIONS[x]
-    keys = list(dict.fromkeys(table[study.parts].itertuples(index=False, name=None)))
+    cell_of = study.members.drop_duplicates('id').set_index('id')['cell']  # an arm without an axis has none there
+    keys = list(dict.fromkeys(cell_of[run] for run in table['run']))
     looks, names = colours.looks(study), cells.labels(study)
     drawn = [p for p in PANELS if table[p].notna().any()]
     notes = [*cells.described(study, keys), f'points: windows of {_range(table["n"])} measurements', 'a line per run',
@@ -48,10 +49,10 @@ def draw(study: Study, figure: Figure) -> Sheet:
         ax.set_ylabel(PANELS[name])
         values = table[[name, 'low', 'high'] if name == 'noise_scale' else [name]]
         scales.limits(ax, LOSS, values.to_numpy(float), log=True)
-        for _, run in table.groupby('run', sort=False):
-            _run(ax, name, run, run[position], looks[tuple(run[study.parts].iloc[0])])
+        for name_of_run, run in table.groupby('run', sort=False):
+            _run(ax, name, run, run[position], looks[cell_of[name_of_run]])
         scales.position(ax, label, table[position].to_numpy(float))
-    below = {key: rows['negative'].mean() for key, rows in table.groupby(study.parts, sort=False, dropna=False)}
+    below = table.groupby(table['run'].map(cell_of), sort=False)['negative'].mean()
     share = lambda key: f' ({below[key]:.0%} of |G|² estimates negative)' if below[key] else ''
     panels.legend(fig, {names[key] + share(key): looks[key] for key in keys})
     return Sheet(fig, table)
