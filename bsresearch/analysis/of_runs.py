@@ -15,6 +15,7 @@ from bsresearch.analysis.axis_labels import words
 from bsresearch.analysis.once import once
 from bsresearch.analysis.quantities import volatility
 from bsresearch.analysis.quantity import (
+    AREA,
     DISTANCE,
     EPOCHS,
     EXAMPLES,
@@ -40,9 +41,12 @@ EFFORTS = {
 
 
 def unit_of(metric: str) -> Unit:
-    """Accuracies in per cent; distances, norms and losses as they are, never below 0."""
-    if metric.endswith('_accuracy'):
+    """Accuracies and calibration errors in per cent; AUCs, in [0, 1], distances, norms and losses as they are."""
+    metric = metric.partition('/')[0]
+    if metric.endswith(('_accuracy', '_calibration_error')):
         return PERCENT
+    if metric.endswith('_auc'):
+        return AREA
     return (
         DISTANCE if metric.endswith(('distance', '_norm', 'sharpness')) else LOSS if better(metric) is False else PLAIN
     )

@@ -59,6 +59,7 @@ TIMES = Unit(' times', ' times', exp=True)
 EPOCHS, UPDATES = Unit(' epochs', ' epochs', low=0.0), Unit(' updates', ' updates', decimals=0, low=0.0)
 EXAMPLES, SECONDS = Unit(' examples', ' examples', decimals=0, low=0.0), Unit(' s', ' s', low=0.0)
 DISTANCE = LOSS = Unit(low=0.0)
+AREA = Unit(low=0.0, high=1.0)
 
 
 class Array(NamedTuple):

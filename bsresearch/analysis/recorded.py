@@ -9,7 +9,8 @@ from bsresearch.core import when
 from bsresearch.store import records
 
 _EVALUATED = (
-    *(f'{split}_{what}' for split in ('train', 'validation', 'test') for what in ('loss', 'objective', 'accuracy')),
+    *(f'{split}_{what}' for split in ('train', 'validation', 'test')
+      for what in ('loss', 'objective', 'accuracy', 'auc', 'calibration_error')),
     'generalization_gap', 'generalization_gap_loss', 'generalization_gap_objective',
 )  # fmt: skip
 _AVERAGED = ('average', 'negative_fraction')
@@ -104,4 +105,8 @@ def cure(runs: pd.DataFrame, column: str) -> str:
     ):
         if section in ('evaluate', 'snapshots') and part in column.split('_') and not has(field):
             return setting
+    for metric in ('auc', 'calibration_error'):
+        of_runs = runs.get('recording.evaluate.metrics', ())
+        if column.partition('/')[0].endswith(f'_{metric}') and not any(metric in str(asked) for asked in of_runs):
+            return f"config.evaluate.metrics=('{metric}',)"
     return ''

@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+# How metrics of whole splits end that are better high, and better low.
+HIGH, LOW = ('_accuracy', '_auc'), ('_loss', '_objective', '_calibration_error')
+
 
 class Target(NamedTuple):
     """`test_accuracy:0.95`."""
@@ -24,8 +27,9 @@ class Target(NamedTuple):
 
 
 def better(metric: str) -> bool | None:
-    """Whether a metric is better high (accuracies) or low (losses); None where neither."""
-    return True if metric.endswith('_accuracy') else False if metric.endswith(('_loss', '_objective')) else None
+    """Whether a metric is better high (accuracies, AUCs) or low (losses, calibration errors); None where neither."""
+    quantity = metric.partition('/')[0]  # behind it stands of which label
+    return True if quantity.endswith(HIGH) else False if quantity.endswith(LOW) else None
 
 
 def first_as_good(values: Sequence[float] | np.ndarray, target: float, higher: bool) -> int | None:

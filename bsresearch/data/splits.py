@@ -16,7 +16,8 @@ class Split(NamedTuple):
     """One split, random access by index.
 
     inputs: (N, *example_shape), uint8 or float32; may be a read-only memory map.
-    labels: (N,), int32 classes; or float32 targets, with num_outputs 1.
+    labels: (N,), int32 classes; or float32 targets, with num_outputs 1; or (N, L) int32, 1 where an example has a
+      label and 0 where not, with num_outputs L.
     """
 
     inputs: np.ndarray
@@ -82,8 +83,11 @@ def check(name: str, splits: Splits) -> None:
 def _check_inputs(what: str, inputs: np.ndarray, labels: np.ndarray, scale: float) -> None:
     if inputs.dtype not in (np.uint8, np.float32):
         raise ValueError(f'{what} inputs are {inputs.dtype}; allowed: uint8, or float32: inputs.astype(np.float32)')
-    if labels.ndim != 1 or inputs.ndim < 2 or inputs.shape[:1] != labels.shape or not len(labels):
-        raise ValueError(f'{what}: inputs {inputs.shape}, labels {labels.shape}; allowed: (N, …) and (N,), N above 0')
+    if labels.ndim not in (1, 2) or inputs.ndim < 2 or len(inputs) != len(labels) or not len(labels):
+        raise ValueError(
+            f'{what}: inputs {inputs.shape}, labels {labels.shape}; allowed: (N, …) and (N,), or (N, L) of 0 '
+            'and 1; N above 0'
+        )
     if inputs.dtype == np.float32:
         bad = np.flatnonzero(~np.isfinite(inputs).all(tuple(range(1, inputs.ndim))))
         if len(bad):
@@ -100,6 +104,13 @@ def _check_inputs(what: str, inputs: np.ndarray, labels: np.ndarray, scale: floa
 
 def _check_labels(what: str, labels: np.ndarray, splits: Splits) -> None:
     outputs = splits.num_outputs
+    if labels.ndim == 2:
+        if labels.dtype != np.int32 or labels.shape[1] != outputs or labels.min() < 0 or labels.max() > 1:
+            raise ValueError(
+                f'{what} labels are {labels.dtype} {labels.shape}, in [{labels.min()}, {labels.max()}]; allowed of '
+                f'several an example: int32 (N, num_outputs={outputs}), 0 or 1'
+            )
+        return
     if labels.dtype == np.float32 and outputs == 1:
         if not np.isfinite(labels).all():
             raise ValueError(
@@ -150,6 +161,7 @@ def _check_alike(name: str, splits: Splits) -> None:
     for what, one, other in (
         ('inputs are', train.dtype, test.dtype), ('labels are', labels.dtype, test_labels.dtype),
         ('examples have the shape', train.shape[1:], test.shape[1:]),
+        ('examples have labels of the shape', labels.shape[1:], test_labels.shape[1:]),
     ):  # fmt: skip
         if one != other:
             raise ValueError(f'data set {name!r}: train {what} {one}, test {what} {other}; make both alike')

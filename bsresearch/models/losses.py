@@ -10,8 +10,10 @@ from jaxtyping import Array, Float, Num
 
 from bsresearch.core import own_part
 
-# Losses of real targets, or of none: no output is a class, and there is no accuracy.
-WITHOUT_CLASSES = ('squared_error', 'sum_of_outputs')
+# Of labels that are each there or not, whatever the others are.
+OF_LABELS = ('sigmoid_cross_entropy',)
+# Losses of real targets, of labels, or of none: no output is the one class, and there is no accuracy.
+WITHOUT_CLASSES = ('squared_error', 'sum_of_outputs', *OF_LABELS)
 # What the training objective has beside the plain loss, and the value that leaves it out.
 OBJECTIVE_ALONE = {'label_smoothing': 0.0}
 
@@ -27,7 +29,7 @@ def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def cross_entropy(
-    outputs: Float[Array, 'B C'], labels: Num[Array, 'B'], *, label_smoothing: float = 0.0
+    outputs: Float[Array, 'B C'], labels: Num[Array, 'B *labels'], *, label_smoothing: float = 0.0
 ) -> Float[Array, 'B']:
     """Softmax cross-entropy in nats.
 
@@ -44,6 +46,11 @@ def cross_entropy(
         raise ValueError(
             f'loss.name=cross_entropy needs classes, not {labels.dtype} labels; use --config.loss.name=squared_error'
         )
+    if labels.ndim != 1:
+        raise ValueError(
+            f'loss.name=cross_entropy needs one class an example, not {labels.shape[1]} labels; use '
+            '--config.loss.name=sigmoid_cross_entropy'
+        )
     if not 0 <= label_smoothing < 1:
         raise ValueError(f'loss.label_smoothing={label_smoothing}: must lie in [0, 1)')
     if label_smoothing == 0:
@@ -52,7 +59,28 @@ def cross_entropy(
     return optax.softmax_cross_entropy(outputs, optax.smooth_labels(onehot, label_smoothing))
 
 
-def squared_error(outputs: Float[Array, 'B C'], labels: Num[Array, 'B']) -> Float[Array, 'B']:
+def sigmoid_cross_entropy(outputs: Float[Array, 'B C'], labels: Num[Array, 'B *labels']) -> Float[Array, 'B']:
+    """Σ_c −y_c log σ(f_c) − (1 − y_c) log(1 − σ(f_c)): binary cross-entropies in nats, summed over the labels.
+
+    Args:
+      outputs: (B, C) logits f, one for each label.
+      labels: (B, C) integers y, 1 where an example has the label and 0 where not; or (B,) classes, each a label of its
+        own (one against the rest).
+
+    Returns:
+      (B,), not averaged.
+    """
+    if not jnp.issubdtype(labels.dtype, jnp.integer) or labels.shape not in (outputs.shape, outputs.shape[:1]):
+        raise ValueError(
+            f'loss.name=sigmoid_cross_entropy needs {outputs.shape[-1]} labels of 0 or 1 an example, or classes, not '
+            f'{labels.dtype}{list(labels.shape[1:])}; use --config.loss.name=squared_error for targets'
+        )
+    if labels.ndim == 1:
+        labels = jax.nn.one_hot(labels, outputs.shape[-1], dtype=outputs.dtype)
+    return optax.sigmoid_binary_cross_entropy(outputs, labels.astype(outputs.dtype)).sum(-1)
+
+
+def squared_error(outputs: Float[Array, 'B C'], labels: Num[Array, 'B *labels']) -> Float[Array, 'B']:
     """½(f − y)², so that the Hessian of a linear model is E[xxᵀ].
 
     Args:
@@ -70,7 +98,7 @@ def squared_error(outputs: Float[Array, 'B C'], labels: Num[Array, 'B']) -> Floa
     return 0.5 * (outputs[:, 0] - labels) ** 2
 
 
-def sum_of_outputs(outputs: Float[Array, 'B C'], labels: Num[Array, 'B']) -> Float[Array, 'B']:
+def sum_of_outputs(outputs: Float[Array, 'B C'], labels: Num[Array, 'B *labels']) -> Float[Array, 'B']:
     """Σ_c of an example's outputs, for a model whose outputs are the loss itself (models/quadratic.py).
 
     Args:

@@ -141,6 +141,8 @@ RECORDED: dict[str, Field | Section] = {
         'batch_size': Field(int, 'examples', 'per forward call; None: chosen by the engine'),
         'train': Field(True, '', 'the training set too'),
         'test': Field(True, '', 'the test set too; without it a search that validation judges costs less'),
+        'metrics': Field((), '', "beside loss and accuracy: 'auc', of two classes or of each label, and their mean; "
+                         "'calibration_error', of the probability of the class that is told"),
         'estimated_statistics': Field(
             False, '', "also with batch norm's statistics estimated anew over the training set, as estimated_*"
         ),

@@ -13,7 +13,7 @@ from bsresearch.core.target import Target
 from bsresearch.data import preprocess, select, sources
 from bsresearch.data.own import Prepared
 from bsresearch.models import losses
-from bsresearch.planning import batch_norm, policy, recording, schema, sections, targets, trying
+from bsresearch.planning import batch_norm, evaluation, policy, recording, schema, sections, targets, trying
 from bsresearch.planning.branch_length import continued, schedule_length
 from bsresearch.planning.plan import Plan
 
@@ -59,22 +59,6 @@ def check_fields(declared: Mapping[str, Any]) -> None:
     walk(declared, schema.known(), schema.hints(), '')
 
 
-def _check_evaluation(config: Mapping[str, Any], data: select.Dataset) -> None:
-    """Raises ValueError for an evaluation batch larger than every split, or for no split at all."""
-    evaluated = [split for name, split in data.named().items() if config['evaluate'].get(name, True)]
-    if not evaluated:
-        raise ValueError(
-            'config.evaluate.train=False and config.evaluate.test=False leave nothing to evaluate; use one of them, or '
-            'config.data.validation=0.1'
-        )
-    size, largest = config['evaluate']['batch_size'], max(len(split.labels) for split in evaluated)
-    if size is not None and size > largest:
-        raise ValueError(
-            f'config.evaluate.batch_size={size}: the largest split that is evaluated has {largest} examples; use at '
-            'most so many, or None to let the engine choose'
-        )
-
-
 def _check_numbers(config: Mapping[str, Any]) -> None:
     for field, least in LEAST.items():
         if (value := value_at(config, field)) is not None and value < least:
@@ -114,12 +98,13 @@ def _completed(declared: Mapping[str, Any]) -> dict[str, Any]:
     return {**known, **declared, **filled, 'measure': points}
 
 
-def _checked_dataset(config: Mapping[str, Any], section: Mapping[str, Any]) -> select.Dataset:
-    """The data set of a completed `data` section, whose examples can be augmented and evaluated as the config says."""
+def _checked_dataset(config: Mapping[str, Any], parts: Mapping[str, Any]) -> select.Dataset:
+    """The data set of completed `parts`, whose examples can be augmented and evaluated as the config says."""
+    section = parts['data']
     data = dataset(section)
     shape = data.train.inputs.shape[1:]
     preprocess.check(section['augment'], shape, section['mean'], section['std'], section['crop_padding'])
-    _check_evaluation(config, data)
+    evaluation.check(config, parts['loss']['name'], data)
     return data
 
 
@@ -199,7 +184,7 @@ def outline(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
         )
     parts = {section: sections.complete(section, config[section]) for section in schema.NAMED}
     _check_numbers(config | parts)
-    data = _checked_dataset(config, parts['data'])
+    data = _checked_dataset(config, parts)
     kept = parent['schedule_length'] if parent is not None and parent['state']['schedule'] == 'keep' else None
     resolved = policy.resolve(config, parts, len(data.train.labels), kept and kept['batch_size'])
     length = _length(resolved.length, parent, config)

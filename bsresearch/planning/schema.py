@@ -66,7 +66,7 @@ def hints() -> dict[str, Any]:
 _MEMBERS = {
     'no_decay': str, 'augment': str, 'at_steps': float, 'at_examples': float, 'at_epochs': float, 'batch_sizes': int,
     'learning_rates': float, 'multiples': int, 'held_fixed': str, 'replicates': str, 'learning_rate': float,
-    'momentum': float, 'weight_decay': float, 'warmup_epochs': float,
+    'momentum': float, 'weight_decay': float, 'warmup_epochs': float, 'metrics': str,
 }  # fmt: skip
 
 

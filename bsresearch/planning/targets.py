@@ -6,6 +6,7 @@ from typing import Any
 from bsresearch.analysis import recorded
 from bsresearch.core import lookup
 from bsresearch.core.target import Target
+from bsresearch.planning import evaluation
 
 
 def check(target: Target, name: str, config: Mapping[str, Any], *, classes: bool = True) -> None:
@@ -18,7 +19,8 @@ def check(target: Target, name: str, config: Mapping[str, Any], *, classes: bool
       ValueError: an unknown metric, or one of a split that is not evaluated.
     """
     metric, evaluated = target.metric, recorded.SECTIONS['evaluate']
-    told = [column for column in evaluated if column.endswith(('_loss', '_accuracy'))]
+    asked = [f'_{one}' for one in evaluation.METRICS]
+    told = [column for column in evaluated if column.endswith(('_loss', '_accuracy', *asked))]
     if metric not in told:
         usual = [column for column in told if not column.startswith('ema_')]
         raise ValueError(f'{name}: no metric {metric!r} of an evaluation; {lookup.nearest(metric, usual)}')
@@ -30,5 +32,8 @@ def check(target: Target, name: str, config: Mapping[str, Any], *, classes: bool
         raise ValueError(f'{name}: the data have no validation set for {metric}; give config.data.validation=0.1')
     if metric.startswith('ema_') and not any(value is not None for value in config['ema'].values()):
         raise ValueError(f'{name}: no average of the weights for {metric}; give config.ema.half_life_epochs=1.0')
+    for one in evaluation.METRICS:
+        if metric.endswith(f'_{one}') and one not in config['evaluate']['metrics']:
+            raise ValueError(f"{name}: {metric} is not evaluated; use config.evaluate.metrics=('{one}',)")
     if metric.endswith('_accuracy') and not classes:
         raise ValueError(f'{name}: the labels are no classes, and have no {metric}; take a loss')

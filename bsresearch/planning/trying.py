@@ -30,11 +30,12 @@ def parameters(model: Mapping[str, Any], num_outputs: int, shape: tuple[int, ...
 def check_loss(parts: Mapping[str, Any], data: select.Dataset, snapshots: bool) -> None:
     """Raises ValueError where the loss does not fit the labels, or snapshots would vote on targets."""
     loss = functools.partial(sections.part('loss', parts['loss']['name']), **sections.settings(parts['loss']))
-    key = repr(parts['loss']), data.num_outputs, data.train.labels.dtype
+    labels = jax.ShapeDtypeStruct((2, *data.train.labels.shape[1:]), data.train.labels.dtype)
+    key = repr(parts['loss']), data.num_outputs, labels.shape, labels.dtype
     if key not in _SHAPES:
         outputs = jax.ShapeDtypeStruct((2, data.num_outputs), 'float32')
         try:
-            per_example = jax.eval_shape(loss, outputs, jax.ShapeDtypeStruct((2,), data.train.labels.dtype))
+            per_example = jax.eval_shape(loss, outputs, labels)
         except Exception as error:
             if not own_part.is_path(parts['loss']['name']):
                 raise

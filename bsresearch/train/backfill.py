@@ -31,8 +31,9 @@ NOTE = 'backfill.json'
 def points(plan: Plan) -> dict[str, set[int]]:
     """Every evaluation and measurement of a plan: name → updates at whose θ_t it is made."""
     estimated = plan.recording['evaluate']['estimated_statistics'] and plan.ghost_batch_size is not None
-    evaluations = {EVALUATION: plan.events.evaluate} | ({ESTIMATED: plan.events.evaluate} if estimated else {})
-    return evaluations | plan.events.measure
+    names = [EVALUATION, *([ESTIMATED] if estimated else [])]
+    names += [f'{EVALUATION} of {metric}' for metric in plan.recording['evaluate']['metrics']]
+    return dict.fromkeys(names, plan.events.evaluate) | plan.events.measure
 
 
 def settings(plan: Plan, name: str) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def run(
         measure = {name: can.get(name, set()) for name in session.events.measure}
         session.events = dataclasses.replace(
             session.events,
-            evaluate=can.get(EVALUATION, set()) | can.get(ESTIMATED, set()),
+            evaluate=set().union(*(at for name, at in can.items() if name not in measure)),
             snapshots=set(),
             measure=measure,
         )

@@ -48,10 +48,10 @@ class Average(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Examples. inputs: in their stored dtype; labels: int32, or float32."""
+    """Examples. inputs: in their stored dtype; labels: int32, or float32; several an example where each is 0 or 1."""
 
     inputs: Shaped[Array, 'N *example']
-    labels: Num[Array, ' N']
+    labels: Num[Array, 'N *labels']
 
 
 class Batch(NamedTuple):

@@ -41,7 +41,7 @@ def encoded(parts: Sequence[np.ndarray], task: str | None) -> Encoded:
     if every.ndim != 1:
         raise ValueError(
             f'labels have the shape {every.shape[1:]} an example; one number or word is needed: of one-hot labels '
-            'labels.argmax(1)'
+            'labels.argmax(1), of several labels an example a Splits (data/splits.py)'
         )
     number = every.dtype.kind in 'iuf'
     if not number and every.dtype.kind not in 'bU':

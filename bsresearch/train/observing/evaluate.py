@@ -17,7 +17,7 @@ from bsresearch.train import feed
 from bsresearch.train.devices import compiling, parallel, shards
 from bsresearch.train.devices.mapping import Arguments
 from bsresearch.train.devices.parallel import Rounds
-from bsresearch.train.observing import statistics
+from bsresearch.train.observing import scores, statistics
 from bsresearch.train.state import Array, Data, State
 from bsresearch.train.step import Task
 
@@ -56,21 +56,25 @@ class Evaluator:
         self._fn = of_one(task, plan, group)
         move = (lambda split: feed.to_device(split, group)) if resident else lambda split: split
         self.splits = {k: resident[k] if k in resident else move(v) for k, v in wanted(plan, splits).items()}
+        self._labels = {k: v.labels for k, v in wanted(plan, splits).items()}
+        self._metrics = plan.recording['evaluate']['metrics']
 
     def __call__(self, states: Rounds, alive: list[bool]) -> list[dict[str, float]]:
         """Metrics per replica: what `metrics` gives as means over a split, and the generalization gaps.
 
         `<split>_loss` is the plain loss, without label smoothing; `<split>_objective`, where the training objective is
-        another, that; `<split>_accuracy`, where there are classes. `generalization_gap` = train − test accuracy;
-        `generalization_gap_loss` = test − train loss, and likewise `…_objective`.
+        another, that; `<split>_accuracy`, where there are classes; what else the plan asks for of the outputs of a
+        whole split (scores.py). `generalization_gap` = train − test accuracy; `generalization_gap_loss` = test − train
+        loss, and likewise `…_objective`.
         """
         metrics: list[dict[str, float]] = [{} for _ in alive]
         for name, split in self.splits.items():
             parts = [self._arrays(states, block, alive) for block in blocks(split, self.group)]
             for r, row in enumerate(metrics):
-                for quantity in parts[0][r] if alive[r] else ():
-                    values = np.concatenate([p[r][quantity] for p in parts]).astype(np.float64)
-                    row[f'{name}_{quantity}'] = float(values.sum() / len(values))
+                if alive[r]:
+                    values = {q: np.concatenate([p[r][q] for p in parts]).astype(np.float64) for q in parts[0][r]}
+                    of_split = scores.of_split(values, self._labels[name], self._metrics)
+                    row |= {f'{name}_{quantity}': value for quantity, value in of_split.items()}
         return [row | _gaps(row) for row in metrics]
 
     def with_averages(self, states: Rounds, averages: Rounds, alive: list[bool]) -> list[dict[str, float]]:
@@ -118,14 +122,17 @@ def _gaps(row: Mapping[str, float]) -> dict[str, float]:
 
 def of_one(task: Task, plan: Plan, group: parallel.DeviceGroup) -> Callable[[State, Data], Any]:
     """What is mapped over the replicas of a group."""
-    return functools.partial(metrics, task, batch_size(plan, compiling.platform()), group.layout.batch)
+    size, outputs = batch_size(plan, compiling.platform()), bool(plan.recording['evaluate']['metrics'])
+    return functools.partial(metrics, task, size, group.layout.batch, whole_outputs=outputs)
 
 
-def metrics(task: Task, size: int, devices: int, state: State, data: Data) -> dict[str, Shaped[Array, ' n']]:
+def metrics(
+    task: Task, size: int, devices: int, state: State, data: Data, *, whole_outputs: bool = False
+) -> dict[str, Shaped[Array, 'n *outputs']]:
     """What is reported of every example, each computed once, `size` at a time. The host sums them in float64.
 
     `loss`, the plain one; `objective`, the training objective where it is another; `accuracy`, whether the largest
-    output is the class, where there are classes.
+    output is the class, where there are classes; `outputs`, (n, C), if `whole_outputs`.
 
     On several devices each computes its part, whose concatenation has repetitions of the last example after the first
     N; on one n = N.
@@ -137,6 +144,8 @@ def metrics(task: Task, size: int, devices: int, state: State, data: Data) -> di
             values['objective'] = task.loss(outputs, labels)
         if task.classifies:
             values['accuracy'] = outputs.argmax(-1) == labels
+        if whole_outputs:
+            values['outputs'] = outputs
         return values
 
     return _over_examples(task, size, devices, state, data, of_batch)

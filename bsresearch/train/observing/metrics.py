@@ -19,7 +19,7 @@ COLUMNS = {
     *(field for field in Info._fields if field.endswith('_norm')),
 }  # fmt: skip
 FORMS = re.compile(
-    r'(estimated_)?(ema_)?((train|validation|test)_(loss|objective|accuracy)|generalization_gap\w*)|ensemble_\w+|\w+_used'
+    r'(estimated_)?(ema_)?((train|validation|test)_(loss|objective|accuracy|auc|calibration_error)|generalization_gap\w*)|ensemble_\w+|\w+_used'
 )
 
 
