@@ -173,6 +173,16 @@ def test_while_a_branch_is_unfinished_its_k_has_no_tuned_loss():
     assert chosen.query('k == 1')['loss'].notna().all()
 
 
+def test_runs_without_other_rates_take_no_part():
+    """As those of an earlier launch in the same workdir, by the rule alone."""
+    of_cells = {(run, k, factor): 1.0 / factor for run in 'ab' for k in (1, 2) for factor in (0.5, 1.0, 2.0)}
+    of_cells |= {('c', k, float(k)): 0.1 for k in (1, 2)}
+    chosen = rates.of_rate(table(of_cells), 'tuned', ['batch_size'])
+    assert chosen['run'].tolist() == ['a', 'a', 'b', 'b']
+    assert chosen['factor'].tolist() == [2.0] * 4
+    assert rates.of_rate(table(of_cells), 'rule', ['batch_size'])['run'].nunique() == 3
+
+
 def test_what_was_not_tried_is_not_there():
     of_cells = {('a', k, float(k)): 1.0 for k in (1, 2, 4)}
     for rate in ('held', 'tuned'):

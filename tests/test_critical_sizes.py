@@ -6,15 +6,19 @@ import pathlib
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from fake_records import write_run
+from scipy import special
 from test_critical_batch_size import write_branches, write_parent
 
 from bsresearch.advice import command
 from bsresearch.advice.critical import disagreement, sizes
+from bsresearch.advice.critical.branches import Branches
 from bsresearch.advice.critical.disagreement import Facts
 from bsresearch.advice.critical.sizes import Size
 from bsresearch.advice.fits.hyperbola import Hyperbola
+from bsresearch.analysis.quantities.branched.critical import CriticalBatchSizes
 
 NAN, INF = math.nan, math.inf
 
@@ -89,6 +93,35 @@ def test_the_known_reasons_are_those_of_the_pair(
     assert any(reason in sentence for sentence in told)
     assert len(told) == others
     assert set(disagreement.reasons(second, first, Facts(**facts))) == set(told)
+
+
+def at_a_point(runs: int, low: float = NAN, high: float = NAN) -> Branches:
+    """Of seeds with tr Σ = 90, 100, 110, … and |G|² = 1, and B* from 32 to 64."""
+    above = 90.0 + 10 * np.arange(runs)
+    ends = {'noise_scale_low': low, 'noise_scale_high': high, 'noise_scale_above': above, 'noise_scale_below': 1.0}
+    points = pd.DataFrame({'step': 8, 'noise_scale': above, 'curvature_noise_scale': NAN, **ends})
+    of_seeds = {'step': 8, 'n': runs, 'tolerance': 0.012, 'critical': 32.0, 'least': 32.0, 'most': 64.0}
+    losses = pd.DataFrame({'window': [2048]})
+    return Branches(
+        [CriticalBatchSizes(losses, points, pd.DataFrame([of_seeds]), [], 0.01, 'held')], 8, 1.0, 'train_loss', 0.5, ()
+    )
+
+
+def test_noise_scales_have_the_interval_over_five_seeds_or_more_and_else_ranges():
+    """Closed form: with |G|² alike Fieller's interval is Student's of the numerators."""
+    held, simple = sizes.of_branches(at_a_point(5))
+    half = special.stdtrit(4, 0.975) * np.std([90, 100, 110, 120, 130], ddof=1) / np.sqrt(5)
+    assert (simple.value, simple.low, simple.high) == pytest.approx((110, 110 - half, 110 + half))
+    assert '95 % interval of 5 seeds' in simple.definition
+    assert (held.low, held.high, held.told) == (32, 64, '32 (32 to 64)')
+    assert 'within 0.012 nats' in held.definition
+    assert 'range of 5 of 5 seeds, which holds the median with 94 %' in held.definition
+    *_, simple = sizes.of_branches(at_a_point(3, 60.0, 200.0))
+    assert (simple.value, simple.low, simple.high) == (100, 60, 200)
+    assert '95 % intervals together of 3 seeds' in simple.definition
+    *_, simple = sizes.of_branches(at_a_point(3))
+    assert (simple.low, simple.high) == (90, 110)
+    assert 'range of 3 seeds' in simple.definition
 
 
 # --- from records

@@ -17,6 +17,7 @@ import numpy as np
 
 from bsresearch.advice.critical.branches import Branches
 from bsresearch.advice.fits.hyperbola import Hyperbola
+from bsresearch.analysis import ratio
 from bsresearch.analysis.quantities.branched import rates
 from bsresearch.analysis.quantities.branched.critical import CriticalBatchSizes
 
@@ -77,7 +78,8 @@ def of_branches(branches: Branches) -> list[Size]:
 
 def _branched(sizes: CriticalBatchSizes, branches: Branches) -> Size:
     points, row = branches.points(sizes), branches.row(sizes)
-    spread = f'all that is known of {row["n"]} of {len(points)} seeds'
+    holding = f', which holds the median with {100 * (1 - 2.0 ** (1 - row["n"])):.0f} %' if row['n'] > 1 else ''
+    spread = f'range of {row["n"]:g} of {len(points)} seeds{holding}'
     definition = (
         f'the largest batch whose branch ends within {row["tolerance"]:.2g} nats of all smaller ones after '
         f'{branches.window:,.0f} examples, {rates.MEANINGS[sizes.rate]}; {spread}'
@@ -88,16 +90,21 @@ def _branched(sizes: CriticalBatchSizes, branches: Branches) -> Size:
 
 
 def _scales(branches: Branches) -> list[Size]:
-    """With the interval of each seed, together; of fewer than 20 measurements the range over seeds."""
+    """Of five seeds at least with the interval over seeds; of fewer with their ranges."""
     points, found = branches.points(branches.sizes[0]), []
     for column, (name, formula) in SCALES.items():
-        values = points[column].dropna()
-        if not len(values):
+        known = points[points[column].notna()]
+        if not len(known):
             continue
-        lows, highs = points[f'{column}_low'], points[f'{column}_high']
-        whole = bool(lows.notna().all() and highs.notna().all())
-        low, high = (lows.min(), highs.max()) if whole else (values.min(), values.max())
-        kind = '95 % intervals of' if whole else 'range of'
-        definition = f'{formula} of the parents near the point; {kind} {len(values)} seeds together'
-        found.append(Size(name, float(np.median(values)), float(low), float(high), definition))
+        told, kind = (
+            ratio.of_pairs(*(known[f'{column}_{part}'].to_numpy() for part in ('above', 'below'))),
+            '95 % interval',
+        )
+        if np.isnan(told.low):
+            lows, highs = known[f'{column}_low'], known[f'{column}_high']
+            whole = bool(lows.notna().all() and highs.notna().all())
+            ends = (lows.min(), highs.max()) if whole else (known[column].min(), known[column].max())
+            told, kind = ratio.Ratio(told.value, *map(float, ends)), '95 % intervals together' if whole else 'range'
+        definition = f'{formula} of the parents near the point; {kind} of {len(known)} seeds'
+        found.append(Size(name, told.value, told.low, told.high, definition))
     return found

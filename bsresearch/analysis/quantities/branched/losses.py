@@ -5,13 +5,14 @@ evenly over the window and smoothed: s_1 = L_1, s_i = α·L_i + (1 − α)·s_{i
 of four the last counts ½ and the first ⅛. The evaluation at the branch point itself, the same for all, is left out.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bsresearch.analysis import axes, summary
+from bsresearch.analysis.once import once
 from bsresearch.analysis.study import ABSENT, Study
 from bsresearch.store import records
 
@@ -27,7 +28,8 @@ def smooth(losses: Sequence[float] | np.ndarray) -> float:
     return float(pd.Series(losses).ewm(alpha=ALPHA, adjust=False).mean().iloc[-1])
 
 
-def load(study: Study, chosen: Collection[str] | None = None) -> tuple[pd.DataFrame, list[str]]:
+@once
+def load(study: Study, chosen: tuple[str, ...] | None = None) -> tuple[pd.DataFrame, list[str]]:
     """The branches of all parents, or of those in `chosen`, and what names an arm.
 
     Returns:

@@ -21,7 +21,8 @@ def near_points(study: Study, losses: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
       one row per run and step: of either scale its value (named so), …_low, …_high and …_measurements, NaN where it was
-      not measured (ends: fewer than 20 times); population (B_simple of the population that the training set is of).
+      not measured (ends: fewer than 20 times), …_above and …_below, the two means; population (B_simple of the
+      population that the training set is of).
     """
     rows = []
     for (run, step), branches in losses.groupby(['run', 'step'], sort=False):
@@ -35,7 +36,8 @@ def near_points(study: Study, losses: pd.DataFrame) -> pd.DataFrame:
 
 
 def _scale(near: pd.DataFrame, name: str, numerator: str, denominator: str, epoch_size: int) -> dict[str, float]:
-    nothing = {name: float('nan'), f'{name}_low': float('nan'), f'{name}_high': float('nan'), f'{name}_measurements': 0}
+    ends = dict.fromkeys((f'{name}{end}' for end in ('', '_low', '_high', '_above', '_below')), float('nan'))
+    nothing = {**ends, f'{name}_measurements': 0}
     known = near.dropna(subset=[numerator, denominator]) if {numerator, denominator} <= set(near) else near[:0]
     simple = name == 'noise_scale'
     if not len(known):
@@ -43,6 +45,7 @@ def _scale(near: pd.DataFrame, name: str, numerator: str, denominator: str, epoc
     above, below = known[numerator].to_numpy(float), known[denominator].to_numpy(float)
     found = ratio.along_run(above, below)
     told = {name: found.value, f'{name}_low': found.low, f'{name}_high': found.high, f'{name}_measurements': len(known)}
+    told |= {f'{name}_above': above.mean(), f'{name}_below': below.mean()}
     if simple:
         told['population'] = ratio.of_means(above.mean(), below.mean() - above.mean() / epoch_size)
     return told

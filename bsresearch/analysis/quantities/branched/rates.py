@@ -52,7 +52,8 @@ def _tuned(losses: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 
 def _best(rows: pd.DataFrame) -> pd.DataFrame:
-    """A branch per run, of one arm, point and k; none where too few factors were tried."""
+    """A branch per run, of one arm, point and k; none of runs of which too few factors were tried."""
+    rows = rows[rows.groupby('run')['factor'].transform('nunique') >= FEWEST_FACTORS]
     table = rows.pivot(index='run', columns='factor', values='loss')
     tried = rows.pivot(index='run', columns='factor', values='branch').notna().all()
     table = table.loc[:, tried]
