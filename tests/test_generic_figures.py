@@ -16,6 +16,7 @@ from scipy import stats
 from bsresearch.analysis import cells, courses, figures, points, statements, study
 from bsresearch.analysis.contrasts import at, minus
 from bsresearch.analysis.figures import Figure
+from bsresearch.analysis.fitted import at_value
 from bsresearch.analysis.of_runs import at_epoch, final, to_target
 from bsresearch.analysis.over import best_over
 from bsresearch.analysis.quantity import LOSS
@@ -24,6 +25,7 @@ from bsresearch.analysis.study import Study
 from bsresearch.core import lookup
 from bsresearch.findings import shen as findings
 from bsresearch.report import colours, plotting
+from bsresearch.report.figures import curves as courses_drawn
 from bsresearch.report.figures import drawing, pareto, scales
 
 # Machado et al. 2009, full strength: linear sRGB → what is seen.
@@ -372,6 +374,26 @@ def test_the_unbeaten_are_joined(branched: Study, plotted: Table):
     table = plotted(branched, figures.pareto(final('distance'), TEST))
     assert len(table) == 3 * 11
     assert not table['unbeaten'].any()
+
+
+def test_a_front_of_reduced_quantities_has_the_cells_that_are_left(grid: Study, plotted: Table):
+    """At one rate, two batch sizes with three and two seeds and one with one; a mixed pair is refused."""
+    epochs, test = (at_value('learning_rate', 0.1, q) for q in (to_target('epochs', 'test_accuracy', 0.1), TEST))
+    table = plotted(grid, figures.pareto(epochs, test, by='batch_size'))
+    assert table.groupby('batch_size').size().to_dict() == {16: 3, 32: 2, 64: 1}
+    assert 'learning_rate' not in table
+    with pytest.raises(ValueError, match='is of arm, branch, point, batch_size'):
+        plotted(grid, figures.pareto(epochs, TEST))
+
+
+def test_courses_of_cells_that_colours_tell_share_a_panel(grid: Study, plotted: Table):
+    """Of two batch sizes at different rates; of one batch size at two rates there is a panel for each."""
+    apart = (at(batch_size=16, learning_rate=0.1), at(batch_size=32, learning_rate=1.0))
+    prepared = courses_drawn.prepare(grid, figures.curves('test_accuracy', cells=apart))
+    assert len(prepared.panels) == 1
+    alike = (at(batch_size=16, learning_rate=0.1), at(batch_size=16, learning_rate=0.01))
+    prepared = courses_drawn.prepare(grid, figures.curves('test_accuracy', cells=alike))
+    assert [panel.value for panel in prepared.panels] == [0.01, 0.1]
 
 
 def test_a_ridge_is_a_density(grid: Study, plotted: Table):
