@@ -1,8 +1,9 @@
-"""The index of the studies that are kept in the documentation.
+"""The pages that the studies kept in the documentation make: their index, and where the literature disagrees.
 
     python -m scripts.study_index [--studies=docs/studies]
 
-Writes <studies>/index.md: question, answer, verdicts, size and cost of each study, judged anew from its records.
+Writes index.md there (question, answer, verdicts, size and cost of each study), and contradictions.md beside the folder
+(both sides' claims of ten questions). All is judged anew from the records. Time: half a minute.
 """
 
 import pathlib
@@ -10,7 +11,7 @@ import pathlib
 from absl import flags
 
 from bsresearch.analysis import command
-from bsresearch.report import index
+from bsresearch.report import contradictions, index
 from bsresearch.store import paths
 
 
@@ -22,8 +23,14 @@ def define_flags() -> None:
 def main() -> None:
     """Flags to values."""
     folder = pathlib.Path(flags.FLAGS.studies)
-    paths.write_text(folder / 'index.md', index.text(folder))
-    print(folder / 'index.md')
+    every = index.each(folder)
+    pages = {
+        folder / 'index.md': index.text(every),
+        folder.parent / 'contradictions.md': contradictions.text([one.question for one in every]),
+    }
+    for file, text in pages.items():
+        paths.write_text(file, text)
+        print(file)
 
 
 if __name__ == '__main__':

@@ -4,17 +4,27 @@ import pathlib
 
 import pytest
 
-from bsresearch.report import index
+from bsresearch import findings
+from bsresearch.report import contradictions, index
 
 STUDIES = pathlib.Path(__file__).parents[1] / 'docs' / 'studies'
 
 
 @pytest.mark.slow
-def test_the_index_is_what_the_kept_records_come_to():
+def test_the_pages_are_what_the_kept_records_come_to():
     """All claims are judged anew; when to change it: run `python -m scripts.study_index`."""
-    assert (STUDIES / 'index.md').read_text(encoding='utf-8') == index.text(STUDIES)
+    every = index.each(STUDIES)
+    assert (STUDIES / 'index.md').read_text(encoding='utf-8') == index.text(every)
+    page = contradictions.text([one.question for one in every])
+    assert (STUDIES.parent / 'contradictions.md').read_text(encoding='utf-8') == page
+
+
+def test_every_claim_that_a_side_makes_is_one_of_its_findings():
+    for one in contradictions.CONTRADICTIONS:
+        for name, key in (claim for side in one.sides for claim in side.claims):
+            assert key in {claim.key for claim in findings.load(name).CLAIMS}, (name, key)
 
 
 def test_a_folder_without_studies_is_refused(tmp_path: pathlib.Path):
     with pytest.raises(FileNotFoundError, match='holds no study'):
-        index.text(tmp_path)
+        index.each(tmp_path)

@@ -1,6 +1,8 @@
 """An index of kept studies: a row for each question, made of the same records and claims as its report."""
 
 import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from bsresearch.report import forest, markdown, provenance, questions
 from bsresearch.report import inventory as inventories
@@ -19,23 +21,35 @@ that its report opens with. This page is made by `python -m scripts.study_index`
 """
 
 
-def text(folder: pathlib.Path) -> str:
-    """The page of all studies in a folder, which lie one in each of its directories.
+class Kept(NamedTuple):
+    """A question of a kept study: the name of its directory, and what the study holds."""
+
+    name: str
+    question: Question
+    inventory: Inventory
+
+
+def each(folder: pathlib.Path) -> list[Kept]:
+    """Those with claims of all studies in a folder, which lie one in each of its directories.
 
     Raises:
       FileNotFoundError: there is none. Damaged: records that are not what was written.
     """
-    found = sorted(path.parent for path in folder.glob('*/study.json'))
-    if not found:
+    directories = sorted(path.parent for path in folder.glob('*/study.json'))
+    if not directories:
         raise FileNotFoundError(f'{folder} holds no study: none of its directories has a study.json')
-    return HEAD + ''.join(row for directory in found for row in _rows(directory))
+    found = []
+    for directory in directories:
+        readable = kept.readable(directory)
+        inventory = inventories.load(readable)
+        every = questions.each(readable, inventory, records.read(readable))
+        found += [Kept(directory.name, question, inventory) for question in every if question.of_claims]
+    return found
 
 
-def _rows(directory: pathlib.Path) -> list[str]:
-    readable = kept.readable(directory)
-    inventory = inventories.load(readable)
-    every = questions.each(readable, inventory, records.read(readable))
-    return [_row(directory.name, question, inventory) for question in every if question.of_claims]
+def text(every: Sequence[Kept]) -> str:
+    """The page."""
+    return HEAD + ''.join(_row(*one) for one in every)
 
 
 def _row(name: str, question: Question, inventory: Inventory) -> str:
