@@ -166,7 +166,7 @@ def _row(side: Side | None, claim: Claim | None, row: Row | None) -> str:
         cells = [f'{claim[0]}, {claim[1]}', NOT_RUN, '']
     else:
         link = f'[{markdown.escape(claim[0])}](studies/{claim[0]}/report.md)'
-        verdict = row.verdict or 'not measured'
-        cells = [f'{markdown.escape(row.short)} ({link})', f'{MARKS[verdict]} {verdict}', markdown.escape(row.number)]
+        mark = next((mark for verdict, mark in MARKS.items() if verdict == row.verdict), '')
+        cells = [f'{markdown.escape(row.short)} ({link})', f'{mark} {row.verdict}', markdown.escape(row.number)]
     who = [markdown.escape(side.answer), markdown.escape(side.who)] if side else ['', '']
     return f'| {" | ".join([*who, *cells])} |'
