@@ -9,6 +9,11 @@ from B = 32 to 512), so the knee is judged, and where the test loss is least. He
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/smith_le.py --workdir=runs/smith_le
     python -m scripts.report --workdir=runs/smith_le
+
+Cost: 490 runs, 13 minutes on 2 CPU cores that other programs shared. Found, 10 seeds, from the half to the double of
+each: the knee moves by 3.74 (3.19 to 4.38) with the rate, 3.42 (3.07 to 3.81) with 1/(1 − m), and by 1.19 (1.02 to
+1.40) with the training set, which is no proportion. The test loss is flat from 32 on: its least cannot be placed.
+Records: docs/studies/smith_le.
 """
 
 from ml_collections import ConfigDict

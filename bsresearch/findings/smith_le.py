@@ -28,10 +28,10 @@ RATE, DATA, MOMENTUM = (
 FOUR, THIRD = np.log(4.0), np.log(4.0) / 3
 
 
-def proportional(key: str, what: str, contrasts: Contrasts, bounds: tuple[float, float]) -> Statement:
+def proportional(key: str, what: str, contrasts: Contrasts, bounds: tuple[float, float], note: str = '') -> Statement:
     """That the knee is in proportion to something."""
     sentence = f'The knee of test accuracy is in proportion to {what}: four times as much, four times the batch size.'
-    return Statement(key, 'section 5, figure 5', sentence, KNEE, contrasts, *bounds)
+    return Statement(key, 'section 5, figure 5', sentence, KNEE, contrasts, *bounds, note=note)
 
 
 def best(key: str, what: str, pair: tuple[str, str]) -> Statement:
@@ -41,13 +41,18 @@ def best(key: str, what: str, pair: tuple[str, str]) -> Statement:
 
 
 EXPONENT = FOUR - THIRD, FOUR + THIRD
+# Said after the records were seen.
+WHY = (
+    'at so few updates the knee is where the noise of a step, ε/(B(1 − m)), undoes what was learned, and that does not '
+    'know N while B is far below it; theirs is an optimum between that noise and overfitting, which N moves'
+)
 CLAIMS = (
     proportional('knee, rate', 'the learning rate', ratio(*RATE), EXPONENT),
-    proportional('knee, set', 'the size of the training set', ratio(*DATA), EXPONENT),
-    proportional('knee, momentum', '1/(1 − m)', ratio(*MOMENTUM), EXPONENT),
+    proportional('knee, set', 'the size of the training set', ratio(*DATA), EXPONENT, note=WHY),
+    proportional('knee, momentum', 'the inverse of 1 − m', ratio(*MOMENTUM), EXPONENT),
     best('loss, rate', 'the learning rate', RATE),
     best('loss, set', 'the size of the training set', DATA),
-    best('loss, momentum', '1/(1 − m)', MOMENTUM),
+    best('loss, momentum', 'the inverse of 1 − m', MOMENTUM),
 )
 FIGURES = (
     versus(TEST, x='batch_size', by='arm', title='Test accuracy after 1,000 updates'),
