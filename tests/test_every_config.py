@@ -68,8 +68,9 @@ def test_every_config_runs(config: str, number: int, workdir: pathlib.Path):
     toy.train(workdir, plans)
     for plan in plans:
         meta = paths.read_json(paths.run_dir(workdir, plan.study, plan.id) / 'meta.json')
-        # A range test ends where it diverges.
-        ended = meta['step'] == plan.length.total_steps if meta['status'] == 'done' else config == 'lr_range_test'
+        # A range test ends where it diverges, and some stop at a target.
+        whole = meta['step'] == plan.length.total_steps or meta['step'] == meta['stopped_step']
+        ended = whole if meta['status'] == 'done' else config == 'lr_range_test'
         assert ended, meta['status']
         assert len(meta['seconds_per_update']) == len(plan.length.segments)
         assert min(meta['seconds_per_update']) > 0
