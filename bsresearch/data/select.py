@@ -1,4 +1,4 @@
-"""From a source to the examples a run sees: validation and fraction, by seeded index (never by batch)."""
+"""From a source to the examples a run sees: classes, validation and fraction, by seeded index (never by batch)."""
 
 from typing import NamedTuple
 
@@ -29,12 +29,39 @@ def _rows(split: Split, rows: np.ndarray) -> Split:
     return Split(split.inputs[rows], split.labels[rows])
 
 
-def select(splits: Splits, *, fraction: float, validation: float, split_seed: int) -> Dataset:
-    """Holds out `validation` of the training examples, then keeps `fraction` of the rest.
+def _of_classes(splits: Splits, classes: tuple[int, ...]) -> Splits:
+    """The examples of some classes, numbered anew in the order given.
 
     Raises:
-      ValueError: a share outside its range, or a split that would be empty.
+      ValueError: classes that there are not, one twice, fewer than two, or labels that are none.
     """
+    known, given = splits.num_outputs, f'data.classes={classes}'
+    if splits.train.labels.dtype != np.int32 or splits.train.labels.ndim != 1:
+        raise ValueError(f'{given}: the labels of this set are no classes; leave it out')
+    if len(classes) < 2 or len({*classes}) < len(classes) or not all(0 <= c < known for c in classes):
+        raise ValueError(f'{given}: allowed are two different ones at least of 0 to {known - 1}; () takes all')
+    place = np.full(known, -1, np.int32)
+    place[list(classes)] = np.arange(len(classes), dtype=np.int32)
+
+    def of(split: Split) -> Split:
+        rows = np.flatnonzero(place[split.labels] >= 0)
+        return Split(split.inputs[rows], place[split.labels[rows]])
+
+    return splits._replace(train=of(splits.train), test=of(splits.test), num_outputs=len(classes))
+
+
+def select(
+    splits: Splits, *, fraction: float, validation: float, split_seed: int, classes: tuple[int, ...] = ()
+) -> Dataset:
+    """Takes the examples of `classes`, holds out `validation` of the training examples, keeps `fraction` of the rest.
+
+    classes: numbered anew in that order; () for all as they are.
+
+    Raises:
+      ValueError: a share outside its range, classes that there are not, or a split that would be empty.
+    """
+    if classes:
+        splits = _of_classes(splits, classes)
     if not 0 < fraction <= 1:
         raise ValueError(f'data.fraction={fraction}: must lie in (0, 1]')
     if not 0 <= validation < 1:

@@ -10,7 +10,7 @@ from bsresearch import findings, studies
 from bsresearch.analysis import names
 from bsresearch.core import own_part
 from bsresearch.launching import calibration, environment, finished, fitting, groups, reading
-from bsresearch.planning import branch_point, merging, normalization, question, seconds, sweep
+from bsresearch.planning import branch, merging, normalization, question, seconds, sweep
 from bsresearch.planning.plan import Plan, canonical, tuples
 from bsresearch.planning.probe import Probe
 from bsresearch.planning.stages import Stage, probes_of, runs_of, variants_of
@@ -141,7 +141,7 @@ def study(
             raise
         studies.check(name, grid.plans)
     else:
-        plan, config = branch_point.by_hand(branch_from, workdir, overrides)
+        plan, config = branch.by_hand(branch_from, workdir, overrides)
         name, grid = 'train', sweep.Grid([plan], [], None, [])
     if workdir is not None:
         paths.check_schema(workdir)

@@ -106,7 +106,8 @@ def check(interval: str, **settings: float) -> None:
             raise ValueError(f'optimizer.{field}={value}: must lie in {interval}')
 
 
-def _path(keys: tuple[Any, ...]) -> str:
+def path_of(keys: tuple[Any, ...]) -> str:
+    """The names on a parameter's path, joined by '/'."""
     return jax.tree_util.keystr(keys, simple=True, separator='/')
 
 
@@ -122,17 +123,17 @@ def matches(params: PyTree, patterns: tuple[str, ...]) -> PyTree:
       patterns: 'bias' (leaves of that name), 'norm' (all below a module whose name starts so), or glob patterns of the
         whole path, its names joined by '/' ('output/*'; '*' also stands for several names).
     """
-    return jax.tree_util.tree_map_with_path(lambda keys, _: any(_matches(_path(keys), p) for p in patterns), params)
+    return jax.tree_util.tree_map_with_path(lambda keys, _: any(_matches(path_of(keys), p) for p in patterns), params)
 
 
-def check_groups(params: PyTree, patterns: tuple[str, ...], field: str) -> None:
+def check_groups(params: PyTree, patterns: tuple[str, ...], field: str, *, may_be_empty: bool = True) -> None:
     """Raises ValueError for a glob pattern that no parameter matches; `field` is how the config names the patterns.
 
-    'bias' and 'norm' may be empty: a network without normalization has no normalization to spare.
+    may_be_empty: of 'bias' and 'norm', which a network without normalization has none of to spare.
     """
-    paths = [_path(keys) for keys, _ in jax.tree_util.tree_leaves_with_path(params)]
+    paths = [path_of(keys) for keys, _ in jax.tree_util.tree_leaves_with_path(params)]
     for pattern in patterns:
-        if pattern not in GROUPS and not any(_matches(path, pattern) for path in paths):
+        if not (may_be_empty and pattern in GROUPS) and not any(_matches(path, pattern) for path in paths):
             raise ValueError(
                 f'{field}={patterns}: {pattern!r} matches no parameter; '
                 f'use {", ".join(map(repr, GROUPS))} or a glob pattern of {", ".join(paths)}'

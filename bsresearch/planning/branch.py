@@ -7,18 +7,21 @@ branch without changes is its parent. For each part of the state it says what be
   rebase  the schedule's origin moves to the branch point.
 """
 
+import pathlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from bsresearch.core import lookup
 from bsresearch.planning import edit, resolve, slots
+from bsresearch.planning.branch_point import point
 from bsresearch.planning.plan import Plan
 
-# What a branch does not inherit: its parent's own probes and branches, and its pace, since its batch may be another.
+# What a branch does not inherit: its parent's own probes and branches, its pace, since its batch may be another, and
+# where its first weights came from.
 NOT_INHERITED: dict[str, Any] = {
     'probe.at_steps': (), 'probe.at_epochs': (), 'branch.at_steps': (), 'branch.at_epochs': (), 'branch.arms': {},
-    'seconds_per_update': None,
+    'seconds_per_update': None, 'init_from': '', 'init_new': (),
 }  # fmt: skip
 # Parts of the state, and what may become of them; the first is the default. Weights are always kept.
 PARTS = {
@@ -101,3 +104,30 @@ def _policies(parent: Plan, declared: Mapping[str, Any], state: Mapping[str, str
             'keep it, or change batch_schedule to constant'
         )
     return how
+
+
+def by_hand(where: str, workdir: pathlib.Path | None, overrides: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
+    """The plan of a branch given by hand, and the config that its parent was declared with.
+
+    Args:
+      where: as of `point`. workdir: of the branch. overrides: dotted path → value.
+
+    Raises:
+      ValueError: as `point` and `branch`; an override that one branch cannot have.
+    """
+    axes = [name for name in overrides if name.startswith('sweep.')]
+    if axes:
+        raise ValueError(f'--branch_from makes one run; config.{axes[0]} is an axis: use config.study=reload')
+    parts = {f'branch.{part}': part for part in PARTS}
+    strange = [name for name in overrides if name.startswith(('branch.', 'probe.')) and name not in parts]
+    if strange:
+        raise ValueError(
+            f'--branch_from makes one branch, and no probe of it; config.{strange[0]} is for a study that makes some, '
+            f'with --config. What it takes is what becomes of the state: {", ".join(parts)}'
+        )
+    directory, parent, step = point(where)
+    inside = workdir is not None and directory.resolve().parent.parent == workdir.resolve()
+    parent_directory = f'{parent.study}/{parent.id}' if inside else str(directory.resolve())
+    changes = {name: value for name, value in overrides.items() if name not in parts}
+    state = {parts[name]: value for name, value in overrides.items() if name in parts}
+    return branch(parent, parent_directory, step, changes, state), parent.declared

@@ -51,11 +51,21 @@ TRAINED: dict[str, Field | Section] = {
     'momentum': Field(float, '', "β₁ for Adam; None: the schedule's, or the optimizer's own"),
     'weight_decay': Field(0.0, '', "λ; added to the gradient or to the step, as the optimizer's file says"),
     'no_decay': Field((), '', "parameters without weight decay: 'bias', 'norm', or patterns of paths ('output/*')"),
+    'layer_rates': Field(
+        (), '', "factors of the learning rate of parameters: 'dense_0/*=0' (frozen), 'output/*=10'; groups as of "
+        'no_decay; of several that match the last counts',
+    ),
+    'init_from': Field(
+        '', '', '<workdir>/<study>/<run>@<point>: a run whose weights this one begins with; epoch:2, step:100, '
+        'examples:5000 or end. The last layer may have another shape, and is then drawn; "": all are drawn',
+    ),
+    'init_new': Field((), '', 'with init_from: parameters that are drawn all the same: groups as of no_decay'),
     'data': _part(
         'digits', 'the data set: an embedded one, or a TFDS set prepared by `bsresearch prepare`',
         fraction=Field(1.0, '', 'of the training examples, chosen by split_seed'),
         validation=Field(0.0, '', 'fraction of the training examples held out, chosen by split_seed'),
         split_seed=Field(0, '', 'of both choices'),
+        classes=Field((), '', 'of which examples are taken, numbered anew in that order; (): all, as they are'),
         mean=Field((0.0,), '', 'subtracted per channel, after scaling to [0, 1]'),
         std=Field((1.0,), '', 'divided by per channel, after that'),
         augment=Field((), '', "of 'flip', 'crop'; keyed by the example's place in the stream"),

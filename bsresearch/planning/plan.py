@@ -22,7 +22,7 @@ from bsresearch.planning.events import Events
 # What may differ between runs that share a compiled program.
 REPLICA_FIELDS = (
     'seed', 'init_seed', 'data_seed', 'learning_rate', 'momentum', 'weight_decay', 'schedule', 'momentum_schedule',
-    'weight_decay_schedule', 'warmup', 'scaling', 'ema', 'parent',
+    'weight_decay_schedule', 'warmup', 'scaling', 'ema', 'parent', 'init_from',
 )  # fmt: skip
 # What of the others changes no program.
 OUTSIDE_PROGRAM = (
@@ -47,6 +47,7 @@ class Plan:
       ema: {'half_life_examples'}.
       ghost_batch_size: examples in a batch-norm group; None where the model has none.
       parent: of a branch (planning/branch.py); None without one.
+      init_from: whose weights it begins with (planning/first_weights.py); None where they are drawn.
       example_shape, num_outputs, data_checksum, own_data: facts of the data. Of a user's own data the id holds the
         checksum instead of the name.
       declared: the config it came from, from which a branch resolves anew.
@@ -82,6 +83,9 @@ class Plan:
     parent: dict[str, Any] | None = None
     own_data: bool = False
     stop_at_target: str = ''
+    layer_rates: tuple[str, ...] = ()
+    init_from: dict[str, Any] | None = None
+    init_new: tuple[str, ...] = ()
 
     @functools.cached_property
     def length(self) -> units.Length:
@@ -149,7 +153,8 @@ class Plan:
         """With the places of files that another plan of this run names: of its parent, and of parts of a user's own."""
         places = {section: getattr(other, section) for section in ('data', 'model', 'loss', 'optimizer')}
         schedules = {name: getattr(other.policy, name) for name in schema.NAMED if name.endswith('schedule')}
-        return replace(self, parent=other.parent, policy=self.policy._replace(**schedules), **places)
+        places |= {'parent': other.parent, 'init_from': other.init_from}
+        return replace(self, policy=self.policy._replace(**schedules), **places)
 
     def identity(self) -> dict[str, Any]:
         """The result-determining fields that differ from their defaults."""
@@ -169,6 +174,10 @@ class Plan:
             del fields['warmup']
         if fields['ema']['half_life_examples'] is None:
             del fields['ema']
+        if self.init_from is None:
+            del fields['init_from']
+        else:
+            fields['init_from'] = {k: self.init_from[k] for k in ('run', 'step')}
         if self.parent is None:
             del fields['parent']
         else:
@@ -185,7 +194,7 @@ class Plan:
         """What runs of one replica group have in common."""
         # Runs without weight decay skip a pass over the weights, so they do not mix with those that have some.
         has = {'decays': self.policy.weight_decay > 0, 'averages': self.ema['half_life_examples'] is not None}
-        has |= {'length': asdict(self.length), 'start': self.start}
+        has |= {'length': asdict(self.length), 'start': self.start, 'fine_tunes': self.init_from is not None}
         return {k: v for k, v in self.resolved().items() if k not in REPLICA_FIELDS} | has
 
     def static_key(self) -> str:
@@ -214,9 +223,8 @@ def _completed(stored: dict[str, Any]) -> dict[str, Any]:
     later: dict[str, Any] = {s: {'name': 'constant'} for s in schema.NAMED if s.endswith('schedule')}
     fields = {**later, 'no_decay': (), 'batch_changes': (), 'ema': {'half_life_examples': None}, **stored}
     for section in schema.NAMED:
-        if own_part.is_path(fields[section]['name']):
-            continue  # may lie on another machine, and was written with all its fields
-        fields[section] = {**sections.defaults(section, fields[section]['name']), **fields[section]}
+        # One of a user's own may lie on another machine, and was written with all its fields.
+        fields[section] = {**_defaults(section, fields[section]['name']), **fields[section]}
     fields['warmup'] = {k: known['warmup'][k] for k in ('shape', 'delays_schedule')} | fields['warmup']
     usual = schema.recorded(known)
     fields['recording'] = usual | fields['recording']

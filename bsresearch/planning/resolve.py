@@ -13,7 +13,17 @@ from bsresearch.core.target import Target
 from bsresearch.data import preprocess, select, sources
 from bsresearch.data.own import Prepared
 from bsresearch.models import losses
-from bsresearch.planning import batch_norm, evaluation, policy, recording, schema, sections, targets, trying
+from bsresearch.planning import (
+    batch_norm,
+    evaluation,
+    first_weights,
+    policy,
+    recording,
+    schema,
+    sections,
+    targets,
+    trying,
+)
 from bsresearch.planning.branch_length import continued, schedule_length
 from bsresearch.planning.plan import Plan
 
@@ -28,6 +38,7 @@ CHOICES = {
 }
 # Fields of a Plan that are as declared.
 AS_DECLARED = ('study', 'seed', 'batch_size', 'epoch_boundary', 'dtype', 'matmul_precision', 'stop_at_target')
+PATTERNS = ('no_decay', 'layer_rates', 'init_new')
 # Bounds of fields that are given.
 LEAST = {
     'batch_size': 1, 'ghost_batch_size': 1, 'micro_batch_size': 1, 'workers': 1, 'max_replicas': 1, 'devices': 1,
@@ -110,7 +121,7 @@ def _checked_dataset(config: Mapping[str, Any], parts: Mapping[str, Any]) -> sel
 
 def dataset(data: Mapping[str, Any]) -> select.Dataset:
     """The examples a resolved `data` section names (read-only; cached by the source)."""
-    selection = {k: data[k] for k in ('fraction', 'validation', 'split_seed')}
+    selection = {k: data[k] for k in ('fraction', 'validation', 'split_seed', 'classes')}
     return select.select(sources.resolve(data['name'], None, _settings(data)), **selection)
 
 
@@ -214,6 +225,7 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
         )  # fmt: skip
     ghost = batch_norm.ghost_batch_size(config, parts['model'], length, data.num_outputs, shape)
     same: dict[str, Any] = {field: config[field] for field in AS_DECLARED}
+    same |= {field: tuple(config[field]) for field in PATTERNS}
     same |= {section: parts[section] for section in ('data', 'model', 'loss', 'scaling')}
     return Plan(
         **same,
@@ -223,7 +235,7 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
         epoch_size=length.epoch_size,
         total_examples=length.total_examples,
         policy=resolved.policy,
-        no_decay=tuple(config['no_decay']),
+        init_from=first_weights.resolve(config, parts['model'], data.num_outputs, shape, parent),
         ema=resolved.ema,
         optimizer=resolved.optimizer,
         clip=dict(config['clip']),

@@ -10,6 +10,7 @@ from bsresearch import models, optim
 from bsresearch.core import kinds, own_part, rng
 from bsresearch.data import select
 from bsresearch.models import losses
+from bsresearch.optim import layer_rates
 from bsresearch.planning import sections
 
 _SHAPES: dict[tuple[Any, ...], Any] = {}  # of the weights, and losses that fit: traced once for all runs of a grid
@@ -58,6 +59,7 @@ def check_optimizer(config: Mapping[str, Any], optimizer: Mapping[str, Any], par
     groups = {'no_decay': config['no_decay'], 'optimizer.not_adapted': optimizer.get('not_adapted', ())}
     for field, patterns in groups.items():
         optim.check_groups(params, tuple(patterns), f'config.{field}')
+    layer_rates.check(params, tuple(config['layer_rates']))
     transform = optim.built(optimizer['name'], sections.settings(optimizer), tuple(config['no_decay']))
     if own_part.is_path(optimizer['name']):
         _try_step(optimizer['name'], transform, config, params)

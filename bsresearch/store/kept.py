@@ -22,7 +22,7 @@ from bsresearch.store import paths, records, verify
 from bsresearch.store.paths import RESTORE, Damaged
 
 ROWS, FILES, STUDY = 'records.parquet', 'files.parquet', 'study.json'
-NAMES = ('config.json', 'meta.json', 'lineage.json', 'probe.json')
+NAMES = ('config.json', 'meta.json', 'lineage.json', 'init_from.json', 'probe.json')
 
 
 def is_kept(folder: pathlib.Path) -> bool:

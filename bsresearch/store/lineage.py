@@ -1,10 +1,13 @@
-"""The tree of parents and branches in a workdir, with what each branch changed."""
+"""The tree of parents and branches in a workdir, with what each branch changed, and whose weights a run began with."""
 
 import pathlib
 from typing import Any
 
 from bsresearch.store import paths, records, standing, verify
 from bsresearch.store.paths import RESTORE, Damaged
+
+# Of a run with weights of another: whose, and the sha256 of what they were read from.
+WEIGHTS = 'init_from.json'
 
 
 def read(directory: pathlib.Path) -> dict[str, Any] | None:
@@ -32,23 +35,32 @@ def text(workdir: pathlib.Path) -> str:
     runs: dict[str, Any] = {}
     for directory in records.run_dirs(workdir):
         facts = read(directory)
-        runs[directory.name] = (facts, standing.name(directory, records.status(directory)))
+        weights = paths.read_json(directory / WEIGHTS, 'run', 'step', 'epoch', 'new')
+        runs[directory.name] = (facts, standing.name(directory, records.status(directory)), weights)
     below: dict[str | None, list[str]] = {}
-    for run, (facts, _) in runs.items():
-        parent = facts['run'] if facts and facts['run'] in runs else None
+    for run, (facts, _, weights) in runs.items():
+        above = facts or weights
+        parent = above['run'] if above and above['run'] in runs else None
         below.setdefault(parent, []).append(run)
     lines: list[str] = []
 
     def add(run: str, depth: int) -> None:
-        facts, status = runs[run]
+        facts, status, weights = runs[run]
         begun = f'  of {facts["run"]} {what(facts)}' if facts else ''
+        begun = begun or (f'  with the weights of {of_weights(weights)}' if weights else '')
         lines.append(f'{"  " * depth}{run}  {status}{begun}')
-        for child in sorted(below.get(run, []), key=lambda r: (runs[r][0]['step'], r)):
+        for child in sorted(below.get(run, []), key=lambda r: ((runs[r][0] or runs[r][2])['step'], r)):
             add(child, depth + 1)
 
     for run in below.get(None, []):
         add(run, 0)
     return '\n'.join(lines)
+
+
+def of_weights(given: dict[str, Any]) -> str:
+    """Whose weights a run began with, and which it drew; `given`: its init_from.json."""
+    new = f'; drawn: {", ".join(given["new"])}' if given['new'] else ''
+    return f'{given["run"]} at epoch {given["epoch"]:g}{new}'
 
 
 def what(facts: dict[str, Any]) -> str:

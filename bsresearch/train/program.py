@@ -12,7 +12,7 @@ from bsresearch.core import lookup, rng, when
 from bsresearch.data import preprocess
 from bsresearch.measure import Context, Measure, builder
 from bsresearch.models import layers, losses, norms
-from bsresearch.optim import Hyper
+from bsresearch.optim import Hyper, layer_rates
 from bsresearch.planning import sections
 from bsresearch.planning.plan import Plan
 from bsresearch.train import step as stepping
@@ -79,7 +79,9 @@ def task(
         loss=functools.partial(loss, **part('loss')),
         plain_loss=None if plain == part('loss') else functools.partial(loss, **plain),
         classifies=losses.classifies(plan.loss['name'], plan.num_outputs),
-        transform=optim.built(plan.optimizer['name'], part('optimizer'), plan.no_decay),
+        transform=layer_rates.scaled(
+            optim.built(plan.optimizer['name'], part('optimizer'), plan.no_decay), plan.layer_rates
+        ),
         normalize=preprocess.normalizer(scale, tuple(plan.data['mean']), tuple(plan.data['std']), dtype),
         augment=tuple(plan.data['augment']),
         crop_padding=plan.data['crop_padding'],

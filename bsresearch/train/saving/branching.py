@@ -1,7 +1,7 @@
 """Where a branch begins: its parent's state at the branch point, part by part kept or reset; a parent is only read."""
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,21 +24,23 @@ PyTree = Any
 
 
 def check(workdir: pathlib.Path, plan: Plan, watch: leases.Watch) -> None:
-    """Looks for what a branch begins with; nothing is written, nothing of the checkpoint's content is read.
+    """Looks for what a branch, or a run with another's weights, begins with; nothing is written, no weights are read.
 
-    A branch with checkpoints of its own goes on from these, and its parent is not asked for.
+    One with checkpoints of its own goes on from these, and what it began with is not asked for.
 
     Raises:
       ValueError: no parent, no such point, or a network of other shapes.
       leases.Owned: a live process trains the parent.
     """
-    if plan.parent is None or restore.was_saved(workdir, plan):
+    given = plan.parent or plan.init_from
+    if given is None or restore.was_saved(workdir, plan):
         return
-    directory = paths.parent_dir(workdir, plan.parent['directory'])
+    directory = paths.parent_dir(workdir, given['directory'])
     parent = plan_of(directory)
     watch.check_free(restore.group_directory(directory.parent.parent, parent))
-    restore.check(directory.parent.parent, parent, plan.parent['step'])
-    restore.check_fits(restore.shapes(plan), restore.shapes(parent), plan.id, parent.id)
+    restore.check(directory.parent.parent, parent, given['step'])
+    if plan.parent is not None:
+        restore.check_fits(restore.shapes(plan), restore.shapes(parent), plan.id, parent.id)
 
 
 def begin(
@@ -83,15 +85,9 @@ def _one(
     directory = paths.parent_dir(folder.parent.parent, given['directory'])
     parent, step, how = plan_of(directory), given['step'], given['state']
     workdir = directory.parent.parent
-    if parent.id != given['run']:
-        raise ValueError(f'{directory} holds run {parent.id}, not the parent {given["run"]} of branch {plan.id}')
+    check_run(directory, parent, given['run'], plan)
     items, digests = restore.items(workdir, parent, step)
-    before = paths.read_json(folder / 'lineage.json')
-    if before is not None and before['checkpoint_sha256'] != digests:
-        raise ValueError(
-            f'{directory} at update {step} is not what branch {plan.id} began with, by the sha256 in its lineage.json; '
-            'restore the parent, or make the branch in another workdir'
-        )
+    before = began_with(folder / 'lineage.json', digests, f'{directory} at update {step}')
     state = fresh['state']._replace(step=np.asarray(step, np.int32), params=items['state'].params)
     if how.get('stats', 'keep') == 'keep':
         state = state._replace(stats=items['state'].stats)
@@ -110,6 +106,27 @@ def _one(
         facts = {'checkpoint_sha256': digests, 'changes': _changes(parent, plan), 'past_schedule': _past_schedule(plan)}
         paths.write_json(folder / 'lineage.json', given | facts)
     return state, average, initial, memory
+
+
+def check_run(directory: pathlib.Path, there: Plan, wanted: str, plan: Plan) -> None:
+    """Raises ValueError unless the run in a directory is the one that `plan` begins with."""
+    if there.id != wanted:
+        raise ValueError(f'{directory} holds run {there.id}, not {wanted}, which run {plan.id} begins with')
+
+
+def began_with(file: pathlib.Path, digests: Mapping[str, str], where: str) -> Mapping[str, Any] | None:
+    """What a run wrote down of what it began with; None before it has.
+
+    Raises:
+      ValueError: what is there now has another sha256.
+    """
+    before = paths.read_json(file)
+    if before is not None and before['checkpoint_sha256'] != digests:
+        raise ValueError(
+            f'{where} is not what run {file.parent.name} began with, by the sha256 in its {file.name}; restore it, or '
+            'make the run in another workdir'
+        )
+    return before
 
 
 def check_slots(plans: Sequence[Plan], state: PyTree) -> None:
@@ -132,14 +149,19 @@ def _memory(
     fresh: dict[str, PyTree], plan: Plan, parent: Plan, begin: PyTree, workdir: pathlib.Path | None
 ) -> dict[str, PyTree]:
     """States of the measurements: the parent's of equal settings, from its `workdir`; else new ones at `begin`."""
-    built, named = program.measures(plan), [item for item in fresh if item.startswith('measure_')]
-    begin = jax.tree.map(jnp.asarray, begin)
-    begun = {item: jax.tree.map(np.asarray, built[item.removeprefix('measure_')].init(begin)) for item in named}
+    begun = memory_at(fresh, plan, begin)
     if workdir is None:
         return begun
     settings = lambda p, item: when.rest(p.recording['measure'].get(item.removeprefix('measure_'), {}))
     alike = {item: tree for item, tree in begun.items() if settings(plan, item) == settings(parent, item)}
     return begun | restore.measures(workdir, parent, plan.start, alike)
+
+
+def memory_at(fresh: Mapping[str, PyTree], plan: Plan, begin: PyTree) -> dict[str, PyTree]:
+    """States of the measurements among the items `fresh` of a run that begins with the weights `begin`."""
+    built, named = program.measures(plan), [item for item in fresh if item.startswith('measure_')]
+    begin = jax.tree.map(jnp.asarray, begin)
+    return {item: jax.tree.map(np.asarray, built[item.removeprefix('measure_')].init(begin)) for item in named}
 
 
 def _past_schedule(plan: Plan) -> bool:
@@ -152,7 +174,7 @@ def _past_schedule(plan: Plan) -> bool:
 
 def _changes(parent: Plan, plan: Plan) -> dict[str, list[Any]]:
     """Resolved fields that differ: name → [parent's, branch's]."""
-    skipped = ('recording', 'execution', 'parent', 'batch_changes')
+    skipped = ('recording', 'execution', 'parent', 'batch_changes', 'init_from', 'init_new')
     before, after = (flatten({k: v for k, v in p.resolved().items() if k not in skipped}) for p in (parent, plan))
     return {
         k: [before.get(k), after.get(k)] for k in sorted(before.keys() | after.keys()) if before.get(k) != after.get(k)

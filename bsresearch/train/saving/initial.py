@@ -1,6 +1,6 @@
 """The weights that a group's distances are measured from: stored once, apart from the checkpoints that rotate.
 
-They are a function of the runs' seeds, or of their parents' weights, so what is damaged is made anew; it must then have
+They are a function of the runs' seeds, or of other runs' weights, so what is damaged is made anew; it must then have
 the sha256 of what was lost, where that is still written somewhere.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 from bsresearch.planning.plan import Plan
 from bsresearch.store.checkpoints import Checkpoints, DamagedCheckpoint, digest
 from bsresearch.train.devices import processes
-from bsresearch.train.saving import branching
+from bsresearch.train.saving import branching, fine_tuning
 
 PyTree = Any
 
@@ -39,7 +39,7 @@ class Initial:
         self, fresh: dict[str, PyTree], known: Mapping[str, str] | None = None
     ) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
         """A checkpoint's items at the runs' first update, which for a branch are its parent's; and `params` and, of
-        branches, `branch`: weights that distances are measured from.
+        branches, `branch`: weights that distances are measured from; with weights of another run also `stats`.
 
         Args:
           fresh: the items at update 0, replicas stacked. known: as `kept` has it.
@@ -58,6 +58,10 @@ class Initial:
         return origins
 
     def _make(self, fresh: dict[str, PyTree]) -> tuple[dict[str, PyTree], dict[str, PyTree]]:
+        if self._plans[0].init_from is not None:
+            items = fine_tuning.begin(fresh, self._plans, self._run_directories, self._say)
+            state = items['state']
+            return items, {'params': state.params} | ({'stats': state.stats} if state.stats else {})
         items, origins = branching.begin(fresh, self._plans, self._run_directories, self._say)
         branches = {'branch': origins.branch} if self._plans[0].parent is not None else {}
         return items, {'params': origins.initial} | branches
@@ -65,8 +69,12 @@ class Initial:
     def _kept(
         self, fresh: dict[str, PyTree], make: Callable[[], Mapping[str, PyTree]], known: Mapping[str, str] | None
     ) -> tuple[dict[str, PyTree], dict[str, str]]:
-        names = ('params', 'branch') if self._plans[0].parent is not None else ('params',)
-        like = {name: fresh['state'].params for name in names}
+        state = fresh['state']
+        like = {'params': state.params}
+        if self._plans[0].parent is not None:
+            like['branch'] = state.params
+        if self._plans[0].init_from is not None and state.stats:
+            like['stats'] = state.stats
         return kept(self._directory / 'initial', like, make, self._say, known)
 
 

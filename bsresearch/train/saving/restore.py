@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from bsresearch.core import precision
+from bsresearch.optim import Hyper
 from bsresearch.planning.branch_point import plan_of
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths, standing
@@ -87,6 +88,15 @@ def _fresh(plan: Plan) -> State:
     return jax.tree.map(np.asarray, jax.jit(_begin(plan))())
 
 
+@precision.held
+def begun(plan: Plan, fresh: State, params: Any, stats: Any) -> State:
+    """A state at update 0 with other weights and model statistics; the optimizer's slots as they begin with these."""
+    transform = program.task(plan, 1.0, compiling.platform()).transform
+    zero = np.zeros((), jax.tree.leaves(params)[0].dtype)
+    slots = jax.tree.map(np.asarray, transform(Hyper(zero, zero, None)).init(params))
+    return fresh._replace(params=params, stats=stats, opt_state=slots)
+
+
 def shapes(plan: Plan) -> Any:
     """The weights' shapes and dtypes."""
     return _like(plan).params
@@ -108,8 +118,12 @@ def items(workdir: pathlib.Path, plan: Plan, step: int) -> tuple[dict[str, Any],
             like = {'state': wide(one), 'ema': wide(program.initial_average(plan, one))}
             saved, facts = store.restore(step, like)
             return {name: of_run(tree) for name, tree in saved.items()}, facts['sha256']
-        saved, facts = store.restore(0, {'params': wide(one.params)})
-    fresh = _fresh(plan)._replace(params=of_run(saved['params']))
+        stored = {'params': one.params}
+        if plan.init_from is not None and one.stats:
+            stored['stats'] = one.stats
+        saved, facts = store.restore(0, {name: wide(tree) for name, tree in stored.items()})
+    fresh = _fresh(plan)
+    fresh = begun(plan, fresh, **{'stats': fresh.stats} | {name: of_run(tree) for name, tree in saved.items()})
     return {'state': fresh, 'ema': program.initial_average(plan, fresh)}, facts['sha256']
 
 
