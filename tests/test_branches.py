@@ -217,7 +217,7 @@ def test_a_branch_not_begun_begins_where_the_command_says_its_parent_is(parent: 
     stated = paths.read_json(file)
     stated['checkpoint_sha256']['state'] = '0'
     paths.write_json(file, stated)
-    with pytest.raises(ValueError, match=r'is not what branch .* began with'):
+    with pytest.raises(ValueError, match=r'is not what run .* began with'):
         toy.train(tmp_path / 'a', [other])
 
 

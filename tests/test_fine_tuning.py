@@ -107,6 +107,7 @@ def test_nothing_is_trained_from_other_weights_than_it_began_with(
     (run,) = toy.plans(**tuned)
     folder = paths.run_dir(tmp_path, run.study, run.id)
     folder.mkdir(parents=True)
+    assert run.init_from is not None
     facts = {**run.init_from, 'checkpoint_sha256': {'state': 64 * '0'}}
     paths.write_json(folder / lineage.WEIGHTS, facts)
     with pytest.raises(ValueError, match=f'is not what run {run.id} began with, by the sha256 in its init_from.json'):
@@ -229,6 +230,7 @@ def test_a_point_without_a_checkpoint_is_refused_before_anything_is_written(
         toy.train(tmp_path / 'none', [run])
     assert not (tmp_path / 'none').exists()
     (kept,) = toy.plans(**tuned | {'init_from': where(*source, 'step:4')})
+    assert kept.id != run.id
     toy.train(tmp_path, [kept])
     toy.assert_equal(begin(tmp_path, kept).params['dense_0'], toy.checkpoint(*source, 4).params['dense_0'])
 

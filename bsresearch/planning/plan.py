@@ -27,7 +27,7 @@ REPLICA_FIELDS = (
 # What of the others changes no program.
 OUTSIDE_PROGRAM = (
     'study', 'total_examples', 'epoch_boundary', 'batch_schedule', 'batch_changes', 'divergence', 'stop_at_target',
-    'length', 'start',
+    'length', 'start', 'fine_tunes', 'init_new',
 )  # fmt: skip
 # Facts that follow from the rest, or do not determine a result.
 OUTSIDE_ID = (
