@@ -188,8 +188,8 @@ def test_every_field_that_determines_a_result_changes_the_id(changed: dict[str, 
 
 def test_every_field_either_makes_the_id_or_is_outside_it():
     """A contract: a new field is given a value in `changed_values`, or is execution, recording or question."""
-    # One value so far; the grid is not a run's; a length in seconds enters an id in updates; weights of another run need
-    # one (test_fine_tuning.py).
+    # One value so far; the grid is not a run's; a length in seconds enters an id in updates; for weights of another run
+    # there must be one (test_fine_tuning.py).
     alone = {'study', 'sweep', 'total_seconds', 'init_from', 'init_new'}
     for name in flatten(schema.defaults().to_dict()):
         outside = name.split('.')[0] in (*schema.EXECUTION, *schema.RECORDING, *schema.QUESTION)

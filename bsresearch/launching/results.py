@@ -27,6 +27,8 @@ def what_varies(plans: Sequence[Plan]) -> list[Row]:
 def _brief(plan: Plan) -> Row:
     fields = plan.resolved()
     del fields['batch_changes']
+    if (begun := plan.init_from) is not None:
+        fields['init_from'] = f'{begun["run"]}@{begun["step"]}'
     brief = [name for name in schema.NAMED if name.endswith('schedule') or name in ('optimizer', 'scaling')]
     return fields | {name: sections.describe(name, fields[name]) for name in brief}
 
