@@ -12,9 +12,10 @@ fixed: examples after the branch, and their order.
     python main.py --config=configs/critical_batch_size.py --workdir=runs/critical_batch_size
     python -m bsresearch fig critical_batch_size --workdir=runs/critical_batch_size
 
-Cost: about 50 minutes on 2 CPU cores, by updates and evaluations; not run at full size with all three rates. By the
-rule alone (--config.branch.rates="(('rule',)"): 7 minutes; B* 32 to 128 while B_simple goes from 140 to 634, and 19 of
-147 branches diverge, so that the rate may be what ends B*.
+Cost: about an hour on 2 CPU cores, estimated by updates and evaluations; not run at full size with all three rates. By
+the rule alone, --config.branch.rates="('rule',)", 7 minutes: B* 32 to 128 while B_simple goes from 140 to 634, and 19
+of 147 branches diverge. All rates on a fifth of the data, from a rate of 0.044, at epochs 1/2 and 2 (6 seeds): B* 64 by
+the rule, 256 and more held, 256 and more tuned (docs/advise.md has all numbers).
 
 Beside runs to a target: `bsresearch advise --workdir=<those> --target=… --branches=runs/critical_batch_size`, or in the
 same workdir (docs/advise.md, "Critical batch sizes side by side").
