@@ -21,7 +21,8 @@ from bsresearch.core import own_part
 # A list of names is told up to so many; of a longer one so many near names.
 MOST_LISTED, MOST_NEAR = 12, 4
 # Positional arguments of the functions that contracts ask for, by a word for the part; none where it is not here.
-LEADING = {'model': ('num_outputs',), 'study': ('plans',), 'engine': ('jobs', 'at_once', 'should_stop')}
+LEADING = {'model': ('num_outputs',), 'study': ('plans',), 'engine': ('jobs', 'at_once', 'should_stop'),
+           'logger': ('run', 'folder', 'mode')}  # fmt: skip
 
 
 def nearest(name: str, allowed: Iterable[str], lists: str = '') -> str:

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 
 import jax
 
+from bsresearch import loggers
 from bsresearch.core import precision
 from bsresearch.core.interrupts import Stopped, noted
 from bsresearch.launching import environment, groups, probing
 from bsresearch.launching.console import Console
 from bsresearch.launching.groups import ReplicaGroup
+from bsresearch.loggers import following
 from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan
 from bsresearch.planning.stages import Stage, probes_of, runs_of
@@ -164,10 +166,14 @@ def train(
     """
     if processes.share(lambda: group.ended):
         return
-    directories = [group.run_directory(p) for p in group.plans]
-    # Where several processes train, one of them looks after the workdir.
-    with presence.Stay(*([group.directory, *directories] if processes.leads() else ())) as stay:
-        if processes.leads():
+    directories, leads = [group.run_directory(p) for p in group.plans], processes.leads()
+    # Where several processes train, one of them looks after the workdir, and writes.
+    wanted = loggers.wanted(group.plans[0].recording) if leads else ()
+    with (
+        presence.Stay(*([group.directory, *directories] if leads else ())) as stay,
+        following.following(directories, wanted, console.say),
+    ):
+        if leads:
             presence.clear([*directories, *(d / 'arrays' for d in directories)], group.directory)
         _train(group, console, caught, lease, place, profiler, stay)
 

@@ -220,7 +220,8 @@ RECORDED: dict[str, Field | Section] = {
     'snapshots': _points('weights whose predictions are averaged into an ensemble, evaluated as ensemble_*', {
         'cycle_ends': Field(False, '', 'also at the end of every cycle of schedule.name=warm_restarts'),
     }),
-    'tensorboard': Field(False, '', 'also write TensorBoard event files (needs tensorboardX)'),
+    'loggers': Field((), '', 'tools that the records are also written for: tensorboard | wandb | mlflow, or your own'),
+    'tensorboard': Field(False, '', "another name of loggers=('tensorboard',)"),
 }  # fmt: skip
 # --- what is asked of the runs
 ASKED: dict[str, Field | Section] = {

@@ -1,11 +1,10 @@
 """A declared config → a Plan. The only reader of declared configs; every field is checked before anything is made."""
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from bsresearch import models
+from bsresearch import loggers, models
 from bsresearch.core import kinds, lookup, own_part, rng, units, when
 from bsresearch.core.field import unknown_field
 from bsresearch.core.flat import value_at
@@ -86,8 +85,8 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
     for field, allowed in CHOICES.items():
         if config[field] not in allowed:
             raise ValueError(f'config.{field}={config[field]!r}; {lookup.nearest(str(config[field]), allowed)}')
-    if config['tensorboard'] and importlib.util.find_spec('tensorboardX') is None:
-        raise ValueError('config.tensorboard=True needs tensorboardX: pip install -r requirements-track.txt')
+    for name in loggers.wanted(config):
+        loggers.check(name, 'config.loggers')
     if config['micro_batch_size'] is not None and config['micro_batch_size'] > config['batch_size']:
         raise ValueError(
             f'config.micro_batch_size={config["micro_batch_size"]} is larger than batch_size={config["batch_size"]}; '

@@ -67,7 +67,7 @@ _MEMBERS = {
     'no_decay': str, 'augment': str, 'at_steps': float, 'at_examples': float, 'at_epochs': float, 'batch_sizes': int,
     'learning_rates': float, 'multiples': int, 'held_fixed': str, 'replicates': str, 'learning_rate': float,
     'momentum': float, 'weight_decay': float, 'warmup_epochs': float, 'metrics': str,
-    'classes': int, 'layer_rates': str, 'init_new': str,
+    'classes': int, 'layer_rates': str, 'init_new': str, 'loggers': str,
 }  # fmt: skip
 
 

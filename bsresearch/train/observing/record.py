@@ -70,8 +70,6 @@ class Recorder:
         self.pace: list[float] = [0.0]  # seconds per update, for each segment of the run
         self.timed = True  # rows made after the run carry no wall-clock time
         self.last: list[dict[str, tuple[Any, float]]] = [{} for _ in plans]  # metric → newest value, and its epoch
-        self._boards: list[Any] = []
-        self._directories = directories
 
     def pace_at(self, t: int) -> float:
         """Seconds of update t."""
@@ -95,15 +93,8 @@ class Recorder:
         """One row of replica r at θ_step."""
         row = self._at(r, step) | dict(metrics)
         self.last[r] |= {name: (value, row['epoch']) for name, value in metrics.items()}
-        if not self.writers:
-            return
-        self.writers[r].rows([row])
-        if self.plans[r].recording['tensorboard']:
-            if not self._boards:
-                # What an earlier session wrote from this step on is void.
-                self._boards = [_board(d, step) for d in self._directories]
-            for name, value in metrics.items():
-                self._boards[r].add_scalar(name, value, step)
+        if self.writers:
+            self.writers[r].rows([row])
 
     def updates(
         self, r: int, start: int, count: int, steps: set[int], normed: set[int], info: Info, hyper: Hyper
@@ -166,13 +157,5 @@ class Recorder:
 
     def close(self) -> None:
         """Closes all files."""
-        for open_file in (*self.writers, *self._boards):
-            open_file.close()
-
-
-def _board(directory: pathlib.Path, first_step: int) -> Any:
-    from tensorboardX import SummaryWriter
-
-    folder = directory / 'tensorboard'
-    folder.mkdir(exist_ok=True)  # here, in a run's directory that is there: the writer would make that too
-    return SummaryWriter(str(folder), purge_step=first_step)
+        for writer in self.writers:
+            writer.close()

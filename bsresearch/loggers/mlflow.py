@@ -1,0 +1,98 @@
+"""MLflow: a run each, at MLFLOW_TRACKING_URI, without it in <folder>, a file store.
+
+Experiment: MLFLOW_EXPERIMENT_NAME, or bsresearch. `MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri <folder>`
+shows a file store, which MLflow reads only with that word.
+"""
+
+import os
+import pathlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bsresearch.loggers import Mode, Row, Run
+
+PACKAGE, NEEDS, EXTRA = 'mlflow', 'mlflow-skinny or mlflow', 'mlflow'
+KEY = 'bsresearch.key'
+# Of one call, and letters of a parameter: the limits of MLflow's servers.
+MOST_METRICS, MOST_PARAMS, MOST_LETTERS = 1000, 100, 6000
+STATUS = {'done': 'FINISHED', 'diverged': 'FINISHED', 'failed': 'FAILED', 'stopped': 'KILLED'}
+
+
+def open_log(run: Run, folder: pathlib.Path, mode: Mode) -> '_Run':
+    """A run of MLflow, found again by a tag with the key of ours."""
+    uri = os.environ.get('MLFLOW_TRACKING_URI')
+    if not uri:
+        os.environ.setdefault('MLFLOW_ALLOW_FILE_STORE', 'true')
+        folder.mkdir(parents=True, exist_ok=True)
+        uri = folder.resolve().as_uri()
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    experiment = _experiment(client, os.environ.get('MLFLOW_EXPERIMENT_NAME') or 'bsresearch')
+    there = [found.info.run_id for found in client.search_runs([experiment], f"tags.`{KEY}` = '{run.key}'")]
+    if mode == 'new' and there:
+        raise FileExistsError(f'{uri}, run {there[0]}')
+    if mode == 'continue' and there:
+        client.update_run(there[0], status='RUNNING')
+        return _Run(client, there[0])
+    for run_id in there:
+        client.delete_run(run_id)
+    tags = {KEY: run.key, 'bsresearch.study': run.study}
+    made = client.create_run(experiment, int(1000 * run.started), tags, run_name=run.id)
+    _describe(client, made.info.run_id, run)
+    return _Run(client, made.info.run_id)
+
+
+def _experiment(client: Any, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    if (there := client.get_experiment_by_name(name)) is not None:
+        return there.experiment_id
+    try:
+        return client.create_experiment(name)
+    except MlflowException:  # another process has just made it, or it cannot be
+        if (there := client.get_experiment_by_name(name)) is None:
+            raise
+        return there.experiment_id
+
+
+def _describe(client: Any, run_id: str, run: Run) -> None:
+    """The config, as parameters."""
+    from mlflow.entities import Param
+
+    given = {_plain(name): str(value)[:MOST_LETTERS] for name, value in run.config.items() if value is not None}
+    for some in _parts([Param(name, value) for name, value in given.items()], MOST_PARAMS):
+        client.log_batch(run_id, params=some)
+
+
+def _plain(name: str) -> str:
+    """A name as MLflow takes it: in a file store a/b would lie in a folder a, where the metric a is a file."""
+    return re.sub(r'[^\w. -]', '.', name)
+
+
+def _parts(values: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
+    return (values[i : i + most] for i in range(0, len(values), most))
+
+
+class _Run:
+    def __init__(self, client: Any, run_id: str):
+        self._client, self._id = client, run_id
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """A number per metric and row."""
+        from mlflow.entities import Metric
+
+        metrics = [
+            Metric(_plain(name), value, int(1000 * row.time), row.step)
+            for row in rows
+            for name, value in row.metrics.items()
+        ]
+        for some in _parts(metrics, MOST_METRICS):
+            self._client.log_batch(self._id, metrics=some)
+
+    def close(self, status: str) -> None:
+        """With the status, which MLflow has no word for if a run diverged, as a tag."""
+        self._client.set_tag(self._id, 'bsresearch.status', status)
+        if status != 'running':
+            self._client.set_terminated(self._id, STATUS[status])

@@ -1,0 +1,82 @@
+"""Weights & Biases: a run each, in <folder> where WANDB_MODE=offline (`wandb sync` sends it later), else at the server.
+
+Project: WANDB_PROJECT, or bsresearch; the group is the study. Every metric can be drawn over step, examples, epoch or
+seconds.
+"""
+
+import netrc
+import os
+import pathlib
+import shutil
+import urllib.parse
+from collections.abc import Sequence
+from typing import Any
+
+from bsresearch.loggers import Mode, Row, Run
+
+PACKAGE, NEEDS, EXTRA = 'wandb', 'wandb', 'wandb'
+LOCAL = ('offline', 'dryrun', 'disabled')
+KEYS = ('WANDB_API_KEY', 'WANDB_IDENTITY_TOKEN_FILE')
+SERVER = 'https://api.wandb.ai'
+
+
+def lacking() -> str:
+    """What is to be done first; '' if nothing: it is logged in, or stays offline."""
+    if os.environ.get('WANDB_MODE') in LOCAL or any(os.environ.get(key) for key in KEYS):
+        return ''
+    if _has_password(os.environ.get('WANDB_BASE_URL') or SERVER):
+        return ''
+    import wandb  # takes a second: `wandb offline` and `wandb login --host` left their word in its settings
+
+    settings = wandb.setup().settings
+    if settings.mode in LOCAL or settings.api_key or _has_password(settings.base_url):
+        return ''
+    return 'is not logged in: `wandb login`, or set WANDB_API_KEY, or WANDB_MODE=offline to send the runs later'
+
+
+def _has_password(server: str) -> bool:
+    """Whether `wandb login` has left a key for a server."""
+    try:
+        logins = netrc.netrc(os.path.expanduser(os.environ.get('NETRC') or '~/.netrc'))
+    except (OSError, netrc.NetrcParseError):
+        return False
+    return urllib.parse.urlparse(server).hostname in logins.hosts
+
+
+def open_log(run: Run, folder: pathlib.Path, mode: Mode) -> '_Run':
+    """A run of W&B whose id is the key of ours."""
+    import wandb
+
+    there = sorted(folder.glob(f'*run-*-{run.key}'))
+    if mode == 'new' and there:
+        raise FileExistsError(str(there[0]))
+    for directory in there if mode == 'replace' else ():
+        shutil.rmtree(directory)
+    quiet = wandb.Settings(silent=True, console='off', x_disable_stats=True, disable_git=True, disable_code=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return _Run(
+        wandb.init(
+            dir=str(folder.parent),  # in it a folder wandb, which is ours
+            project=os.environ.get('WANDB_PROJECT') or 'bsresearch',
+            id=run.key, name=run.id, group=run.study, config=dict(run.config), settings=quiet, reinit='create_new',
+            resume='allow' if mode == 'continue' else 'never',
+        )
+    )  # fmt: skip
+
+
+class _Run:
+    def __init__(self, run: Any):
+        self._run = run
+        for position in ('step', 'examples', 'epoch', 'seconds', 'wall_seconds'):
+            run.define_metric(position)
+        run.define_metric('*', step_metric='step')
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """A line of its history per row; its own step only counts them, since ours may come twice."""
+        for row in rows:
+            self._run.log({'step': row.step, **row.position, **row.metrics})
+
+    def close(self, status: str) -> None:
+        """With the status in the summary."""
+        self._run.summary['status'] = status
+        self._run.finish(exit_code=int(status == 'failed'))
