@@ -57,7 +57,13 @@ shen: $(BIN)/bsresearch ## Shen's article on Fashion-MNIST: all runs, figures an
 test: $(VENV)/.dev-ready ## the tests
 	$(BIN)/python -m pytest
 
-test-slow: $(VENV)/.dev-ready ## the long ones, by name
+# Trackers, against which loggers are tested.
+$(VENV)/.trackers-ready: requirements-wandb.txt requirements-mlflow.txt | $(VENV)/.dev-ready
+	for name in wandb mlflow; do \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$$name.txt || exit 1; done
+	touch $@
+
+test-slow: $(VENV)/.dev-ready $(VENV)/.trackers-ready ## the long ones, by name
 	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.dev-ready ## style and import layers
@@ -75,6 +81,8 @@ lock: $(VENV)/.dev-ready ## the requirements anew from pyproject.toml, with hash
 	echo 'setuptools>=77' | $(BIN)/$(LOCK) --no-annotate - -o requirements-build.txt
 	$(BIN)/$(LOCK) pyproject.toml -o requirements.txt
 	$(BIN)/$(LOCK) --extra dev pyproject.toml -o requirements-dev.txt -c requirements.txt
+	echo 'wandb>=0.22' | $(BIN)/$(LOCK) --no-annotate - -o requirements-wandb.txt -c requirements-dev.txt
+	echo 'mlflow-skinny>=3.4' | $(BIN)/$(LOCK) --no-annotate - -o requirements-mlflow.txt -c requirements-dev.txt -c requirements-wandb.txt
 
 clean: ## removes the environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Launching as a user does: the console, the disk, the compilation cache, TensorBoard."""
+"""Launching as a user does: the console, the disk, the compilation cache."""
 
 import errno
 import os
@@ -295,25 +295,6 @@ def test_a_second_launch_compiles_nothing_anew(tmp_path: pathlib.Path):
     first, second = map(int, done.stdout.split())
     assert first > 0
     assert second == 0
-
-
-def test_tensorboard_files_hold_the_rows(workdir: pathlib.Path):
-    """Read back by tensorboardX's own protobufs: every recorded test loss stands there at its step."""
-    from tensorboardX.proto import event_pb2
-
-    (plan,) = toy.plans(tensorboard=True, evaluate__every_steps=10)
-    toy.train(workdir, [plan])
-    (file,) = (paths.run_dir(workdir, plan.study, plan.id) / 'tensorboard').iterdir()
-    raw, found, at = file.read_bytes(), {}, 0
-    while at < len(raw):
-        size = int.from_bytes(raw[at : at + 8], 'little')
-        event = event_pb2.Event.FromString(raw[at + 12 : at + 12 + size])
-        at += 16 + size
-        for value in event.summary.value:
-            if value.tag == 'test_loss':
-                found[event.step] = value.simple_value
-    rows = {r['step']: r['test_loss'] for r in toy.rows(workdir, plan) if 'test_loss' in r}
-    assert found == pytest.approx(rows, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from packaging.version import Version
 ROOT = pathlib.Path(__file__).parent.parent
 PYTHONS = ('3.11', '3.12', '3.13')
 LOCKS = {'requirements.txt': (), 'requirements-dev.txt': ('dev',)}
+TRACKERS = {'wandb': 'wandb', 'mlflow': 'mlflow-skinny'}  # extra → what it asks for, each with a lock of its own
 # JAX of these versions is what the suite was run with: 0.10 is the last for 3.11.
 JAX = {'3.11': '0.10', '3.12': '0.12', '3.13': '0.12'}
 
@@ -52,6 +53,20 @@ def test_each_python_gets_one_version_of_what_pyproject_asks_for(name: str, pyth
 def test_the_tests_run_on_what_users_install(python: str):
     users, developers = (pins(name, python) for name in LOCKS)
     assert users == {name: developers[name] for name in users}
+
+
+@pytest.mark.parametrize('python', PYTHONS)
+def test_trackers_go_into_the_environment_of_the_tests(python: str):
+    """Their pins are what the extras ask for, and move none that is there, nor each other's."""
+    extras = tomllib.loads((ROOT / 'pyproject.toml').read_text('utf-8'))['project']['optional-dependencies']
+    together = pins('requirements-dev.txt', python)
+    for extra, package in TRACKERS.items():
+        pinned = pins(f'requirements-{extra}.txt', python)
+        (requirement,) = map(Requirement, extras[extra])
+        assert requirement.name == package
+        assert pinned[package] in requirement.specifier
+        assert {name: together.get(name, version) for name, version in pinned.items()} == pinned
+        together |= pinned
 
 
 def stand_in(path: pathlib.Path, version: str) -> pathlib.Path:

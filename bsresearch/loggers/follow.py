@@ -75,7 +75,7 @@ def follow(
         say(f'logger {name} failed ({loggers.reason(error)}); {following.later(workdir, [name])}')
 
     def write(name: str) -> None:
-        if not followed[name] and all(records.status(directory).get('versions') for directory in directories):
+        if not followed[name] and all('versions' in records.status(directory) for directory in directories):
             followed[name] = [_Followed(name, directory, workdir / 'loggers') for directory in directories]
         for run in followed[name]:
             run.write()

@@ -4,6 +4,7 @@ Experiment: MLFLOW_EXPERIMENT_NAME, or bsresearch. `MLFLOW_ALLOW_FILE_STORE=true
 shows a file store, which MLflow reads only with that word.
 """
 
+import importlib
 import os
 import pathlib
 import re
@@ -13,10 +14,15 @@ from typing import Any
 from bsresearch.loggers import Mode, Row, Run
 
 PACKAGE, NEEDS, EXTRA = 'mlflow', 'mlflow-skinny or mlflow', 'mlflow'
-KEY = 'bsresearch.key'
+KEY = 'bsresearch_key'
 # Of one call, and letters of a parameter: the limits of MLflow's servers.
 MOST_METRICS, MOST_PARAMS, MOST_LETTERS = 1000, 100, 6000
 STATUS = {'done': 'FINISHED', 'diverged': 'FINISHED', 'failed': 'FAILED', 'stopped': 'KILLED'}
+
+
+def _module(name: str) -> Any:
+    """Of MLflow, which takes seconds and need not be installed."""
+    return importlib.import_module(name)
 
 
 def open_log(run: Run, folder: pathlib.Path, mode: Mode) -> '_Run':
@@ -26,11 +32,9 @@ def open_log(run: Run, folder: pathlib.Path, mode: Mode) -> '_Run':
         os.environ.setdefault('MLFLOW_ALLOW_FILE_STORE', 'true')
         folder.mkdir(parents=True, exist_ok=True)
         uri = folder.resolve().as_uri()
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=uri)
+    client = _module('mlflow').MlflowClient(tracking_uri=uri)
     experiment = _experiment(client, os.environ.get('MLFLOW_EXPERIMENT_NAME') or 'bsresearch')
-    there = [found.info.run_id for found in client.search_runs([experiment], f"tags.`{KEY}` = '{run.key}'")]
+    there = [found.info.run_id for found in client.search_runs([experiment], f"tags.{KEY} = '{run.key}'")]
     if mode == 'new' and there:
         raise FileExistsError(f'{uri}, run {there[0]}')
     if mode == 'continue' and there:
@@ -38,20 +42,18 @@ def open_log(run: Run, folder: pathlib.Path, mode: Mode) -> '_Run':
         return _Run(client, there[0])
     for run_id in there:
         client.delete_run(run_id)
-    tags = {KEY: run.key, 'bsresearch.study': run.study}
+    tags = {KEY: run.key, 'bsresearch_study': run.study}
     made = client.create_run(experiment, int(1000 * run.started), tags, run_name=run.id)
     _describe(client, made.info.run_id, run)
     return _Run(client, made.info.run_id)
 
 
 def _experiment(client: Any, name: str) -> str:
-    from mlflow.exceptions import MlflowException
-
     if (there := client.get_experiment_by_name(name)) is not None:
         return there.experiment_id
     try:
         return client.create_experiment(name)
-    except MlflowException:  # another process has just made it, or it cannot be
+    except _module('mlflow.exceptions').MlflowException:  # another process has just made it, or it cannot be
         if (there := client.get_experiment_by_name(name)) is None:
             raise
         return there.experiment_id
@@ -59,10 +61,9 @@ def _experiment(client: Any, name: str) -> str:
 
 def _describe(client: Any, run_id: str, run: Run) -> None:
     """The config, as parameters."""
-    from mlflow.entities import Param
-
+    param = _module('mlflow.entities').Param
     given = {_plain(name): str(value)[:MOST_LETTERS] for name, value in run.config.items() if value is not None}
-    for some in _parts([Param(name, value) for name, value in given.items()], MOST_PARAMS):
+    for some in _parts([param(name, value) for name, value in given.items()], MOST_PARAMS):
         client.log_batch(run_id, params=some)
 
 
@@ -81,10 +82,9 @@ class _Run:
 
     def write(self, rows: Sequence[Row]) -> None:
         """A number per metric and row."""
-        from mlflow.entities import Metric
-
+        metric = _module('mlflow.entities').Metric
         metrics = [
-            Metric(_plain(name), value, int(1000 * row.time), row.step)
+            metric(_plain(name), value, int(1000 * row.time), row.step)
             for row in rows
             for name, value in row.metrics.items()
         ]
@@ -93,6 +93,6 @@ class _Run:
 
     def close(self, status: str) -> None:
         """With the status, which MLflow has no word for if a run diverged, as a tag."""
-        self._client.set_tag(self._id, 'bsresearch.status', status)
+        self._client.set_tag(self._id, 'bsresearch_status', status)
         if status != 'running':
             self._client.set_terminated(self._id, STATUS[status])

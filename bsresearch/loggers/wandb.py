@@ -4,6 +4,7 @@ Project: WANDB_PROJECT, or bsresearch; the group is the study. Every metric can 
 seconds.
 """
 
+import importlib
 import netrc
 import os
 import pathlib
@@ -20,15 +21,19 @@ KEYS = ('WANDB_API_KEY', 'WANDB_IDENTITY_TOKEN_FILE')
 SERVER = 'https://api.wandb.ai'
 
 
+def _wandb() -> Any:
+    """The package, which takes a second and need not be installed."""
+    return importlib.import_module('wandb')
+
+
 def lacking() -> str:
     """What is to be done first; '' if nothing: it is logged in, or stays offline."""
     if os.environ.get('WANDB_MODE') in LOCAL or any(os.environ.get(key) for key in KEYS):
         return ''
     if _has_password(os.environ.get('WANDB_BASE_URL') or SERVER):
         return ''
-    import wandb  # takes a second: `wandb offline` and `wandb login --host` left their word in its settings
-
-    settings = wandb.setup().settings
+    # `wandb offline` and `wandb login --host` left their word in its settings.
+    settings = _wandb().setup().settings
     if settings.mode in LOCAL or settings.api_key or _has_password(settings.base_url):
         return ''
     return 'is not logged in: `wandb login`, or set WANDB_API_KEY, or WANDB_MODE=offline to send the runs later'
@@ -45,8 +50,7 @@ def _has_password(server: str) -> bool:
 
 def open_log(run: Run, folder: pathlib.Path, mode: Mode) -> '_Run':
     """A run of W&B whose id is the key of ours."""
-    import wandb
-
+    wandb = _wandb()
     there = sorted(folder.glob(f'*run-*-{run.key}'))
     if mode == 'new' and there:
         raise FileExistsError(str(there[0]))
