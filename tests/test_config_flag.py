@@ -188,6 +188,22 @@ def test_whole_floats_are_taken_where_whole_numbers_are_needed():
     assert {name: repr(value) for name, value in overrides.items()} == {k: repr(v) for k, v in expected.items()}
 
 
+@pytest.mark.parametrize(
+    ('words', 'values'),
+    [
+        ('bias,norm', ('bias', 'norm')),
+        ('bias,', ('bias',)),
+        ('bias', ('bias',)),
+        ("('bias', 'norm')", ('bias', 'norm')),
+        ("'bias,norm'", ('bias,norm',)),
+        ('()', ()),
+    ],
+)
+def test_words_of_a_tuple_need_no_quotes(words: str, values: tuple[str, ...]):
+    flag = parsed(f'--config={schema.__file__}', f'--config.no_decay={words}')
+    assert flag_parser.declared(flag)[1] == {'no_decay': values}
+
+
 def test_a_run_of_1e3_is_that_of_1000():
     ids = []
     for batch_size in ('1e3', '1000'):

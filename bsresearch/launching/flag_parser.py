@@ -15,6 +15,7 @@ from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
+from ml_collections.config_flags import tuple_parser
 
 from bsresearch.core import flag_help, interrupts, lookup, own_part, program, user_file
 from bsresearch.core.field import unknown_field
@@ -89,6 +90,15 @@ class WholeNumbers(flags.IntegerParser):
         raise ValueError('a whole number is needed')
 
 
+class Tuples(tuple_parser.TupleParser):
+    """Of tuples: also words without quotes, a,b."""
+
+    def parse(self, argument: Any) -> tuple[Any, ...]:
+        """The values; ValueError where they cannot be told."""
+        values = super().parse(argument)
+        return tuple(argument.rstrip(',').split(',')) if values == (argument,) and ',' in argument else values
+
+
 def define_config(values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the flag --config, and those of its fields."""
     try:
@@ -98,6 +108,7 @@ def define_config(values: flags.FlagValues = flags.FLAGS) -> None:
     except flags.Error as e:  # it reads a --flagfile at once
         sys.exit(program.usage(flag_help.in_plain_words(e)))
     config_flags.register_flag_parser_for_type(int, WholeNumbers())
+    config_flags.register_flag_parser_for_type(tuple, Tuples())
     values['config'].parser = Parser()
 
 
