@@ -29,7 +29,12 @@ NEAR = 1.5  # a rate of the grid stands for the one that was told up to this fac
 
 def sealed(file: pathlib.Path) -> dict[str, Any]:
     """The advice; raises ValueError where it is not what was sealed, or none."""
-    told = json.loads(file.read_text(encoding='utf-8'))
+    try:
+        told = json.loads(file.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'--advice={file} is no JSON, or damaged: {error}') from error
+    if not isinstance(told, dict):
+        raise ValueError(f'--advice={file} is none that `bsresearch advise --json` wrote')
     if as_json.seal({k: v for k, v in told.items() if k != 'sha256'}) != told.get('sha256'):
         raise ValueError(f'--advice={file} was changed since it was sealed')
     if told.get('refusal') or not told.get('target'):

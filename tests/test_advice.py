@@ -6,11 +6,12 @@ import pytest
 from advice_tables import COLUMNS, SIZES, hyperbola, losses, pace, runs
 from scipy import stats
 
-from bsresearch.advice import choice, estimates, rates, reading
+from bsresearch.advice import choice, estimates, rates, reading, rules
 from bsresearch.advice.advise import advise
 from bsresearch.advice.columns import Columns
 from bsresearch.advice.fits import regions
 from bsresearch.advice.table import Refusal
+from bsresearch.advice.telling.words import would_change
 from bsresearch.theory import noisy_quadratic
 
 # --- what is named
@@ -27,7 +28,16 @@ def test_the_least_time_is_named():
     seconds = told.row.expected['seconds']
     assert seconds.low < cost.min() < seconds.high
     assert seconds.choice == pytest.approx(cost.min(), rel=0.05)
-    assert told.others['examples'] == 16
+    assert told.others['examples'].choice == 16
+
+
+def test_the_time_of_a_run_scatters_as_its_pace_does_too():
+    """Lengths by 1 %, seconds per epoch by 20 %: 95 % of runs lie within e^(±1.96·0.2)."""
+    frame = runs(spread=0.01, seeds=10)
+    frame['seconds'] *= np.exp(0.2 * np.random.default_rng(1).normal(size=len(frame)))
+    expected = advise(reading.runs(frame, COLUMNS)).row.expected
+    assert np.log(expected['seconds'].high / expected['seconds'].low) == pytest.approx(2 * 1.96 * 0.2, rel=0.3)
+    assert np.log(expected['length'].high / expected['length'].low) < 0.15
 
 
 def test_a_batch_size_that_was_left_out_is_named_where_it_is_better():
@@ -65,6 +75,7 @@ def test_the_gain_of_a_run_is_that_of_two_normal_costs():
     gain = choice.gains(cost, run, np.ones(2, bool))
     assert gain[1] == pytest.approx(s * stats.norm.pdf(m / s) - m * stats.norm.cdf(-m / s), rel=0.03)
     assert gain[0] == pytest.approx(0, abs=1e-3)
+    assert choice.gains(cost, np.zeros_like(run), np.ones(2, bool)).tolist() == [0, 0], 'what is known shows nothing'
 
 
 # --- the law
@@ -259,6 +270,84 @@ def _updates(curvature: np.ndarray, noise: np.ndarray, batch_size: int, rate: fl
     loss = noisy_quadratic.expected_loss(curvature, moments)
     reached = np.flatnonzero(loss <= loss[0] / 20)
     return float(reached[0]) if len(reached) else np.inf
+
+
+def early(unknown: bool = False) -> pd.DataFrame:
+    """Least at a rate of 0.1; runs of 1.0 were stopped after 3 epochs without their target, or at an unknown length."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame([(b, lr) for b in SIZES[:5] for lr in (0.03, 0.1, 0.3, 1.0)], columns=['bs', 'lr'])
+    off = np.abs(np.log(frame['lr'] / 0.1))
+    frame['epochs'] = 20 * (1 + frame['bs'] / 300) * (1 + off) * np.exp(0.03 * rng.normal(size=len(frame)))
+    frame['done'] = frame['lr'] < 1
+    frame.loc[~frame['done'], 'epochs'] = np.nan if unknown else 3.0
+    return frame
+
+
+@pytest.mark.parametrize('unknown', [False, True])
+def test_a_run_that_stopped_early_has_not_come_there_early(unknown: bool):
+    """Its rate is neither the best tried nor one to name, by the surface or, of few cells, without."""
+    frame = early(unknown)
+    columns = Columns('bs', 'lr', epochs='epochs', reached='done')
+    told = advise(reading.runs(frame, columns))
+    assert told.batch_size.choice == 16
+    assert told.row.rate.choice == pytest.approx(0.1, rel=0.3)
+    assert max(row.rate.high for row in told.rows if row.runs) <= 0.3 * 1.08
+    few = advise(reading.runs(frame[(frame['bs'] < 64) & (frame['lr'] > 0.2)], columns))
+    assert few.rates_refused
+    assert few.row.rate.choice == 0.3
+
+
+def test_runs_that_diverged_count_in_a_table_too():
+    """An infinite loss is the worst there is, as it is in a workdir; an accuracy's is −∞; none at all is said."""
+    frame = losses()
+    frame.loc[frame['lr'] >= 0.1, 'loss'] = np.inf
+    told = advise(reading.runs(frame, Columns('bs', 'lr', loss='loss')))
+    assert max(row.rate.high for row in told.rows if row.runs) <= 0.05 * 1.08
+    turned = frame.assign(accuracy=-frame['loss'])
+    assert reading.runs(turned, Columns('bs', 'lr', loss='accuracy')).loss.max() == np.inf
+    frame.loc[0, 'loss'] = np.nan
+    notes = reading.runs(frame, Columns('bs', 'lr', loss='loss')).notes
+    assert '1 of 77 runs have no loss: left out (inf marks one that diverged)' in notes
+
+
+def test_rates_beyond_one_that_diverged_are_none_though_they_trained():
+    """At one batch size the smallest rate diverges, at another one in the middle: neither has what lies beyond."""
+    frame = losses()
+    smallest = frame['lr'].min()
+    frame.loc[(frame['bs'] == 32) & (frame['lr'] == smallest), 'loss'] = np.inf
+    frame.loc[(frame['bs'] == 64) & (frame['lr'] == 0.0125), 'loss'] = np.inf
+    told = advise(reading.runs(frame, Columns('bs', 'lr', loss='loss')))
+    rows = {row.batch_size: row for row in told.rows}
+    assert rows[64].rate.high <= 0.00625 * 1.08
+    everywhere = losses()
+    everywhere.loc[everywhere['lr'] == smallest, 'loss'] = np.inf
+    with pytest.raises(Refusal):
+        advise(reading.runs(everywhere, Columns('bs', 'lr', loss='loss')))
+
+
+@pytest.mark.parametrize('value', [0.0, 2.0])
+def test_losses_that_are_all_alike_are_answered(value: float):
+    """No noise, no valley: nothing is divided by them."""
+    told = advise(reading.runs(losses().assign(loss=value), Columns('bs', 'lr', loss='loss')))
+    assert told.row.expected['loss'].choice == pytest.approx(value)
+
+
+def test_a_rule_that_diverges_is_not_one_whose_rates_were_not_tried():
+    size = np.repeat([16.0, 64.0], 3)
+    found = rates.cells(size, np.tile([0.1, 0.2, 0.4], 2), np.array([1.0, 2, 3, 1, 2, np.inf]))
+    nothing = np.zeros((1, 2))
+    at = np.array([0.1, 0.1])
+    reached = estimates.Estimate(nothing, nothing)
+    named = rates.Rates(np.array([16.0, 64.0]), at, at, at, ['', ''], reached, found, np.isfinite(found.value))
+    prices = {price.rule: price for price in rules.prices(named)}
+    assert prices['linear'] == ('linear', np.inf, np.inf, 64.0, 0)
+    assert prices['none'].mean == 0
+
+
+def test_a_goal_that_the_named_batch_size_serves_as_well_is_no_other():
+    """Examples do not grow with B: the batch size that is named for the time is as good for them."""
+    told = advise(reading.runs(runs(lambda b: np.full(len(b), 3.0)), COLUMNS))
+    assert not [reason for reason in would_change(told) if reason.startswith('another goal')]
 
 
 def test_too_few_cells_have_no_rate():

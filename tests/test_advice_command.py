@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -11,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from advice_tables import SIZES, runs
+from advice_tables import SIZES, losses, runs
 
 from bsresearch.advice import command
 from bsresearch.advice.table import Refusal
+from scripts import check_advice
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -70,6 +72,56 @@ def test_parquet_and_conditions(tmp_path: pathlib.Path):
     assert command.run(request).replace('; target=0.5', '') == page
 
 
+def test_a_parquet_file_has_rows_whatever_its_index(tmp_path: pathlib.Path):
+    """One of words, or the column of batch sizes itself."""
+    runs().set_index('bs').to_parquet(tmp_path / 'of_sizes.parquet')
+    request = command.Request(table=f'{tmp_path}/of_sizes.parquet', batch_size='bs', epochs='epochs', run='seed')
+    assert command.run(request) == typed(tmp_path, runs().drop(columns='seconds'), epochs='epochs', run='seed')
+    named = runs().assign(epochs=-1.0)
+    named.index = pd.Index([f'run {i}' for i in range(len(named))])
+    named.to_parquet(tmp_path / 'of_words.parquet')
+    with pytest.raises(ValueError, match=r'^--epochs=epochs: row 1 has -1; '):
+        command.run(request._replace(table=f'{tmp_path}/of_words.parquet'))
+
+
+def test_a_condition_on_a_truth_is_written_either_way(tmp_path: pathlib.Path):
+    frame = pd.concat([runs().assign(good=True), runs().assign(good=False, epochs=1e6)])
+    pages = {typed(tmp_path, frame, epochs='epochs', run='seed', where=(f'good={word}',)) for word in ('True', 'true')}
+    assert len(pages) == 1
+    assert pages.pop().startswith('use B = 16 ')
+
+
+def test_the_file_is_whole_and_its_directory_is_made(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    """A write that is cut leaves the advice of before."""
+    file = tmp_path / 'new' / 'advice.json'
+    typed(tmp_path, runs(), epochs='epochs', json=str(file))
+    before = file.read_text()
+
+    def cut(descriptor: int) -> None:
+        raise OSError('no space left')
+
+    monkeypatch.setattr(os, 'fsync', cut)
+    with pytest.raises(OSError, match='no space left'):
+        typed(tmp_path, runs(seeds=3), epochs='epochs', json=str(file))
+    assert file.read_text() == before
+    assert [f.name for f in file.parent.iterdir()] == ['advice.json']
+
+
+@pytest.mark.parametrize('text', ['{"a": 1', '[1]', '{"goal": "time", "sha256": "0"}'])
+def test_a_sealed_advice_that_was_touched_is_one_line(tmp_path: pathlib.Path, text: str):
+    (tmp_path / 'advice.json').write_text(text)
+    with pytest.raises(ValueError, match=r'^--advice=.*(damaged|none that|was changed)'):
+        check_advice.sealed(tmp_path / 'advice.json')
+
+
+def test_the_only_rate_that_is_as_good_is_not_the_only_one_tried(tmp_path: pathlib.Path):
+    """A plane without noise: the smallest of eleven rates is best."""
+    frame = losses()
+    frame['loss'] = 2 + 0.01 * np.log(frame['bs']) + 0.1 * np.log(frame['lr'])
+    first = typed(tmp_path, frame, learning_rate='lr', loss='loss').splitlines()[0]
+    assert first == 'use B = 16 (16 to 16 as good), lr 0.0031 (no other is as good)'
+
+
 def test_the_command_loads_no_jax():
     """Advice on a table starts in a second."""
     code = 'import sys, bsresearch.advice.command; sys.exit("jax" in sys.modules)'
@@ -119,6 +171,17 @@ BAD: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
     'per': (runs(), {**E, 'seconds': 'seconds', 'seconds_per': 'step'},
             '--seconds_per=step: the length is in epochs: run or epoch'),
     'price': (runs(), {**E, 'price_per_hour': -1.0}, '--price_per_hour=-1: a number above 0 is needed'),
+    'endless price': (runs(), {**E, 'price_per_hour': np.inf}, '--price_per_hour=inf: a number above 0 is needed'),
+    'no digit': (runs(), {**E, 'at': ['²']}, '--at=²: whole numbers of at least 1 are needed'),
+    'too large': (runs(), {**E, 'at': ['9' * 400]}, f'--at={"9" * 400}: whole numbers of at least 1 are needed'),
+    'endless': (runs().assign(epochs=-np.inf), E, '--epochs=epochs: row 1 has -inf; a number above 0 is needed'),
+    'the best of losses': (runs().assign(loss=-np.inf), {'loss': 'loss'},
+                           '--loss=loss: row 1 has -inf, which is better than any; a number is needed, or inf of'),
+    'batch size 1': (runs(sizes=np.array([1.0])), E,
+                     'one batch size, B = 1, and nothing to compare it with: train at B = 2 and 4 too'),
+    'no such goal': (runs().assign(loss=1.0), {'loss': 'loss', 'goal': 'time'},
+                     '--goal=time: no run tells it; name its column, --steps, --epochs or --examples'),
+    'a folder': (runs(), {**E, 'json': '.'}, '--json=. is a directory: the name of a file is needed'),
 }  # fmt: skip
 
 

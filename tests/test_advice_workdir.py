@@ -89,6 +89,14 @@ def test_a_time_needs_a_target_and_one_is_named(tmp_path: pathlib.Path):
     assert of_workdir.reachable(tmp_path, '') == 'test_accuracy:0.7'  # of 0.7 and 0.9 the lower
 
 
+@pytest.mark.parametrize(('value', 'rising', 'text'), [
+    (0.9496, True, '0.949'), (0.99951, True, '0.999'), (0.9504, True, '0.95'), (0.7, True, '0.7'), (0.0, True, '0'),
+    (0.12345, False, '0.124'), (0.1236, False, '0.124'), (1234.0, False, '1.24e+03'), (0.5, False, '0.5'),
+])  # fmt: skip
+def test_a_target_that_is_named_is_none_that_rounding_put_out_of_reach(value: float, rising: bool, text: str):
+    assert of_workdir._easily('m', value, rising) == f'm:{text}'
+
+
 @pytest.mark.parametrize(('asked', 'said'), [
     ({'target': 'test_accuracy'}, '<metric>:<value>'),
     ({'target': 'test_accuracy:high'}, "'high'"),

@@ -1,6 +1,7 @@
 """Quantities with an axis reduced by a law, where the law is known."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import planted
@@ -49,6 +50,17 @@ def test_of_noisy_examples_it_is_the_least_squares_fit():
         assert off == pytest.approx(residual([(column - np.log1p(SIZES / expected)).mean(), at]), abs=0.02)
 
 
+@pytest.mark.parametrize('at', [3.0, 300.0, 30_000.0])
+def test_the_ends_are_those_of_all_corners(at: float):
+    """Examples known to a fifth: of all 2⁵ ways to take their ends none has a smaller or larger B_crit."""
+    exact = 5000 * (1 + SIZES / at)
+    low, high = exact[:, None], 1.2 * exact[:, None]
+    corners = [np.where(np.array(taken), low[:, 0], high[:, 0]) for taken in itertools.product((True, False), repeat=5)]
+    every = law.critical(SIZES, np.stack(corners, axis=1))
+    assert law.critical_ends(SIZES, low, high, -1)[0] == every[0].min()
+    assert law.critical_ends(SIZES, low, high, 1)[0] == every[1].max()
+
+
 def test_beyond_what_was_tried_only_a_bound_is_known():
     flat, steep = np.full(5, 5000.0), 5000 * SIZES
     low, high = law.critical(SIZES, np.stack([flat, steep], axis=1))
@@ -66,6 +78,8 @@ def test_a_censored_end_leaves_the_critical_batch_size_open_to_its_side():
     ends = reduced(hyperbola(lengths(low, high)))
     assert ends[0] == pytest.approx([0.0, 100.0], rel=law.STEP)
     assert ends[1] == pytest.approx([100.0, np.inf], rel=law.STEP)
+    high[3:, 0] = np.inf  # nor at the one before it: no reason for a larger one
+    assert reduced(hyperbola(lengths(low, high)))[1][0] == pytest.approx(100.0, rel=0.15)
     low[0, 0] = high[0, 0] = np.nan
     assert np.isnan(reduced(hyperbola(lengths(low, high)))[0][0])
 

@@ -242,8 +242,27 @@ def test_a_rate_that_was_repeated_is_named_and_none_beyond_what_diverged():
     assert once.high[2] <= 0.2 * 1.08
 
 
+def test_a_run_that_came_to_the_target_and_then_diverged_is_not_repeated():
+    """Nor is its batch size left without repeats: the rate that came there next is."""
+
+    def of_run(run: Plan) -> Result:
+        steps, lost = run.length.total_steps, rate(run) > 0.05
+        row = {'wall_seconds': 1.0, 'seconds': 1.0, 'validation_accuracy': peak(0.03)(run).final('validation_accuracy')}
+        rows = [row | {'step': steps // 2, 'epoch': 1.0 / rate(run)}, row | {'step': steps, 'epoch': 2.0}]
+        return Result('diverged' if lost else 'done', rows=rows)
+
+    *_, whole, repeats = driven(
+        advise.stages(grid(seeds=3, budget_minutes=60.0, target='validation_accuracy:0.5')), of_run
+    )
+    for size in (16, 64):
+        trained = [rate(run) for run in runs_of(whole) if run.batch_size == size and rate(run) <= 0.05]
+        assert {rate(run) for run in runs_of(repeats) if run.batch_size == size} == {max(trained)}
+    assert any(rate(run) > 0.05 for run in runs_of(whole))
+
+
 @pytest.mark.parametrize(('target', 'said'), [
     ('validation_acuracy:0.9', 'validation_accuracy'),
+    ('validation_accuracy:nan', 'is no number'),
     ('validation_accuracy', '<metric>:<value>'),
     ('train_loss:0.1', 'not evaluated'),
 ])  # fmt: skip

@@ -50,7 +50,7 @@ def advise(runs: Runs, goal: str | None = None, at: Sequence[float] = ()) -> Adv
     found = estimates.of_runs(alike, sizes)
     if tuned is not None and goal == 'accuracy':
         found = found._replace(quantities={**found.quantities, 'loss': estimates.possible(tuned.reached, runs)})
-    chosen = {other: _choose(found, other) for other in GOALS if _nameable(found, other).any()}
+    chosen = {each: _choose(found, each) for each in GOALS if _nameable(found, each).any()}
     if goal not in chosen:
         raise Refusal(f'--goal={goal}: no batch size has both, a run that reached the target and its {GOALS[goal]}')
     best = chosen[goal]
@@ -58,13 +58,14 @@ def advise(runs: Runs, goal: str | None = None, at: Sequence[float] = ()) -> Adv
     rows = [_row(found, i, goal, best, tuned, runs, alike) for i in range(len(sizes)) if sizes[i] in shown]
     rows += [_beyond(size, tried) for size in at if size not in sizes]
     rows = _with_pareto(sorted(rows, key=lambda row: row.batch_size))
-    named, low, high = map(float, sizes[[best.named, best.low, best.high]])
+    size = lambda place: float(sizes[place])
+    named = {each: Quantity(size(one.named), size(one.low), size(one.high)) for each, one in chosen.items()}
     return Advice(
         goal,
-        Quantity(named, low, high),
-        next(row for row in rows if row.batch_size == named),
+        named[goal],
+        next(row for row in rows if row.batch_size == named[goal].choice),
         rows,
-        {other: float(sizes[one.named]) for other, one in chosen.items() if other != goal},
+        {other: one for other, one in named.items() if other != goal},
         _next_runs(found, goal, tuned),
         growth.of(alike, found) if alike.timed else None,
         throughput.of(found),
@@ -85,8 +86,9 @@ def _goal(runs: Runs, goal: str | None) -> str:
         return next((name for name, able in has.items() if able), 'examples')
     if goal not in GOALS:
         raise ValueError(f'--goal={goal}: {lookup.nearest(goal, GOALS)}')
-    if not has[goal] and (runs.timed or goal == 'accuracy'):
-        raise Refusal(f'--goal={goal}: no run tells it; name its column, {COLUMNS[goal]}')
+    if not has[goal] and (runs.timed or goal == 'accuracy' or not runs.told):
+        column = COLUMNS[goal if runs.told or goal == 'accuracy' else 'examples']
+        raise Refusal(f'--goal={goal}: no run tells it; name its column, {column}')
     return goal
 
 
@@ -100,8 +102,8 @@ def _check(runs: Runs, goal: str) -> None:
                       'longer')  # fmt: skip
     if len(runs.sizes) < 2:
         size = runs.sizes[0]
-        raise Refusal(f'one batch size, B = {size:g}, and nothing to compare it with: train at B = '
-                      f'{max(size // 2, 1):g} and {2 * size:g} too')  # fmt: skip
+        others = f'{size // 2:g} and {2 * size:g}' if size > 1 else '2 and 4'
+        raise Refusal(f'one batch size, B = {size:g}, and nothing to compare it with: train at B = {others} too')
     if len(sizes := np.unique(runs.batch_size[useful])) < 2:
         raise Refusal(f'only runs at B = {sizes[0]:g} reached the target: of those tried it is the one to use, by how '
                       'much cannot be told; train the others longer, or take an easier target')  # fmt: skip
@@ -115,9 +117,11 @@ def _tuned(runs: Runs, goal: str, sizes: np.ndarray) -> tuple[Runs, Rates | None
     """The runs that are compared; the rates, where some batch size has several, or why they cannot be told."""
     if not runs.several_rates:
         return runs, None, ''
-    value = runs.loss if goal == 'accuracy' else np.where(runs.reached, np.log(runs.length), runs.low)
+    unreached = np.maximum(runs.low, runs.longest)  # one that stopped early has not come there early
+    value = runs.loss if goal == 'accuracy' else np.where(runs.reached, np.log(runs.length), unreached)
     value = np.where(np.isposinf(runs.loss), np.inf, value)  # a rate that diverges is none to use
-    found, rate = rates.cells(runs.batch_size, _rate(runs), value), _rate(runs)
+    rate, reached = _rate(runs), None if goal == 'accuracy' else runs.reached
+    found = rates.cells(runs.batch_size, rate, value, reached)
     try:
         if goal == 'accuracy':
             lowest = value[np.isfinite(value)].min()

@@ -62,16 +62,16 @@ class Advice(NamedTuple):
     """What is advised.
 
     Attributes:
-      goal: one of GOALS. row: of the batch size that is named, one of `rows`. others: what other goals would name.
-      growth: of the length with B. throughput: against B. prices: of rules for the rate, in ln of the length (of a
-        loss: in its unit). rates_refused: why a rate cannot be told where some batch size had several.
+      goal: one of GOALS. row: of the batch size that is named, one of `rows`. others: what other goals would name, with
+        all as good. growth: of the length with B. throughput: against B. prices: of rules for the rate, in ln of the
+        length (of a loss: in its unit). rates_refused: why a rate cannot be told where some batch size had several.
     """
 
     goal: str
     batch_size: Quantity
     row: Row
     rows: list[Row]
-    others: Mapping[str, float]
+    others: Mapping[str, Quantity]
     next_runs: list[NextRun]
     growth: Growth | None
     throughput: Throughput | None

@@ -64,7 +64,8 @@ def gains(cost: np.ndarray, run: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """
     z = special.ndtri((np.arange(PARTS) + 0.5) / PARTS)
     expected = cost[:, allowed].mean(axis=0)
-    shown = (run - run.mean(axis=0)) / run.std(axis=0)
+    spread = run.std(axis=0)
+    shown = (run - run.mean(axis=0)) / np.where(spread > 0, spread, 1.0)  # of one that is known nothing is shown
     moves = (cost[:, allowed] - expected).T @ shown / len(run)  # (options, k)
     after = (expected[:, None, None] + moves[..., None] * z).min(axis=0).mean(axis=-1)
     return expected.min() - after

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import math
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NamedTuple
@@ -16,6 +17,7 @@ from bsresearch.advice.critical.side_by_side import SideBySide
 from bsresearch.advice.table import Refusal, Runs
 from bsresearch.advice.telling import as_json, page
 from bsresearch.core import program
+from bsresearch.store import paths
 
 Draw = Callable[[Advice, pathlib.Path, float | None], list[pathlib.Path]]
 OF_WORKDIR = ('study', 'target', 'branches')  # flags that only a workdir has
@@ -60,8 +62,7 @@ def run(request: Request, draw: Draw | None = None) -> str:
     Raises:
       ValueError, OSError: a user's error. Refusal: the table tells nothing.
     """
-    if request.price_per_hour is not None and not request.price_per_hour > 0:
-        raise ValueError(f'--price_per_hour={request.price_per_hour:g}: a number above 0 is needed')
+    check(request.at, request.price_per_hour, request.json)
     if bool(request.table) == bool(request.workdir):
         raise ValueError(
             '--table=<file>, a row for each run, or --workdir=<directory> of a launch is needed: one of them'
@@ -125,20 +126,29 @@ def _of_workdir(request: Request, falling: bool | None) -> tuple[dict[str, Any],
     return {'workdir': workdir.name, 'study': request.study, 'target': request.target}, read
 
 
+def check(at: Sequence[str], price_per_hour: float | None, json_file: str | None) -> None:
+    """Raises ValueError for flags that cannot be, whatever the runs."""
+    sizes(at)
+    if price_per_hour is not None and not 0 < price_per_hour < math.inf:
+        raise ValueError(f'--price_per_hour={price_per_hour:g}: a number above 0 is needed')
+    if json_file and pathlib.Path(json_file).is_dir():
+        raise ValueError(f'--json={json_file} is a directory: the name of a file is needed')
+
+
 def sizes(given: Sequence[str]) -> list[float]:
-    """Batch sizes of --at; raises ValueError for what is none."""
-    found = []
+    """Batch sizes of --at, each once; raises ValueError for what is none."""
     for word in given:
-        if not word.strip().isdigit() or not int(word):
+        if not word.strip().isdecimal() or not 1 <= float(word) < math.inf:
             raise ValueError(f'--at={word}: whole numbers of at least 1 are needed')
-        found.append(float(word))
-    return found
+    return list(dict.fromkeys(map(float, given)))
 
 
 def _write(request: Request, content: dict[str, Any]) -> None:
     if request.json:
         text = json.dumps(as_json.sealed(content), indent=1, ensure_ascii=False, allow_nan=False)
-        pathlib.Path(request.json).write_text(text + '\n', encoding='utf-8')
+        file = pathlib.Path(request.json)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        paths.write_text(file, text + '\n')
 
 
 def command(request: Request, draw: Draw | None = None) -> int | None:

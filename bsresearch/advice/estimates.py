@@ -1,8 +1,8 @@
 """What a run takes at each batch size, tried or not: length, seconds, joules, loss, as draws of a posterior."""
 
 import itertools
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
@@ -16,8 +16,8 @@ from bsresearch.advice.table import STEPS, Runs
 LENGTH_SPREAD, PACE_SPREAD, LOSS_SPREAD = 0.1, 0.02, 0.1
 # Nothing is told beyond that factor outside of what was tried.
 BEYOND = 2.0
-# A mean over runs is that over the middles of so many equally likely parts of their distribution.
-PARTS = 9
+# A mean over runs is that over the middles of equally likely parts of their distribution, in standard deviations.
+PARTS = special.ndtri((np.arange(9) + 0.5) / 9)
 
 
 class Estimate(NamedTuple):
@@ -72,7 +72,7 @@ def of_runs(runs: Runs, sizes: np.ndarray) -> Estimates:
             per = getattr(runs, name)
             if np.isfinite(per).any():
                 pace, known = _pace(np.log(per), place, sizes, seed)
-                quantities[name] = Estimate(*(part * pace for part in quantities['length']))
+                quantities[name] = Estimate(*(n * each for n, each in zip(quantities['length'], pace, strict=True)))
                 within[name] = _between(sizes, known) & within['length']
     if np.isfinite(runs.loss).any():
         known, lost = (np.unique(runs.batch_size[which]) for which in (np.isfinite(runs.loss), np.isinf(runs.loss)))
@@ -103,9 +103,13 @@ def _length(runs: Runs, place: np.ndarray, sizes: np.ndarray) -> tuple[Estimate,
     each = runs.granularity / (runs.batch_size if runs.told == STEPS else 1.0)
     step = np.median(each[runs.reached]) * (sizes if runs.told == STEPS else np.ones(len(sizes)))
     counted = lambda z: rounded_up(np.exp(draws.level + draws.spread * z), step)
-    parts = special.ndtri((np.arange(PARTS) + 0.5) / PARTS)
-    new = np.random.default_rng(3).normal(size=draws.level.shape)
-    return Estimate(np.mean([counted(z) for z in parts], axis=0), counted(new)), draws.level
+    return _estimate(counted, draws.level.shape, seed=3), draws.level
+
+
+def _estimate(value: Callable[[Any], np.ndarray], shape: tuple[int, ...], seed: int) -> Estimate:
+    """Of what a run takes that lies so many standard deviations, a number or (d, k), off its level."""
+    new = np.random.default_rng(seed).normal(size=shape)
+    return Estimate(np.mean([value(z) for z in PARTS], axis=0), value(new))
 
 
 def rounded_up(values: np.ndarray, step: np.ndarray) -> np.ndarray:
@@ -114,12 +118,13 @@ def rounded_up(values: np.ndarray, step: np.ndarray) -> np.ndarray:
     return np.where(step > 0, np.ceil(values / safe) * step, values)
 
 
-def _pace(per: np.ndarray, place: np.ndarray, sizes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(d, k) of what a unit of length costs, from the ln of it in each run; and where it was measured."""
+def _pace(per: np.ndarray, place: np.ndarray, sizes: np.ndarray, seed: int) -> tuple[Estimate, np.ndarray]:
+    """What a unit of length costs a run, from the ln of it in each; and where it was measured."""
     known = np.isfinite(per)
     sample = Sample(place[known], per[known], per[known])
     draws = levels.draw(curve.smooth(sizes, float(per[known].mean())), sample, PACE_SPREAD, seed)
-    return np.exp(draws.level), sizes[np.unique(place[known])]
+    each = lambda z: np.exp(draws.level + draws.spread * z)
+    return _estimate(each, draws.level.shape, seed + 5), sizes[np.unique(place[known])]
 
 
 def possible(loss: Estimate, runs: Runs) -> Estimate:

@@ -1,5 +1,6 @@
 """The finished runs of a workdir as the table that advice is given on; what they lack is told in one line."""
 
+import math
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -115,7 +116,18 @@ def reachable(workdir: pathlib.Path, study: str) -> str:
             f'no batch size has a rate at which no run diverged: a target for {found.metric} cannot be chosen'
         )
     value = float(np.quantile(known, 0.75, method='higher')) * (1 if found.falling else -1)
-    return f'{found.metric}:{value:.3g}'
+    return _easily(found.metric, value, not found.falling)
+
+
+def _easily(metric: str, value: float, rising: bool) -> str:
+    """A target of three digits that whatever came to `value` came to."""
+    rounded = float(f'{value:.3g}')
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 2) if value else 0.0
+    if rising and rounded > value:
+        rounded -= step
+    elif not rising and rounded < value:
+        rounded += step
+    return f'{metric}:{rounded:.3g}'
 
 
 def _such(found: Runs) -> str:
@@ -124,7 +136,7 @@ def _such(found: Runs) -> str:
     if not len(known):
         return ''
     value = float(np.quantile(known, 0.75, method='inverted_cdf'))
-    return f', such as {found.metric}:{value if found.falling else -value:.3g}'
+    return f', such as {_easily(found.metric, value if found.falling else -value, not found.falling)}'
 
 
 def opened(workdir: pathlib.Path, name: str = '') -> Study:

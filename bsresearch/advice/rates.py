@@ -1,14 +1,14 @@
 """The learning rate for each batch size, from cells of (B, rate): by a smooth surface over both (surface.py).
 
-A cell is the mean of its runs; one that did not reach its target counts with the length at which it stopped, which is
-too short, and is at least not better than it looks. The surface is fitted to the valley: the cells within a depth of
-the best one at their batch size, or the better half of all, by what they miss of it. What lies beyond, up to what
-diverged, says where the valley ends and nothing of its floor.
+A cell is the mean of its runs; one that did not reach its target counts with the length at which it stopped, or that of
+the longest that reached it at its batch size, which is too short. The surface is fitted to the valley: the usable cells
+within a depth of the best one at their batch size, or the better half of all, by what they miss of it. What lies
+beyond says where the valley ends and nothing of its floor. Not usable is a rate from the smallest on at which a run
+diverged, and one at which none came to the target where others did.
 
 At each batch size the rate with the least expected regret is named, with all as good (choice.py): one tried most often
-there with three times the runs of any other, or any; never outside of those tried there, nor beyond one at which a run
-diverged. Flagged is a rate that is the smallest or largest of those tried at the neighbouring batch sizes: the
-best may lie beyond.
+there with three times the runs of any other, or any; never outside of the usable ones there. Flagged is a rate that is
+the smallest or largest of those tried at the neighbouring batch sizes: the best may lie beyond.
 """
 
 import math
@@ -29,12 +29,24 @@ SETTLED = 3  # times the runs of any other rate of a batch size
 
 
 class Cells(NamedTuple):
-    """batch_size, learning_rate, value, runs: (c,). value: mean of a cell's runs, best when lowest."""
+    """(c,) each. value: mean of a cell's runs, best when lowest. reached: whether any came to its target."""
 
     batch_size: np.ndarray
     learning_rate: np.ndarray
     value: np.ndarray
     runs: np.ndarray
+    reached: np.ndarray
+
+    @property
+    def usable(self) -> np.ndarray:
+        """(c,) below all rates at which a run diverged; where some came to the target, only these."""
+        kept = np.zeros(len(self.value), bool)
+        for size in np.unique(self.batch_size):
+            own = self.batch_size == size
+            lost = self.learning_rate[own & np.isinf(self.value)]
+            below = own & (self.learning_rate < lost.min(initial=np.inf))
+            kept |= below & self.reached if (below & self.reached).any() else below
+        return kept
 
 
 class Rates(NamedTuple):
@@ -65,33 +77,40 @@ class Rates(NamedTuple):
         return kept
 
 
-def cells(batch_size: np.ndarray, learning_rate: np.ndarray, value: np.ndarray) -> Cells:
-    """Of (n,) runs; those without a value are left out. A cell in which one diverged (∞) is ∞, whatever others did."""
+def cells(
+    batch_size: np.ndarray, learning_rate: np.ndarray, value: np.ndarray, reached: np.ndarray | None = None
+) -> Cells:
+    """Of (n,) runs; those without a value are left out. A cell in which one diverged (∞) is ∞, whatever others did.
+
+    reached: whether they came to their target; None: there is none.
+    """
     known = ~np.isnan(value) & (value > -np.inf)
     pairs = np.column_stack([batch_size, learning_rate])[known]
     unique, place = np.unique(pairs, axis=0, return_inverse=True)
     count = np.bincount(place.ravel())
-    return Cells(unique[:, 0], unique[:, 1], np.bincount(place.ravel(), value[known]) / count, count)
+    mean = lambda values: np.bincount(place.ravel(), values[known]) / count
+    came = mean(np.ones(len(value)) if reached is None else reached) > 0
+    return Cells(unique[:, 0], unique[:, 1], mean(value), count, came)
 
 
 def best_tried(found: Cells, batch_size: np.ndarray, learning_rate: np.ndarray) -> np.ndarray:
     """(n,) which runs have the best of the rates that were tried at their batch size."""
-    kept = np.zeros(len(batch_size), bool)
+    kept, value = np.zeros(len(batch_size), bool), np.where(found.usable, found.value, np.inf)
     for size in np.unique(found.batch_size):
         own = np.flatnonzero(found.batch_size == size)
-        kept |= (batch_size == size) & (learning_rate == found.learning_rate[own[np.argmin(found.value[own])]])
+        kept |= (batch_size == size) & (learning_rate == found.learning_rate[own[np.argmin(value[own])]])
     return kept
 
 
 def valley(found: Cells, depth: float) -> np.ndarray:
-    """(c,) which cells lie within `depth` of the best one at their batch size, or are of the better half of all so."""
+    """(c,) which usable cells lie within `depth` of the best of their batch size, or are of the better half of all."""
     sizes, place = np.unique(found.batch_size, return_inverse=True)
-    best = np.full(len(sizes), np.inf)
-    np.minimum.at(best, place, found.value)
-    with np.errstate(invalid='ignore'):  # of a batch size at which all diverged
-        above = found.value - best[place]
-    finite = np.isfinite(above)
-    return finite & (above <= max(depth, float(np.median(above[finite])) if finite.any() else depth))
+    best, usable = np.full(len(sizes), np.inf), found.usable
+    np.minimum.at(best, place[usable], found.value[usable])
+    above = found.value[usable] - best[place[usable]]
+    kept = np.zeros(len(place), bool)
+    kept[usable] = above <= max(depth, float(np.median(above)) if len(above) else depth)
+    return kept
 
 
 def at(found: Cells, sizes: np.ndarray, depth: float, margin: float | None = None) -> Rates:
@@ -145,20 +164,16 @@ def _settled(found: Cells, inside: np.ndarray, size: float, fine: np.ndarray) ->
 
 
 def _ends(found: Cells, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(k,), (k,) the smallest and largest rate that may be named: of those tried there, below any that diverged.
+    """(k,), (k,) the smallest and largest rate that may be named: of the usable ones there.
 
-    Where none was tried, on the line between the neighbours', in logarithms. The surface knows nothing of cells that
-    diverged, and would go on beyond them.
+    Where there are none, on the line between the neighbours', in logarithms. The surface knows nothing of what is not
+    usable, and would go on beyond.
     """
-    tried, ends = np.unique(found.batch_size), []
-    for size in tried:
-        own = found.batch_size == size
-        lost = found.learning_rate[own & np.isinf(found.value)]
-        trained = found.learning_rate[own & np.isfinite(found.value)]
-        below = trained[trained < lost.min(initial=np.inf)]
-        ends.append(np.log([below.min(initial=np.inf), below.max(initial=0.0)]) if len(below) else [np.nan, np.nan])
-    known = ~np.isnan(np.array(ends)[:, 0])
-    low, high = (np.exp(np.interp(np.log(sizes), np.log(tried[known]), np.array(ends)[known, i])) for i in (0, 1))
+    usable = found.usable
+    known = np.unique(found.batch_size[usable])
+    rates = [found.learning_rate[usable & (found.batch_size == size)] for size in known]
+    ends = np.log([[own.min(), own.max()] for own in rates])
+    low, high = (np.exp(np.interp(np.log(sizes), np.log(known), ends[:, i])) for i in (0, 1))
     return low, high
 
 

@@ -28,11 +28,15 @@ def read(file: pathlib.Path, where: Sequence[str] = ()) -> pd.DataFrame:
       FileNotFoundError: no such file. ValueError: it cannot be read; a condition that is none, or that no row fulfils.
     """
     if not file.is_file():
-        raise FileNotFoundError(f'--table={file}: no such file')
+        there = 'a directory; a CSV or Parquet file is needed' if file.is_dir() else 'no such file'
+        raise FileNotFoundError(f'--table={file}: {there}')
     try:
         rows = pd.read_parquet(file) if file.suffix in ('.parquet', '.pq') else pd.read_csv(file, skipinitialspace=True)
     except (OSError, ValueError, ArithmeticError) as error:
         raise ValueError(f'--table={file} cannot be read as CSV or Parquet: {" ".join(str(error).split())}') from error
+    if any(rows.index.names):
+        rows = rows.reset_index()
+    rows.index = pd.RangeIndex(len(rows))
     rows.columns = [str(column).strip() for column in rows.columns]
     names = list(rows.columns)
     if len(set(names)) < len(names):
@@ -54,14 +58,16 @@ def fulfilled(rows: pd.DataFrame, condition: str) -> pd.Series:
     column = rows[_there(rows, 'where', name)]
     kept = column.map(_plain).isin({_plain(value.strip()) for value in values.split(',')})
     if not kept.any():
-        known = sorted(column.dropna().unique().tolist())
+        known = sorted(column.dropna().unique().tolist(), key=lambda value: (str(type(value)), value))
         told = ', '.join(map(str, known[:8])) + (', …' if len(known) > 8 else '')
         raise ValueError(f'--where={condition}: no row has it (with the conditions before it); {name} is {told}')
     return kept
 
 
 def _plain(value: Any) -> Any:
-    """A value that equals what a person writes for it: 1e-1 and 0.1, 256 and 256.0."""
+    """A value that equals what a person writes for it: 1e-1 and 0.1, 256 and 256.0, true and True."""
+    if str(value).lower() in ('true', 'false'):
+        return str(value).lower()
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -96,12 +102,14 @@ def runs(rows: pd.DataFrame, columns: Columns, *, per: str = 'run', falling: boo
     seconds = _numbers(rows, 'seconds', columns.seconds) * share
     joules = _numbers(rows, 'joules', columns.joules) * share
     watts = _numbers(rows, 'watts', columns.watts)
-    loss = _numbers(rows, 'loss', columns.loss)
     lower = not columns.loss or _falling(columns.loss, falling)
+    loss = _losses(rows, columns.loss, lower)
     held, notes = _others(rows, columns)
+    if columns.loss and (unknown := int(np.isnan(loss).sum())):
+        notes += (f'{unknown} of {len(loss)} runs have no {columns.loss}: left out (inf marks one that diverged)',)
     return Runs(
         size, rate, length, reached, step * counted, unit, columns.length[0], seconds,
-        np.where(np.isnan(joules), watts * seconds, joules), loss if lower else -loss, columns.loss, lower, held, notes,
+        np.where(np.isnan(joules), watts * seconds, joules), loss, columns.loss, lower, held, notes,
     )  # fmt: skip
 
 
@@ -112,7 +120,7 @@ def _there(rows: pd.DataFrame, flag: str, name: str) -> str:
 
 
 def _numbers(rows: pd.DataFrame, flag: str, name: str, *, whole: bool = False, needed: bool = False) -> np.ndarray:
-    """(n,) numbers of a column, all above 0 but losses; NaN for empty and infinite ones, and without a column."""
+    """(n,) numbers of a column, all above 0 but losses; NaN for empty ones, for ∞ but of losses, without a column."""
     if not name:
         return np.full(len(rows), np.nan)
     column = rows[name]
@@ -123,8 +131,10 @@ def _numbers(rows: pd.DataFrame, flag: str, name: str, *, whole: bool = False, n
         raise ValueError(
             f'--{flag}={name}: {first_row(rows, words)} has {str(column[words].iloc[0])!r}; a number is needed'
         )
-    values = np.where(np.isfinite(values), values, np.nan)
-    bad = np.zeros(len(values), bool) if flag == 'loss' else values <= 0
+    if flag == 'loss':
+        return values
+    bad = values <= 0
+    values = np.where(np.isposinf(values), np.nan, values)
     if whole:
         bad |= np.isfinite(values) & (values != np.round(values))
     if bad.any():
@@ -133,6 +143,18 @@ def _numbers(rows: pd.DataFrame, flag: str, name: str, *, whole: bool = False, n
     if needed and np.isnan(values).any():
         raise ValueError(f'--{flag}={name}: {first_row(rows, np.isnan(values))} is empty')
     return values
+
+
+def _losses(rows: pd.DataFrame, name: str, lower: bool) -> np.ndarray:
+    """(n,) what is best when lowest; ∞ of a run that diverged."""
+    values = _numbers(rows, 'loss', name)
+    losses = values if lower else -values
+    if (best := np.isneginf(losses)).any():
+        raise ValueError(
+            f'--loss={name}: {first_row(rows, best)} has {values[best][0]:g}, which is better than any; a number is '
+            f'needed, or {-values[best][0]:g} of a run that diverged'
+        )
+    return losses
 
 
 def _reached(rows: pd.DataFrame, name: str, length: np.ndarray) -> np.ndarray:
@@ -175,5 +197,8 @@ def _others(rows: pd.DataFrame, columns: Columns) -> tuple[tuple[str, ...], tupl
     cell = [name for name in (columns.batch_size, columns.learning_rate) if name]
     varied = [name for name in others if (rows.groupby(cell)[name].nunique(dropna=False) > 1).any()
               and rows[name].nunique(dropna=False) <= len(rows) / 2]  # fmt: skip
-    notes = (f'runs are taken as alike though they differ in {", ".join(varied)}: --where=<column>=<value> picks',)
-    return held, notes if varied else ()
+    note = (
+        f'runs are taken as repeats of one setting though they differ in {", ".join(varied)}: --where=<column>=<value> '
+        'picks some; --run=<column> says that it is their seed'
+    )
+    return held, (note,) if varied else ()

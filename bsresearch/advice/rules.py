@@ -37,7 +37,7 @@ def prices(rates: Rates) -> list[Price]:
         costs = [
             _value(rates, b, rate) - _value(rates, b, best) for b, rate, best in zip(sizes, by_rule, named, strict=True)
         ]
-        known = np.isfinite(costs[1:])
+        known = ~np.isnan(costs[1:])
         if known.any():
             worst = int(np.nanargmax(costs[1:])) + 1
             told.append(

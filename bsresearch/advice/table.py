@@ -78,7 +78,7 @@ class Runs(NamedTuple):
         """
         with np.errstate(divide='ignore', invalid='ignore'):
             known = np.log(np.where(self.reached, self.length - self.granularity, self.length))
-        known = np.where(np.isnan(self.length), self._longest(), known)
+        known = np.where(np.isnan(self.length), self.longest, known)
         return np.where(np.isnan(known), -np.inf, known)
 
     @property
@@ -87,7 +87,9 @@ class Runs(NamedTuple):
         with np.errstate(divide='ignore', invalid='ignore'):
             return np.where(self.reached, np.log(self.length), np.inf)
 
-    def _longest(self) -> np.ndarray:
+    @property
+    def longest(self) -> np.ndarray:
+        """(n,) ln of the longest that reached its target at a run's batch size; without any there, of all; or NaN."""
         lengths = np.where(self.reached, self.length, -np.inf)
         longest = np.full(len(lengths), lengths.max())
         for size in self.sizes:

@@ -1,5 +1,6 @@
 """A target in a metric, `test_accuracy:0.95`: what a run is to come to, and which values are as good."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,10 +21,13 @@ class Target(NamedTuple):
         """Raises ValueError, which names the field or flag, for what is none."""
         metric, colon, number = text.partition(':')
         try:
-            return cls(metric, float(number))
+            value = float(number)
         except ValueError:
-            cure = f': {number!r} is no number' if colon else ': a target is <metric>:<value>, as test_accuracy:0.95'
-            raise ValueError(f'{name}={text}{cure}') from None
+            value = math.nan
+        if metric and math.isfinite(value):
+            return cls(metric, value)
+        cure = f'{number!r} is no number' if colon and metric else 'a target is <metric>:<value>, as test_accuracy:0.95'
+        raise ValueError(f'{name}={text}: {cure}')
 
 
 def better(metric: str) -> bool | None:

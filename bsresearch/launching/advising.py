@@ -79,7 +79,7 @@ def _check(request: Request) -> None:
         raise ValueError(f'--budget_minutes={request.budget_minutes:g}: more than 0 is needed')
     if request.target:
         of_workdir.Target.of(request.target)
-    advice.sizes(request.at)
+    advice.check(request.at, request.price_per_hour, request.json)
 
 
 def asked(config: dict[str, Any], overrides: dict[str, Any], minutes: float) -> dict[str, Any]:

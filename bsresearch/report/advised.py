@@ -12,6 +12,7 @@ from bsresearch.advice.telling import words
 from bsresearch.advice.telling.words import Told
 from bsresearch.report import plotting
 from bsresearch.report.figures import panels, scales
+from bsresearch.store import paths
 
 BLUE, SHADE = '#2166ac', '0.9'
 MOST = 3  # quantities
@@ -35,8 +36,9 @@ def draw(advice: Advice, stem: pathlib.Path, price_per_hour: float | None = None
         fig, axes = panels.grid(len(order), len(order), phrases)
         for ax, place in zip(axes, order, strict=True):
             _panel(ax, advice, place, price_per_hour)
+        stem.parent.mkdir(parents=True, exist_ok=True)
         files = plotting.render(fig, stem)
-    _numbers(advice, price_per_hour).to_csv(files[-1], index=False)
+    paths.write_text(files[-1], _numbers(advice, price_per_hour).to_csv(index=False, lineterminator='\n'))
     return files
 
 

@@ -191,15 +191,15 @@ def _fastest(made: list[Variant], results: Results, given: Mapping[str, Any]) ->
     best = {size: max(one.score for one in tried if one.batch_size == size) for size in {t.batch_size for t in tried}}
     target = _target(given, list(best.values()))
 
-    def arrived(one: Variant) -> float:
+    def arrived(one: Variant, trial: Tried) -> float:
         rows = [row for row in results[one.plan.id].rows if target and row.get(target.metric) is not None]
-        if target is None or not rows:
+        if target is None or not rows or np.isneginf(trial.score):  # what came there and then diverged is none to use
             return math.inf
         values = [row[target.metric] for row in rows]
         there = first_as_good(values, target.value, better(target.metric) is not False)
         return math.inf if there is None else rows[there]['epoch']
 
-    order = [(arrived(one), -trial.score, trial) for one, trial in zip(made, tried, strict=True)]
+    order = [(arrived(one, trial), -trial.score, trial) for one, trial in zip(made, tried, strict=True)]
     fastest = {size: min((x for x in order if x[2].batch_size == size), key=lambda x: x[:2])[2] for size in best}
     return {size: one.rate for size, one in fastest.items() if np.isfinite(one.score)}
 

@@ -19,7 +19,7 @@ JITTER = 1e-8
 
 
 class Component(NamedTuple):
-    """One setting of the hyperparameters, fitted. freedom: degrees of freedom of the variance."""
+    """One setting of the hyperparameters, fitted."""
 
     lengths: tuple[float, float]
     ratio: float
@@ -105,7 +105,7 @@ def _component(
     plane = linalg.cho_solve((plane_root, True), whitened.T @ white)
     residual = white - whitened @ plane
     freedom = n - 3
-    variance = float(residual @ residual) / freedom
+    variance = max(float(residual @ residual) / freedom, np.finfo(float).tiny)  # of a plane without noise it is 0
     weight = -freedom * np.log(variance) / 2 - np.log(np.diag(root)).sum() - np.log(np.diag(plane_root)).sum()
     solved = linalg.solve_triangular(root, residual, lower=True, trans='T')
     return float(weight), Component(lengths, ratio, variance, root, solved, plane, plane_root, whitened)

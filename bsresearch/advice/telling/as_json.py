@@ -26,7 +26,7 @@ def content(advice: Advice, price_per_hour: float | None = None) -> dict[str, An
         **_of_row(advice, advice.row, price_per_hour),
         'held_fixed': words.held_fixed(advice),
         'would_change': words.would_change(advice),
-        'other_goals': dict(advice.others),
+        'other_goals': {goal: other.choice for goal, other in advice.others.items()},
         'next_runs': [
             {'batch_size': run.batch_size, 'learning_rate': _plain(run.rate), 'gain': run.gain}
             for run in advice.next_runs

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from bsresearch.advice.answer import Advice, Row
 from bsresearch.advice.telling import words
 
@@ -32,7 +34,11 @@ def _first(advice: Advice) -> str:
     told = f'use B = {size.choice:g} ({words.span(size, "{:g}".format)} as good)'
     if math.isnan(rate.choice):
         return told
-    as_good = words.span(rate, words.rate) if rate.low < rate.high else 'the only one tried'
+    tried = advice.runs.learning_rate
+    alone = tried is not None and len(np.unique(tried[advice.runs.batch_size == size.choice])) == 1
+    as_good = words.span(rate, words.rate)
+    if rate.low == rate.high:
+        as_good = 'the only one tried' if alone else 'no other is as good'
     return f'{told}, lr {words.rate(rate.choice)} ({as_good})'
 
 

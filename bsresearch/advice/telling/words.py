@@ -103,8 +103,8 @@ def would_change(advice: Advice) -> list[str]:
     """For what reasons another batch size would be named."""
     reasons, size, tried = [], advice.batch_size, advice.runs.sizes
     for goal, other in advice.others.items():
-        if not size.low <= other <= size.high:
-            reasons.append(f'another goal: {aim(advice, goal)} is at B = {other:g}')
+        if not other.low <= size.choice <= other.high:
+            reasons.append(f'another goal: {aim(advice, goal)} is at B = {other.choice:g}')
     for end, word in ((tried[0], 'smaller'), (tried[-1], 'larger')):
         if end in (size.low, size.high):
             reasons.append(f'{word} batch sizes: B = {end:g}, at the end of those tried, is as good')

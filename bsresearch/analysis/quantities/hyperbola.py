@@ -10,6 +10,7 @@ import numpy as np
 FEWEST = 3  # batch sizes, for a law of two numbers
 REACH = 32.0
 STEP = 0.01
+ENDLESS = 1e300  # examples that are not known to end
 
 
 def critical(batch_size: np.ndarray, examples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -39,15 +40,19 @@ def critical(batch_size: np.ndarray, examples: np.ndarray) -> tuple[np.ndarray, 
 def critical_ends(batch_size: np.ndarray, low: np.ndarray, high: np.ndarray, end: int) -> np.ndarray:
     """(n,) the least (end = −1) or largest (1) B_crit of (k, n) examples between low and high.
 
-    It falls with the examples of large batches and rises with those of small ones, about the middle in logarithms.
+    It rises with the examples of small batches and falls with those of large ones: its derivative has the sign of
+    B/(B + B_crit) less the mean of that. Which are the large ones follows from B_crit, so that every cut is tried; one
+    whose examples are not known to end is a large or small one by the middle in logarithms.
     """
-    large = (np.log(batch_size) > np.log(batch_size).mean())[:, None]
-    examples = np.where(large == (end < 0), high, low)
-    unknown = np.isnan(examples).any(axis=0)
-    endless = ~np.isfinite(examples).all(axis=0) & ~unknown
-    found = critical(batch_size, np.where(np.isfinite(examples), examples, 1.0))[(end + 1) // 2]
-    found = np.where(endless, 0.0 if end < 0 else np.inf, found)
-    return np.where(unknown, np.nan, found)
+    beyond_middle = (np.log(batch_size) > np.log(batch_size).mean())[:, None]
+    high = np.where(np.isposinf(high) & (beyond_middle != (end < 0)), low, high)
+    found = np.full((max(len(batch_size) - 1, 1), low.shape[1]), np.nan)
+    for i in range(len(found)):
+        large = (np.arange(len(batch_size)) > i)[:, None]
+        examples = np.where(large == (end < 0), high, low)
+        found[i] = critical(batch_size, np.where(np.isposinf(examples), ENDLESS, examples))[(end + 1) // 2]
+    least_or_largest = found.min(axis=0) if end < 0 else found.max(axis=0)
+    return np.where(np.isposinf(low).any(axis=0), 0.0 if end < 0 else np.inf, least_or_largest)
 
 
 def residual_ends(batch_size: np.ndarray, low: np.ndarray, high: np.ndarray, end: int) -> np.ndarray:
