@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from fake_records import write_run
 
-from bsresearch.advice import command, of_workdir
+from bsresearch.advice import alike, command, of_workdir
 from bsresearch.advice.table import Refusal, Runs
+from bsresearch.core.target import no_better
 from bsresearch.report import advised
 
 TARGET = 'test_accuracy:0.8'
@@ -94,7 +95,7 @@ def test_a_time_needs_a_target_and_one_is_named(tmp_path: pathlib.Path):
     (0.12345, False, '0.124'), (0.1236, False, '0.124'), (1234.0, False, '1.24e+03'), (0.5, False, '0.5'),
 ])  # fmt: skip
 def test_a_target_that_is_named_is_none_that_rounding_put_out_of_reach(value: float, rising: bool, text: str):
-    assert of_workdir._easily('m', value, rising) == f'm:{text}'
+    assert f'{no_better(value, rising):.3g}' == text
 
 
 @pytest.mark.parametrize(('asked', 'said'), [
@@ -176,5 +177,21 @@ def test_of_a_search_the_winners_count_and_what_was_searched_beside_the_rate_is_
     found = read(tmp_path / 'tune', target='test_accuracy:0.82')
     assert found.learning_rate is not None
     assert found.learning_rate.tolist() == [0.2] * 6
+    page = command.run(command.Request(workdir=f'{tmp_path}/tune', target='test_accuracy:0.82'))
+    assert 'lr 0.2 (the one that won its search)\n' in page
+    assert 'held fixed: learning rate: at each batch size the one that won its search;' in page
+    assert 'a rate tuned for each batch size' not in page
+    write_run(tmp_path / 'tune', batch_size=8, optimizer={'name': 'adam'}, study='tune',
+              values={'validation_accuracy': [0.1, 0.5, 0.9], 'test_accuracy': [0.1, 0.5, 0.9]})  # fmt: skip
+    with pytest.raises(Refusal, match=r'^the runs differ in optimizer\.name: --where=optimizer\.name=sgd keeps some'):
+        read(tmp_path / 'tune', target='test_accuracy:0.82')
     with pytest.raises(Refusal, match='momentum'):
         read(tmp_path / 'train', target='test_accuracy:0.82')
+
+
+def test_winners_of_arms_without_a_field_are_found_too():
+    """Plain SGD has no momentum: its trials are told apart by what they have."""
+    table = pd.DataFrame({'batch_size': [8, 8, 8], 'learning_rate': [0.1, 0.1, 0.2], 'momentum': [np.nan, 0.9, np.nan]})
+    won = alike.winners(table, ['learning_rate', 'momentum'], pd.Series([0.7, 0.9, 0.8]))
+    assert won.index.tolist() == [1]
+    assert alike.winners(table, ['learning_rate', 'momentum'], pd.Series([0.7, 0.6, 0.8])).index.tolist() == [2]

@@ -146,7 +146,8 @@ def _cost(found: Estimates, goal: str) -> tuple[Estimate, float]:
     estimate = found.quantities[GOALS[goal]]
     if goal != 'accuracy':
         return Estimate(*map(np.log, estimate)), MARGIN
-    return estimate, float(np.median((estimate.run - estimate.mean).std(axis=0)[found.tried]))
+    least = 1e-9 * float(np.abs(estimate.mean).max())  # of losses that are all alike: what rounding makes
+    return estimate, max(least, float(np.median((estimate.run - estimate.mean).std(axis=0)[found.tried])))
 
 
 def _choose(found: Estimates, goal: str) -> Choice:

@@ -28,7 +28,7 @@ def winners(table: pd.DataFrame, searched: Sequence[str], ends: pd.Series) -> pd
 
     ends: (n,) of the runs, best when highest.
     """
-    setting = table[['batch_size', *searched]].astype(str).agg('/'.join, axis=1)
+    setting = table[['batch_size', *searched]].map(str).agg('/'.join, axis=1)
     of_setting = ends.groupby([table['batch_size'], setting]).agg(['count', 'mean']).sort_values(['count', 'mean'])
     won = of_setting.groupby(level=0).tail(1).index.get_level_values(1)
     return table[setting.isin(won)]

@@ -1,6 +1,5 @@
 """The finished runs of a workdir as the table that advice is given on; what they lack is told in one line."""
 
-import math
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -14,9 +13,10 @@ from bsresearch.advice.table import Refusal, Runs
 from bsresearch.analysis import of_runs
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.axes import SEEDS
+from bsresearch.analysis.searched import SEARCHED
 from bsresearch.analysis.study import FINISHED, Study
 from bsresearch.core import lookup
-from bsresearch.core.target import Target, better, first_as_good
+from bsresearch.core.target import Target, better, first_as_good, no_better
 from bsresearch.store import kept, records
 
 COLUMNS = Columns('batch_size', 'learning_rate', epochs='epochs', seconds='seconds', run='replicate', reached='reached')
@@ -82,17 +82,17 @@ def runs(
     notes = list(found.notes)
     if short := int((~table['status'].isin(FINISHED)).sum()):
         notes.append(f'{short} of {len(table)} runs are unfinished and left out')
-    if of.name == TUNED and others:
-        notes.append(
-            f'of each batch size the runs with the {", ".join(["learning_rate", *others])} that won its search'
-        )
+    if others:
+        fields = ', '.join(['learning_rate', *others])
+        notes.append(f'of each batch size the runs with the {fields} that won its search')
     if len(shorter):
         notes.append(f'{len(shorter)} runs are shorter than the longest and left out')
     if aim is None:
         found = found._replace(reached=np.zeros(len(done), bool))
     found = found._replace(
         granularity=rows['gap'].to_numpy(float), loss=-final if rising else final, metric=metric, falling=not rising,
-        notes=tuple(notes), possible=(-1.0, 0.0) if metric.endswith('_accuracy') else (-np.inf, np.inf),
+        notes=tuple(notes), searched=bool(others),
+        possible=(-1.0, 0.0) if metric.endswith('_accuracy') else (-np.inf, np.inf),
     )  # fmt: skip
     if aim is None and goal in ('time', 'examples', 'energy'):
         raise Refusal(f'--goal={goal} is of what runs take to a target: give --target=<metric>:<value>{_such(found)}')
@@ -116,18 +116,7 @@ def reachable(workdir: pathlib.Path, study: str) -> str:
             f'no batch size has a rate at which no run diverged: a target for {found.metric} cannot be chosen'
         )
     value = float(np.quantile(known, 0.75, method='higher')) * (1 if found.falling else -1)
-    return _easily(found.metric, value, not found.falling)
-
-
-def _easily(metric: str, value: float, rising: bool) -> str:
-    """A target of three digits that whatever came to `value` came to."""
-    rounded = float(f'{value:.3g}')
-    step = 10.0 ** (math.floor(math.log10(abs(value))) - 2) if value else 0.0
-    if rising and rounded > value:
-        rounded -= step
-    elif not rising and rounded < value:
-        rounded += step
-    return f'{metric}:{rounded:.3g}'
+    return f'{found.metric}:{no_better(value, not found.falling):.3g}'
 
 
 def _such(found: Runs) -> str:
@@ -136,7 +125,7 @@ def _such(found: Runs) -> str:
     if not len(known):
         return ''
     value = float(np.quantile(known, 0.75, method='inverted_cdf'))
-    return f', such as {_easily(found.metric, value if found.falling else -value, not found.falling)}'
+    return f', such as {found.metric}:{no_better(value if found.falling else -value, not found.falling):.3g}'
 
 
 def opened(workdir: pathlib.Path, name: str = '') -> Study:
@@ -195,11 +184,11 @@ def _compared(study: Study, table: pd.DataFrame, target: Target | None) -> tuple
     """The runs that can be compared, of a search its winners; and in what they differ beside batch size, rate and seed.
 
     Raises:
-      Refusal: they differ in more, and are no search.
+      Refusal: they differ in more, and that was not searched.
     """
     others = alike.others(table, to_target=target is not None)
-    if study.name != TUNED or not others:
-        alike.check(table, others)
+    alike.check(table, [name for name in others if study.name != TUNED or name not in SEARCHED])
+    if not others:
         return table, others
     judge = next((name for name in METRICS if name in study.recorded), METRICS[0])
     higher = better(judge) is True
@@ -213,7 +202,7 @@ def _compared(study: Study, table: pd.DataFrame, target: Target | None) -> tuple
 
 def _replicates(runs: pd.DataFrame) -> pd.Series:
     """(n,) what tells runs of one setting apart."""
-    return runs[[seed for seed in SEEDS if seed in runs]].astype(str).agg('/'.join, axis=1)
+    return runs[[seed for seed in SEEDS if seed in runs]].map(str).agg('/'.join, axis=1)
 
 
 def _rising(study: Study, metric: str, falling: bool | None) -> bool:

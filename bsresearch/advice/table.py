@@ -29,7 +29,8 @@ class Runs(NamedTuple):
       loss: (n,) what is best when lowest (an accuracy with its sign turned); NaN: not known; ∞: it diverged.
       metric: its name; '' without one. falling: whether the metric itself is best when lowest.
       held: what was alike in all runs, `column=value`. notes: what else to know of the table, a sentence each.
-      possible: the least and the greatest loss that there can be.
+      possible: the least and the greatest loss that there can be. searched: whether the runs of each batch size are
+        those of the setting that won a search there.
     """
 
     batch_size: np.ndarray
@@ -47,6 +48,7 @@ class Runs(NamedTuple):
     held: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     possible: tuple[float, float] = (-math.inf, math.inf)
+    searched: bool = False
 
     @property
     def sizes(self) -> np.ndarray:

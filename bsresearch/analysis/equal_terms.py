@@ -107,7 +107,7 @@ def _of_field(name: str, runs: pd.DataFrame, study: Study, arm: str) -> pd.Serie
         return runs[name]
     section = [column for column in runs if column.startswith(f'{name}.')]
     if section:
-        return runs[section].astype(str).agg(' '.join, axis=1)
+        return runs[section].map(str).agg(' '.join, axis=1)
     declared = flatten(study.base) | (cells.settings(study, arm) if arm in study.declared else {})
     return pd.Series(declared[name], runs.index) if name in declared else None
 

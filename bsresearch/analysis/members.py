@@ -64,7 +64,7 @@ def of_fields(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     fields = [c for c in records.varying(runs) if c not in (*SEEDS, 'declared_learning_rate')]
     axes = independent(runs, fields)
     members = pd.DataFrame({'id': runs['run'], 'kind': 'run', 'arm': ALL, 'branch': ABSENT, 'point': ABSENT})
-    split = runs[[seed for seed in SEEDS if seed in runs]].astype(str)
+    split = runs[[seed for seed in SEEDS if seed in runs]].map(str)
     replicate = split['seed'].where(split.nunique(axis=1) == 1, split.agg('/'.join, axis=1))
     fields_of_runs = pd.concat([members.assign(probe=ABSENT, replicate=replicate), runs[axes]], axis=1)
     return with_cells(fields_of_runs, axes), tuple(axes)

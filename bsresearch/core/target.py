@@ -41,3 +41,12 @@ def first_as_good(values: Sequence[float] | np.ndarray, target: float, higher: b
     sign = 1.0 if higher else -1.0
     there = np.flatnonzero(sign * np.asarray(values, float) >= sign * target)
     return int(there[0]) if len(there) else None
+
+
+def no_better(value: float, higher: bool) -> float:
+    """A value rounded to three digits, down where higher is better, and up where lower is: what came to it still does."""
+    rounded = float(f'{value:.3g}')
+    digit = 10.0 ** (math.floor(math.log10(abs(value))) - 2) if value else 0.0
+    if higher:
+        return rounded - digit if rounded > value else rounded
+    return rounded + digit if rounded < value else rounded

@@ -38,7 +38,8 @@ def _first(advice: Advice) -> str:
     alone = tried is not None and len(np.unique(tried[advice.runs.batch_size == size.choice])) == 1
     as_good = words.span(rate, words.rate)
     if rate.low == rate.high:
-        as_good = 'the only one tried' if alone else 'no other is as good'
+        chosen = 'the one that won its search' if advice.runs.searched else 'the only one tried'
+        as_good = chosen if alone else 'the best tried' if advice.rates_refused else 'no other is as good'
     return f'{told}, lr {words.rate(rate.choice)} ({as_good})'
 
 

@@ -91,6 +91,8 @@ def held_fixed(advice: Advice) -> list[str]:
         first = 'learning rate: tuned for each batch size among those tried'
         if advice.rates_refused:
             first = f'learning rate: the best tried at each batch size; no other can be told: {advice.rates_refused}'
+    elif runs.searched:
+        first = 'learning rate: at each batch size the one that won its search'
     elif len(np.unique(rates)) == 1:
         first = f'one learning rate, {rates[0]:g}, at every batch size'
     else:
@@ -110,7 +112,7 @@ def would_change(advice: Advice) -> list[str]:
             reasons.append(f'{word} batch sizes: B = {end:g}, at the end of those tried, is as good')
     if advice.row.edge:
         reasons.append(f'other rates: the one that is named is about the {advice.row.edge} tried there')
-    if not advice.runs.several_rates:
+    if not (advice.runs.several_rates or advice.runs.searched):
         reasons.append('a rate tuned for each batch size: each is judged at the one that it had')
     if advice.goal in ('time', 'energy'):
         reasons.append('another device: the length to the target stays, its time does not')
