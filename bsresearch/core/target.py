@@ -44,7 +44,7 @@ def first_as_good(values: Sequence[float] | np.ndarray, target: float, higher: b
 
 
 def no_better(value: float, higher: bool) -> float:
-    """A value rounded to three digits, down where higher is better, and up where lower is: what came to it still does."""
+    """To three digits, down where higher is better and up where lower is: what came to a value came to that."""
     rounded = float(f'{value:.3g}')
     digit = 10.0 ** (math.floor(math.log10(abs(value))) - 2) if value else 0.0
     if higher:
