@@ -95,7 +95,7 @@ def _beside(request: Request, advice: Advice, falling: bool | None) -> SideBySid
     if not told:
         return side_by_side.of(advice, table)
     target = of_workdir.Target.of(told)
-    measured = of_runs.scales(study, of_workdir.arrivals(study, table, target, falling))
+    measured = of_runs.scales(study, of_workdir.arrivals(study, table, target, falling), *target)
     return side_by_side.of_workdir(advice, table, measured, folder, target)
 
 

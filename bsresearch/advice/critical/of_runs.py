@@ -1,38 +1,42 @@
-"""B_simple and B_noise of runs at the loss that they are to come to, at the best rate of each batch size.
+"""B_simple and B_noise of runs while their loss is around the one that they are to come to.
 
 A noise scale depends on the loss and on the temperature ε/B, so only the rate counts at which a batch size came to the
-target first, and of each run the measurement next to its arrival. The ratio of means over runs, with Fieller's interval
-(analysis/ratio.py); batch sizes differ in it, which makes that wider.
+target first. It is measured while the loss lies within a factor of AROUND of the target, not where it is first as low:
+there it is so by chance, and |G|² is low with it (on Fashion-MNIST B_simple came out twice as large). The ratio of
+means over runs, each one the mean of its measurements, with Fieller's interval (analysis/ratio.py); batch sizes differ
+in it, which makes that wider.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from bsresearch.advice.critical.sizes import SCALES, Size
-from bsresearch.analysis import ratio
+from bsresearch.analysis import of_runs, ratio
 from bsresearch.analysis.quantities.branched import noise
 from bsresearch.analysis.study import Study
 
 OF_RUNS = ' of the runs'
-NEAR = 0.1  # a measurement is at most this part of the way to the target from it
+AROUND = 1.15
 
 
-def scales(study: Study, arrivals: pd.DataFrame) -> list[Size]:
-    """Those that were measured.
+def scales(study: Study, arrivals: pd.DataFrame, metric: str, target: float) -> list[Size]:
+    """Those that were measured; none where the target is no loss.
 
     Args:
       arrivals: a row per run: run, batch_size, learning_rate, epochs (at its target), reached.
     """
-    best = _best(arrivals)
-    found = []
+    if not metric.endswith('_loss') or not target > 0:
+        return []
+    best, found = _best(arrivals), []
     for column, (name, formula) in SCALES.items():
-        pairs = [pair for row in best.itertuples() if (pair := _near(study.rows[str(row.run)], row.epochs, column))]
-        if pairs:
-            told = ratio.of_pairs(*np.array(pairs, float).T)
-            where = f'where {len(pairs)} of {len(best)} runs came there, at the best rate of each batch size'
-            definition = f'{formula} {where}; 95 % interval'
+        means = [_while_around(study, str(run), column, metric, target) for run in best['run']]
+        pairs = np.array([pair for pair in means if pair is not None])
+        if len(pairs):
+            told = ratio.of_pairs(pairs[:, 0], pairs[:, 1])
+            definition = (
+                f'{formula} of {len(pairs)} of {len(best)} runs while their loss is within {100 * (AROUND - 1):.0f} % '
+                'of the target, at the best rate of each batch size; 95 % interval'
+            )
             found.append(Size(name + OF_RUNS, told.value, told.low, told.high, definition))
     return found
 
@@ -47,13 +51,15 @@ def _best(arrivals: pd.DataFrame) -> pd.DataFrame:
     return arrivals[cells.isin(list(winners)) & arrivals['reached']]
 
 
-def _near(rows: pd.DataFrame, epoch: float, column: str) -> Sequence[float] | None:
-    """(numerator, denominator) of the measurement next to an epoch."""
-    names = list(noise.SCALES[column])
+def _while_around(study: Study, run: str, column: str, metric: str, target: float) -> tuple[float, float] | None:
+    """(numerator, denominator), means of a run's measurements; its loss is taken between its evaluations."""
+    names, rows = list(noise.SCALES[column]), study.rows[run]
     if not set(names) <= set(rows):
         return None
-    known = rows.dropna(subset=names)
-    away = (known['epoch'] - epoch).abs()
-    if not len(known) or away.min() > NEAR * epoch:
+    evaluated, known = of_runs.evaluations(study, run, metric), rows.dropna(subset=names)
+    losses = np.interp(known['epoch'], evaluated['epoch'], evaluated[metric], left=np.inf, right=np.inf)
+    near = known[(losses < target * AROUND) & (losses > target / AROUND)]
+    if not len(near):
         return None
-    return known.iloc[int(away.to_numpy().argmin())][names].tolist()
+    above, below = (float(near[name].mean()) for name in names)
+    return above, below
