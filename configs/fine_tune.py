@@ -1,4 +1,4 @@
-"""Fine-tuning with few examples: batch size × learning rate on a pair of classes, from weights of others or drawn.
+r"""Fine-tuning with few examples: batch size × learning rate on a pair of classes, from weights of others or drawn.
 
 After the common protocol of transfer (Yosinski et al. 2014, arXiv:1411.1792; which batch size and rate suit it: Li et
 al. 2020, arXiv:2002.11770) at the smallest size: scikit-learn's digits 8 and 9, a fifth of their training examples
@@ -6,7 +6,7 @@ al. 2020, arXiv:2002.11770) at the smallest size: scikit-learn's digits 8 and 9,
 compared with. Held fixed: epochs.
 
     python main.py --config=configs/fine_tune.py --workdir=runs/drawn
-    bsresearch run --config=fine_tune --config.data.classes=0,1,2,3,4,5,6,7 --config.data.fraction=1.0 \\
+    bsresearch run --config=fine_tune --config.data.classes=0,1,2,3,4,5,6,7 --config.data.fraction=1.0 \
         --config.batch_size=32 --config.learning_rate=0.1 --config.seed=0 --workdir=runs/pretrained
     bsresearch run --config=fine_tune --config.init_from=runs/pretrained/train/<run id>@end --workdir=runs/fine_tuned
     bsresearch run --config=fine_tune --config.init_from=… --config.layer_rates="'dense_*=0'," --workdir=runs/frozen

@@ -183,12 +183,16 @@ def test_classes_are_numbered_anew_in_the_order_given():
 def test_init_new_draws_what_would_fit(
     source: tuple[pathlib.Path, Plan], tuned: dict[str, Any], tmp_path: pathlib.Path
 ):
-    """A last layer for as many outputs is taken, unless it is to be new."""
+    """A last layer for as many outputs is taken, unless it is to be new; in double precision the same numbers."""
     alike = tuned | {'data__classes': FEW, 'total_steps': 1, 'measure__distance__at_steps': ()}
     (taken,), (new,) = toy.plans(**alike), toy.plans(**alike, init_new=('output/*',))
     assert taken.id != new.id
     toy.train(tmp_path, [taken, new])
+    (double,) = toy.plans(**alike, dtype='float64')
+    toy.train(tmp_path, [double])
     there = toy.final(*source)['output']['kernel']
+    wide = begin(tmp_path, double).params['output']['kernel']
+    np.testing.assert_array_equal(wide, there.astype(np.float64), strict=True)
     np.testing.assert_array_equal(begin(tmp_path, taken).params['output']['kernel'], there)
     assert (begin(tmp_path, new).params['output']['kernel'] != there).all()
 
@@ -198,7 +202,7 @@ def test_what_cannot_be_is_refused_in_one_line(source: tuple[pathlib.Path, Plan]
     run_at = where(*source)
     wide = {'name': 'mlp', 'widths': (9,), 'batch_norm': True}
     cases: list[tuple[dict[str, Any], str]] = [
-        ({'init_from': run_at.replace(source[1].id, 'abcdef')}, 'no run in .*abcdef; '),
+        ({'init_from': run_at.replace(source[1].id, 'abcdef')}, r'config\.init_from=.*@end: no run in .*abcdef; '),
         ({'init_from': run_at.removesuffix('@end')}, r'config\.init_from=.*: write <directory of a run>@epoch:2'),
         ({'init_from': run_at.replace('@end', '@epoch:99')}, r'config\.init_from=.*ends at epoch'),
         ({'model': wide}, r'Without a match here: dense_0/bias \[9\].*there: dense_0/bias \[8\].*output/kernel'),

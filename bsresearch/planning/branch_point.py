@@ -10,8 +10,8 @@ from bsresearch.store.paths import RESTORE, Damaged
 UNITS = ('step', 'epoch', 'examples')
 
 
-def plan_of(directory: pathlib.Path) -> Plan:
-    """The plan of a run, from what was written down when its group was made.
+def plan_of(directory: pathlib.Path, asked: str = '') -> Plan:
+    """The plan of a run, from what was written down when its group was made; `asked`: who named it, for the error.
 
     Raises:
       ValueError: there is no such run (those beside it are listed), or it was written under another schema.
@@ -21,7 +21,7 @@ def plan_of(directory: pathlib.Path) -> Plan:
     if meta is None or 'group' not in meta:
         near = sorted(p.parent.name for p in directory.parent.glob('*/config.json'))
         beside = lookup.nearest(directory.name, near) if near else 'nor beside it: give <workdir>/<study>/<run id>'
-        raise ValueError(f'no run in {directory}; {beside}')
+        raise ValueError(f'{asked}no run in {directory}; {beside}')
     paths.check_schema(directory.parent.parent)
     group = paths.group_dir(directory.parent.parent, directory.parent.name, meta['group']) / 'group.json'
     stored = paths.read_json(group)
@@ -49,7 +49,7 @@ def point(where: str, field: str = '--branch_from') -> tuple[pathlib.Path, Plan,
     if not text or (at != 'end' and (unit not in UNITS or not digits.isdigit())):
         raise ValueError(f'{field}={where}: write <directory of a run>@epoch:2, @step:100, @examples:5000 or @end')
     directory = pathlib.Path(text)
-    parent = plan_of(directory)
+    parent = plan_of(directory, f'{field}={where}: ')
     length = parent.length
     if at == 'end':
         step = length.total_steps
