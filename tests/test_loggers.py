@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -188,6 +189,19 @@ def test_wandb_is_logged_in_by_its_own_ways(monkeypatch: pytest.MonkeyPatch, tmp
             assert wandb.lacking() == ''
 
 
+def test_wandb_on_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path):
+    """W&B itself loses rows without a word."""
+    run = mock.MagicMock()
+    log = wandb._Run(run, tmp_path)
+    log.write([loggers.Row(3, 0.0, {'epoch': 0.5}, {'loss': 1.0})])
+    run.log.assert_called_once_with({'step': 3, 'epoch': 0.5, 'loss': 1.0})
+    monkeypatch.setattr(wandb.shutil, 'disk_usage', lambda _: mock.Mock(free=100))
+    for step in (lambda: log.write([]), lambda: log.close('done')):
+        with pytest.raises(OSError, match='No space left on device'):
+            step()
+    run.finish.assert_called_once_with(exit_code=0)
+
+
 # --- while runs train
 
 
@@ -255,6 +269,18 @@ def test_a_folder_that_cannot_be_made_is_one_line(workdir: pathlib.Path, begun: 
     (line,) = followed(workdir, begun, ['tensorboard'], [[row(0)]])
     assert line.startswith('logger tensorboard failed (')
     assert len(list(records.rows(begun))) == 1
+
+
+def test_finished_runs_are_left_to_an_export(workdir: pathlib.Path):
+    plans = toy.plans(**toy.BARE, total_steps=5, model={'name': 'linear'})
+    toy.train(workdir, plans)
+    later = toy.plans(**toy.BARE, total_steps=5, model={'name': 'linear'}, loggers=('tensorboard',))
+    lines = toy.train(workdir, later).lines
+    assert [line for line in lines if 'finished' in line][1:] == [
+        f'  of finished runs `bsresearch export --to=tensorboard --workdir={workdir}` writes the records'
+    ]
+    assert not [line for line in lines if 'only measurements can be added' in line]
+    assert not (workdir / 'loggers').exists()
 
 
 @pytest.mark.slow

@@ -127,17 +127,21 @@ def _measure_later(
         console.say('  measurements added to finished runs are made without --multihost')
         return
     asked: dict[pathlib.Path, Plan] = {}
+    unlogged: set[str] = set()
     for plan in finished:
         asked.setdefault(restore.group_directory(workdir, plan), plan)
     for directory, plan in asked.items():
         group = groups.load(directory, plan.id).placed(plan)
         half_made = (directory / backfill.NOTE).exists()
-        if group.ended and (half_made or groups.kept_recording(group, plan)):
-            later = ('measure', 'measure_preset', 'evaluate', 'probe')
+        unlogged |= {*loggers.wanted(plan.recording)} - {*loggers.wanted(group.plans[0].recording)}
+        if group.ended and (half_made or groups.kept_recording(group, plan, loggers.FIELDS)):
+            later = (*loggers.FIELDS, 'measure', 'measure_preset', 'evaluate', 'probe')
             for line in (*groups.kept_execution(group, plan), *groups.kept_recording(group, plan, later)):
                 console.say(f'  group {group.id} {line}; it is finished, only measurements can be added')
             _backfill(group, plan, console, caught, watch)
             _stop_if(caught)
+    if unlogged:
+        console.say(f'  of finished runs {following.command(workdir, sorted(unlogged))} writes the records')
 
 
 def _backfill(group: ReplicaGroup, asked: Plan, console: Console, caught: Sequence[int], watch: leases.Watch) -> None:

@@ -21,6 +21,7 @@ from bsresearch.store import paths, records
 
 # new: FileExistsError where the run is there already. replace: what is there goes. continue: rows are added to it.
 Mode = Literal['new', 'replace', 'continue']
+FIELDS = ('loggers', 'tensorboard')  # of the config
 STATUSES = ('done', 'diverged', 'failed', 'stopped', 'running')
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from bsresearch.core import program
 
-# What a run's end waits for its loggers; then they go on by themselves.
-GRACE_SECONDS = 60.0
+# What the end of a group waits for its loggers; then they go on by themselves, and the next group waits less.
+GRACE_SECONDS, NEXT_SECONDS = 60.0, 5.0
 _left: list[subprocess.Popen[str]] = []  # those that went on, so that nothing asks after them
 
 
@@ -71,7 +71,7 @@ def _end(
     with contextlib.suppress(OSError):
         process.stdin.close()
     try:
-        code = process.wait(GRACE_SECONDS)
+        code = process.wait(NEXT_SECONDS if _left else GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         _left.append(process)
         say(f'  loggers {", ".join(names)} are still writing, and go on by themselves (process {process.pid})')
@@ -85,5 +85,9 @@ def _end(
 
 def later(workdir: pathlib.Path, names: Sequence[str]) -> str:
     """What becomes of the training and the records of loggers that failed."""
-    command = f'bsresearch export --to={",".join(names)} --workdir={workdir}'
-    return f'training goes on; `{command}` writes all records afterwards'
+    return f'training goes on; {command(workdir, names)} writes all records afterwards'
+
+
+def command(workdir: pathlib.Path, names: Sequence[str]) -> str:
+    """What writes records after the fact."""
+    return f'`bsresearch export --to={",".join(names)} --workdir={workdir}`'

@@ -4,7 +4,9 @@ Project: WANDB_PROJECT, or bsresearch; the group is the study. Every metric can 
 seconds.
 """
 
+import errno
 import importlib
+import logging
 import netrc
 import os
 import pathlib
@@ -19,6 +21,7 @@ PACKAGE, NEEDS, EXTRA = 'wandb', 'wandb', 'wandb'
 LOCAL = ('offline', 'dryrun', 'disabled')
 KEYS = ('WANDB_API_KEY', 'WANDB_IDENTITY_TOKEN_FILE')
 SERVER = 'https://api.wandb.ai'
+LEAST_BYTES = 2**16  # of room on the disk, after a write
 
 
 def _wandb() -> Any:
@@ -56,6 +59,7 @@ def open_log(run: Run, folder: pathlib.Path, mode: Mode) -> '_Run':
         raise FileExistsError(str(there[0]))
     for directory in there if mode == 'replace' else ():
         shutil.rmtree(directory)
+    logging.raiseExceptions = False  # its log of what it does is not worth a traceback where the disk is full
     quiet = wandb.Settings(silent=True, console='off', x_disable_stats=True, disable_git=True, disable_code=True)
     folder.mkdir(parents=True, exist_ok=True)
     return _Run(
@@ -64,13 +68,14 @@ def open_log(run: Run, folder: pathlib.Path, mode: Mode) -> '_Run':
             project=os.environ.get('WANDB_PROJECT') or 'bsresearch',
             id=run.key, name=run.id, group=run.study, config=dict(run.config), settings=quiet, reinit='create_new',
             resume='allow' if mode == 'continue' else 'never',
-        )
+        ),
+        folder,
     )  # fmt: skip
 
 
 class _Run:
-    def __init__(self, run: Any):
-        self._run = run
+    def __init__(self, run: Any, folder: pathlib.Path):
+        self._run, self._folder = run, folder
         for position in ('step', 'examples', 'epoch', 'seconds', 'wall_seconds'):
             run.define_metric(position)
         run.define_metric('*', step_metric='step')
@@ -79,8 +84,15 @@ class _Run:
         """A line of its history per row; its own step only counts them, since ours may come twice."""
         for row in rows:
             self._run.log({'step': row.step, **row.position, **row.metrics})
+        self._check_disk()
 
     def close(self, status: str) -> None:
         """With the status in the summary."""
         self._run.summary['status'] = status
         self._run.finish(exit_code=int(status == 'failed'))
+        self._check_disk()
+
+    def _check_disk(self) -> None:
+        """Raises OSError where there is no room left: W&B's own process loses rows without a word then."""
+        if shutil.disk_usage(self._folder).free < LEAST_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder))
