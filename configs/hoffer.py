@@ -9,6 +9,10 @@ Fashion-MNIST, 64 against 1,024, 10 epochs, 5 seeds. Held fixed: epochs; updates
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/hoffer.py --workdir=runs/hoffer
     python -m scripts.report --workdir=runs/hoffer
+
+Cost: 25 runs, 32 minutes on 2 CPU cores that other programs shared, 27 of them the adapted regime. Found, 5 seeds: at
+equal epochs the large batch ends 1.1 points (1.0 to 1.2) below the small one, at equal updates 0.5 (0.3 to 0.7) above.
+At equal epochs, with 118 updates, neither the higher rate nor ghost batch norm helps. Records: docs/studies/hoffer.
 """
 
 from ml_collections import ConfigDict

@@ -10,6 +10,11 @@ Held fixed: the number of trials; at each batch size their length.
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/shallue.py --workdir=runs/shallue
     python -m scripts.report --workdir=runs/shallue
+
+Cost: 760 runs, 84 minutes on 2 CPU cores that other programs shared, most of it evaluations, of which the test set's
+are left out since. Found, 4 seeds: updates to the target fall by 4.1 to 4.3 from B = 4 to 16 and by 1.0 to 1.2 from
+1,024 to 4,096; the critical batch size is 4.0 (2.2 to 7.0) times as large with momentum, 2.6 (1.1 to 6.3) times with
+Nesterov momentum. Test accuracy is 84.3 to 84.9 % at every batch size. Records: docs/studies/shallue.
 """
 
 from ml_collections import ConfigDict

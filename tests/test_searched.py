@@ -86,3 +86,15 @@ def test_the_best_of_k_trials_of_each_cell():
     assert {key: scores.tolist() for key, scores in scores_of(study, effort, also=('total_examples',)).items()} == {
         key: [3.0 * n, 3.0 * n + 1, 3.0 * n + 2] for n, key in enumerate(KEYS)
     }
+
+
+def test_a_winner_that_was_not_made_again_is_told():
+    """By another metric than the search's own the best trial may have no other seeds: no number, and why."""
+    first = planted.table(np.array([[1.0, 1.0], [2.0, np.nan], [0.5, np.nan]] * 4), INDEX)
+    status = {(cell, 1): 'running' for n, cell in enumerate(CELLS) if n % 3}
+    quantity = planted.quantity(first, higher_is_better=True, name='validation accuracy')
+    array = won(quantity, by=quantity, also=('total_examples',)).of(planted.study(INDEX, 2, status))
+    assert array.low.isna().all(axis=None)
+    assert all('was not made again' in remark for remark in array.remarks.values())
+    fitting = won(quantity, by=planted.quantity(-first, higher_is_better=True), also=('total_examples',))
+    assert not any('again' in remark for remark in fitting.of(planted.study(INDEX, 2, {})).remarks.values())

@@ -77,10 +77,18 @@ def pareto(across: Quantity, up: Quantity, *, by: str = '', title: str = '', nam
 
 
 def best_of(
-    *quantities: Quantity, by: str = 'batch_size', also: Sequence[str] = (), title: str = '', name: str = ''
+    *quantities: Quantity,
+    by: str = 'batch_size',
+    also: Sequence[str] = (),
+    arms: Sequence[str] = (),
+    title: str = '',
+    name: str = '',
 ) -> Figure:
-    """What the best of k trials of a search comes to against k, a line per value of `by` (analysis/searched.py)."""
-    return Figure('best_of', quantities, {'by': by, 'also': tuple(also)}, title, name)
+    """What the best of k trials of a search comes to against k, a line per value of `by` (analysis/searched.py).
+
+    also: axes that follow from others. arms: which; all without.
+    """
+    return Figure('best_of', quantities, {'by': by, 'also': tuple(also), 'arms': tuple(arms)}, title, name)
 
 
 def schedule(*fields: str, title: str = '', name: str = '') -> Figure:

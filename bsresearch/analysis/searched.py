@@ -16,7 +16,7 @@ from bsresearch.analysis.axis_labels import words
 from bsresearch.analysis.over import without_diverged
 from bsresearch.analysis.quantities import best_of
 from bsresearch.analysis.quantity import Array, Quantity, exact
-from bsresearch.analysis.study import ABSENT, Study
+from bsresearch.analysis.study import ABSENT, FINISHED, Study
 
 SEARCHED = ('learning_rate', 'momentum', 'weight_decay', 'warmup.epochs')
 
@@ -49,7 +49,8 @@ def won(quantity: Quantity, by: Quantity, *, also: Sequence[str] = ()) -> Quanti
                 told = [axis for axis in axes if axis in SEARCHED and at[axis] != ABSENT]
                 values = ', '.join(f'{words(axis)} {axis_labels.text(at[axis])}' for axis in told)
                 on_edge = f', {" and ".join(map(words, outermost))} on the edge' if outermost else ''
-                remarks[key] = f'{" ".join(str(k) for k in key if k != ABSENT)}: won by {values}{on_edge}'
+                of_cell = ' '.join(str(k) for k in key if k != ABSENT)
+                remarks[key] = f'{of_cell}: won by {values}{on_edge}{_again(study, whole, trials, place, by)}'
         pick = lambda table: _picked(table, rows, axes)
         rounding = pd.Series([0.0 if r is None else float(whole.rounding.loc[r]) for r in rows.values()])
         low, high = pick(whole.low), pick(whole.high)
@@ -58,6 +59,14 @@ def won(quantity: Quantity, by: Quantity, *, also: Sequence[str] = ()) -> Quanti
     return replace(
         quantity, of=of, name=f'{quantity.name}, tuned', metrics=tuple(dict.fromkeys((*quantity.metrics, *by.metrics)))
     )
+
+
+def _again(study: Study, whole: Array, trials: Sequence[tuple[Any, ...]], place: int, by: Quantity) -> str:
+    """What is wrong with a winner of which no other replicate was made, though another trial has some; '' else."""
+    made = [sum(study.status(run) in FINISHED for run in study.runs_of(trial)) for trial in trials]
+    if list(whole.names) != study.parts or made[place] > 1 or max(made) <= 1:
+        return ''
+    return f', which was not made again: the search did not choose by {by.name}'
 
 
 def best_of_trials(k: int, quantity: Quantity, *, also: Sequence[str] = ()) -> Quantity:

@@ -22,6 +22,7 @@ def draw(study: Study, figure: Figure) -> Sheet:
     by, also = figure.options['by'], figure.options['also']
     quantities = [q for q in figure.about if isinstance(q, Quantity)]
     table = pd.concat([_table(study, quantity, by, also) for quantity in quantities], ignore_index=True)
+    table = table[table['arm'].isin(figure.options['arms'] or table['arm'])]
     if table.empty:
         raise ValueError('no cell has two trials that came to their end')
     places = [(q, arm) for q in quantities for arm in dict.fromkeys(table.loc[table['quantity'] == q.name, 'arm'])]
