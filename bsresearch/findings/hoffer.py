@@ -23,8 +23,8 @@ LARGE, HALF_POINT, WITHIN = ('large', 'root_rate', 'ghost_norm'), 0.005, np.log(
 UPDATES = ('updates',)
 # Said after the first look at the records.
 FEW_UPDATES = (
-    'its training loss ends higher too: of 118 updates 24 are at the high rate, too few to make good what the first ones '
-    'at four times the rate cost'
+    'its training loss ends higher too: of 118 updates 24 are at the high rate, too few to make good what the first '
+    'ones at four times the rate cost'
 )
 
 CLAIMS = (
