@@ -168,7 +168,7 @@ def advised(minutes: float, of_run: Callable[[Plan], Result], sizes: tuple[int, 
 
 def test_an_advice_goes_from_short_runs_everywhere_to_whole_ones_near_the_best():
     pace, coarse, whole, repeats = advised(60, peak(0.03))
-    assert {run.length.total_steps for run in runs_of(pace)} == {advise.PACE_UPDATES}
+    assert {run.length.total_steps for run in runs_of(pace)} == {advise.PACE_UPDATES, plan(128).length.total_steps}
     assert len(coarse) == 3 * advise.FEW
     assert len({run.length.total_steps for run in runs_of(coarse) if run.batch_size == 8}) == 1
     full = plan(8).length.total_steps
@@ -186,6 +186,33 @@ def test_less_time_makes_fewer_and_shorter_runs():
     assert updates[0] > updates[1] > updates[2]
     few = {run.batch_size for run in runs_of(advised(0.5, slow)[1])}
     assert few == {32, 128}  # the smallest takes longest
+
+
+def test_no_rate_is_named_where_runs_are_known_to_fail():
+    """Accuracies of a quarter of a run on digits: the larger the better up to 0.3162, and chance at 1.468.
+
+    Of the largest batch size all are at chance. The surface, which is fitted to the good ones, would go on rising.
+    """
+    tried = [0.0006813, 0.003162, 0.01468, 0.06813, 0.3162, 1.468]
+    accuracy = {
+        16: [0.1167, 0.2222, 0.6722, 0.9028, 0.9444, 0.1083],
+        64: [0.1083, 0.1167, 0.175, 0.3333, 0.5139, 0.1083],
+        256: [0.1083, 0.1111, 0.1111, 0.1083, 0.1083, 0.1083],
+    }
+    trials = [advise.Tried(b, lr, 0.25, score) for b in accuracy for lr, score in zip(tried, accuracy[b], strict=True)]
+    best = advise._best_rates(trials, [16, 64, 256])
+    assert 0.06 < best[16] < 0.7
+    assert 0.06 < best[64] < 0.7
+
+
+def test_no_run_for_the_pace_is_longer_than_a_whole_one():
+    """It would be taken for the whole one, and all others for shorter."""
+    plans = grid((16, 256), budget_minutes=60.0)
+    (pace, *_) = driven(advise.stages(plans), peak(0.03))
+    for run in runs_of(pace):
+        lead = next(plan for plan in plans if plan.batch_size == run.batch_size)
+        assert run.length.total_steps == min(advise.PACE_UPDATES, lead.length.total_steps)
+    assert min(plan.length.total_steps for plan in plans) < advise.PACE_UPDATES
 
 
 def test_a_shorter_run_has_a_shorter_warm_up():

@@ -7,8 +7,9 @@ beyond says where the valley ends and nothing of its floor. Not usable is a rate
 diverged, and one at which none came to the target where others did.
 
 At each batch size the rate with the least expected regret is named, with all as good (choice.py): one tried most often
-there with three times the runs of any other, or any; never outside of the usable ones there. Flagged is a rate that is
-the smallest or largest of those tried at the neighbouring batch sizes: the best may lie beyond.
+there with three times the runs of any other, or any; never outside of the usable ones there, nor further
+beyond the valley than half-way to the next. Flagged is a rate that is the smallest or largest of those tried at the
+neighbouring batch sizes: the best may lie beyond.
 """
 
 import math
@@ -136,7 +137,7 @@ def at(found: Cells, sizes: np.ndarray, depth: float, margin: float | None = Non
     fine = np.geomspace(rates[0], rates[-1], int(np.ceil(np.log(rates[-1] / rates[0]) / np.log(FINENESS))) + 1)
     points = np.column_stack([np.repeat(np.log(sizes), len(fine)), np.tile(np.log(fine), len(sizes))])
     drawn = fitted.draws(points, DRAWS).reshape(DRAWS, len(sizes), len(fine))
-    smallest, largest = (end[:, None] for end in _ends(found, sizes))
+    smallest, largest = (end[:, None] for end in _ends(found, inside, sizes))
     # The nearest of the fine rates is meant where a batch size has one rate alone.
     half = math.sqrt(FINENESS)
     tried_there = (fine >= smallest / half) & (fine <= largest * half)
@@ -163,17 +164,22 @@ def _settled(found: Cells, inside: np.ndarray, size: float, fine: np.ndarray) ->
     return off == off.min()
 
 
-def _ends(found: Cells, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(k,), (k,) the smallest and largest rate that may be named: of the usable ones there.
+def _ends(found: Cells, inside: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(k,), (k,) the smallest and largest rate that may be named: of the valley there, up to half-way to the usable
+    cell next to it.
 
-    Where there are none, on the line between the neighbours', in logarithms. The surface knows nothing of what is not
-    usable, and would go on beyond.
+    Where there are none, on the line between the neighbours', in logarithms. The surface knows nothing of what lies
+    outside of the valley, and would go on beyond.
     """
-    usable = found.usable
-    known = np.unique(found.batch_size[usable])
-    rates = [found.learning_rate[usable & (found.batch_size == size)] for size in known]
-    ends = np.log([[own.min(), own.max()] for own in rates])
-    low, high = (np.exp(np.interp(np.log(sizes), np.log(known), ends[:, i])) for i in (0, 1))
+    known, usable, ends = np.unique(found.batch_size[inside]), found.usable, []
+    for size in known:
+        floor = np.log(found.learning_rate[inside & (found.batch_size == size)])
+        wall = np.log(found.learning_rate[usable & (found.batch_size == size)])
+        low, high = floor.min(), floor.max()
+        below = max((rate for rate in wall if rate < low), default=low)
+        above = min((rate for rate in wall if rate > high), default=high)
+        ends.append([(low + below) / 2, (high + above) / 2])
+    low, high = (np.exp(np.interp(np.log(sizes), np.log(known), np.array(ends)[:, i])) for i in (0, 1))
     return low, high
 
 

@@ -82,7 +82,8 @@ def stages(plans: list[Plan]) -> Stages:
     all_cells = {cell.lead.batch_size: cell for cell in tune.cells(plans)}
     given = tune.section(plans[0])
     left = 60.0 * given['budget_minutes']
-    first = {size: _shorter(cell.lead, PACE_UPDATES) for size, cell in all_cells.items()}
+    pace_updates = lambda lead: min(PACE_UPDATES, lead.length.total_steps)  # a longer run counts as a whole one
+    first = {size: _shorter(cell.lead, pace_updates(cell.lead)) for size, cell in all_cells.items()}
     results = yield list(first.values())
     pace = {size: _pace(results[one.plan.id]) for size, one in first.items()}
     left -= _took(first.values(), results)
