@@ -1,7 +1,7 @@
 """Every interval and range of an advice: simulated on tables whose truth is known.
 
-Shown are 3 runs at each of 5 batch sizes, a factor 4 apart; ln lengths scatter by 0.1 where nothing else is said. The slow
-form (200 tables each) prints the shares of tables, or of new runs, that are held.
+Shown are 3 runs at each of 5 batch sizes, a factor 4 apart; ln lengths scatter by 0.1 where nothing else is said. The
+slow form (200 tables each) prints the shares of tables, or of new runs, that are held.
 """
 
 from collections.abc import Callable
