@@ -43,7 +43,7 @@ def tuned(source: tuple[pathlib.Path, Plan]) -> dict[str, Any]:
     """Fields of a run on two other classes that begins with its weights."""
     return toy.BARE | {
         'model': NORMED, 'data__classes': REST, 'total_steps': 12, 'init_from': where(*source),
-        'measure__distance__at_steps': (0, 12), 'checkpoint__every_steps': 4,
+        'measure__distance__at_steps': (0, 12), 'measure__path_length__at_steps': (12,), 'checkpoint__every_steps': 4,
     }  # fmt: skip
 
 
@@ -68,6 +68,7 @@ def test_weights_are_the_other_runs_but_for_the_last_layer(
         squares = jax.tree.map(lambda a, b: float(np.sum((a - b).astype(float) ** 2)), last, first.params)
         row = list(toy.rows(tmp_path, run))[-1]
         assert row['distance'] == pytest.approx(np.sqrt(sum(jax.tree.leaves(squares))), rel=1e-5)
+        assert row['path_length'] == pytest.approx(row['distance'], rel=1e-5)  # the one stretch that was looked at
         assert next(iter(toy.rows(tmp_path, run)))['distance'] == 0
         facts = paths.read_json(paths.run_dir(tmp_path, run.study, run.id) / lineage.WEIGHTS)
         assert (facts['run'], facts['step']) == (source[1].id, 10)
@@ -184,7 +185,12 @@ def test_init_new_draws_what_would_fit(
     source: tuple[pathlib.Path, Plan], tuned: dict[str, Any], tmp_path: pathlib.Path
 ):
     """A last layer for as many outputs is taken, unless it is to be new; in double precision the same numbers."""
-    alike = tuned | {'data__classes': FEW, 'total_steps': 1, 'measure__distance__at_steps': ()}
+    alike = tuned | {
+        'data__classes': FEW,
+        'total_steps': 1,
+        'measure__distance__at_steps': (),
+        'measure__path_length__at_steps': (),
+    }
     (taken,), (new,) = toy.plans(**alike), toy.plans(**alike, init_new=('output/*',))
     assert taken.id != new.id
     toy.train(tmp_path, [taken, new])
