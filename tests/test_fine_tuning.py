@@ -131,7 +131,10 @@ def test_a_branch_keeps_the_weights_of_its_parent(
         toy.branch(run, 4, init_from=where(*source))
 
 
-@pytest.mark.parametrize('optimizer', ['sgd', 'momentum', 'adamw', 'lars'])
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ('sgd', 'adamw', 'lars')]
+
+
+@pytest.mark.parametrize('optimizer', ['momentum', *OTHERS])
 def test_frozen_layers_do_not_move_by_a_bit_and_a_factor_of_1_is_the_plain_run(optimizer: str, tmp_path: pathlib.Path):
     """With weight decay; a factor is one of the learning rate: all at 0.5 and twice the rate is the plain run too."""
     usual = toy.BARE | {'total_steps': 3, 'optimizer__name': optimizer, 'weight_decay': 0.01, 'learning_rate': 0.0625}

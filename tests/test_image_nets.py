@@ -127,7 +127,11 @@ def updated(name: str, settings: dict[str, Any]) -> tuple[Any, Any, State]:
     return logits, info.loss, after._replace(params=jax.tree.map(np.subtract, after.params, params))
 
 
-@pytest.mark.parametrize('case', golden_inputs.NETWORKS)
+@pytest.mark.parametrize(
+    'case',
+    [pytest.param(case, marks=pytest.mark.slow) if case in ('resnet, B', 'wide_resnet') else case
+     for case in golden_inputs.NETWORKS],
+)  # fmt: skip
 def test_outputs_and_the_first_update_are_torchs(case: str):
     """In float64, 32×32×3: logits, loss, and every tensor's move along a direction of its own, to 1e-8 relative.
 
