@@ -40,8 +40,8 @@ CONTRADICTIONS = (
                  (('shen', 'A1'), ('hoffer', 'gap'), ('masters_luschi', 'best, norm'),
                   ('masters_luschi', 'best, plain'))),
             Side('no', 'Hoffer et al. 2017; Goyal et al. 2017; Shallue et al. 2019; Smith et al. 2018',
-                 (('hoffer', 'adapted'), ('hoffer', 'better when adapted'), ('shallue', 'no harm'), ('shen', 'B1'),
-                  ('shen', 'C1'))),
+                 (('hoffer', 'adapted'), ('hoffer', 'better when adapted'), ('shallue', 'no harm'), ('goyal', 'flat'),
+                  ('shen', 'B1'), ('shen', 'C1'))),
         ),
         'What is held fixed. At equal epochs and one rate a large batch makes fewer steps, and its training accuracy '
         'is lower too (Shen A2). At equal updates, or tuned at every batch size, that handicap is gone.',
