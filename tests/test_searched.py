@@ -98,3 +98,12 @@ def test_a_winner_that_was_not_made_again_is_told():
     assert all('was not made again' in remark for remark in array.remarks.values())
     fitting = won(quantity, by=planted.quantity(-first, higher_is_better=True), also=('total_examples',))
     assert not any('again' in remark for remark in fitting.of(planted.study(INDEX, 2, {})).remarks.values())
+
+
+def test_of_equal_trials_the_one_that_was_made_again_has_won():
+    """As many updates at the same evaluation: the search took one of them, and that has the other seeds."""
+    table = planted.table(np.array([[2.0, np.nan], [2.0, 7.0], [1.0, np.nan]] * 4), INDEX)
+    status = {(cell, 1): 'running' for n, cell in enumerate(CELLS) if n % 3 != 1}
+    quantity = planted.quantity(table, higher_is_better=True)
+    array = won(quantity, by=quantity, also=('total_examples',)).of(planted.study(INDEX, 2, status))
+    assert array.low['1'].tolist() == [7.0] * 4

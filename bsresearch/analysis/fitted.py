@@ -43,21 +43,21 @@ def knee(axis: str, quantity: Quantity, within: float) -> Quantity:
 def _knee(x: np.ndarray, values: np.ndarray, within: float, end: int) -> np.ndarray:
     """(n,) of x (k,), rising, and (k, n) values."""
     floor = values.max(axis=0) - within
-    found = np.full(values.shape[1], np.nan)
+    knees = np.full(values.shape[1], np.nan)
     for i, column in enumerate(values.T):
         if np.isnan(column).any():
             continue
         below = np.flatnonzero(column < floor[i])
         if not len(below):
-            found[i] = 0.0 if end < 0 else x[0]
+            knees[i] = 0.0 if end < 0 else x[0]
             continue
         last = below[-1]
         if last == len(x) - 1:
-            found[i] = x[-1] if end < 0 else np.inf
+            knees[i] = x[-1] if end < 0 else np.inf
             continue
         share = (floor[i] - column[last]) / (column[last + 1] - column[last])
-        found[i] = np.exp(np.log(x[last]) + share * (np.log(x[last + 1]) - np.log(x[last])))
-    return found
+        knees[i] = np.exp(np.log(x[last]) + share * (np.log(x[last + 1]) - np.log(x[last])))
+    return knees
 
 
 def hyperbola(examples: Quantity) -> Quantity:

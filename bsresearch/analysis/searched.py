@@ -4,7 +4,7 @@ A search makes its trials with the first replicate, and the one that won with th
 of the others, a number has no luck of the choice in it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,39 +34,37 @@ def won(quantity: Quantity, by: Quantity, *, also: Sequence[str] = ()) -> Quanti
     sign = _sign(by)
 
     def of(study: Study) -> Array:
-        whole, judged = quantity.of(study), by.of(study)
-        scores = _first(study, judged, sign)
-        axes = [axis for axis in (*SEARCHED, *also) if axis in whole.names]
-        rows, edges, remarks = {}, [], {}
+        whole = quantity.of(study)
+        names, axes = whole.names, _reduced(whole.names, also)
+        scores, made = _first(study, by.of(study), sign), _finished(study, whole)
+        winners = {
+            key: _winner(scores.reindex(trials).to_numpy(float), made.reindex(trials).to_numpy(), trials)
+            for key, trials in _cells(whole.low.index, axes).items()
+        }
+        edges, remarks = set(), {}
         for key, trials in _cells(whole.low.index, axes).items():
-            place = _best(scores.reindex(trials).to_numpy(float))
-            rows[key] = None if place is None else trials[place]
-            if place is not None:
-                at = dict(zip(whole.names, trials[place], strict=True))
-                of_axis = {axis: [trial[whole.names.index(axis)] for trial in trials] for axis in axes}
-                outermost = [axis for axis in axes if axis in SEARCHED and _on_edge(of_axis[axis], at[axis])]
-                edges += [key] if outermost else []
-                told = [axis for axis in axes if axis in SEARCHED and at[axis] != ABSENT]
-                values = ', '.join(f'{words(axis)} {axis_labels.text(at[axis])}' for axis in told)
-                on_edge = f', {" and ".join(map(words, outermost))} on the edge' if outermost else ''
-                of_cell = ' '.join(str(k) for k in key if k != ABSENT)
-                remarks[key] = f'{of_cell}: won by {values}{on_edge}{_again(study, whole, trials, place, by)}'
-        pick = lambda table: _picked(table, rows, axes)
-        rounding = pd.Series([0.0 if r is None else float(whole.rounding.loc[r]) for r in rows.values()])
-        low, high = pick(whole.low), pick(whole.high)
-        return Array(low, high, rounding.set_axis(low.index), edges=frozenset(edges), remarks=remarks)
+            if (winner := winners[key]) is None:
+                continue
+            at = {axis: winner[names.index(axis)] for axis in axes if axis in SEARCHED}
+            outermost = [a for a, value in at.items() if _on_edge([trial[names.index(a)] for trial in trials], value)]
+            edges |= {key} if outermost else set()
+            again = made[winner] > 1 or made.reindex(trials).max() <= 1
+            remarks[key] = _remark(key, at, outermost, '' if again else by.name)
+        low, high = (_picked(table, winners, axes) for table in whole[:2])
+        rounding = [0.0 if winner is None else float(whole.rounding.loc[winner]) for winner in winners.values()]
+        return Array(low, high, pd.Series(rounding, low.index), edges=frozenset(edges), remarks=remarks)
 
     return replace(
         quantity, of=of, name=f'{quantity.name}, tuned', metrics=tuple(dict.fromkeys((*quantity.metrics, *by.metrics)))
     )
 
 
-def _again(study: Study, whole: Array, trials: Sequence[tuple[Any, ...]], place: int, by: Quantity) -> str:
-    """What is wrong with a winner of which no other replicate was made, though another trial has some; '' else."""
-    made = [sum(study.status(run) in FINISHED for run in study.runs_of(trial)) for trial in trials]
-    if list(whole.names) != study.parts or made[place] > 1 or max(made) <= 1:
-        return ''
-    return f', which was not made again: the search did not choose by {by.name}'
+def _remark(key: tuple[Any, ...], at: Mapping[str, Any], outermost: Sequence[str], other: str) -> str:
+    """What won in a cell. other: the metric by which it did, where the search has chosen by another; '' else."""
+    values = ', '.join(f'{words(axis)} {axis_labels.text(value)}' for axis, value in at.items() if value != ABSENT)
+    on_edge = f', {" and ".join(map(words, outermost))} on the edge' if outermost else ''
+    not_again = f', which was not made again: the search did not choose by {other}' if other else ''
+    return f'{" ".join(str(part) for part in key if part != ABSENT)}: won by {values}{on_edge}{not_again}'
 
 
 def best_of_trials(k: int, quantity: Quantity, *, also: Sequence[str] = ()) -> Quantity:
@@ -75,31 +73,28 @@ def best_of_trials(k: int, quantity: Quantity, *, also: Sequence[str] = ()) -> Q
     One number of a cell, of the first replicate: budgets of 5 and 50 trials are compared as if each had been the whole
     (Dodge et al. 2019, arXiv:1909.03004).
     """
-    return _of_trials(quantity, lambda scores: best_of.quantile(scores, k, 0.5), f'best of {k} trials', also)
-
-
-def _of_trials(quantity: Quantity, of_scores: Callable[[np.ndarray], float], how: str, also: Sequence[str]) -> Quantity:
     sign = _sign(quantity)
 
     def of(study: Study) -> Array:
-        scores = _first(study, quantity.of(study), sign)
-        axes = [axis for axis in (*SEARCHED, *also) if axis in scores.index.names]
-        trials = {key: scores.reindex(rows).dropna() for key, rows in _cells(scores.index, axes).items()}
-        rows = {key: [sign * of_scores(of_cell.to_numpy(float))] for key, of_cell in trials.items()}
-        return exact(_frame(rows, axes, list(scores.index.names), study.replicates[:1]))
+        names = quantity.of(study).names
+        trials = scores_of(study, quantity, also=also)
+        best = {key: [sign * best_of.quantile(sign * values, k, 0.5)] for key, values in trials.items()}
+        return exact(_frame(best, _reduced(names, also), names, study.replicates[:1]))
 
-    return replace(quantity, of=of, name=f'{quantity.name}, {how}')
+    return replace(quantity, of=of, name=f'{quantity.name}, best of {k} trials')
 
 
 def scores_of(study: Study, quantity: Quantity, *, also: Sequence[str] = ()) -> dict[tuple[Any, ...], np.ndarray]:
     """The trials' values in each cell of a search, at the first replicate; the worst there is where one failed."""
     sign = _sign(quantity)
     scores = _first(study, quantity.of(study), sign)
-    axes = [axis for axis in (*SEARCHED, *also) if axis in scores.index.names]
-    return {
-        key: sign * scores.reindex(trials).dropna().to_numpy(float)
-        for key, trials in _cells(scores.index, axes).items()
-    }
+    trials_of = _cells(scores.index, _reduced(list(scores.index.names), also))
+    return {key: sign * scores.reindex(trials).dropna().to_numpy(float) for key, trials in trials_of.items()}
+
+
+def _reduced(names: Sequence[str], also: Sequence[str]) -> list[str]:
+    """The axes of a search among the names of cells."""
+    return [axis for axis in (*SEARCHED, *also) if axis in names]
 
 
 def _sign(by: Quantity) -> float:
@@ -114,20 +109,29 @@ def _first(study: Study, judged: Array, sign: float) -> pd.Series:
     return without_diverged(study, worse * sign)[study.replicates[0]]
 
 
+def _finished(study: Study, whole: Array) -> pd.Series:
+    """(cells,) how many replicates came to their end; 1 of what was reduced before, whose runs are not its own."""
+    counts = [
+        sum(study.status(run) in FINISHED for run in study.runs_of(cell)) if whole.names == study.parts else 1
+        for cell in whole.low.index
+    ]
+    return pd.Series(counts, whole.low.index)
+
+
 def _cells(index: pd.MultiIndex, axes: Sequence[str]) -> dict[tuple[Any, ...], list[tuple[Any, ...]]]:
     """A cell without the axes → its trials."""
     places = [list(index.names).index(axis) for axis in axes]
-    found: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    trials: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
     for cell in index:
-        found.setdefault(tuple(part for i, part in enumerate(cell) if i not in places), []).append(cell)
-    return found
+        trials.setdefault(tuple(part for i, part in enumerate(cell) if i not in places), []).append(cell)
+    return trials
 
 
-def _best(scores: np.ndarray) -> int | None:
-    """The first of the best; None where none has a number or all are the worst there is."""
+def _winner(scores: np.ndarray, made: np.ndarray, trials: Sequence[tuple[Any, ...]]) -> tuple[Any, ...] | None:
+    """The best; of equal ones the one that was made again, which the search took. None where all failed."""
     known = np.where(np.isnan(scores), -np.inf, scores)
-    place = int(known.argmax())
-    return None if np.isneginf(known[place]) else place
+    place = max(range(len(trials)), key=lambda i: (known[i], made[i]))
+    return None if np.isneginf(known[place]) else trials[place]
 
 
 def _on_edge(tried: Sequence[Any], value: Any) -> bool:

@@ -38,13 +38,13 @@ def each(folder: pathlib.Path) -> list[Kept]:
     directories = sorted(path.parent for path in folder.glob('*/study.json'))
     if not directories:
         raise FileNotFoundError(f'{folder} holds no study: none of its directories has a study.json')
-    found = []
+    questions_kept = []
     for directory in directories:
         readable = kept.readable(directory)
         inventory = inventories.load(readable)
         every = questions.each(readable, inventory, records.read(readable))
-        found += [Kept(directory.name, question, inventory) for question in every if question.of_claims]
-    return found
+        questions_kept += [Kept(directory.name, question, inventory) for question in every if question.of_claims]
+    return questions_kept
 
 
 def text(every: Sequence[Kept]) -> str:
