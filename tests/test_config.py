@@ -107,77 +107,76 @@ def test_the_defaults_that_ids_leave_out_are_fixed():
         assert {k: found[k] for k in values} == values, (section, name)
 
 
-def changed_values() -> dict[str, Any]:
-    """For each field that makes an id, another value (with what it takes to be allowed)."""
-    momentum = {'optimizer.name': 'momentum'}
-    step = {'schedule.name': 'step', 'schedule.at_epochs': (1.0,)}
-    grown = {'batch_schedule.name': 'growth', 'batch_schedule.at_epochs': (1.0,)}
-    fixed = {'scaling.reference_batch_size': 16}
-    return {
-        'seed': {'seed': 1},
-        'init_seed': {'init_seed': 1},
-        'data_seed': {'data_seed': 1},
-        'batch_size': {'batch_size': 33},
-        'total_epochs': {'total_epochs': 2.1},
-        'total_examples': {'total_examples': 2875},
-        'total_steps': {'total_steps': 5},
-        'epoch_boundary': {'epoch_boundary': 'partial'},
-        'learning_rate': {'learning_rate': 0.2},
-        'momentum': momentum | {'momentum': 0.5},
-        'weight_decay': {'weight_decay': 1e-4},
-        'data.name': {'data.name': 'blobs'},
-        'data.fraction': {'data.fraction': 0.5},
-        'data.validation': {'data.validation': 0.1},
-        'data.split_seed': {'data.split_seed': 1},
-        'data.classes': {'data.classes': (0, 1)},
-        'layer_rates': {'layer_rates': ('bias=0',)},
-        'data.mean': {'data.mean': (0.1307,)},
-        'data.std': {'data.std': (0.3081,)},
-        'data.augment': {'data.augment': ('flip',)},
-        'data.crop_padding': {'data.crop_padding': 2},
-        'model.name': {'model.name': 'linear'},
-        'loss.name': {'loss.name': 'sum_of_outputs'},
-        'model.widths': {'model.widths': (16,)},
-        'dtype': {'dtype': 'bfloat16'},
-        'matmul_precision': {'matmul_precision': 'high'},
-        'optimizer.name': momentum,
-        'clip.norm': {'clip.norm': 1.0},
-        'clip.value': {'clip.value': 1.0},
-        'schedule.name': step,
-        'schedule.factor': step | {'schedule.factor': 0.5},
-        'warmup.epochs': {'warmup.epochs': 1.0},
-        'warmup.examples': {'warmup.examples': 100},
-        'warmup.steps': {'warmup.steps': 2},
-        'warmup.start': {'warmup.steps': 2, 'warmup.start': 0.5},
-        'warmup.convention': {'warmup.steps': 2, 'warmup.convention': 'one_based'},
-        'scaling.name': {'scaling.name': 'sqrt', 'scaling.reference_batch_size': 32},
-        'scaling.reference_batch_size': {'scaling.name': 'sqrt', 'scaling.reference_batch_size': 16},
-        'no_decay': {'weight_decay': 1e-4, 'no_decay': ('bias',)},
-        'momentum_schedule.name': momentum | {'momentum_schedule.name': 'cosine'},
-        'weight_decay_schedule.name': {'weight_decay': 1e-4, 'weight_decay_schedule.name': 'cosine'},
-        'batch_schedule.name': grown,
-        'batch_schedule.as_learning_rate': grown | {'batch_schedule.as_learning_rate': True},
-        'warmup.shape': {'warmup.steps': 2, 'warmup.start': 0.1, 'warmup.shape': 'constant'},
-        'warmup.delays_schedule': {'warmup.steps': 2, 'warmup.delays_schedule': True},
-        'scaling.weight_decay': fixed | {'weight_decay': 1e-4, 'scaling.weight_decay': 'linear'},
-        'scaling.momentum': fixed | momentum | {'scaling.momentum': 'half_life'},
-        'scaling.warmup': fixed | {'warmup.steps': 2, 'scaling.warmup': 'linear'},
-        'scaling.regime_adaptation': fixed | {'scaling.regime_adaptation': True},
-        'ema.half_life_epochs': {'ema.half_life_epochs': 1.0},
-        'ema.half_life_examples': {'ema.half_life_examples': 100},
-        'divergence.loss_factor': {'divergence.loss_factor': 10.0},
-        'divergence.patience': {'divergence.patience': 3},
-        'stop_at_target': {'stop_at_target': 'test_loss:0.5'},
-        'ghost_batch_size': {'model.batch_norm': True, 'ghost_batch_size': 8},
-        'workers': {'model.batch_norm': True, 'workers': 2},
-        'model.batch_norm': {'model.batch_norm': True},
-    }
+# For each field that makes an id, another value (with what it takes to be allowed).
+MOMENTUM = {'optimizer.name': 'momentum'}
+STEP = {'schedule.name': 'step', 'schedule.at_epochs': (1.0,)}
+GROWN = {'batch_schedule.name': 'growth', 'batch_schedule.at_epochs': (1.0,)}
+FIXED = {'scaling.reference_batch_size': 16}
+CHANGED_VALUES: dict[str, Any] = {
+    'seed': {'seed': 1},
+    'init_seed': {'init_seed': 1},
+    'data_seed': {'data_seed': 1},
+    'batch_size': {'batch_size': 33},
+    'total_epochs': {'total_epochs': 2.1},
+    'total_examples': {'total_examples': 2875},
+    'total_steps': {'total_steps': 5},
+    'epoch_boundary': {'epoch_boundary': 'partial'},
+    'learning_rate': {'learning_rate': 0.2},
+    'momentum': MOMENTUM | {'momentum': 0.5},
+    'weight_decay': {'weight_decay': 1e-4},
+    'data.name': {'data.name': 'blobs'},
+    'data.fraction': {'data.fraction': 0.5},
+    'data.validation': {'data.validation': 0.1},
+    'data.split_seed': {'data.split_seed': 1},
+    'data.classes': {'data.classes': (0, 1)},
+    'layer_rates': {'layer_rates': ('bias=0',)},
+    'data.mean': {'data.mean': (0.1307,)},
+    'data.std': {'data.std': (0.3081,)},
+    'data.augment': {'data.augment': ('flip',)},
+    'data.crop_padding': {'data.crop_padding': 2},
+    'model.name': {'model.name': 'linear'},
+    'loss.name': {'loss.name': 'sum_of_outputs'},
+    'model.widths': {'model.widths': (16,)},
+    'dtype': {'dtype': 'bfloat16'},
+    'matmul_precision': {'matmul_precision': 'high'},
+    'optimizer.name': MOMENTUM,
+    'clip.norm': {'clip.norm': 1.0},
+    'clip.value': {'clip.value': 1.0},
+    'schedule.name': STEP,
+    'schedule.factor': STEP | {'schedule.factor': 0.5},
+    'warmup.epochs': {'warmup.epochs': 1.0},
+    'warmup.examples': {'warmup.examples': 100},
+    'warmup.steps': {'warmup.steps': 2},
+    'warmup.start': {'warmup.steps': 2, 'warmup.start': 0.5},
+    'warmup.convention': {'warmup.steps': 2, 'warmup.convention': 'one_based'},
+    'scaling.name': {'scaling.name': 'sqrt', 'scaling.reference_batch_size': 32},
+    'scaling.reference_batch_size': {'scaling.name': 'sqrt', 'scaling.reference_batch_size': 16},
+    'no_decay': {'weight_decay': 1e-4, 'no_decay': ('bias',)},
+    'momentum_schedule.name': MOMENTUM | {'momentum_schedule.name': 'cosine'},
+    'weight_decay_schedule.name': {'weight_decay': 1e-4, 'weight_decay_schedule.name': 'cosine'},
+    'batch_schedule.name': GROWN,
+    'batch_schedule.as_learning_rate': GROWN | {'batch_schedule.as_learning_rate': True},
+    'warmup.shape': {'warmup.steps': 2, 'warmup.start': 0.1, 'warmup.shape': 'constant'},
+    'warmup.delays_schedule': {'warmup.steps': 2, 'warmup.delays_schedule': True},
+    'scaling.weight_decay': FIXED | {'weight_decay': 1e-4, 'scaling.weight_decay': 'linear'},
+    'scaling.momentum': FIXED | MOMENTUM | {'scaling.momentum': 'half_life'},
+    'scaling.warmup': FIXED | {'warmup.steps': 2, 'scaling.warmup': 'linear'},
+    'scaling.regime_adaptation': FIXED | {'scaling.regime_adaptation': True},
+    'ema.half_life_epochs': {'ema.half_life_epochs': 1.0},
+    'ema.half_life_examples': {'ema.half_life_examples': 100},
+    'divergence.loss_factor': {'divergence.loss_factor': 10.0},
+    'divergence.patience': {'divergence.patience': 3},
+    'stop_at_target': {'stop_at_target': 'test_loss:0.5'},
+    'ghost_batch_size': {'model.batch_norm': True, 'ghost_batch_size': 8},
+    'workers': {'model.batch_norm': True, 'workers': 2},
+    'model.batch_norm': {'model.batch_norm': True},
+}
 
 
 @pytest.fixture(scope='module')
 def changed() -> dict[str, Plan]:
-    """A run for each of `changed_values`."""
-    return {name: one(change) for name, change in changed_values().items()}
+    """A run for each of CHANGED_VALUES."""
+    return {name: one(change) for name, change in CHANGED_VALUES.items()}
 
 
 def test_every_field_that_determines_a_result_changes_the_id(changed: dict[str, Plan]):
@@ -187,13 +186,13 @@ def test_every_field_that_determines_a_result_changes_the_id(changed: dict[str, 
 
 
 def test_every_field_either_makes_the_id_or_is_outside_it():
-    """A contract: a new field is given a value in `changed_values`, or is execution, recording or question."""
+    """A contract: a new field is given a value in CHANGED_VALUES, or is execution, recording or question."""
     # One value so far; the grid is not a run's; a length in seconds enters an id in updates; for weights of another run
     # there must be one (test_fine_tuning.py).
     alone = {'study', 'sweep', 'total_seconds', 'init_from', 'init_new'}
     for name in flatten(schema.defaults().to_dict()):
         outside = name.split('.')[0] in (*schema.EXECUTION, *schema.RECORDING, *schema.QUESTION)
-        assert outside + (name in changed_values()) + (name in alone) == 1, name
+        assert outside + (name in CHANGED_VALUES) + (name in alone) == 1, name
 
 
 def test_an_explicit_default_changes_no_id():

@@ -16,8 +16,10 @@ from bsresearch.planning.plan import Plan
 from bsresearch.train.observing import statistics
 
 GHOST = 16
+MLP = {'name': 'mlp', 'widths': (8, 8), 'batch_norm': True}
+MODELS = [MLP, pytest.param(RESNET, marks=pytest.mark.slow)]
 RUN: dict[str, Any] = toy.BARE | {
-    'model': RESNET, 'dtype': 'float64', 'batch_size': 64, 'micro_batch_size': 48, 'ghost_batch_size': GHOST,
+    'dtype': 'float64', 'batch_size': 64, 'micro_batch_size': 48, 'ghost_batch_size': GHOST,
     'total_steps': 4, 'data__fraction': 0.12, 'evaluate__at_steps': (4,), 'sweep__seed': (0, 1), 'strategy': 'vmap',
 }  # fmt: skip
 METRICS = ('test_loss', 'test_accuracy', 'train_loss')
@@ -56,13 +58,14 @@ def evaluated(plan: Plan, params: Any, stats: Any) -> dict[str, float]:
     return found
 
 
+@pytest.mark.parametrize('model', MODELS, ids=lambda model: model['name'])
 def test_estimated_statistics_are_means_over_groups_of_the_training_set(
-    tmp_path: pathlib.Path, patching: pytest.MonkeyPatch
+    tmp_path: pathlib.Path, patching: pytest.MonkeyPatch, model: dict[str, Any]
 ):
     """Float64, 172 examples in groups of 16, of two runs at once; a finished run is given the same from its end. The
     others beside them are by running statistics. Two blocks of two calls of three groups: the last two are padding."""
     patching.setattr(statistics, 'BLOCK_ROWS', 96)
-    plain, asked = toy.plans(**RUN), toy.plans(**RUN, evaluate__estimated_statistics=True)
+    plain, asked = toy.plans(**RUN, model=model), toy.plans(**RUN, model=model, evaluate__estimated_statistics=True)
     assert [p.id for p in plain] == [p.id for p in asked]
     toy.train(tmp_path / 'at once', asked)
     toy.train(tmp_path / 'later', plain)

@@ -69,14 +69,8 @@ def run(
     undo(directory, run_directories)
     metas = [paths.read_json(d / 'meta.json') for d in run_directories]
     later: dict[str, list[int]] = metas[0].get('measured_later', {})
-    wanted = missing(stored[0], asked, later)
     made_with: dict[str, dict[str, Any]] = metas[0].get('measured_with', {})
-    for name in [n for n in asked.recording['measure'] if points(asked)[n]]:
-        in_training = points(stored[0]).get(name)
-        before = settings(stored[0], name) if in_training else made_with.get(name) if later.get(name) else None
-        if before is not None and settings(asked, name) != before:
-            report.say(f'  {name} was measured with {before}: other settings need another workdir')
-            wanted.pop(name, None)
+    wanted = _with_its_settings(missing(stored[0], asked, later), stored[0], asked, later, made_with, report.say)
     if not wanted:
         return
     plans = [dataclasses.replace(p, recording=asked.recording) for p in stored]
@@ -114,6 +108,26 @@ def run(
     (directory / NOTE).unlink()
     if not should_stop():
         _tell(wanted, can, report.say)
+
+
+def _with_its_settings(
+    wanted: dict[str, set[int]],
+    stored: Plan,
+    asked: Plan,
+    later: dict[str, list[int]],
+    made_with: dict[str, dict[str, Any]],
+    say: Callable[[str], None],
+) -> dict[str, set[int]]:
+    """Those of `wanted` that were never made with other settings; says which were."""
+    others: set[str] = set()
+    for name in [n for n in asked.recording['measure'] if points(asked)[n]]:
+        before = (
+            settings(stored, name) if points(stored).get(name) else made_with.get(name) if later.get(name) else None
+        )
+        if before is not None and settings(asked, name) != before:
+            say(f'  {name} was measured with {before}: other settings need another workdir')
+            others.add(name)
+    return {name: at for name, at in wanted.items() if name not in others}
 
 
 def _measure(

@@ -78,15 +78,7 @@ def build(
         total = num_examples(place.train)
         rows = [_draw(seed, i, total, samples, with_replacement) for i in range(start, start + BLOCK)]
         data = jax.tree.map(lambda x: np.asarray(x)[np.stack(rows)], place.train)
-        dtype = jax.tree.leaves(place.params[0])[0].dtype
-        by_size = {}
-        for size in sizes:
-            fn = functools.partial(walk.trials, place.losses, patterns, size, place.one_by_one)
-            args = (place.params[0], place.stats[0], data, np.asarray(learning_rate, dtype), np.int32(number))
-            by_size[size] = jax.tree.map(np.asarray, place.call(f'walk/{size}', fn, args))
-        kept = lambda name, x: x if name == 'counts' else x[:number]
-        return {name: np.stack([kept(name, getattr(by_size[s], name)) for s in sizes], -1 if name != 'counts' else 0)
-                for name in walk.Trial._fields}  # fmt: skip
+        return _walked(place, patterns, sizes, data, learning_rate, number)
 
     def finish(place: Place, blocks: Sequence[Arrays]) -> Arrays:
         joined = {name: np.concatenate([b[name] for b in blocks]) for name in walk.Trial._fields if name != 'counts'}
@@ -101,6 +93,21 @@ def build(
 
     brief = ({'trials': 1}, float(trials))
     return Kind(check=check, blocks=-(-trials // BLOCK), run=run, finish=finish, brief=brief, calls=calls)
+
+
+def _walked(
+    place: Place, patterns: tuple[str, ...], sizes: tuple[int, ...], data: Any, learning_rate: float, number: int
+) -> Arrays:
+    """The first `number` trials of a block at every batch size, which is the last axis (of `counts` the first)."""
+    rate = np.asarray(learning_rate, jax.tree.leaves(place.params[0])[0].dtype)
+    by_size = {}
+    for size in sizes:
+        fn = functools.partial(walk.trials, place.losses, patterns, size, place.one_by_one)
+        args = (place.params[0], place.stats[0], data, rate, np.int32(number))
+        by_size[size] = jax.tree.map(np.asarray, place.call(f'walk/{size}', fn, args))
+    kept = lambda name, x: x if name == 'counts' else x[:number]
+    return {name: np.stack([kept(name, getattr(by_size[s], name)) for s in sizes], -1 if name != 'counts' else 0)
+            for name in walk.Trial._fields}  # fmt: skip
 
 
 def _check_settings(

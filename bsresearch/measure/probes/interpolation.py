@@ -45,18 +45,7 @@ def build(
         over `batches` training batches of `batch_size`, drawn by `seed`, in training mode. Without batch norm, nothing.
       batch_size, batches, seed: of those batches.
     """
-    if not low < high:
-        raise ValueError(f'config.probe.low={low}, high={high}: low must lie below high')
-    if not 2 <= num_points <= MOST_POINTS or batch_size < 1 or batches < 1:
-        raise ValueError(
-            f'config.probe.num_points={num_points}, batch_size={batch_size}, batches={batches}: at least 2, 1 and 1, '
-            f'num_points at most {MOST_POINTS}'
-        )
-    for path in paths or ('',):
-        if path not in PATHS:
-            raise ValueError(f'config.probe.paths={paths}: {path!r}; {lookup.nearest(path, PATHS)}')
-    if statistics not in STATISTICS:
-        raise ValueError(f'config.probe.statistics={statistics!r}; {lookup.nearest(statistics, STATISTICS)}')
+    _check_settings(low, high, num_points, paths, statistics, batch_size, batches)
     alphas = np.linspace(float(low), float(high), num_points)
 
     def check(shapes: PyTree, examples: int, ghost: int | None) -> None:
@@ -86,6 +75,24 @@ def build(
 
     brief = ({'num_points': 2}, len(paths) * num_points / 2)
     return Kind(check=check, blocks=len(paths), run=run, finish=finish, points=2, brief=brief, calls=calls)
+
+
+def _check_settings(
+    low: float, high: float, num_points: int, paths: tuple[str, ...], statistics: str, batch_size: int, batches: int
+) -> None:
+    """Raises ValueError for a value that makes no sense in any run."""
+    if not low < high:
+        raise ValueError(f'config.probe.low={low}, high={high}: low must lie below high')
+    if not 2 <= num_points <= MOST_POINTS or batch_size < 1 or batches < 1:
+        raise ValueError(
+            f'config.probe.num_points={num_points}, batch_size={batch_size}, batches={batches}: at least 2, 1 and 1, '
+            f'num_points at most {MOST_POINTS}'
+        )
+    for path in paths or ('',):
+        if path not in PATHS:
+            raise ValueError(f'config.probe.paths={paths}: {path!r}; {lookup.nearest(path, PATHS)}')
+    if statistics not in STATISTICS:
+        raise ValueError(f'config.probe.statistics={statistics!r}; {lookup.nearest(statistics, STATISTICS)}')
 
 
 def mix(path: str, alpha: float, small: np.ndarray, large: np.ndarray) -> np.ndarray:
