@@ -1,4 +1,4 @@
-"""Is training the same at every batch size when gradients are accumulated to a nominal batch of 64? With and without BN.
+"""Does accumulation to a nominal batch of 64 make training the same at every batch size? With and without batch norm.
 
 Source: G. Jocher, YOLOv5, issue #2377 and discussion #2452 (2021): whatever batch B fits the card, an update follows
 max(round(64/B), 1) of them, the loss summed over its examples and weight decay times (examples of an update)/64; above

@@ -588,6 +588,10 @@ SMALLER = {
     'grow_batch': {'batch_size': 11, 'ghost_batch_size': 11},
     'masters_luschi': {'data.fraction': 1.0},
     'goyal': {'data.fraction': 1.0, 'total_epochs': 60.0},
+    'disciplined': {'data.fraction': 1.0},
+    'simulated_workers': {'data.fraction': 1.0},
+    'yolo': {'data.fraction': 1.0},
+    'yaqub': {'data.fraction': 1.0},
 }
 
 

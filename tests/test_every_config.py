@@ -49,6 +49,8 @@ def toy_grid(config: str) -> sweep.Grid:
         scale = 1.0 / max(*shares.values(), declared['data']['fraction'])
         overrides['data.fraction'] = scale * declared['data']['fraction']
         overrides |= {f'arms.{name}.data.fraction': scale * share for name, share in shares.items()}
+    if lengths := {f'arms.{name}.total_steps': 20 for name, arm in sections.items() if 'total_steps' in arm}:
+        overrides = {field: value for field, value in overrides.items() if field != 'total_epochs'} | lengths
     for name, spec in declared['measure'].items():
         overrides[f'measure.{name}.at_epochs'] = tuple(e for e in spec['at_epochs'] if e <= 2)
     if declared['warmup']['epochs']:

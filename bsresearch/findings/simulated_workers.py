@@ -1,11 +1,12 @@
 """Data parallelism on one device: does a model trained by up to 64 workers keep its quality?
 
 Dell EMC, "Training an AI Radiologist with Distributed Deep Learning" (2018), with the recipe of Goyal et al. (2017,
-arXiv:1706.02677): the learning rate in proportion to the batch, from that of one worker over the first epochs.
+arXiv:1706.02677): the learning rate in proportion to the batch, from that of one worker over the first epochs. A run
+that diverged is at chance. Seeds are added to no claim. Written before any of the records was looked at.
 """
 
 from bsresearch.analysis.along_axis import trend
-from bsresearch.analysis.contrasts import against, minus
+from bsresearch.analysis.contrasts import against, every, minus
 from bsresearch.analysis.figures import curves, versus
 from bsresearch.analysis.of_runs import final
 from bsresearch.analysis.statements import Statement
@@ -13,7 +14,7 @@ from bsresearch.analysis.statements import Statement
 SOURCE = 'Goyal et al. 2017; Dell EMC 2018'
 QUESTION = 'Does a model trained by many workers keep its quality, and is scaling the rate what keeps it?'
 
-TEST = final('test_accuracy')
+TEST = final('test_accuracy', diverged=0.1)
 SCALED, UNSCALED = ('scaled_4', 'scaled_16', 'scaled_64'), ('unscaled_1', 'unscaled_4', 'unscaled_16', 'unscaled_64')
 POINT = 0.01
 
@@ -24,6 +25,11 @@ CLAIMS = (
               'workers are added.', TEST, trend('batch_size', UNSCALED), high=0),
     Statement('scaling helps', 'Goyal et al. 2017, section 2.1', 'At 64 workers the scaled rate ends above the '
               'unscaled one.', TEST, minus('scaled_64', 'unscaled_64'), low=0),
+    Statement('unscaled at 64', 'Dell EMC 2018', 'With the rate of one worker 64 end more than a point below one.',
+              TEST, minus('unscaled_64', 'scaled_1'), high=-POINT),
+    Statement('warm-up helps', 'Goyal et al. 2017, section 2.2', 'At 16 and 64 workers the scaled rate ends above one '
+              'that is scaled from the first update.', TEST,
+              every(minus(f'scaled_{k}', f'unwarmed_{k}') for k in (16, 64)), low=0, conditions=True),
 )  # fmt: skip
 FIGURES = (
     versus(TEST, x='workers', title='Test accuracy at the end against the number of workers'),

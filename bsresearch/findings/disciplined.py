@@ -1,0 +1,46 @@
+"""L. Smith, "A disciplined approach to neural network hyper-parameters" (2018, arXiv:1803.09820): which batch size?
+
+Every batch size at the peak rate that validation chooses, at equal seconds of updates; a run that diverged is at
+chance. If the trend of accuracy or the margin is undecided, nothing is added: the numbers stand. Written before any of
+the records was looked at, but for the pilots that the config tells of.
+"""
+
+from bsresearch.analysis.along_axis import optimum_over, trend
+from bsresearch.analysis.contrasts import against, minus
+from bsresearch.analysis.figures import curves, versus
+from bsresearch.analysis.of_runs import final
+from bsresearch.analysis.over import best_over
+from bsresearch.analysis.statements import Statement
+
+SOURCE = 'Smith 2018'
+QUESTION = 'Which batch size is best at equal seconds under one-cycle, by accuracy and by loss?'
+
+CHOICE = final('validation_accuracy', diverged=0.1)
+TEST = best_over('learning_rate', final('test_accuracy', diverged=0.1), by=CHOICE)
+TRAIN_LOSS, TEST_LOSS = (best_over('learning_rate', final(f'{split}_loss'), by=CHOICE) for split in ('train', 'test'))
+SMALL, MIDDLE, LARGE = ('b8', 'b16', 'b32'), 'b64', ('b128', 'b256')
+EVERY = (*SMALL, MIDDLE, *LARGE)
+POINT, HALF_POINT = 0.01, 0.005
+
+CLAIMS = (
+    Statement('nearly equal', 'section 4.2, figure 6', 'At equal seconds final accuracies are nearly equal: each batch '
+              'size within a point of 64.', TEST, against((*SMALL, *LARGE), MIDDLE), -POINT, POINT, conditions=True),
+    Statement('rising', 'section 4.2, figure 6', 'They are slightly better for larger batches: accuracy rises with the '
+              'batch size.', TEST, trend('batch_size', EVERY), low=0),
+    Statement('larger is better', 'section 4.2, figure 6', 'The largest batch ends above the smallest.', TEST,
+              minus('b256', 'b8'), low=0),
+    Statement('test loss', 'section 4.2', 'The final loss is lower for small batches: the test loss rises with the '
+              'batch size.', TEST_LOSS, trend('batch_size', EVERY), low=0),
+    Statement('training loss', 'section 4.2', 'So does the training loss.', TRAIN_LOSS, trend('batch_size', EVERY),
+              low=0),
+    Statement('tapers', 'section 4.2', 'The benefit tapers at the largest: 256 ends no more than half a point above '
+              '128.', TEST, minus('b256', 'b128'), high=HALF_POINT),
+    Statement('larger rate', 'section 4.2', 'Larger batches tolerate a larger rate: the best peak of 256 is above that '
+              'of 8.', CHOICE, optimum_over('learning_rate', 'b256', 'b8'), low=0),
+)  # fmt: skip
+FIGURES = (
+    versus(TEST, TEST_LOSS, TRAIN_LOSS, x='batch_size', title='Each batch size at its best peak, at equal seconds'),
+    versus(CHOICE, x='learning_rate', by='arm', title='Validation accuracy at every peak'),
+    curves('test_accuracy', 'train_loss', x='seconds', title='Training against seconds'),
+)
+HEADLINE = ('nearly equal', 0)
