@@ -21,8 +21,8 @@ from ml_collections import ConfigDict
 from bsresearch import schema
 
 SECONDS = 3.0
-# Microseconds per update of one run alone, before, on 2 CPU cores that other programs shared: the mean of two turns over
-# all sizes, each the least of three, which differed by 13 % at most. 20 microseconds an example at 8, 9 at 256.
+# Microseconds per update of one run alone, before, on 2 CPU cores that other programs shared: the mean of two turns
+# over all sizes, each the least of three; the two differ by 13 % at most. 20 an example at B = 8, 9 at 256.
 PACES = {8: 160, 16: 244, 32: 466, 64: 784, 128: 1236, 256: 2308}
 PEAKS = {8: 0.05, 16: 0.1, 32: 0.2, 64: 0.4, 128: 0.8, 256: 1.6}
 
