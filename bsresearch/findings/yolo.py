@@ -64,7 +64,9 @@ CLAIMS = (
 )  # fmt: skip
 FIGURES = (
     versus(TEST, x='micro_batch_size', by='model.batch_norm', title='Test accuracy at the end, by what is accumulated'),
-    curves('test_accuracy', cells=[f'norm_{size}' for size in (4, 16, 64, 128)], log=True, title='With batch norm over 4 to 128'),
-    curves('test_accuracy', cells=[f'plain_{size}' for size in (4, 16, 64, 128)], log=True, title='Without batch norm, accumulated from 4 to 128'),
+    curves('test_accuracy', cells=[f'norm_{size}' for size in (4, 16, 64, 128)], log=True,
+           title='With batch norm over 4 to 128'),
+    curves('test_accuracy', cells=[f'plain_{size}' for size in (4, 16, 64, 128)], log=True,
+           title='Without batch norm, accumulated from 4 to 128'),
 )  # fmt: skip
 HEADLINE = ('equal at the end', 0)
