@@ -13,7 +13,7 @@ fixed: seconds, by PACES, measured once: what a run takes on another machine doe
     python main.py --config=configs/disciplined.py --workdir=runs/disciplined
     python -m scripts.report --workdir=runs/disciplined
 
-Cost: to be filled in. Found: to be filled in.
+Not run in full yet.
 """
 
 from ml_collections import ConfigDict

@@ -9,7 +9,7 @@ apart. How many devices there are is told by tests/on_devices.py. Held fixed: ep
     python main.py --config=configs/kaldi.py --workdir=runs/kaldi
     python -m scripts.report --workdir=runs/kaldi
 
-Cost: to be filled in. Found: to be filled in.
+Not run in full yet.
 """
 
 from ml_collections import ConfigDict

@@ -16,7 +16,7 @@ A worker's gradient against that of all is the noise scale from two batch sizes,
 add --config.measure.noise_scale.every_epochs=1; B_simple/16 is about the number of workers beyond which more save
 little. The same sizes in all arms, so that they compare; for those of one, noise_scale.batch_size = 16·workers.
 
-Cost: to be filled in. Found: to be filled in.
+Not run in full yet.
 """
 
 from ml_collections import ConfigDict

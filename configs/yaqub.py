@@ -11,7 +11,7 @@ Adamax, Nadam and cyclic rates are theirs alone. Held fixed: epochs, batch size,
     python main.py --config=configs/yaqub.py --workdir=runs/yaqub
     python -m scripts.report --workdir=runs/yaqub
 
-Cost: to be filled in. Found: to be filled in.
+Not run in full yet.
 """
 
 from ml_collections import ConfigDict
