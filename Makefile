@@ -83,6 +83,7 @@ lock: $(VENV)/.dev-ready ## the requirements anew from pyproject.toml, with hash
 	$(BIN)/$(LOCK) --extra dev pyproject.toml -o requirements-dev.txt -c requirements.txt
 	echo 'wandb>=0.22' | $(BIN)/$(LOCK) --no-annotate - -o requirements-wandb.txt -c requirements-dev.txt
 	echo 'mlflow-skinny>=3.4' | $(BIN)/$(LOCK) --no-annotate - -o requirements-mlflow.txt -c requirements-dev.txt -c requirements-wandb.txt
+	echo 'rdata>=1' | $(BIN)/$(LOCK) --no-annotate - -o requirements-rdata.txt -c requirements-dev.txt
 
 clean: ## removes the environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache

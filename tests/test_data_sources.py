@@ -296,7 +296,7 @@ def cifar_raw(labels: np.ndarray, images: np.ndarray) -> bytes:
 
 
 def test_parse_idx_refuses_damage():
-    from bsresearch.data import tfds_builders
+    from bsresearch.data.upstream import tfds_builders
 
     raw = idx(np.arange(6, dtype=np.uint8).reshape(2, 3))
     assert tfds_builders.parse_idx(raw).tolist() == [[0, 1, 2], [3, 4, 5]]
@@ -306,7 +306,7 @@ def test_parse_idx_refuses_damage():
 
 
 def test_parse_cifar_refuses_a_fraction_of_a_record():
-    from bsresearch.data import tfds_builders
+    from bsresearch.data.upstream import tfds_builders
 
     for bad in (b'', bytes(3072), bytes(2 * 3073 - 1)):
         with pytest.raises(ValueError, match='allowed: a multiple of 3073'):
@@ -401,7 +401,7 @@ def test_thin_builders_yield_what_the_stock_ones_yield(name: str, tmp_path: path
     """
     import tensorflow_datasets as tfds
 
-    from bsresearch.data import tfds_builders
+    from bsresearch.data.upstream import tfds_builders
 
     ours: Any = tfds_builders.builder(name, tmp_path)
     stock: Any = tfds.builder(name, data_dir=tmp_path)
@@ -445,7 +445,8 @@ def test_tfds_refuses_files_with_another_checksum(tmp_path: pathlib.Path):
 @pytest.mark.skipif(importlib.util.find_spec('tensorflow') is not None, reason='TensorFlow is installed here')
 def test_a_stock_builder_that_needs_tensorflow_says_so(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
     """The real failure of TFDS's own MNIST builder, which unzips with TensorFlow."""
-    from bsresearch.data import preparing, tfds_builders
+    from bsresearch.data import preparing
+    from bsresearch.data.upstream import tfds_builders
 
     files, _ = synthetic('mnist')
     registered('mnist', files, monkeypatch)
@@ -461,14 +462,14 @@ def test_a_stock_builder_that_needs_tensorflow_says_so(tmp_path: pathlib.Path, m
     [('imdb_reviews', 'an image and a class label'), ('imagenet2012', 'one fixed size'), ('emnist/letter', 'letters')],
 )
 def test_sets_that_do_not_fit_are_refused_before_any_download(name: str, message: str, tmp_path: pathlib.Path):
-    from bsresearch.data import tfds_builders
+    from bsresearch.data.upstream import tfds_builders
 
     with pytest.raises(ValueError, match=message):
         tfds_builders.builder(name, tmp_path)
 
 
 def test_a_set_without_a_test_split_names_its_splits():
-    from bsresearch.data import tfds_builders
+    from bsresearch.data.upstream import tfds_builders
 
     fake = types.SimpleNamespace(name='fake', info=types.SimpleNamespace(splits={'train': 0, 'validation': 0}))
     with pytest.raises(ValueError, match="'fake' has no split test; its splits: train, validation"):

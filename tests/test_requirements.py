@@ -12,7 +12,8 @@ from packaging.version import Version
 ROOT = pathlib.Path(__file__).parent.parent
 PYTHONS = ('3.11', '3.12', '3.13')
 LOCKS = {'requirements.txt': (), 'requirements-dev.txt': ('dev',)}
-TRACKERS = {'wandb': 'wandb', 'mlflow': 'mlflow-skinny'}  # extra → what it asks for, each with a lock of its own
+# Extra → what it asks for, each with a lock of its own.
+EXTRAS = {'wandb': 'wandb', 'mlflow': 'mlflow-skinny', 'rdata': 'rdata'}
 # JAX of these versions is what the suite was run with: 0.10 is the last for 3.11.
 JAX = {'3.11': '0.10', '3.12': '0.12', '3.13': '0.12'}
 
@@ -56,11 +57,11 @@ def test_the_tests_run_on_what_users_install(python: str):
 
 
 @pytest.mark.parametrize('python', PYTHONS)
-def test_trackers_go_into_the_environment_of_the_tests(python: str):
+def test_extras_go_into_the_environment_of_the_tests(python: str):
     """Their pins are what the extras ask for, and move none that is there, nor each other's."""
     extras = tomllib.loads((ROOT / 'pyproject.toml').read_text('utf-8'))['project']['optional-dependencies']
     together = pins('requirements-dev.txt', python)
-    for extra, package in TRACKERS.items():
+    for extra, package in EXTRAS.items():
         pinned = pins(f'requirements-{extra}.txt', python)
         (requirement,) = map(Requirement, extras[extra])
         assert requirement.name == package

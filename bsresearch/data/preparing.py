@@ -14,7 +14,7 @@ import numpy as np
 from absl import logging
 
 from bsresearch.core import program
-from bsresearch.data import own, prepared, sources
+from bsresearch.data import own, prepared, sources, upstream
 from bsresearch.data.own import request as own_request
 from bsresearch.data.own.labels import BY_FLAG, Undecided
 from bsresearch.data.splits import LOOKED_AT
@@ -59,7 +59,7 @@ def prepare(name: str, data_dir: pathlib.Path, manual: Folder, debian: Folder, k
     """Prepares one set and says what was done.
 
     Args:
-      manual, debian: folders with upstream's files, and with Debian's of Fashion-MNIST; either may be None.
+      manual, debian: folders with upstream's files, and with Debian's; None: nowhere, and where Debian puts them.
       keep: whether TFDS's own files stay.
 
     Raises:
@@ -92,8 +92,8 @@ def prepare_own(name: str, data_dir: pathlib.Path, read: Callable[[], own.Source
     own.check(choices)
     if '/' in name:
         raise ValueError(f'--name={name}: of your own data a name without a configuration is needed')
-    if name in sources.embedded() or sources.in_tfds(name):
-        kind = 'an embedded set' if name in sources.embedded() else "TFDS's set"
+    if name in sources.embedded() or upstream.is_member(name) or sources.in_tfds(name):
+        kind = 'an embedded set' if name in sources.embedded() else 'a published set'
         raise ValueError(f'--name={name} is the name of {kind}; give yours another')
     if (folder := prepared.folder(name, data_dir)).exists():
         raise FileExistsError(
@@ -139,21 +139,42 @@ def _tell(name: str, data_dir: pathlib.Path) -> None:
 
 
 def _make(name: str, data_dir: pathlib.Path, manual: Folder, debian: Folder, keep: bool) -> None:
+    if upstream.is_member(name):
+        published = upstream.make(name, manual, debian)
+        print(*published.notes, sep='\n', flush=True)
+        prepared.write(name, published.splits, data_dir=data_dir, source=published.about)
+        return
+    from bsresearch.data.upstream import tfds_folder
+
+    if manual and (folder := tfds_folder.find(name, manual)):
+        print(f'reading {folder}, which TFDS prepared', flush=True)
+        splits, source = tfds_folder.read(folder)
+        prepared.write(name, splits, data_dir=data_dir, source=source)
+        return
+    _make_by_tfds(name, data_dir, manual, debian, keep)
+
+
+def _make_by_tfds(name: str, data_dir: pathlib.Path, manual: Folder, debian: Folder, keep: bool) -> None:
     import tensorflow_datasets as tfds
 
-    from bsresearch.data import tfds_builders
+    from bsresearch.data.upstream import cifar, tfds_builders
 
     work = data_dir / f'.tfds-{name.replace("/", "-")}'
     made = tfds_builders.builder(name, work)
     manual_dir = manual or work / 'downloads' / 'manual'
     if name == 'fashion_mnist':
         files = tfds_builders.FASHION_MNIST_MTIME.keys()
-        found = [folder for folder in (manual, debian) if folder and files <= {p.name for p in folder.glob('*')}]
+        places = (manual, debian or pathlib.Path(tfds_builders.FASHION_MNIST))
+        found = [folder for folder in places if folder and files <= {p.name for p in folder.glob('*')}]
         if found:
             manual_dir = work / 'downloads' / 'manual'
             print(f'taking the four files from {found[0]}; TFDS checks them against its registered sha256')
             tfds_builders.stage_fashion_mnist(found[0], manual_dir)
-    if needed := tfds_builders.to_download(made, manual_dir):
+    needed = tfds_builders.to_download(made, manual_dir)
+    if needed and manual and name in cifar.LAYOUTS and (records := cifar.files(name, manual)):
+        print(f'taking the files from {manual}', flush=True)
+        made.files = records
+    elif needed:
         print(f'downloading {", ".join(needed.values())}', flush=True)
         _probe(name, needed, data_dir)
     _generate(made, manual_dir)

@@ -1,4 +1,4 @@
-"""The one entry to data sets by name: embedded ones (a file in this folder) and prepared TFDS ones."""
+"""The one entry to data sets by name: embedded ones (a file in this folder) and prepared ones."""
 
 import difflib
 import functools
@@ -22,12 +22,12 @@ def resolve(name: str, data_dir: pathlib.Path | str | None, keywords: Mapping[st
     """The data set called `name`; the same object again within a process.
 
     Args:
-      name: a file of this folder that defines `load` (digits, blobs), or a prepared TFDS set (fashion_mnist).
+      name: a file of this folder that defines `load` (digits, blobs), or a prepared set (fashion_mnist).
       data_dir: where prepared sets lie; None: `prepared.default_dir()`. Embedded sets ignore it.
       keywords: arguments of the embedded set's `load`; prepared sets take none.
 
     Raises:
-      FileNotFoundError: a TFDS set that is not prepared; names the command.
+      FileNotFoundError: a set that is not prepared; names the command.
       ValueError: unknown name or keyword, a value out of range, damaged files.
     """
     if name in embedded():
@@ -77,12 +77,16 @@ def in_tfds(name: str) -> bool:
 
 
 def check_known(name: str, data_dir: pathlib.Path) -> None:
-    """Passes when TFDS has the set `name` (or name/configuration).
+    """Passes when `upstream` or TFDS has the set `name` (or name/configuration).
 
     Raises:
       FileNotFoundError: TFDS cannot be asked because it is not installed.
-      ValueError: no such set; names the embedded ones, the prepared ones and the nearest of TFDS.
+      ValueError: no such set; names the embedded ones, the prepared ones, those of upstream and the nearest of TFDS.
     """
+    from bsresearch.data import upstream  # Here: what is prepared is read without JAX.
+
+    if upstream.is_member(name):
+        return
     try:
         import tensorflow_datasets as tfds  # Here: training must work without it.
     except ImportError:
@@ -95,11 +99,12 @@ def check_known(name: str, data_dir: pathlib.Path) -> None:
     if name.split('/')[0] in names:
         return
     ready = prepared.available(data_dir)
-    near = difflib.get_close_matches(name, (*embedded(), *ready), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, (*embedded(), *ready, *upstream.members()), n=1, cutoff=0.6)
     raise ValueError(
         f'unknown data set {name!r}{f"; did you mean {near[0]!r}?" if near else ";"} '
         f'Embedded: {", ".join(embedded())}. Prepared in {data_dir}: {", ".join(ready) or "none"}. '
-        f'TFDS (prepare once with `{prepared.command("NAME", data_dir)}`), nearest of {len(names)}: '
+        f'To prepare once with `{prepared.command("NAME", data_dir)}`: {", ".join(upstream.members())}; of TFDS, '
+        f'nearest of {len(names)}: '
         f'{", ".join(difflib.get_close_matches(name, names, n=4, cutoff=0.4)) or "none is near"}. Your own: '
         f'{prepared.own_data(name, data_dir)}'
     )

@@ -21,12 +21,14 @@ CHOICES = Choices._fields
 class Request(NamedTuple):
     """What the command is asked for: its flags."""
 
-    name: Annotated[str | None, 'TFDS name, or name/configuration; or the name of your own data from now on.'] = None
+    name: Annotated[
+        str | None, 'A published set, or name/configuration of one; or the name of your own data from now on.'
+    ] = None
     data_dir: Annotated[str | None, 'Where the arrays go; default: $BSRESEARCH_DATA or ~/.cache/bsresearch/data.'] = (
         None
     )
-    manual_dir: Annotated[str | None, 'Folder with the files as downloaded by hand, under their upstream names.'] = None
-    debian_dir: Annotated[str, "Debian's dataset-fashion-mnist."] = '/usr/share/datasets/fashion-mnist'
+    manual_dir: Annotated[str | None, 'Folder with the files as fetched by hand, under their upstream names.'] = None
+    debian_dir: Annotated[str | None, "Folder of the files of Debian's package; default: where it puts them."] = None
     keep_tfds: Annotated[bool, "Keep TFDS's own files beside the arrays."] = False
     npz: Annotated[str | None, 'Your own arrays: a file that np.savez wrote.'] = None
     inputs: Annotated[str | None, 'Of --npz: the array of inputs, (N, …); default: the usual names.'] = None
@@ -57,7 +59,7 @@ class Request(NamedTuple):
 
 
 def source(request: Request) -> Callable[[], Source] | None:
-    """What reads the user's own data; None for a set of TFDS.
+    """What reads the user's own data; None for a published set.
 
     Raises:
       ValueError: flags that do not go together.
@@ -71,7 +73,7 @@ def source(request: Request) -> Callable[[], Source] | None:
         given_value = getattr(request, name) or None  # absl makes [] of no list
         if name not in allowed and given_value != (Request._field_defaults[name] or None):
             of = [f'--{source}' for source, options in SOURCES.items() if name in (*options, *CHOICES)]
-            raise ValueError(f'--{name} goes with {" or ".join(of) or "a set of TFDS"}')
+            raise ValueError(f'--{name} goes with {" or ".join(of) or "a published set"}')
     if not flag:
         return None
     file = pathlib.Path(os.path.expanduser(getattr(request, flag)))

@@ -9,7 +9,7 @@ import pathlib
 import struct
 import tarfile
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from tensorflow_datasets.core.download import resource
 from bsresearch.core import lookup
 from bsresearch.data.splits import Split, Splits, checksum
 
+FASHION_MNIST = '/usr/share/datasets/fashion-mnist'  # of Debian's package dataset-fashion-mnist
 # Debian strips name and time from a gzip header; these times (seconds since 1970) restore upstream's very bytes.
 FASHION_MNIST_MTIME = {
     'train-images-idx3-ubyte.gz': 1504176606,
@@ -76,22 +77,28 @@ class _Idx:
 
 
 class _Cifar:
-    """CIFAR's one tar archive of binary records."""
+    """CIFAR's one tar archive of binary records; or its files, where they were had otherwise (cifar.files)."""
 
     info: Any
     _cifar_info: Any
+    files: dict[str, bytes] | None = None
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         c = self._cifar_info
-        wanted = [c.prefix + f for f in (*c.label_files, *c.train_files, *c.test_files)]
-        with tarfile.open(dl_manager.download(c.url), 'r:gz') as archive:  # One pass: seeking back unzips anew.
-            files = {m.name: archive.extractfile(m).read() for m in archive if m.name in wanted}  # pyright: ignore
+        files = self.files or self._of_archive(dl_manager.download(c.url))
         for key, file in zip(c.label_keys, c.label_files, strict=True):
-            self.info.features[key].names = [n for n in files[c.prefix + file].decode().split('\n') if n]
+            self.info.features[key].names = [n for n in files[file].decode().split('\n') if n]
         return {
-            'train': self._generate_examples('train_', [files[c.prefix + f] for f in c.train_files]),
-            'test': self._generate_examples('test_', [files[c.prefix + f] for f in c.test_files]),
+            'train': self._generate_examples('train_', [files[f] for f in c.train_files]),
+            'test': self._generate_examples('test_', [files[f] for f in c.test_files]),
         }
+
+    def _of_archive(self, archive: pathlib.Path) -> dict[str, bytes]:
+        c = self._cifar_info
+        wanted = [c.prefix + f for f in (*c.label_files, *c.train_files, *c.test_files)]
+        with tarfile.open(archive, 'r:gz') as tar:  # One pass: seeking back unzips anew.
+            members = {m.name: tar.extractfile(m).read() for m in tar if m.name in wanted}  # pyright: ignore
+        return {name.removeprefix(c.prefix): raw for name, raw in members.items()}
 
     def _generate_examples(self, prefix: str, files: Iterable[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
         keys = self._cifar_info.label_keys
@@ -123,7 +130,13 @@ def builder(name: str, data_dir: pathlib.Path) -> Any:
         made: Any = thin(data_dir=data_dir, file_format='array_record')
     else:
         made = tfds.builder(name, data_dir=data_dir, file_format='array_record')
-    features = dict(made.info.features)
+    check_features(made)
+    return made
+
+
+def check_features(builder: Any) -> None:
+    """Raises ValueError unless a set of TFDS is labelled 8-bit images of one size."""
+    name, features = builder.name, dict(builder.info.features)
     if not {'image', 'label'} <= features.keys() or not isinstance(features['label'], tfds.features.ClassLabel):
         raise ValueError(f'{name!r} has the features {sorted(features)}; allowed: sets with an image and a class label')
     image = features['image']
@@ -131,7 +144,6 @@ def builder(name: str, data_dir: pathlib.Path) -> Any:
         raise ValueError(
             f'{name!r} has images {image.shape}, {np.dtype(image.np_dtype)}; allowed: one fixed size, uint8'
         )
-    return made
 
 
 def stage_fashion_mnist(source: pathlib.Path, manual_dir: pathlib.Path) -> None:
@@ -156,8 +168,16 @@ def to_download(builder: Any, manual_dir: pathlib.Path) -> dict[str, str]:
     }
 
 
-def decode(builder: Any) -> Splits:
+def of_array_record(builder: Any, split: str) -> Iterable[dict[str, Any]]:
+    """The examples of a split, decoded, in TFDS's order."""
+    return builder.as_data_source(split=split)
+
+
+def decode(builder: Any, examples: Callable[[Any, str], Iterable[dict[str, Any]]] = of_array_record) -> Splits:
     """A prepared TFDS set as arrays: inputs (N, height, width, channels), uint8; labels (N,), int32; TFDS's order.
+
+    Args:
+      examples: of a split, by the format of its files.
 
     Raises:
       ValueError: no train or no test split.
@@ -169,10 +189,10 @@ def decode(builder: Any) -> Splits:
         )
     splits = []
     for split in ('train', 'test'):
-        source = builder.as_data_source(split=split)
-        inputs = np.empty((len(source), *builder.info.features['image'].shape), np.uint8)
-        labels = np.empty(len(source), np.int32)
-        for i, example in enumerate(source):
+        count = builder.info.splits[split].num_examples
+        inputs = np.empty((count, *builder.info.features['image'].shape), np.uint8)
+        labels = np.empty(count, np.int32)
+        for i, example in enumerate(examples(builder, split)):
             inputs[i], labels[i] = example['image'], example['label']
         splits.append(Split(inputs, labels))
     train, test = splits
