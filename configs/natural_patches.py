@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
     c.evaluate.every_epochs = 2.0
     c.norms.log_spaced, c.record.log_spaced = 0, 30
     c.checkpoint.every_epochs = 0.0
-    c.arms.linear = dict(model=dict(name='linear'), learning_rate=0.001)
+    c.arms.linear = dict(model=dict(name='linear'), learning_rate=0.01)
     c.arms.resnet = dict(model=dict(name='resnet', depth=8, width=8), learning_rate=0.1)
     c.sweep.seed = (0, 1, 2)
     return c
