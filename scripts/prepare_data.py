@@ -8,9 +8,9 @@
     bsresearch prepare --name=house --csv=table.csv --target=price   # or --parquet; classification or regression
 
 Of TFDS: downloads through it, which checks its registered sha256. Without a network: Fashion-MNIST, natural_patches,
-spam and pima come from packages of Debian, any set from files put into --manual_dir, where TFDS may have prepared it, or
-from a prepared folder copied from another machine. Time: Fashion-MNIST 25 s on one core, and 55 MB. Exit code 2 and one
-message when it cannot be done.
+spam and pima come from packages of Debian, any set from files put into --manual_dir, where TFDS may have prepared it,
+or from a prepared folder copied from another machine. Time: Fashion-MNIST 25 s on one core, and 55 MB. Exit code 2 and
+one message when it cannot be done.
 """
 
 from bsresearch.core import flag_help

@@ -242,7 +242,8 @@ def test_tfrecords_of_tfds_are_read_without_tensorflow(published: Any, called: C
     assert prepared.read(name, tmp_path / 'b').checksum == prepared.read(name, tmp_path / 'a').checksum
     (file,) = folder.glob('*-test.tfrecord*')
     raw = file.read_bytes()
-    for length in (5, len(raw) - 1, len(raw) // 2, raw.index(b'PNG') + 30):
+    whole = 8 + 4 + int.from_bytes(raw[:8], 'little') + 4
+    for length in (5, len(raw) - 1, len(raw) // 2, whole, 0):
         file.write_bytes(raw[:length])
         code, _, error = called(f'--name={name}', f'--manual_dir={folder}', f'--data_dir={tmp_path / "c"}')
         assert (code, error.count('\n'), file.name in error) == (2, 1, True)
