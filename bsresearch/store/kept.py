@@ -52,8 +52,9 @@ def keep(workdir: pathlib.Path, study: str, out: pathlib.Path) -> list[pathlib.P
     files += [(name, (workdir / name).read_bytes()) for name in (f'{study}/{STUDY}', 'schema.json', 'estimates.jsonl')
               if (workdir / name).exists()]  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    lines.to_parquet(out / ROWS, index=False, compression='zstd')
-    pd.DataFrame(files, columns=['path', 'content']).to_parquet(out / FILES, index=False, compression='zstd')
+    written = {ROWS: lines, FILES: pd.DataFrame(files, columns=['path', 'content'])}
+    for name, table in written.items():
+        table.to_parquet(out / name, index=False, compression='zstd', compression_level=19)
     kept = [out / ROWS, out / FILES]
     if (folder / STUDY).exists():
         (out / STUDY).write_bytes((folder / STUDY).read_bytes())
