@@ -52,8 +52,8 @@ def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}; it has {", ".join(__all__)}')
     module, _, attribute = _PLACES[name].partition(':')
-    found = importlib.import_module(module)
-    globals()[name] = getattr(found, attribute) if attribute else found
+    loaded = importlib.import_module(module)
+    globals()[name] = getattr(loaded, attribute) if attribute else loaded
     return globals()[name]
 
 

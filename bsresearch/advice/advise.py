@@ -47,15 +47,17 @@ def advise(runs: Runs, goal: str | None = None, at: Sequence[float] = ()) -> Adv
     edges = [max(tried[0] / BEYOND, 1.0), tried[-1] * BEYOND]  # where the next run may be
     sizes = np.unique(np.concatenate([estimates.candidates(tried), near, edges]))
     alike, tuned, refused = _tuned(runs, goal, sizes)
-    found = estimates.of_runs(alike, sizes)
+    estimated = estimates.of_runs(alike, sizes)
     if tuned is not None and goal == 'accuracy':
-        found = found._replace(quantities={**found.quantities, 'loss': estimates.possible(tuned.reached, runs)})
-    chosen = {each: _choose(found, each) for each in GOALS if _nameable(found, each).any()}
+        estimated = estimated._replace(
+            quantities={**estimated.quantities, 'loss': estimates.possible(tuned.reached, runs)}
+        )
+    chosen = {each: _choose(estimated, each) for each in GOALS if _nameable(estimated, each).any()}
     if goal not in chosen:
         raise Refusal(f'--goal={goal}: no batch size has both, a run that reached the target and its {GOALS[goal]}')
     best = chosen[goal]
     shown = {*tried, *near, *sizes[[best.named, best.low, best.high]]}
-    rows = [_row(found, i, goal, best, tuned, runs, alike) for i in range(len(sizes)) if sizes[i] in shown]
+    rows = [_row(estimated, i, goal, best, tuned, runs, alike) for i in range(len(sizes)) if sizes[i] in shown]
     rows += [_beyond(size, tried) for size in at if size not in sizes]
     rows = _with_pareto(sorted(rows, key=lambda row: row.batch_size))
     size = lambda place: float(sizes[place])
@@ -66,9 +68,9 @@ def advise(runs: Runs, goal: str | None = None, at: Sequence[float] = ()) -> Adv
         next(row for row in rows if row.batch_size == named[goal].choice),
         rows,
         {other: one for other, one in named.items() if other != goal},
-        _next_runs(found, goal, tuned),
-        growth.of(alike, found) if alike.timed else None,
-        throughput.of(found),
+        _next_runs(estimated, goal, tuned),
+        growth.of(alike, estimated) if alike.timed else None,
+        throughput.of(estimated),
         rules.prices(tuned) if tuned is not None else [],
         refused,
         runs,
@@ -121,15 +123,15 @@ def _tuned(runs: Runs, goal: str, sizes: np.ndarray) -> tuple[Runs, Rates | None
     value = runs.loss if goal == 'accuracy' else np.where(runs.reached, np.log(runs.length), unreached)
     value = np.where(np.isposinf(runs.loss), np.inf, value)  # a rate that diverges is none to use
     rate, reached = _rate(runs), None if goal == 'accuracy' else runs.reached
-    found = rates.cells(runs.batch_size, rate, value, reached)
+    of_cells = rates.cells(runs.batch_size, rate, value, reached)
     try:
         if goal == 'accuracy':
             lowest = value[np.isfinite(value)].min()
-            tuned = rates.at(found, sizes, DEPTH * float(np.abs(lowest)))
+            tuned = rates.at(of_cells, sizes, DEPTH * float(np.abs(lowest)))
         else:
-            tuned = rates.at(found, sizes, math.log(2), MARGIN)
+            tuned = rates.at(of_cells, sizes, math.log(2), MARGIN)
     except Refusal as refusal:
-        return runs.where(rates.best_tried(found, runs.batch_size, rate)), None, str(refusal)
+        return runs.where(rates.best_tried(of_cells, runs.batch_size, rate)), None, str(refusal)
     return runs.where(tuned.near(runs.batch_size, rate)), tuned, ''
 
 

@@ -78,8 +78,8 @@ def run(request: Request, draw: Draw | None = None) -> str:
     beside = _beside(request, advice, falling)
     _write(request, source | as_json.content(advice, request.price_per_hour) | side_by_side.as_json(beside))
     drawn = draw(advice, pathlib.Path(request.figure), request.price_per_hour) if draw and request.figure else []
-    told = [page.text(advice, request.price_per_hour), *side_by_side.lines(beside, request.target or '')]
-    return '\n'.join([*map(str, drawn), *told])
+    page_lines = [page.text(advice, request.price_per_hour), *side_by_side.lines(beside, request.target or '')]
+    return '\n'.join([*map(str, drawn), *page_lines])
 
 
 def _beside(request: Request, advice: Advice, falling: bool | None) -> SideBySide:
@@ -91,10 +91,10 @@ def _beside(request: Request, advice: Advice, falling: bool | None) -> SideBySid
         raise FileNotFoundError(f'--branches={folder}: no such directory')
     study = of_workdir.opened(pathlib.Path(request.workdir), request.study or '')
     table = of_workdir.chosen(study, request.where)
-    told = request.target or of_workdir.stopping(table)
-    if not told:
+    named = request.target or of_workdir.stopping(table)
+    if not named:
         return side_by_side.of(advice, table)
-    target = of_workdir.Target.of(told)
+    target = of_workdir.Target.of(named)
     measured = of_runs.scales(study, of_workdir.arrivals(study, table, target, falling), *target)
     return side_by_side.of_workdir(advice, table, measured, folder, target)
 
@@ -154,8 +154,8 @@ def _write(request: Request, content: dict[str, Any]) -> None:
 def command(request: Request, draw: Draw | None = None) -> int | None:
     """Prints the page; the exit code of what is wrong, told in one line."""
     try:
-        told = run(request, draw)
+        text = run(request, draw)
     except (ValueError, OSError) as error:
         return program.usage(' '.join(str(error).split()))
-    print(told)
+    print(text)
     return None

@@ -75,11 +75,11 @@ def runs(
     rows = done[['batch_size', 'learning_rate', *(fact for fact in FACTS if fact in done)]].assign(
         replicate=_replicates(done), **pd.DataFrame(reached, columns=Arrival._fields)
     )
-    found = reading.runs(rows.drop(columns='gap'), COLUMNS)
-    if aim is not None and not found.reached.any():
+    table_of_runs = reading.runs(rows.drop(columns='gap'), COLUMNS)
+    if aim is not None and not table_of_runs.reached.any():
         raise Refusal(_unreached(of, done['run'], aim, aims_high))
     final = np.array([_final(of, run, metric, rising) for run in done['run']])
-    notes = list(found.notes)
+    notes = list(table_of_runs.notes)
     if short := int((~table['status'].isin(FINISHED)).sum()):
         notes.append(f'{short} of {len(table)} runs are unfinished and left out')
     if others:
@@ -88,15 +88,17 @@ def runs(
     if len(shorter):
         notes.append(f'{len(shorter)} runs are shorter than the longest and left out')
     if aim is None:
-        found = found._replace(reached=np.zeros(len(done), bool))
-    found = found._replace(
+        table_of_runs = table_of_runs._replace(reached=np.zeros(len(done), bool))
+    table_of_runs = table_of_runs._replace(
         granularity=rows['gap'].to_numpy(float), loss=-final if rising else final, metric=metric, falling=not rising,
         notes=tuple(notes), searched=bool(others),
         possible=(-1.0, 0.0) if metric.endswith('_accuracy') else (-np.inf, np.inf),
     )  # fmt: skip
     if aim is None and goal in ('time', 'examples', 'energy'):
-        raise Refusal(f'--goal={goal} is of what runs take to a target: give --target=<metric>:<value>{_such(found)}')
-    return found
+        raise Refusal(
+            f'--goal={goal} is of what runs take to a target: give --target=<metric>:<value>{_such(table_of_runs)}'
+        )
+    return table_of_runs
 
 
 def reachable(workdir: pathlib.Path, study: str) -> str:
@@ -107,16 +109,16 @@ def reachable(workdir: pathlib.Path, study: str) -> str:
     Raises:
       FileNotFoundError, Damaged, ValueError: as `runs`. Refusal: no run came to its end.
     """
-    found = runs(workdir, study=study)
-    rate = np.zeros(len(found.loss)) if found.learning_rate is None else found.learning_rate
-    means = pd.Series(found.loss).groupby([found.batch_size, rate]).mean().groupby(level=0).min()
+    of_study = runs(workdir, study=study)
+    rate = np.zeros(len(of_study.loss)) if of_study.learning_rate is None else of_study.learning_rate
+    means = pd.Series(of_study.loss).groupby([of_study.batch_size, rate]).mean().groupby(level=0).min()
     known = means[np.isfinite(means)]
     if not len(known):
         raise Refusal(
-            f'no batch size has a rate at which no run diverged: a target for {found.metric} cannot be chosen'
+            f'no batch size has a rate at which no run diverged: a target for {of_study.metric} cannot be chosen'
         )
-    value = float(np.quantile(known, 0.75, method='higher')) * (1 if found.falling else -1)
-    return f'{found.metric}:{no_better(value, not found.falling):.3g}'
+    value = float(np.quantile(known, 0.75, method='higher')) * (1 if of_study.falling else -1)
+    return f'{of_study.metric}:{no_better(value, not of_study.falling):.3g}'
 
 
 def _such(found: Runs) -> str:

@@ -59,8 +59,8 @@ def fulfilled(rows: pd.DataFrame, condition: str) -> pd.Series:
     kept = column.map(_plain).isin({_plain(value.strip()) for value in values.split(',')})
     if not kept.any():
         known = sorted(column.dropna().unique().tolist(), key=lambda value: (str(type(value)), value))
-        told = ', '.join(map(str, known[:8])) + (', …' if len(known) > 8 else '')
-        raise ValueError(f'--where={condition}: no row has it (with the conditions before it); {name} is {told}')
+        listed = ', '.join(map(str, known[:8])) + (', …' if len(known) > 8 else '')
+        raise ValueError(f'--where={condition}: no row has it (with the conditions before it); {name} is {listed}')
     return kept
 
 

@@ -31,7 +31,7 @@ def prices(rates: Rates) -> list[Price]:
     """Of all rules, over the batch sizes tried above the smallest; of those that can be told at one at least."""
     sizes = np.unique(rates.cells.batch_size)
     named = rates.choice[np.searchsorted(rates.batch_size, sizes)]
-    told = []
+    judged = []
     for rule, power in POWERS.items():
         by_rule = named[0] * (sizes / sizes[0]) ** power
         costs = [
@@ -40,10 +40,10 @@ def prices(rates: Rates) -> list[Price]:
         known = ~np.isnan(costs[1:])
         if known.any():
             worst = int(np.nanargmax(costs[1:])) + 1
-            told.append(
+            judged.append(
                 Price(rule, float(np.nanmean(costs[1:])), costs[worst], float(sizes[worst]), int((~known).sum()))
             )
-    return told
+    return judged
 
 
 def _value(rates: Rates, size: float, rate: float) -> float:

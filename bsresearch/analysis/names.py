@@ -95,8 +95,10 @@ def check(module: ModuleType, known: Known) -> list[str]:
                 reasons = [_unasked(module, one, about, known.recorded) for about in group]
                 if reasons and all(reasons):
                     missing.setdefault(reasons[0], []).append((one.of, place(module, one.key)))
-    told = {why: (', '.join(dict.fromkeys(of for of, _ in places)), places[0][1]) for why, places in missing.items()}
-    return [f'not measured: {which} ({where}): {why}' for why, (which, where) in told.items()]
+    reasons_missing = {
+        why: (', '.join(dict.fromkeys(of for of, _ in places)), places[0][1]) for why, places in missing.items()
+    }
+    return [f'not measured: {which} ({where}): {why}' for why, (which, where) in reasons_missing.items()]
 
 
 def _readings(module: ModuleType) -> Iterator[_Reading]:
@@ -141,12 +143,12 @@ def _check_fields(module: ModuleType, one: _Reading, known: Known, there: Record
     fields = [*PARTS, *known.axes, *there.runs, *there.fields]
     for what, name in one.fields:
         if name not in (courses.POSITIONS if what == POSITION else fields):
-            kind, every, told = (
+            kind, every, allowed = (
                 ('position in training', [*courses.POSITIONS], [*courses.POSITIONS]) if what == POSITION
                 else ('field', fields, ['arm', *known.axes])
             )  # fmt: skip
             raise ValueError(
-                f'{place(module, name, one.key)}: {one.of}: {what}: no {kind} {name!r}; {_cure(name, every, told)}'
+                f'{place(module, name, one.key)}: {one.of}: {what}: no {kind} {name!r}; {_cure(name, every, allowed)}'
             )
 
 

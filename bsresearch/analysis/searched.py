@@ -36,9 +36,9 @@ def won(quantity: Quantity, by: Quantity, *, also: Sequence[str] = ()) -> Quanti
     def of(study: Study) -> Array:
         whole = quantity.of(study)
         names, axes = whole.names, _reduced(whole.names, also)
-        scores, made = _first(study, by.of(study), sign), _finished(study, whole)
+        scores, finished = _first(study, by.of(study), sign), _finished(study, whole)
         winners = {
-            key: _winner(scores.reindex(trials).to_numpy(float), made.reindex(trials).to_numpy(), trials)
+            key: _winner(scores.reindex(trials).to_numpy(float), finished.reindex(trials).to_numpy(), trials)
             for key, trials in _cells(whole.low.index, axes).items()
         }
         edges, remarks = set(), {}
@@ -48,7 +48,7 @@ def won(quantity: Quantity, by: Quantity, *, also: Sequence[str] = ()) -> Quanti
             at = {axis: winner[names.index(axis)] for axis in axes if axis in SEARCHED}
             outermost = [a for a, value in at.items() if _on_edge([trial[names.index(a)] for trial in trials], value)]
             edges |= {key} if outermost else set()
-            again = made[winner] > 1 or made.reindex(trials).max() <= 1
+            again = finished[winner] > 1 or finished.reindex(trials).max() <= 1
             remarks[key] = _remark(key, at, outermost, '' if again else by.name)
         low, high = (_picked(table, winners, axes) for table in whole[:2])
         rounding = [0.0 if winner is None else float(whole.rounding.loc[winner]) for winner in winners.values()]

@@ -46,7 +46,7 @@ def meanings(fn: Callable[..., Any]) -> dict[str, str]:
         return {}
     name = '|'.join(map(re.escape, keys))
     head = re.compile(rf'(?:^|[;.] )((?:[^:;]*[^\w:;])?(?:{name})\b[^:;]*): ')
-    found: dict[str, str] = {}
+    entries: dict[str, str] = {}
     for entry in _entries(inspect.getdoc(fn) or ''):
         heads = list(head.finditer(entry))
         ends = [*(h.start() for h in heads[1:]), len(entry)]
@@ -55,8 +55,8 @@ def meanings(fn: Callable[..., Any]) -> dict[str, str]:
             # What stands in brackets tells one of several apart, "at_epochs, at_fractions (of the run's examples)".
             apart = dict(re.findall(r'(\w+) \(([^)]*)\)', h[1]))
             for key in re.findall(rf'\b(?:{name})\b', re.sub(r'\([^)]*\)', '', h[1])):
-                found[key] = f'{text} ({apart[key]})' if key in apart else text
-    return found
+                entries[key] = f'{text} ({apart[key]})' if key in apart else text
+    return entries
 
 
 def _entries(doc: str) -> list[str]:

@@ -79,8 +79,12 @@ def given(request: Any, values: flags.FlagValues = flags.FLAGS) -> Any:
 def own(values: flags.FlagValues) -> list[flags.Flag]:
     """The flags that the program defines itself, by name; config.<field> is none."""
     libraries = ('absl.', 'jax', 'ml_collections', 'etils', 'orbax', 'tensorflow')
-    modules = {name: found for name, found in values.flags_by_module_dict().items() if not name.startswith(libraries)}
-    return sorted((flag for found in modules.values() for flag in found if '.' not in flag.name), key=lambda f: f.name)
+    modules = {
+        name: defined for name, defined in values.flags_by_module_dict().items() if not name.startswith(libraries)
+    }
+    return sorted(
+        (flag for defined in modules.values() for flag in defined if '.' not in flag.name), key=lambda f: f.name
+    )
 
 
 def show(argv: list[str], values: flags.FlagValues) -> None:

@@ -49,12 +49,12 @@ def _with_imported(file: pathlib.Path, name: str) -> dict[str, pathlib.Path]:
     root = file.absolute().parents[name.count('.') + (in_package and file.name == '__init__.py')]
     while todo:
         current = todo.pop()
-        for found in _imports(files[current], current):
-            own = found.partition('.')[0] == top if in_package else '.' not in found
-            where = _file(root, found, in_package) if own and found not in files else None
-            if where is not None and found not in sys.stdlib_module_names:
-                files[found] = where
-                todo.append(found)
+        for module in _imports(files[current], current):
+            own = module.partition('.')[0] == top if in_package else '.' not in module
+            where = _file(root, module, in_package) if own and module not in files else None
+            if where is not None and module not in sys.stdlib_module_names:
+                files[module] = where
+                todo.append(module)
     return files
 
 

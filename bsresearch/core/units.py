@@ -288,8 +288,8 @@ def length(
     declared = {'total_epochs': total_epochs, 'total_examples': total_examples, 'total_steps': total_steps}
     given = {k: v for k, v in declared.items() if v is not None}
     if len(given) != 1:
-        found = ', '.join(f'{k}={v}' for k, v in given.items()) or 'none'
-        raise ValueError(f'a run needs exactly one length of {", ".join(declared)}; given: {found}')
+        listed = ', '.join(f'{k}={v}' for k, v in given.items()) or 'none'
+        raise ValueError(f'a run needs exactly one length of {", ".join(declared)}; given: {listed}')
     ((unit, value),) = given.items()
     if not value > 0 or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f'{unit}={value}: a length must be positive and finite')

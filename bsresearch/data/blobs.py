@@ -45,10 +45,10 @@ def load(
         )
     from sklearn.datasets import make_blobs  # Here: seconds to import, and only this set needs it.
 
-    made: Any = make_blobs(
+    blobs: Any = make_blobs(
         n_samples=num_examples, centers=centers, n_features=features, cluster_std=cluster_std, random_state=random_state
     )
-    inputs, labels = made[0].astype(np.float32), made[1].astype(np.int32)
+    inputs, labels = blobs[0].astype(np.float32), blobs[1].astype(np.int32)
     for array in (inputs, labels):
         array.setflags(write=False)  # Every caller in the process shares them.
     half = num_examples // 2

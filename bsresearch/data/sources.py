@@ -135,14 +135,14 @@ def _own(name: str, keywords: str) -> 'own.Prepared':
         )
     try:
         train, test = ((np.asarray(inputs), np.asarray(labels)) for inputs, labels in loaded)
-        made = own.make(own.Source(train, test, False, {}), own.Choices())
+        splits = own.make(own.Source(train, test, False, {}), own.Choices())
     except Undecided as error:
         cure = 'return a Splits (bsresearch/data/splits.py), with int32 classes, or float32 targets and num_outputs=1'
         raise ValueError(f'data set {name}: {error}; {cure}') from error
     except ValueError as error:
         raise ValueError(f'data set {name}: {" ".join(str(error).split())}') from error
-    check(name, made.splits)
-    return made
+    check(name, splits.splits)
+    return splits
 
 
 @functools.lru_cache(maxsize=16)

@@ -43,8 +43,8 @@ def size_of(batch: Any) -> int:
     leaves = jax.tree_util.tree_leaves_with_path(batch)
     shapes = {path_of(keys) or 'batch': getattr(leaf, 'shape', None) for keys, leaf in leaves}
     if not shapes or any(not shape for shape in shapes.values()) or len({s[0] for s in shapes.values() if s}) > 1:
-        told = ', '.join(f'{name}: {shape}' for name, shape in shapes.items()) or 'it has none'
-        raise ValueError(f'batch: all its arrays need the same first axis, the examples; shapes {told}')
+        listed = ', '.join(f'{name}: {shape}' for name, shape in shapes.items()) or 'it has none'
+        raise ValueError(f'batch: all its arrays need the same first axis, the examples; shapes {listed}')
     if not (size := num_examples(batch)):
         raise ValueError('batch: it holds 0 examples; at least 1 is needed')
     return size
@@ -56,11 +56,11 @@ def check_loss(loss_fn: LossFn, params: PyTree, batch: Any) -> None:
     shape, dtype = getattr(out, 'shape', None), getattr(out, 'dtype', None)
     if shape == () and dtype is not None and jnp.issubdtype(dtype, jnp.floating):
         return
-    told = (
+    returned = (
         f'{dtype}{list(shape)}' if shape is not None else f'{type(out).__name__} of {len(jax.tree.leaves(out))} arrays'
     )
     cure = 'end it with .mean()' if shape else 'return that alone, a float'
-    raise ValueError(f'loss_fn returns {told}; allowed: a scalar, the mean loss of the batch; {cure}')
+    raise ValueError(f'loss_fn returns {returned}; allowed: a scalar, the mean loss of the batch; {cure}')
 
 
 def check_mean(loss_fn: LossFn, params: PyTree, batch: Any) -> None:

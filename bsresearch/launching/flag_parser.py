@@ -160,8 +160,8 @@ def load(path: str) -> ConfigDict:
     except ConfigError:
         raise
     except (Exception, SystemExit) as e:
-        told = ValueError(ARMS).with_traceback(e.__traceback__) if str(e).startswith(REPLACED) else e
-        raise ConfigError(user_file.described(told, name, line)) from e
+        error = ValueError(ARMS).with_traceback(e.__traceback__) if str(e).startswith(REPLACED) else e
+        raise ConfigError(user_file.described(error, name, line)) from e
     return _checked(config, f'{name}, line {line}: get_config()')
 
 

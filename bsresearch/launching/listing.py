@@ -84,6 +84,6 @@ def _changes(changes: Mapping[str, Any]) -> str:
 def _further(config: Mapping[str, Any]) -> str:
     """What follows the runs of the grid."""
     branches, probe = branch_arms.declared(config['branch']), config['probe']['name']
-    told = [f'branches of them: {", ".join(branches)}'] if branches else []
-    told += [f'probes of them: {probe}'] if probe != 'none' else []
-    return f'; {"; ".join(told)}' if told else ''
+    parts = [f'branches of them: {", ".join(branches)}'] if branches else []
+    parts += [f'probes of them: {probe}'] if probe != 'none' else []
+    return f'; {"; ".join(parts)}' if parts else ''

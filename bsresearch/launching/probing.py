@@ -82,8 +82,8 @@ def launch(
     todo = [p for p in probes if p.id not in finished]
     if finished:
         console.say(f'{len(finished)} of {len(probes)} probes are finished already and are left alone')
-        made = ((directory(workdir, p), p.points[0][0]) for p in finished.values())
-        environment.tell_changed(made, 'they were', console.say)
+        described = ((directory(workdir, p), p.points[0][0]) for p in finished.values())
+        environment.tell_changed(described, 'they were', console.say)
     todo = _with_weights(workdir, todo, console)
     benches: dict[str, Bench] = {}
     watch = leases.Watch(console.say, caught)

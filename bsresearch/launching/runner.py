@@ -82,8 +82,8 @@ def _train_all(
     watch = leases.Watch(console.say, caught)
     if finished := [p for p in plans if p.id not in unfinished]:
         console.say(f'{len(finished)} of {len(plans)} runs are finished already and are left alone')
-        made = ((paths.run_dir(workdir, plan.study, plan.id), plan) for plan in finished)
-        environment.tell_changed(made, 'they were', console.say)
+        described = ((paths.run_dir(workdir, plan.study, plan.id), plan) for plan in finished)
+        environment.tell_changed(described, 'they were', console.say)
         _measure_later(workdir, finished, console, caught, watch)
     formed = processes.share(lambda: _formed(workdir, todo, console, watch, stay)) if todo else []
     for number, group in enumerate(formed, 1):

@@ -34,7 +34,7 @@ def open_log(run: Run, folder: pathlib.Path, mode: Mode) -> '_Run':
         uri = folder.resolve().as_uri()
     client = _module('mlflow').MlflowClient(tracking_uri=uri)
     experiment = _experiment(client, os.environ.get('MLFLOW_EXPERIMENT_NAME') or 'bsresearch')
-    there = [found.info.run_id for found in client.search_runs([experiment], f"tags.{KEY} = '{run.key}'")]
+    there = [one.info.run_id for one in client.search_runs([experiment], f"tags.{KEY} = '{run.key}'")]
     if mode == 'new' and there:
         raise FileExistsError(f'{uri}, run {there[0]}')
     if mode == 'continue' and there:
@@ -43,9 +43,9 @@ def open_log(run: Run, folder: pathlib.Path, mode: Mode) -> '_Run':
     for run_id in there:
         client.delete_run(run_id)
     tags = {KEY: run.key, 'bsresearch_study': run.study}
-    made = client.create_run(experiment, int(1000 * run.started), tags, run_name=run.id)
-    _describe(client, made.info.run_id, run)
-    return _Run(client, made.info.run_id)
+    run_there = client.create_run(experiment, int(1000 * run.started), tags, run_name=run.id)
+    _describe(client, run_there.info.run_id, run)
+    return _Run(client, run_there.info.run_id)
 
 
 def _experiment(client: Any, name: str) -> str:

@@ -31,12 +31,12 @@ def apply(name: str, measure: Mapping[str, Mapping[str, Any]], ghost: int | None
     """
     if name not in PRESETS:
         raise ValueError(f'config.measure_preset={name!r}; {lookup.nearest(name, PRESETS)}')
-    found = dict(measure)
+    filled = dict(measure)
     for member in PRESETS[name]:
-        given = found[member]
+        given = filled[member]
         if not any(given[field] for field in when.FIELDS):
-            found[member] = (_suited(member, given, ghost) if ghost else {}) | {**given, 'every_epochs': EVERY_EPOCHS}
-    return found
+            filled[member] = (_suited(member, given, ghost) if ghost else {}) | {**given, 'every_epochs': EVERY_EPOCHS}
+    return filled
 
 
 def _suited(member: str, given: Mapping[str, Any], ghost: int) -> dict[str, Any]:

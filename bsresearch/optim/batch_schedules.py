@@ -162,9 +162,9 @@ def _points(
         span.step_of(f'{name}fractions', fraction=f)
     for e in at_examples:
         span.step_of(f'{name}examples', examples=e)
-    found = [math.ceil(exact(e) * span.epoch_examples) for e in at_epochs]
-    found += [math.ceil(exact(e) * span.stretch) for e in at_examples]
-    return found + [math.ceil(exact(f) * span.examples) for f in at_fractions]
+    boundaries = [math.ceil(exact(e) * span.epoch_examples) for e in at_epochs]
+    boundaries += [math.ceil(exact(e) * span.stretch) for e in at_examples]
+    return boundaries + [math.ceil(exact(f) * span.examples) for f in at_fractions]
 
 
 def _cap(length: Length, max_batch_size: int | None, max_fraction: float) -> int:

@@ -87,6 +87,6 @@ def _matched(params: Any, patterns: tuple[str, ...]) -> set[str]:
 
 
 def _told(paths: Collection[str], shapes: Mapping[str, tuple[int, ...]]) -> str:
-    told = [f'{path} {list(shapes[path])}' if path in shapes else path for path in sorted(paths)]
-    more = f' and {len(told) - FEW} more' if len(told) > FEW else ''
-    return (', '.join(told[:FEW]) + more) or 'none'
+    listed = [f'{path} {list(shapes[path])}' if path in shapes else path for path in sorted(paths)]
+    more = f' and {len(listed) - FEW} more' if len(listed) > FEW else ''
+    return (', '.join(listed[:FEW]) + more) or 'none'

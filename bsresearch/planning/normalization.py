@@ -65,11 +65,11 @@ def lines(config: Mapping[str, Any], plans: Iterable[Plan], workdir: pathlib.Pat
     Raises:
       ValueError: the workdir has such a run as older versions made it, normalized as another data set.
     """
-    told: dict[str, None] = {}
+    notes: dict[str, None] = {}
     for plan in plans:
         if (one := left_out(config, plan)) is None:
             continue
         if workdir is not None and paths.run_dir(workdir, plan.study, one.id).is_dir():
             raise ValueError(f'{workdir}: {one.cure}')
-        told[one.line] = None
-    return list(told)
+        notes[one.line] = None
+    return list(notes)

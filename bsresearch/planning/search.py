@@ -67,16 +67,16 @@ def ranges(section: Mapping[str, Any]) -> list[Range]:
     Raises:
       ValueError: none, or one that cannot be.
     """
-    found = []
+    ranges = []
     for name, field in FIELDS.items():
         if given := tuple(section[name]):
-            found.append(_range(name, field, given))
-    if not found:
+            ranges.append(_range(name, field, given))
+    if not ranges:
         raise ValueError(
             f'config.study=tune needs a range to search: one of {", ".join(f"config.tune.{name}" for name in FIELDS)}, '
             'such as config.tune.learning_rate=(0.001,1.0)'
         )
-    return found
+    return ranges
 
 
 def _range(name: str, field: str, given: Sequence[float]) -> Range:

@@ -20,9 +20,9 @@ def check(target: Target, name: str, config: Mapping[str, Any], *, classes: bool
     """
     metric, evaluated = target.metric, recorded.SECTIONS['evaluate']
     asked = [f'_{one}' for one in evaluation.METRICS]
-    told = [column for column in evaluated if column.endswith(('_loss', '_accuracy', *asked))]
-    if metric not in told:
-        usual = [column for column in told if not column.startswith('ema_')]
+    columns = [column for column in evaluated if column.endswith(('_loss', '_accuracy', *asked))]
+    if metric not in columns:
+        usual = [column for column in columns if not column.startswith('ema_')]
         raise ValueError(f'{name}: no metric {metric!r} of an evaluation; {lookup.nearest(metric, usual)}')
     split = metric.removeprefix('ema_')
     for part in ('train', 'test'):

@@ -101,11 +101,11 @@ def stages(plans: list[Plan]) -> Stages:
     whole = _whole(best, pace, lengths, tried, WHOLE_SHARE * left)
     if not whole:
         return
-    made = [_run(all_cells[size].lead, rate, 1.0) for size, rate in whole]
-    results = yield made
-    left -= _took(made, results)
+    runs = [_run(all_cells[size].lead, rate, 1.0) for size, rate in whole]
+    results = yield runs
+    left -= _took(runs, results)
 
-    repeats = _repeats(all_cells, _fastest(made, results, given), pace, lengths, left)
+    repeats = _repeats(all_cells, _fastest(runs, results, given), pace, lengths, left)
     if repeats:
         yield repeats
 
@@ -162,10 +162,10 @@ def _tried(one: Variant, results: Results, share: float, by: str) -> Tried:
 def _best_rates(tried: list[Tried], sizes: list[int]) -> dict[int, float]:
     """The rate for each batch size: by a smooth surface; where there are too few points for one, the best tried."""
     columns = [np.array(column, float) for column in zip(*tried, strict=True)]
-    found = rates.cells(columns[0], columns[1], -columns[3])
-    finite = found.value[np.isfinite(found.value)]
+    scores = rates.cells(columns[0], columns[1], -columns[3])
+    finite = scores.value[np.isfinite(scores.value)]
     try:
-        named = rates.at(found, np.array(sizes, float), float(np.ptp(finite)) / 4 if len(finite) else 0.0)
+        named = rates.at(scores, np.array(sizes, float), float(np.ptp(finite)) / 4 if len(finite) else 0.0)
     except Refusal:
         of_size = lambda size: max((one for one in tried if one.batch_size == size), key=lambda one: one.score)
         return {size: of_size(size).rate for size in sizes}

@@ -63,11 +63,11 @@ def section(plan: Plan) -> Mapping[str, Any]:
 
 def cells(plans: list[Plan]) -> list[Cell]:
     """In the order of the grid."""
-    found: dict[str, list[Plan]] = {}
+    by_cell: dict[str, list[Plan]] = {}
     for plan in plans:
         alike = {field: value for field, value in plan.declared.items() if field not in SEEDS}
-        found.setdefault(canonical(alike), []).append(plan)
-    return [Cell(alike) for alike in found.values()]
+        by_cell.setdefault(canonical(alike), []).append(plan)
+    return [Cell(alike) for alike in by_cell.values()]
 
 
 def check(plans: list[Plan]) -> None:
@@ -172,8 +172,8 @@ def text(workdir: pathlib.Path, plans: list[Plan]) -> list[str]:
         ends = [[_result(workdir, plan).final(metric) for plan in runs] for runs in (won, cell.plans)]
         values = ', '.join(f'{field} {number:g}' for field, number in winner.values.items()) or 'as declared'
         lost, how = sum(np.isneginf(trial.score) for trial in trials), f'short of {target}' if target else 'diverged'
-        told = ', '.join(f'{field} {value}' for field, value in named[cell.lead.id].items())
-        of_cell = f'B = {cell.lead.batch_size}' + (f' ({told})' if told else '')
+        fields = ', '.join(f'{field} {value}' for field, value in named[cell.lead.id].items())
+        of_cell = f'B = {cell.lead.batch_size}' + (f' ({fields})' if fields else '')
         lines.append(
             f'  {of_cell}: {values}; {what} {_mean(ends[0])}, as declared {_mean(ends[1])}; '
             f'{len(trials)} trials, {lost} {how}'

@@ -95,11 +95,11 @@ def run(
         contents = [writer.contents() for writer in session.recorder.writers]
     finally:
         session.close()
-    made = {name: asked.recording['measure'][name] for name, at in can.items() if at and name in measure}
-    sources = own_part.sources(made)
+    measured = {name: asked.recording['measure'][name] for name, at in can.items() if at and name in measure}
+    sources = own_part.sources(measured)
     for folder, meta, sealed in zip(run_directories, metas, contents, strict=True):
         done = {name: sorted({*later.get(name, ()), *can.get(name, ())}) for name in {*later, *can}}
-        used = made_with | {name: settings(asked, name) for name in made}
+        used = made_with | {name: settings(asked, name) for name in measured}
         facts: dict[str, Any] = {'measured_later': done, 'measured_with': used} | session.measuring.own_metrics(meta)
         facts |= {'own_sources': sources | meta.get('own_sources', {})} if sources else {}
         # What an older version wrote was never known to be whole, and is not sealed now.

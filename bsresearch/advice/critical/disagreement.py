@@ -49,8 +49,8 @@ def lines(found: Sequence[Disagreement]) -> list[str]:
     numbers = {reason: i for i, reason in enumerate(dict.fromkeys(r for one in found for r in one.reasons), 1)}
     above: dict[str, list[str]] = {}
     for one in found:
-        told = ', '.join(str(numbers[reason]) for reason in one.reasons)
-        above.setdefault(one.below, []).append(f'{one.above} ({told})')
+        reasons = ', '.join(str(numbers[reason]) for reason in one.reasons)
+        above.setdefault(one.below, []).append(f'{one.above} ({reasons})')
     disagree = [f'disagree: {below} lies below {"; ".join(others)}' for below, others in above.items()]
     return [*disagree, *(f'known reason {i}: {reason}' for reason, i in numbers.items())]
 

@@ -27,18 +27,18 @@ def scales(study: Study, arrivals: pd.DataFrame, metric: str, target: float) -> 
     """
     if not metric.endswith('_loss') or not target > 0:
         return []
-    best, found = _best(arrivals), []
+    best, scales = _best(arrivals), []
     for column, (name, formula) in SCALES.items():
         means = [_while_around(study, str(run), column, metric, target) for run in best['run']]
         pairs = np.array([pair for pair in means if pair is not None])
         if len(pairs):
-            told = ratio.of_pairs(pairs[:, 0], pairs[:, 1])
+            of_means = ratio.of_pairs(pairs[:, 0], pairs[:, 1])
             definition = (
                 f'{formula} of {len(pairs)} of {len(best)} runs while their loss is within {100 * (AROUND - 1):.0f} % '
                 'of the target, at the best rate of each batch size; 95 % interval'
             )
-            found.append(Size(name + OF_RUNS, told.value, told.low, told.high, definition))
-    return found
+            scales.append(Size(name + OF_RUNS, of_means.value, of_means.low, of_means.high, definition))
+    return scales
 
 
 def _best(arrivals: pd.DataFrame) -> pd.DataFrame:

@@ -34,14 +34,14 @@ def of(
     Args:
       fields: resolved ones of the runs. measured: their noise scales. read: branches of the same task.
     """
-    found, place = [], ''
+    beside, place = [], ''
     if advice.growth is not None:
-        found += sizes.of_law(advice.growth.law, float(advice.growth.sizes[0]))
+        beside += sizes.of_law(advice.growth.law, float(advice.growth.sizes[0]))
     if read is not None:
-        found += sizes.of_branches(read)
+        beside += sizes.of_branches(read)
         place = f'branches at epoch {read.epoch:.3g} of their parents, where {read.metric} is {read.value:.3g}'
-    found += measured
-    return SideBySide(found, place, disagreement.of(found, _facts(advice, read, fields)))
+    beside += measured
+    return SideBySide(beside, place, disagreement.of(beside, _facts(advice, read, fields)))
 
 
 def of_workdir(

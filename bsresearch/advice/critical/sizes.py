@@ -91,20 +91,23 @@ def _branched(sizes: CriticalBatchSizes, branches: Branches) -> Size:
 
 def _scales(branches: Branches) -> list[Size]:
     """Of five seeds at least with the interval over seeds; of fewer with their ranges."""
-    points, found = branches.points(branches.sizes[0]), []
+    points, scales = branches.points(branches.sizes[0]), []
     for column, (name, formula) in SCALES.items():
         known = points[points[column].notna()]
         if not len(known):
             continue
-        told, kind = (
+        of_seeds, kind = (
             ratio.of_pairs(*(known[f'{column}_{part}'].to_numpy() for part in ('above', 'below'))),
             '95 % interval',
         )
-        if np.isnan(told.low):
+        if np.isnan(of_seeds.low):
             lows, highs = known[f'{column}_low'], known[f'{column}_high']
             whole = bool(lows.notna().all() and highs.notna().all())
             ends = (lows.min(), highs.max()) if whole else (known[column].min(), known[column].max())
-            told, kind = ratio.Ratio(told.value, *map(float, ends)), '95 % intervals together' if whole else 'range'
+            of_seeds, kind = (
+                ratio.Ratio(of_seeds.value, *map(float, ends)),
+                '95 % intervals together' if whole else 'range',
+            )
         definition = f'{formula} of the parents near the point; {kind} of {len(known)} seeds'
-        found.append(Size(name, told.value, told.low, told.high, definition))
-    return found
+        scales.append(Size(name, of_seeds.value, of_seeds.low, of_seeds.high, definition))
+    return scales

@@ -88,8 +88,8 @@ def fit(batch_size: np.ndarray, sample: Sample, growth: np.ndarray, spread: floa
     # As far from the tried ones as that, ends are those of the grid.
     low = 0.0 if low < batch_size[0] / (REACH / 2) else float(low)
     high = math.inf if high > batch_size[-1] * (REACH / 2) else float(high)
-    found = growth.mean(axis=0)
-    residuals = found - (math.log(examples) + np.log1p(batch_size / middle))
+    mean_growth = growth.mean(axis=0)
+    residuals = mean_growth - (math.log(examples) + np.log1p(batch_size / middle))
     return Hyperbola(float(middle), low, high, examples, examples / float(middle), residuals, largest)
 
 

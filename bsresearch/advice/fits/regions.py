@@ -32,13 +32,13 @@ class Stretch(NamedTuple):
 def stretches(batch_size: np.ndarray, growth: np.ndarray) -> list[Stretch]:
     """Of (d, k) draws of ln examples at (k,) batch sizes, rising."""
     slopes = np.diff(growth, axis=1) / np.diff(np.log(batch_size)) - 1
-    found = []
+    regions = []
     for smaller, larger, slope in zip(batch_size, batch_size[1:], slopes.T, strict=False):
         share = np.bincount(np.digitize(slope, BOUNDS), minlength=len(NAMES)) / len(slope)
         region = NAMES[int(share.argmax())] if share.max() >= LEVEL else UNDECIDED
         low, middle, high = np.quantile(slope, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
-        found.append(Stretch(float(smaller), float(larger), float(middle), float(low), float(high), region))
-    return found
+        regions.append(Stretch(float(smaller), float(larger), float(middle), float(low), float(high), region))
+    return regions
 
 
 def text(found: list[Stretch]) -> str:

@@ -59,11 +59,11 @@ def seal(told: dict[str, Any]) -> str:
 
 
 def _of_row(advice: Advice, row: Row, price_per_hour: float | None) -> dict[str, Any]:
-    told: dict[str, Any] = {'learning_rate': _quantity(row.rate)}
+    content: dict[str, Any] = {'learning_rate': _quantity(row.rate)}
     for part in words.told(row.expected, row.batch_size, advice.runs, price_per_hour):
         name = 'loss' if part.name == advice.runs.metric else NAMES.get(part.name, part.name)
-        told[name] = _quantity(part.quantity)
-    return told
+        content[name] = _quantity(part.quantity)
+    return content
 
 
 def _quantity(quantity: Quantity) -> dict[str, Any]:

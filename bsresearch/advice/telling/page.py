@@ -31,16 +31,16 @@ def text(advice: Advice, price_per_hour: float | None = None) -> str:
 
 def _first(advice: Advice) -> str:
     size, rate = advice.batch_size, advice.row.rate
-    told = f'use B = {size.choice:g} ({words.span(size, "{:g}".format)} as good)'
+    line = f'use B = {size.choice:g} ({words.span(size, "{:g}".format)} as good)'
     if math.isnan(rate.choice):
-        return told
+        return line
     tried = advice.runs.learning_rate
     alone = tried is not None and len(np.unique(tried[advice.runs.batch_size == size.choice])) == 1
     as_good = words.span(rate, words.rate)
     if rate.low == rate.high:
         chosen = 'the one that won its search' if advice.runs.searched else 'the only one tried'
         as_good = chosen if alone else 'the best tried' if advice.rates_refused else 'no other is as good'
-    return f'{told}, lr {words.rate(rate.choice)} ({as_good})'
+    return f'{line}, lr {words.rate(rate.choice)} ({as_good})'
 
 
 def _table(advice: Advice) -> Iterator[str]:
@@ -68,5 +68,5 @@ def _cells(advice: Advice, row: Row, rates: bool) -> list[str]:
     rate = f'{words.rate(row.rate.choice)} ({words.span(row.rate, words.rate)}){" edge" if row.edge else ""}'
     dearer = f'{row.dearer:+.2g}' if advice.goal == 'accuracy' else f'{100 * row.dearer:+.0f} %'
     expected = [part.text for part in words.told(row.expected, row.batch_size, advice.runs)]
-    told = ', '.join(word for word, holds in marks.items() if holds)
-    return [size, counted, *expected, *([rate] if rates else []), dearer, told]
+    remarks = ', '.join(word for word, holds in marks.items() if holds)
+    return [size, counted, *expected, *([rate] if rates else []), dearer, remarks]

@@ -46,12 +46,12 @@ def critical_ends(batch_size: np.ndarray, low: np.ndarray, high: np.ndarray, end
     """
     beyond_middle = (np.log(batch_size) > np.log(batch_size).mean())[:, None]
     high = np.where(np.isposinf(high) & (beyond_middle != (end < 0)), low, high)
-    found = np.full((max(len(batch_size) - 1, 1), low.shape[1]), np.nan)
-    for i in range(len(found)):
+    ends = np.full((max(len(batch_size) - 1, 1), low.shape[1]), np.nan)
+    for i in range(len(ends)):
         large = (np.arange(len(batch_size)) > i)[:, None]
         examples = np.where(large == (end < 0), high, low)
-        found[i] = critical(batch_size, np.where(np.isposinf(examples), ENDLESS, examples))[(end + 1) // 2]
-    least_or_largest = found.min(axis=0) if end < 0 else found.max(axis=0)
+        ends[i] = critical(batch_size, np.where(np.isposinf(examples), ENDLESS, examples))[(end + 1) // 2]
+    least_or_largest = ends.min(axis=0) if end < 0 else ends.max(axis=0)
     return np.where(np.isposinf(low).any(axis=0), 0.0 if end < 0 else np.inf, least_or_largest)
 
 

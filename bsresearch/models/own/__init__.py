@@ -164,13 +164,13 @@ def _tried(own: Own, shape: tuple[int, ...]) -> Tried:
 
 def _in_words(own: Own, shape: tuple[int, ...], error: Exception) -> ValueError:
     """What goes wrong in a user's network, in one line: with its inputs, which most errors come of, or a cure."""
-    told = own_part.failure(error, own.name, 'model')
-    if told is error:
-        return told
+    failure = own_part.failure(error, own.name, 'model')
+    if failure is error:
+        return failure
     cures = [cure for kind, cure in CURES.items() if isinstance(error, kind)]
     kind = f': examples of {shape[0]} features each, not images' if len(shape) == 1 else ''
     cure = cures[0] if cures else f'its inputs are (B, {", ".join(map(str, shape))}), {weight_dtype(own.dtype)}{kind}'
-    return ValueError(f'{re.sub(FLAX_PAGE, "", str(told))}; {cure}')
+    return ValueError(f'{re.sub(FLAX_PAGE, "", str(failure))}; {cure}')
 
 
 def _made(name: str, num_outputs: int, settings: dict[str, Any], shape: tuple[int, ...]) -> Network:

@@ -73,11 +73,11 @@ def _check_kinds(name: str, dtype: str, params: PyTree, stats: PyTree) -> None:
 
 def _check_outputs(name: str, dtype: str, outputs: Any, num_outputs: int, shape: tuple[int, ...]) -> None:
     """Raises ValueError for outputs that are not (B, num_outputs) floats."""
-    made = outputs.shape if hasattr(outputs, 'shape') else f'a {type(outputs).__name__}'
-    if made != (EXAMPLES, num_outputs):
+    out_shape = outputs.shape if hasattr(outputs, 'shape') else f'a {type(outputs).__name__}'
+    if out_shape != (EXAMPLES, num_outputs):
         raise ValueError(
-            f'model {name}: of {EXAMPLES} examples of shape {shape} it makes {made}, not ({EXAMPLES}, {num_outputs}): '
-            f'a row for each example, with num_outputs={num_outputs} numbers'
+            f'model {name}: of {EXAMPLES} examples of shape {shape} it makes {out_shape}, not ({EXAMPLES}, '
+            f'{num_outputs}): a row for each example, with num_outputs={num_outputs} numbers'
         )
     if not jnp.issubdtype(outputs.dtype, jnp.floating):
         raise ValueError(f'model {name}: its outputs are {outputs.dtype}; allowed: floats, from which a loss is made')

@@ -23,22 +23,22 @@ def _evaluate(schedule: Callable[..., Any], t: np.ndarray) -> np.ndarray:
     import jax.numpy as jnp
 
     padded = np.concatenate([t, np.zeros(-len(t) % BLOCK, np.int64)]).reshape(-1, BLOCK)
-    found = np.zeros(padded.shape)
+    rates = np.zeros(padded.shape)
     # On the host: accelerators have other functions in double precision, or none.
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend='cpu')[0]):
         for i, block in enumerate(padded):
             values = np.asarray(jax.vmap(schedule)(jnp.asarray(block)), np.float64)
             if values.shape != (BLOCK,):
                 raise ValueError(f'schedule.name=optax: its value has shape {values.shape[1:]}; a scalar is needed')
-            found[i] = values
-    found = found.ravel()[: len(t)]
-    if not np.isfinite(found).all():
-        first = int(np.argmin(np.isfinite(found)))
+            rates[i] = values
+    rates = rates.ravel()[: len(t)]
+    if not np.isfinite(rates).all():
+        first = int(np.argmin(np.isfinite(rates)))
         raise ValueError(
-            f'schedule.name=optax: its value at update {t[first]} is {found[first]}; a run this short may leave its '
+            f'schedule.name=optax: its value at update {t[first]} is {rates[first]}; a run this short may leave its '
             'phases without updates'
         )
-    return found
+    return rates
 
 
 def from_optax(schedule: Callable[..., Any]) -> Callable[[np.ndarray, Span], np.ndarray]:

@@ -31,8 +31,8 @@ def _torch_ends(steps: int, pct_start: float, three_phase: bool) -> list[float]:
     back = ends[1]
     if ends[0] <= 0 or back <= 1 or sorted(set(ends)) != ends:
         need = 'pct_start·updates > 1.5 and pct_start ≤ 0.5' if three_phase else 'pct_start·updates > 1, updates ≥ 3'
-        found = ', '.join(f'{e:g}' for e in ends)
-        cure = f'over {steps} updates the phases of one_cycle would end at updates {found}; needed are {need}'
+        listed = ', '.join(f'{e:g}' for e in ends)
+        cure = f'over {steps} updates the phases of one_cycle would end at updates {listed}; needed are {need}'
         raise wrong('pct_start', pct_start, cure)
     return ends
 

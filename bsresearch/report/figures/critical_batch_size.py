@@ -52,9 +52,9 @@ def parts(study: Study, figure: Figure) -> list[Figure]:
 
 def draw(study: Study, figure: Figure) -> Sheet:
     """Draws one of them."""
-    found = _found(study, figure.options)
-    of_losses = [sizes for sizes in found if sizes.rate == figure.options.get('of')]
-    return _losses(of_losses[0], figure.title) if of_losses else _sizes(found, figure.title)
+    of_rates = _found(study, figure.options)
+    of_losses = [sizes for sizes in of_rates if sizes.rate == figure.options.get('of')]
+    return _losses(of_losses[0], figure.title) if of_losses else _sizes(of_rates, figure.title)
 
 
 def text(study: Study) -> str:

@@ -67,11 +67,11 @@ def calibration_error(outputs: Float[np.ndarray, 'N C'], labels: Int[np.ndarray,
     """
     if not np.isfinite(outputs).all():
         return float('nan')
-    told = outputs.argmax(1)
-    confidence = np.exp(_log_softmax(outputs)[np.arange(len(told)), told])
+    predicted = outputs.argmax(1)
+    confidence = np.exp(_log_softmax(outputs)[np.arange(len(predicted)), predicted])
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    gaps = np.bincount(bins, (told == labels) - confidence, BINS)  # sums first: |B_m| cancels
-    return float(np.abs(gaps).sum() / len(told))
+    gaps = np.bincount(bins, (predicted == labels) - confidence, BINS)  # sums first: |B_m| cancels
+    return float(np.abs(gaps).sum() / len(predicted))
 
 
 def _log_softmax(outputs: Float[np.ndarray, 'N C']) -> Float[np.ndarray, 'N C']:

@@ -59,7 +59,7 @@ def of_evaluation(plans: Sequence[Plan], dataset: Dataset) -> float:
 
 
 def _flops(lowered: Any) -> float:
-    found = lowered.cost_analysis()
-    if not found or 'flops' not in found:
+    analysis = lowered.cost_analysis()
+    if not analysis or 'flops' not in analysis:
         raise ValueError(f'XLA does not tell on {compiling.platform()} how many operations a program makes')
-    return float(found['flops'])
+    return float(analysis['flops'])

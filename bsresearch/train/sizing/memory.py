@@ -119,12 +119,12 @@ class Shapes:
         Raises:
           ValueError: this platform does not tell.
         """
-        found = program.compiled.memory_analysis()
-        if found is None:
+        analysis = program.compiled.memory_analysis()
+        if analysis is None:
             raise ValueError(f'XLA does not tell on {compiling.platform()} what memory a program takes')
         # The results of all rounds are there together, before they take the place of what they replace.
-        fresh = found.output_size_in_bytes - found.alias_size_in_bytes
-        return found.temp_size_in_bytes + self.each // self.at_once * fresh + program.beside
+        fresh = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+        return analysis.temp_size_in_bytes + self.each // self.at_once * fresh + program.beside
 
     def _updates(self) -> Program:
         parts, carry = self.parts, (self.start.state, self.start.average)

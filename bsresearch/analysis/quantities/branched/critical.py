@@ -134,15 +134,15 @@ def of_rates(
     raised: bool = True,
 ) -> list[CriticalBatchSizes]:
     """Of each of the rates that was tried; arguments and errors as of `find`."""
-    found, missing = [], ''
+    sizes, missing = [], ''
     for rate in asked:
         try:
-            found.append(find(study, tolerance, runs, rate, raised))
+            sizes.append(find(study, tolerance, runs, rate, raised))
         except LookupError as error:
             missing = str(error)
-    if not found:
+    if not sizes:
         raise ValueError(f'{study.workdir}: {missing}')
-    return found
+    return sizes
 
 
 def _tolerances(losses: pd.DataFrame, by: list[str], asked: float, raised: bool) -> pd.DataFrame:
@@ -168,10 +168,10 @@ def _point(rows: pd.DataFrame, by: list[str], asked: float) -> dict[str, Any]:
     row |= {'control': first['loss'], **counts, 'tolerance': first['tolerance'], 'scatter': first['scatter']}
     others = {f'_{name}': factor * first['tolerance'] for name, factor in FACTORS.items()}
     for end, tolerance in {'': first['tolerance'], **others, '_asked': asked}.items():
-        found = at(tolerance)
-        sizes = {'critical': found.k, 'lower': found.lower, 'upper': found.upper}
+        largest_passing = at(tolerance)
+        sizes = {'critical': largest_passing.k, 'lower': largest_passing.lower, 'upper': largest_passing.upper}
         row |= {f'{name}{end}': k * size for name, k in sizes.items()}
-        row |= {f'bound{end}': found.bound, f'gap{end}': found.gap}
+        row |= {f'bound{end}': largest_passing.bound, f'gap{end}': largest_passing.gap}
     return row
 
 

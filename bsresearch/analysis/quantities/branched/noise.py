@@ -43,9 +43,14 @@ def _scale(near: pd.DataFrame, name: str, numerator: str, denominator: str, epoc
     if not len(known):
         return nothing | ({'population': float('nan')} if simple else {})
     above, below = known[numerator].to_numpy(float), known[denominator].to_numpy(float)
-    found = ratio.along_run(above, below)
-    told = {name: found.value, f'{name}_low': found.low, f'{name}_high': found.high, f'{name}_measurements': len(known)}
-    told |= {f'{name}_above': above.mean(), f'{name}_below': below.mean()}
+    average = ratio.along_run(above, below)
+    columns = {
+        name: average.value,
+        f'{name}_low': average.low,
+        f'{name}_high': average.high,
+        f'{name}_measurements': len(known),
+    }
+    columns |= {f'{name}_above': above.mean(), f'{name}_below': below.mean()}
     if simple:
-        told['population'] = ratio.of_means(above.mean(), below.mean() - above.mean() / epoch_size)
-    return told
+        columns['population'] = ratio.of_means(above.mean(), below.mean() - above.mean() / epoch_size)
+    return columns

@@ -60,7 +60,7 @@ def multiple(smaller: int, degrees: int) -> float:
 
 def in_force(asked: float, losses: np.ndarray) -> tuple[float, float]:
     """(tolerance, σ̂) in nats, of the losses (R, K) at one point; σ̂ NaN where it cannot be told."""
-    found = scatter(losses)
-    if found.degrees == 0:
+    spread = scatter(losses)
+    if spread.degrees == 0:
         return asked, np.nan
-    return max(asked, multiple(losses.shape[1] - 1, found.degrees) * found.sigma), found.sigma
+    return max(asked, multiple(losses.shape[1] - 1, spread.degrees) * spread.sigma), spread.sigma

@@ -81,13 +81,13 @@ class Engine(NamedTuple):
           ValueError: one of a user's own fails, or tells what is no Ended of these jobs. One line.
         """
         with _in_one_line(self.name):
-            ended, told = self.module.run(jobs, self.at_once, should_stop, **self.options), 'an iterator of Ended'
+            ended, allowed = self.module.run(jobs, self.at_once, should_stop, **self.options), 'an iterator of Ended'
             if not isinstance(ended, Iterable):
-                raise ValueError(f'engine {self.name}: its run returned {type(ended).__name__}; allowed: {told}')
+                raise ValueError(f'engine {self.name}: its run returned {type(ended).__name__}; allowed: {allowed}')
             for one in ended:
                 if not (isinstance(one, tuple) and len(one) == len(Ended._fields) and one[0] in jobs):
                     raise ValueError(
-                        f'engine {self.name}: its run told {one!r}; allowed: {told}, of the jobs it was given'
+                        f'engine {self.name}: its run told {one!r}; allowed: {allowed}, of the jobs it was given'
                     )
                 yield Ended(*one)
 
