@@ -585,7 +585,12 @@ def loaded(path: pathlib.Path) -> dict[str, Any]:
 # What the smaller set needs besides: a tenth of it, 143 examples, that is a whole number of batch-norm groups; all of
 # it for several updates an epoch.
 SMALLER = {
-    'grow_batch': {'batch_size': 11, 'ghost_batch_size': 11},
+    'grow_batch': {
+        'batch_size': 11,
+        'ghost_batch_size': 11,
+        'data.fraction': 1.0,
+        'arms.restart_batch.batch_schedule.batch_sizes': (55, 11, 55),
+    },
     'masters_luschi': {'data.fraction': 1.0},
     'goyal': {'data.fraction': 1.0, 'total_epochs': 60.0},
     'disciplined': {'data.fraction': 1.0},

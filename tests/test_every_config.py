@@ -57,6 +57,9 @@ def toy_grid(config: str) -> sweep.Grid:
         overrides['warmup.epochs'] = min(declared['warmup']['epochs'], 2.0)
     if declared['ghost_batch_size']:
         overrides |= {'batch_size': 11, 'ghost_batch_size': 11}  # of which a tenth of the set is a multiple
+        times = lambda sizes: tuple(11 * size // declared['batch_size'] for size in sizes)
+        overrides |= {f'arms.{name}.batch_schedule.batch_sizes': times(arm['batch_schedule']['batch_sizes'])
+                      for name, arm in sections.items() if 'batch_sizes' in arm.get('batch_schedule', {})}  # fmt: skip
     return sweep.grid(declared, overrides)
 
 
