@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from bsresearch import schema
 
-LEFT = 57_000  # what the validation set leaves
+LEFT = 57_600  # what the validation set leaves
 PEAK, CYCLE, EPOCHS = 0.05, 4.0, 28.0
 RESTARTS = {'sgdr_4_1': (CYCLE, 1), 'sgdr_4_2': (CYCLE, 2), 'sgdr_28_1': (EPOCHS, 1)}
 
@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
     c.held_fixed = ('updates',)
     c.data.name = 'fashion_mnist'
     c.data.mean, c.data.std = (0.2860,), (0.3530,)
-    c.data.validation, c.data.fraction = 0.05, 2000 / LEFT
+    c.data.validation, c.data.fraction = 0.04, 2000 / LEFT
     c.model.name = 'cnn'
     c.model.widths, c.model.dense_width = (4, 8), 16
     c.model.init, c.model.batch_norm = 'he_normal', True
@@ -46,9 +46,9 @@ def get_config() -> ConfigDict:
     c.evaluate.train = False
     c.norms.log_spaced, c.record.log_spaced, c.record.every_steps = 0, 0, 20
     c.checkpoint.every_epochs = 0.0
-    c.arms.fixed = dict(sweep=dict(learning_rate=(0.003, 0.01, 0.03, 0.1)))
+    c.arms.fixed = dict(sweep=dict(learning_rate=(0.006, 0.015, 0.04)))
     step = dict(name='step', factor=0.1, at_fractions=(0.5, 0.75))
-    c.arms.step = dict(schedule=step, sweep=dict(learning_rate=(0.01, 0.03, 0.1)))
+    c.arms.step = dict(schedule=step, sweep=dict(learning_rate=(0.015, 0.04, 0.1)))
     cycle = dict(name='cyclical', base=1 / 6, up_epochs=CYCLE / 2, cycle_momentum=False)
     only = dict(learning_rate=(PEAK,))
     c.arms.triangular = dict(schedule=cycle, sweep=only)
