@@ -14,7 +14,7 @@ had best (0.01 to 0.03); validation chooses. Held fixed: updates, and where runs
     python main.py --config=configs/clr.py --workdir=runs/clr
     python -m scripts.report --workdir=runs/clr
 
-Cost and found: COST
+Cost: about 15 minutes on 2 CPU cores that other programs share, estimated. Not run in full yet.
 """
 
 from ml_collections import ConfigDict

@@ -14,7 +14,7 @@ again). Held fixed: epochs; in each comparison the noise temperature at every up
     python main.py --config=configs/grow_batch.py --workdir=runs/grow_batch
     python -m scripts.report --workdir=runs/grow_batch
 
-Cost and found: COST
+Cost: about 15 minutes on 2 CPU cores that other programs share, estimated. Not run in full yet.
 """
 
 from ml_collections import ConfigDict

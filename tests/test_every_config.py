@@ -36,6 +36,7 @@ def toy_grid(config: str) -> sweep.Grid:
         'probe.at_epochs': (),
         'branch.at_epochs': (),
         'evaluate.at_epochs': (),
+        'evaluate.at_steps': (),
     }
     overrides |= {f'arms.{name}.{section}.at_epochs': () for name, arm in sections.items()
                   for section in ('probe', 'branch') if section in arm}  # fmt: skip
@@ -55,6 +56,10 @@ def toy_grid(config: str) -> sweep.Grid:
         overrides[f'measure.{name}.at_epochs'] = tuple(e for e in spec['at_epochs'] if e <= 2)
     if declared['warmup']['epochs']:
         overrides['warmup.epochs'] = min(declared['warmup']['epochs'], 2.0)
+    for name, arm in sections.items():  # cycles are so much shorter as the run is
+        cycle = {field: arm.get('schedule', {}).get(field) for field in ('up_epochs', 'first_cycle_epochs', 'up_steps')}
+        toy_cycle = {f: 10 if f == 'up_steps' else 2.0 * v / declared['total_epochs'] for f, v in cycle.items() if v}
+        overrides |= {f'arms.{name}.schedule.{field}': value for field, value in toy_cycle.items()}
     if declared['ghost_batch_size']:
         overrides |= {'batch_size': 11, 'ghost_batch_size': 11}  # of which a tenth of the set is a multiple
         times = lambda sizes: tuple(11 * size // declared['batch_size'] for size in sizes)

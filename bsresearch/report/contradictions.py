@@ -132,8 +132,12 @@ CONTRADICTIONS = (
     Contradiction(
         'Are warm restarts, growing batches and falling rates the same?',
         (
-            Side('yes, at one noise temperature', 'Smith et al. 2018'),
-            Side('only about, and late in training', 'Masters & Luschi 2018'),
+            Side('yes, at one noise temperature', 'Smith et al. 2018',
+                 (('grow_batch', 'accuracy'), ('grow_batch', 'loss'), ('grow_batch', 'early accuracy'),
+                  ('grow_batch', 'early loss'), ('grow_batch', 'restart accuracy'), ('grow_batch', 'restart loss'))),
+            Side('only about, and late in training', 'Masters & Luschi 2018', (('grow_batch', 'apart soon'),)),
+            Side('restarts in place of a falling rate do no harm', 'Loshchilov & Hutter 2017',
+                 (('clr', 'restarts end alike'),)),
         ),
         'Whether arms have the same temperature at every update.',
         'The records of `grow_batch` (its docstring has the numbers of a run) with more seeds.',
