@@ -58,7 +58,7 @@ def toy_grid(config: str) -> sweep.Grid:
         overrides['warmup.epochs'] = min(declared['warmup']['epochs'], 2.0)
     for name, arm in sections.items():  # cycles are so much shorter as the run is
         cycle = {field: arm.get('schedule', {}).get(field) for field in ('up_epochs', 'first_cycle_epochs', 'up_steps')}
-        toy_cycle = {f: 10 if f == 'up_steps' else 2.0 * v / declared['total_epochs'] for f, v in cycle.items() if v}
+        toy_cycle = {f: 5 if f == 'up_steps' else 2.0 * v / declared['total_epochs'] for f, v in cycle.items() if v}
         overrides |= {f'arms.{name}.schedule.{field}': value for field, value in toy_cycle.items()}
     if declared['ghost_batch_size']:
         overrides |= {'batch_size': 11, 'ghost_batch_size': 11}  # of which a tenth of the set is a multiple
