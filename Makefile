@@ -9,7 +9,7 @@ SEEDS ?= 3
 TRIALS ?= 100
 SHEN ?= runs/shen
 
-.PHONY: help quickstart shen test test-slow lint types lock clean interpreter
+.PHONY: help quickstart shen test test-slow docs lint types lock clean interpreter
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -63,8 +63,17 @@ $(VENV)/.trackers-ready: requirements-wandb.txt requirements-mlflow.txt | $(VENV
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$$name.txt || exit 1; done
 	touch $@
 
-test-slow: $(VENV)/.dev-ready $(VENV)/.trackers-ready ## the long ones, by name
+test-slow: $(VENV)/.dev-ready $(VENV)/.trackers-ready $(VENV)/.docs-ready ## the long ones, by name
 	$(BIN)/python -m pytest -m slow
+
+$(VENV)/.docs-ready: requirements-docs.txt | $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.txt
+	touch $@
+
+SITE ?= build/site
+docs: $(VENV)/.docs-ready ## the site of docs/, from any machine without a network; a dead link is an error
+	JAX_PLATFORMS=cpu $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -b html docs $(SITE)
+	@echo "site: $(SITE)/index.html"
 
 lint: $(VENV)/.dev-ready ## style and import layers
 	$(BIN)/ruff check .
@@ -84,6 +93,8 @@ lock: $(VENV)/.dev-ready ## the requirements anew from pyproject.toml, with hash
 	echo 'wandb>=0.22' | $(BIN)/$(LOCK) --no-annotate - -o requirements-wandb.txt -c requirements-dev.txt
 	echo 'mlflow-skinny>=3.4' | $(BIN)/$(LOCK) --no-annotate - -o requirements-mlflow.txt -c requirements-dev.txt -c requirements-wandb.txt
 	echo 'rdata>=1' | $(BIN)/$(LOCK) --no-annotate - -o requirements-rdata.txt -c requirements-dev.txt
+	printf '%s\n' 'sphinx>=9' 'myst-parser>=5' 'furo>=2025.12' 'nbclient>=0.11' 'ipykernel>=7' | \
+		$(BIN)/$(LOCK) --no-annotate - -o requirements-docs.txt -c requirements-dev.txt -c requirements-wandb.txt -c requirements-mlflow.txt
 
 clean: ## removes the environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache

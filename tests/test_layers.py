@@ -49,14 +49,6 @@ def names_of(file: pathlib.Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize('page', ['README.md', *sorted(f'docs/{file.name}' for file in (ROOT / 'docs').glob('*.md'))])
-def test_links_of_a_page_lead_to_files(page: str):
-    """Those that are no addresses."""
-    links = re.findall(r'\]\(([^)#]+)', (ROOT / page).read_text())
-    for link in (link for link in links if '://' not in link):
-        assert ((ROOT / page).parent / link).exists(), link
-
-
 @pytest.mark.parametrize('page', PAGES)
 def test_a_page_names_what_is_there(page: str):
     """Of `path/file.py:name` the file and the name, of `folder/` the folder."""

@@ -78,7 +78,7 @@ def text(asked: str = '') -> str:
     if name in parts:
         return _part(section, name, parts[name])
     if name in shared:
-        return _table(_dotted(section, {name: shared[name]}))
+        return _table(dotted(section, {name: shared[name]}))
     rows = [
         (f'{section}.{name}', own[name]._replace(meaning=f'of {part}: {own[name].meaning}'))
         for part, own in ((part, own_fields(section, fn)) for part, fn in parts.items())
@@ -117,25 +117,25 @@ def _everything() -> str:
         rows = []
         parts = members(name)
         known = [f'  parts: {", ".join(parts)}'] if parts else []
-        points = {f'<name>.{point}': of_point for point, of_point in _points().items()}
+        points = {f'<name>.{point}': of_point for point, of_point in point_fields().items()}
         inner = points if name == 'measure' else field.fields
-        table = [_table(_dotted(name, inner))] if inner else []
+        table = [_table(dotted(name, inner))] if inner else []
         blocks.append('\n'.join([f'{name}: {field.meaning}', *known, *table]))
     blocks += [_table(rows)] if rows else []
     return '\n\n'.join([*blocks, HINT])
 
 
-def _points() -> Mapping[str, Field | Section]:
+def point_fields() -> Mapping[str, Field | Section]:
     keep = FIELDS['keep']
     assert isinstance(keep, Section)
     return keep.fields
 
 
-def _dotted(section: str, fields: Mapping[str, Field | Section]) -> list[Row]:
+def dotted(section: str, fields: Mapping[str, Field | Section]) -> list[Row]:
     rows: list[Row] = []
     for name, field in fields.items():
         path = f'{section}.{name}'
-        rows += [(path, field)] if isinstance(field, Field) else _dotted(f'{path}.<name>', field.fields)
+        rows += [(path, field)] if isinstance(field, Field) else dotted(f'{path}.<name>', field.fields)
     return rows
 
 
@@ -143,7 +143,7 @@ def _section(section: str, field: Field | Section, parts: Mapping[str, Callable[
     if isinstance(field, Field):
         blocks = [_table([(section, field)])]
     else:
-        blocks = [f'{section}: {field.meaning}', *([_table(_dotted(section, field.fields))] if field.fields else [])]
+        blocks = [f'{section}: {field.meaning}', *([_table(dotted(section, field.fields))] if field.fields else [])]
     width = max(map(len, parts), default=0) + 2
     blocks += ['\n'.join(_wrapped(f'  {part:<{width}}', summary(fn)) for part, fn in parts.items())] if parts else []
     fields = any(own_fields(section, fn) for fn in parts.values()) and section != 'study'
@@ -155,14 +155,14 @@ def _section(section: str, field: Field | Section, parts: Mapping[str, Callable[
 def _part(section: str, name: str, part: Callable[..., Any]) -> str:
     field = FIELDS[section]
     if section == 'measure':
-        shared: Mapping[str, Field | Section] = _points()
+        shared: Mapping[str, Field | Section] = point_fields()
     else:
         shared = {k: v for k, v in field.fields.items() if k != 'name'} if isinstance(field, Section) else {}
     prefix = f'measure.{name}' if section == 'measure' else section
     chosen = {'measure': f'measure.{name}.every_epochs=1', 'study': f'study={name}'}.get(
         section, f'{section}.name={name}'
     )
-    rows = _table([*_dotted(prefix, own_fields(section, part)), *_dotted(prefix, shared)])
+    rows = _table([*dotted(prefix, own_fields(section, part)), *dotted(prefix, shared)])
     said = own_part.paragraph(part) if own_part.is_path(name) else summary(part)
     return '\n\n'.join([f'--config.{chosen}\n{said}', *([rows] if rows else [])])
 
