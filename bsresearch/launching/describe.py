@@ -126,12 +126,14 @@ def _everything() -> str:
 
 
 def point_fields() -> Mapping[str, Field | Section]:
+    """The fields that say when: of each measurement, and of `keep`."""
     keep = FIELDS['keep']
     assert isinstance(keep, Section)
     return keep.fields
 
 
 def dotted(section: str, fields: Mapping[str, Field | Section]) -> list[Row]:
+    """The fields of a section and of its own sections, by their whole names."""
     rows: list[Row] = []
     for name, field in fields.items():
         path = f'{section}.{name}'
