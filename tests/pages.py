@@ -138,7 +138,7 @@ def parsed(words: list[str]) -> Parsed | None:
       SystemExit, ValueError: it is none.
     """
     name, *rest = words[1:] if words[0] == 'bsresearch' else _module(words)
-    if name in ('configs', 'fields') or not rest:
+    if name in ('configs', 'fields') or rest in ([], ['--help']):
         return None
     if name in ('status', 'branch') and not rest[0].startswith('-'):
         rest = rest[1:]
