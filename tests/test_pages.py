@@ -96,8 +96,8 @@ def built(block: str) -> Any:
     return config
 
 
-def planned(config: dict[str, Any], overrides: dict[str, Any]) -> planner.Study:
-    """With embedded data in place of what has to be prepared first, and one seed."""
+def planned(config: dict[str, Any], overrides: dict[str, Any], *, whole: bool = True) -> planner.Study:
+    """With embedded data in place of what has to be prepared first, and one seed; `whole`: its findings are of it."""
     name = overrides.get('data.name', config['data']['name'])
     changes = {'sweep.seed': (0,), **overrides}
     if name not in lookup.members('bsresearch.data', 'load') and ':' not in name:
@@ -107,7 +107,7 @@ def planned(config: dict[str, Any], overrides: dict[str, Any]) -> planner.Study:
     for logger in changes.pop('loggers', ()):  # those of the package need not be installed here
         assert own_part.is_path(logger) or logger in lookup.members('bsresearch.loggers', 'open_log')
     with jax.numpy_rank_promotion('allow'):  # a user's network
-        return planner.study(config, changes, None)
+        return planner.study(config, changes, None, with_findings=whole)
 
 
 @pytest.fixture(scope='module')
@@ -128,7 +128,8 @@ def test_configs_of_a_page_can_be_planned(file: pathlib.Path, folder: pathlib.Pa
     patching.chdir(folder)
     for block in pages.read(file).blocks:
         config = built(block.text) if block.kind == 'python' else None
-        assert config is None or planned(config.to_dict(), {}).plans
+        whole = 'def get_config' in block.text
+        assert config is None or planned(config.to_dict(), {}, whole=whole).plans
 
 
 # --- commands
