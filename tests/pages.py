@@ -8,7 +8,7 @@ import json
 import pathlib
 import re
 import shlex
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
 import toy
@@ -174,7 +174,7 @@ def _flags_of(name: str, script: str, with_config: bool) -> flags.FlagValues:
     values = flags.FlagValues()
     module = __import__(f'scripts.{script}', fromlist=['enter'])
     kinds = ('string', 'bool', 'integer', 'float', 'list', 'multi_string', 'enum')
-    defined = {
+    defined: dict[str, Any] = {
         f'DEFINE_{kind}': functools.partial(getattr(flags, f'DEFINE_{kind}'), flag_values=values) for kind in kinds
     }
     with mock.patch.multiple(flags, **defined):
