@@ -10,6 +10,9 @@ channels at first; the data: bsresearch/data/upstream/natural_patches.py. Traine
 What colour gives away is missing in two other sets, prepared as this one is: the same with
 `--config.data.name=natural_patches/grey --config.data.mean=0.5000 --config.data.std=0.2414`, or
 `--config.data.name=natural_patches/normalized --config.data.mean=0.5020 --config.data.std=0.1250`.
+
+Cost: 3 minutes on 2 CPU cores, busy. Found in colour, test accuracy, mean ± 95 % interval of 3 seeds: ResNet-8 0.826 ±
+0.044, linear 0.568 ± 0.025. The rates were not searched at this size.
 """
 
 from ml_collections import ConfigDict

@@ -265,7 +265,7 @@ def refused(called: Called, name: str, folder: pathlib.Path, data_dir: pathlib.P
 
 
 def test_damaged_layouts_of_cifar_are_one_line(published: Any, called: Called, tmp_path: pathlib.Path):
-    name, _, binary, python = published
+    name, archive, binary, python = published
     layout = cifar.LAYOUTS[name]
     first = next(iter(layout.batches))
     whole = packed(layout.folder, python)
@@ -278,6 +278,11 @@ def test_damaged_layouts_of_cifar_are_one_line(published: Any, called: Called, t
     less = {file: raw for file, raw in python.items() if file != first}
     folder = lay(tmp_path / 'archive_less', {layout.archive: packed(layout.folder, less)})
     assert first in refused(called, name, folder, tmp_path / 'data')
+    ((archive_name, raw),) = archive.items()
+    folder = lay(tmp_path / 'binary_archive', {archive_name: raw[:-1]})
+    assert archive_name in refused(called, name, folder, tmp_path / 'data')
+    folder = lay(tmp_path / 'label', binary | {f'{first}.bin': b'\xff\xff' + binary[f'{first}.bin'][2:]})
+    assert '255' in refused(called, name, folder, tmp_path / 'data')
     for i, change in enumerate((binary[f'{first}.bin'][:-1], binary[f'{first}.bin'] * 2, b'')):
         folder = lay(tmp_path / f'binary_{i}', binary | {f'{first}.bin': change})
         assert f'{first}.bin' in refused(called, name, folder, tmp_path / 'data')

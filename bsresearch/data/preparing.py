@@ -205,7 +205,8 @@ def _generate(made: Any, manual_dir: pathlib.Path) -> None:
                     f'command again. What was downloaded stays in {made.data_dir_root} and is used then'
                 ) from error
             cause = cause.__cause__ or cause.__context__
-        raise PrepareError(f'TFDS could not prepare {made.name!r}: {type(error).__name__}: {error}') from error
+        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+        raise PrepareError(f'TFDS could not prepare {made.name!r}: {reason}') from error
 
 
 def _probe(name: str, needed: dict[str, str], data_dir: pathlib.Path) -> None:
