@@ -13,7 +13,10 @@ fixed: seconds, by PACES, measured once: what a run takes on another machine doe
     python main.py --config=configs/disciplined.py --workdir=runs/disciplined
     python -m scripts.report --workdir=runs/disciplined
 
-Not run in full yet.
+Cost: 216 runs, 17 minutes on 2 CPU cores that other programs shared. Found, 6 seeds: accuracies at equal seconds are
+within a point of that of 64, but fall with the batch size, by 0.4 points (0.2 to 0.6) from 8 to 256: here 3 seconds
+suffice to fit the whole training set with large batches. The test loss rises with the batch size, as Smith has it; the
+training loss falls. The best peak grows by 64 (16 to 1,000) from 8 to 256. Records: docs/studies/disciplined.
 """
 
 from ml_collections import ConfigDict

@@ -4,12 +4,16 @@ Source: help threads on Kaldi, where networks are decoded in chunks of frames an
 accuracy: by construction it does not. Here an MLP with batch norm on digits, whose evaluation uses running statistics:
 chunks of 1, 7, 64 and all 360 test examples; and training cut into micro-batches of 8 and 16 of its 32, with batch norm
 over 8 throughout. Evaluation and micro-batches are outside a run's id: the patience, which has no effect, tells runs
-apart. How many devices there are is told by tests/on_devices.py. Held fixed: epochs, batch size.
+apart. How many devices there are is told by tests/on_devices.py. 450 updates are 10 epochs, ended by a whole batch: in
+a first run of 10 epochs the last update held 2 examples, and batch norm over these cost one seed 40 points, however it
+was evaluated. Held fixed: epochs, batch size.
 
     python main.py --config=configs/kaldi.py --workdir=runs/kaldi
     python -m scripts.report --workdir=runs/kaldi
 
-Not run in full yet.
+Cost: 36 runs, 1 minute on 2 CPU cores that other programs shared. Found, 6 seeds: accuracy is the same to the example
+in every run, and the loss to 1e-7; training in micro-batches ends within an example, on the mean. Records:
+docs/studies/kaldi.
 """
 
 from ml_collections import ConfigDict
@@ -29,7 +33,7 @@ def get_config() -> ConfigDict:
     c.model.name = 'mlp'
     c.model.widths, c.model.batch_norm = (64, 64), True
     c.batch_size = 32
-    c.learning_rate, c.total_epochs = 0.1, 10.0
+    c.learning_rate, c.total_steps = 0.1, 450
     c.norms.log_spaced, c.record.log_spaced = 0, 30
     c.checkpoint.every_epochs = 0.0
     for chunk in CHUNKS:

@@ -1,8 +1,8 @@
 """L. Smith, "A disciplined approach to neural network hyper-parameters" (2018, arXiv:1803.09820): which batch size?
 
 Every batch size at the peak rate that validation chooses, at equal seconds of updates; a run that diverged is at
-chance. If the trend of accuracy or the margin is undecided, nothing is added: the numbers stand. Written before any of
-the records was looked at, but for the pilots that the config tells of.
+chance. Seeds are added to no claim; two lower peaks were added to every batch size after the first look, where the
+best lay on the edge. Written before any of the records was looked at, but for the pilots that the config tells of.
 """
 
 from bsresearch.analysis.along_axis import optimum_over, trend
@@ -21,18 +21,24 @@ TRAIN_LOSS, TEST_LOSS = (best_over('learning_rate', final(f'{split}_loss'), by=C
 SMALL, MIDDLE, LARGE = ('b8', 'b16', 'b32'), 'b64', ('b128', 'b256')
 EVERY = (*SMALL, MIDDLE, *LARGE)
 POINT, HALF_POINT = 0.01, 0.005
+# Said after the records were seen.
+FITTED = (
+    'in 3 seconds larger batches see more examples, 35 epochs at 256 and 16 at 8, and fit nearly all of this set: '
+    'what they gain is overfitting; theirs are 50,000 images, for which more epochs still help'
+)
+WHICH_LOSS = 'the loss that is lower for small batches here is that of the test set alone: they fit less'
 
 CLAIMS = (
-    Statement('nearly equal', 'section 4.2, figure 6', 'At equal seconds final accuracies are nearly equal: each batch '
+    Statement('nearly equal', 'section 4.2', 'At equal seconds final accuracies are nearly equal: each batch '
               'size within a point of 64.', TEST, against((*SMALL, *LARGE), MIDDLE), -POINT, POINT, conditions=True),
-    Statement('rising', 'section 4.2, figure 6', 'They are slightly better for larger batches: accuracy rises with the '
-              'batch size.', TEST, trend('batch_size', EVERY), low=0),
-    Statement('larger is better', 'section 4.2, figure 6', 'The largest batch ends above the smallest.', TEST,
-              minus('b256', 'b8'), low=0),
+    Statement('rising', 'section 4.2', 'They are slightly better for larger batches: accuracy rises with the '
+              'batch size.', TEST, trend('batch_size', EVERY), low=0, note=FITTED),
+    Statement('larger is better', 'section 4.2', 'The largest batch ends above the smallest.', TEST,
+              minus('b256', 'b8'), low=0, note=FITTED),
     Statement('test loss', 'section 4.2', 'The final loss is lower for small batches: the test loss rises with the '
               'batch size.', TEST_LOSS, trend('batch_size', EVERY), low=0),
     Statement('training loss', 'section 4.2', 'So does the training loss.', TRAIN_LOSS, trend('batch_size', EVERY),
-              low=0),
+              low=0, note=WHICH_LOSS),
     Statement('tapers', 'section 4.2', 'The benefit tapers at the largest: 256 ends no more than half a point above '
               '128.', TEST, minus('b256', 'b128'), high=HALF_POINT),
     Statement('larger rate', 'section 4.2', 'Larger batches tolerate a larger rate: the best peak of 256 is above that '

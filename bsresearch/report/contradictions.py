@@ -116,8 +116,9 @@ CONTRADICTIONS = (
                  (('disciplined', 'rising'), ('disciplined', 'nearly equal'), ('disciplined', 'test loss'),
                   ('disciplined', 'training loss'))),
         ),
-        'Seconds held fixed: rates per example differ between batch sizes, and between devices.',
-        'Sizes of 128 to 1,024 on a GPU, where a larger batch buys more epochs.',
+        'What more epochs are worth: in equal seconds a larger batch sees more examples, which helps while the set is '
+        'not fitted and overfits after; and which loss is meant, that of the test or of the training set.',
+        'A larger, augmented set, which no batch size fits in the time; sizes of 128 to 1,024 on a GPU.',
     ),
     Contradiction(
         'Is batch norm over more examples better?',
