@@ -18,7 +18,7 @@ little. The same sizes in all arms, so that they compare; for those of one, nois
 
 Cost: 60 runs, 2½ minutes on 2 CPU cores that other programs shared. Found, 6 seeds: with the rate scaled 64 workers end
 0.6 points below one, within a point of it; at one worker's rate accuracy falls with every step, by 7.9 points (7.3 to
-8.4) at 64. What a warm-up adds is below 0.3 points at 16 workers, below 0.8 at 64. Records: docs/studies/simulated_workers.
+8.4) at 64. A warm-up adds less than 0.3 points at 16 workers and 0.8 at 64. Records: docs/studies/simulated_workers.
 """
 
 from ml_collections import ConfigDict
