@@ -7,25 +7,18 @@ a round. `alone`: a group of one, trained again and again. `of 4`: groups of 4. 
 by itself is marked, with its ratio to the fastest. On an accelerator try --replicas=1,8,64,256 for the knee.
 """
 
-import functools
 import statistics
-import time
 from typing import Any
 
 import jax
-import numpy as np
 from absl import flags
 
 from bsresearch.analysis import command
 from bsresearch.launching import fitting
-from bsresearch.planning import edit, resolve, schema, sweep
+from bsresearch.planning import edit, schema, sweep
 from bsresearch.planning.plan import Plan
-from bsresearch.train import program, updates
-from bsresearch.train.devices import compiling, layout, parallel
-from bsresearch.train.feed import Feed
 
 from . import turns
-from .turns import Turn
 
 _REPLICAS = flags.DEFINE_list('replicas', ['16'], 'Runs in a group.')
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'Turns of each strategy.')
@@ -47,39 +40,14 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
-def plans(model: dict[str, Any], batch_size: int, replicas: int) -> list[Plan]:
+def plans(model: dict[str, Any], batch_size: int, replicas: int, data: str = 'fashion_mnist') -> list[Plan]:
     """Runs that differ in seed and learning rate."""
     c = schema.defaults()
-    c.data.name, c.batch_size, c.total_epochs = 'fashion_mnist', batch_size, 100.0
+    c.data.name, c.batch_size, c.total_epochs = data, batch_size, 100.0
     c.optimizer.name = 'momentum'
     seeds = tuple(range(replicas))
     changes = {'sweep': {'zip': {'seed': seeds, 'learning_rate': tuple(0.01 + 0.0001 * s for s in seeds)}}}
     return sweep.expand(edit.assign(c.to_dict(), {'model': model}) | changes)
-
-
-def side(runs: list[Plan], strategy: str) -> Turn:
-    """Turns of n updates of each run → seconds, by the very program the loop runs."""
-    dataset = resolve.dataset(runs[0].data)
-    group = parallel.DeviceGroup(len(runs), strategy, runs[0].matmul_precision, layout.ALONE)
-    task = program.task(runs[0], dataset.scale, compiling.platform(), runs[0].batch_size, 1)
-    feed = Feed(runs, dataset, group, task.dtype)
-    states = [jax.tree.map(np.asarray, jax.jit(functools.partial(program.initial, task, p))()) for p in runs]
-    held = [(group.put(states), group.put([None] * len(runs)))]
-    keys = group.put([program.keys(p) for p in runs])
-
-    def turn(count: int) -> float:
-        chunk = feed.chunk(0, min(count, feed.capacity(0)))
-        start, left = time.perf_counter(), count
-        while left:
-            now = min(left, feed.capacity(0))
-            rounds = updates.run(group, task, held[0], chunk, keys, now)
-            held[0] = ([each.state for each in rounds if each], [each.average for each in rounds if each])
-            left -= now
-        jax.block_until_ready(held[0])
-        return time.perf_counter() - start
-
-    turn(1)
-    return turn
 
 
 def memory() -> str:
@@ -96,7 +64,7 @@ def compare(name: str, model: dict[str, Any], batch_size: int, replicas: int) ->
         groups |= {'sequential': (runs, 'sequential'), 'vmap': (runs, 'vmap')}
     if replicas > 4:
         groups['vmap of 4'] = (runs[:4], 'vmap')
-    sides = {key: side(*group) for key, group in groups.items()}
+    sides = {key: turns.of_group(*group) for key, group in groups.items()}
     each = sides['alone'](20) / 20
     counts = {key: max(1, int(_SECONDS.value / each / len(group))) for key, (group, _) in groups.items()}
     of_groups = turns.rates(sides, counts, _ROUNDS.value)
@@ -105,9 +73,8 @@ def compare(name: str, model: dict[str, Any], batch_size: int, replicas: int) ->
     strategy = fitting.strategy_of(runs)
     fastest = max(middle[key] for key in ('sequential', 'vmap') if key in middle) if replicas > 1 else middle['alone']
     for key, of_rounds in rates.items():
-        ratios = [a / b for a, b in zip(of_rounds, rates['alone'], strict=True)]
+        ratio = turns.Ratio.of(of_rounds, rates['alone'])
         chosen = f'   ← chosen by itself, {middle[key] / fastest:.2f} of the fastest' if key == strategy else ''
-        ratio = f'{statistics.median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})'
         print(f'{name:20} {replicas:4} × {key:10} {middle[key]:10,.0f}/s   ratio to alone {ratio}{chosen}', flush=True)
 
 

@@ -1,27 +1,63 @@
 """What benchmarks share: updates by the very program that the loop runs, and sides that take turns."""
 
 import functools
+import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from bsresearch.planning import resolve
+from bsresearch.planning import edit, resolve, schema
 from bsresearch.planning.plan import Plan
-from bsresearch.train import program
-from bsresearch.train.devices import compiling, parallel
+from bsresearch.train import program, step, updates
+from bsresearch.train.devices import compiling, layout, parallel
 from bsresearch.train.feed import Feed
 
 Turn = Callable[[int], float]  # so many updates → seconds
+MEAN, STD = 0.1307, 0.3081
+GREY = ('mlp', 'cnn')  # 28×28×1; the others take 32×32×3
+FAMILIES: dict[str, dict[str, Any]] = {
+    'mlp': {'name': 'mlp', 'widths': (1024, 1024)},
+    'cnn': {'name': 'cnn', 'widths': (32, 64), 'dense_width': 128},
+    'resnet_8': {'name': 'resnet', 'depth': 8},
+    'resnet_20': {'name': 'resnet', 'depth': 20},
+    'c1': {'name': 'c1', 'dropout': 0.0},
+    'wrn_16_4': {'name': 'wide_resnet', 'depth': 16, 'widening': 4},
+}
+Pairs = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def images() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Random images of 32×32×3 in ten classes, to train and to test."""
+def _random(*shape: int) -> Pairs:
+    """Images of ten classes, to train and to test: speed does not follow what images show."""
     generator = np.random.default_rng(0)
-    pixels = generator.integers(0, 256, (2048 + 256, 32, 32, 3), np.uint8)
+    pixels = generator.integers(0, 256, (2048 + 256, *shape), np.uint8)
     labels = generator.permutation(np.arange(len(pixels)) % 10)
     return (pixels[:2048], labels[:2048]), (pixels[2048:], labels[2048:])
+
+
+def images() -> Pairs:
+    """Random ones of 32×32×3."""
+    return _random(32, 32, 3)
+
+
+def grey_images() -> Pairs:
+    """Random ones of 28×28×1."""
+    return _random(28, 28, 1)
+
+
+def plan(family: str, batch_size: int, changes: Mapping[str, Any] | None = None) -> Plan:
+    """A run with momentum, longer than any turn; `changes`: dotted path → value."""
+    c = schema.defaults()
+    c.data.name = 'scripts.turns:grey_images' if family in GREY else 'scripts.turns:images'
+    c.batch_size, c.momentum, c.learning_rate = batch_size, 0.9, 0.001
+    c.optimizer.name, c.total_examples = 'momentum', 10**9
+    declared = edit.assign(c.to_dict() | {'model': FAMILIES[family]}, changes or {})
+    declared = edit.assign(declared, {'data.mean': (MEAN,), 'data.std': (STD,)})
+    del declared['sweep']
+    return resolve.resolve(declared)
 
 
 def of_run(plan: Plan) -> tuple[Turn, float]:
@@ -50,6 +86,32 @@ def of_run(plan: Plan) -> tuple[Turn, float]:
     return turn, group.compile_seconds
 
 
+def of_group(runs: Sequence[Plan], strategy: str, *, norms: bool = False) -> Turn:
+    """Turns of so many updates of each run; `norms`: with the gradient's norm at every update."""
+    dataset = resolve.dataset(runs[0].data)
+    group = parallel.DeviceGroup(len(runs), strategy, runs[0].matmul_precision, layout.ALONE)
+    task = program.task(runs[0], dataset.scale, compiling.platform(), runs[0].batch_size, 1)
+    feed = Feed(runs, dataset, group, task.dtype)
+    draw = jax.jit(functools.partial(step.init, task, example_shape=runs[0].example_shape))
+    states = [jax.tree.map(np.asarray, draw(program.initial_key(p))) for p in runs]
+    held = [(group.put(states), group.put([None] * len(runs)))]
+    keys = group.put([program.keys(p) for p in runs])
+
+    def turn(count: int) -> float:
+        chunk = feed.chunk(0, min(count, feed.capacity(0)))
+        start, left = time.perf_counter(), count
+        while left:
+            now = min(left, feed.capacity(0))
+            rounds = updates.run(group, task, held[0], chunk, keys, now, norms=norms)
+            held[0] = ([each.state for each in rounds if each], [each.average for each in rounds if each])
+            left -= now
+        jax.block_until_ready(held[0])
+        return time.perf_counter() - start
+
+    turn(1)
+    return turn
+
+
 def rates(sides: Mapping[str, Turn], updates: Mapping[str, int], rounds: int) -> dict[str, list[float]]:
     """Updates per second of each side, round by round, each round in another order; `updates`: of its turns."""
     names, per_second = list(sides), {name: list[float]() for name in sides}
@@ -58,3 +120,38 @@ def rates(sides: Mapping[str, Turn], updates: Mapping[str, int], rounds: int) ->
         for name in names[first:] + names[:first]:
             per_second[name].append(updates[name] / sides[name](updates[name]))
     return per_second
+
+
+def lengths(sides: Mapping[str, Turn], seconds: float) -> dict[str, int]:
+    """Updates of each side that take about so long."""
+    return {name: max(2, int(seconds * 5 / max(turn(5), 1e-6))) for name, turn in sides.items()}
+
+
+class Ratio(NamedTuple):
+    """Of the rates of two sides, round by round."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, ours: Sequence[float], theirs: Sequence[float]) -> 'Ratio':
+        """Both in the order of the rounds."""
+        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+        return cls(statistics.median(ratios), min(ratios), max(ratios))
+
+    def __str__(self) -> str:
+        return f'{self.median:.2f} ({self.low:.2f} to {self.high:.2f})'
+
+
+def matmul_rate(dtype: str = 'float32', precision: str = 'highest', size: int = 2048) -> float:
+    """FLOP/s of a large product of two square matrices, best of several; `precision` as config.matmul_precision."""
+    x = jnp.ones((size, size), dtype)
+    product = jax.jit(lambda a: jnp.matmul(a, a, precision=precision))
+    jax.block_until_ready(product(x))
+    best = np.inf
+    for _ in range(5):
+        start = time.perf_counter()
+        jax.block_until_ready(product(x))
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best

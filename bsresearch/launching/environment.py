@@ -23,7 +23,7 @@ PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
 @functools.cache
-def _processor() -> str:
+def processor() -> str:
     """The CPU's name with its cores, as the system tells them."""
     name, info = platform.processor(), pathlib.Path('/proc/cpuinfo')
     if info.exists():
@@ -54,7 +54,7 @@ def facts(plan: Plan) -> dict[str, Any]:
             'versions': versions(),
             'platform': device.platform,
             'device': device.device_kind,
-            'processor': _processor(),
+            'processor': processor(),
             'memory_gib': round(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30, 1),
             'machine': platform.node(),
             'commit': provenance.commit(),

@@ -1,0 +1,1 @@
+"""Parts of `scripts.measure_accelerator`, each made in a process of its own (work.py)."""
