@@ -2,7 +2,9 @@
 
 from setuptools import find_packages, setup
 
+BESIDE = {f'bsresearch.{place.replace("/", ".")}': place for place in ('configs', 'scripts', 'scripts/accelerator')}
+
 setup(
-    packages=[*find_packages(include=['bsresearch*']), 'bsresearch.configs', 'bsresearch.scripts'],
-    package_dir={'bsresearch.configs': 'configs', 'bsresearch.scripts': 'scripts'},
+    packages=[*find_packages(include=['bsresearch*']), *BESIDE],
+    package_dir=BESIDE,
 )

@@ -43,7 +43,7 @@ SHARED = {'XLA_PYTHON_CLIENT_PREALLOCATE': 'false'}
 PARTS = {
     'machine': Part(15, 'The machine', 'FLOP/s of a product of two square matrices, the best of five.'),
     'resume': Part(
-        45, 'Stopped and resumed', 'Runs stopped half way, resumed in another process, against runs that went on, '
+        65, 'Stopped and resumed', 'Runs stopped half way, resumed in another process, against runs that went on, '
         'byte by byte; and runs made whole again in another process.',
     ),
     'agreement': Part(
@@ -60,20 +60,22 @@ PARTS = {
         'Share: of the rate of matrix products of that precision.',
     ),
     'memory': Part(
-        50, 'Memory of a run', 'As shapes tell it, as XLA does (`bsresearch run --dry_run --xla_analysis`), and '
+        65, 'Memory of a run', 'As shapes tell it, as XLA does (`bsresearch run --dry_run --xla_analysis`), and '
         'measured: on an accelerator the peak of its memory, on a CPU how far the peak of resident memory rises over '
         'what there was before the run, programs being compiled; median (least to greatest) of processes.',
         SHARED,
     ),
     'overheads': Part(
-        30, 'What is asked for beside', 'Time of an update with the norm of its gradient over that without; what the '
-        'benchmarks of schedules and of the gradient-norm probe print.',
+        35, 'What is asked for beside', 'What the benchmarks of schedules and of the gradient-norm probe print; of a '
+        'whole run the share that is neither updates, evaluation, measurement nor checkpoints; time of an update with '
+        'the norm of its gradient over that without.',
     ),
-    'shen': Part(95, "Shen's article", 'All of configs/shen.py, forecast before it is made.', SHARED),
+    'shen': Part(80, "Shen's article", 'All of configs/shen.py, forecast before it is made.', SHARED),
 }  # fmt: skip
 
 FAMILIES = ('mlp', 'cnn', 'resnet_8', 'resnet_20', 'c1', 'wrn_16_4')
 PRECISIONS = ('float32', 'TF32', 'bfloat16')
+TOY: dict[str, Any] = {'families': ('mlp', 'resnet_8'), 'batch_sizes': (8,), 'replicas': (1, 2)}
 
 
 def define_flags() -> None:
@@ -88,27 +90,27 @@ def define_flags() -> None:
     flags.DEFINE_bool('toy', False, 'Small sizes and two turns, on any device: to see that it runs.')
 
 
-def chosen(flag: str, allowed: Sequence[str]) -> tuple[str, ...]:
+def chosen(flag: str, given: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
     """The values of a list.
 
     Raises:
-      ValueError: one is not allowed.
+      ValueError: there is none, or one is not allowed.
     """
-    given = tuple(flags.FLAGS[flag].value)
-    if wrong := [value for value in given if value not in allowed]:
-        raise ValueError(f'--{flag}={",".join(given)}: {wrong[0]!r} is none; allowed: {", ".join(allowed)}')
-    return given
+    wrong = [value for value in given if value not in allowed]
+    if wrong or not given:
+        raise ValueError(f'--{flag}={",".join(given)}: {(wrong or [""])[0]!r} is none; allowed: {", ".join(allowed)}')
+    return tuple(given)
 
 
-def sizes(flag: str) -> tuple[int, ...]:
-    """Positive whole numbers of a list.
+def sizes(flag: str, given: Sequence[str]) -> tuple[int, ...]:
+    """Whole numbers of a list.
 
     Raises:
-      ValueError: one is not.
+      ValueError: there is none, or one is not positive.
     """
-    given = flags.FLAGS[flag].value
-    if wrong := [value for value in given if not (value.isdecimal() and int(value))]:
-        raise ValueError(f'--{flag}={",".join(given)}: {wrong[0]!r} must be a whole number of at least 1')
+    wrong = [value for value in given if not (value.isdecimal() and int(value))]
+    if wrong or not given:
+        raise ValueError(f'--{flag}={",".join(given)}: {(wrong or [""])[0]!r} must be a whole number of at least 1')
     return tuple(map(int, given))
 
 
@@ -158,13 +160,14 @@ def main() -> None:
     f = flags.FLAGS
     if not f.out:
         raise ValueError('--out=<directory> is needed: where results.json and results.md are written')
-    parts = chosen('parts', list(PARTS))
-    work = Work('', 0.0, str(pathlib.Path(f.out).absolute()), '', '', chosen('families', FAMILIES),
-                sizes('batch_sizes'), chosen('precisions', PRECISIONS), sizes('replicas'))  # fmt: skip
+    parts = chosen('parts', f.parts, list(PARTS))
+    work = Work(
+        part='', end=0.0, out=str(pathlib.Path(f.out).absolute()),
+        families=chosen('families', f.families, FAMILIES), batch_sizes=sizes('batch_sizes', f.batch_sizes),
+        precisions=chosen('precisions', f.precisions, PRECISIONS), replicas=sizes('replicas', f.replicas),
+    )  # fmt: skip
     if f.toy:
-        work = work._replace(
-            families=('mlp', 'resnet_8'), batch_sizes=(8,), replicas=(1, 2), rounds=2, seconds=0.01, toy=True
-        )
+        work = work._replace(rounds=2, seconds=0.01, toy=True, **TOY)
     pathlib.Path(work.out).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as cache:
         os.environ['JAX_COMPILATION_CACHE_DIR'] = cache  # empty: compiling is measured too

@@ -18,6 +18,7 @@ from bsresearch.train.feed import Feed
 
 Turn = Callable[[int], float]  # so many updates → seconds
 MEAN, STD = 0.1307, 0.3081
+GREY_DATA = f'{__name__}:grey_images'
 GREY = ('mlp', 'cnn')  # 28×28×1; the others take 32×32×3
 FAMILIES: dict[str, dict[str, Any]] = {
     'mlp': {'name': 'mlp', 'widths': (1024, 1024)},
@@ -51,7 +52,7 @@ def grey_images() -> Pairs:
 def plan(family: str, batch_size: int, changes: Mapping[str, Any] | None = None) -> Plan:
     """A run with momentum, longer than any turn; `changes`: dotted path → value."""
     c = schema.defaults()
-    c.data.name = 'scripts.turns:grey_images' if family in GREY else 'scripts.turns:images'
+    c.data.name = GREY_DATA if family in GREY else f'{__name__}:images'
     c.batch_size, c.momentum, c.learning_rate = batch_size, 0.9, 0.001
     c.optimizer.name, c.total_examples = 'momentum', 10**9
     declared = edit.assign(c.to_dict() | {'model': FAMILIES[family]}, changes or {})

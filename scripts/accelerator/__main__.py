@@ -13,7 +13,7 @@ def main(text: str) -> None:
     """Makes the part."""
     work = Work.of_json(text)
     compilation_cache.use()  # of this measurement alone, as the door has it
-    for row in importlib.import_module(f'scripts.accelerator.{work.part}').rows(work):
+    for row in importlib.import_module(f'{__package__}.{work.part}').rows(work):
         print(MARK + json.dumps(row), flush=True)
 
 

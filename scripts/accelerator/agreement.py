@@ -1,5 +1,7 @@
 """Whether this device gives the numbers of a CPU, but for rounding."""
 
+import concurrent.futures
+import functools
 import pathlib
 from collections.abc import Iterator
 
@@ -38,29 +40,37 @@ def apart(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 
-def cases(work: Work) -> list[tuple[str, str, int, float]]:
-    """(family, dtype, updates, limit)."""
-    return [(family, *time) for family in FAMILIES[: 1 if work.toy else None] for time in TIMES]
+def cases(work: Work) -> dict[str, tuple[str, str, int, float]]:
+    """Name → (family, dtype, updates, limit)."""
+    return {f'{family}-{time[0]}': (family, *time) for time in TIMES for family in FAMILIES[: 1 if work.toy else None]}
+
+
+def _made(work: Work, name: str) -> Iterator[Row]:
+    """What one process makes of a case: a file, whole or not there."""
+    file = pathlib.Path(work.folder) / f'{name}-{work.step}.npy'
+    family, dtype, updates, _ = cases(work)[name]
+    part = file.with_suffix('.part.npy')
+    np.save(part, moved(family, dtype, updates))
+    part.replace(file)
+    yield {'made': name}
 
 
 def rows(work: Work) -> Iterator[Row]:
-    """A row for each case; `work.step`: where another process makes them."""
-    folder = pathlib.Path(work.folder)
-    file = lambda where, family, dtype: folder / f'{family}-{dtype}-{where}.npy'
+    """A row for each case; `work.step`: where another process makes all of them."""
     if work.step:
         yield {'platform': compiling.platform()}
-        for family, dtype, updates, _ in cases(work):
-            np.save(file(work.step, family, dtype), moved(family, dtype, updates))
+        yield from work.in_time(cases(work), functools.partial(_made, work))
         return
-    for where, environment in (('here', {}), ('cpu', {'JAX_PLATFORMS': 'cpu'})):
-        for row in step(work, where, **environment):
-            if 'skipped' in row:
-                yield row
-            elif (where, row['platform'], work.toy) == ('here', 'cpu', False):
-                yield {'case': 'all', 'skipped': 'the device is a CPU'}
-                return
-    for family, dtype, updates, limit in cases(work):
-        if file('here', family, dtype).exists() and file('cpu', family, dtype).exists():
-            distance = apart(*(np.load(file(where, family, dtype)) for where in ('here', 'cpu')))
+    places: dict[str, dict[str, str]] = {'here': {}, 'cpu': {'JAX_PLATFORMS': 'cpu'}}
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        made = list(pool.map(lambda place: list(step(work, place[0], **place[1])), places.items()))
+    if {'platform': 'cpu'} in made[0] and not work.toy:
+        yield {'case': 'all', 'skipped': 'the device is a CPU'}
+        return
+    yield from (row for of_place in made for row in of_place if 'skipped' in row)
+    for name, (family, dtype, updates, limit) in cases(work).items():
+        files = [pathlib.Path(work.folder) / f'{name}-{place}.npy' for place in places]
+        if all(file.exists() for file in files):
+            distance = apart(*map(np.load, files))
             row: Row = {'network': family, 'dtype': dtype, 'updates': updates, 'apart': distance}
             yield row | {'promised': limit, 'kept': distance <= limit}

@@ -53,7 +53,7 @@ def measured(work: Work, against: str, name: str) -> Iterator[Row]:
     sides, sizes = dict[str, turns.Turn](), dict[str, dict[str, float | None]]()
     for count in sorted({1, *work.replicas}):
         try:
-            runs = plans(model, batch_size, count, 'scripts.turns:grey_images')
+            runs = plans(model, batch_size, count, turns.GREY_DATA)
             sides[str(count)], sizes[str(count)] = _built(runs)
         except Exception as e:  # more than the device holds
             yield {'case': f'{name}, {count} runs', 'skipped': reason(e)}
@@ -61,7 +61,7 @@ def measured(work: Work, against: str, name: str) -> Iterator[Row]:
     if against:
         from ..torch_turns import of_loop
 
-        sides['eager'] = of_loop(plans(model, batch_size, 1, 'scripts.turns:grey_images')[0], model, device=against)
+        sides['eager'] = of_loop(plans(model, batch_size, 1, turns.GREY_DATA)[0], model, device=against)
     rates = turns.rates(sides, turns.lengths(sides, work.seconds), work.rounds)
     together = {key: [(int(key) if key in sizes else 1) * rate for rate in rates[key]] for key in sides}
     middle = {key: statistics.median(of_rounds) for key, of_rounds in together.items()}

@@ -1,8 +1,10 @@
 """Whether runs that are stopped and resumed end with the very bytes of runs that go on, on this device."""
 
+import functools
 import os
 import pathlib
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,10 +23,12 @@ from .work import Row, Work, step
 # Family, how many seeds in one group, changes of the config.
 CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
     'mlp, 4 runs': ('mlp', 4, {}),
-    'mlp, Adam, TF32': ('mlp', 1, {'optimizer.name': 'adam', 'matmul_precision': 'default'}),
-    'cnn, bfloat16': ('cnn', 1, {'dtype': 'bfloat16'}),
     'resnet_8': ('resnet_8', 1, {}),
+    'cnn, bfloat16': ('cnn', 1, {'dtype': 'bfloat16'}),
+    'mlp, Adam, TF32': ('mlp', 1, {'optimizer.name': 'adam', 'matmul_precision': 'default'}),
 }
+# What each process trains, to the end of which share of the time: the first compiles, the others find its programs.
+STEPS = {'whole': (0.6, ('whole',)), 'stop': (0.8, ('stopped',)), 'resume': (1.0, ('stopped', 'again'))}
 BATCH_SIZE, UPDATES = 32, 640
 
 
@@ -43,20 +47,15 @@ class Stopping(Console):
 
 
 def plans(name: str, *, toy: bool) -> list[Plan]:
-    """A case's runs: rows and measurements at many updates, dense records."""
+    """A case's runs: rows at many updates, dense records."""
     family, seeds, changes = CASES[name]
     updates = UPDATES // 4 if toy else UPDATES
     fields = {
         'total_examples': BATCH_SIZE * updates, 'evaluate.every_steps': updates // 8, 'record.dense': True,
-        'measure.distance.every_steps': updates // 4, 'measure.gradient_norm.every_steps': updates // 4,
+        'measure.distance.every_steps': updates // 4, 'norms.log_spaced': 0,
         'seconds_per_update': 1e-3, 'checkpoint.min_seconds': 0.0,
     }  # fmt: skip
     return [turns.plan(family, BATCH_SIZE, fields | changes | {'seed': seed}) for seed in range(seeds)]
-
-
-def cases(work: Work) -> list[str]:
-    """Names."""
-    return [name for name in CASES if not work.toy or CASES[name][0] == 'mlp'][: 1 if work.toy else None]
 
 
 def train(workdir: pathlib.Path, runs: list[Plan], *, stop: bool = False) -> None:
@@ -86,30 +85,37 @@ def contents(workdir: pathlib.Path, plan: Plan) -> tuple[Any, ...]:
 
 
 def compared(folder: pathlib.Path, name: str, runs: Sequence[Plan]) -> Row:
-    """Of one case: whether weights, rows and dense records are the same bytes; and where the time of the whole went."""
+    """Of one case: whether weights, rows and dense records are the same bytes."""
     whole, stopped, again = (
         [contents(folder / made / name, plan) for plan in runs] for made in ('whole', 'stopped', 'again')
     )
     same = lambda other, part: all(a[part] == b[part] for a, b in zip(whole, other, strict=True))
-    seconds = records.status(_directory(folder / 'whole' / name, runs[0]))['seconds']
     return {
         'runs': name, 'updates': runs[0].length.total_steps,
         'resumed: weights equal': same(stopped, 0), 'rows equal': same(stopped, 1),
         'dense records equal': same(stopped, 2),
         'made again: weights equal': same(again, 0), 'made again: rows equal': same(again, 1),
-        'wall, s': seconds['wall'], 'overhead': seconds['overhead'] / (seconds['wall'] - seconds['compile']),
     }  # fmt: skip
 
 
+def _made(work: Work, name: str) -> Iterator[Row]:
+    """What one step makes of a case."""
+    for made in STEPS[work.step][1]:
+        folder = pathlib.Path(work.folder) / made
+        folder.mkdir(exist_ok=True)
+        train(folder / name, plans(name, toy=work.toy), stop=work.step == 'stop')
+    yield {'made': name}
+
+
 def rows(work: Work) -> Iterator[Row]:
-    """A row for each case; `work.step`: what another process makes of all of them."""
-    folder = pathlib.Path(work.folder)
-    for name in cases(work) if work.step else ():
-        for made in {'whole': ['whole'], 'stop': ['stopped', 'again'], 'resume': ['stopped']}[work.step]:
-            (folder / made).mkdir(exist_ok=True)
-            train(folder / made / name, plans(name, toy=work.toy), stop=(work.step, made) == ('stop', 'stopped'))
+    """A row for each case; `work.step`: what another process makes of `work.cases`."""
     if work.step:
+        yield from work.in_time(work.cases, functools.partial(_made, work))
         return
-    for name in ('whole', 'stop', 'resume'):
-        yield from step(work, name)
-    yield from work.in_time(cases(work), lambda name: [compared(folder, name, plans(name, toy=work.toy))])
+    names, begun = list(CASES)[: 1 if work.toy else None], time.time()
+    for name, (share, _) in STEPS.items():
+        made = list(step(work, name, names, begun + share * (work.end - begun)))
+        names = [row['made'] for row in made if 'made' in row]
+        yield from (row for row in made if 'skipped' in row)
+    for name in names:
+        yield compared(pathlib.Path(work.folder), name, plans(name, toy=work.toy))

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 Row = dict[str, Any]
@@ -29,7 +29,7 @@ class Work(NamedTuple):
 
     part: a module of this folder. end: when its time is over, as time.time has it.
     out: where files may be left. folder: of all processes of a part, removed with it.
-    step: which of the part's processes; '': the one that starts the others.
+    step: which of the part's processes; '': the one that starts the others. cases: what a step makes.
     families, batch_sizes, precisions, replicas: what is looked at. rounds, seconds: how many turns, and how long ones.
     """
 
@@ -38,6 +38,7 @@ class Work(NamedTuple):
     out: str
     folder: str = ''
     step: str = ''
+    cases: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     batch_sizes: tuple[int, ...] = ()
     precisions: tuple[str, ...] = ()
@@ -90,7 +91,7 @@ def started(work: Work, until: float, *, alone: bool = False, **environment: str
     `alone`: the process leads a group of its own, and those that it starts end with it.
     """
     pathlib.Path(work.folder).mkdir(exist_ok=True)
-    command, over = [sys.executable, '-m', 'scripts.accelerator', work.to_json()], threading.Event()
+    command, over = [sys.executable, '-m', __package__, work.to_json()], threading.Event()
     with tempfile.TemporaryFile('w+', dir=work.folder, errors='replace') as said:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=said, text=True, env=os.environ | environment,
@@ -127,6 +128,9 @@ def started(work: Work, until: float, *, alone: bool = False, **environment: str
         yield what | {'skipped': f'ended with exit code {code}: {lines[-1] if lines else "nothing was said"}'}
 
 
-def step(work: Work, name: str, **environment: str) -> Iterator[Row]:
-    """The rows of another process of the same part, in what is left of its time."""
-    return started(work._replace(step=name), work.end, **environment)
+def step(
+    work: Work, name: str, cases: Sequence[str] = (), end: float | None = None, **environment: str
+) -> Iterator[Row]:
+    """The rows of another process of the same part; `end`: of its time, None: that of the part."""
+    given = work._replace(step=name, cases=tuple(cases), end=end or work.end)
+    return started(given, given.end, **environment)
