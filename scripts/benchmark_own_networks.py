@@ -83,13 +83,12 @@ def compare(name: str, model: dict[str, Any], batch_size: int) -> None:
     """Prints both sides of one case."""
     run = plan(model, batch_size)
     sides = {'step': step(run), 'engine': turns.of_run(run)[0]}
-    counts = {key: max(1, round(_SECONDS.value / (turn(3) / 3))) for key, turn in sides.items()}
-    rates = turns.rates(sides, counts, _ROUNDS.value)
-    ratios = [a / b for a, b in zip(rates['engine'], rates['step'], strict=True)]
+    rates = turns.rates(sides, turns.lengths(sides, _SECONDS.value), _ROUNDS.value)
+    ratio = turns.Ratio.of(rates['engine'], rates['step'])
     print(
         f'{name:18} B = {batch_size:4}   step {statistics.median(rates["step"]):8.1f}/s   engine '
-        f'{statistics.median(rates["engine"]):8.1f}/s   ratio {statistics.median(ratios):5.2f} '
-        f'({min(ratios):.2f} to {max(ratios):.2f})', flush=True,
+        f'{statistics.median(rates["engine"]):8.1f}/s   ratio {ratio.median:5.2f} '
+        f'({ratio.low:.2f} to {ratio.high:.2f})', flush=True,
     )  # fmt: skip
 
 

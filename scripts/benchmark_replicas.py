@@ -65,9 +65,7 @@ def compare(name: str, model: dict[str, Any], batch_size: int, replicas: int) ->
     if replicas > 4:
         groups['vmap of 4'] = (runs[:4], 'vmap')
     sides = {key: turns.of_group(*group) for key, group in groups.items()}
-    each = sides['alone'](20) / 20
-    counts = {key: max(1, int(_SECONDS.value / each / len(group))) for key, (group, _) in groups.items()}
-    of_groups = turns.rates(sides, counts, _ROUNDS.value)
+    of_groups = turns.rates(sides, turns.lengths(sides, _SECONDS.value), _ROUNDS.value)
     rates = {key: [len(groups[key][0]) * rate for rate in of_rounds] for key, of_rounds in of_groups.items()}
     middle = {key: statistics.median(of_rounds) for key, of_rounds in rates.items()}
     strategy = fitting.strategy_of(runs)

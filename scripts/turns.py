@@ -123,9 +123,18 @@ def rates(sides: Mapping[str, Turn], updates: Mapping[str, int], rounds: int) ->
     return per_second
 
 
+def length(turn: Turn, seconds: float) -> int:
+    """Updates that take about so long: ever more are tried, for a turn's beginning would count for many of few."""
+    count, taken = 1, turn(1)
+    while taken < seconds / 4:
+        count *= 4
+        taken = turn(count)
+    return max(1, round(seconds * count / taken))
+
+
 def lengths(sides: Mapping[str, Turn], seconds: float) -> dict[str, int]:
-    """Updates of each side that take about so long."""
-    return {name: max(2, int(seconds * 5 / max(turn(5), 1e-6))) for name, turn in sides.items()}
+    """Of each side."""
+    return {name: length(turn, seconds) for name, turn in sides.items()}
 
 
 class Ratio(NamedTuple):
