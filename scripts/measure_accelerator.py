@@ -15,7 +15,6 @@ import pathlib
 import sys
 import tempfile
 import time
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -35,7 +34,7 @@ class Part(NamedTuple):
     share: float
     title: str
     words: str
-    environment: Mapping[str, str] = types.MappingProxyType({})
+    environment: Mapping[str, str] | None = None
 
 
 # Of a process that uses the device while another does.
@@ -145,7 +144,7 @@ def measure(parts: Sequence[str], work: Work, minutes: float) -> dict[str, Any]:
         entry = measured['parts'][name] = {'title': part.title, 'words': part.words, 'seconds': 0.0, 'rows': rows}
         with tempfile.TemporaryDirectory() as folder:
             given = work._replace(part=name, end=over, folder=folder)
-            for row in started(given, until, alone=True, **part.environment):
+            for row in started(given, until, part.environment, alone=True):
                 rows.append(row)
                 entry['seconds'] = time.time() - start
                 write(out, measured)

@@ -63,7 +63,7 @@ def rows(work: Work) -> Iterator[Row]:
         return
     places: dict[str, dict[str, str]] = {'here': {}, 'cpu': {'JAX_PLATFORMS': 'cpu'}}
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        made = list(pool.map(lambda place: list(step(work, place[0], **place[1])), places.items()))
+        made = list(pool.map(lambda place: list(step(work, place[0], environment=place[1])), places.items()))
     if {'platform': 'cpu'} in made[0] and not work.toy:
         yield {'case': 'all', 'skipped': 'the device is a CPU'}
         return

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 Row = dict[str, Any]
@@ -59,8 +59,9 @@ class Work(NamedTuple):
     @classmethod
     def of_json(cls, text: str) -> 'Work':
         """The inverse of `to_json`."""
-        fields = json.loads(text)
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        fields: dict[str, Any] = json.loads(text)
+        tuples: dict[str, Any] = {k: tuple(v) for k, v in fields.items() if isinstance(v, list)}
+        return cls(**(fields | tuples))
 
     def in_time(self, cases: Iterable[Case], measure: Callable[[Case], Iterable[Row]]) -> Iterator[Row]:
         """The rows of each case while another as long as the longest so far fits; then one that tells what is left out.
@@ -85,18 +86,22 @@ def reason(error: Exception) -> str:
     return f'{type(error).__name__}: {first[:300]}'
 
 
-def started(work: Work, until: float, *, alone: bool = False, **environment: str) -> Iterator[Row]:
+def started(
+    work: Work, until: float, environment: Mapping[str, str] | None = None, *, alone: bool = False
+) -> Iterator[Row]:
     """The rows that a process makes of `work`, which is ended at `until`; how it failed, if it did, is the last one.
 
     `alone`: the process leads a group of its own, and those that it starts end with it.
     """
     pathlib.Path(work.folder).mkdir(exist_ok=True)
     command, over = [sys.executable, '-m', __package__, work.to_json()], threading.Event()
-    with tempfile.TemporaryFile('w+', dir=work.folder, errors='replace') as said:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=said, text=True, env=os.environ | environment,
-            start_new_session=alone,
-        )  # fmt: skip
+    env = {**os.environ, **(environment or {})}
+    with (
+        tempfile.TemporaryFile('w+', dir=work.folder, errors='replace') as said,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=said, text=True, env=env, start_new_session=alone
+        ) as process,
+    ):
 
         def kill() -> None:
             with contextlib.suppress(ProcessLookupError):
@@ -117,7 +122,6 @@ def started(work: Work, until: float, *, alone: bool = False, **environment: str
         finally:
             timer.cancel()
             kill()
-            process.wait()
         said.seek(0)
         lines = [line for line in said.read().splitlines() if line.strip()]
     what = {'case': work.step} if work.step else {}
@@ -129,8 +133,12 @@ def started(work: Work, until: float, *, alone: bool = False, **environment: str
 
 
 def step(
-    work: Work, name: str, cases: Sequence[str] = (), end: float | None = None, **environment: str
+    work: Work,
+    name: str,
+    cases: Sequence[str] = (),
+    end: float | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Row]:
     """The rows of another process of the same part; `end`: of its time, None: that of the part."""
     given = work._replace(step=name, cases=tuple(cases), end=end or work.end)
-    return started(given, given.end, **environment)
+    return started(given, given.end, environment)
