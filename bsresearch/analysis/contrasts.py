@@ -9,19 +9,21 @@ of probes: of_probes.py.
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from bsresearch.analysis.quantity import Array, Quantity, Unit, ends_of_difference
+from bsresearch.analysis.quantity import Array, Quantity, Unit, combine, ends_of_difference
 from bsresearch.analysis.selectors import Cell, Selector, at, to_selector
 from bsresearch.analysis.study import Study
 from bsresearch.analysis.verdicts import Part
 from bsresearch.core import lookup
 
 __all__ = [
-    'Cell', 'Contrast', 'Contrasts', 'Selector', 'against', 'alone', 'at', 'every', 'interaction', 'minus', 'ratio',
-    'steps', 'to_number',
+    'Cell', 'Contrast', 'Contrasts', 'Selector', 'against', 'alone', 'at', 'every', 'instead', 'interaction', 'minus',
+    'ratio', 'steps', 'to_number',
 ]  # fmt: skip
 
 
@@ -132,6 +134,21 @@ def ratio(a: Cell, b: Cell, *, label: str = '', quantity: Quantity | None = None
     """A over b, of a quantity that is a logarithm, `log(q)`; bounds are logarithms too: low=np.log(2) is twice."""
     differences = minus(a, b, label=label or f'{to_selector(a)} over {to_selector(b)}', quantity=quantity)
     return tuple(contrast._replace(of_logarithm=True) for contrast in differences)
+
+
+def instead(quantity: Quantity, other: Quantity, cell: Cell) -> Quantity:
+    """A quantity, but in one cell another one, so that a contrast has one on each side."""
+    selector = to_selector(cell)
+
+    def mixed(first: Array, second: Array) -> Array:
+        of_other = np.array([selector.is_of(key, first.names) for key in first.low.index])
+        shaped = lambda a: np.broadcast_to(of_other.reshape(-1, *[1] * (a.ndim - 1)), a.shape)
+        pick = lambda a, b: a.mask(shaped(a), b.reindex(a.index))
+        return Array(*map(pick, first[:3], second[:3]))
+
+    of = lambda study: combine(mixed, quantity.of(study), other.of(study))
+    metrics = tuple(dict.fromkeys((*quantity.metrics, *other.metrics)))
+    return replace(quantity, of=of, name=f'{quantity.name}, in {selector} {other.name}', metrics=metrics)
 
 
 def steps(*cells: Cell) -> Contrasts:

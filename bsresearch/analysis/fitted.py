@@ -40,6 +40,19 @@ def knee(axis: str, quantity: Quantity, within: float) -> Quantity:
     return _reduced(axis, quantity, of, f'{words(axis)} at the knee of {quantity.name}')
 
 
+def threshold(axis: str, quantity: Quantity, within: float) -> Quantity:
+    """The value of an axis up to which a quantity stays within a margin of its highest along the axis.
+
+    A knee from above, read as `knee`; beyond the largest value where all are within.
+    """
+
+    def of(x: np.ndarray, low: np.ndarray, high: np.ndarray, end: int) -> np.ndarray:
+        with np.errstate(divide='ignore'):
+            return 1 / _knee(1 / x[::-1], (high if end < 0 else low)[::-1], within, -end)
+
+    return _reduced(axis, quantity, of, f'{words(axis)} at the threshold of {quantity.name}')
+
+
 def _knee(x: np.ndarray, values: np.ndarray, within: float, end: int) -> np.ndarray:
     """(n,) of x (k,), rising, and (k, n) values."""
     floor = values.max(axis=0) - within

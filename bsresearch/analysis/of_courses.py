@@ -50,6 +50,23 @@ def _of_course(
     return at_end(metric, name, of_rows, unit=PLAIN)
 
 
+def at_level(metric: str, by: str, value: float) -> Quantity:
+    """What a metric is when another one, recorded with it, first falls to a value: at one loss, whatever the run.
+
+    Linear in the logarithm of the other between the two records around it; none of a run that begins or ends beside it.
+    """
+
+    def of_rows(rows: pd.DataFrame) -> float:
+        both = rows[rows[by].notna()]
+        below = np.flatnonzero(both[by] <= value)
+        if not len(below) or not below[0]:
+            return np.nan
+        near = both.iloc[[below[0], below[0] - 1]]
+        return float(np.interp(np.log(value), np.log(near[by].to_numpy(float)), near[metric].to_numpy(float)))
+
+    return at_end(metric, f'{words(metric)} at a {words(by)} of {value:g}', of_rows, beside=(by,))
+
+
 def relative_change(metric: str) -> Quantity:
     """Last over first evaluation, minus 1."""
     of_rows = lambda rows: float(rows[metric].iloc[-1] / rows[metric].iloc[0] - 1)

@@ -5,6 +5,10 @@
 anew each time; f is the mean training objective (with label smoothing, if there is any) in training mode, without
 augmentation and dropout. The scale of a random A is part of the result, and the paper does not give it.
 
+φ is of a point and not of a function: with ReLUs a layer times α > 0 and the next one's weights divided by α give the
+same outputs and another φ (Dinh et al. 2017, arXiv:1703.04933, theorem 2). `rescale` measures φ there. Several boxes of
+one run are measurements of several names: `config.measure.<any name>.function=bsresearch.measure.sharpness:build`.
+
 The paper maximizes inexactly, by 10 iterations of L-BFGS-B, and no code was published: here SciPy's (10 corrections, no
 other stopping rule) from y = 0, on y as it stands, in float64 around float32 gradients. The maximum is the largest loss
 of all that were evaluated, f(x) among them: a lower bound of the true one. What is minimized is −c f, and c decides how
@@ -14,14 +18,14 @@ loss 7e-5: φ(5e-4) = 12.3 with c = 1, 16.2 with c such that the first step is a
 with loss 0.29, 0.5 instead of 14.8. The rounding of f in float32 ends the search only where nothing is left to gain.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from scipy import optimize
 
-from bsresearch.measure import Context, Measure, PyTree, hessian_vector, num_examples
+from bsresearch.measure import Context, Measure, PyTree, check_statistics, hessian_vector, num_examples
 
 Vector = np.ndarray
 
@@ -97,6 +101,24 @@ def coordinates(subspace: np.ndarray, x: Vector) -> Vector:
     return np.linalg.solve(gram, (x.astype(np.float32) @ subspace).astype(np.float64))
 
 
+def rescaled(params: PyTree, factor: float) -> PyTree:
+    """Weights of the same function: the first layer's times `factor`, the second layer's kernel divided by it.
+
+    Raises:
+      ValueError: other layers than kernels with biases, which may not pass a factor on: batch norm does not.
+    """
+    layers = list(params) if isinstance(params, Mapping) else []
+    plain = lambda layer: isinstance(layer, Mapping) and sorted(layer) == ['bias', 'kernel']
+    if len(layers) < 2 or not all(plain(params[name]) for name in layers):
+        raise ValueError(
+            f'measure.sharpness: rescale={factor:g} is for two layers or more of kernel and bias each, with ReLUs '
+            'between, as model.name=mlp without batch norm; leave it at 1'
+        )
+    first, second = ({**params[layer]} for layer in layers[:2])
+    first = {name: factor * array for name, array in first.items()}
+    return {**params, layers[0]: first, layers[1]: {**second, 'kernel': second['kernel'] / factor}}
+
+
 def mean_loss(context: Context, data: PyTree, size: int) -> Callable[[Vector], tuple[float, Vector]]:
     """Flat weights → (mean loss, flat gradient) over all of `data`, `size` examples a call, summed in float64."""
     total = num_examples(data)
@@ -123,6 +145,9 @@ def build(
     micro_batch_size: int = 1024,
     iterations: int = 10,
     first_step: float = 1.0,
+    statistics: str = 'batch',
+    rescale: float = 1.0,
+    name: str = 'sharpness',
 ) -> Measure:
     """The measurement: `sharpness` in percent; the losses f(x) and the largest, and how often f was evaluated.
 
@@ -131,17 +156,26 @@ def build(
       subspace: p, columns of A (100 in the paper), 4 bytes for each and each weight; 0: A = I.
       batch_size: examples drawn for it; 0: the whole training set, as published. micro_batch_size: of them at a time.
       iterations: of L-BFGS-B. first_step: of it, in lengths of C's diagonal; 0: c = 1.
+      statistics: batch norm's: 'batch', of training; 'running', of evaluation: one function, whatever its groups.
+      rescale: α, by which the first layer is multiplied and the second divided beforehand; 1: weights as they are.
+      name: of the column, and what the others begin with.
     """
     field = 'measure.sharpness'
+    check_statistics(statistics, f'config.{field}.statistics')
     unit = hessian_vector.unit(batch_size, micro_batch_size, field)
-    if not epsilon > 0 or iterations < 1 or subspace < 0 or first_step < 0:
+    if not (epsilon > 0 and rescale > 0) or iterations < 1 or subspace < 0 or first_step < 0:
         raise ValueError(
-            f'{field}: epsilon={epsilon} must be positive, iterations={iterations} at least 1, subspace={subspace} and '
-            f'first_step={first_step} at least 0'
+            f'{field}: epsilon={epsilon} and rescale={rescale} must be positive, iterations={iterations} at least 1, '
+            f'subspace={subspace} and first_step={first_step} at least 0'
         )
+    moved = lambda params: params if rescale == 1 else rescaled(params, rescale)
+
+    def init(params: PyTree) -> PyTree:
+        moved(params)  # refuses what it cannot
+        return ()
 
     def update(state: PyTree, context: Context) -> tuple[PyTree, dict[str, Any]]:
-        x = flatten(context.params)
+        x = flatten(moved(context.params))
         loss = mean_loss(context, context.batch if batch_size else context.whole, unit)
         a = subspace_of(context.key, len(x), subspace) if subspace else None
 
@@ -152,10 +186,12 @@ def build(
         within = x if a is None else coordinates(a, x)
         search = maximize(around, epsilon * (np.abs(within) + 1), iterations, first_step)
         return state, {
-            'sharpness': np.float64(100 * (search.largest - search.start) / (1 + search.start)),
-            'sharpness_loss': np.float64(search.start),
-            'sharpness_maximum_loss': np.float64(search.largest),
-            'sharpness_evaluations': np.int64(search.evaluations),
+            name: np.float64(100 * (search.largest - search.start) / (1 + search.start)),
+            f'{name}_loss': np.float64(search.start),
+            f'{name}_maximum_loss': np.float64(search.largest),
+            f'{name}_evaluations': np.int64(search.evaluations),
         }
 
-    return Measure(lambda params: (), update, batch_size=batch_size, unit=unit, whole=not batch_size, host=True)
+    return Measure(
+        init, update, batch_size=batch_size, unit=unit, whole=not batch_size, statistics=statistics, host=True
+    )

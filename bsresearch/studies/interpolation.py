@@ -1,6 +1,7 @@
 """Train two arms, then look at the loss between their solutions, seed by seed (measure/probes/interpolation.py).
 
-The grid holds two runs for each seed; the one with the smaller batch is α = 0 (equal batches: the first of the grid).
+Of the runs with that probe the grid holds two for each seed; the one with the smaller batch is α = 0 (equal batches:
+the first of the grid). Other arms, `c.arms.other.probe.name = 'none'`, are trained alone.
 """
 
 import pathlib
@@ -17,16 +18,19 @@ SECTIONS = {'probe': None}
 
 
 def pairs(plans: list[Plan]) -> list[tuple[Plan, Plan]]:
-    """The two runs of each seed.
+    """The two runs of each seed, of those that the probe is made between.
 
     Raises:
       ValueError: a seed has not exactly two, or their networks or data differ.
     """
-    pairs_of_runs = []
+    pairs_of_runs, plans = [], [p for p in plans if p.recording['probe']['name'] == NAME]
     for seed in sorted({p.seed for p in plans}):
         of_seed = sorted((p for p in plans if p.seed == seed), key=lambda p: p.batch_size)
         if len(of_seed) != 2:
-            raise ValueError(f'config.study={NAME} needs two runs for each seed; seed {seed} has {len(of_seed)}')
+            raise ValueError(
+                f'config.study={NAME} needs two runs with config.probe.name={NAME} for each seed; seed {seed} has '
+                f'{len(of_seed)}'
+            )
         a, b = of_seed
         for field in ('model', 'data', 'dtype', 'data_checksum', 'loss', 'ghost_batch_size'):
             if getattr(a, field) != getattr(b, field):
@@ -43,7 +47,7 @@ def check(plans: list[Plan]) -> None:
     """
     for plan in plans:
         probe = plan.recording['probe']
-        if probe['name'] != NAME:
+        if probe['name'] not in (NAME, 'none') or all(p.recording['probe']['name'] == 'none' for p in plans):
             raise ValueError(f'config.study={NAME} needs config.probe.name={NAME}; it is {probe["name"]!r}')
         if probe['at_steps'] or probe['at_epochs']:
             raise ValueError(f'config.study={NAME} looks at the ends of its runs; leave config.probe.at_… out')

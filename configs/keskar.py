@@ -1,0 +1,54 @@
+"""Do large batches find sharp minima, and what does sharpness say? F1 with and without batch norm, six batch sizes.
+
+Source: Keskar et al., "On Large-Batch Training for Deep Learning: Generalization Gap and Sharp Minima" (2017,
+arXiv:1609.04836): Adam, small batches of 256 and large ones of a tenth of the data, from the same uniformly random
+weights, until the loss stops improving; F1 is fully connected with batch norm, 5 × 512 units on MNIST. φ: the largest
+rise of the training loss in a box around the weights (measure/sharpness.py), ε = 1e-3 and 5e-4, all weights and a
+random subspace of 100. Dinh et al., "Sharp Minima Can Generalize" (2017, arXiv:1703.04933): layers rescaled. Here 5 × 64 units
+on 6,000 images of Fashion-MNIST, 30 against 600, 60 epochs, 10 seeds; there is no rule that stops a run when its loss
+does, so φ is read at equal epochs and at equal training loss. φ takes batch norm as evaluation does, by its running
+averages: one function whatever the batch. Between two solutions, and for rescaled layers, the net has no batch norm. A
+pilot with seed 0 chose sizes, epochs, the loss and α = 0.1. Held fixed: epochs, learning rate.
+
+    python -m scripts.prepare_data --name=fashion_mnist
+    python main.py --config=configs/keskar.py --workdir=runs/keskar
+    python -m scripts.report --workdir=runs/keskar
+"""
+
+from ml_collections import ConfigDict
+
+from bsresearch import schema
+
+SMALL, LARGE, EPOCHS = 30, 600, 60.0
+PHI = dict(function='bsresearch.measure.sharpness:build', statistics='running', micro_batch_size=3000, at_epochs=())
+
+
+def get_config() -> ConfigDict:
+    """With batch norm at every batch size, without at two."""
+    c = schema.defaults()
+    c.study = 'interpolation'
+    c.findings = 'keskar'
+    c.held_fixed = ('epochs', 'learning_rate')
+    c.data.name = 'fashion_mnist'
+    c.data.mean, c.data.std = (0.2860,), (0.3530,)
+    c.data.fraction = 0.1
+    c.model.name = 'mlp'
+    c.model.widths, c.model.init = (64,) * 5, 'glorot_uniform'
+    c.optimizer.name, c.learning_rate = 'adam', 1e-3
+    c.total_epochs = EPOCHS
+    c.evaluate.every_epochs, c.evaluate.log_spaced = 0.0, 16
+    c.norms.log_spaced, c.record.log_spaced = 0, 30
+    c.checkpoint.every_epochs = 0.0
+    c.measure.distance.log_spaced = 40
+    c.measure.sharpness = {**PHI, 'at_epochs': (3.0, 8.0, 16.0, 30.0, EPOCHS)}
+    c.measure.half_sharpness = dict(PHI, name='half_sharpness', epsilon=5e-4)
+    c.measure.subspace_sharpness = dict(PHI, name='subspace_sharpness', subspace=100)
+    c.measure.rescaled_sharpness = dict(PHI, name='rescaled_sharpness', rescale=0.1)
+    c.probe.name = 'none'
+    end = dict(at_epochs=(EPOCHS,))
+    c.arms.norm = dict(model=dict(batch_norm=True), measure=dict(half_sharpness=end, subspace_sharpness=end))
+    c.arms.norm.sweep.batch_size = (15, SMALL, 60, 200, LARGE, 1500)
+    c.arms.plain = dict(probe=dict(name='interpolation'), measure=dict(rescaled_sharpness=end))
+    c.arms.plain.sweep.batch_size = (SMALL, LARGE)
+    c.sweep.seed = tuple(range(1, 11))
+    return c
