@@ -4,11 +4,11 @@ Source: Keskar et al., "On Large-Batch Training for Deep Learning: Generalizatio
 arXiv:1609.04836): Adam, small batches of 256 and large ones of a tenth of the data, from the same uniformly random
 weights, until the loss stops improving; F1 is fully connected with batch norm, 5 × 512 units on MNIST. φ: the largest
 rise of the training loss in a box around the weights (measure/sharpness.py), ε = 1e-3 and 5e-4, all weights and a
-random subspace of 100. Dinh et al., "Sharp Minima Can Generalize" (2017, arXiv:1703.04933): layers rescaled. Here 5 × 64 units
-on 6,000 images of Fashion-MNIST, 30 against 600, 60 epochs, 10 seeds; there is no rule that stops a run when its loss
-does, so φ is read at equal epochs and at equal training loss. φ takes batch norm as evaluation does, by its running
-averages: one function whatever the batch. Between two solutions, and for rescaled layers, the net has no batch norm. A
-pilot with seed 0 chose sizes, epochs, the loss and α = 0.1. Held fixed: epochs, learning rate.
+random subspace of 100. Dinh et al., "Sharp Minima Can Generalize" (2017, arXiv:1703.04933): layers rescaled. Here
+5 × 64 units on 6,000 images of Fashion-MNIST, 30 against 600, 60 epochs, 10 seeds; no rule stops a run when its loss
+stops improving, so φ is read at equal epochs and at equal training loss. φ takes batch norm as evaluation does, by its
+running averages: one function whatever the batch. Between two solutions, and for rescaled layers, the net has no batch
+norm. A pilot with seed 0 chose sizes, epochs, the loss and α = 0.1. Held fixed: epochs, learning rate.
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/keskar.py --workdir=runs/keskar
