@@ -185,6 +185,19 @@ class Quantity:
         return replace(self, name=name, unit=unit or self.unit, higher_is_better=better)
 
 
+def logit(quantity: Quantity) -> Quantity:
+    """ln(q/(1 − q)) of a share or an area in [0, 1]: a scale without a ceiling; ±∞ at its ends."""
+
+    def of(a: Array) -> Array:
+        with np.errstate(divide='ignore'):
+            low, high = (np.log(end) - np.log1p(-end) for end in (a.low, a.high))
+        middle = a.low.mean(axis=1)
+        return Array(low, high, a.rounding / (middle * (1 - middle)).where(a.rounding > 0, 1.0) ** 2)
+
+    whole = lambda study: combine(of, quantity.of(study))
+    return replace(quantity, of=whole, name=f'logit of {quantity.name}', unit=PLAIN)
+
+
 def log(quantity: Quantity) -> Quantity:
     """Its natural logarithm, so that differences are ratios, means geometric and intervals positive."""
     unit = quantity.unit._replace(exp=True, scale=1.0, decimals=None, difference=' times', low=-np.inf, high=np.inf)
