@@ -10,8 +10,8 @@ of the test set. Held fixed: epochs.
 
     python -m scripts.prepare_data --name=fashion_mnist
     bsresearch run --config=kandel_castelli --arms=adam --config.data.classes=1,2,3,4,5,7,8,9 \
-        --config.data.fraction=0.25 --config.batch_size=64 --config.arms.adam.learning_rate=0.001 --config.seed=0 \
-        --workdir=runs/pretrained
+        --config.data.fraction=0.25 --config.batch_size=64 --config.arms.adam.sweep.learning_rate=0.001, \
+        --config.seed=0 --workdir=runs/pretrained
     python main.py --config=configs/kandel_castelli.py --workdir=runs/kandel_castelli \
         --config.init_from=runs/pretrained/train/<run id>@end
     python -m scripts.report --workdir=runs/kandel_castelli

@@ -40,8 +40,9 @@ CLAIMS = (
               every(minus(*cells(arm, 0)) for arm in RATES), low=0, conditions=True),
     Statement('large at high', 'conclusions', 'At the highest rate the large batch does better.', AUC,
               every(minus(*reversed(cells(arm, 1))) for arm in RATES), low=0, conditions=True),
-    Statement('low and small', 'abstract', 'The small batch at the lowest rate does better than the large one at '
-              'the highest.', AUC, every(minus(cells(arm, 0)[0], cells(arm, 1)[1]) for arm in RATES), low=0, conditions=True),
+    Statement('low and small', 'abstract', 'The small batch at the lowest rate does better than the large one at the '
+              'highest.', AUC, every(minus(cells(arm, 0)[0], cells(arm, 1)[1]) for arm in RATES), low=0,
+              conditions=True),
 )  # fmt: skip
 FIGURES = (
     versus(AUC, LOGIT, x='batch_size', by='learning_rate', panel='arm', title='AUC after 20 epochs of fine-tuning'),
