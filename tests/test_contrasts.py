@@ -17,6 +17,7 @@ from bsresearch.analysis.contrasts import (
     against,
     alone,
     at,
+    instead,
     interaction,
     minus,
     ratio,
@@ -55,6 +56,13 @@ def test_sums_of_cells_replicate_by_replicate():
     assert values(against(('a', 'b'), 'd')) == [(a - d).tolist(), (b - d).tolist()]
     assert values(to_number('a', 0.25)) == [(a - 0.25).tolist()]
     assert values(interaction('a', 'b', 'c', 'd')) == [((a - b) - (c - d)).tolist()]
+
+
+def test_in_one_cell_another_quantity_stands_instead():
+    mixed = instead(planted.quantity(VALUES), planted.quantity(VALUES + 10.0, rounding=0.5), 'a')
+    (part,) = parts(minus('a', 'b'), mixed)
+    assert part.low.tolist() == part.high.tolist() == (ROW['a'] + 10.0 - ROW['b']).tolist()
+    assert part.rounding == 0.5
 
 
 @pytest.mark.parametrize(

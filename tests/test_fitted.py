@@ -8,7 +8,7 @@ import planted
 import pytest
 from scipy import optimize
 
-from bsresearch.analysis.fitted import at_value, hyperbola, knee, off_hyperbola
+from bsresearch.analysis.fitted import at_value, hyperbola, knee, off_hyperbola, threshold
 from bsresearch.analysis.quantities import hyperbola as law
 from bsresearch.analysis.quantity import Quantity
 
@@ -115,3 +115,13 @@ def test_the_knee_is_where_the_floor_is_crossed_for_the_last_time():
     assert high == pytest.approx([half_way, 4.0, np.inf])
     missing = np.where(np.arange(5)[:, None] == 2, np.nan, values)
     assert np.isnan(reduced(knee('batch_size', lengths(missing), 0.05))[0]).all()
+
+
+def test_the_threshold_is_where_the_floor_is_crossed_for_the_first_time():
+    """Linear in ln B: half of the way from 64 to 256; beyond the largest of what never falls; below where all do."""
+    values = np.array([[0.9, 0.9, 0.9, 0.85, 0.5], [0.9] * 5, [0.9, 0.5, 0.5, 0.5, 0.5], [0.5, 0.5, 0.5, 0.5, 0.9]]).T
+    values[3, 0] = 0.8
+    array = threshold('batch_size', lengths(values), 0.05).of(planted.study(INDEX, 4))
+    low, high = array.low.loc[KEY].to_numpy(float), array.high.loc[KEY].to_numpy(float)
+    assert low == pytest.approx([128.0, 1024.0, 4 * 4 ** (1 / 8), 0.0])
+    assert high == pytest.approx([128.0, np.inf, 4 * 4 ** (1 / 8), 4.0])

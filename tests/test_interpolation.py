@@ -90,6 +90,17 @@ def test_with_batch_norm_statistics_are_interpolated_or_estimated_anew(tmp_path:
     assert (anew.values[name] != between.values[name]).all()
 
 
+def test_other_arms_are_trained_alone():
+    """Of those with the probe each seed has its pair; a grid without any is refused."""
+    net = {'name': 'mlp', 'widths': (8,)}
+    alone = toy.plans(**toy.BARE, study='interpolation', model=net, batch_size=16, sweep__seed=(0, 1))
+    runs = plans(seeds=(0, 1))
+    study.check([*runs, *alone])
+    assert study.pairs([*runs, *alone]) == study.pairs(runs)
+    with pytest.raises(ValueError, match="it is 'none'"):
+        study.check(alone)
+
+
 def test_points_between_are_evaluated_at_the_mixed_weights():
     """Closed forms of both paths."""
     a, b = np.array([1.0, 2.0]), np.array([3.0, -2.0])

@@ -14,6 +14,7 @@ from fake_records import EPOCH_SIZE, write_run
 
 from bsresearch.analysis import study
 from bsresearch.analysis.of_courses import (
+    at_level,
     growth_exponent,
     logarithmic_slope,
     noise_scale_between,
@@ -35,7 +36,7 @@ from bsresearch.analysis.of_runs import (
     unsteadiness,
 )  # fmt: skip
 from bsresearch.analysis.quantities import growth
-from bsresearch.analysis.quantity import PERCENT, TIMES, Quantity, Unit, log
+from bsresearch.analysis.quantity import PERCENT, TIMES, Quantity, Unit, log, logit
 from bsresearch.analysis.study import Study
 
 INF, NAN = np.inf, np.nan
@@ -91,6 +92,21 @@ def test_of_losses_the_lowest_is_the_best(load: Callable[..., Study]):
 
 def test_relative_change_is_last_over_first(load: Callable[..., Study]):
     assert numbers(relative_change('test_loss'), load({})) == [0.75 / 2 - 1]
+
+
+def test_at_a_level_of_a_loss_is_between_its_neighbours(load: Callable[..., Study]):
+    """Linear in the logarithm of the loss, at its first fall; none where it begins below or never comes there."""
+    metrics = {'sharpness': (8.0, 4.0, 6.0, 1.0, 1.0), 'sharpness_loss': (4.0, 2.0, 0.5, 1.0, 0.25)}
+    late, early = ({'values': metrics | {'sharpness_loss': losses}} for losses in ((4.0,) * 5, (1.0,) * 5))
+    runs = load({'values': metrics}, late, early)
+    np.testing.assert_allclose(numbers(at_level('sharpness', 'sharpness_loss', 1.0), runs), [5.0, NAN, NAN])
+
+
+def test_a_logit_has_no_ceiling(load: Callable[..., Study]):
+    expected = np.log(0.625 / 0.375)
+    assert numbers(logit(final('test_accuracy')), load({})) == pytest.approx([expected])
+    counted = logit(planted.quantity(planted.table({'a': [0.8, 0.8]}), rounding=0.01))
+    assert counted.of(planted.study(planted.index([('a', '', '')]), 2)).rounding.tolist() == [0.01 / 0.16**2]
 
 
 def test_a_steady_course_is_no_trend(load: Callable[..., Study]):

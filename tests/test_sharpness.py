@@ -176,7 +176,56 @@ def test_it_is_not_far_from_the_best_of_many_iterations():
     assert found[10, 0.0] < 0.7 * found[200, 1.0]
 
 
-@pytest.mark.parametrize('settings', [{'epsilon': 0.0}, {'iterations': 0}, {'subspace': -1}, {'first_step': -1.0}])
+def test_rescaled_layers_are_the_same_function_at_another_point():
+    """Two layers with a ReLU between: the loss is theirs, φ that of the weights as they are moved, under its name."""
+    layer = lambda *shape: {
+        'kernel': jnp.asarray(RNG.normal(size=shape)),
+        'bias': jnp.asarray(RNG.normal(size=shape[1])),
+    }
+    tree = {'dense_0': layer(SIZE, 3), 'dense_1': layer(3, 2)}
+
+    def loss(params: Any, batch: Any) -> jax.Array:
+        first, second = params['dense_0'], params['dense_1']
+        hidden = jax.nn.relu(batch.inputs @ first['kernel'] + first['bias'])
+        return ((hidden @ second['kernel'] + second['bias']) ** 2).mean()
+
+    def phi(params: Any, **settings: Any) -> dict[str, float]:
+        with jax.enable_x64(True):
+            quantity = sharpness.build(micro_batch_size=50, **settings)
+            of = context(linear)._replace(params=params, gradient=jax.value_and_grad(loss))
+            return {k: float(v) for k, v in quantity.update((), of)[1].items()}
+
+    with jax.enable_x64(True):
+        moved = sharpness.rescaled(tree, 4.0)
+    whole, there, named = phi(tree), phi(moved), phi(tree, rescale=4.0, name='other')
+    assert there['sharpness_loss'] == pytest.approx(whole['sharpness_loss'], rel=1e-12)
+    assert named == {key.replace('sharpness', 'other'): value for key, value in there.items()}
+    assert abs(np.log(there['sharpness'] / whole['sharpness'])) > 0.1
+
+
+@pytest.mark.parametrize('layer', [{'kernel': 1.0, 'bias': 1.0, 'scale': 1.0}, {'kernel': 1.0}, 1.0])
+def test_layers_that_do_not_pass_a_factor_on_are_refused(layer: Any):
+    dense = {'kernel': 1.0, 'bias': 1.0}
+    with pytest.raises(ValueError, match=r'rescale=2 .* batch norm'):
+        sharpness.build(rescale=2.0).init({'dense_0': dense, 'norm_0': layer})
+    assert sharpness.build(rescale=2.0).init({'dense_0': dense, 'dense_1': dense}) == ()
+
+
+def test_with_running_statistics_it_is_of_the_evaluated_loss(tmp_path: pathlib.Path):
+    """Of a net with batch norm whose training set is no whole number of groups."""
+    settings = toy.BARE | {
+        'model': {'name': 'mlp', 'widths': (8,), 'batch_norm': True}, 'measure__sharpness__at_epochs': (0.0,),
+        'measure__sharpness__statistics': 'running', 'evaluate__every_epochs': 1.0, 'total_steps': 30,
+    }  # fmt: skip
+    (plan,) = toy.plans(**settings)
+    toy.train(tmp_path, [plan])
+    rows = [r for r in toy.rows(tmp_path, plan) if 'sharpness' in r]
+    assert [r['sharpness_loss'] for r in rows] == pytest.approx([r['train_loss'] for r in rows], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    'settings', [{'epsilon': 0.0}, {'rescale': 0.0}, {'iterations': 0}, {'subspace': -1}, {'first_step': -1.0}]
+)
 def test_settings_that_cannot_be_are_refused(settings: dict):
     (name,) = settings
     with pytest.raises(ValueError, match=f'measure.sharpness: .*{name}='):

@@ -41,17 +41,23 @@ def _check_spread(module: Any, shape: tuple[int, ...]) -> None:
 
 
 def ghost_batch_size(
-    config: Mapping[str, Any], model: Mapping[str, Any], length: units.Length, num_outputs: int, shape: tuple[int, ...]
+    config: Mapping[str, Any],
+    model: Mapping[str, Any],
+    length: units.Length,
+    num_outputs: int,
+    shape: tuple[int, ...],
+    start: int = 0,
 ) -> int | None:
     """The batch-norm group resolved, and every batch and the micro-batch checked against it; None without batch norm.
 
     Args:
       config: the completed config. model: its section, completed. length: of the run. shape: of an example.
+      start: the update at which it begins, a branch's after its parent's, which had groups of their own.
 
     Raises:
       ValueError: a batch or micro-batch that is no whole number of groups, or groups without spread.
     """
-    sizes = [segment.batch_size for segment in length.segments]
+    sizes = [segment.batch_size for segment in length.segments if segment.stop > start]
     module = sections.built('model', model, num_outputs)
     couples = models.couples(module, model, shape)
     given, micro = _asked_for(config, sizes, bool(couples)), config['micro_batch_size']

@@ -222,7 +222,8 @@ def resolve(declared: Mapping[str, Any], parent: dict[str, Any] | None = None) -
             Target.of(config['stop_at_target'], 'config.stop_at_target'), 'config.stop_at_target', config | parts,
             classes=losses.classifies(parts['loss']['name'], data.num_outputs),
         )  # fmt: skip
-    ghost = batch_norm.ghost_batch_size(config, parts['model'], length, data.num_outputs, shape)
+    start = 0 if parent is None else parent['step']
+    ghost = batch_norm.ghost_batch_size(config, parts['model'], length, data.num_outputs, shape, start)
     same: dict[str, Any] = {field: config[field] for field in AS_DECLARED}
     same |= {field: tuple(config[field]) for field in PATTERNS}
     same |= {section: parts[section] for section in ('data', 'model', 'loss', 'scaling')}
