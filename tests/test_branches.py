@@ -56,6 +56,15 @@ def digests(folder: pathlib.Path) -> dict[str, str]:
     return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob('*')) if p.is_file()}
 
 
+def test_batch_norm_groups_of_a_branch_are_of_its_own_batches():
+    """The parent's batches need not be whole groups of them; its own must."""
+    (run,) = toy.plans(model={'name': 'mlp', 'widths': (8,), 'batch_norm': True})
+    groups_of = [branch(run, 'x', 5, {'batch_size': size}).ghost_batch_size for size in (16, 12)]
+    assert [run.ghost_batch_size, *groups_of] == [8, 16, 12]
+    with pytest.raises(ValueError, match=r'batch_size=16 is not a whole number of .* ghost_batch_size=5'):
+        branch(run, 'x', 5, {'batch_size': 16, 'ghost_batch_size': 5})
+
+
 def test_a_warm_up_in_updates_is_the_parents_or_refused_where_the_batch_size_changes():
     """10 updates of 8 are 80 examples; at B = 16 a kept schedule would go on warming up for twice as many."""
     changed = {'batch_size': 16}

@@ -37,7 +37,7 @@ CONTRADICTIONS = (
         'Is there an inherent generalization gap of large batches?',
         (
             Side('yes', 'Keskar et al. 2017; Masters & Luschi 2018; Shen 2018 at one rate',
-                 (('shen', 'A1'), ('hoffer', 'gap'), ('masters_luschi', 'best, norm'),
+                 (('shen', 'A1'), ('keskar', 'test accuracy'), ('hoffer', 'gap'), ('masters_luschi', 'best, norm'),
                   ('masters_luschi', 'best, plain'))),
             Side('no', 'Hoffer et al. 2017; Goyal et al. 2017; Shallue et al. 2019; Smith et al. 2018; YOLOv5',
                  (('hoffer', 'adapted'), ('hoffer', 'better when adapted'), ('shallue', 'no harm'), ('goyal', 'flat'),
@@ -63,7 +63,7 @@ CONTRADICTIONS = (
         'Do large batches travel less far from the initial weights?',
         (
             Side('yes', 'Shen 2018, E; Keskar et al. 2017; Hoffer et al. 2017 at equal epochs',
-                 (('shen', 'E7'), ('shen', 'D9'))),
+                 (('shen', 'E7'), ('shen', 'D9'), ('keskar', 'farther'))),
             Side('no: further per example in the norm of gradients; as far at equal updates', 'Shen 2018, D and E',
                  (('shen', 'E5'), ('shen', 'D1'))),
         ),
