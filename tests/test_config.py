@@ -597,6 +597,7 @@ SMALLER = {
     'simulated_workers': {'data.fraction': 1.0},
     'yolo': {'data.fraction': 1.0},
     'yaqub': {'data.fraction': 1.0},
+    'kandel_castelli': {'data.fraction': 1.0},
 }
 
 

@@ -54,6 +54,8 @@ def toy_grid(config: str) -> sweep.Grid:
         overrides = {field: value for field, value in overrides.items() if field != 'total_epochs'} | lengths
     for name, spec in declared['measure'].items():
         overrides[f'measure.{name}.at_epochs'] = tuple(e for e in spec['at_epochs'] if e <= 2)
+    measured = [(arm, name) for arm, section in sections.items() for name in section.get('measure', {})]
+    overrides |= {f'arms.{arm}.measure.{name}.at_epochs': (2.0,) for arm, name in measured}
     if declared['warmup']['epochs']:
         overrides['warmup.epochs'] = min(declared['warmup']['epochs'], 2.0)
     for name, arm in sections.items():  # cycles are so much shorter as the run is

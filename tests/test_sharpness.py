@@ -186,8 +186,8 @@ def test_rescaled_layers_are_the_same_function_at_another_point():
 
     def loss(params: Any, batch: Any) -> jax.Array:
         first, second = params['dense_0'], params['dense_1']
-        hidden = jax.nn.relu(batch.inputs @ first['kernel'] + first['bias'])
-        return ((hidden @ second['kernel'] + second['bias']) ** 2).mean()
+        hidden = jax.nn.relu(batch.inputs @ first['kernel'] + first['bias'][None])
+        return ((hidden @ second['kernel'] + second['bias'][None]) ** 2).mean()
 
     def phi(params: Any, **settings: Any) -> dict[str, float]:
         with jax.enable_x64(True):
