@@ -39,10 +39,8 @@ def get_config() -> ConfigDict:
     c.evaluate.metrics = ('auc',)
     c.norms.log_spaced, c.record.log_spaced = 0, 20
     c.checkpoint.every_epochs = 0.0
-    c.arms.sgd = dict(optimizer=dict(name='sgd'))
-    c.arms.sgd.sweep.learning_rate = (0.001, 0.01, 0.1)
-    c.arms.adam = dict(optimizer=dict(name='adam'))
-    c.arms.adam.sweep.learning_rate = (0.0001, 0.001, 0.01)
+    c.arms.sgd = dict(optimizer=dict(name='sgd'), sweep=dict(learning_rate=(0.001, 0.01, 0.1)))
+    c.arms.adam = dict(optimizer=dict(name='adam'), sweep=dict(learning_rate=(0.0001, 0.001, 0.01)))
     c.sweep.batch_size = (16, 32, 64, 128, 256)
     c.sweep.seed = tuple(range(10))
     return c

@@ -46,9 +46,15 @@ def get_config() -> ConfigDict:
     c.measure.rescaled_sharpness = dict(PHI, name='rescaled_sharpness', rescale=0.1)
     c.probe.name = 'none'
     end = dict(at_epochs=(EPOCHS,))
-    c.arms.norm = dict(model=dict(batch_norm=True), measure=dict(half_sharpness=end, subspace_sharpness=end))
-    c.arms.norm.sweep.batch_size = (15, SMALL, 60, 200, LARGE, 1500)
-    c.arms.plain = dict(probe=dict(name='interpolation'), measure=dict(rescaled_sharpness=end))
-    c.arms.plain.sweep.batch_size = (SMALL, LARGE)
+    c.arms.norm = dict(
+        model=dict(batch_norm=True),
+        measure=dict(half_sharpness=end, subspace_sharpness=end),
+        sweep=dict(batch_size=(15, SMALL, 60, 200, LARGE, 1500)),
+    )
+    c.arms.plain = dict(
+        probe=dict(name='interpolation'),
+        measure=dict(rescaled_sharpness=end),
+        sweep=dict(batch_size=(SMALL, LARGE)),
+    )
     c.sweep.seed = tuple(range(1, 11))
     return c

@@ -36,7 +36,8 @@ def get_config() -> ConfigDict:
     c.checkpoint.every_epochs = 0.0
     c.measure.branch_distance.every_epochs = 4.0
     # Of the small-batch run; where a branch begins; and the end of each.
-    c.measure.sharpness = dict(statistics='running', micro_batch_size=3000, at_steps=(0,))
+    c.measure.sharpness.statistics, c.measure.sharpness.micro_batch_size = 'running', 3000
+    c.measure.sharpness.at_steps = (0,)
     c.branch.at_epochs = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
     c.branch.arms.large = dict(batch_size=600)  # 10 % of the data
     c.branch.more_epochs = 40.0

@@ -28,8 +28,9 @@ def context(loss: Any, start: np.ndarray = START) -> Context:
 
 
 def measured(loss: Any, start: np.ndarray = START, **settings: Any) -> dict[str, float]:
+    usual: dict[str, Any] = {'batch_size': 50, 'micro_batch_size': 16}
     with jax.enable_x64(True):
-        quantity = sharpness.build(**{'batch_size': 50, 'micro_batch_size': 16} | settings)
+        quantity = sharpness.build(**usual | settings)
         return {k: float(v) for k, v in quantity.update((), context(loss, start))[1].items()}
 
 
