@@ -106,7 +106,8 @@ def test_a_logit_has_no_ceiling(load: Callable[..., Study]):
     expected = np.log(0.625 / 0.375)
     assert numbers(logit(final('test_accuracy')), load({})) == pytest.approx([expected])
     counted = logit(planted.quantity(planted.table({'a': [0.8, 0.8]}), rounding=0.01))
-    assert counted.of(planted.study(planted.index([('a', '', '')]), 2)).rounding.tolist() == pytest.approx([0.01 / 0.16**2])
+    rounding = counted.of(planted.study(planted.index([('a', '', '')]), 2)).rounding
+    assert rounding.tolist() == pytest.approx([0.01 / 0.16**2])
 
 
 def test_a_steady_course_is_no_trend(load: Callable[..., Study]):
