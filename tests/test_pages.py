@@ -18,7 +18,8 @@ import bsresearch as bs
 from bsresearch.core import lookup, own_part
 from bsresearch.core.flat import flatten
 from bsresearch.launching import describe, flag_parser, listing, planner
-from bsresearch.planning import schema
+from bsresearch.planning import schema, sweep
+from bsresearch.planning.plan import Plan
 
 WRITTEN = [file for file in pages.written() if file.name != 'CHANGELOG.md']
 name_of = lambda file: str(file.relative_to(toy.ROOT))
@@ -96,8 +97,11 @@ def built(block: str) -> Any:
     return config
 
 
-def planned(config: dict[str, Any], overrides: dict[str, Any], *, whole: bool = True) -> planner.Study:
-    """With embedded data in place of what has to be prepared first, and one seed; `whole`: its findings are of it."""
+def planned(config: dict[str, Any], overrides: dict[str, Any], *, whole: bool) -> list[Plan]:
+    """The runs, with embedded data in place of what has to be prepared first, and one seed.
+
+    `whole`: its findings and later stages too, as of a config that a page shows; those of the package have their tests.
+    """
     name = overrides.get('data.name', config['data']['name'])
     changes = {'sweep.seed': (0,), **overrides}
     if name not in lookup.members('bsresearch.data', 'load') and ':' not in name:
@@ -107,7 +111,7 @@ def planned(config: dict[str, Any], overrides: dict[str, Any], *, whole: bool = 
     for logger in changes.pop('loggers', ()):  # those of the package need not be installed here
         assert own_part.is_path(logger) or logger in lookup.members('bsresearch.loggers', 'open_log')
     with jax.numpy_rank_promotion('allow'):  # a user's network
-        return planner.study(config, changes, None, with_findings=whole)
+        return planner.study(config, changes, None).plans if whole else sweep.grid(config, changes).plans
 
 
 @pytest.fixture(scope='module')
@@ -129,7 +133,7 @@ def test_configs_of_a_page_can_be_planned(file: pathlib.Path, folder: pathlib.Pa
     for block in pages.read(file).blocks:
         config = built(block.text) if block.kind == 'python' else None
         whole = 'def get_config' in block.text
-        assert config is None or planned(config.to_dict(), {}, whole=whole).plans
+        assert config is None or planned(config.to_dict(), {}, whole=whole)
 
 
 # --- commands
@@ -173,7 +177,8 @@ def check_flags(words: list[str]) -> None:
     if parsed is None or 'config' not in parsed.values or parsed.values['config'].value is None:
         return
     config, overrides = flag_parser.declared(parsed.values['config'])
-    assert planned(config, overrides).plans, words
+    package = toy.ROOT / 'configs' in parsed.values['config'].parser.file.parents
+    assert planned(config, overrides, whole=not package), words
 
 
 # --- reference

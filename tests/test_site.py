@@ -74,6 +74,7 @@ def test_the_site_is_whole(site: pathlib.Path):
 def test_the_notebook_is_light():
     """What it printed is kept, and is small."""
     assert NOTEBOOK.stat().st_size < 100_000
+    assert any(cell.get('outputs') for cell in json.loads(NOTEBOOK.read_text('utf-8'))['cells'])
 
 
 @pytest.mark.slow
