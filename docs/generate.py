@@ -122,10 +122,9 @@ def _table(of: Mapping[str, Any]) -> str:
         return ''
     default = lambda value: '' if value is None or isinstance(value, type) else f'`{value!r}`'
     rows = [
-        f'| `{name}` | {default(field.default)} | {field.unit} | {escaped(field.meaning)} |'.replace(' | |', ' | |')
-        for name, field in of.items()
+        f'| `{name}` | {escaped(field.meaning)} | {default(field.default)} | {field.unit} |' for name, field in of.items()
     ]
-    return '\n'.join(['| field | default | unit | meaning |', '|---|---|---|---|', *rows])
+    return '\n'.join(['| field | meaning | default | unit |', '|---|---|---|---|', *rows])
 
 
 def api() -> str:
