@@ -122,7 +122,8 @@ def _table(of: Mapping[str, Any]) -> str:
         return ''
     default = lambda value: '' if value is None or isinstance(value, type) else f'`{value!r}`'
     rows = [
-        f'| `{name}` | {escaped(field.meaning)} | {default(field.default)} | {field.unit} |' for name, field in of.items()
+        f'| `{name}` | {escaped(field.meaning)} | {default(field.default)} | {field.unit} |'
+        for name, field in of.items()
     ]
     return '\n'.join(['| field | meaning | default | unit |', '|---|---|---|---|', *rows])
 

@@ -7,7 +7,7 @@ import pathlib
 import re
 import shutil
 import sys
-from typing import Any
+from typing import Any, cast
 
 import jax
 import pages
@@ -177,7 +177,7 @@ def check_flags(words: list[str]) -> None:
     if parsed is None or 'config' not in parsed.values or parsed.values['config'].value is None:
         return
     config, overrides = flag_parser.declared(parsed.values['config'])
-    package = toy.ROOT / 'configs' in parsed.values['config'].parser.file.parents
+    package = toy.ROOT / 'configs' in cast(Any, parsed.values['config'].parser).file.parents
     assert planned(config, overrides, whole=not package), words
 
 
