@@ -11,9 +11,9 @@ Adamax, Nadam and cyclic rates are theirs alone. Held fixed: epochs, batch size,
     python main.py --config=configs/yaqub.py --workdir=runs/yaqub
     python -m scripts.report --workdir=runs/yaqub
 
-Cost: 188 runs, 3 minutes on 2 CPU cores that other programs shared. Found, 5 seeds: whether Adam is best cannot be told; it ends
-2.0 points (1.1 to 2.9) above LAMB and 1.2 (0.3 to 2.1) above LARS; from none of the others it differs by more than the
-intervals, of 0.7 to 2 points. Highest is Lion, 85.0 % (Adam 84.1 %). Records: docs/studies/yaqub.
+Cost: 188 runs, 3 minutes on 2 CPU cores that other programs shared. Found, 5 seeds: whether Adam is best cannot be
+told; it ends 2.0 points (1.1 to 2.9) above LAMB and 1.2 (0.3 to 2.1) above LARS; from none of the others it differs by
+more than the intervals, of 0.7 to 2 points. Highest is Lion, 85.0 % (Adam 84.1 %). Records: docs/studies/yaqub.
 """
 
 from ml_collections import ConfigDict

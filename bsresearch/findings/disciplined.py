@@ -48,9 +48,19 @@ CLAIMS = (
 )  # fmt: skip
 FIGURES = (
     versus(TEST, TEST_LOSS, TRAIN_LOSS, x='batch_size', title='Each batch size at its best peak, at equal seconds'),
-    versus(CHOICE, x='learning_rate', by='arm', cells=TRAINED,
-           title='Validation accuracy at every peak, but for 3.2 at B = 256, at which seeds fail'),
-    curves('test_accuracy', 'train_loss', x='seconds', cells=[at(arm, learning_rate=rate) for arm, rate in BEST],
-           title='Training against seconds, at the best peak of each'),
+    versus(
+        CHOICE,
+        x='learning_rate',
+        by='arm',
+        cells=TRAINED,
+        title='Validation accuracy at every peak, but for 3.2 at B = 256, at which seeds fail',
+    ),
+    curves(
+        'test_accuracy',
+        'train_loss',
+        x='seconds',
+        cells=[at(arm, learning_rate=rate) for arm, rate in BEST],
+        title='Training against seconds, at the best peak of each',
+    ),
 )
 HEADLINE = ('nearly equal', 0)

@@ -42,9 +42,7 @@ CLAIMS = (
 FIGURES = (
     curves('train_loss', 'test_accuracy', cells=LATE, title='Training and test set against epochs'),
     curves('train_loss', 'test_accuracy', cells=LATE, x='updates', title='The same against updates'),
-    curves(
-        'train_loss', 'test_accuracy', cells=(*EARLY, *RESTARTS), title='An early change, and restarts'
-    ),
+    curves('train_loss', 'test_accuracy', cells=(*EARLY, *RESTARTS), title='An early change, and restarts'),
     schedule('batch_size_used', 'learning_rate_used', title='Batch size and learning rate at every update'),
 )
 HEADLINE = ('accuracy', 0)
