@@ -8,13 +8,18 @@ small CNN with batch norm on 2,000 images of Fashion-MNIST, momentum 0.9, B = 50
 γ = 0.22 at the end as theirs at 25,000, and (T₀, T_mult) = (4, 1), (4, 2), (28, 1). Step decay is × 0.1 at a half and
 three quarters. A range test with one seed (0.003 to 3 in 320 updates) turned ragged at 0.050, Smith's upper bound; the
 base is a sixth of it, as theirs. The grids of the fixed rate and of step decay are around what a pilot with one seed
-had best (0.01 to 0.03); validation chooses. Held fixed: updates, and where runs are evaluated.
+had best (0.01 to 0.03 of 0.01 to 1); validation chooses. Held fixed: updates, and where runs are evaluated.
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/clr.py --workdir=runs/clr
     python -m scripts.report --workdir=runs/clr
 
-Cost: about 15 minutes on 2 CPU cores that other programs share, estimated. Not run in full yet.
+Cost: 75 runs, 11 minutes on 2 CPU cores that other programs shared. Found, 5 seeds: undecided, as a test accuracy of
+82 % is beyond most runs of every arm, and five seeds tell differences of 1 to 5 points at the end. The ends of cycles
+are 2.4 to 3.5 points above their middles; after the first cycle (asked later) triangular is 1.6 points (0.6 to 2.7)
+above the fixed rate 0.015. From the peak 0.05 restarts end 1.0 points (−0.3 to 2.4) below step decay at its best rate;
+snapshots are 0.2 (−0.5 to 0.9) and 0.4 (−0.2 to 0.9) points above the last weights. The lowest rate of both grids was
+added when the best lay on the edge. Records: docs/studies/clr.
 """
 
 from ml_collections import ConfigDict
@@ -46,9 +51,9 @@ def get_config() -> ConfigDict:
     c.evaluate.train = False
     c.norms.log_spaced, c.record.log_spaced, c.record.every_steps = 0, 0, 20
     c.checkpoint.every_epochs = 0.0
-    c.arms.fixed = dict(sweep=dict(learning_rate=(0.006, 0.015, 0.04)))
+    c.arms.fixed = dict(sweep=dict(learning_rate=(0.002, 0.006, 0.015, 0.04)))
     step = dict(name='step', factor=0.1, at_fractions=(0.5, 0.75))
-    c.arms.step = dict(schedule=step, sweep=dict(learning_rate=(0.015, 0.04, 0.1)))
+    c.arms.step = dict(schedule=step, sweep=dict(learning_rate=(0.005, 0.015, 0.04, 0.1)))
     cycle = dict(name='cyclical', base=1 / 6, up_epochs=CYCLE / 2, cycle_momentum=False)
     only = dict(learning_rate=(PEAK,))
     c.arms.triangular = dict(schedule=cycle, sweep=only)

@@ -14,7 +14,10 @@ again). Held fixed: epochs; in each comparison the noise temperature at every up
     python main.py --config=configs/grow_batch.py --workdir=runs/grow_batch
     python -m scripts.report --workdir=runs/grow_batch
 
-Cost: about 15 minutes on 2 CPU cores that other programs share, estimated. Not run in full yet.
+Cost: about 15 minutes on 2 CPU cores that other programs share, estimated (`--config.strategy=vmap` is faster there).
+Not run in full yet. Found before, in an earlier grid of the first three arms, 3 seeds on the whole set: the curves
+against epochs overlap, with 14,400, 6,336 and 5,360 updates; test accuracy at the end 0.9009, 0.9007, 0.9012 (standard
+deviations of seeds 0.004).
 """
 
 from ml_collections import ConfigDict

@@ -2,15 +2,15 @@
 
 Against a fixed rate and step decay, each at the best of its grid by the validation set; cycles have the bounds of a
 range test and are not tuned. All runs are evaluated at the same updates, the ends of cycles among them. Written after
-the pilot that the config tells of, before any of the records was looked at. An undecided headline gets five more
-seeds, once.
+the pilot that the config tells of, before any of the records was looked at, but for what a note tells. An undecided
+headline gets five more seeds, once: these are still to be run.
 """
 
-from bsresearch.analysis.contrasts import alone, every, minus, ratio
-from bsresearch.analysis.figures import curves, schedule, versus
+from bsresearch.analysis.contrasts import alone, at, every, minus, ratio
+from bsresearch.analysis.figures import curves, versus
 from bsresearch.analysis.of_runs import at_epoch, final, to_target
 from bsresearch.analysis.over import best_over
-from bsresearch.analysis.quantity import log
+from bsresearch.analysis.quantity import Quantity, log
 from bsresearch.analysis.statements import Statement
 
 SOURCE = 'Smith 2017; Loshchilov & Hutter 2017'
@@ -19,11 +19,26 @@ QUESTION = 'Do cycles and warm restarts of the learning rate reach a target soon
 RATE, TARGET = 'learning_rate', 0.82
 FIXED, STEP, CONTROL = 'fixed', 'step', 'decay'
 CYCLES, RESTARTS = ('triangular', 'triangular2', 'exp_range'), ('sgdr_4_1', 'sgdr_4_2')
-UPDATES, CHOICE = (to_target('updates', metric, TARGET) for metric in ('test_accuracy', 'validation_accuracy'))
-NEEDED = best_over(RATE, UPDATES, by=CHOICE)
-SOONEST = log(NEEDED)
+
+
+def needed(target: float) -> Quantity:
+    """Updates to a test accuracy, at the rate that needs the fewest to the same accuracy of the validation set."""
+    test, validation = (to_target('updates', f'{split}_accuracy', target) for split in ('test', 'validation'))
+    return best_over(RATE, test, by=validation)
+
+
+# The lower one was asked after the first look at the records, which told why.
+SOONEST, SOONER = log(needed(TARGET)), log(needed(0.80))
+LATER = 'asked after the first look at the records'
+WHY = f'{LATER}: at 82 % most runs of all arms are censored, as that is what the pilot had on the validation set'
+CENSORED = (
+    'at this size and target most runs of all arms are censored, so that no difference could be seen: seeds of 2,000 '
+    'images lie up to 4 points apart, and one of the five comes to 80 % under hardly any schedule'
+)
+FEW = 'the control scatters by 4 points over seeds: five of them could see 5 points'
 TEST = final('test_accuracy')
 BEST = best_over(RATE, TEST, by=final('validation_accuracy'))
+FIRST = best_over(RATE, at_epoch('test_accuracy', 4), by=at_epoch('validation_accuracy', 4))
 SMITH, SGDR, POINT = 'Smith 2017', 'Loshchilov & Hutter 2017', 0.01
 
 
@@ -34,18 +49,28 @@ SNAPSHOTS = (final('ensemble_test_accuracy') - TEST).named('test accuracy of sna
 CLAIMS = (
     Statement('sooner than fixed', f'{SMITH}, section 4.1', 'Cycles reach the target in fewer updates than the best '
               'fixed rate (theirs: 25,000 and 70,000).', SOONEST, every(ratio(arm, FIXED) for arm in CYCLES), high=0,
-              conditions=True),
+              conditions=True, note=CENSORED),
     Statement('sooner than step', f'{SMITH}, section 4.1', 'And than the best step decay.', SOONEST,
               every(ratio(arm, STEP) for arm in CYCLES), high=0, conditions=True),
+    Statement('sooner than fixed, 80 %', f'{SMITH}, section 4.1', 'To 80 % they need fewer updates than the best fixed '
+              'rate.', SOONER, every(ratio(arm, FIXED) for arm in CYCLES), high=0, conditions=True, note=WHY),
+    Statement('sooner than step, 80 %', f'{SMITH}, section 4.1', 'And than the best step decay.', SOONER,
+              every(ratio(arm, STEP) for arm in CYCLES), high=0, conditions=True, note=WHY),
     Statement('decay only', f'{SMITH}, section 4.1', 'A rate that only falls over the same range does worse (theirs: '
-              '78.5 and 81.4 %).', TEST, minus(CONTROL, 'triangular2'), high=0),
+              '78.5 and 81.4 %).', TEST, minus(CONTROL, 'triangular2'), high=0, note=FEW),
+    Statement('first cycle', f'{SMITH}, section 4.1', 'At the end of the first cycle, after 160 updates, cycles are '
+              'above the best fixed rate.', FIRST, every(minus(arm, FIXED) for arm in CYCLES), low=0, conditions=True,
+              note=LATER),
     Statement('cycle ends', f'{SMITH}, section 3.2', 'Accuracy is best where the rate is lowest, at the end of a '
               'cycle.', LAST, alone('triangular', 'exp_range', 'sgdr_4_1'), low=0),
     Statement('restarts sooner than fixed', f'{SGDR}, section 4', 'Warm restarts reach the target in fewer updates '
               'than the best fixed rate.', SOONEST, every(ratio(arm, FIXED) for arm in RESTARTS), high=0,
-              conditions=True),
+              conditions=True, note=CENSORED),
     Statement('restarts sooner than step', f'{SGDR}, section 4.1', 'And than the best step decay (theirs: two to four '
               'times sooner).', SOONEST, every(ratio(arm, STEP) for arm in RESTARTS), high=0, conditions=True),
+    Statement('restarts sooner than fixed, 80 %', f'{SGDR}, section 4', 'To 80 % restarts need fewer updates than the '
+              'best fixed rate.', SOONER, every(ratio(arm, FIXED) for arm in RESTARTS), high=0, conditions=True,
+              note=WHY),
     Statement('restarts end alike', f'{SGDR}, table 1', 'They end no lower than the best step decay, by a point at '
               'most.', BEST, every(minus(arm, STEP) for arm in (*RESTARTS, 'sgdr_28_1')), low=-POINT, conditions=True),
     Statement('restart costs', f'{SGDR}, figure 2', 'A restart costs accuracy: it is lower two epochs after one than '
@@ -54,10 +79,9 @@ CLAIMS = (
               'that of the last ones.', SNAPSHOTS, alone(*RESTARTS), low=0),
 )  # fmt: skip
 FIGURES = (
-    curves('test_accuracy', x='updates', cells=(*CYCLES, CONTROL, *RESTARTS), title='Test accuracy against updates'),
-    versus(NEEDED, x='arm', by='arm', title='Updates to the target, at the best rate by validation'),
-    versus(BEST, x='arm', by='arm', title='Test accuracy at the end, at the best rate by validation'),
+    curves('test_accuracy', x='updates', cells=(at(FIXED, learning_rate=0.015), *CYCLES, CONTROL, 'sgdr_4_1'),
+           title='Test accuracy against updates'),
     versus(TEST, x=RATE, by='arm', title='Test accuracy at the end against the peak rate'),
-    schedule('learning_rate_used', title='Learning rate at every update'),
-)
+    versus(to_target('updates', 'test_accuracy', 0.80), x=RATE, by='arm', title='Updates to 80 %'),
+)  # fmt: skip
 HEADLINE = ('sooner than fixed', 0)
