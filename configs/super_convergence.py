@@ -7,13 +7,17 @@ momenta. Here a small CNN with batch norm on 8,000, 4,000 and 2,000 images of Fa
 0.1 over 640 updates, against 0.03 over 2,560, and over 640. Pilots with one seed (validation accuracy): of peaks 0.1,
 0.2 and 0.4 only the first bears no loss (86.7, 83.5 and 10.6 %: the dense layers have no batch norm), at weight decays
 3e-4, 3e-3 and 3e-2 it comes to 86.1, 86.7 and 82.3 %; step decay over 28 epochs of 2,000 images was best at 0.03 of
-0.03 to 1. So the peak is 3 times the other rate, theirs 9 times. Held fixed: updates; in two claims, the batch size.
+0.03 to 1. So the peak is 3 times the other rate, theirs 9 times. Held fixed: batch size; in one claim, updates.
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/super_convergence.py --workdir=runs/super_convergence
     python -m scripts.report --workdir=runs/super_convergence
 
-Cost: about 15 minutes on 2 CPU cores that other programs share, estimated. Not run in full yet.
+Cost: 75 runs, 10 minutes on 2 CPU cores that other programs shared. Found, 5 seeds: the gap to step decay of four times
+the length grows as the set shrinks, by 1.4 points (0.1 to 2.7) at 4,000 and 2.6 (1.8 to 3.3) at 2,000 examples, from
+−1.8 (−3.0 to −0.6) at 8,000, where one cycle ends below it; at equal updates it ends 1.2 points (0.6 to 1.8) above.
+Ten times the weight decay costs 2.2 points (0.8 to 3.6), a tenth and a hundredth nothing that is seen; a momentum of
+0.95 costs 3.7 (2.2 to 5.2). Records: docs/studies/super_convergence.
 """
 
 from ml_collections import ConfigDict
@@ -28,7 +32,7 @@ def get_config() -> ConfigDict:
     """Three schedules on three training sets; one cycle at other weight decays and momenta."""
     c = schema.defaults()
     c.findings = 'super_convergence'
-    c.held_fixed = ('updates',)
+    c.held_fixed = ('batch_size',)
     c.data.name = 'fashion_mnist'
     c.data.mean, c.data.std = (0.2860,), (0.3530,)
     c.data.fraction = SIZES[0] / WHOLE

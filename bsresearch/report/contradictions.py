@@ -142,7 +142,8 @@ CONTRADICTIONS = (
                  (('clr', 'restarts end alike'),)),
         ),
         'Whether arms have the same temperature at every update.',
-        'The records of `grow_batch` (its docstring has the numbers of a run) with more seeds.',
+        'The records of `grow_batch` (five seeds, an early change, restarts), not run yet; more seeds for the restarts '
+        'of `clr`.',
     ),
 )  # fmt: skip
 
