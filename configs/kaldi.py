@@ -11,8 +11,8 @@ was evaluated. Held fixed: epochs, batch size.
     python main.py --config=configs/kaldi.py --workdir=runs/kaldi
     python -m scripts.report --workdir=runs/kaldi
 
-Cost: 36 runs, 1 minute on 2 CPU cores that other programs shared. Found, 6 seeds: accuracy is the same to the example
-in every run, and the loss to 1e-7; training in micro-batches ends within an example, on the mean. Records:
+Cost: 36 runs, half a minute on 2 CPU cores that other programs shared. Found, 6 seeds: accuracy is the same to the
+example in every run, and the loss to 1e-7; training in micro-batches ends within an example, on the mean. Records:
 docs/studies/kaldi.
 """
 

@@ -17,8 +17,9 @@ add --config.measure.noise_scale.every_epochs=1; B_simple/16 is about the number
 little. The same sizes in all arms, so that they compare; for those of one, noise_scale.batch_size = 16·workers.
 
 Cost: 60 runs, 2½ minutes on 2 CPU cores that other programs shared. Found, 6 seeds: with the rate scaled 64 workers end
-0.6 points below one, within a point of it; at one worker's rate accuracy falls with every step, by 7.9 points (7.3 to
-8.4) at 64. A warm-up adds less than 0.3 points at 16 workers and 0.8 at 64. Records: docs/studies/simulated_workers.
+0.7 points (0.5 to 0.8) below one, within a point of it; at one worker's rate accuracy falls with every step, by 7.9
+points (7.3 to 8.4) at 64. A warm-up adds less than 0.3 points at 16 workers and 0.8 at 64. Records:
+docs/studies/simulated_workers.
 """
 
 from ml_collections import ConfigDict

@@ -15,8 +15,8 @@ at B = 64 (0.01 to 0.3, by validation; 0.03 was no better). Held fixed: epochs.
 
 Cost: 72 runs, 4½ minutes on 2 CPU cores that other programs shared. Found, 6 seeds: with batch norm 16 to 128 end
 within a point of 64, and 4 ends 1.9 points (1.7 to 2.2) below it; early curves differ. Without batch norm all end
-within a point, and 4 and 16 accumulated to 64 are equal to 1e-7 in the training loss for an epoch, until a ReLU flips
-by rounding; then they part by some 0.001. B = 40, accumulated to 80, is trained otherwise. Records: docs/studies/yolo.
+within a point, and 4 and 16 accumulated to 64 are equal to 1e-7 in the training loss for an epoch, then, by
+rounding, part by some 0.001. B = 40, accumulated to 80, is trained otherwise. Records: docs/studies/yolo.
 """
 
 from ml_collections import ConfigDict

@@ -21,6 +21,7 @@ from bsresearch.report.figures.panels import Sheet
 
 JOINING = '#6b6b6b'  # a line through points of several colours
 FEW = 8  # values along x that all have a tick
+LETTERS = 40  # of words along an axis that lie side by side
 EDGE = 1.25  # from the ends of a logarithmic axis
 APART = 1.03  # lines side by side on a logarithmic axis
 
@@ -140,7 +141,9 @@ def _x_axis(ax: plotting.Axes, x: str, values: pd.Series) -> dict[Any, float]:
     numbers = sorted(float(v) for v in known if isinstance(v, Real) and not isinstance(v, bool))
     ax.set_xlabel('branch point (epochs)' if x == 'point' else axis_labels.of_field(x))
     if len(numbers) < len(known):
-        ax.set_xticks(range(len(known)), [cells.named('.name', v) for v in known])
+        words = [cells.named('.name', v) for v in known]
+        slanted = {'rotation': 30, 'ha': 'right', 'rotation_mode': 'anchor'} if sum(map(len, words)) > LETTERS else {}
+        ax.set_xticks(range(len(known)), words, **slanted)
         return {v: float(i) for i, v in enumerate(known)}
     few, of_sizes = len(numbers) <= FEW, x.endswith('batch_size')
     if numbers and numbers[0] > 0 and (of_sizes or numbers[-1] / numbers[0] >= 5):
