@@ -6,6 +6,7 @@ FIGURES = (curves('test_accuracy', 'train_accuracy'), versus(TEST, x='batch_size
 import ast
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from bsresearch.analysis.contrasts import Cell
@@ -106,12 +107,27 @@ def forest(*claims: Statement | Verdicts, title: str = '', name: str = '') -> Fi
     return Figure('forest', (), {'claims': claims}, title, name)
 
 
-def multiverse(claim: Statement, rules: Mapping[str, Quantity], *, title: str = '', name: str = '') -> Figure:
-    """One claim under each rule of what is held fixed: rule → the statement's quantity under it.
+Rule = Quantity | Statement | str
 
-    multiverse(CLAIM, {'equal epochs': final(m), 'equal updates': at_equal('updates', m), 'tuned': best_over(…)})
+
+def multiverse(claim: Statement, rules: Mapping[str, Rule], *, title: str = '', name: str = '') -> Figure:
+    """One claim under each rule of what is held fixed.
+
+    multiverse(CLAIM, {'equal epochs': final(m), 'equal updates': at_common('updates', m, 'small', 'large'),
+                       'longer': replace(CLAIM, contrasts=minus('longer', 'small')), 'tuned': 'one rate was tried'})
+
+    Args:
+      rules: rule → the statement's quantity under it; or the statement, where it compares other cells; or why the
+        records do not tell, in words.
     """
     return Figure('multiverse', (), {'claim': claim, 'rules': dict(rules)}, title, name)
+
+
+def under(claim: Statement, rule: Rule) -> Statement:
+    """A claim as a rule of a multiverse reads it."""
+    if isinstance(rule, Statement):
+        return rule
+    return replace(claim, untested=rule) if isinstance(rule, str) else replace(claim, quantity=rule)
 
 
 def special(kind: str, *, title: str = '', name: str = '', **options: Any) -> Figure:

@@ -110,7 +110,9 @@ def _readings(module: ModuleType) -> Iterator[_Reading]:
         cells = [to_selector(cell) for option in ('cells', 'ends_of') for cell in figure.options.get(option, ())]
         together = figure.kind in ('curves', 'schedule')  # which draw what there is
         about: list[Sequence[str | Quantity]] = [figure.about] if together else [(one,) for one in figure.about]
-        about += [(quantity,) for quantity in figure.options.get('rules', {}).values()]
+        rules = figure.options.get('rules', {}).values()
+        about += [(rule,) for rule in rules if isinstance(rule, Quantity)]
+        yield from (_of_claim(rule)._replace(of=of) for rule in rules if isinstance(rule, Statement))
         axes = [axis for one in figure.about if isinstance(one, Quantity) for axis in one.reduces]
         options = figure.options if figure.kind in GENERAL else {}
         fields = [

@@ -106,7 +106,7 @@ def mapped_along(axis: str, array: Array, of: Callable[[np.ndarray, np.ndarray, 
     return combine(mapped, array)
 
 
-class _Choice(NamedTuple):
+class Choice(NamedTuple):
     """places: (n,) rows of the chosen cell, by replicate; None where it is not known. edge, remark: of all of them."""
 
     places: np.ndarray | None
@@ -128,17 +128,7 @@ def best_over(
     """
     axes = (axis,) if isinstance(axis, str) else tuple(axis)
     axes_text = ' and '.join(map(words, axes))
-    judge = quantity if by is None else by
-    if (by is None or any(metric.startswith('test_') for metric in by.metrics)) and not as_source:
-        raise ValueError(
-            f'best_over({axis!r}, {quantity.name}): what the best is chosen by is missing; give by=…, a quantity on a '
-            'validation set, or as_source=True where the source chose on the test set'
-        )
-    if judge.higher_is_better is None:
-        raise ValueError(
-            f'best_over({axis!r}, …): whether more {judge.name} is better is not known; '
-            f'say it: .named({judge.name!r}, higher_is_better=True)'
-        )
+    judge = judge_of(f'best_over({axis!r}, {quantity.name})', quantity, by, as_source=as_source)
     sign = 1.0 if judge.higher_is_better else -1.0
 
     def of(study: Study) -> Array:
@@ -147,7 +137,7 @@ def best_over(
             raise ValueError(f'best_over({axis!r}, …) of what was chosen already: name all axes in one best_over')
         table = without_diverged(study, judged.low * sign)
         scores, groups = table.to_numpy(float), _groups(axes, table.index)
-        choices = {key: _choice(axes_text, key, group, scores[group.rows]) for key, group in groups.items()}
+        choices = {key: choice(axes_text, key, group.values, scores[group.rows]) for key, group in groups.items()}
         known = {key: group for key, group in groups.items() if choices[key].places is not None}
         of_all = {key: group.rows[choices[key].places] for key, group in known.items()}
         of_halves = {key: group.rows[by_other_half(scores[group.rows])] for key, group in known.items()}
@@ -162,6 +152,26 @@ def best_over(
         quantity, of=of, name=f'{quantity.name} at the best {axes_text} {chosen}', metrics=metrics,
         reduces=(*quantity.reduces, *axes),
     )  # fmt: skip
+
+
+def judge_of(what: str, quantity: Quantity, by: Quantity | None, *, as_source: bool) -> Quantity:
+    """What the best is chosen by: `by`, or the quantity itself where a source chose so.
+
+    Raises:
+      ValueError: neither is given, the test set would choose, or which is better is not said.
+    """
+    judge = quantity if by is None else by
+    if (by is None or any(metric.startswith('test_') for metric in by.metrics)) and not as_source:
+        raise ValueError(
+            f'{what}: what the best is chosen by is missing; give by=…, a quantity on a validation set, or '
+            'as_source=True where the source chose on the test set'
+        )
+    if judge.higher_is_better is None:
+        raise ValueError(
+            f'{what}: whether more {judge.name} is better is not known; '
+            f'say it: .named({judge.name!r}, higher_is_better=True)'
+        )
+    return judge
 
 
 def _picked(
@@ -187,23 +197,23 @@ def without_diverged(study: Study, judged: pd.DataFrame) -> pd.DataFrame:
     return judged.mask(judged.isna() & (gone == 1.0), -np.inf)
 
 
-def _choice(axes: str, key: tuple[Any, ...], group: _Group, scores: np.ndarray) -> _Choice:
-    """Of (k, n) scores of the cells of a group."""
+def choice(axes: str, key: tuple[Any, ...], values: tuple[tuple[Any, ...], ...], scores: np.ndarray) -> Choice:
+    """The best of k cells by their (k, n) scores; values: (k,) of each axis."""
     where = ' '.join(str(k) for k in key if k != ABSENT)
     unfinished, n = int(np.isnan(scores).sum()), scores.shape[1]
     unknown = f'{where}: the best {axes} is not known: '
     if unfinished:
-        return _Choice(None, False, f'{unknown}{unfinished} of {scores.size} runs are unfinished or missing')
+        return Choice(None, False, f'{unknown}{unfinished} of {scores.size} runs are unfinished or missing')
     if len(scores) > 1 and n < FEWEST_TO_CHOOSE:
-        return _Choice(None, False, f'{unknown}{n} replicates, of {FEWEST_TO_CHOOSE} that a choice needs')
+        return Choice(None, False, f'{unknown}{n} replicates, of {FEWEST_TO_CHOOSE} that a choice needs')
     means = scores.mean(axis=1)
     best = int(np.argmax(means))
     if np.isneginf(means[best]):
-        return _Choice(None, False, f'{unknown}runs diverged at every value')
-    at_edge = any(_on_edge(values, best) for values in group.values)
-    at = ', '.join(axis_labels.text(values[best]) for values in group.values)
+        return Choice(None, False, f'{unknown}runs diverged at every value')
+    at_edge = any(_on_edge(of_axis, best) for of_axis in values)
+    at = ', '.join(axis_labels.text(of_axis[best]) for of_axis in values)
     edge = ', on the edge of what was tried' if at_edge else ''
-    return _Choice(np.full(n, best), at_edge, f'{where}: best {axes} {at}{edge}')
+    return Choice(np.full(n, best), at_edge, f'{where}: best {axes} {at}{edge}')
 
 
 def _on_edge(values: Sequence[Any], place: int) -> bool:

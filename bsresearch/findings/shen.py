@@ -6,12 +6,14 @@ all of them.
 """
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
 from bsresearch.analysis.along_axis import at_equal_updates
+from bsresearch.analysis.common_terms import at_common, best_of_arms
 from bsresearch.analysis.contrasts import against, alone, at, every, minus, ratio, steps
-from bsresearch.analysis.figures import curves, pareto, special
+from bsresearch.analysis.figures import curves, multiverse, pareto, special
 from bsresearch.analysis.of_courses import power_over_logarithm, relative_change
 from bsresearch.analysis.of_probes import INTERPOLATION, of_probe, rise_on_line, sharper_at_large
 from bsresearch.analysis.of_runs import final, start
@@ -89,6 +91,14 @@ CLAIMS = (
               alone(LINE, label='large − small'), low=0, note='one direction of many; the ends have unequal losses, '
                    'and the large-batch end is no minimum'),
 )  # fmt: skip
+GAP = replace(CLAIMS[0], sentence='The large batch ends below the small one.', contrasts=minus('small', 'large'))
+READINGS = {
+    'equal epochs': TEST,
+    'equal updates': at_common('updates', 'test_accuracy', 'small', 'large'),
+    'equal seconds': at_common('seconds', 'test_accuracy', 'small', 'large'),
+    'large at ten times the rate': replace(GAP, contrasts=minus('small', 'higher_rate')),
+    'best rate': best_of_arms({'small': ('small',), 'large': ('large', 'higher_rate')}, TEST, as_source=True),
+}
 METRICS = ('test_accuracy', 'train_accuracy', 'test_loss', 'train_loss')
 FIGURES = (
     curves(*METRICS, cells=SIZES, name='compare_batch_size',
@@ -105,6 +115,7 @@ FIGURES = (
            title='Norm of the weights over the initial one'),
     pareto(final('distance'), TEST, name='accuracy_against_distance',
            title='Test accuracy and distance from the initial weights at the end of every run'),
+    multiverse(GAP, READINGS, name='gap_multiverse', title='The gap, whatever is held fixed'),
     special('competing_gradients', name='hypothesis',
             title='The hypothesis that the article tests: gradients in one batch compete; a schematic'),
 )  # fmt: skip
