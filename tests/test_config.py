@@ -598,6 +598,8 @@ SMALLER = {
     'yolo': {'data.fraction': 1.0},
     'yaqub': {'data.fraction': 1.0},
     'kandel_castelli': {'data.fraction': 1.0},
+    'chang_pathak': {'data.fraction': 1.0},
+    'caffenet': {'data.fraction': 1.0, 'total_epochs': 20.0},
 }
 
 
