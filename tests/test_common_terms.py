@@ -1,6 +1,5 @@
 """Other readings of the same runs against closed forms: a common horizon, a best rate among arms, a passed minimum."""
 
-import json
 import pathlib
 from typing import Any
 
@@ -15,6 +14,7 @@ from bsresearch.analysis.contrasts import at
 from bsresearch.analysis.of_minima import BEYOND, optimum_of, to_optimum
 from bsresearch.analysis.quantity import Quantity
 from bsresearch.analysis.study import Study
+from bsresearch.store import paths
 
 INF, NAN = np.inf, np.nan
 SMALL, LARGE = at(batch_size=16), at(batch_size=64)  # 4 updates and 1 of an epoch
@@ -72,8 +72,8 @@ def test_a_pace_is_the_median_of_what_updates_took_in_training(tmp_path: pathlib
     """16 updates of 2 replicas in 8, 16 and 96 seconds: 0.25, 0.5 and 3 of one; else as it was calibrated."""
     for seed, seconds in enumerate((8.0, 16.0, 96.0)):
         directory = write_run(tmp_path, seed=seed, values={'test_loss': [1.0] * 5})
-        meta = json.loads((directory / 'meta.json').read_text()) | {'replicas': 2, 'seconds': {'updates': seconds}}
-        (directory / 'meta.json').write_text(json.dumps(meta))
+        meta = paths.read_json(directory / 'meta.json') | {'replicas': 2, 'seconds': {'updates': seconds}}
+        paths.write_json(directory / 'meta.json', meta)
     write_run(tmp_path, batch_size=64, values={'test_loss': [1.0] * 5}, seconds_per_update=0.7)
     of = study.load(tmp_path, 'train')
     assert pace.of_kinds(of) == pytest.approx({(16.0, 'sgd'): 0.5, (64.0, 'sgd'): 0.7})

@@ -1,5 +1,6 @@
 """Colours, courses and generic figures of studies: plotted numbers against brute force, bands inside bounds."""
 
+import dataclasses
 import itertools
 import pathlib
 from collections.abc import Callable, Sequence
@@ -433,6 +434,14 @@ def test_a_multiverse_judges_one_claim_under_each_rule(branched: Study, plotted:
     table = plotted(branched, figures.multiverse(claim, rules))
     assert table['claim'].str.partition(':')[0].tolist() == list(rules)
     assert table['centre'].tolist() == pytest.approx([-0.2, -0.025, -1.2], abs=1e-3)
+
+
+def test_a_rule_of_a_multiverse_may_compare_other_cells_or_say_why_nothing_is_told(branched: Study, plotted: Table):
+    claim = Statement('A', 'here', 'The small batch ends higher.', TEST, minus('higher_rate', 'small'), low=-0.001)
+    turned = dataclasses.replace(claim, contrasts=minus('small', 'higher_rate'))
+    table = plotted(branched, figures.multiverse(claim, {'one': TEST, 'other': turned, 'tuned': 'one rate was tried'}))
+    assert table['centre'].tolist() == pytest.approx([-0.2, 0.2], abs=1e-3)
+    assert statements.judge(figures.under(claim, 'one rate was tried'), branched).remarks == ('one rate was tried',)
 
 
 def test_the_figures_of_findings_are_of_known_kinds_and_drawn(

@@ -131,10 +131,13 @@ def _rate(study: Study, cell: Key) -> float:
 
 def _with(array: Array, cells: Mapping[Key, Sequence[Key]]) -> Array:
     """Each replicate of a cell with the numbers of another; none where that is not known."""
-    low, high, rounding = array.low.copy(), array.high.copy(), array.rounding.copy()
+    place = {key: row for row, key in enumerate(array.low.index)}
+    low, high, rounding = (np.array(table, float) for table in (array.low, array.high, array.rounding))
+    before, columns = (low.copy(), high.copy(), rounding.copy()), np.arange(low.shape[1])
     for cell, of_replicates in cells.items():
-        for i, replicate in enumerate(array.low.columns):
-            for end, source in ((low, array.low), (high, array.high)):
-                end.loc[cell, replicate] = source.loc[of_replicates[i], replicate] if of_replicates else np.nan
-        rounding.loc[cell] = np.mean([array.rounding.loc[one] for one in of_replicates]) if of_replicates else 0.0
-    return Array(low, high, rounding)
+        rows = [place[one] for one in of_replicates]
+        for end, source in zip((low, high), before[:2], strict=True):
+            end[place[cell]] = source[rows, columns] if rows else np.nan
+        rounding[place[cell]] = before[2][rows].mean() if rows else 0.0
+    ends = (pd.DataFrame(end, array.low.index, array.low.columns) for end in (low, high))
+    return Array(*ends, pd.Series(rounding, array.low.index))

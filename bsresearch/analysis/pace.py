@@ -38,7 +38,8 @@ def _seconds_per_update(study: Study, run: str) -> float:
     updates = float(facts['total_updates']) - (0.0 if pd.isna(start) else float(start))
     file = study.workdir and paths.run_dir(study.workdir, str(facts['study']), run) / 'meta.json'
     meta = (paths.read_json(file) if file else None) or {}
-    if meta.get('status') == 'done' and 'updates' in meta.get('seconds', {}):
+    whole = meta.get('status') == 'done' and meta.get('stopped_step') is None
+    if whole and 'updates' in meta.get('seconds', {}):
         return meta['seconds']['updates'] / (updates * meta['replicas'])
     last = rows.iloc[-1] if len(rows) and 'seconds' in rows else {'step': 0}
     return float(last['seconds'] / last['step']) if last['step'] else np.nan

@@ -36,24 +36,16 @@ CONTRADICTIONS = (
     Contradiction(
         'Is there an inherent generalization gap of large batches?',
         (
-<<<<<<< HEAD
-            Side('yes', 'Keskar et al. 2017; Masters & Luschi 2018; Shen 2018 at one rate',
-                 (('shen', 'A1'), ('keskar', 'test accuracy'), ('hoffer', 'gap'), ('masters_luschi', 'best, norm'),
-                  ('masters_luschi', 'best, plain'))),
-            Side('no', 'Hoffer et al. 2017; Goyal et al. 2017; Shallue et al. 2019; Smith et al. 2018; YOLOv5',
-                 (('hoffer', 'adapted'), ('hoffer', 'better when adapted'), ('shallue', 'no harm'), ('goyal', 'flat'),
-                  ('shen', 'B1'), ('shen', 'C1'), ('simulated_workers', 'scaled'), ('yolo', 'plain equal at the end'))),
-=======
             Side('yes', 'Keskar et al. 2017; Masters & Luschi 2018; at one rate Shen 2018, Chang & Pathak 2020 and '
                  'caffenet-benchmark',
-                 (('shen', 'A1'), ('hoffer', 'gap'), ('chang_pathak', 'fixed, seen'), ('caffenet', 'fixed'),
-                  ('masters_luschi', 'best, norm'), ('masters_luschi', 'best, plain'))),
+                 (('shen', 'A1'), ('keskar', 'test accuracy'), ('hoffer', 'gap'), ('chang_pathak', 'fixed, seen'),
+                  ('caffenet', 'fixed'), ('masters_luschi', 'best, norm'),
+                  ('masters_luschi', 'best, plain'))),
             Side('no', 'Hoffer et al. 2017; Goyal et al. 2017; Shallue et al. 2019; Smith et al. 2018; YOLOv5; at a '
                  'scaled rate Chang & Pathak 2020 and caffenet-benchmark',
                  (('hoffer', 'adapted'), ('hoffer', 'better when adapted'), ('shallue', 'no harm'), ('goyal', 'flat'),
-                  ('shen', 'B1'), ('shen', 'C1'), ('simulated_workers', 'scaled'), ('yolo', 'equal at the end'),
+                  ('shen', 'B1'), ('shen', 'C1'), ('simulated_workers', 'scaled'), ('yolo', 'plain equal at the end'),
                   ('chang_pathak', 'scaled'), ('caffenet', 'scaled'))),
->>>>>>> d70a754 (Contradictions: where Chang & Pathak and caffenet stand)
         ),
         'What is held fixed. At equal epochs and one rate a large batch makes fewer steps, and its training accuracy '
         'is lower too (Shen A2). At equal updates, or tuned at every batch size, that handicap is gone. '
@@ -64,14 +56,10 @@ CONTRADICTIONS = (
     Contradiction(
         'By which law does the best learning rate follow the batch size?',
         (
-<<<<<<< HEAD
-            Side('in proportion to B', 'Goyal et al. 2017; Smith et al. 2018; Masters & Luschi 2018',
-                 (('simulated_workers', 'scaling helps'), ('goyal', 'flat'))),
-=======
             Side('in proportion to B',
                  'Goyal et al. 2017; Smith et al. 2018; Masters & Luschi 2018; Chang & Pathak 2020; caffenet-benchmark',
-                 (('chang_pathak', 'epochs, scaled'), ('caffenet', 'gain'), ('caffenet', 'scaled'))),
->>>>>>> d70a754 (Contradictions: where Chang & Pathak and caffenet stand)
+                 (('simulated_workers', 'scaling helps'), ('goyal', 'flat'), ('chang_pathak', 'epochs, scaled'),
+                  ('caffenet', 'gain'), ('caffenet', 'scaled'))),
             Side('as √B', 'Krizhevsky 2014; Hoffer et al. 2017', (('hoffer', 'root rate'),)),
             Side('in proportion, then level: no law for all', 'McCandlish et al. 2018; Shallue et al. 2019',
                  (('mccandlish', 'hyperbola'), ('masters_luschi', 'largest falls'), ('shallue', 'diminishing'))),
@@ -83,13 +71,8 @@ CONTRADICTIONS = (
     Contradiction(
         'Do large batches travel less far from the initial weights?',
         (
-<<<<<<< HEAD
-            Side('yes', 'Shen 2018, E; Keskar et al. 2017; Hoffer et al. 2017 at equal epochs',
-                 (('shen', 'E7'), ('shen', 'D9'), ('keskar', 'farther'))),
-=======
             Side('yes', 'Shen 2018, E; Keskar et al. 2017; Hoffer et al. 2017 at equal epochs; Chang & Pathak 2020',
-                 (('shen', 'E7'), ('shen', 'D9'), ('chang_pathak', 'distance'))),
->>>>>>> d70a754 (Contradictions: where Chang & Pathak and caffenet stand)
+                 (('shen', 'E7'), ('shen', 'D9'), ('keskar', 'farther'), ('chang_pathak', 'distance'))),
             Side('no: further per example in the norm of gradients; as far at equal updates', 'Shen 2018, D and E',
                  (('shen', 'E5'), ('shen', 'D1'))),
         ),

@@ -109,7 +109,7 @@ def _panel(ax: Axes, unit: Unit, rows: list[Row], on: svg.Scale) -> None:
                 if beyond:
                     ax.plot(end, y, color=LINE, marker=marker, markersize=3, clip_on=False, zorder=3)
         ax.plot(np.clip(row.centre, left, right), y, color=LINE, marker='o', markersize=3.2, zorder=4, clip_on=False)
-        ax.text(1.01, y, f'{row.text}, {row.verdict}', transform=edge, va='center')
+        ax.text(1.025, y, f'{row.text}, {row.verdict}', transform=edge, va='center')
         name = row.name if len(row.name) <= LABEL else f'{row.name[: LABEL // 2]}…{row.name[-LABEL // 2 :]}'
         claim = row.claim if row.claim != above else ''  # once, above its intervals
         ax.text(-0.01, y, '   '.join(filter(None, (claim, name))), transform=edge, va='center', ha='right')
