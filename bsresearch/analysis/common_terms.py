@@ -133,11 +133,11 @@ def _with(array: Array, cells: Mapping[Key, Sequence[Key]]) -> Array:
     """Each replicate of a cell with the numbers of another; none where that is not known."""
     place = {key: row for row, key in enumerate(array.low.index)}
     low, high, rounding = (np.array(table, float) for table in (array.low, array.high, array.rounding))
-    before, columns = (low.copy(), high.copy(), rounding.copy()), np.arange(low.shape[1])
+    before, replicates = (low.copy(), high.copy(), rounding.copy()), np.arange(low.shape[1])
     for cell, of_replicates in cells.items():
         rows = [place[one] for one in of_replicates]
         for end, source in zip((low, high), before[:2], strict=True):
-            end[place[cell]] = source[rows, columns] if rows else np.nan
+            end[place[cell]] = source[rows, replicates] if rows else np.nan
         rounding[place[cell]] = before[2][rows].mean() if rows else 0.0
-    ends = (pd.DataFrame(end, array.low.index, array.low.columns) for end in (low, high))
-    return Array(*ends, pd.Series(rounding, array.low.index))
+    index, columns = array.low.index, array.low.columns
+    return Array(pd.DataFrame(low, index, columns), pd.DataFrame(high, index, columns), pd.Series(rounding, index))
