@@ -15,7 +15,10 @@ has 100, in which it cannot pass its minimum.
     python main.py --config=configs/chang_pathak.py --workdir=runs/chang_pathak
     python -m scripts.report --workdir=runs/chang_pathak
 
-Cost: COST. Found: FOUND. Records: docs/studies/chang_pathak.
+Cost: 25 runs, 24 minutes on 2 CPU cores that other programs shared. Found, 5 seeds: with the rate scaled the minimum of
+validation loss at 128 is 0.996 times (0.948 to 1.05) that at 32, and at 512 1.09 times (1.04 to 1.15), so that no more
+than 3 % is open as a whole; at one rate 512 does not pass its minimum, and the lowest loss seen by then is 0.13 (0.09
+to 0.17) higher. At one rate weights end 0.3 to 0.4 times as far. Records: docs/studies/chang_pathak.
 """
 
 from ml_collections import ConfigDict

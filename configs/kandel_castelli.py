@@ -15,6 +15,11 @@ of the test set. Held fixed: epochs.
     python main.py --config=configs/kandel_castelli.py --workdir=runs/kandel_castelli \
         --config.init_from=runs/pretrained/train/<run id>@end
     python -m scripts.report --workdir=runs/kandel_castelli
+
+Cost: 300 runs, 2½ minutes on 2 CPU cores, and a run to begin with. Found, 10 seeds: what 16 gains over 256 is larger at
+the lowest rate than at the highest by 0.076 of AUC (0.058 to 0.094) with SGD and 0.012 (0.005 to 0.018) with Adam, in
+logit AUC too. At the highest rate 256 does better with SGD by 0.013 (0.0004 to 0.025), with Adam it is open. Records:
+docs/studies/kandel_castelli.
 """
 
 from ml_collections import ConfigDict

@@ -2,7 +2,7 @@
 
 Written before any of the records was looked at, but for the pilot of the rate that the config tells of. A run that has
 not passed its minimum of validation loss is censored (analysis/of_minima.py). Should the headline come out undecided,
-5 more seeds are run once.
+5 more seeds are run once; it did, and they were not run.
 """
 
 from dataclasses import replace
