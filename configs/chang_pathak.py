@@ -46,8 +46,8 @@ def get_config() -> ConfigDict:
     c.checkpoint.every_epochs = 0.0
     c.total_epochs = 100.0
     c.arms.small = dict(batch_size=SMALL, learning_rate=RATE)
-    c.arms.fixed_128 = dict(batch_size=128, learning_rate=RATE, total_epochs=240.0)
-    c.arms.fixed_128.evaluate = dict(every_epochs=5.0)
+    longer = dict(total_epochs=240.0, evaluate=dict(every_epochs=5.0))
+    c.arms.fixed_128 = dict(longer, batch_size=128, learning_rate=RATE)
     c.arms.fixed_512 = dict(batch_size=512, learning_rate=RATE)
     c.arms.scaled_128 = dict(batch_size=128, learning_rate=4 * RATE)
     c.arms.scaled_512 = dict(batch_size=512, learning_rate=16 * RATE)

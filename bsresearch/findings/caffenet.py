@@ -15,7 +15,7 @@ QUESTION = 'At equal epochs, does a large batch lose accuracy at a fixed learnin
 TEST, POINT = final('test_accuracy'), 0.01
 # Said after the records were seen.
 FEW = (
-    '6,000 images are 47 updates of 1,024, the first of them at four times the rate: some seeds hardly train, others come '
+    '6,000 images are 47 updates of 1,024, at four times the rate: some seeds hardly train, others come '
     'near the reference; theirs are 1.28 million images'
 )
 SHORT = 'the reference makes 188 updates and is short of them, so that more updates count for more than their noise'
