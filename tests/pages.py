@@ -57,7 +57,7 @@ def written() -> list[pathlib.Path]:
 @functools.cache
 def read(file: pathlib.Path) -> Page:
     """A page, or a notebook, whose code cells are blocks."""
-    text, cells = file.read_text('utf-8'), []
+    text, cells = file.read_text(encoding='utf-8'), []
     if file.suffix == '.ipynb':
         sources = [(cell['cell_type'], ''.join(cell['source'])) for cell in json.loads(text)['cells']]
         cells = [Block('python', source) for kind, source in sources if kind == 'code']
@@ -109,7 +109,7 @@ def write_files(file: pathlib.Path, folder: pathlib.Path) -> None:
     for block in read(file).blocks:
         if block.file:
             (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
-            (folder / block.file).write_text(block.text, 'utf-8')
+            (folder / block.file).write_text(block.text, encoding='utf-8')
 
 
 def commands(file: pathlib.Path, *, running_text: bool = True) -> list[list[str]]:
