@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bsresearch.data.own import Source
+
 TEST_SHARE = 0.2
 RDATA = 'pip install -r requirements-rdata.txt, or rdata'
 Part = tuple[np.ndarray, np.ndarray]
@@ -68,7 +70,21 @@ def parts(table: Table) -> tuple[Part, Part]:
     return train, test
 
 
-def balance(label: str, train: Part, test: Part) -> str:
-    """A line with the share of a class in each part."""
-    of_train, of_test = (100 * float(np.mean(labels == label)) for _, labels in (train, test))
-    return f'{label}: {of_train:.1f} % of the training part, {of_test:.1f} % of the test part; equal rows share a part'
+def source(table: Table, label: str) -> Source:
+    """The two parts of a table, to be standardized; what is missing is the mean of its column in the training part.
+
+    Args:
+      label: the class whose share of each part is told.
+    """
+    train, test = parts(table)
+    train_share, test_share = (100 * float(np.mean(labels == label)) for _, labels in (train, test))
+    shares = f'{label}: {train_share:.1f} % of the training part, {test_share:.1f} % of the test part'
+    shares += '; equal rows share a part'
+    missing = int(np.isnan(table.inputs).sum())
+    if not missing:
+        return Source(train, test, True, {'columns': table.columns}, (shares,))
+    mean = np.nanmean(train[0], 0)
+    filled = [(np.where(np.isnan(inputs), mean, inputs), labels) for inputs, labels in (train, test)]
+    note = f'{missing} missing numbers are filled in with the mean of their column in the training part'
+    about = {'columns': table.columns, 'missing': missing, 'missing_filled_by': 'mean of the training part'}
+    return Source(filled[0], filled[1], True, about, (note, shares))
