@@ -162,7 +162,8 @@ def published(request: pytest.FixtureRequest, tmp_path: pathlib.Path, monkeypatc
     registered(name, archives, monkeypatch)
     ((archive, raw),) = archives.items()
     with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
-        binary = {m.name.rpartition('/')[2]: tar.extractfile(m).read() for m in tar if m.isfile()}  # pyright: ignore
+        members = ((member.name.rpartition('/')[2], tar.extractfile(member)) for member in tar)
+        binary = {file: content.read() for file, content in members if content}
     layout = cifar.LAYOUTS[name]
     python = python_files(layout, binary)
     counts = {file: len(binary[f'{file}.bin']) // (len(layout.labels) + 3072) for file in layout.batches}

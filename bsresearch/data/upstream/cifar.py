@@ -11,7 +11,7 @@ import pathlib
 import pickle
 import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -71,9 +71,13 @@ def files(name: str, folder: pathlib.Path) -> dict[str, bytes] | None:
     layout = LAYOUTS[name]
     pickles = [*layout.batches, layout.meta]
     if (archive := folder / layout.archive).is_file():
-        return _of_pickles(layout, _members(archive, [f'{layout.folder}/{file}' for file in pickles]), archive)
+        try:
+            raw = of_tar(archive, layout.folder, pickles)
+        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+            raise ValueError(f'{archive} is damaged ({error}); fetch {PAGE}/{archive.name} anew') from error
+        return _of_pickles(layout, raw, archive)
     if place := _place(folder, layout.folder, pickles):
-        return _of_pickles(layout, lambda file: (place / file).read_bytes(), place)
+        return _of_pickles(layout, {file: (place / file).read_bytes() for file in pickles}, place)
     binary = [*(f'{file}.bin' for file in layout.batches), *layout.names]
     if place := _place(folder, layout.binary, binary):
         raw = {file: (place / file).read_bytes() for file in binary}
@@ -93,24 +97,22 @@ def _place(folder: pathlib.Path, inner: str, names: list[str]) -> pathlib.Path |
     return next((p for p in (folder, folder / inner) if all((p / name).is_file() for name in names)), None)
 
 
-def _members(archive: pathlib.Path, names: list[str]) -> Callable[[str], bytes]:
-    """Reads a file of a tar archive by its last name; all of them in one pass, for seeking back unzips anew."""
-    try:
-        with tarfile.open(archive, 'r:gz') as tar:
-            members = {m.name: tar.extractfile(m).read() for m in tar if m.name in names}  # pyright: ignore
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise ValueError(f'{archive} is damaged ({error}); fetch {PAGE}/{archive.name} anew') from error
-    return {name.rpartition('/')[2]: raw for name, raw in members.items()}.get  # pyright: ignore
+def of_tar(archive: pathlib.Path, folder: str, names: Iterable[str]) -> dict[str, bytes]:
+    """What files of a folder in a zipped tar archive hold, by name; in one pass, for seeking back unzips anew."""
+    wanted = {f'{folder}/{name}': name for name in names}
+    with tarfile.open(archive, 'r:gz') as tar:
+        members = ((wanted[member.name], tar.extractfile(member)) for member in tar if member.name in wanted)
+        return {name: file.read() for name, file in members if file}
 
 
-def _of_pickles(layout: Layout, read: Callable[[str], bytes | None], place: pathlib.Path) -> dict[str, bytes]:
-    """The binary archive's files of Python's."""
-    found = {file: _unpickled(layout, file, read(file), place) for file in (*layout.batches, layout.meta)}
+def _of_pickles(layout: Layout, raw: Mapping[str, bytes], place: pathlib.Path) -> dict[str, bytes]:
+    """The binary archive's files of Python's, `raw`."""
+    pickles = {file: _unpickled(layout, file, raw.get(file), place) for file in (*layout.batches, layout.meta)}
     records = {}
     for file in layout.batches:
-        labels = [np.asarray(found[file][key], np.uint8) for key in layout.labels]
-        records[f'{file}.bin'] = np.column_stack([*labels, found[file][b'data']]).tobytes()
-    names = {file: b'\n'.join(found[layout.meta][key]) for file, key in layout.names.items()}
+        labels = [np.asarray(pickles[file][key], np.uint8) for key in layout.labels]
+        records[f'{file}.bin'] = np.column_stack([*labels, pickles[file][b'data']]).tobytes()
+    names = {file: b'\n'.join(pickles[layout.meta][key]) for file, key in layout.names.items()}
     return records | names
 
 

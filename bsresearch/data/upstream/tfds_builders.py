@@ -7,7 +7,6 @@ is what the stock one writes, in TFDS's own (shuffled, fixed) order. Only prepar
 import gzip
 import pathlib
 import struct
-import tarfile
 import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -19,6 +18,7 @@ from tensorflow_datasets.core.download import resource
 
 from bsresearch.core import lookup
 from bsresearch.data.splits import Split, Splits, checksum
+from bsresearch.data.upstream import cifar
 
 FASHION_MNIST = '/usr/share/datasets/fashion-mnist'  # of Debian's package dataset-fashion-mnist
 # Debian strips name and time from a gzip header; these times (seconds since 1970) restore upstream's very bytes.
@@ -85,20 +85,14 @@ class _Cifar:
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         c = self._cifar_info
-        files = self.files or self._of_archive(dl_manager.download(c.url))
+        names = (*c.label_files, *c.train_files, *c.test_files)
+        files = self.files or cifar.of_tar(dl_manager.download(c.url), c.prefix.rstrip('/'), names)
         for key, file in zip(c.label_keys, c.label_files, strict=True):
             self.info.features[key].names = [n for n in files[file].decode().split('\n') if n]
         return {
             'train': self._generate_examples('train_', [files[f] for f in c.train_files]),
             'test': self._generate_examples('test_', [files[f] for f in c.test_files]),
         }
-
-    def _of_archive(self, archive: pathlib.Path) -> dict[str, bytes]:
-        c = self._cifar_info
-        wanted = [c.prefix + f for f in (*c.label_files, *c.train_files, *c.test_files)]
-        with tarfile.open(archive, 'r:gz') as tar:  # One pass: seeking back unzips anew.
-            members = {m.name: tar.extractfile(m).read() for m in tar if m.name in wanted}  # pyright: ignore
-        return {name.removeprefix(c.prefix): raw for name, raw in members.items()}
 
     def _generate_examples(self, prefix: str, files: Iterable[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
         keys = self._cifar_info.label_keys
