@@ -45,13 +45,13 @@ def _linked(text: str, before: str, after: str) -> str:
 
 def navigation(index: str) -> dict[str, list[str]]:
     """Heading of the index → the pages that its list links, without suffix, each once."""
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     seen: set[str] = set()
     for heading, body in re.findall(r'^## (.+)\n((?:(?!^## ).*\n?)*)', index, re.MULTILINE):
         pages = dict.fromkeys(re.findall(r'^- \[[^]]+\]\(([\w/]+)\.(?:md|ipynb)\)', body, re.MULTILINE))
-        found[heading] = [page for page in pages if page not in seen]
+        groups[heading] = [page for page in pages if page not in seen]
         seen |= pages.keys()
-    return found
+    return groups
 
 
 def _toctree(caption: str, pages: list[str]) -> str:
@@ -89,8 +89,8 @@ def configs() -> str:
 
     parts = []
     for name in flag_parser.names_of_configs():
-        _, _, told = listing.text(name).partition('\n\n')
-        words, _, grid = told.rpartition('\n\n')
+        _, _, after_name = listing.text(name).partition('\n\n')
+        words, _, grid = after_name.rpartition('\n\n')
         parts.append(f'## {name}\n\n{escaped(words)}\n\n```text\n{grid}\n```')
     return '\n\n'.join(parts)
 
@@ -110,9 +110,9 @@ def fields() -> str:
         prefix = 'measure.<name>' if name == 'measure' else name
         parts.append(f'## {name}\n\n{escaped(section.meaning)}.\n\n{_table(dict(describe.dotted(prefix, shared)))}')
         for part, function in describe.members(name).items():
-            own = describe.own_fields(name, function)
+            part_fields = describe.own_fields(name, function)
             path = f'{name}.{part}' if name == 'measure' else name
-            table = _table({f'{path}.{field}': told for field, told in own.items()})
+            table = _table({f'{path}.{field}': of_field for field, of_field in part_fields.items()})
             parts.append(f'### {name}: {part}\n\n{escaped(describe.summary(function))}\n\n{table}')
     return '\n\n'.join(parts)
 
@@ -140,12 +140,12 @@ def _promised(name: str, value: Any) -> str:
         return f'## bs.{name}\n\n{docstring(value)}' + ('' if name == 'schema' else f'\n\n{_shapes(value)}')
     if not inspect.isclass(value):
         return f'## bs.{name}\n\n{signature(f"bs.{name}", value)}\n\n{docstring(value)}'
-    told = [f'## bs.{name}', signature(f'bs.{name}', value), docstring(value)]
+    sections = [f'## bs.{name}', signature(f'bs.{name}', value), docstring(value)]
     for method, function in vars(value).items():
         if inspect.isfunction(function) and (method == '__call__' or not method.startswith('_')):
-            shown = 'monitor' if method == '__call__' else f'monitor.{method}'
-            told += [f'### {shown.removeprefix("monitor.")}', signature(shown, function), docstring(function)]
-    return '\n\n'.join(told)
+            call = 'monitor' if method == '__call__' else f'monitor.{method}'
+            sections += [f'### {call.removeprefix("monitor.")}', signature(call, function), docstring(function)]
+    return '\n\n'.join(sections)
 
 
 def _shapes(module: ModuleType) -> str:
@@ -157,12 +157,12 @@ def _shapes(module: ModuleType) -> str:
 def signature(name: str, function: Callable[..., Any]) -> str:
     """As it would be written, an argument a line where one line is too short."""
     parameters = [p for p in inspect.signature(function).parameters.values() if p.name != 'self']
-    shown = [_parameter(p) for p in parameters]
+    arguments = [_parameter(p) for p in parameters]
     first_keyword = next((i for i, p in enumerate(parameters) if p.kind is p.KEYWORD_ONLY), None)
     if first_keyword is not None:
-        shown.insert(first_keyword, '*')
-    line = f'{name}({", ".join(shown)})'
-    text = line if len(line) <= 90 else f'{name}(\n' + ''.join(f'    {part},\n' for part in shown) + ')'
+        arguments.insert(first_keyword, '*')
+    line = f'{name}({", ".join(arguments)})'
+    text = line if len(line) <= 90 else f'{name}(\n' + ''.join(f'    {part},\n' for part in arguments) + ')'
     return f'```python\n{text}\n```'
 
 
@@ -173,18 +173,18 @@ def _parameter(parameter: inspect.Parameter) -> str:
 
 def docstring(of: Any) -> str:
     """A docstring of Google's style as Markdown: its sections are lists, of an argument each."""
-    text, told = inspect.getdoc(of) or '', []
+    text, sections = inspect.getdoc(of) or '', []
     names = () if isinstance(of, ModuleType) else tuple(_names(of))
     for block in re.split(rf'\n\n(?=(?:{"|".join(SECTIONS)}):)', text):
         head, _, body = block.partition(':')
         if head not in SECTIONS:
-            told.append(escaped(block))
+            sections.append(escaped(block))
             continue
         words = ' '.join(inspect.cleandoc(body).split())
         entries = _entries(words, names) if head == 'Args' else []
         items = ''.join(f'\n- `{name}`: {escaped(meaning)}' for name, meaning in entries)
-        told.append(f'**{head}**\n{items}' if items else f'**{head}**: {escaped(words)}')
-    return '\n\n'.join(told)
+        sections.append(f'**{head}**\n{items}' if items else f'**{head}**: {escaped(words)}')
+    return '\n\n'.join(sections)
 
 
 def _names(of: Any) -> Iterator[str]:

@@ -120,8 +120,8 @@ def commands(file: pathlib.Path, *, running_text: bool = True) -> list[list[str]
             lines += block.text.replace('\\\n', ' ').splitlines()
     lines += [span for span in read(file).spans if ' ' in span and running_text]
     lines = [part.removeprefix('$ ').strip() for line in lines for part in line.split(' && ')]
-    found = [line for line in lines if re.match(r'(bsresearch|make|python|pip) ', line)]
-    return [shlex.split(line, comments=True) for line in found if not PLACEHOLDERS.search(line.partition(' #')[0])]
+    typed = [line for line in lines if re.match(r'(bsresearch|make|python|pip) ', line)]
+    return [shlex.split(line, comments=True) for line in typed if not PLACEHOLDERS.search(line.partition(' #')[0])]
 
 
 class Parsed(NamedTuple):

@@ -201,12 +201,12 @@ def test_the_reference_has_every_config_and_every_field(generate: Any):
     """Those of the schema, and those of each part of each section."""
     configs, fields = generate.configs(), generate.fields()
     assert set(re.findall(r'^## (\w+)$', configs, re.MULTILINE)) == set(flag_parser.names_of_configs())
-    told = set(re.findall(r'^\| `([^`]+)` \|', fields, re.MULTILINE))
+    named = set(re.findall(r'^\| `([^`]+)` \|', fields, re.MULTILINE))
     known = {name for name in flatten(schema.known()) if not name.startswith(('measure.', 'sweep.'))}
     sections = [(name, part) for name in ('model', 'optimizer', 'schedule') for part in describe.members(name).values()]
     parts = {f'{name}.{field}' for name, part in sections for field in describe.own_fields(name, part)}
-    assert known | parts <= told
-    assert 'measure.noise_scale.small_batch_size' in told
+    assert known | parts <= named
+    assert 'measure.noise_scale.small_batch_size' in named
 
 
 def test_text_of_docstrings_means_nothing_in_markdown(generate: Any):

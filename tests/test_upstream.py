@@ -47,7 +47,7 @@ def photographs(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> path
 
 def test_patches_are_cut_out_where_they_lie_and_parted_by_column(photographs: pathlib.Path):
     """Brute force: one patch after another, its column's number modulo 20 says to which part it goes."""
-    made = upstream.make('natural_patches', photographs, None)
+    patches_set = upstream.make('natural_patches', photographs, None)
     parts: dict[str, list[tuple[bytes, int]]] = {'train': [], 'test': []}
     for label, (name, (columns, rows, _)) in enumerate(SMALL.items()):
         pixels = np.asarray(Image.open(photographs / 'nature' / name))
@@ -56,10 +56,10 @@ def test_patches_are_cut_out_where_they_lie_and_parted_by_column(photographs: pa
             if part:
                 patch = pixels[32 * row : 32 * row + 32, 32 * column : 32 * column + 32]
                 parts[part].append((patch.tobytes(), label))
-    for split, expected in ((made.splits.train, parts['train']), (made.splits.test, parts['test'])):
+    for split, expected in ((patches_set.splits.train, parts['train']), (patches_set.splits.test, parts['test'])):
         assert [(x.tobytes(), int(y)) for x, y in zip(*split, strict=True)] == expected
-    assert (made.splits.num_outputs, made.splits.scale, made.splits.own) == (3, 255.0, False)
-    assert made.about['left_out'] == sum(c * r for c, r, _ in SMALL.values()) - sum(map(len, parts.values()))
+    assert (patches_set.splits.num_outputs, patches_set.splits.scale, patches_set.splits.own) == (3, 255.0, False)
+    assert patches_set.about['left_out'] == sum(c * r for c, r, _ in SMALL.values()) - sum(map(len, parts.values()))
 
 
 def test_parts_are_a_patch_apart_in_every_width():
@@ -127,8 +127,8 @@ def test_tables_of_r_are_parted_filled_in_and_standardized(name: str, tables: di
     mean = np.nanmean(inputs[~tests], 0)
     filled = np.where(np.isnan(inputs), mean, inputs)
     expected = (filled - filled[~tests].mean(0)) / filled[~tests].std(0)
-    made = upstream.make(name, tmp_path / 'package', None)
-    for split, rows in ((made.splits.train, ~tests), (made.splits.test, tests)):
+    table = upstream.make(name, tmp_path / 'package', None)
+    for split, rows in ((table.splits.train, ~tests), (table.splits.test, tests)):
         np.testing.assert_allclose(split.inputs, expected[rows], atol=1e-6)
         assert split.labels.tolist() == positive[rows].astype(int).tolist()
     assert 10 < tests.sum() < 80
@@ -137,7 +137,7 @@ def test_tables_of_r_are_parted_filled_in_and_standardized(name: str, tables: di
         sides.setdefault(row.tobytes(), set()).add(bool(test))
     assert len(sides) < len(inputs)
     assert all(len(side) == 1 for side in sides.values())
-    assert (made.splits.num_outputs, made.splits.own, made.about['columns']) == (2, False, ['a', 'b', 'c'])
+    assert (table.splits.num_outputs, table.splits.own, table.about['columns']) == (2, False, ['a', 'b', 'c'])
 
 
 # --- CIFAR, as it is published

@@ -160,53 +160,54 @@ def _make_by_tfds(name: str, data_dir: pathlib.Path, manual: Folder, debian: Fol
     from bsresearch.data.upstream import cifar, tfds_builders
 
     work = data_dir / f'.tfds-{name.replace("/", "-")}'
-    made = tfds_builders.builder(name, work)
+    builder = tfds_builders.builder(name, work)
     manual_dir = manual or work / 'downloads' / 'manual'
     if name == 'fashion_mnist':
         files = tfds_builders.FASHION_MNIST_MTIME.keys()
         places = (manual, debian or pathlib.Path(tfds_builders.FASHION_MNIST))
-        found = [folder for folder in places if folder and files <= {p.name for p in folder.glob('*')}]
-        if found:
+        complete = [folder for folder in places if folder and files <= {p.name for p in folder.glob('*')}]
+        if complete:
             manual_dir = work / 'downloads' / 'manual'
-            print(f'taking the four files from {found[0]}; TFDS checks them against its registered sha256')
-            tfds_builders.stage_fashion_mnist(found[0], manual_dir)
-    needed = tfds_builders.to_download(made, manual_dir)
+            print(f'taking the four files from {complete[0]}; TFDS checks them against its registered sha256')
+            tfds_builders.stage_fashion_mnist(complete[0], manual_dir)
+    needed = tfds_builders.to_download(builder, manual_dir)
     if needed and manual and name in cifar.LAYOUTS and (records := cifar.files(name, manual)):
         print(f'taking the files from {manual}', flush=True)
-        made.files = records
+        builder.files = records
     elif needed:
         print(f'downloading {", ".join(needed.values())}', flush=True)
         _probe(name, needed, data_dir)
-    _generate(made, manual_dir)
+    _generate(builder, manual_dir)
     print('decoding', flush=True)
-    config = made.builder_config.name if made.builder_config else None
-    source = {'tfds': tfds.__version__, 'version': str(made.version), 'config': config, 'urls': sorted(made.url_infos)}
-    prepared.write(name, tfds_builders.decode(made), data_dir=data_dir, source=source)
+    config = builder.builder_config.name if builder.builder_config else None
+    source = {'tfds': tfds.__version__, 'version': str(builder.version), 'config': config}
+    source |= {'urls': sorted(builder.url_infos)}
+    prepared.write(name, tfds_builders.decode(builder), data_dir=data_dir, source=source)
     if keep:
         print(f"TFDS's own files are kept in {work}")
     else:
         shutil.rmtree(work)
 
 
-def _generate(made: Any, manual_dir: pathlib.Path) -> None:
+def _generate(builder: Any, manual_dir: pathlib.Path) -> None:
     """TFDS's download_and_prepare, its failures in one message."""
     import tensorflow_datasets as tfds
 
     tfds.disable_progress_bar()
     config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
     try:
-        made.download_and_prepare(download_config=config)
+        builder.download_and_prepare(download_config=config)
     except Exception as error:
         cause: BaseException | None = error
         while cause:
             if isinstance(cause, ImportError) and 'tensorflow' in (cause.name or '').split('.'):
                 raise PrepareError(
-                    f"TFDS's own builder of {made.name!r} needs TensorFlow to prepare it: {TENSORFLOW}, then the same "
-                    f'command again. What was downloaded stays in {made.data_dir_root} and is used then'
+                    f"TFDS's own builder of {builder.name!r} needs TensorFlow to prepare it: {TENSORFLOW}, then the "
+                    f'same command again. What was downloaded stays in {builder.data_dir_root} and is used then'
                 ) from error
             cause = cause.__cause__ or cause.__context__
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())
-        raise PrepareError(f'TFDS could not prepare {made.name!r}: {reason}') from error
+        raise PrepareError(f'TFDS could not prepare {builder.name!r}: {reason}') from error
 
 
 def _probe(name: str, needed: dict[str, str], data_dir: pathlib.Path) -> None:

@@ -135,14 +135,14 @@ def _own(name: str, keywords: str) -> 'own.Prepared':
         )
     try:
         train, test = ((np.asarray(inputs), np.asarray(labels)) for inputs, labels in loaded)
-        splits = own.make(own.Source(train, test, False, {}), own.Choices())
+        own_set = own.make(own.Source(train, test, False, {}), own.Choices())
     except Undecided as error:
         cure = 'return a Splits (bsresearch/data/splits.py), with int32 classes, or float32 targets and num_outputs=1'
         raise ValueError(f'data set {name}: {error}; {cure}') from error
     except ValueError as error:
         raise ValueError(f'data set {name}: {" ".join(str(error).split())}') from error
-    check(name, splits.splits)
-    return splits
+    check(name, own_set.splits)
+    return own_set
 
 
 @functools.lru_cache(maxsize=16)
