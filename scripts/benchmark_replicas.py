@@ -52,8 +52,8 @@ def plans(model: dict[str, Any], batch_size: int, replicas: int, data: str = 'fa
 
 def memory() -> str:
     """Peak bytes of the device, where it tells."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    return f', peak memory {stats["peak_bytes_in_use"] / 2**20:,.0f} MiB' if 'peak_bytes_in_use' in stats else ''
+    peak = turns.device_memory().get('peak_bytes_in_use')
+    return f', peak memory {peak / 2**20:,.0f} MiB' if peak is not None else ''
 
 
 def compare(name: str, model: dict[str, Any], batch_size: int, replicas: int) -> None:

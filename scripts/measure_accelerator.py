@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from bsresearch.analysis import command
+from bsresearch.store import paths
 
 from .accelerator import tables
 from .accelerator.work import Row, Work, started
@@ -126,11 +127,8 @@ def spans(parts: Sequence[str], minutes: float, now: Any = time.time) -> Iterato
 
 def write(out: pathlib.Path, measured: dict[str, Any]) -> None:
     """Both files, whole at any time."""
-    for name, text in (('json', json.dumps(measured, indent=1)), ('md', tables.markdown(measured))):
-        file = out / f'results.{name}'
-        temporary = file.with_suffix('.part')
-        temporary.write_text(text + '\n' * (name == 'json'), encoding='utf-8')
-        temporary.replace(file)
+    for name, text in (('json', json.dumps(measured, indent=1) + '\n'), ('md', tables.markdown(measured))):
+        paths.write_text(out / f'results.{name}', text)
 
 
 def measure(parts: Sequence[str], work: Work, minutes: float) -> dict[str, Any]:

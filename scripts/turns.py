@@ -154,6 +154,11 @@ class Ratio(NamedTuple):
         return f'{self.median:.2f} ({self.low:.2f} to {self.high:.2f})'
 
 
+def device_memory() -> dict[str, int]:
+    """What the device tells of its memory, in bytes; nothing where it does not tell."""
+    return jax.local_devices()[0].memory_stats() or {}
+
+
 def matmul_rate(dtype: str = 'float32', precision: str = 'highest', size: int = 2048) -> float:
     """FLOP/s of a large product of two square matrices, best of several; `precision` as config.matmul_precision."""
     x = jnp.ones((size, size), dtype)

@@ -10,6 +10,7 @@ import numpy as np
 
 from bsresearch.core import precision
 from bsresearch.launching import rates
+from bsresearch.store import paths
 from bsresearch.train.devices import compiling
 
 from .. import turns
@@ -45,13 +46,12 @@ def cases(work: Work) -> dict[str, tuple[str, str, int, float]]:
     return {f'{family}-{time[0]}': (family, *time) for time in TIMES for family in FAMILIES[: 1 if work.toy else None]}
 
 
-def _made(work: Work, name: str) -> Iterator[Row]:
-    """What one process makes of a case: a file, whole or not there."""
-    file = pathlib.Path(work.folder) / f'{name}-{work.step}.npy'
+def _save(work: Work, name: str) -> Iterator[Row]:
+    """One process's movement of a case: a file, whole or not there."""
     family, dtype, updates, _ = cases(work)[name]
-    part = file.with_suffix('.part.npy')
-    np.save(part, moved(family, dtype, updates))
-    part.replace(file)
+    movement = moved(family, dtype, updates)
+    with paths.replacing(pathlib.Path(work.folder) / f'{name}-{work.step}.npy') as f:
+        np.save(f, movement)
     yield {'made': name}
 
 
@@ -59,15 +59,15 @@ def rows(work: Work) -> Iterator[Row]:
     """A row for each case; `work.step`: where another process makes all of them."""
     if work.step:
         yield {'platform': compiling.platform()}
-        yield from work.in_time(cases(work), functools.partial(_made, work))
+        yield from work.in_time(cases(work), functools.partial(_save, work))
         return
     places: dict[str, dict[str, str]] = {'here': {}, 'cpu': {'JAX_PLATFORMS': 'cpu'}}
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        made = list(pool.map(lambda place: list(step(work, place[0], environment=place[1])), places.items()))
-    if {'platform': 'cpu'} in made[0] and not work.toy:
+        of_places = list(pool.map(lambda place: list(step(work, place[0], environment=place[1])), places.items()))
+    if {'platform': 'cpu'} in of_places[0] and not work.toy:
         yield {'case': 'all', 'skipped': 'the device is a CPU'}
         return
-    yield from (row for of_place in made for row in of_place if 'skipped' in row)
+    yield from (row for of_place in of_places for row in of_place if 'skipped' in row)
     for name, (family, dtype, updates, limit) in cases(work).items():
         files = [pathlib.Path(work.folder) / f'{name}-{place}.npy' for place in places]
         if all(file.exists() for file in files):

@@ -5,8 +5,6 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
-import jax
-
 from bsresearch.planning import resolve
 from bsresearch.planning.plan import Plan
 from bsresearch.train.devices import layout
@@ -30,7 +28,7 @@ KNEE = 0.9  # of the highest rate
 
 def in_use() -> tuple[int, int]:
     """Bytes of the device in use, and at most so far; zeros where it does not tell."""
-    stats = jax.local_devices()[0].memory_stats() or {}
+    stats = turns.device_memory()
     return stats.get('bytes_in_use', 0), stats.get('peak_bytes_in_use', 0)
 
 
@@ -78,9 +76,8 @@ def measured(work: Work, against: str, name: str) -> Iterator[Row]:
 
 def rows(work: Work) -> Iterator[Row]:
     """A row for each case and size."""
-    against, why = machine.torch_device()
-    if not against:
-        yield {'against': 'PyTorch', 'skipped': why}
+    against, lacking = machine.torch_device()
+    yield from lacking
     if not in_use()[1]:
         yield {'what': 'memory of the device', 'skipped': 'it does not tell its use'}
     yield from work.in_time(list(CASES)[: 1 if work.toy else None], functools.partial(measured, work, against))

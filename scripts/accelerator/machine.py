@@ -1,5 +1,6 @@
 """The device, the versions, and the rates of matrix products that updates are compared with."""
 
+import functools
 import importlib.util
 from collections.abc import Iterator
 from importlib import metadata
@@ -29,25 +30,27 @@ def precisions(work: Work) -> tuple[list[str], list[Row]]:
     return there, [{'precision': name, 'skipped': lacks(name)} for name in work.precisions if lacks(name)]
 
 
+@functools.cache
 def product_rate(precision: str) -> float:
     """FLOP/s of a matrix product."""
     fields, size = FIELDS[precision], 2048 if compiling.platform() == 'cpu' else 8192
     return turns.matmul_rate(fields.get('dtype', 'float32'), fields.get('matmul_precision', 'highest'), size)
 
 
-def torch_device() -> tuple[str, str]:
-    """PyTorch's name of the device that JAX has, and ''; or '' and why there is none."""
+def torch_device() -> tuple[str, list[Row]]:
+    """PyTorch's name of the device that JAX has; or '', and a row that says why there is none."""
     if importlib.util.find_spec('torch') is None:
-        return '', 'PyTorch is not installed'
+        return '', [{'against': 'PyTorch', 'skipped': 'PyTorch is not installed'}]
     import torch  # pyright: ignore[reportMissingImports] (optional)
 
     there = {'cpu': 'cpu', 'gpu': 'cuda' if torch.cuda.is_available() else ''}.get(compiling.platform(), '')
-    return there, '' if there else f'PyTorch {torch.__version__} has no {compiling.platform()} here'
+    why = f'PyTorch {torch.__version__} has no {compiling.platform()} here'
+    return there, [] if there else [{'against': 'PyTorch', 'skipped': why}]
 
 
 def rows(work: Work) -> Iterator[Row]:
     """The machine, then a rate for each precision."""
-    device, stats = jax.devices()[0], jax.devices()[0].memory_stats() or {}
+    device, stats = jax.devices()[0], turns.device_memory()
     facts = {
         'platform': device.platform, 'device': device.device_kind, 'devices': len(jax.devices()),
         'memory of the device': f'{stats["bytes_limit"] / 2**30:.0f} GiB' if 'bytes_limit' in stats else 'not told',

@@ -45,9 +45,9 @@ def _train(run: Plan) -> None:
 
 def _resident(which: str) -> int:
     """Bytes of this process in memory: VmRSS now, VmHWM at most."""
-    found = re.search(rf'{which}:\s+(\d+) kB', STATUS.read_text(encoding='utf-8'))
-    assert found is not None
-    return 1024 * int(found.group(1))
+    line = re.search(rf'{which}:\s+(\d+) kB', STATUS.read_text(encoding='utf-8'))
+    assert line is not None
+    return 1024 * int(line.group(1))
 
 
 def _used(run: Plan) -> int:
@@ -57,7 +57,7 @@ def _used(run: Plan) -> int:
       OSError: a system without Linux's files of a process, and a device that does not tell its use.
     """
     _train(run)
-    stats = jax.local_devices()[0].memory_stats() or {}
+    stats = turns.device_memory()
     if compiling.platform() != 'cpu':
         if 'peak_bytes_in_use' not in stats:
             raise OSError(f'{compiling.platform()} does not tell how much of its memory is used')

@@ -1,8 +1,6 @@
 """What updates cost beside themselves: norms at each of them, schedules; and the walk of the gradient-norm probe."""
 
 import pathlib
-import subprocess
-import sys
 from collections.abc import Iterator
 
 from bsresearch.launching import runner
@@ -10,19 +8,17 @@ from bsresearch.launching.console import Console
 from bsresearch.store import paths, records
 
 from .. import turns
-from .work import Row, Work
+from .work import Row, Work, called, ended
 
 BATCH_SIZES = (1, 32, 128, 1024)
 
 
 def printed(work: Work, name: str, *flags: str) -> Iterator[Row]:
     """What another benchmark prints, a row for each line, in a process of its own."""
-    command = [sys.executable, '-m', f'{turns.__package__}.{name}', *flags]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=max(1.0, work.left / 2), check=False)
+    done = called(f'{turns.__package__}.{name}', *flags, seconds=work.left / 2)
     yield from ({'benchmark': name, 'said': line} for line in done.stdout.splitlines())
     if done.returncode:
-        last = (done.stderr.splitlines() or [f'exit code {done.returncode}'])[-1]
-        yield {'benchmark': name, 'skipped': last}
+        yield {'benchmark': name, 'skipped': ended(done.returncode, done.stderr)}
 
 
 def norms(work: Work, batch_size: int) -> Iterator[Row]:

@@ -87,7 +87,7 @@ def contents(workdir: pathlib.Path, plan: Plan) -> tuple[Any, ...]:
 def compared(folder: pathlib.Path, name: str, runs: Sequence[Plan]) -> Row:
     """Of one case: whether weights, rows and dense records are the same bytes."""
     whole, stopped, again = (
-        [contents(folder / made / name, plan) for plan in runs] for made in ('whole', 'stopped', 'again')
+        [contents(folder / place / name, plan) for plan in runs] for place in ('whole', 'stopped', 'again')
     )
     same = lambda other, part: all(a[part] == b[part] for a, b in zip(whole, other, strict=True))
     return {
@@ -98,10 +98,10 @@ def compared(folder: pathlib.Path, name: str, runs: Sequence[Plan]) -> Row:
     }  # fmt: skip
 
 
-def _made(work: Work, name: str) -> Iterator[Row]:
-    """What one step makes of a case."""
-    for made in STEPS[work.step][1]:
-        folder = pathlib.Path(work.folder) / made
+def _train_step(work: Work, name: str) -> Iterator[Row]:
+    """What one step trains of a case."""
+    for place in STEPS[work.step][1]:
+        folder = pathlib.Path(work.folder) / place
         folder.mkdir(exist_ok=True)
         train(folder / name, plans(name, toy=work.toy), stop=work.step == 'stop')
     yield {'made': name}
@@ -110,12 +110,12 @@ def _made(work: Work, name: str) -> Iterator[Row]:
 def rows(work: Work) -> Iterator[Row]:
     """A row for each case; `work.step`: what another process makes of `work.cases`."""
     if work.step:
-        yield from work.in_time(work.cases, functools.partial(_made, work))
+        yield from work.in_time(work.cases, functools.partial(_train_step, work))
         return
     names, begun = list(CASES)[: 1 if work.toy else None], time.time()
     for name, (share, _) in STEPS.items():
-        made = list(step(work, name, names, begun + share * (work.end - begun)))
-        names = [row['made'] for row in made if 'made' in row]
-        yield from (row for row in made if 'skipped' in row)
+        of_step = list(step(work, name, names, begun + share * (work.end - begun)))
+        names = [row['made'] for row in of_step if 'made' in row]
+        yield from (row for row in of_step if 'skipped' in row)
     for name in names:
         yield compared(pathlib.Path(work.folder), name, plans(name, toy=work.toy))

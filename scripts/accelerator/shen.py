@@ -2,7 +2,6 @@
 
 import pathlib
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +10,7 @@ from bsresearch.launching import flag_parser, forecast, planner
 from bsresearch.planning.stages import probes_of
 from bsresearch.store import kept
 
-from .work import Row, Work
+from .work import Row, Work, called, ended
 
 FULL: dict[str, Any] = {'sweep.seed': (0, 1, 2, 3, 4), 'probe.trials': 1000}
 TOY: dict[str, Any] = {
@@ -27,15 +26,15 @@ def made(config: str, changes: dict[str, Any], work: Work) -> Iterator[Row]:
     overrides = [
         f'--config.{k}={",".join(map(str, v)) + "," if isinstance(v, tuple) else v}' for k, v in changes.items()
     ]
-    command = [sys.executable, '-m', 'bsresearch', 'run', f'--config={config}', f'--workdir={workdir}', *overrides]
+    flags = [f'--config={config}', f'--workdir={workdir}', *overrides]
     start = time.time()
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=max(1.0, work.left), check=False)
+        done = called('bsresearch', 'run', *flags, seconds=work.left)
     except subprocess.TimeoutExpired:
         yield {'what': 'made', 'skipped': f'not done after {time.time() - start:.0f} s'}
         return
     if done.returncode:
-        yield {'what': 'made', 'skipped': f'exit code {done.returncode}: {(done.stderr.splitlines() or [""])[-1]}'}
+        yield {'what': 'made', 'skipped': ended(done.returncode, done.stderr)}
         return
     yield {'what': 'made', 'seconds': time.time() - start}
     lines = done.stdout.splitlines()

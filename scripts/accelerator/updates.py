@@ -46,12 +46,6 @@ def cases(work: Work, precisions: list[str], against: str) -> list[Case]:
     return sorted(every, key=rank)
 
 
-@functools.cache
-def limit(precision: str) -> float:
-    """FLOP/s that there are."""
-    return machine.product_rate(precision)
-
-
 def compared(work: Work, against: str, case: Case) -> Iterator[Row]:
     """One case: all sides in turns. `against`: PyTorch's device."""
     plan = turns.plan(case.family, case.batch_size, machine.FIELDS[case.precision])
@@ -73,7 +67,7 @@ def compared(work: Work, against: str, case: Case) -> Iterator[Row]:
     operations = flops.of_update([plan], resolve.dataset(plan.data), case.batch_size)
     row: Row = {
         'network': case.family, 'B': case.batch_size, 'precision': case.precision, 'ours, updates/s': middle['ours'],
-        'share': middle['ours'] * operations / limit(case.precision),
+        'share': middle['ours'] * operations / machine.product_rate(case.precision),
     }  # fmt: skip
     if not case.compiled:  # else it is compiled already
         row['compiling, s'] = compile_seconds
@@ -84,9 +78,8 @@ def compared(work: Work, against: str, case: Case) -> Iterator[Row]:
 
 def rows(work: Work) -> Iterator[Row]:
     """A row for each case."""
-    against, why = machine.torch_device()
-    if not against:
-        yield {'against': 'PyTorch', 'skipped': why}
+    against, lacking = machine.torch_device()
+    yield from lacking
     precisions, lacking = machine.precisions(work)
     yield from lacking
     yield from work.in_time(cases(work, precisions, against), functools.partial(compared, work, against))

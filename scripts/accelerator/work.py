@@ -86,6 +86,22 @@ def reason(error: Exception) -> str:
     return f'{type(error).__name__}: {first[:300]}'
 
 
+def ended(code: int, said: str) -> str:
+    """How a process failed, in one line: its exit code, and what it said last."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    return f'ended with exit code {code}: {lines[-1] if lines else "nothing was said"}'
+
+
+def called(module: str, *flags: str, seconds: float) -> subprocess.CompletedProcess[str]:
+    """`python -m <module> <flags>`, with what it said.
+
+    Raises:
+      subprocess.TimeoutExpired: it took longer.
+    """
+    command = [sys.executable, '-m', module, *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=max(1.0, seconds), check=False)
+
+
 def started(
     work: Work, until: float, environment: Mapping[str, str] | None = None, *, alone: bool = False
 ) -> Iterator[Row]:
@@ -123,13 +139,13 @@ def started(
             timer.cancel()
             kill()
         said.seek(0)
-        lines = [line for line in said.read().splitlines() if line.strip()]
+        text = said.read()
     what = {'case': work.step} if work.step else {}
     if over.is_set():
         yield what | {'skipped': 'stopped: its time was over'}
     elif code:
-        print('\n'.join(lines[-TOLD:]), file=sys.stderr, flush=True)
-        yield what | {'skipped': f'ended with exit code {code}: {lines[-1] if lines else "nothing was said"}'}
+        print('\n'.join(text.splitlines()[-TOLD:]), file=sys.stderr, flush=True)
+        yield what | {'skipped': ended(code, text)}
 
 
 def step(
