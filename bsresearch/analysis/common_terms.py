@@ -5,6 +5,7 @@ where the large one ended. Schedules that are as long as their runs are then at 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -94,27 +95,27 @@ def best_of_arms(
     sign = 1.0 if judge.higher_is_better else -1.0
 
     def of(study: Study) -> Array:
-        whole, table = quantity.of(study), over.without_diverged(study, judge.of(study).low * sign)
-        if whole.halves is not None:
-            raise ValueError('best_of_arms(…) of what was chosen already')
-        chosen, halves, remarks, edges = dict[Key, list[Key]](), dict[Key, list[Key]](), dict[Key, str](), set[Key]()
+        whole, judged = quantity.of(study), judge.of(study)
+        if whole.halves is not None or judged.halves is not None:
+            raise ValueError(f'best_of_arms(…, {quantity.name}) of what was chosen already')
+        table = over.without_diverged(study, judged.low * sign)
+        rows_of = {key: np.full(table.shape[1], row) for row, key in enumerate(table.index)}
+        of_all, of_halves = dict[Key, np.ndarray | None](rows_of), dict[Key, np.ndarray | None](rows_of)
+        edges, remarks = set[Key](), dict[Key, str]()
         for arm, others in arms.items():
-            key, *cells = _cell(table, arm), *(_cell(table, other) for other in others)
+            key, cells = _cell(table, arm), [_cell(table, other) for other in others]
             cells = sorted(cells, key=lambda cell: _rate(study, cell))
-            scores = table.loc[cells].to_numpy(float)
+            scores, rows = table.loc[cells].to_numpy(float), np.array([rows_of[cell][0] for cell in cells])
             choice = over.choice('rate', (arm,), (tuple(_rate(study, cell) for cell in cells),), scores)
-            remarks[key] = choice.remark
+            of_all[key] = None if choice.places is None else rows[choice.places]
+            of_halves[key] = None if choice.places is None else rows[over.by_other_half(scores)]
             edges |= {key} if choice.edge else set()
-            chosen[key] = [] if choice.places is None else [cells[i] for i in choice.places]
-            halves[key] = [] if choice.places is None else [cells[i] for i in over.by_other_half(scores)]
-        halved = _with(whole, halves)
-        return _with(whole, chosen)._replace(halves=halved, edges=frozenset(edges), remarks=remarks)
+            remarks[key] = choice.remark
+        array, halves = (over.picked(whole, table, (), rows) for rows in (of_all, of_halves))
+        return array._replace(halves=halves, edges=frozenset(edges), remarks=remarks)
 
     metrics = tuple(dict.fromkeys((*quantity.metrics, *judge.metrics)))
-    return Quantity(
-        of, f'{quantity.name} at the best rate', quantity.unit, metrics, quantity.few, quantity.higher_is_better,
-        quantity.diverged,
-    )  # fmt: skip
+    return replace(quantity, of=of, name=f'{quantity.name} at the best rate', metrics=metrics)
 
 
 def _cell(table: pd.DataFrame, arm: str) -> Key:
@@ -127,17 +128,3 @@ def _cell(table: pd.DataFrame, arm: str) -> Key:
 
 def _rate(study: Study, cell: Key) -> float:
     return float(study.runs.at[study.runs_of(cell)[0], RATE])
-
-
-def _with(array: Array, cells: Mapping[Key, Sequence[Key]]) -> Array:
-    """Each replicate of a cell with the numbers of another; none where that is not known."""
-    place = {key: row for row, key in enumerate(array.low.index)}
-    low, high, rounding = (np.array(table, float) for table in (array.low, array.high, array.rounding))
-    before, replicates = (low.copy(), high.copy(), rounding.copy()), np.arange(low.shape[1])
-    for cell, of_replicates in cells.items():
-        rows = [place[one] for one in of_replicates]
-        for end, source in zip((low, high), before[:2], strict=True):
-            end[place[cell]] = source[rows, replicates] if rows else np.nan
-        rounding[place[cell]] = before[2][rows].mean() if rows else 0.0
-    index, columns = array.low.index, array.low.columns
-    return Array(pd.DataFrame(low, index, columns), pd.DataFrame(high, index, columns), pd.Series(rounding, index))

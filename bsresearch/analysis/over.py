@@ -141,7 +141,7 @@ def best_over(
         known = {key: group for key, group in groups.items() if choices[key].places is not None}
         of_all = {key: group.rows[choices[key].places] for key, group in known.items()}
         of_halves = {key: group.rows[by_other_half(scores[group.rows])] for key, group in known.items()}
-        array, halves = (_picked(whole, table, axes, {k: rows.get(k) for k in groups}) for rows in (of_all, of_halves))
+        array, halves = (picked(whole, table, axes, {k: rows.get(k) for k in groups}) for rows in (of_all, of_halves))
         edges = frozenset(key for key, choice in choices.items() if choice.edge)
         remarks = {key: choice.remark for key, choice in choices.items()}
         return array._replace(halves=halves, edges=edges, remarks=remarks)
@@ -174,7 +174,7 @@ def judge_of(what: str, quantity: Quantity, by: Quantity | None, *, as_source: b
     return judge
 
 
-def _picked(
+def picked(
     whole: Array, like: pd.DataFrame, axes: Sequence[str], rows: Mapping[tuple[Any, ...], np.ndarray | None]
 ) -> Array:
     """What each replicate has in its row of a table with the cells of `like`; NaN where the row is not known."""
