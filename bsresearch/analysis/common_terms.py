@@ -63,10 +63,7 @@ def _runs(study: Study, selectors: Sequence[Selector]) -> list[str]:
 
 def _places(study: Study, run: str, metric: str, x: str) -> np.ndarray:
     """Where a metric of a run was evaluated, in x."""
-    rows = evaluations(study, run, metric)
-    if x == 'seconds':
-        return rows['step'].to_numpy(float) * pace.of_run(study, run)
-    return rows[POSITIONS[x][0]].to_numpy(float)
+    return pace.places(study, run, evaluations(study, run, metric), POSITIONS[x][0])
 
 
 def _between(study: Study, run: str, metric: str, x: str, at: float) -> float:

@@ -11,6 +11,7 @@ from bsresearch.analysis import resolution, summary
 from bsresearch.analysis.cells import Key
 from bsresearch.analysis.of_runs import evaluations, unit_of
 from bsresearch.analysis.once import once
+from bsresearch.analysis.pace import calibrated
 from bsresearch.analysis.study import Study
 from bsresearch.core import lookup
 
@@ -63,9 +64,8 @@ def _members(study: Study, key: Key) -> pd.DataFrame:
 
 
 def _pace(study: Study, runs: list[str]) -> float:
-    """Mean seconds per update."""
-    ends = [study.rows[run].iloc[-1] for run in runs if run in study.rows and len(study.rows[run])]
-    paces = [end['seconds'] / end['step'] for end in ends if end['step'] > 0]
+    """Mean seconds per update, as calibrated."""
+    paces = [of_run for run in runs if np.isfinite(of_run := calibrated(study, run))]
     return float(np.mean(paces)) if paces else float('nan')
 
 

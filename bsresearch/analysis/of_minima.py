@@ -72,9 +72,8 @@ def _of_optimum(metric: str, name: str, ends: Callable[[float, float, bool], End
         if study.status(run) != 'done' or not len(rows):
             return np.nan, np.nan
         at = int((sign * rows[metric]).to_numpy(float).argmax())
-        step = rows['step'].to_numpy(float)
-        place = step[at] * pace.of_run(study, run) if column == 'seconds' else float(rows[column].iloc[at])
-        return ends(float(rows[metric].iloc[at]), place, bool(step[-1] >= BEYOND * step[at]))
+        step, places = rows['step'].to_numpy(float), pace.places(study, run, rows, column)
+        return ends(float(rows[metric].iloc[at]), float(places[at]), bool(step[-1] >= BEYOND * step[at]))
 
     def of(study: Study) -> Array:
         check(study, metric)

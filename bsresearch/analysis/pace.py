@@ -33,7 +33,7 @@ def kind(study: Study, run: str) -> tuple[float, str]:
 
 
 def _seconds_per_update(study: Study, run: str) -> float:
-    rows, facts = study.rows[run], study.runs.loc[run]
+    facts = study.runs.loc[run]
     start = facts.get('parent.step', 0.0)
     updates = float(facts['total_updates']) - (0.0 if pd.isna(start) else float(start))
     file = study.workdir and paths.run_dir(study.workdir, str(facts['study']), run) / 'meta.json'
@@ -41,6 +41,12 @@ def _seconds_per_update(study: Study, run: str) -> float:
     whole = meta.get('status') == 'done' and meta.get('stopped_step') is None
     if whole and 'updates' in meta.get('seconds', {}):
         return meta['seconds']['updates'] / (updates * meta['replicas'])
+    return calibrated(study, run)
+
+
+def calibrated(study: Study, run: str) -> float:
+    """Seconds per update that a run's records count with; NaN without any."""
+    rows = study.rows.get(run, pd.DataFrame())
     last = rows.iloc[-1] if len(rows) and 'seconds' in rows else {'step': 0}
     return float(last['seconds'] / last['step']) if last['step'] else np.nan
 
@@ -48,3 +54,8 @@ def _seconds_per_update(study: Study, run: str) -> float:
 def of_run(study: Study, run: str) -> float:
     """Seconds per update of the kind of a run."""
     return of_kinds(study)[kind(study, run)]
+
+
+def places(study: Study, run: str, rows: pd.DataFrame, column: str) -> np.ndarray:
+    """(rows,) of a run in a column of positions; in seconds, updates times its pace."""
+    return rows['step'].to_numpy(float) * of_run(study, run) if column == 'seconds' else rows[column].to_numpy(float)
