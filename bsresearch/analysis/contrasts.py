@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from bsresearch.analysis.quantity import Array, Quantity, Unit, combine, ends_of_difference
@@ -141,10 +140,11 @@ def instead(quantity: Quantity, other: Quantity, cell: Cell) -> Quantity:
     selector = to_selector(cell)
 
     def mixed(first: Array, second: Array) -> Array:
-        of_other = np.array([selector.is_of(key, first.names) for key in first.low.index])
-        shaped = lambda a: np.broadcast_to(of_other.reshape(-1, *[1] * (a.ndim - 1)), a.shape)
-        pick = lambda a, b: a.mask(shaped(a), b.reindex(a.index))
-        return Array(*map(pick, first[:3], second[:3]))
+        cells = [key for key in first.low.index if selector.is_of(key, first.names)]
+        tables = [table.copy() for table in first[:3]]
+        for table, of_other in zip(tables, second[:3], strict=True):
+            table.loc[cells] = of_other.reindex(cells)
+        return Array(*tables)
 
     of = lambda study: combine(mixed, quantity.of(study), other.of(study))
     metrics = tuple(dict.fromkeys((*quantity.metrics, *other.metrics)))
