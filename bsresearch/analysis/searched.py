@@ -37,18 +37,16 @@ def won(quantity: Quantity, by: Quantity, *, also: Sequence[str] = ()) -> Quanti
         whole = quantity.of(study)
         names, axes = whole.names, _reduced(whole.names, also)
         scores, finished = _first(study, by.of(study), sign), _finished(study, whole)
-        winners = {
-            key: _winner(scores.reindex(trials).to_numpy(float), finished.reindex(trials).to_numpy(), trials)
-            for key, trials in _cells(whole.low.index, axes).items()
-        }
-        edges, remarks = set(), {}
+        winners, edges, remarks = {}, set(), {}
         for key, trials in _cells(whole.low.index, axes).items():
-            if (winner := winners[key]) is None:
+            of_trials = finished.reindex(trials).to_numpy()
+            winners[key] = winner = _winner(scores.reindex(trials).to_numpy(float), of_trials, trials)
+            if winner is None:
                 continue
             at = {axis: winner[names.index(axis)] for axis in axes if axis in SEARCHED}
             outermost = [a for a, value in at.items() if _on_edge([trial[names.index(a)] for trial in trials], value)]
             edges |= {key} if outermost else set()
-            again = finished[winner] > 1 or finished.reindex(trials).max() <= 1
+            again = finished[winner] > 1 or of_trials.max() <= 1
             remarks[key] = _remark(key, at, outermost, '' if again else by.name)
         low, high = (_picked(table, winners, axes) for table in whole[:2])
         rounding = [0.0 if winner is None else float(whole.rounding.loc[winner]) for winner in winners.values()]
@@ -127,10 +125,10 @@ def _cells(index: pd.MultiIndex, axes: Sequence[str]) -> dict[tuple[Any, ...], l
     return trials
 
 
-def _winner(scores: np.ndarray, made: np.ndarray, trials: Sequence[tuple[Any, ...]]) -> tuple[Any, ...] | None:
+def _winner(scores: np.ndarray, finished: np.ndarray, trials: Sequence[tuple[Any, ...]]) -> tuple[Any, ...] | None:
     """The best; of equal ones the one that was made again, which the search took. None where all failed."""
     known = np.where(np.isnan(scores), -np.inf, scores)
-    place = max(range(len(trials)), key=lambda i: (known[i], made[i]))
+    place = max(range(len(trials)), key=lambda i: (known[i], finished[i]))
     return None if np.isneginf(known[place]) else trials[place]
 
 
