@@ -53,10 +53,12 @@ def changed(workdir: pathlib.Path | None, plans: Sequence[Plan]) -> list[str]:
     timed = [plan for plan in plans if plan.execution['seconds_per_update'] is not None]
     pairs = [(measured.get(seconds.key(plan), {}), own_part.sources(plan.resolved())) for plan in timed]
     differences = sorted({part for before, now in pairs for part in environment.changed_sources(before, now)})
-    changed = (
+    if not differences:
+        return []
+    return [
         f'{workdir}/{NAME}: seconds per update were measured with other code of your own: {", ".join(differences)}; '
-    )
-    return [f'{changed}the runs stay as long as they were, another workdir measures anew'] if differences else []
+        'the runs stay as long as they were, another workdir measures anew'
+    ]
 
 
 def planned(plan: Callable[[], T], workdir: pathlib.Path, say: Callable[[str], None]) -> T:

@@ -67,16 +67,16 @@ def ranges(section: Mapping[str, Any]) -> list[Range]:
     Raises:
       ValueError: none, or one that cannot be.
     """
-    ranges = []
+    searched = []
     for name, field in FIELDS.items():
         if given := tuple(section[name]):
-            ranges.append(_range(name, field, given))
-    if not ranges:
+            searched.append(_range(name, field, given))
+    if not searched:
         raise ValueError(
             f'config.study=tune needs a range to search: one of {", ".join(f"config.tune.{name}" for name in FIELDS)}, '
             'such as config.tune.learning_rate=(0.001,1.0)'
         )
-    return ranges
+    return searched
 
 
 def _range(name: str, field: str, given: Sequence[float]) -> Range:

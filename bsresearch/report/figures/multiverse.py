@@ -14,15 +14,10 @@ def draw(study: Study, figure: Figure) -> Sheet:
     """Draws it."""
     claim, rules = figure.options['claim'], figure.options['rules']
     judged = {name: statements.judge(under(claim, rule), study) for name, rule in rules.items()}
-    untold = [f'not told by these records, {name}: {why(v)}' for name, v in judged.items() if lacks(v)]
-    return forest.of_verdicts(judged, [figure.title, f'{claim.key}: {claim.sentence}', *untold])
-
-
-def lacks(verdicts: statements.Verdicts) -> bool:
-    """Whether no interval of it can be drawn."""
-    return verdicts.verdict == 'not measured'
-
-
-def why(verdicts: statements.Verdicts) -> str:
-    """Why it was not measured."""
-    return '; '.join(filter(None, verdicts.remarks)) or 'a run is missing'
+    reasons = {
+        name: '; '.join(filter(None, verdicts.remarks)) or 'a run is missing'
+        for name, verdicts in judged.items()
+        if verdicts.verdict == 'not measured'
+    }
+    not_told = [f'not told by these records, {name}: {reason}' for name, reason in reasons.items()]
+    return forest.of_verdicts(judged, [figure.title, f'{claim.key}: {claim.sentence}', *not_told])
