@@ -26,6 +26,7 @@ from ml_collections import ConfigDict
 from bsresearch import schema
 
 SMALL, RATE = 32, 0.02
+FIVE, TEN = dict(seed=tuple(range(5))), dict(seed=tuple(range(10)))
 
 
 def get_config() -> ConfigDict:
@@ -47,9 +48,9 @@ def get_config() -> ConfigDict:
     c.total_epochs = 100.0
     c.arms.small = dict(batch_size=SMALL, learning_rate=RATE)
     longer = dict(total_epochs=240.0, evaluate=dict(every_epochs=5.0))
-    c.arms.fixed_128 = dict(longer, batch_size=128, learning_rate=RATE)
-    c.arms.fixed_512 = dict(batch_size=512, learning_rate=RATE)
-    c.arms.scaled_128 = dict(batch_size=128, learning_rate=4 * RATE)
-    c.arms.scaled_512 = dict(batch_size=512, learning_rate=16 * RATE)
-    c.sweep.seed = (0, 1, 2, 3, 4)
+    c.arms.small = dict(batch_size=SMALL, learning_rate=RATE, sweep=TEN)
+    c.arms.fixed_128 = dict(longer, batch_size=128, learning_rate=RATE, sweep=FIVE)
+    c.arms.fixed_512 = dict(batch_size=512, learning_rate=RATE, sweep=TEN)
+    c.arms.scaled_128 = dict(batch_size=128, learning_rate=4 * RATE, sweep=TEN)
+    c.arms.scaled_512 = dict(batch_size=512, learning_rate=16 * RATE, sweep=TEN)
     return c
