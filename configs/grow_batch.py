@@ -56,7 +56,7 @@ def get_config() -> ConfigDict:
     early = dict(name='step', factor=0.2, at_fractions=(0.1,))
     parts = tuple(dict(name='constant', times=times) for times in (1.0, 0.2, 1.0, 0.2))
     restarts = dict(name='steps', batch_sizes=(5 * SIZE, SIZE, 5 * SIZE), at_fractions=CHANGES)
-    short = dict(total_epochs=10.0)
+    short = dict(total_epochs=10.0, sweep=dict(seed=tuple(range(15))))
     c.arms.early_decay = dict(short, schedule=early)
     c.arms.early_grow = dict(short, schedule=early, batch_schedule=dict(name='instead_of_decay'))
     c.arms.restart_rate = dict(short, schedule=dict(name='join', parts=parts, at_fractions=CHANGES))

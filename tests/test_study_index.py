@@ -1,7 +1,9 @@
 """The index of kept studies is what their records say."""
 
 import pathlib
+import re
 
+import pandas as pd
 import pytest
 
 from bsresearch import findings
@@ -28,3 +30,13 @@ def test_every_claim_that_a_side_makes_is_one_of_its_findings():
 def test_a_folder_without_studies_is_refused(tmp_path: pathlib.Path):
     with pytest.raises(FileNotFoundError, match='holds no study'):
         index.each(tmp_path)
+
+
+def test_no_kept_study_names_a_folder_of_a_machine():
+    """Of any file of a run, and of pages and tables: no text that begins as an absolute path."""
+    absolute = re.compile(rb'["`| ]/[a-z]+/[^"`| ]')
+    contents = [(f, f.read_bytes()) for f in STUDIES.rglob('*') if f.suffix in ('.md', '.json', '.csv')]
+    for folder in (f.parent for f in STUDIES.glob('*/files.parquet')):
+        contents += [(folder / path, content) for path, content in pd.read_parquet(folder / 'files.parquet').to_numpy()]
+    assert len(contents) > 1000
+    assert [str(file) for file, content in contents if file.suffix != '.npz' and absolute.search(content)] == []

@@ -106,10 +106,16 @@ class Judged(NamedTuple):
 
     @property
     def text(self) -> str:
-        """'+1.55 points (+1.38 to +1.72)'."""
+        """'+1.55 points (+1.38 to +1.72)'; where the estimate itself is infinite, what the finite end says."""
         estimate = self.interval
         if not estimate.n:
             return 'not measured'
+        if np.isneginf(estimate.low) and np.isposinf(estimate.high):
+            return 'any number is possible'
+        if np.isinf(estimate.centre):
+            return (
+                f'at most {self.show(estimate.high)}' if estimate.centre < 0 else f'at least {self.show(estimate.low)}'
+            )
         # Of two replicates an interval reaches beyond what a level can be.
         low, high = (-np.inf, np.inf) if not self.contrast.level else (self.unit.low, self.unit.high)
         ends = (self.show(min(max(end, low), high), unit=False) for end in (estimate.low, estimate.high))

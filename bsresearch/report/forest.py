@@ -117,9 +117,7 @@ def _phrase(judged: Judged, n: int) -> str:
     """'small − large: +3.47 points (+2.1 to +4.8)'; of a set of places all of them; n where it is not the study's."""
     places = ', '.join(judged.unit.show(p, unit=False) for p in judged.part.places)
     replicates = f', n = {judged.interval.n}' if judged.interval.n not in (0, n) else ''
-    endless = np.isneginf(judged.interval.low) and np.isposinf(judged.interval.high)
-    number = f'one of {places}' if places else 'any number is possible' if endless else judged.text
-    return f'{judged.part.label}: {number}{replicates}'
+    return f'{judged.part.label}: {f"one of {places}" if places else judged.text}{replicates}'
 
 
 def _numbers(judged: Judged, n: int) -> str:

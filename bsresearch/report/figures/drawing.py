@@ -18,6 +18,7 @@ from bsresearch.report.rendering import Submit
 from bsresearch.store import paths
 
 PACKAGE = 'bsresearch.report.figures'
+PRECISION = '%.9g'  # of plotted numbers: that of float32, in which most were recorded
 
 
 class Drawn(NamedTuple):
@@ -107,7 +108,9 @@ def save(sheet: Sheet, out: pathlib.Path, name: str, submit: Submit = rendering.
     out.mkdir(parents=True, exist_ok=True)
     panels.label_once(sheet.figure)
     rendered = submit(plotting.render, sheet.figure, out / name)
-    paths.write_text(out / f'{name}.csv', sheet.numbers.to_csv(index=False, lineterminator='\n'))
+    paths.write_text(
+        out / f'{name}.csv', sheet.numbers.to_csv(index=False, float_format=PRECISION, lineterminator='\n')
+    )
     return rendered
 
 
