@@ -25,6 +25,7 @@ from ml_collections import ConfigDict
 from bsresearch import schema
 
 SIZE, CHANGES = 125, (0.2, 0.5, 0.7)
+FIVE, FIFTEEN = (dict(seed=tuple(range(n))) for n in (5, 15))
 
 
 def get_config() -> ConfigDict:
@@ -50,16 +51,15 @@ def get_config() -> ConfigDict:
     c.schedule.name = 'step'
     c.schedule.factor = 0.2
     c.schedule.at_fractions = (0.3, 0.6, 0.8)
-    c.arms.decay = dict()
-    c.arms.hybrid = dict(batch_schedule=dict(name='instead_of_decay', max_growths=1, max_fraction=0.1))
-    c.arms.grow = dict(batch_schedule=dict(name='instead_of_decay', max_fraction=0.1))
+    c.arms.decay = dict(sweep=FIVE)
+    c.arms.hybrid = dict(sweep=FIVE, batch_schedule=dict(name='instead_of_decay', max_growths=1, max_fraction=0.1))
+    c.arms.grow = dict(sweep=FIVE, batch_schedule=dict(name='instead_of_decay', max_fraction=0.1))
     early = dict(name='step', factor=0.2, at_fractions=(0.1,))
     parts = tuple(dict(name='constant', times=times) for times in (1.0, 0.2, 1.0, 0.2))
     restarts = dict(name='steps', batch_sizes=(5 * SIZE, SIZE, 5 * SIZE), at_fractions=CHANGES)
-    short = dict(total_epochs=10.0, sweep=dict(seed=tuple(range(15))))
+    short = dict(total_epochs=10.0, sweep=FIFTEEN)
     c.arms.early_decay = dict(short, schedule=early)
     c.arms.early_grow = dict(short, schedule=early, batch_schedule=dict(name='instead_of_decay'))
     c.arms.restart_rate = dict(short, schedule=dict(name='join', parts=parts, at_fractions=CHANGES))
     c.arms.restart_batch = dict(short, schedule=dict(name='constant'), batch_schedule=restarts)
-    c.sweep.seed = (0, 1, 2, 3, 4)
     return c
