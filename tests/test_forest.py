@@ -109,6 +109,17 @@ def test_what_is_not_finite_is_told_and_not_drawn() -> None:
     assert svg.scale(lines[:2], (0.0, np.inf)) is None
 
 
+def test_of_an_infinite_estimate_the_finite_end_is_drawn() -> None:
+    """A median of runs that mostly did not arrive: an arrow, and a line to the end that is known."""
+    lines = [line(-np.inf, -np.inf, 0.3, 'few arrived'), line(0.1, 0.0, 0.2, 'all')]
+    on = svg.scale(lines, (0.0, 0.5))
+    assert on is not None
+    root = drawn(lines[:1], (0.0, 0.5), on)
+    assert [e.text for e in of_class(root, 'label')] == ['few arrived']
+    assert [(number(e, 'x1'), number(e, 'x2')) for e in of_class(root, 'interval')] == [(on.x(on.low), on.x(0.3))]
+    assert [d.tag.rpartition('}')[2] for d in of_class(root, 'dot')] == ['path']
+
+
 def test_places_are_dots_without_a_line() -> None:
     places = Line('best', Interval(16, 8, 32, 3, 'set'), PLAIN, False, (16, 8, 32))
     on = svg.scale([places], (-np.inf, 64))

@@ -88,10 +88,9 @@ def _ticks(low: float, high: float, unit: Unit) -> list[tuple[float, str]]:
         decades = np.arange(np.floor(low / np.log(10)), np.ceil(high / np.log(10)) + 1)
         steps = (1.0, 2.0, 5.0) if high - low < np.log(200) else (1.0,)
         places = np.array([s * 10.0**d for d in decades for s in steps])
-        if high - low > np.log(1.5):
-            kept = places[(np.log(places) >= low) & (np.log(places) <= high)]
-            kept = kept[:: -(-len(kept) // TICKS)] if len(kept) else kept
-            return [(float(np.log(v) - in_unit), f'{v:,g}') for v in kept]
+        kept = places[(np.log(places) >= low) & (np.log(places) <= high)]
+        if len(kept) > 2 or len(steps) == 1:
+            return [(float(np.log(v) - in_unit), f'{v:,g}') for v in kept[:: -(-len(kept) // TICKS)]]
         low, high = np.exp(low), np.exp(high)
         return [(float(np.log(v) - in_unit), _short(v)) for v in _round_places(low, high) if v > 0]
     return [(v / unit.scale, _short(v)) for v in _round_places(low * unit.scale, high * unit.scale)]
@@ -155,7 +154,7 @@ def _text(kind: str, text: str, x: float, y: float, anchor: str) -> str:
 
 def _interval(line: Line, y: float, on: Scale) -> str:
     """Nothing where there is no finite number; its label says so."""
-    if not np.isfinite(line.interval.centre):
+    if not np.isfinite(line.ends).any():
         return ''
     low, high = line.ends
     dots = line.places or (line.interval.centre,)
@@ -172,7 +171,7 @@ def _arrow(x: float, y: float, side: int) -> str:
 
 def _label(line: Line, on: Scale) -> _Label:
     text = PARENT.sub('', line.label).replace('_', ' ')
-    if not np.isfinite(line.interval.centre):
+    if not np.isfinite(line.ends).any():
         infinite = {True: ': ∞', False: ': −∞'}[line.interval.centre > 0]
         return _Label(f'{text}{infinite if line.interval.n else ": not measured"}', 4, 'start')
     left, right = (on.x(end) for end in line.ends)
