@@ -14,10 +14,11 @@ again). Held fixed: epochs; in each comparison the noise temperature at every up
     python main.py --config=configs/grow_batch.py --workdir=runs/grow_batch
     python -m scripts.report --workdir=runs/grow_batch
 
-Cost: about 15 minutes on 2 CPU cores that other programs share, estimated (`--config.strategy=vmap` is faster there).
-Not run in full yet. Found before, in an earlier grid of the first three arms, 3 seeds on the whole set: the curves
-against epochs overlap, with 14,400, 6,336 and 5,360 updates; test accuracy at the end 0.9009, 0.9007, 0.9012 (standard
-deviations of seeds 0.004).
+Cost: 75 runs, 12 minutes on 2 CPU cores that other programs share (`--config.strategy=vmap` is faster there). Found:
+all seven claims hold. Late, 5 seeds: grown batches end at −0.09 points (−0.35 to 0.17) of test accuracy and 1.03 times
+(0.98 to 1.08) the training loss. After an early change, 15 seeds: −0.11 points (−0.34 to 0.12) and 1.05 times (1.02 to
+1.07); with restarts +0.05 points (−0.14 to 0.24) and 1.06 times (1.04 to 1.07). So both are right: accuracy is the
+same, and the training loss early on alike only about. Records: docs/studies/grow_batch.
 """
 
 from ml_collections import ConfigDict

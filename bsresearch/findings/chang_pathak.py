@@ -29,8 +29,8 @@ PER_EXAMPLE, AT_128, AT_512 = ('learning_rate/batch_size',), ('batch_size',), ('
 CLOSE, QUARTER, THIRD, FOUR = np.log(1.03), np.log(1.25), np.log(1.33), np.log(4.0)
 
 # Reasons, written after the look.
-TOO_HIGH = ('protocol and size: 512 is a quarter of this set, and 0.32 a half of the rate that did not train in a pilot; '
-            'its weights go 1.5 times as far as those of B = 32, on a path 3 times as long')  # fmt: skip
+TOO_HIGH = ('protocol and size: 512 is a quarter of this set, and 0.32 a half of the rate that did not train in a '
+            'pilot; its weights go 1.5 times as far as those of B = 32, on a path 3 times as long')  # fmt: skip
 NOT_PASSED = 'cost: at one rate 512 would pass its minimum after about 580 epochs and has 100'
 FIVE_SEEDS = 'size: 5 seeds of the longest arm'
 PACE = 'at 512 an epoch takes a half of the seconds on this machine, and there are twice as many of them'
@@ -48,7 +48,8 @@ CLAIMS = (
               log(MINIMUM), every(ratio(arm, 'small') for arm in ('scaled_128', 'scaled_512')), high=CLOSE,
               held_fixed=PER_EXAMPLE, note=TOO_HIGH),
     Statement('fixed', 'figure 5', 'At one rate a larger batch has the higher minimum of validation loss.',
-              log(MINIMUM), every(ratio(arm, 'small') for arm in ('fixed_128', 'fixed_512')), low=0, note=NOT_PASSED),
+              log(MINIMUM), every(ratio(arm, 'small') for arm in ('fixed_128', 'fixed_512')), low=0,
+              note=NOT_PASSED),
     Statement('fixed, seen', 'figure 5', 'At one rate and equal epochs the lowest validation loss that is seen is '
               'higher at the largest batch.', SEEN, minus('fixed_512', 'small'), low=0,
               held_fixed=('learning_rate', 'epochs')),
