@@ -72,6 +72,26 @@ def test_what_is_damaged_is_neither_kept_nor_read(workdir: pathlib.Path, tmp_pat
     assert not (tmp_path / 'again').exists()
 
 
+def test_a_run_of_another_workdir_is_named_as_seen_from_this_one(workdir: pathlib.Path, tmp_path: pathlib.Path):
+    """Whole and sealed anew; a file that was damaged before is not sealed as if it were whole."""
+    config = workdir / 'shen' / 'small-0' / 'config.json'
+    written = paths.read_json(config) or {}
+    begun = {'directory': str(tmp_path / 'other' / 'train' / 'a'), 'step': 3}
+    paths.write_json(config, written | {'init_from': begun})
+    kept.keep(workdir, 'shen', tmp_path / 'kept')
+    there = kept.readable(tmp_path / 'kept') / 'shen'
+    assert paths.read_json(there / 'small-0' / 'config.json') == written | {
+        'init_from': {'directory': '../other/train/a', 'step': 3}
+    }
+    assert (there / 'small-1' / 'config.json').read_bytes() == config.parent.with_name('small-1').joinpath(
+        'config.json'
+    ).read_bytes()
+    config.write_bytes(config.read_bytes().replace(b'"step": 3', b'"step": 4'))
+    with pytest.raises(paths.Damaged, match='another sha256'):
+        kept.keep(workdir, 'shen', tmp_path / 'again')
+    assert not (tmp_path / 'again').exists()
+
+
 def test_refusals(workdir: pathlib.Path, tmp_path: pathlib.Path):
     with pytest.raises(FileNotFoundError, match='brownlee'):
         kept.keep(workdir, 'brownlee', tmp_path / 'kept')

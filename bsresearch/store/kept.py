@@ -5,11 +5,13 @@ A folder of kept records holds
   files.parquet    every other file of the runs and probes as it was: path, content,
   study.json       its arms (store/study_file.py), to be read without a tool.
 Groups and checkpoints stay behind: a kept study can be read and drawn anew, not trained on. `unpack` makes the very
-files again, byte for byte; that they are is checked when they are kept.
+files again, byte for byte; that they are is checked when they are kept. Only the directory of a run of another workdir
+is kept as seen from this one: it would tell of the machine.
 """
 
 import functools
 import json
+import os
 import pathlib
 import tempfile
 from collections.abc import Iterator
@@ -48,7 +50,7 @@ def keep(workdir: pathlib.Path, study: str, out: pathlib.Path) -> list[pathlib.P
     for directory in runs:
         if b''.join(_restored(lines[lines['run'] == directory.name])) != records.lines(directory):
             raise ValueError(f'{directory / verify.ROWS} does not come back as it was; its records cannot be kept')
-    files = [(f.relative_to(workdir).as_posix(), f.read_bytes()) for d in (*runs, *probes) for f in _files(d)]
+    files = [(f.relative_to(workdir).as_posix(), _content(f, workdir)) for d in (*runs, *probes) for f in _files(d)]
     files += [(name, (workdir / name).read_bytes()) for name in (f'{study}/{STUDY}', 'schema.json', 'estimates.jsonl')
               if (workdir / name).exists()]  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
@@ -60,6 +62,22 @@ def keep(workdir: pathlib.Path, study: str, out: pathlib.Path) -> list[pathlib.P
         (out / STUDY).write_bytes((folder / STUDY).read_bytes())
         kept.append(out / STUDY)
     return kept
+
+
+def _content(file: pathlib.Path, workdir: pathlib.Path) -> bytes:
+    """What a file holds; the directories of runs elsewhere as seen from the workdir, sealed anew."""
+    raw = file.read_bytes()
+    if b'"directory": ' not in raw:
+        return raw
+    here = workdir.resolve()
+
+    def near(fields: dict[str, Any]) -> dict[str, Any]:
+        place = fields.get('directory', '')
+        return fields | {'directory': os.path.relpath(place, here)} if os.path.isabs(place) else fields
+
+    written = paths.read_json(file) or {}
+    content = json.loads(json.dumps(written), object_hook=near)
+    return raw if content == written else paths.sealed(content).encode()
 
 
 def _files(directory: pathlib.Path) -> Iterator[pathlib.Path]:

@@ -81,10 +81,15 @@ def file_digest(path: pathlib.Path) -> str:
         return hashlib.file_digest(f, 'sha256').hexdigest()
 
 
-def write_json(path: pathlib.Path, value: Mapping[str, Any], sort_keys: bool = True) -> None:
-    """As `write_text`, for a value, sealed with its sha256, which the order of its keys does not enter."""
+def sealed(value: Mapping[str, Any], *, sort_keys: bool = True) -> str:
+    """A value as JSON, with its sha256, which the order of its keys does not enter."""
     content = json.loads(json.dumps(value, allow_nan=False))
-    write_text(path, json.dumps(content | {SEAL: digest(content)}, indent=1, sort_keys=sort_keys))
+    return json.dumps(content | {SEAL: digest(content)}, indent=1, sort_keys=sort_keys)
+
+
+def write_json(path: pathlib.Path, value: Mapping[str, Any], sort_keys: bool = True) -> None:
+    """As `write_text`, for a value, `sealed`."""
+    write_text(path, sealed(value, sort_keys=sort_keys))
 
 
 def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
