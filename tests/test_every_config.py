@@ -12,6 +12,19 @@ from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
 
 ROOT = pathlib.Path(__file__).parent.parent
+# One of each procedure, and some whose nets, optimizers or schedules no other test trains. All are planned in
+# test_config.py.
+BY_DEFAULT = (
+    'batch_size_sweep',
+    'brownlee',
+    'disciplined',
+    'grow_batch',
+    'interpolation',
+    'lr_range_test',
+    'shen',
+    'tune',
+    'yolo',
+)
 CONFIGS = sorted(p.stem for p in (ROOT / 'configs').glob('*.py'))
 
 
@@ -71,7 +84,9 @@ def toy_grid(config: str) -> sweep.Grid:
 
 
 @pytest.mark.parametrize('number', [0, pytest.param(1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize('config', CONFIGS)
+@pytest.mark.parametrize(
+    'config', [pytest.param(c, marks=() if c in BY_DEFAULT else pytest.mark.slow) for c in CONFIGS]
+)
 def test_every_config_runs(config: str, number: int, workdir: pathlib.Path):
     """A run of the first group of the grid, and of the second, is trained to its end."""
     plans = [members[0] for members in sweep.groups(toy_runs(config))][number : number + 1]

@@ -17,9 +17,12 @@ from bsresearch.models import layers, losses, norms
 SHAPE = (8, 8, 3)
 
 
+SMALL = {'resnet': {'depth': 8, 'width': 4}, 'wide_resnet': {'depth': 10, 'widening': 1}}
+
+
 def build(name: str, **kw: Any) -> Any:
-    """A model of the folder for 5 classes."""
-    return importlib.import_module(f'bsresearch.models.{name}').build(5, **kw)
+    """A model of the folder for 5 classes, the deep ones as shallow as they can be."""
+    return importlib.import_module(f'bsresearch.models.{name}').build(5, **SMALL.get(name, {}) | kw)
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])

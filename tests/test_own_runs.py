@@ -100,8 +100,7 @@ ODD = {'data__name': f'{PARTS}:points', 'data__examples': 17, 'total_steps': Non
        'epoch_boundary': 'partial', **BARE}  # fmt: skip
 
 
-@pytest.mark.parametrize(('batch_size', 'group'), [(3, None), (4, 2)])
-@pytest.mark.parametrize('name', TWO_NORMS)
+@pytest.mark.parametrize(('name', 'batch_size', 'group'), [('two_norms', 4, 2), ('nnx_two_norms', 3, None)])
 def test_a_run_whose_batches_do_not_divide_its_data_is_a_plain_loop(
     name: str, batch_size: int, group: int | None, workdir: pathlib.Path
 ):
