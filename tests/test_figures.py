@@ -124,9 +124,17 @@ def test_command_prints_paths_and_what_a_figure_reports(tmp_path: pathlib.Path) 
     [
         (('noise_scale', '--workdir={}/nowhere'), '--workdir={}/nowhere: no such directory'),
         (('noise_scal', '--workdir={}'), "has no figure 'noise_scal'; did you mean 'noise_scale'?"),
-        (('noise_scale', '--workdir={}', '--x=updates'), '--x is of a figure without a name; noise_scale takes '),
-        (('noise_scale', '--workdir={}', '--option=x'), '--option=x: --option=<name>=<value> of '),
-        (('sharpness', 't.csv'), "unexpected argument 't.csv'; flags are written --name=value"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                (
+                    ('noise_scale', '--workdir={}', '--x=updates'),
+                    '--x is of a figure without a name; noise_scale takes ',
+                ),
+                (('noise_scale', '--workdir={}', '--option=x'), '--option=x: --option=<name>=<value> of '),
+                (('sharpness', 't.csv'), "unexpected argument 't.csv'; flags are written --name=value"),
+            )
+        ),
     ],
 )
 def test_errors_are_one_line_and_exit_2(arguments: tuple[str, ...], message: str, tmp_path: pathlib.Path) -> None:

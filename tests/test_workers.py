@@ -96,7 +96,9 @@ RUN = {
 
 
 @pytest.mark.parametrize(
-    'model', [MLP, CNN, RESNET, MLP | {'batch_norm': False}], ids=['mlp', 'cnn', 'resnet', 'plain']
+    'model',
+    [MLP, CNN, pytest.param(RESNET, marks=pytest.mark.slow), MLP | {'batch_norm': False}],
+    ids=['mlp', 'cnn', 'resnet', 'plain'],
 )
 def test_workers_are_a_loop_over_shards(model: dict[str, Any]):
     """Brute force with flax's own layers, float64: weights and running statistics after 1, 2 and the short 3rd update.
