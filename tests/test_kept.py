@@ -48,6 +48,41 @@ def test_every_byte_comes_back(workdir: pathlib.Path, tmp_path: pathlib.Path):
     assert kept.readable(workdir) == workdir
 
 
+def gapped(workdir: pathlib.Path) -> None:
+    """A run with digits of float32, a gap that is a difference, and one that is a negative zero in another's place."""
+    singles = [float(str(np.float32(v))) for v in (0.1, 2 / 3, 1e-30)]
+    train, test = [0.75, 0.5, 0.7024166666666667], [0.5, 0.25, 0.6924]
+    gaps = {'generalization_gap': [a - b for a, b in zip(train, test, strict=True)]}
+    losses = {'train_loss': [0.1, 0.2, 0.3], 'test_loss': [0.1, 0.5, 0.7], 'generalization_gap_loss': [-0.0, 0.3, 0.4]}
+    values = {'train_accuracy': train, 'test_accuracy': test, 'batch_loss': singles, **gaps, **losses}
+    write_run(workdir, study='shen', name='gapped', values=values)
+
+
+def test_lean_columns_come_back_to_the_bit(tmp_path: pathlib.Path):
+    """A gap is left out where it is the difference; float32 stands for its own digits alone."""
+    gapped(tmp_path / 'runs')
+    kept.keep(tmp_path / 'runs', 'shen', tmp_path / 'kept')
+    table = pd.read_parquet(tmp_path / 'kept' / kept.ROWS)
+    assert 'generalization_gap' not in table
+    assert 'generalization_gap_loss' in table
+    assert [str(table[c].dtype) for c in ('batch_loss', 'train_accuracy')] == ['float32', 'float64']
+    assert contents(kept.readable(tmp_path / 'kept')) == contents(tmp_path / 'runs')
+
+
+def test_a_folder_of_an_older_version_reads_alike(tmp_path: pathlib.Path):
+    """Whose numbers are float64, every one of them a column."""
+    gapped(tmp_path / 'runs')
+    kept.keep(tmp_path / 'runs', 'shen', tmp_path / 'kept')
+    table = pd.read_parquet(tmp_path / 'kept' / kept.ROWS)
+    narrow = table.select_dtypes('float32')
+    assert {'batch_loss', 'test_accuracy'} <= {*narrow}
+    older = table.assign(**{column: narrow[column].to_numpy().astype(str).astype(float) for column in narrow})
+    older = older.assign(generalization_gap=older['train_accuracy'] - older['test_accuracy'])
+    older.to_parquet(tmp_path / 'kept' / kept.ROWS, index=False)
+    (tmp_path / 'kept' / kept.STUDY).write_text('{}')
+    assert contents(kept.readable(tmp_path / 'kept')) == contents(tmp_path / 'runs')
+
+
 def test_its_table_reads_without_this_package(workdir: pathlib.Path, tmp_path: pathlib.Path):
     kept.keep(workdir, 'shen', tmp_path / 'kept')
     table = pd.read_parquet(tmp_path / 'kept' / kept.ROWS)

@@ -2,8 +2,9 @@
 
 A folder of kept records holds
   records.parquet  one row per recorded line: run, line, what its columns were (`keys`), position and metrics,
-  files.parquet    every other file of the runs and probes as it was: path, content,
-  study.json       its arms (store/study_file.py), to be read without a tool.
+  files.parquet    every other file of the runs and probes as it was, and study.json: path, content.
+Numbers that were recorded in the digits of float32 are a column of float32, a difference of two others (GAPS) is made
+anew from them; `keys` tell which columns a line had. Older folders have neither, and study.json beside.
 Groups and checkpoints stay behind: a kept study can be read and drawn anew, not trained on. `unpack` makes the very
 files again, byte for byte; that they are is checked when they are kept. Only the directory of a run of another workdir
 is kept as seen from this one: it would tell of the machine.
@@ -14,7 +15,7 @@ import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,11 @@ from bsresearch.store import paths, records, verify
 from bsresearch.store.paths import RESTORE, Damaged
 
 ROWS, FILES, STUDY = 'records.parquet', 'files.parquet', 'study.json'
+GAPS = {
+    'generalization_gap': ('train_accuracy', 'test_accuracy'),
+    'generalization_gap_loss': ('test_loss', 'train_loss'),
+}
+PAGE = 1 << 26  # bytes: all files on one page, since they are alike
 NAMES = ('config.json', 'meta.json', 'lineage.json', 'init_from.json', 'probe.json')
 
 
@@ -46,7 +52,8 @@ def keep(workdir: pathlib.Path, study: str, out: pathlib.Path) -> list[pathlib.P
     if is_kept(out):
         raise FileExistsError(f'{out} has kept records already; remove {ROWS} and {FILES} there, or name another')
     probes = [d for d in records.described_dirs(workdir, 'probe.json') if d.parent == folder]
-    lines = pd.concat([_lines(d) for d in runs], ignore_index=True)
+    narrow = _narrow(pd.concat([_lines(d) for d in runs], ignore_index=True))
+    lines = _widened(narrow)
     for directory in runs:
         if b''.join(_restored(lines[lines['run'] == directory.name])) != records.lines(directory):
             raise ValueError(f'{directory / verify.ROWS} does not come back as it was; its records cannot be kept')
@@ -54,14 +61,49 @@ def keep(workdir: pathlib.Path, study: str, out: pathlib.Path) -> list[pathlib.P
     files += [(name, (workdir / name).read_bytes()) for name in (f'{study}/{STUDY}', 'schema.json', 'estimates.jsonl')
               if (workdir / name).exists()]  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    written = {ROWS: lines, FILES: pd.DataFrame(files, columns=['path', 'content'])}
-    for name, table in written.items():
-        table.to_parquet(out / name, index=False, compression='zstd', compression_level=19)
-    kept = [out / ROWS, out / FILES]
-    if (folder / STUDY).exists():
-        (out / STUDY).write_bytes((folder / STUDY).read_bytes())
-        kept.append(out / STUDY)
-    return kept
+    shared = {'index': False, 'compression': 'zstd', 'compression_level': 19}
+    _write(narrow, out / ROWS, shared)
+    table = pd.DataFrame(files, columns=['path', 'content'])
+    table.to_parquet(out / FILES, use_dictionary=False, data_page_size=PAGE, **shared)
+    return [out / ROWS, out / FILES]
+
+
+def _write(lines: pd.DataFrame, file: pathlib.Path, shared: Mapping[str, Any]) -> None:
+    """Bytes of a column's numbers apart where these are mostly distinct: the first ones are alike."""
+    numbers = lines.select_dtypes('floating')
+    apart = [c for c in numbers if numbers[c].nunique() > 0.5 * numbers[c].count()]
+    plain = [c for c in lines if c not in apart]
+    lines.to_parquet(file, use_dictionary=plain, use_byte_stream_split=apart, **shared)
+
+
+def _narrow(lines: pd.DataFrame) -> pd.DataFrame:
+    """Without what `_widened` makes of it to the bit."""
+    gone = [gap for gap, (a, b) in GAPS.items() if {gap, a, b} <= {*lines} and _same(lines[a] - lines[b], lines[gap])]
+    lines = lines.drop(columns=gone)
+    for column in lines.select_dtypes('float64'):
+        with np.errstate(over='ignore'):
+            narrow = lines[column].astype('float32')
+        if _same(_decimal(narrow), lines[column]):
+            lines[column] = narrow
+    return lines
+
+
+def _same(a: pd.Series, b: pd.Series) -> bool:
+    """To the bit: −0 is another number than 0."""
+    return a.equals(b.rename(a.name)) and bool((np.signbit(a) == np.signbit(b))[a.notna()].all())
+
+
+def _decimal(numbers: pd.Series) -> pd.Series:
+    """The shortest decimal of each float32, which is what its JSON was."""
+    return pd.Series(numbers.to_numpy().astype(str).astype(float), numbers.index, name=numbers.name)
+
+
+def _widened(lines: pd.DataFrame) -> pd.DataFrame:
+    """The lines as they were recorded."""
+    narrow = {column: _decimal(lines[column]) for column in lines.select_dtypes('float32')}
+    lines = lines.assign(**narrow)
+    gaps = {gap: pair for gap, pair in GAPS.items() if gap not in lines and {*pair} <= {*lines}}
+    return lines.assign(**{gap: lines[a] - lines[b] for gap, (a, b) in gaps.items()})
 
 
 def _content(file: pathlib.Path, workdir: pathlib.Path) -> bytes:
@@ -124,7 +166,7 @@ def unpack(folder: pathlib.Path, workdir: pathlib.Path) -> None:
             tables.append(pd.read_parquet(folder / name))
         except (OSError, ValueError) as e:
             raise Damaged(f'{folder / name} cannot be read ({" ".join(str(e).split())}); {RESTORE}') from e
-    lines, files = tables
+    lines, files = _widened(tables[0]), tables[1]
     for name, content in zip(files['path'], files['content'], strict=True):
         file = paths.within(workdir, name)
         file.parent.mkdir(parents=True, exist_ok=True)
