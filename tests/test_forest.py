@@ -1,6 +1,7 @@
 """The forest of a report: drawings against their numbers, the scale that rows share, the one number of a row."""
 
 import re
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -144,14 +145,16 @@ def test_no_label_lies_outside_its_drawing() -> None:
             assert left + width <= svg.WIDTH + 0.1
 
 
-def judged(values: list[list[float]], low: float = 0.0, key: str = 'A') -> Verdicts:
+def judged(
+    values: list[list[float]], low: float = 0.0, key: str = 'A', high: float = np.inf, **said: Any
+) -> Verdicts:
     """A claim that each of the differences lies above `low`."""
     quantity, contrast = final('test_accuracy'), minus('a', 'b')[0]
     statement = Statement(
-        key, 'figure 1', 'A is above b (≈97.9 and 95 % at B = 64), and so on.', quantity, (contrast,), low=low
+        key, 'figure 1', 'A is above b (≈97.9 and 95 % at B = 64), and so on.', quantity, (contrast,), low, high, **said
     )
     parts = [verdicts.of(f'part {i}', v) for i, v in enumerate(values)]
-    each = verdicts.each(parts, low, np.inf)
+    each = verdicts.each(parts, low, high)
     made = tuple(
         Judged(contrast, quantity, part, verdicts.interval(part), verdict, 0.02)
         for part, verdict in zip(parts, each, strict=True)
@@ -165,6 +168,29 @@ def test_the_one_number_is_that_on_which_the_verdict_hangs() -> None:
     assert forest.of_verdicts(judged([far, near]), 'Doe', 3).number == '+1.20 points'
     row = forest.of_verdicts(judged([far, open_, near]), 'Doe', 3)
     assert (row.verdict, row.number) == ('undecided', '+2.33 points')
+
+
+def test_the_least_clear_is_the_interval_that_ends_nearest_to_a_bound() -> None:
+    """Of parts that hold: not the centre, which lies nearer to a bound in the other part."""
+    central, wide = [0.0039, 0.004, 0.0041], [-0.006, -0.0035, -0.001]
+    row = forest.of_verdicts(judged([central, wide], low=-0.01, high=0.01), 'Doe', 3)
+    assert (row.verdict, row.number) == ('holds', '−0.35 points')
+    assert row.deciding.startswith('part 1: −0.35 points (')
+    assert row.smallest == '2.00 points'
+
+
+def test_what_was_said_and_asked_after_the_runs_is_marked() -> None:
+    said, asked = 'size: too few', judged([[0.011, 0.012, 0.013]], key='B', later=True)
+    rows = [forest.of_verdicts(v, 'Doe', 3) for v in (judged([[-0.01, 0.03, 0.05]], reason=said), asked)]
+    block = forest.block(rows, 'note')
+    assert [('size: too few' in part, forest.LATER in part) for part in block.html.split('<details')[1:]] == [
+        (True, False),
+        (False, True),
+    ]
+    first, second = (line.split(' | ') for line in block.markdown.splitlines() if line.startswith(('| ?', '| ✓')))
+    assert (first[4].rstrip(' |'), forest.LATER in first[2]) == (said, False)
+    assert forest.LATER in second[2]
+    assert forest.SINCE.lower() in block.markdown.splitlines()[2]
 
 
 def test_a_row_has_the_sentence_without_the_sources_numbers() -> None:

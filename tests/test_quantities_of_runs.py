@@ -293,6 +293,8 @@ def test_a_difference_has_no_better_direction_and_no_limits():
         (PERCENT, 0.8839, '88.39 %', '88.39 points'),
         (PERCENT, -0.0046, '−0.46 %', '−0.46 points'),
         (TIMES, np.log(3.444), '3.44 times', '3.44 times'),
+        (TIMES, np.log(1024.0), '1,024 times', '1,024 times'),
+        (Unit(), 999.6, '1,000', '1,000'),
         (Unit(' s', ' s'), 123456.0, '123,456 s', '123,456 s'),
         (Unit(' s', ' s'), INF, '∞ s', '∞ s'),
         (Unit(), NAN, 'none', 'none'),

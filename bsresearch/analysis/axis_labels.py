@@ -1,6 +1,7 @@
 """Names of an axis's values: a section's name, and its fields in which those of that name differ."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -28,12 +29,18 @@ def of_values(values: Sequence[Any]) -> Callable[[Any], Any]:
 
 def words(name: str) -> str:
     """A field, metric or arm for a reader: 'batch size'."""
-    return name.replace('_', ' ')
+    return re.sub(r'\bauc\b', 'AUC', name.replace('_', ' '))
 
 
 def listed(names: Sequence[str]) -> str:
-    """'small, large'; of many the first and the last."""
-    return ', '.join(names) if len(names) <= FEW else f'{names[0]} to {names[-1]}'
+    """'small, large'; 'none 4, 16, 64' of those that a number tells apart; of many the first and the last."""
+    numbers: dict[str, list[str]] = {}
+    for name in names:
+        stem, _, number = name.rpartition(' ')
+        numbered = stem and number.isdigit()
+        numbers.setdefault(stem if numbered else name, []).extend([number] if numbered else [])
+    parts = [' '.join(filter(None, (stem, ', '.join(of_stem)))) for stem, of_stem in numbers.items()]
+    return ', '.join(parts) if len(parts) <= FEW else f'{names[0]} to {names[-1]}'
 
 
 def rank(value: Any) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ from bsresearch.core import lookup
 from bsresearch.core.flat import flatten
 
 CONTROL = 'control'  # of every branch
+UNSAID = ('none', 'constant', 'linear', 'sqrt')  # names that do not tell what they are names of
 LENGTHS = {'epochs': 'total_epochs', 'updates': 'total_updates', 'examples': 'total_examples'}
 # Sections of an arm that change no run's result.
 BESIDE = ('branch', 'probe', 'measure', 'keep', 'record', 'norms', 'evaluate', 'scalars')
@@ -190,11 +191,13 @@ def _label(study: Study, key: Key, name_arm: bool, fields: set[str]) -> str:
 
 def named(field: str, given: Any) -> str:
     """'B = 64', 'lr 0.1', 'adam', 'momentum 0.9'."""
-    text = axis_labels.text(given)
+    text = ('off', 'on')[given] if isinstance(given, bool) else axis_labels.text(given)
     if field == 'batch_size':
         return f'B = {text}'
-    if field.endswith('.name') or field in PARTS:
+    if field in PARTS or (field.endswith('.name') and text not in UNSAID):
         return words(text)
+    if field.endswith('.name'):
+        return f'{axis_labels.of_field(field)} {words(text)}'
     return f'{SHORT.get(field, words(field).replace(".", " "))} {text}'
 
 

@@ -146,7 +146,9 @@ def best_over(
         remarks = {key: choice.remark for key, choice in choices.items()}
         return array._replace(halves=halves, edges=edges, remarks=remarks)
 
-    chosen = 'as the source chose, on the test set' if as_source and by is None else f'by {judge.name}'
+    of_validation = judge.metrics[:1] != () and judge.metrics[0].startswith('validation_')
+    by_what = 'by validation' if of_validation else f'by {judge.name}'
+    chosen = 'as the source chose, on the test set' if as_source and by is None else by_what
     metrics = tuple(dict.fromkeys((*quantity.metrics, *judge.metrics)))
     return replace(
         quantity, of=of, name=f'{quantity.name} at the best {axes_text} {chosen}', metrics=metrics,

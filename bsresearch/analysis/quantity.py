@@ -46,7 +46,8 @@ class Unit(NamedTuple):
         if np.isinf(scaled):
             number = '∞' if scaled > 0 else '−∞'
         elif self.decimals is None:
-            number = f'{scaled:,.{self.digits}g}' if abs(scaled) < 1e5 else f'{scaled:,.0f}'
+            large = abs(scaled) > 10**self.digits - 0.5  # which `g` would write with an exponent
+            number = f'{scaled:,.0f}' if large else f'{scaled:,.{self.digits}g}'
         else:
             number = f'{scaled:,.{self.decimals}f}'
         return f'{number}{(self.difference if difference else self.level) if unit else ""}'.replace('-', '−')

@@ -18,6 +18,7 @@ from bsresearch.analysis.quantities import best_of
 from bsresearch.analysis.quantity import Array, Quantity, exact
 from bsresearch.analysis.study import ABSENT, FINISHED, Study
 
+USUAL = 'the usual values'  # of an arm, where a search tries nothing else
 SEARCHED = ('learning_rate', 'momentum', 'weight_decay', 'warmup.epochs')
 
 
@@ -62,7 +63,7 @@ def _remark(key: tuple[Any, ...], at: Mapping[str, Any], outermost: Sequence[str
     values = ', '.join(f'{words(axis)} {axis_labels.text(value)}' for axis, value in at.items() if value != ABSENT)
     on_edge = f', {" and ".join(map(words, outermost))} on the edge' if outermost else ''
     not_again = f', which was not made again: the search did not choose by {other}' if other else ''
-    return f'{" ".join(str(part) for part in key if part != ABSENT)}: won by {values}{on_edge}{not_again}'
+    return f'{" ".join(str(part) for part in key if part != ABSENT)}: won by {values or USUAL}{on_edge}{not_again}'
 
 
 def best_of_trials(k: int, quantity: Quantity, *, also: Sequence[str] = ()) -> Quantity:

@@ -18,9 +18,13 @@ import numpy as np
 
 from bsresearch.analysis import equal_terms, undecided, verdicts
 from bsresearch.analysis.contrasts import Contrast, Contrasts, Numbers, Selector
-from bsresearch.analysis.quantity import Array, Quantity, Unit
+from bsresearch.analysis.quantity import TIMES, Array, Quantity, Unit
 from bsresearch.analysis.study import FINISHED, Study
 from bsresearch.analysis.verdicts import Interval, Part, Verdict
+
+# What makes a claim fail, or leaves it open: how it was trained and compared; how many seeds, examples, updates; what
+# was learned; how a number was read.
+REASONS = ('protocol', 'size', 'data', 'estimator')
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,9 @@ class Statement:
         differs_from: in their place, what none of them is.
       conditions: the contrasts are conditions: `depends` where it holds under some and does not under others.
       held_fixed: where it compares at other lengths than the study. untested: why it is not put to the test.
-      note: what a reader has to know of the number.
+      note: what a reader has to know of the number. reason: what was said of it once the records had been seen: why it
+        came out so, which of a claim that does not hold begins with what it lies in ('size: …', REASONS). later: the
+        sentence itself was added only then.
     """
 
     key: str
@@ -48,6 +54,8 @@ class Statement:
     untested: str = ''
     note: str = ''
     differs_from: float | None = None
+    reason: str = ''
+    later: bool = False
 
     def __post_init__(self) -> None:
         """Refuses a statement that says nothing, or not what it seems to.
@@ -103,6 +111,12 @@ class Judged(NamedTuple):
     def bound(self, value: float) -> str:
         """A bound of this part: '0', '+2 points', '1 times'."""
         return self.show(value) if value or self.unit.exp else '0'
+
+    @property
+    def smallest(self) -> str:
+        """The smallest effect that it could have seen, in words; of a logarithm a factor. '' where none is known."""
+        unit = TIMES if self.unit.exp else self.unit
+        return '' if np.isnan(self.sees) else unit.show(self.sees, difference=True)
 
     @property
     def text(self) -> str:

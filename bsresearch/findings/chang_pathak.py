@@ -28,13 +28,13 @@ LAYERS = ('conv_0', 'conv_1', 'dense', 'output')
 PER_EXAMPLE, AT_128, AT_512 = ('learning_rate/batch_size',), ('batch_size',), ('batch_size', 'epochs')
 CLOSE, QUARTER, THIRD, FOUR = np.log(1.03), np.log(1.25), np.log(1.33), np.log(4.0)
 
-# Reasons, written after the look.
-TOO_HIGH = ('protocol and size: 512 is a quarter of this set, and 0.32 a half of the rate that did not train in a '
+# Said after the records were seen.
+TOO_HIGH = ('protocol: 512 is a quarter of this set, and 0.32 a half of the rate that did not train in a '
             'pilot; its weights go 1.5 times as far as those of B = 32, on a path 3 times as long')  # fmt: skip
-NOT_PASSED = 'cost: at one rate 512 would pass its minimum after about 580 epochs and has 100'
+NOT_PASSED = 'size: at one rate 512 would pass its minimum after about 580 epochs and has 100'
 FIVE_SEEDS = 'size: 5 seeds of the longest arm'
-PACE = 'at 512 an epoch takes a half of the seconds on this machine, and there are twice as many of them'
-NEAR = 'the estimate lies within the bound, by less than its interval is wide'
+PACE = 'protocol: at 512 an epoch takes a half of the seconds on this machine, and there are twice as many of them'
+NEAR = 'size: the estimate lies within the bound, by less than its interval is wide'
 
 
 def at_first(metric: str) -> Quantity:
@@ -46,10 +46,10 @@ CLAIMS = (
     Statement('scaled', 'figure 23', 'With the rate in proportion to the batch size the minimum of validation loss of '
               'the largest batch is no more than 3 % above that of the smallest (theirs: 0.352 and 0.343).',
               log(MINIMUM), every(ratio(arm, 'small') for arm in ('scaled_128', 'scaled_512')), high=CLOSE,
-              held_fixed=PER_EXAMPLE, note=TOO_HIGH),
+              held_fixed=PER_EXAMPLE, reason=TOO_HIGH),
     Statement('fixed', 'figure 5', 'At one rate a larger batch has the higher minimum of validation loss.',
               log(MINIMUM), every(ratio(arm, 'small') for arm in ('fixed_128', 'fixed_512')), low=0,
-              note=NOT_PASSED),
+              reason=NOT_PASSED),
     Statement('fixed, seen', 'figure 5', 'At one rate and equal epochs the lowest validation loss that is seen is '
               'higher at the largest batch.', SEEN, minus('fixed_512', 'small'), low=0,
               held_fixed=('learning_rate', 'epochs')),
@@ -63,25 +63,25 @@ CLAIMS = (
     Statement('epochs', 'figure 5', 'At one rate a larger batch takes more epochs to its minimum.', EPOCHS,
               every(ratio(arm, 'small') for arm in ('fixed_128', 'fixed_512')), low=0),
     Statement('updates', 'not theirs: what would make it so', 'It takes as many updates, within a third.', UPDATES,
-              ratio('fixed_128', 'small'), -THIRD, THIRD, note=FIVE_SEEDS),
+              ratio('fixed_128', 'small'), -THIRD, THIRD, reason=FIVE_SEEDS),
     Statement('epochs, scaled', 'figure 23', 'Scaled, it takes as many epochs, within a third.', EPOCHS,
               every(ratio(arm, 'small') for arm in ('scaled_128', 'scaled_512')), -THIRD, THIRD,
-              held_fixed=PER_EXAMPLE, note=TOO_HIGH),
+              held_fixed=PER_EXAMPLE, reason=TOO_HIGH),
     Statement('seconds, scaled', 'section on time', 'Scaled, the largest batch comes to its minimum in less time.',
-              SECONDS, ratio('scaled_512', 'small'), high=0, held_fixed=PER_EXAMPLE, note=PACE),
+              SECONDS, ratio('scaled_512', 'small'), high=0, held_fixed=PER_EXAMPLE, reason=PACE),
     Statement('distance', 'figures of layers', 'At one rate the weights of every layer are nearer to the initial ones '
               'at the largest batch: after 20 epochs.', at_first('distance'),
               every(ratio('fixed_512', 'small', label=layer, quantity=at_first(f'distance/{layer}'))
                     for layer in LAYERS), high=0),
     Statement('distance, scaled', 'figures of layers', 'Scaled, they are as far, within a quarter.',
               at_first('distance'), ratio('scaled_512', 'small'), -QUARTER, QUARTER, held_fixed=PER_EXAMPLE,
-              note=TOO_HIGH),
+              reason=TOO_HIGH),
     Statement('path', 'figures of updates', 'At one rate the updates of the largest batch add up to a shorter path, '
               'measured every 512 examples: a quarter at most after 20 epochs.', at_first('path_length'),
-              ratio('fixed_512', 'small'), high=-FOUR, note=NEAR),
+              ratio('fixed_512', 'small'), high=-FOUR, reason=NEAR),
     Statement('path, scaled', 'figures of updates', 'Scaled, one update of 512 goes as far as 16 of 32 add up to: the '
               'path is as long, within a quarter.', at_first('path_length'), ratio('scaled_512', 'small'), -QUARTER,
-              QUARTER, held_fixed=PER_EXAMPLE, note=TOO_HIGH),
+              QUARTER, held_fixed=PER_EXAMPLE, reason=TOO_HIGH),
     Statement('straight', 'figures of updates', 'At one rate the path of the largest batch is the straighter one.',
               at_first('path_straightness'), ratio('fixed_512', 'small'), low=0),
 )  # fmt: skip

@@ -24,10 +24,10 @@ POINT, HALF_POINT = 0.01, 0.005
 # Said after the records were seen.
 NO_BENEFIT = 'the larger batch is no better at all: there is no benefit that could taper'
 FITTED = (
-    'in 3 seconds larger batches see more examples, 35 epochs at 256 and 16 at 8, and fit nearly all of this set, '
-    'which does not carry over to the test set; theirs are 50,000 images, for which more epochs may still help'
+    'data: in 3 seconds larger batches see more examples, 35 epochs at 256 and 16 at 8, and fit nearly all of this '
+    'set, which does not carry over to the test set; theirs are 50,000 images, for which more epochs may still help'
 )
-WHICH_LOSS = 'the loss that is lower for small batches here is that of the test set alone: they fit less'
+WHICH_LOSS = 'estimator: the loss that is lower for small batches here is that of the test set alone: they fit less'
 BEST = (('b8', 0.0125), ('b32', 0.1), ('b64', 0.4), ('b256', 0.8))
 TRAINED = (*EVERY[:-1], *(at('b256', learning_rate=rate) for rate in (0.1, 0.2, 0.4, 0.8, 1.6)))
 
@@ -35,15 +35,15 @@ CLAIMS = (
     Statement('nearly equal', 'section 4.2', 'At equal seconds final accuracies are nearly equal: each batch '
               'size within a point of 64.', TEST, against((*SMALL, *LARGE), MIDDLE), -POINT, POINT, conditions=True),
     Statement('rising', 'section 4.2', 'They are slightly better for larger batches: accuracy rises with the '
-              'batch size.', TEST, trend('batch_size', EVERY), low=0, note=FITTED),
+              'batch size.', TEST, trend('batch_size', EVERY), low=0, reason=FITTED),
     Statement('larger is better', 'section 4.2', 'The largest batch ends above the smallest.', TEST,
-              minus('b256', 'b8'), low=0, note=FITTED),
+              minus('b256', 'b8'), low=0, reason=FITTED),
     Statement('test loss', 'section 4.2', 'The final loss is lower for small batches: the test loss rises with the '
               'batch size.', TEST_LOSS, trend('batch_size', EVERY), low=0),
     Statement('training loss', 'section 4.2', 'So does the training loss.', TRAIN_LOSS, trend('batch_size', EVERY),
-              low=0, note=WHICH_LOSS),
+              low=0, reason=WHICH_LOSS),
     Statement('tapers', 'section 4.2', 'The benefit tapers at the largest: 256 ends no more than half a point above '
-              '128.', TEST, minus('b256', 'b128'), high=HALF_POINT, note=NO_BENEFIT),
+              '128.', TEST, minus('b256', 'b128'), high=HALF_POINT, reason=NO_BENEFIT),
     Statement('larger rate', 'section 4.2', 'Larger batches tolerate a larger rate: the best peak of 256 is above that '
               'of 8.', CHOICE, optimum_over('learning_rate', 'b256', 'b8'), low=0),
 )  # fmt: skip

@@ -35,7 +35,8 @@ def interactions(key: str, scale: str, quantity: Quantity) -> Statement:
 
 # Said after the records were seen.
 TOO_LOW = (
-    'at its lowest rate SGD comes too short in 20 epochs to be the best; Adam, whose steps are not as small, does not'
+    'protocol: at its lowest rate SGD comes too short in 20 epochs to be the best; Adam, whose steps are not as '
+    'small, does not'
 )
 
 CLAIMS = (
@@ -47,7 +48,7 @@ CLAIMS = (
               every(minus(*reversed(cells(arm, 1))) for arm in RATES), low=0, conditions=True),
     Statement('low and small', 'abstract', 'The small batch at the lowest rate does better than the large one at the '
               'highest.', AUC, every(minus(cells(arm, 0)[0], cells(arm, 1)[1]) for arm in RATES), low=0,
-              conditions=True, note=TOO_LOW),
+              conditions=True, reason=TOO_LOW),
 )  # fmt: skip
 FIGURES = (
     versus(AUC, LOGIT, x='batch_size', by='learning_rate', panel='arm', title='AUC after 20 epochs of fine-tuning'),

@@ -23,14 +23,14 @@ INSIDE = (
     'margin, not equal'
 )
 GENTLE = (
-    'the scaled rate of 16 workers, 0.1, is one that this net stands from the first update; at 64 a warm-up may add up '
-    'to 0.7 points, of which 6 seeds would have shown 0.5'
+    'size: the scaled rate of 16 workers, 0.1, is one that this net stands from the first update; at 64 a warm-up may '
+    'add up to 0.7 points, of which 6 seeds would have shown 0.5'
 )
 
 CLAIMS = (
     Statement('scaled', 'Goyal et al. 2017, section 5.1', 'With the rate scaled, a model of up to 64 workers ends no '
               'more than a point below that of one.', TEST, against(SCALED, 'scaled_1'), low=-POINT, conditions=True,
-              note=INSIDE),
+              reason=INSIDE),
     Statement('unscaled falls', 'Goyal et al. 2017, section 2.1', 'With the rate of one worker quality falls as '
               'workers are added.', TEST, trend('batch_size', UNSCALED), high=0),
     Statement('scaling helps', 'Goyal et al. 2017, section 2.1', 'At 64 workers the scaled rate ends above the '
@@ -39,7 +39,7 @@ CLAIMS = (
               TEST, minus('unscaled_64', 'scaled_1'), high=-POINT),
     Statement('warm-up helps', 'Goyal et al. 2017, section 2.2', 'At 16 and 64 workers the scaled rate ends above one '
               'that is scaled from the first update.', TEST,
-              every(minus(f'scaled_{k}', f'unwarmed_{k}') for k in (16, 64)), low=0, conditions=True, note=GENTLE),
+              every(minus(f'scaled_{k}', f'unwarmed_{k}') for k in (16, 64)), low=0, conditions=True, reason=GENTLE),
     Statement('quality and time', 'Dell EMC 2018', 'Many workers need minutes in place of days, and AUROC is better.',
               untested='one device here, and no chest X-rays'),
 )  # fmt: skip

@@ -28,27 +28,33 @@ RATE, DATA, MOMENTUM = (
 FOUR, THIRD = np.log(4.0), np.log(4.0) / 3
 
 
-def proportional(key: str, what: str, contrasts: Contrasts, bounds: tuple[float, float], note: str = '') -> Statement:
+def proportional(key: str, what: str, contrasts: Contrasts, bounds: tuple[float, float], reason: str = '') -> Statement:
     """That the knee is in proportion to something."""
     sentence = f'The knee of test accuracy is in proportion to {what}: four times as much, four times the batch size.'
-    return Statement(key, 'section 5, figure 5', sentence, KNEE, contrasts, *bounds, note=note)
+    return Statement(key, 'section 5, figure 5', sentence, KNEE, contrasts, *bounds, reason=reason)
 
 
 def best(key: str, what: str, pair: tuple[str, str]) -> Statement:
     """The same of the least test loss, which is known to a factor of 2 at best."""
     sentence = f'The batch size of the least test loss grows with {what}: by 2 to 8 for four times as much.'
-    return Statement(key, 'section 5', sentence, LOSS, optimum_over('batch_size', *pair), np.log(2.0), np.log(8.0))
+    contrasts = optimum_over('batch_size', *pair)
+    return Statement(key, 'section 5', sentence, LOSS, contrasts, np.log(2.0), np.log(8.0), reason=LEVEL)
 
 
 EXPONENT = FOUR - THIRD, FOUR + THIRD
 # Said after the records were seen.
+LEVEL = (
+    'estimator: above the knee the test loss is level up to 256, the largest size tried, so that its place is one of '
+    'four sizes or more'
+)
 WHY = (
-    'at so few updates the knee is where the noise of a step, ε/(B(1 − m)), undoes what was learned, and that does not '
-    'know N while B is far below it; theirs is an optimum between that noise and overfitting, which N moves'
+    'protocol: at so few updates the knee is where the noise of a step, ε/(B(1 − m)), undoes what was learned, and '
+    'that does not know N while B is far below it; theirs is an optimum between that noise and overfitting, which N '
+    'moves'
 )
 CLAIMS = (
     proportional('knee, rate', 'the learning rate', ratio(*RATE), EXPONENT),
-    proportional('knee, set', 'the size of the training set', ratio(*DATA), EXPONENT, note=WHY),
+    proportional('knee, set', 'the size of the training set', ratio(*DATA), EXPONENT, reason=WHY),
     proportional('knee, momentum', 'the inverse of 1 − m', ratio(*MOMENTUM), EXPONENT),
     best('loss, rate', 'the learning rate', RATE),
     best('loss, set', 'the size of the training set', DATA),

@@ -21,14 +21,14 @@ NEVER, FIRST, LAST = 'all/large@0', 'all/large@1', 'all/large@32'
 AFTER = ('examples after the branch',)
 HALF_POINT, ALIKE, HALF = 0.005, np.log(1.5), np.log(0.5)
 # Said after the first look at the records.
-TOO_FEW = 'five seeds cannot tell: 0.66 points, or 1.6 times, beyond the bound could be seen'
+TOO_FEW = 'size: five seeds cannot tell: 0.66 points, or 1.6 times, beyond the bound could be seen'
 
 CLAIMS = (
     Statement('one does not help', 'section 4, figure 5', 'After a single epoch of the small batch the large one ends '
               'no more than half a point above where it ends from the start.', TEST, minus(FIRST, NEVER),
-              high=HALF_POINT, held_fixed=AFTER, note=TOO_FEW),
+              high=HALF_POINT, held_fixed=AFTER, reason=TOO_FEW),
     Statement('nor makes it flat', 'section 4, figure 5', 'And at a point as sharp, within a factor of 1.5.', log(PHI),
-              ratio(FIRST, NEVER), -ALIKE, ALIKE, held_fixed=AFTER, note=TOO_FEW),
+              ratio(FIRST, NEVER), -ALIKE, ALIKE, held_fixed=AFTER, reason=TOO_FEW),
     Statement('later is better', 'section 4, figure 5', 'After 32 epochs of the small batch the large one ends better '
               'than after one.', TEST, minus(LAST, FIRST), low=0, held_fixed=AFTER),
     Statement('flatter', 'section 4, figure 5', 'And at a point that is half as sharp at most.', log(PHI),

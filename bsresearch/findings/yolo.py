@@ -21,12 +21,12 @@ POINT, ROUNDING = 0.01, 1e-3
 
 # Said after the records were seen.
 OVER_FOUR = (
-    'it holds from 16 on, the smallest batch of theirs; batch norm over 4 examples is so noisy that the training '
-    'accuracy ends at 87 % where that over 64 ends at 97 %'
+    'protocol: it holds from 16 on, the smallest batch of theirs; batch norm over 4 examples is so noisy that the '
+    'training accuracy ends at 87 % where that over 64 ends at 97 %'
 )
 FLIPS = (
-    'losses are equal to 1e-7 for an epoch and more; then paths part in most runs, probably where rounding lets one '
-    'ReLU flip, and losses differ by some 0.001, with no sign'
+    'estimator: losses are equal to 1e-7 for an epoch and more; then paths part in most runs, probably where rounding '
+    'lets one ReLU flip, and losses differ by some 0.001, with no sign'
 )
 
 
@@ -38,7 +38,7 @@ def to_nominal(net: str, sizes: tuple[int, ...]) -> Contrasts:
 CLAIMS = (
     Statement('equal at the end', 'issue #2377', 'With batch norm all batch sizes end within a point of the nominal '
               'one, 64 (theirs: nearly identical mAP from 16 to 128).', TEST, to_nominal('norm', SIZES), -POINT, POINT,
-              conditions=True, note=OVER_FOUR),
+              conditions=True, reason=OVER_FOUR),
     Statement('plain equal at the end', 'issue #2377', 'Without batch norm they do.', TEST,
               to_nominal('plain', SIZES), -POINT, POINT, conditions=True),
     Statement('early curves differ', 'issue #2377', 'With batch norm the curves differ early: at half an epoch every '
@@ -47,10 +47,10 @@ CLAIMS = (
               'to 64 examples are trained as 64 is, to rounding: after a fourth of an epoch and at the end training '
               'losses differ by less than 0.001.', LOSS,
               every(minus(f'plain_{size}', 'plain_64', quantity=loss) for loss in (EARLY_LOSS, LOSS)
-                    for size in ACCUMULATED), -ROUNDING, ROUNDING, note=FLIPS),
+                    for size in ACCUMULATED), -ROUNDING, ROUNDING, reason=FLIPS),
     Statement('the same for an epoch', 'asked of the records', 'Over the first epoch they are: training losses then '
               'differ by less than 0.000001.', at_epoch('train_loss', 1.0), to_nominal('plain', ACCUMULATED), -1e-6,
-              1e-6, note='asked after the first look at the records'),
+              1e-6, later=True),
     Statement('not with batch norm', 'issue #1630', 'With batch norm they are not: their training losses at the end '
               'differ from that of 64.', LOSS, to_nominal('norm', ACCUMULATED), differs_from=0),
     Statement('rounding of 64/B', 'derived', 'B = 40 is accumulated to 80, not to 64: without batch norm too it is '
@@ -61,7 +61,7 @@ CLAIMS = (
               high=0),
     Statement('fewer than 64', 'asked of the records', 'Batch norm over 16 ends above that over 64, updates being of '
               '64 examples in both.', TEST, minus('norm_16', 'norm_64'), low=0,
-              note='asked after the first look at the records'),
+              later=True),
     Statement('objectness', 'issue #2377', 'The validation loss of objectness depends on the batch size.',
               untested='a loss of detection; classification has none'),
 )  # fmt: skip

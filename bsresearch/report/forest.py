@@ -26,6 +26,8 @@ MARKS: dict[Verdict, str] = {
 SOURCES_NUMBERS = re.compile(r' *\([^()]*\d[^()]*\)')
 CELL_WIDTH = 220  # CSS pixels of a cell's interval
 SMALL = 5  # times that a shared scale may be longer than a row's own
+LATER = 'asked after the first look at the records'
+SINCE = 'Said after the runs'
 LONG = 24  # rows of cells beyond which the rest is folded
 
 
@@ -38,7 +40,9 @@ class Row(NamedTuple):
       lines: its intervals. bounds: between which the claim says they lie.
       number: one, in words. phrases: each with its interval. numbers: all that is known of each; remarks: what was
         lost or chosen.
-      flag: of a cell: that it is the highest, lies on an edge.
+      reason: why a claim came out so, found when the records had been seen. smallest: effect that its deciding number
+        could have shown, in words. deciding: its phrase.
+      flag: of a cell: that it is the highest, lies on an edge; of a claim that it was added when records had been seen.
     """
 
     key: str
@@ -53,6 +57,9 @@ class Row(NamedTuple):
     remarks: tuple[str, ...] = ()
     flag: str = ''
     why: str = ''
+    reason: str = ''
+    smallest: str = ''
+    deciding: str = ''
 
     @property
     def short(self) -> str:
@@ -70,11 +77,14 @@ def of_verdicts(verdicts: Verdicts, source: str, n: int) -> Row:
     lines = tuple(svg.Line(j.part.label, j.interval, j.unit, not j.contrast.level, j.part.places) for j in judged)
     named = statement.source.removeprefix(source).lstrip(', ')  # which stands above all of them
     decisive = _decisive(verdicts)
-    why = decisive.why if decisive else next(iter(verdicts.remarks), '')
+    without_number = next((j.why for j in judged if j.why), '') or next(iter(verdicts.remarks), '')
     return Row(
         statement.key, statement.sentence, verdicts.verdict, named, lines, statement.bounds,
         decisive.show(decisive.interval.centre) if decisive else markdown.NONE,
-        tuple(_phrase(j, n) for j in judged), tuple(_numbers(j, n) for j in judged), verdicts.remarks, why=why,
+        tuple(_phrase(j, n) for j in judged), tuple(_numbers(j, n) for j in judged), verdicts.remarks,
+        flag=LATER if statement.later else '', why=decisive.why if decisive else without_number,
+        reason=statement.reason, smallest=decisive.smallest if decisive else '',
+        deciding=_phrase(decisive, n) if decisive else '',
     )  # fmt: skip
 
 
@@ -108,9 +118,18 @@ def _decisive(verdicts: Verdicts) -> Judged | None:
     statement = verdicts.statement
     alike = [j for j in verdicts.judged if j.verdict == verdicts.verdict] or list(verdicts.judged)
     known = [j for j in alike if np.isfinite(j.interval.centre)]
-    low, high = statement.bounds
-    room = lambda j: min(j.interval.centre - low, high - j.interval.centre) * (1 if low < high else -1)
-    return min(known, key=room) if known else None
+    return min(known, key=lambda j: _room(j, *statement.bounds)) if known else None
+
+
+def _room(judged: Judged, low: float, high: float) -> float:
+    """How far from a bound, negative beyond it: the end of the interval of a part that holds, the centre of another."""
+    estimate = judged.interval
+    ends = np.array([estimate.low, estimate.high] if judged.verdict == 'holds' else [estimate.centre] * 2)
+    ends = np.where(np.isnan(ends), estimate.centre, ends)
+    if low == high:
+        return float(np.abs(ends - low).min())
+    return min([float(end - bound) * side for end, bound, side in zip(ends, (low, high), (1, -1), strict=True)
+                if np.isfinite(bound)], default=np.inf)  # fmt: skip
 
 
 def _phrase(judged: Judged, n: int) -> str:
@@ -122,7 +141,7 @@ def _phrase(judged: Judged, n: int) -> str:
 
 def _numbers(judged: Judged, n: int) -> str:
     """With its own verdict and the smallest distance from a bound that it would show with 80 % power."""
-    sees = '' if np.isnan(judged.sees) else f'; could see {judged.unit.show(judged.sees, difference=True)} from a bound'
+    sees = f'; could see {judged.smallest} from a bound' if judged.smallest else ''
     why = f' ({judged.why})' if judged.why else ''
     return f'{_phrase(judged, n)}: {judged.verdict}{why}{sees}'
 
@@ -201,13 +220,17 @@ def _html(row: Row, scales: Scales, numbered: bool) -> str:
     key = f'<b class="key">{escape(row.key)}</b> ' if row.key else ''
     flag = f' <span class="flag">{escape(row.flag)}</span>' if row.flag else ''
     head = (
-        f'<span class="mark">{mark}</span><span class="say">{key}{escape(row.short)}{flag}</span>'
+        f'<span class="mark">{mark}</span><span class="say">{key}{escape(row.short)}{flag}{_reason(row)}</span>'
         f'<span class="drawn">{drawn}</span><span class="one">{escape(row.number)}</span>'
     )
     kind = 'claim' if row.verdict else 'cell'
     if not (row.numbers or row.remarks or row.source):
         return f'<div class="row {kind}">{head}</div>'
     return f'<details class="row {kind}" data-key="{escape(row.key)}"><summary>{head}</summary>{_folded(row)}</details>'
+
+
+def _reason(row: Row) -> str:
+    return f'<small class="since">{SINCE}: {escape(row.reason)}</small>' if row.reason else ''
 
 
 def _folded(row: Row) -> str:
@@ -225,9 +248,10 @@ def _markdown(rows: Sequence[Row], note: str) -> str:
         cells = [(row.sentence, '; '.join(row.numbers) or row.number, row.flag, '; '.join(row.remarks)) for row in rows]
         return markdown.table(note, ('cell', 'measured', '', 'remark'), cells)
     verdict = lambda row: f'{MARKS[row.verdict]} {row.verdict}'
-    heads = [(verdict(row), row.key, row.short, row.number) for row in claims]
+    said = lambda row: f'{row.short} ({row.flag})' if row.flag else row.short
+    heads = [(verdict(row), row.key, said(row), row.number, row.reason) for row in claims]
     numbers = [(row.key, row.sentence, row.source, '; '.join(row.numbers), '; '.join(row.remarks)) for row in claims]
     return '\n\n'.join([
-        markdown.table(note, ('verdict', 'key', 'claim', 'number'), heads),
+        markdown.table(note, ('verdict', 'key', 'claim', 'number', SINCE.lower()), heads),
         markdown.table('All numbers', ('key', 'claim', 'source', 'measured', 'remark'), numbers, folded=True),
     ])  # fmt: skip

@@ -4,6 +4,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from bsresearch.report import forest, markdown, provenance, questions
 from bsresearch.report import inventory as inventories
 from bsresearch.report.inventory import Inventory
@@ -14,7 +16,9 @@ HEAD = """# Studies
 
 Each folder holds the records of a study that was run here, its figures and its report; `bsresearch report
 --workdir=docs/studies/<name> --out=<directory>` makes both anew from the records. The answer is that of the claim
-that its report opens with. This page is made by `python -m scripts.study_index`.
+that its report opens with. Claims that do not hold or are open, with the reason of each: [failed
+claims](failed_claims.md); both sides of ten questions: [contradictions](../contradictions.md). This page is made by
+`python -m scripts.study_index`.
 
 | study | question | answer | claims | size | cost |
 |---|---|---|---|---|---|
@@ -35,9 +39,9 @@ def each(folder: pathlib.Path) -> list[Kept]:
     Raises:
       FileNotFoundError: there is none. Damaged: records that are not what was written.
     """
-    directories = sorted(path.parent for path in folder.glob('*/study.json'))
+    directories = sorted(path for path in folder.glob('*/') if kept.is_kept(path))
     if not directories:
-        raise FileNotFoundError(f'{folder} holds no study: none of its directories has a study.json')
+        raise FileNotFoundError(f'{folder} holds no study: none of its directories has kept records')
     questions_kept = []
     for directory in directories:
         readable = kept.readable(directory)
@@ -47,9 +51,10 @@ def each(folder: pathlib.Path) -> list[Kept]:
     return questions_kept
 
 
-def text(every: Sequence[Kept]) -> str:
-    """The page."""
-    return HEAD + ''.join(_row(*one) for one in every)
+def text(every: Sequence[Kept], lines: Sequence[int]) -> str:
+    """The page. lines: of the two files that each study is."""
+    size = f'A study is a config and its findings: of these {len(lines)} the median is {np.median(lines):.0f} lines.'
+    return f'{HEAD}{"".join(_row(*one) for one in every)}\n{size}\n'
 
 
 def _row(name: str, question: Question, inventory: Inventory) -> str:

@@ -64,6 +64,9 @@ def _head(question: Question, inventory: Inventory) -> Block:
         verdict = escape(question.verdict)
         html.append(f'<p class="answer" data-verdict="{verdict}">{mark} {escape(question.answer)}</p>')
         text.append(f'{f"**{begins}** " if begins else ""}{markdown.escape(question.answer)}')
+    if question.reason:
+        html.append(f'<p class="reason"><b>{forest.SINCE}:</b> {escape(question.reason)}.</p>')
+        text.append(f'**{forest.SINCE}:** {markdown.escape(question.reason)}.')
     html.append(f'<p class="held">{escape(facts)}</p></header>')
     text.append(markdown.escape(f'{source} · {facts}'))
     return Block('\n\n'.join(text), ''.join(html))
@@ -98,7 +101,9 @@ def _note(question: Question) -> str:
         return f'The cells of the sweep; {over[0].lower()}{over[1:]}.'
     if not any(row.lines for row in question.rows):
         return 'A row for each claim. Open one for its numbers and source.'
-    return f'{over}; shaded: where the claim says they lie. Open a row for its numbers and source.'
+    later = any(row.reason or row.flag for row in question.rows)
+    reasons = ' What was said or asked after the runs, their records seen, is marked so.' if later else ''
+    return f'{over}; shaded: where the claim says they lie. Open a row for its numbers and source.{reasons}'
 
 
 def _tally(question: Question) -> Block:

@@ -18,7 +18,7 @@
   const axis = (log, label) => model(log ? 'LogAxis' : 'LinearAxis', {
     axis_label: label, axis_label_text_font_style: 'normal', axis_label_text_font_size: '12px', axis_label_text_font: FONT,
     major_label_text_font_size: '11px', major_label_text_font: FONT, minor_tick_line_color: null, axis_line_color: '#888', major_tick_line_color: '#888',
-    formatter: model('NumeralTickFormatter', { format: '0,0.[0000]' }),
+    formatter: model('NumeralTickFormatter', { format: '0,0.[0000]' }), major_label_policy: model('NoOverlap', {}),
   });
 
   const plot = (panel, data, index, x) => {

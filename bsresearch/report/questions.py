@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bsresearch import findings
-from bsresearch.analysis import cells, names
+from bsresearch.analysis import axis_labels, cells, names
 from bsresearch.analysis import study as studies
 from bsresearch.analysis.figures import Figure
 from bsresearch.analysis.statements import Verdicts, judge
@@ -35,6 +35,7 @@ class Question(NamedTuple):
     Attributes:
       of: name of the study. key: of the findings, or of the study. source: who asked, '' for a sweep.
       verdict: of the headline claim, '' for a sweep. answer: one sentence. rows: claims, or cells.
+      reason: why the headline claim came out so.
       verdicts: of claims as data.
       figures: declared ones. headline: which of them opens the report. study: None where its records cannot be read so.
       faults: what is wrong with the findings, or could not be judged, in words. notes: what is not measured here.
@@ -53,6 +54,7 @@ class Question(NamedTuple):
     study: Study | None = None
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    reason: str = ''
 
     @property
     def named(self) -> list[Figure]:
@@ -137,10 +139,11 @@ def _of_claims(name: str, key: str, module: ModuleType, study: Study, stored: Ma
         except Exception as e:  # a fault in one claim must not cost the others
             faults.append(f'Claim {statement.key} was not judged: {drawing.fault(e)}')
     rows = [forest.of_verdicts(v, module.SOURCE, len(study.replicates)) for v in verdicts]
-    verdict, answer = _answer(rows, module.HEADLINE[0])
+    headline = next((row for row in rows if row.key == module.HEADLINE[0]), None)
+    verdict, answer = (str(headline.verdict), _answer(headline)) if headline else ('', '')
     return Question(
         name, key, module.QUESTION, answer, module.SOURCE, verdict, tuple(rows), tuple(verdicts), module.FIGURES,
-        module.HEADLINE[1], study, tuple(faults), tuple(notes),
+        module.HEADLINE[1], study, tuple(faults), tuple(notes), headline.reason if headline else '',
     )  # fmt: skip
 
 
@@ -153,16 +156,13 @@ def _misnamed(module: ModuleType, stored: Mapping[str, Any], study: Study) -> tu
         return [str(e)], []
 
 
-def _answer(rows: Sequence[Row], key: str) -> tuple[str, str]:
-    """(verdict, sentence) of the headline claim: what it says, with its numbers, never more than its verdict."""
-    row = next((r for r in rows if r.key == key), None)
-    if row is None:
-        return '', ''
+def _answer(row: Row) -> str:
+    """The headline claim in a sentence: what it says, with its numbers, never more than its verdict."""
     phrases = row.phrases if row.lines else row.phrases[:FEW]
-    numbers_text = '; '.join(phrases) if len(phrases) <= FEW else f'{row.number} where it is the least clear'
+    numbers_text = '; '.join(phrases) if len(phrases) <= FEW else f'{row.deciding}, where it is the least clear'
     # In quotes: a sentence under a verdict is not yet said.
     why = f'; {row.why}' if row.why else ''
-    return str(row.verdict), f'“{row.short.rstrip(".")}”: {numbers_text}{why}.'
+    return f'“{row.short.rstrip(".")}”: {axis_labels.words(numbers_text)}{why}.'
 
 
 def _of_sweep(name: str, key: str, study: Study) -> Question:

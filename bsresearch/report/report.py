@@ -13,6 +13,8 @@ from bsresearch.report.questions import Question
 from bsresearch.report.rendering import Submit
 from bsresearch.store import paths, records
 
+MOST_ROWS, FIRST_ROWS = 200, 30  # lines of a folded table in the Markdown; of a longer one those that stay
+
 
 def write(
     workdir: pathlib.Path,
@@ -62,5 +64,15 @@ def draw(question: Question, out: pathlib.Path, submit: Submit = rendering.here)
 
 def as_markdown(pieces: Sequence[Piece]) -> str:
     """The whole file."""
-    texts = [piece if isinstance(piece, str) else piece.markdown for piece in pieces]
+    texts = [_short(piece) if isinstance(piece, str) else piece.markdown for piece in pieces]
     return '\n\n'.join(text for text in texts if text) + '\n'
+
+
+def _short(piece: str) -> str:
+    """A folded table of very many rows is told by its first ones: all stand in the HTML."""
+    lines = piece.split('\n')
+    if not piece.startswith('<details>') or len(lines) <= MOST_ROWS:
+        return piece
+    last = max(i for i, line in enumerate(lines) if line.startswith('|'))
+    left_out = f'… {last + 1 - FIRST_ROWS:,} rows more in report.html, which `bsresearch report` makes of the records.'
+    return '\n'.join([*lines[:FIRST_ROWS], '', left_out, *lines[last + 1 :]])

@@ -16,7 +16,7 @@ from bsresearch.analysis.verdicts import Interval
 WIDTH, LINE, THIN, FOOT = 380, 17, 9, 15  # CSS pixels: of a drawing, an interval, one of many, the numbers below
 BESIDE = 1.5  # a number that a claim says it differs from
 ABOVE, GAP = 11, 8  # CSS pixels: of a label above its interval, between both
-CHARACTER = 5.6  # CSS pixels of a label's character, at most
+CHARACTER = 6.3  # CSS pixels of a label's character, at most
 LONG_ROW = 8  # intervals beyond which lines are thin, and labels stand in the folded numbers alone
 PARENT = re.compile(r'\w+/(?=\w+@)')  # of a branch, told in the folded numbers
 FARTHEST = 3.0  # median half widths that an interval is followed beyond its centre

@@ -59,7 +59,7 @@ def data(study: Study, figure: Figure) -> dict[str, Any] | None:
     since = ' since the branch point' if options['since_branch'] else ''
     names = {x: label + since for x, (_, label) in courses.POSITIONS.items()}
     return {
-        'x': options['x'], 'names': names, 'columns': prepared.columns, 'panels': web_panels,
+        'x': options['x'], 'names': names, 'columns': min(prepared.columns, len(web_panels)), 'panels': web_panels,
         'cells': list(entries.values())
     }  # fmt: skip
 

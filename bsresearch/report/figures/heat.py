@@ -21,6 +21,7 @@ from bsresearch.report.figures.panels import Sheet
 
 SHADES = plotting.shades('Greys', 0.03, 0.55)  # black figures stay legible on it
 WHOLE = 5  # columns beyond which a per cent has one decimal
+ROOM = 3  # columns beyond which of how many runs some diverged is not told
 MOST_NUMBERS = 9  # columns beyond which cells bear no numbers
 
 
@@ -92,7 +93,7 @@ def _panel(
         if len(across) <= MOST_NUMBERS:
             unit = quantity.unit._replace(decimals=quantity.unit.decimals and (1 if len(across) > WHOLE else 2))
             number = unit.show(row['centre'], unit=False) if not np.isnan(row['centre']) else ''
-            counted = f'{row["diverged"]} of {row["runs"]} ×' if len(across) <= WHOLE else f'{row["diverged"]} ×'
+            counted = f'{row["diverged"]} of {row["runs"]} ×' if len(across) <= ROOM else f'{row["diverged"]} ×'
             gone = counted if row['diverged'] else ''
             ax.text(*place, '\n'.join(filter(None, (number, gone))), ha='center', va='center', linespacing=1.0)
         elif row['diverged']:

@@ -211,7 +211,8 @@ def legend(fig: plotting.Figure, looks: Mapping[str, Look], remarks: Mapping[str
     if len(entries) > MOST:
         rest = handle(f'… and {len(entries) - MOST + 1} more', Look('0.2', 'none', ''), 'white')
         entries = [*entries[: MOST - 1], rest]
-    fit, beside = int(fig.get_figwidth() / PANEL_WIDTH * CHARACTERS), 8  # of a handle and the space beside it
+    # Characters of a legend's text, which is larger than that of notes; those of a handle and the space beside it.
+    fit, beside = int(fig.get_figwidth() / PANEL_WIDTH * CHARACTERS * plotting.SMALL / plotting.TEXT), 8
     for entry in entries:
         entry.set_label(textwrap.fill(str(entry.get_label()), max(fit - beside, CHARACTERS // 2)))
     lines = [str(entry.get_label()).split('\n') for entry in entries]

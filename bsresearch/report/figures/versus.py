@@ -46,8 +46,16 @@ def draw(study: Study, figure: Figure) -> Sheet:
         ax.set_title(cells.named(panel, value) if panel else '')
         for text, look in _lines(ax, table[table['panel'] == value] if panel else table, places):
             named.setdefault(text, look)
-    panels.legend(fig, named, _remarks(study, every))
+    panels.legend(fig, _in_order(named, every), _remarks(study, every))
     return Sheet(fig, _numbers(quantities, tables, x))
+
+
+def _in_order(named: dict[str, Look], every: pd.DataFrame) -> dict[str, Look]:
+    """Entries of a legend by size, where numbers tell lines apart."""
+    of_label = dict(zip(every['label'], every['by'], strict=True))
+    if not all(isinstance(of_label[text], Real) for text in named):
+        return named
+    return dict(sorted(named.items(), key=lambda entry: of_label[entry[0]]))
 
 
 def _in_logarithms(quantity: Quantity) -> bool:
@@ -165,7 +173,8 @@ def _lines(ax: plotting.Axes, table: pd.DataFrame, places: dict[Any, float]) -> 
         looks = list(line['look'])
         one_colour = len({look.colour for look in looks}) == 1
         through = Look(looks[0].colour if one_colour else JOINING, looks[0].dash)
-        panels.line(ax, place, line['centre'].where(np.isfinite(line['centre'])), through, linewidth=0.9, zorder=2)
+        if one_colour or all(isinstance(v, Real) for v in places):  # words have no order that a line could follow
+            panels.line(ax, place, line['centre'].where(np.isfinite(line['centre'])), through, linewidth=0.9, zorder=2)
         for at, row, look in zip(place, line.to_dict('records'), looks, strict=True):
             panels.point(ax, at, row, look)
         if one_colour or len({*line['label']}) == 1:
