@@ -3,7 +3,8 @@
     pip install -r requirements-benchmark.txt
     python -m scripts.benchmark [--models=mlp,cnn,resnet_8] [--batch_sizes=1,8,32,128,512,1024] [--rounds=5]
 
-All train on images in memory (of Fashion-MNIST's or CIFAR's shape) with SGD and momentum, float32, all cores, in turns.
+All train on images in memory (of Fashion-MNIST's or CIFAR's shape) with SGD and momentum, float32, all cores, in turns,
+each in a process of its own that waits while another is at its turn.
 PyTorch: eager; eager with images and weights channels last (nets with convolutions); and, where a C++ compiler is
 found, `torch.compile`. Ratios are medians of those within a round, with their range. The fraction is of the
 matrix-multiplication rate measured in the same run.
@@ -33,18 +34,16 @@ _MICRO = flags.DEFINE_integer('micro_batch_size', None, 'Examples per gradient c
 
 def compare(model: str, batch_size: int, limit: float) -> None:
     """Lets all sides take turns and prints a line for each."""
-    from .torch_turns import of_loop
-
     data = {'data.name': _DATA.value} if model in turns.GREY else {}
     p = turns.plan(model, batch_size, {'micro_batch_size': _MICRO.value} | data)
-    network = turns.FAMILIES[model]
     ours, compile_seconds = turns.of_run(p)
-    sides = {'ours': ours, 'eager': of_loop(p, network)}
+    loops: dict[str, dict[str, bool]] = {'eager': {}}
     if model != 'mlp':
-        sides['channels last'] = of_loop(p, network, channels_last=True)
+        loops['channels last'] = {'channels_last': True}
     if shutil.which('g++') or shutil.which('clang++'):
-        sides['compiled'] = of_loop(p, network, compiled=True)
-    rates = turns.rates(sides, turns.lengths(sides, _SECONDS.value), _ROUNDS.value)
+        loops['compiled'] = {'compiled': True}
+    with turns.beside_torch({'ours': ours}, p, turns.FAMILIES[model], loops) as sides:
+        rates = turns.rates(sides, turns.lengths(sides, _SECONDS.value), _ROUNDS.value)
     middle = statistics.median(rates['ours'])
     operations = flops.of_update([p], resolve.dataset(p.data), batch_size)
     micro = program.micro_batch(p, compiling.platform(), batch_size)
@@ -52,7 +51,7 @@ def compare(model: str, batch_size: int, limit: float) -> None:
         f'{model:9} B = {batch_size:<4} micro-batch {micro:<4} ours {middle:9,.1f}/s   '
         f'{middle * operations / limit:4.0%} of the matrix product   compile {compile_seconds:.1f} s'
     )
-    for name in list(sides)[1:]:
+    for name in loops:
         ratio = turns.Ratio.of(rates['ours'], rates[name])
         print(
             f'     {name:14} {statistics.median(rates[name]):9,.1f}/s   ours {ratio.median:5.2f} times '

@@ -1,9 +1,12 @@
 """What benchmarks share: updates by the very program that the loop runs, and sides that take turns."""
 
+import concurrent.futures
+import contextlib
 import functools
+import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -111,6 +114,48 @@ def of_group(runs: Sequence[Plan], strategy: str, *, norms: bool = False) -> Tur
 
     turn(1)
     return turn
+
+
+_loops: list[Turn] = []  # in a process that is one of PyTorch's: its own
+
+
+def _begin_loop(*given: Any, **settings: Any) -> None:
+    from .torch_turns import of_loop  # there alone, as PyTorch is optional
+
+    _loops.append(of_loop(*given, **settings))
+
+
+def _take_turn(updates: int) -> float:
+    return _loops[0](updates)
+
+
+@contextlib.contextmanager
+def beside_torch(
+    sides: Mapping[str, Turn], plan: Plan, model: Mapping[str, Any], loops: Mapping[str, Mapping[str, Any]]
+) -> Iterator[dict[str, Turn]]:
+    """These sides and PyTorch's loops, each in a process of its own, which waits, using no core, while others measure.
+
+    In one process with JAX the threads of both would look for work on the same cores: updates of either took up to
+    twice as long.
+
+    Args:
+      loops: name → settings of `torch_turns.of_loop`.
+
+    Raises:
+      Exception: what a loop raises in its process.
+    """
+    with contextlib.ExitStack() as stack:
+        every = dict(sides)
+        for name, settings in loops.items():
+            spawn = multiprocessing.get_context('spawn')
+            process = stack.enter_context(concurrent.futures.ProcessPoolExecutor(1, spawn))
+            process.submit(_begin_loop, plan, model, **settings).result()
+            every[name] = functools.partial(_result, process)
+        yield every
+
+
+def _result(process: concurrent.futures.Executor, updates: int) -> float:
+    return process.submit(_take_turn, updates).result()
 
 
 def rates(sides: Mapping[str, Turn], updates: Mapping[str, int], rounds: int) -> dict[str, list[float]]:

@@ -56,12 +56,10 @@ def measured(work: Work, against: str, name: str) -> Iterator[Row]:
         except Exception as e:  # more than the device holds
             yield {'case': f'{name}, {count} runs', 'skipped': reason(e)}
             break
-    if against:
-        from ..torch_turns import of_loop
-
-        sides['eager'] = of_loop(plans(model, batch_size, 1, turns.GREY_DATA)[0], model, device=against)
-    rates = turns.rates(sides, turns.lengths(sides, work.seconds), work.rounds)
-    together = {key: [(int(key) if key in sizes else 1) * rate for rate in rates[key]] for key in sides}
+    loops = {'eager': {'device': against}} if against else {}
+    with turns.beside_torch(sides, plans(model, batch_size, 1, turns.GREY_DATA)[0], model, loops) as every:
+        rates = turns.rates(every, turns.lengths(every, work.seconds), work.rounds)
+    together = {key: [(int(key) if key in sizes else 1) * rate for rate in rates[key]] for key in every}
     middle = {key: statistics.median(of_rounds) for key, of_rounds in together.items()}
     knee = next(key for key in sizes if middle[key] >= KNEE * max(middle[k] for k in sizes))
     for key, of_size in sizes.items():

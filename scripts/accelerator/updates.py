@@ -3,7 +3,7 @@
 import functools
 import statistics
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bsresearch.planning import resolve
 from bsresearch.train.sizing import flops
@@ -47,22 +47,18 @@ def cases(work: Work, precisions: list[str], against: str) -> list[Case]:
 
 
 def compared(work: Work, against: str, case: Case) -> Iterator[Row]:
-    """One case: all sides in turns. `against`: PyTorch's device."""
+    """One case: all sides in turns, each in its process. `against`: PyTorch's device."""
     plan = turns.plan(case.family, case.batch_size, machine.FIELDS[case.precision])
     ours, compile_seconds = turns.of_run(plan)
-    sides = {'ours': ours}
-    if against:
-        from ..torch_turns import of_loop
-
-        settings = {'device': against, 'precision': case.precision}
-        loop = functools.partial(of_loop, plan, turns.FAMILIES[case.family], **settings)
-        if case.compiled:
-            sides['torch.compile'] = loop(compiled=True)
-        else:
-            sides['eager'] = loop()
-            if case.family != 'mlp':
-                sides['channels last'] = loop(channels_last=True)
-    rates = turns.rates(sides, turns.lengths(sides, work.seconds), work.rounds)
+    settings, loops = {'device': against, 'precision': case.precision}, dict[str, dict[str, Any]]()
+    if against and case.compiled:
+        loops['torch.compile'] = settings | {'compiled': True}
+    elif against:
+        loops['eager'] = settings
+        if case.family != 'mlp':
+            loops['channels last'] = settings | {'channels_last': True}
+    with turns.beside_torch({'ours': ours}, plan, turns.FAMILIES[case.family], loops) as sides:
+        rates = turns.rates(sides, turns.lengths(sides, work.seconds), work.rounds)
     middle = {name: statistics.median(of_side) for name, of_side in rates.items()}
     operations = flops.of_update([plan], resolve.dataset(plan.data), case.batch_size)
     row: Row = {
@@ -71,7 +67,7 @@ def compared(work: Work, against: str, case: Case) -> Iterator[Row]:
     }  # fmt: skip
     if not case.compiled:  # else it is compiled already
         row['compiling, s'] = compile_seconds
-    for name in list(sides)[1:]:
+    for name in loops:
         row |= {f'{name}, updates/s': middle[name], f'ours / {name}': turns.Ratio.of(rates['ours'], rates[name])}
     yield row | {'turns': work.rounds}
 
