@@ -20,6 +20,9 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     'strides': ((2, 7, 6, 3), (3, 3, 3, 4), {'window_strides': (2, 3)}),
     'a point with stride': ((2, 7, 6, 3), (1, 1, 3, 4), {'window_strides': (2, 2), 'padding': 'VALID'}),
     'dilation': ((2, 9, 8, 3), (3, 2, 3, 4), {'rhs_dilation': (2, 3), 'padding': ((1, 2), (0, 3))}),
+    'rows after, dilation': ((2, 9, 8, 8), (3, 2, 8, 4), {'rhs_dilation': (2, 3), 'padding': ((1, 2), (0, 3))}),
+    'rows after, cut': ((2, 9, 8, 8), (3, 3, 8, 4), {'window_strides': (1, 2), 'padding': ((-1, 0), (0, -2))}),
+    'rows after, wider': ((2, 3, 4, 8), (2, 3, 8, 4), {'padding': ((2, 3), (1, 1))}),
     'transposed': ((2, 4, 5, 3), (3, 3, 3, 4), {'lhs_dilation': (2, 3), 'padding': ((1, 2), (2, 1))}),
     'cut': ((2, 9, 8, 3), (3, 3, 3, 4), {'padding': ((-1, 0), (0, -2))}),
     'groups': ((2, 7, 6, 6), (3, 3, 3, 4), {'feature_group_count': 2}),
@@ -76,7 +79,7 @@ def test_a_batch_that_leaves_the_cache_goes_in_parts(case: str, monkeypatch: pyt
 def test_any_order_of_axes(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(convolutions, 'CACHE', 1)
     function = lambda x, k: lax.conv_general_dilated(x, k, (1, 2), 'SAME', dimension_numbers=('CHNW', 'OWIH', 'WCNH'))
-    x, k = arrays((3, 7, 2, 6), (4, 3, 3, 2))
+    x, k = arrays((8, 7, 2, 6), (4, 3, 8, 2))
     same(jax.jit(convolutions.fast(function))(x, k), function(x, k))
 
 
@@ -127,6 +130,16 @@ def test_what_stays_is_counted():
     counted = convolutions.count(jax.make_jaxpr(of_three)(x, k))
     assert counted == (2, 1, 9 * 3 * 7 * 6 * 4)
     assert counted.in_cache == 1024
+
+
+@pytest.mark.parametrize(
+    ('case', 'numbers', 'places'), [('plain', 9 * 3, 7 * 6), ('rows after, cut', 3 * 8 + 3 * 4, 6 * 2)]
+)
+def test_rows_are_summed_after_the_product_where_fewer_numbers_are_made(case: str, numbers: int, places: int):
+    """Closed form: what goes into a product for a place of the output, and what comes out if that is summed."""
+    x_shape, k_shape, given = CASES[case]
+    counted = convolutions.count(jax.make_jaxpr(loss(x_shape, given))(*arrays(x_shape, k_shape)))
+    assert counted.patches == 4 * numbers * places
 
 
 def test_a_group_over_replicas_is_each_of_them():
