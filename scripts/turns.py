@@ -116,46 +116,52 @@ def of_group(runs: Sequence[Plan], strategy: str, *, norms: bool = False) -> Tur
     return turn
 
 
-_loops: list[Turn] = []  # in a process that is one of PyTorch's: its own
+_turns: list[Turn] = []  # in a process that `elsewhere` began: its own
 
 
-def _begin_loop(*given: Any, **settings: Any) -> None:
+def _begin(build: Callable[..., Turn], *given: Any, **settings: Any) -> None:
+    _turns.append(build(*given, **settings))
+
+
+def _take(updates: int) -> float:
+    return _turns[0](updates)
+
+
+@contextlib.contextmanager
+def elsewhere(build: Callable[..., Turn], *given: Any, **settings: Any) -> Iterator[Turn]:
+    """The turns that `build` gives, in a process of its own, which waits without a core while it has none to take.
+
+    Raises:
+      Exception: what `build` or a turn raises there.
+    """
+    spawn = multiprocessing.get_context('spawn')
+    with concurrent.futures.ProcessPoolExecutor(1, spawn) as process:
+        process.submit(_begin, build, *given, **settings).result()
+        yield lambda updates: process.submit(_take, updates).result()
+
+
+def _torch_loop(*given: Any, **settings: Any) -> Turn:
     from .torch_turns import of_loop  # there alone, as PyTorch is optional
 
-    _loops.append(of_loop(*given, **settings))
-
-
-def _take_turn(updates: int) -> float:
-    return _loops[0](updates)
+    return of_loop(*given, **settings)
 
 
 @contextlib.contextmanager
 def beside_torch(
     sides: Mapping[str, Turn], plan: Plan, model: Mapping[str, Any], loops: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[dict[str, Turn]]:
-    """These sides and PyTorch's loops, each in a process of its own, which waits, using no core, while others measure.
-
-    In one process with JAX the threads of both would look for work on the same cores: updates of either took up to
-    twice as long.
+    """These sides and PyTorch's loops, each `elsewhere`: in one process the threads of both look for work on the same
+    cores, and updates took up to twice as long.
 
     Args:
       loops: name → settings of `torch_turns.of_loop`.
-
-    Raises:
-      Exception: what a loop raises in its process.
     """
     with contextlib.ExitStack() as stack:
-        every = dict(sides)
-        for name, settings in loops.items():
-            spawn = multiprocessing.get_context('spawn')
-            process = stack.enter_context(concurrent.futures.ProcessPoolExecutor(1, spawn))
-            process.submit(_begin_loop, plan, model, **settings).result()
-            every[name] = functools.partial(_result, process)
-        yield every
-
-
-def _result(process: concurrent.futures.Executor, updates: int) -> float:
-    return process.submit(_take_turn, updates).result()
+        theirs = {
+            name: stack.enter_context(elsewhere(_torch_loop, plan, model, **settings))
+            for name, settings in loops.items()
+        }
+        yield {**sides, **theirs}
 
 
 def rates(sides: Mapping[str, Turn], updates: Mapping[str, int], rounds: int) -> dict[str, list[float]]:

@@ -2,6 +2,8 @@
 
 import functools
 import json
+import math
+import os
 import pathlib
 import subprocess
 import sys
@@ -135,6 +137,26 @@ def test_a_turn_is_as_long_as_asked_for_whatever_its_beginning_takes():
     assert turns.length(turn, 0.25) == round(0.25 * 64 / (0.03 + 0.064))
     assert calls == [1, 4, 16, 64]
     assert turns.Ratio.of([2.0, 9.0, 4.0], [1.0, 3.0, 4.0]) == (2.0, 1.0, 3.0)
+
+
+def pretended(seconds: float) -> Callable[[int], float]:
+    """A side whose updates take so long, and a million seconds for each number of its process."""
+    if math.isnan(seconds):
+        raise ValueError('no such side')
+    return lambda updates: seconds * updates + os.getpid() * 1e6
+
+
+@pytest.mark.slow
+def test_a_side_elsewhere_has_a_process_of_its_own():
+    """Which takes its turns, and tells what it raises."""
+    from scripts import turns
+
+    with turns.elsewhere(pretended, 0.5) as one, turns.elsewhere(pretended, seconds=0.25) as other:
+        (first, of_one), (second, of_other) = divmod(one(4), 1e6), divmod(other(4), 1e6)
+    assert (of_one, of_other) == (2.0, 1.0)
+    assert len({first, second, os.getpid()}) == 3
+    with pytest.raises(ValueError, match='no such side'), turns.elsewhere(pretended, float('nan')):
+        pass
 
 
 EXACT = ('resumed: weights equal', 'rows equal', 'dense records equal', 'made again: weights equal')
