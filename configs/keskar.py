@@ -62,5 +62,5 @@ def get_config() -> ConfigDict:
         measure=dict(rescaled_sharpness=end),
         sweep=dict(batch_size=(SMALL, LARGE)),
     )
-    c.sweep.seed = tuple(range(1, 11))
+    c.sweep.seed = tuple(range(1, 16))
     return c
