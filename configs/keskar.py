@@ -26,6 +26,8 @@ from ml_collections import ConfigDict
 from bsresearch import schema
 
 SMALL, LARGE, EPOCHS = 30, 600, 60.0
+C1_SMALL, C1_LARGE, C1_EPOCHS = 15, 150, 40.0
+TEN, FIFTEEN = tuple(range(1, 11)), tuple(range(1, 16))
 PHI = dict(function='bsresearch.measure.sharpness:build', statistics='running', micro_batch_size=3000, at_epochs=())
 
 
@@ -55,12 +57,21 @@ def get_config() -> ConfigDict:
     c.arms.norm = dict(
         model=dict(batch_norm=True),
         measure=dict(half_sharpness=end, subspace_sharpness=end),
-        sweep=dict(batch_size=(15, SMALL, 60, 200, LARGE, 1500)),
+        sweep=dict(batch_size=(15, SMALL, 60, 200, LARGE, 1500), seed=FIFTEEN),
     )
     c.arms.plain = dict(
         probe=dict(name='interpolation'),
         measure=dict(rescaled_sharpness=end),
-        sweep=dict(batch_size=(SMALL, LARGE)),
+        sweep=dict(batch_size=(SMALL, LARGE), seed=FIFTEEN),
     )
-    c.sweep.seed = tuple(range(1, 16))
+    # An eighth of the channels, a quarter of the units; 1 and 10 % of 1,500 images.
+    c.arms.c1 = dict(
+        data=dict(fraction=0.025),
+        model=dict(name='c1', width=8, dense_widths=(96, 48), init='glorot_uniform'),
+        total_epochs=C1_EPOCHS,
+        evaluate=dict(log_spaced=0, at_epochs=(C1_EPOCHS,)),
+        record=dict(log_spaced=10),
+        measure=dict(distance=dict(log_spaced=0, at_epochs=(C1_EPOCHS,)), sharpness=dict(at_epochs=(C1_EPOCHS,))),
+        sweep=dict(batch_size=(C1_SMALL, C1_LARGE), seed=TEN),
+    )
     return c
