@@ -428,6 +428,23 @@ def test_a_forest_has_every_interval_of_every_claim(branched: Study, plotted: Ta
     assert ratios['least'].unique() == pytest.approx([1 / 1.2])
 
 
+def test_names_of_a_forest_are_whole_and_lie_apart(branched: Study):
+    """Claims and names as long as the longest of the studies; numbers without a unit have an axis for each claim."""
+    long = 'norm, batch size 600 over norm, batch size 30'
+    parts = (*minus('higher_rate', 'small', label=long), *minus('small', 'large', label=f'{long} '))
+    claims = [Statement(f'sharper at equal loss {q.name}', 'here', 'It is.', q, parts, low=0.0)
+              for q in (TEST, final('test_loss'), final('train_loss'))]  # fmt: skip
+    fig = drawing.sheet(branched, figures.forest(*claims)).figure
+    fig.draw_without_rendering()
+    texts = [text for ax in fig.axes for text in (*ax.texts, *ax.get_xticklabels())]
+    boxes = [text.get_window_extent() for text in texts]
+    assert not [(a, b) for (a, i), (b, j) in itertools.combinations(zip(texts, boxes, strict=True), 2) if i.overlaps(j)]
+    assert all(fig.bbox.x0 <= box.x0 and box.x1 <= fig.bbox.x1 for box in boxes)
+    assert [text.get_text().strip() for text in texts].count(long) == 6
+    assert len(fig.axes) == 3
+    assert min(ax.get_position().width for ax in fig.axes) > 0.2
+
+
 def test_a_multiverse_judges_one_claim_under_each_rule(branched: Study, plotted: Table):
     claim = Statement('A', 'here', 'The small batch ends higher.', TEST, minus('higher_rate', 'small'), low=-0.001)
     rules = {'equal epochs': TEST, 'early': at_epoch('test_accuracy', 1), 'loss': final('train_accuracy')}

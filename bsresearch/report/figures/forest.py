@@ -1,7 +1,7 @@
 """Every interval of every claim against the bounds that it would have to lie between (shaded), and the verdict.
 
 Claims in one unit share an axis, that of the report's forest (svg.py): an interval that goes on beyond it ends in an
-arrow.
+arrow. Numbers without a unit may be anything: each claim on them has an axis of its own.
 """
 
 from typing import NamedTuple
@@ -49,17 +49,18 @@ def draw(study: Study, figure: Figure) -> Sheet:
 
 
 def of_verdicts(judged: dict[str, Verdicts], phrases: list[str]) -> Sheet:
-    """Draws verdicts by their names: a panel for each unit.
+    """Draws verdicts by their names: a panel for each unit, and for each claim without one.
 
     Raises:
       ValueError: none was measured.
     """
-    by_unit: dict[Unit, list[tuple[str, Verdicts, Judged]]] = {}
+    by_unit: dict[tuple[Unit, str], list[tuple[str, Verdicts, Judged]]] = {}
     for name, verdicts in judged.items():
         for one in verdicts.judged:
             measured = [] if np.isnan(one.interval.centre) else [(name, verdicts, one)]
-            by_unit[_unit(one)] = by_unit.get(_unit(one), []) + measured
-    drawn = [(unit, of_unit, on) for unit, of_unit in by_unit.items() if of_unit and (on := _scale(unit, of_unit))]
+            key = (unit := _unit(one)), '' if unit.level else verdicts.statement.key
+            by_unit[key] = by_unit.get(key, []) + measured
+    drawn = [(unit, of_unit, on) for (unit, _), of_unit in by_unit.items() if of_unit and (on := _scale(unit, of_unit))]
     if not drawn:
         raise ValueError('none of the claims was measured: nothing to draw')
     rows_of = [[_row(unit, *one) for one in of_unit] for unit, of_unit, _ in drawn]
