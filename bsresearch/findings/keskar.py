@@ -121,7 +121,7 @@ CLAIMS = (
               note=ALIKE_AGAIN),
 )  # fmt: skip
 FIGURES = (
-    versus(TEST, PHI, x='batch_size', by='arm', title='Test accuracy and sharpness after 60 epochs'),
+    versus(TEST, PHI, x='batch_size', by='arm', title='Test accuracy and sharpness at the end'),
     special('sharpness', title='Sharpness at the end, against training loss, and through training'),
     special('interpolation', title='Loss and accuracy between the small- and the large-batch solution, no batch norm'),
     versus(PHI, RESCALED, x='batch_size', cells=(PLAIN_SMALL, PLAIN_LARGE), title='Sharpness, and with rescaled layers',

@@ -86,7 +86,9 @@ def _ends(ax: Axes, study: Study, quantity: Quantity, looks: dict[Key, Look]) ->
 
 def _against_loss(ax: Axes, values: pd.DataFrame, metric: str, looks: dict[Key, Look]) -> pd.DataFrame:
     """A line per run."""
-    scales.log_x(ax)
+    losses = values['loss'][values['loss'] > 0]
+    ax.set_xscale('log')
+    scales.log_ticks(ax.xaxis, float(losses.min()), float(losses.max()))
     parts = list(values.columns[1 : values.columns.get_loc('replicate')])
     for _, run in values.groupby('run', sort=False):
         panels.line(ax, run['loss'], run[metric], looks[tuple(run[parts].iloc[0])], markersize=2.0, linewidth=0.7)
