@@ -428,6 +428,13 @@ def test_a_forest_has_every_interval_of_every_claim(branched: Study, plotted: Ta
     assert ratios['least'].unique() == pytest.approx([1 / 1.2])
 
 
+def test_ticks_too_near_for_their_texts_are_left_out():
+    """A twelfth of the axis apart, which for two decades is a factor of 1.45."""
+    assert scales.apart([15, 30, 60, 150, 200, 600, 1500]) == [15, 30, 60, 150, 600, 1500]
+    assert scales.apart([64.0]) == [64.0]
+    assert scales.apart([2**k for k in range(11)]) == [2**k for k in range(11)]
+
+
 def test_names_of_a_forest_are_whole_and_lie_apart(branched: Study):
     """Claims and names as long as the longest of the studies; numbers without a unit have an axis for each claim."""
     long = 'norm, batch size 600 over norm, batch size 30'

@@ -113,7 +113,7 @@ def render(fig: Figure, stem: pathlib.Path) -> list[pathlib.Path]:
         pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
         few = pixels.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         with paths.replacing(png) as file:
-            few.save(file, 'png')
+            few.save(file, 'png', optimize=True)
         with paths.replacing(pdf) as file:
             FigureCanvasPdf(fig).print_pdf(file, metadata={'CreationDate': None})
     return [pdf, png, csv]

@@ -12,6 +12,7 @@ from bsresearch.report import plotting
 from bsresearch.report.plotting import Axes, Axis
 
 PLAIN = '{x:,.10g}'  # 0.05; 1,024
+TEXT = 0.08  # of the length of an axis: a tick's text
 MARKER = 0.04  # of the height of an axis: half of a marker
 
 
@@ -44,12 +45,22 @@ def ticks_at(axis: Axis, values: Sequence[float]) -> None:
 
 
 def log_x(ax: Axes, values: Sequence[float] = ()) -> None:
-    """A logarithmic x axis, with ticks at `values`, or at 1, 2 and 5 times powers of ten."""
+    """A logarithmic x axis, with ticks at `values` that lie apart, or at 1, 2 and 5 times powers of ten."""
     ax.set_xscale('log')
     if len(values):
-        ticks_at(ax.xaxis, values)
+        ticks_at(ax.xaxis, apart(values))
     else:
         log_ticks(ax.xaxis)
+
+
+def apart(values: Sequence[float]) -> list[float]:
+    """Of positive values those whose texts along a logarithmic axis do not touch: the smallest, and upwards."""
+    kept: list[float] = []
+    least = TEXT * np.log(max(values) / min(values))
+    for value in sorted(values):
+        if not kept or np.log(value / kept[-1]) > least:
+            kept.append(value)
+    return kept
 
 
 def powers_of_two(batch_sizes: np.ndarray) -> Sequence[float]:

@@ -157,7 +157,8 @@ def _x_axis(ax: plotting.Axes, x: str, values: pd.Series) -> dict[Any, float]:
     if numbers and numbers[0] > 0 and (of_sizes or numbers[-1] / numbers[0] >= 5):
         scales.log_x(ax, numbers if few else scales.powers_of_two(np.array(numbers)) if of_sizes else ())
         if few:
-            ax.set_xticks(numbers, [scales.tick(v) for v in sorted(known)])
+            ticks = scales.apart(numbers)
+            ax.set_xticks(ticks, [scales.tick(v) for v in sorted(known) if float(v) in ticks])
         ax.set_xlim(numbers[0] / EDGE, numbers[-1] * EDGE)
     return {v: float(v) for v in known}
 
