@@ -41,11 +41,11 @@ TENFOLD, POINT, ALIKE = np.log(10.0), 0.01, np.log(1.5)
 
 
 def sharper(
-    key: str, source: str, what: str, quantity: Quantity, contrasts: Contrasts, low: float, note: str = ''
+    key: str, source: str, what: str, quantity: Quantity, contrasts: Contrasts, low: float, reason: str = ''
 ) -> Statement:
     """That the large batch ends at a sharper point."""
     sentence = f'The large batch ends at a sharper point{what}.'
-    return Statement(key, source, sentence, quantity, contrasts, low=low, note=note)
+    return Statement(key, source, sentence, quantity, contrasts, low=low, reason=reason)
 
 
 # Said after a look at the records.
@@ -54,24 +54,24 @@ SECOND_LOOK = (
     '97 % (Pocock) the one with batch norm begins at 10.2; the least of their nets, C3, has 8.7'
 )
 NOT_DONE = (
-    'protocol and cost: after 400 updates, with dropout, the loss of the large batch still falls (0.68 at epoch 21, '
-    '0.44 at 40), where theirs had stopped'
+    'protocol: for its cost C1 ends at 40 epochs, when the loss of the large batch, with dropout, still falls (0.68 at '
+    'epoch 21, 0.44 at 40); theirs had stopped'
 )
 STILL_FLAT = (
-    f'sharper it is for certain; {NOT_DONE}; it ends at a training loss of 0.20 against 0.10, and φ of a large batch '
-    'rises as its loss falls (in F1 by 3.6 times from 0.3 on); the batches are 10 times apart, in F1 20'
+    f'{NOT_DONE}. It ends at a training loss of 0.20 against 0.10, and φ of a large batch rises as its loss falls (in F1 '
+    'by 3.6 times from 0.3 on); the batches are 10 times apart, in F1 20'
 )
 MORE_UPDATES = (
-    'at equal epochs the small batch makes 20 times the updates; without batch norm the large one, of larger gradients '
+    'protocol: at equal epochs the small batch makes 20 times the updates; without batch norm the large one, of larger gradients '
     'as its steps are less noisy, goes relatively farther'
 )
 NO_GAP = (
-    'without batch norm there is no gap that 15 seeds could show (0.66 points), and the sharpness differs as much: '
+    'size: without batch norm there is no gap that 15 seeds could show (0.66 points), and the sharpness differs as much: '
     'here φ does not tell which solution generalizes'
 )
-SWINGS = 'at a constant rate the small batch still swings by a point; if any, the large one fits better'
+SWINGS = 'protocol: at a constant rate the small batch still swings by a point; if any, the large one fits better'
 GRADUAL = (
-    'φ grows from the smallest batch on, up to 600, and is level from there to 1,500: at a constant rate the noise of '
+    'protocol: φ grows from the smallest batch on, up to 600, and is level from there to 1,500: at a constant rate the noise of '
     'a step, which falls as the batch grows, keeps it down'
 )
 NO_BEND = (
@@ -84,9 +84,9 @@ ALIKE_AGAIN = 'rescaled alike, both, the large batch has the larger φ again'
 BOTH = every(ratio(large, small) for small, large in PAIRS)
 CLAIMS = (
     Statement('test accuracy', 'table 2', 'The small batch ends with the higher test accuracy (by 0.2 to 5 points in '
-              'their nets).', TEST, every(minus(*pair) for pair in PAIRS), low=0, conditions=True, note=NO_GAP),
+              'their nets).', TEST, every(minus(*pair) for pair in PAIRS), low=0, conditions=True, reason=NO_GAP),
     Statement('both fit', 'figure 2', 'Both fit the training set: their training accuracies differ by a point at '
-              'most.', TRAIN, every(minus(*pair) for pair in PAIRS), -POINT, POINT, conditions=True, note=SWINGS),
+              'most.', TRAIN, every(minus(*pair) for pair in PAIRS), -POINT, POINT, conditions=True, reason=SWINGS),
     sharper('sharper', 'table 3', ', by tenfold at least: φ at ε = 1e-3, all weights (205 against 1.2 for F1)', PHI,
             BOTH, TENFOLD, SECOND_LOOK),
     sharper('sharper, half box', 'table 3', ', by tenfold at least: φ at ε = 5e-4, all weights', HALF,
@@ -95,9 +95,9 @@ CLAIMS = (
             '(9.2 against 0.11)', SUBSPACE, ratio(LARGE, SMALL), TENFOLD),
     Statement('test accuracy, C1', 'table 2', 'In the convolutional net the small batch ends with the higher test '
               'accuracy (80.0 against 77.3 % for C1).', TEST, minus(C1_SMALL, C1_LARGE), low=0,
-              note='the large batch fits less: 94.3 against 96.9 % of the training set'),
+              reason='the large batch fits less: 94.3 against 96.9 % of the training set'),
     Statement('both fit, C1', 'figure 2', 'There their training accuracies differ by a point at most.', TRAIN,
-              minus(C1_SMALL, C1_LARGE), -POINT, POINT, note=NOT_DONE),
+              minus(C1_SMALL, C1_LARGE), -POINT, POINT, reason=NOT_DONE),
     sharper('sharper, C1', 'table 3', ' in the convolutional net, by tenfold at least: φ at ε = 1e-3, all weights '
             '(707 against 28.6 for C1)', PHI, ratio(C1_LARGE, C1_SMALL), TENFOLD, STILL_FLAT),
     sharper('sharper at equal loss', 'figure 6', ' when both come to a training loss of 0.1', LATE, BOTH, 0.0),
@@ -111,23 +111,23 @@ CLAIMS = (
               note='one direction of many'),
     Statement('farther', 'section 3', 'The small batch ends 3 to 10 times as far from the initial weights.', DISTANCE,
               every(ratio(*pair) for pair in PAIRS), np.log(3.0), np.log(10.0), conditions=True,
-              note=MORE_UPDATES),
+              reason=MORE_UPDATES),
     Statement('sharpness rises', 'figure 4', 'Sharpness rises with the batch size.', final('sharpness'),
               trend('batch_size', within='norm'), low=0),
     Statement('flat below', 'figure 4', 'Below 1 % of the training set the batch size does not matter for sharpness: '
               'at 15 and 60 it is alike within a factor of 1.5.', PHI, ratio(at('norm', batch_size=60),
-              at('norm', batch_size=15)), -ALIKE, ALIKE, note=GRADUAL),
+              at('norm', batch_size=15)), -ALIKE, ALIKE, reason=GRADUAL),
     Statement('threshold', 'figure 4', 'Accuracy has a threshold in the batch size, between 30 and 600 (0.5 to 10 % of '
               'the set; theirs 1 and 2 %): up to there it stays within a point of its best.',
               log(threshold('batch_size', TEST, within=POINT)), alone('norm'), np.log(30.0), np.log(600.0),
-              note=NO_BEND),
+              reason=NO_BEND),
     Statement('rescaling', 'Dinh et al. 2017, section 4', 'Rescaled layers, of the same function, have a φ that is '
               'tenfold at least (first layer times 0.1, second divided by it).', STRETCH,
               alone(PLAIN_SMALL, PLAIN_LARGE), low=TENFOLD, conditions=True),
     Statement('rescaling reverses', 'Dinh et al. 2017, section 4', 'With layers rescaled so, the small batch\'s '
               'solution has a larger φ than the large batch\'s as it is.', instead(PHI, RESCALED, PLAIN_SMALL),
               ratio(PLAIN_SMALL, PLAIN_LARGE, label='small, rescaled, over large'), low=0,
-              note=ALIKE_AGAIN),
+              reason=ALIKE_AGAIN),
 )  # fmt: skip
 FIGURES = (
     versus(TEST, PHI, x='batch_size', by='arm', title='Test accuracy and sharpness at the end'),
