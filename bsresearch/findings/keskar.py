@@ -58,21 +58,21 @@ NOT_DONE = (
     'epoch 21, 0.44 at 40); theirs had stopped'
 )
 STILL_FLAT = (
-    f'{NOT_DONE}. It ends at a training loss of 0.20 against 0.10, and φ of a large batch rises as its loss falls (in F1 '
-    'by 3.6 times from 0.3 on); the batches are 10 times apart, in F1 20'
+    f'{NOT_DONE}. It ends at a training loss of 0.20 against 0.10, and φ of a large batch rises as its loss falls (in '
+    'F1 by 3.6 times from 0.3 on); the batches are 10 times apart, in F1 20'
 )
 MORE_UPDATES = (
-    'protocol: at equal epochs the small batch makes 20 times the updates; without batch norm the large one, of larger gradients '
-    'as its steps are less noisy, goes relatively farther'
+    'protocol: at equal epochs the small batch makes 20 times the updates; without batch norm the large one, of '
+    'larger gradients as its steps are less noisy, goes relatively farther'
 )
 NO_GAP = (
-    'size: without batch norm there is no gap that 15 seeds could show (0.66 points), and the sharpness differs as much: '
-    'here φ does not tell which solution generalizes'
+    'size: without batch norm there is no gap that 15 seeds could show (0.66 points), and the sharpness differs as '
+    'much: here φ does not tell which solution generalizes'
 )
 SWINGS = 'protocol: at a constant rate the small batch still swings by a point; if any, the large one fits better'
 GRADUAL = (
-    'protocol: φ grows from the smallest batch on, up to 600, and is level from there to 1,500: at a constant rate the noise of '
-    'a step, which falls as the batch grows, keeps it down'
+    'protocol: φ grows from the smallest batch on, up to 600, and is level from there to 1,500: at a constant rate the '
+    'noise of a step, which falls as the batch grows, keeps it down'
 )
 NO_BEND = (
     'it lies there, but nothing shows a bend: from 15 to 1,500 the mean falls by one point in all, and steadily; 10 '
