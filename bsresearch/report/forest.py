@@ -40,7 +40,7 @@ class Row(NamedTuple):
       lines: its intervals. bounds: between which the claim says they lie.
       number: one, in words. phrases: each with its interval. numbers: all that is known of each; remarks: what was
         lost or chosen.
-      reason: why a claim came out so, found when the records had been seen. smallest: effect that its deciding number
+      note, reason: of a claim (analysis/statements.py). smallest: effect that its deciding number
         could have shown, in words. deciding: its phrase.
       flag: of a cell: that it is the highest, lies on an edge; of a claim that it was added when records had been seen.
     """
@@ -57,6 +57,7 @@ class Row(NamedTuple):
     remarks: tuple[str, ...] = ()
     flag: str = ''
     why: str = ''
+    note: str = ''
     reason: str = ''
     smallest: str = ''
     deciding: str = ''
@@ -83,7 +84,7 @@ def of_verdicts(verdicts: Verdicts, source: str, n: int) -> Row:
         decisive.show(decisive.interval.centre) if decisive else markdown.NONE,
         tuple(_phrase(j, n) for j in judged), tuple(_numbers(j, n) for j in judged), verdicts.remarks,
         flag=LATER if statement.later else '', why=decisive.why if decisive else without_number,
-        reason=statement.reason, smallest=decisive.smallest if decisive else '',
+        note=statement.note, reason=statement.reason, smallest=decisive.smallest if decisive else '',
         deciding=_phrase(decisive, n) if decisive else '',
     )  # fmt: skip
 

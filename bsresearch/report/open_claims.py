@@ -56,7 +56,8 @@ def _section(verdict: str, rows: Sequence[tuple[str, Row]]) -> str:
         [
             f'[{markdown.escape(name)}]({name}/report.md)',
             markdown.escape(f'{row.short} ({row.flag})' if row.flag else row.short),
-            markdown.escape(row.deciding), markdown.escape(row.smallest), markdown.escape(row.reason or row.why),
+            markdown.escape(row.deciding), markdown.escape(row.smallest),
+            markdown.escape(row.reason or '; '.join(filter(None, (row.note, row.why)))),
         ]
         for name, row in rows if row.verdict == verdict
     ]  # fmt: skip
