@@ -99,7 +99,9 @@ def test_overlapping_max_pool_is_the_windowed_maximum(sides: tuple[int, int], pa
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), cubes(pooled)(x), cubes(windowed)(x))
 
 
-@pytest.mark.parametrize(('name', 'layers_of'), [('mlp', 3), ('cnn', 4), ('resnet', 8)])
+@pytest.mark.parametrize(
+    ('name', 'layers_of'), [('mlp', 3), ('cnn', 4), pytest.param('resnet', 8, marks=pytest.mark.slow)]
+)
 def test_weight_normalization_is_its_formula(name: str, layers_of: int):
     """At the start the net is the one without, of the same key. Gradients: Salimans & Kingma's eq. 3 from the plain
     net's, float64; the length of a direction is idle."""

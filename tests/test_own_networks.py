@@ -220,7 +220,7 @@ def test_layers_of_all_kinds_are_flaxs(kind: str):
     assert stats == {}
     ours = lambda params: (models.apply(built, params, {}, x, train=True, weights=jnp.ones(6))[0] ** 2).sum()
     flaxs = lambda params: (jnp.asarray(module.apply({'params': params}, x)) ** 2).sum()
-    for a, b in zip(*(jax.tree.leaves(jax.value_and_grad(f)(params)) for f in (ours, flaxs)), strict=True):
+    for a, b in zip(*(jax.tree.leaves(jax.jit(jax.value_and_grad(f))(params)) for f in (ours, flaxs)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 

@@ -73,8 +73,11 @@ def test_batch_norm_is_its_formula_on_real_examples(name: str, real: int, group:
         assert {str(leaf.dtype) for leaf in jax.tree.leaves((params, stats))} == {'float64'}
         weights = (jnp.arange(6) < real).astype(jnp.float64)
         grouped = models.in_groups(own, group, (4, 3))
-        outputs, after = models.apply(grouped, params, stats, x, train=True, weights=weights)
-        expected, expected_after = two_norms(params, plain(stats), x[:real], group)
+        outputs, after = jax.jit(functools.partial(models.apply, grouped, train=True, weights=weights))(
+            params, stats, x
+        )
+        by_formula = jax.jit(functools.partial(two_norms, group=group))
+        expected, expected_after = by_formula(params, plain(stats), x[:real])
         assert_close((outputs[:real], plain(after)), (expected, expected_after), 1e-12)
 
 
@@ -86,11 +89,12 @@ def looped(plan: Plan, params: Any, stats: Any, group: int) -> tuple[Any, Any]:
         outputs, after = two_norms(params, stats, x, group)
         return -jax.nn.log_softmax(outputs)[jnp.arange(len(x)), labels].mean(), after
 
+    gradients = jax.jit(jax.grad(loss, has_aux=True))
     for t, rate in enumerate(rates):
         batch = order.batches(plan.data_seed, plan.length, t, t + 1)
         ids = batch.ids[0, : batch.counts[0]]
         x, labels = (jnp.asarray(part[ids]) for part in (data.train.inputs, data.train.labels))
-        gradient, stats = jax.grad(loss, has_aux=True)(params, stats, x.astype(jnp.float64), labels)
+        gradient, stats = gradients(params, stats, x.astype(jnp.float64), labels)
         params = jax.tree.map(lambda p, g, rate=rate: p - rate * g, params, gradient)
     return params, stats
 

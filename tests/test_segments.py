@@ -90,7 +90,7 @@ def test_invariant_1_a_growing_batch_reads_the_same_stream(boundary: str, monkey
     assert len(found[0]) == 2 * 1437
 
 
-@pytest.mark.parametrize('step', [100, 118])
+@pytest.mark.parametrize('step', [100, pytest.param(118, marks=pytest.mark.slow)])
 def test_resume_inside_and_after_a_ramp_equals_never_stopped(
     workdir: pathlib.Path, grown: tuple[pathlib.Path, Plan], step: int
 ):
