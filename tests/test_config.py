@@ -651,6 +651,8 @@ def test_every_config_says_what_to_run(path: pathlib.Path):
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     'misspelt field': ({'batchsize': 3}, "unknown config field batchsize; did you mean 'batch_size'?"),
+    'initials of a field': ({'bs': 3}, "unknown config field bs; did you mean 'batch_size'?"),
+    'a word of a field': ({'sweep.decay': (0.1,)}, "unknown config field decay; did you mean 'weight_decay'?"),
     'misspelt nested field': ({'warmup.epoch': 1.0}, "warmup.epoch; did you mean 'epochs'?"),
     'misspelt section': ({'modell.name': 'mlp'}, "modell; did you mean 'model'?"),
     'misspelt field of a part': (
@@ -853,7 +855,12 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
         (['--config.learning_rate=word'], ['--config.learning_rate=word: a number is needed']),
         (['--config.total_steps=1.5'], ['--config.total_steps=1.5: a whole number is needed']),
         (['--config.init_seed=1e999'], ['--config.init_seed=1e999: a whole number is needed']),
-        (['fast'], ["unexpected argument 'fast'"]),
+        (
+            ['--config.learning_rate=0.1,0.2'],
+            ['a number is needed; several are an axis: --config.sweep.learning_rate=0.1,0.2'],
+        ),
+        (['fast'], ["unexpected argument 'fast'; flags are written --name=value"]),
+        (['./own.py'], ["unexpected argument './own.py'; write --config=./own.py"]),
         (['--wrkdir=x'], ["unknown flag --wrkdir; did you mean 'workdir'?"]),
         (['--dry_run=perhaps'], ['dry_run']),
         (['--config.data.name=digts'], ["unknown data set 'digts'; did you mean 'digits'? Embedded: blobs, digits"]),

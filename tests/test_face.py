@@ -82,6 +82,57 @@ def test_with_few_small_batches_or_few_that_count_there_is_no_interval(count: in
     assert found.noise_scale > 0
 
 
+def of_gradients(mean: float, seed: int) -> bs.NoiseScale:
+    """Of 128 examples that are their own gradients, normal in 5 directions: B_simple = 1/mean²."""
+    x = np.random.default_rng(seed).normal(mean, 1, (128, 5)).astype(np.float32)
+    return bs.noise_scale(lambda w, batch: (batch @ w).mean(), np.ones(5, np.float32), x, small=4)
+
+
+def test_where_the_gradient_is_not_told_from_zero_the_scale_has_no_upper_end():
+    """Its lower end stands; the estimate is ∞ where that of |G|² is not positive, in Monitor's row too."""
+    told, unbounded = of_gradients(1.0, 0), [of_gradients(0.1, seed) for seed in range(10)]
+    assert told.low < 1 < told.high < np.inf
+    assert str(told) == f'B_simple = {told.noise_scale:.4g} ({told.low:.4g} to {told.high:.4g}, 95 %)'
+    kept = [found for found in unbounded if np.isinf(found.high) and np.isfinite(found.low)]
+    assert len(kept) >= 5
+    assert {np.isinf(found.noise_scale) for found in kept} == {False, True}
+    for found in kept:
+        assert np.isinf(found.noise_scale) == (found.gradient_square <= 0)
+        assert str(found).startswith(f'B_simple is at least {found.low:.4g} (95 %)')
+    x = np.random.default_rng(3).normal(0, 1, (128, 5)).astype(np.float32)
+    x -= x.mean(0)  # as of weights that are fitted to these very examples
+    loss, w = lambda w, batch: (batch @ w).mean(), np.ones(5, np.float32)
+    fitted = bs.noise_scale(loss, w, x, small=4)
+    assert (fitted.noise_scale, fitted.low, fitted.high) == (np.inf, np.inf, np.inf)
+    assert 'draw its examples at random' in str(fitted)
+    monitor = bs.Monitor(loss, w, noise_scale={'every': 1, 'small_batch_size': 4})
+    row = monitor.measured(monitor(monitor.init(w), w, 0, x, jax.random.key(0))[1])
+    assert row['noise_scale'] == np.inf
+    assert row['noise_gradient_square'] == pytest.approx(fitted.gradient_square, rel=1e-5)
+
+
+def test_gradients_that_are_not_finite_have_no_noise_scale():
+    """NaN, and not ∞: nothing is told of it."""
+    found = bs.noise_scale(loss_fn, jax.tree.map(lambda x: x * np.nan, weights()), (X, Y), small=4)
+    assert np.isnan(found).all()
+    assert str(found).startswith('B_simple: none')
+
+
+def test_a_draw_without_replacement_shows_less_of_the_scale():
+    """Closed form: of a set of N the mean over draws of n is |G|² − S/N, so that B is 1/(1/B_simple − 1/N)."""
+    x = np.random.default_rng(0).normal(0.3, 1, (128, 5))
+    found = bs.noise_scale(lambda w, batch: (batch @ w).mean(), np.ones(5, np.float32), x.astype(np.float32), small=1)
+    square, trace = (x.mean(0) ** 2).sum(), x.var(0, ddof=1).sum()
+    assert found.noise_scale == pytest.approx(1 / (square / trace - 1 / 128), rel=1e-4)
+
+
+def test_numbers_of_numpy_are_whole_numbers():
+    assert bs.noise_scale(loss_fn, weights(), (X, Y), small=np.int64(4)) == bs.noise_scale(
+        loss_fn, weights(), (X, Y), small=4
+    )
+    assert float(bs.schedules.one_cycle(peak=0.1, steps=np.int64(100))[0](29)) == pytest.approx(0.1, rel=1e-6)
+
+
 REFUSED = {
     'no scalar': (lambda p, b: (b[0] @ p['w']) ** 2, {}, r'returns float32\[128\]; .*end it with \.mean\(\)'),
     'a pair': (lambda p, b: (loss_fn(p, b), 1.0), {}, 'returns tuple of 2 arrays; .*return that alone, a float'),
@@ -92,6 +143,8 @@ REFUSED = {
     'a function': (loss_fn, {'params': {'w': jnp.ones(5), 'act': abs}}, "leaf 'act' is builtin_function_or_method"),
     'integers': (loss_fn, {'params': {'w': jnp.ones(5, int)}}, "leaf 'w' is int32, no float array"),
     'uneven': (loss_fn, {'batch': (X, Y[:5])}, r'same first axis, the examples; shapes 0: \(128, 5\), 1: \(5,\)'),
+    'a list': (loss_fn, {'batch': (X, Y.tolist())}, 'leaves need to be arrays, 1/0 is of type float; np.asarray'),
+    'no whole number': (loss_fn, {'small': 4.0}, r'small=4\.0: must divide'),
     'no batch': (loss_fn, {'batch': ()}, 'same first axis, the examples; shapes it has none'),
 }
 
@@ -103,6 +156,24 @@ def test_what_cannot_be_is_one_line(name: str):
     with pytest.raises(ValueError, match=message) as error:
         bs.noise_scale(loss, given['params'], given['batch'], small=given['small'])
     assert '\n' not in str(error.value)
+
+
+INSIDE: dict[str, Any] = {
+    'noise_scale': lambda w: bs.noise_scale(loss_fn, w, (X, Y), small=4).noise_scale,
+    'gradient_norm_vs_batch_size': lambda w: bs.gradient_norm_vs_batch_size(loss_fn, w, (X, Y), (4,)),
+}
+
+
+@pytest.mark.parametrize('name', INSIDE)
+def test_what_gives_numbers_is_called_outside_of_jit(name: str):
+    with pytest.raises(ValueError, match=rf'^{name} gives numbers, .*outside of jit'):
+        jax.jit(INSIDE[name])(weights())
+
+
+def test_an_error_of_the_loss_itself_says_how_it_was_called():
+    with pytest.raises(TypeError) as error:
+        bs.noise_scale(lambda p, x, y: loss_fn(p, (x, y)), weights(), (X, Y), small=4)
+    assert any('loss_fn(params, batch)' in note for note in error.value.__notes__)
 
 
 # When to change me: with the version that CONTRIBUTING.md asks for.
@@ -189,8 +260,10 @@ def test_code_of_the_page_runs(tmp_path: pathlib.Path, patching: pytest.MonkeyPa
     batch = (names['images'], names['labels'])
     assert names['loss_fn'](names['params'], batch) < 0.5 < names['loss_fn'](weights_of(names), batch)
     said = capsys.readouterr().out
-    assert 'NoiseScale(noise_scale=' in said
-    assert 'single_rms_predicted' in said
+    (told,) = re.findall(r'B_simple = ([\d.]+) \(([\d.]+) to ([\d.]+), 95 %\)', said)
+    scale, low, high = map(float, told)
+    assert 300 < low < scale < high < 10_000
+    assert 'walking_mean' in said
 
 
 def weights_of(names: dict[str, Any]) -> Any:
@@ -219,6 +292,7 @@ def test_gradient_norms_against_brute_force():
 @pytest.mark.parametrize(
     ('given', 'message'),
     [
+        ({'batch_sizes': 64}, r'^batch_sizes=64; allowed: several'),
         ({'batch_sizes': (0,)}, r'^batch_sizes=\(0,\): distinct numbers of at least 1'),
         ({'batch_sizes': (64,), 'samples': 32}, '^batch_sizes has 64, more than the samples=32'),
         ({'batch_sizes': (256,), 'with_replacement': False}, '^samples=256: the training set has 128 examples'),
@@ -283,6 +357,9 @@ def test_runs_of_a_config_from_python(tmp_path: pathlib.Path):
     whole = bs.schema.defaults()
     whole.batch_size = 16
     assert bs.plan(whole, {'total_steps': 5}).plans[0].batch_size == 16
+    for swapped in ('quickstart', tmp_path):
+        with pytest.raises(ValueError, match=r'allowed: bs\.run\(bs\.plan\(config\), workdir\)'):
+            bs.run(swapped, tmp_path / 'a')  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"no config 'quickstar'.*quickstart"):
         bs.plan('quickstar')
     with pytest.raises(ValueError, match='unknown config field batch_sise'):

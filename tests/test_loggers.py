@@ -6,8 +6,10 @@ import importlib.util
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from unittest import mock
@@ -258,7 +260,7 @@ def test_of_two_loggers_one_may_fail(workdir: pathlib.Path, begun: pathlib.Path,
     (line,) = followed(workdir, begun, [full, healthy], [[row(0)], [row(1)], [row(2)]])
     assert f'[Errno {errno.ENOSPC}]' in line
     assert (
-        f'training goes on; `bsresearch export --to={full} --workdir={workdir}` writes all records afterwards' in line
+        f'training goes on; `bsresearch export --to={full} --workdir={workdir} --overwrite` writes all records' in line
     )
     assert [entry[:2] for entry in said(workdir / 'loggers' / 'full' / begun.name)] == [['open', 'replace'], ['row', 0]]
     assert sum(entry[0] == 'row' for entry in said(workdir / 'loggers' / 'healthy' / begun.name)) == 3
@@ -293,6 +295,25 @@ def test_training_is_untouched_by_a_logger_that_is_killed(tmp_path: pathlib.Path
     assert 'ended early (killed by signal 9); training goes on; `bsresearch export' in line
     toy.assert_equal(toy.final(tmp_path / 'bare', bare), toy.final(tmp_path / 'logged', plan))
     assert toy.rows(tmp_path / 'bare', bare) == toy.rows(tmp_path / 'logged', plan)
+
+
+@pytest.mark.slow
+def test_what_fails_after_the_training_has_ended_is_told_in_the_log(
+    workdir: pathlib.Path, begun: pathlib.Path, own: Callable[[str], str]
+):
+    """Its console is gone."""
+    command = [sys.executable, '-m', 'bsresearch.loggers.follow', str(workdir), own('stuck'), str(begun)]
+    writer = Writer(begun)
+    writer.rows([row(0)])
+    writer.close()
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=toy.environment(), cwd=ROOT)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdin.close()
+    process.wait(120)
+    lines = (workdir / 'loggers' / 'log.txt').read_text().splitlines()
+    assert [line for line in lines if line.startswith('logger ') and f'[Errno {errno.ENOSPC}]' in line]
 
 
 def installed(*packages: str) -> bool:
@@ -426,3 +447,20 @@ def test_wandb_that_is_not_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert ask().startswith('is not logged in: `wandb login`, or set WANDB_API_KEY, or WANDB_MODE=offline')
     subprocess.run([sys.executable, '-m', 'wandb', 'offline'], check=True, cwd=tmp_path, env=environment)
     assert ask() == '\n'
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures('offline')
+def test_a_server_that_does_not_answer_is_one_line_in_seconds(
+    grid: pathlib.Path, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+):
+    """MLflow by itself asks for four minutes; nothing listens at a port that was just given back."""
+    with socket.socket() as listening:
+        listening.bind(('127.0.0.1', 0))
+        address = f'http://127.0.0.1:{listening.getsockname()[1]}'
+    monkeypatch.setenv('MLFLOW_TRACKING_URI', address)
+    before = time.monotonic()
+    with pytest.raises(ValueError, match=f'no server answers at MLFLOW_TRACKING_URI={address}'):
+        exporting.export(grid, ['mlflow'], tmp_path, overwrite=False)
+    assert time.monotonic() - before < 60
+    assert not {name for name in os.environ if name.startswith('MLFLOW_HTTP')}

@@ -260,6 +260,8 @@ def test_the_optimizer_the_rate_and_the_whole_set_are_given_with_the_call():
 IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
     'unknown': ({'noise_scal': {'every': 5}}, "unknown measurement 'noise_scal'; did you mean 'noise_scale'"),
     'setting': ({'noise_scale': {'every': 5, 'smal': 3}}, "noise_scale has no field 'smal'; "),
+    'word': ({'noise_scale': {'every': 5, 'small': 3}}, "no field 'small'; did you mean 'small_batch_size'"),
+    'steps': ({'noise_scale': {'every_steps': 5}}, r"no field 'every_steps'; .*\bevery\b"),
     'every': ({'noise_scale': {'small_batch_size': 4}}, 'noise_scale has every=None; allowed: updates from one'),
     'number': ({'noise_scale': 50}, r'noise_scale=50; allowed: a dict, as noise_scale=dict\(every=50\)'),
     'none': ({}, r'name what to measure, as noise_scale=dict\(every=50\)'),
@@ -284,6 +286,19 @@ def test_what_cannot_be_is_one_line(case: str):
     with pytest.raises(ValueError, match=message) as error:
         once()
     assert '\n' not in str(error.value)
+
+
+def test_arguments_in_another_place_are_one_line():
+    monitor = bs.Monitor(loss_fn, WEIGHTS, distance={'every': np.int64(1)})
+    state, key = monitor.init(WEIGHTS), jax.random.key(0)
+    with pytest.raises(ValueError, match=r'state is of type dict; allowed: what monitor\.init\(params\)'):
+        monitor(WEIGHTS, state, 0, (X, Y), key)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r'key=0; allowed: jax\.random\.key'):
+        monitor(state, WEIGHTS, 0, (X, Y), 0)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r'row is of type tuple; allowed: what monitor\(…\) gives second'):
+        monitor.measured(monitor(state, WEIGHTS, 0, (X, Y), key))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r'monitor\.measured gives numbers'):
+        jax.jit(lambda state: monitor.measured(monitor(state, WEIGHTS, 0, (X, Y), key)[1]))(state)
 
 
 def test_a_loss_that_is_no_scalar_is_refused_before_anything_is_compiled():

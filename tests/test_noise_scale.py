@@ -94,12 +94,14 @@ def test_averages_are_debiased_and_divided_last():
     squares, traces = (np.array([r[f'noise_{q}'] for r in rows]) for q in ('gradient_square', 'trace'))
     for n in range(1, 13):
         weights = 0.5 ** (np.arange(n)[::-1] / 3)
-        expected = (weights * traces[:n]).sum() / (weights * squares[:n]).sum()
+        below = (weights * squares[:n]).sum()
+        expected = (weights * traces[:n]).sum() / below if below > 0 else np.inf
         assert rows[n - 1]['noise_scale'] == pytest.approx(expected, rel=1e-4)
         average = (weights * traces[:n]).sum() / weights.sum()
         assert rows[n - 1]['noise_trace_average'] == pytest.approx(average, rel=1e-4)
         assert rows[n - 1]['noise_negative_fraction'] == pytest.approx((squares[:n] < 0).mean())
     assert 0 < rows[-1]['noise_negative_fraction'] < 1
+    assert {np.isinf(row['noise_scale']) for row in rows} == {False, True}
 
 
 def test_on_a_network_it_is_the_loop_over_small_batches():

@@ -46,8 +46,8 @@ class Ratio(NamedTuple):
 
 
 def of_means(numerator: float, denominator: float) -> float:
-    """numerator/denominator; ∞ where the denominator is not positive: larger than can be told."""
-    return float(numerator / denominator) if denominator > 0 else float('inf')
+    """numerator/denominator; ∞ where the denominator is not positive: larger than can be told. NaN of NaN."""
+    return float('inf') if denominator <= 0 else float(numerator / denominator)
 
 
 def along_run(numerator: np.ndarray, denominator: np.ndarray) -> Ratio:
@@ -98,5 +98,5 @@ def _fieller(numerator: np.ndarray, denominator: np.ndarray, v: np.ndarray, free
         return 0.0, float('inf')
     root = np.sqrt(max(first * first - second * zeroth, 0.0))
     ends = (first - root) / second, (first + root) / second
-    inverse = lambda q: float(1 / q) if q > 0 else float('inf')
+    inverse = lambda q: float('inf') if q <= 0 else float(1 / q)
     return inverse(ends[1]), inverse(ends[0])

@@ -1,5 +1,6 @@
 """Flags of a door: the fields of its request. `--help` is its docstring and its own flags; a bad one is one line."""
 
+import re
 import sys
 import typing
 from collections.abc import Callable, Sequence
@@ -119,9 +120,15 @@ def in_plain_words(error: flags.Error) -> str:
     if why.startswith('Failed to parse'):
         why = f"{name} is a section; give one of its fields, --config.{name}.<field>=…, or all as {{'field': …}}"
     elif why.startswith('invalid literal for int'):
-        why = 'a whole number is needed'
+        why = 'a whole number is needed' + _axis(given)
     elif why.startswith('could not conv'):
-        why = 'a number is needed'
+        why = 'a number is needed' + _axis(given)
     elif why.startswith("('Non-boolean"):
         why = 'true or false is needed'
     return f'{given}{said}{why}'
+
+
+def _axis(given: str) -> str:
+    """The cure where several numbers were given to a field of the config that takes one."""
+    several = re.fullmatch(r'flag --config\.(\w+)=(.*,.*)', given)
+    return f'; several are an axis: --config.sweep.{several[1]}={several[2]}' if several else ''

@@ -40,7 +40,7 @@ def nearest(name: str, allowed: Iterable[str], lists: str = '') -> str:
 def shortened(name: str, allowed: Iterable[str]) -> str:
     """As `nearest`, where the caller says what lists all: of a long list none but the near names, if there are any."""
     allowed = sorted(allowed)
-    close = difflib.get_close_matches(name, allowed, n=MOST_NEAR, cutoff=0.6)
+    close = _near(name, allowed, MOST_NEAR)
     if not close or len(allowed) <= MOST_LISTED:
         return nearest_of(name, allowed, allowed)
     others = f'Near it, of {len(allowed)}: {", ".join(close[1:])}' if close[1:] else f'It is one of {len(allowed)}'
@@ -49,9 +49,18 @@ def shortened(name: str, allowed: Iterable[str]) -> str:
 
 def nearest_of(name: str, allowed: Iterable[str], told: Iterable[str]) -> str:
     """As `nearest`, where there are too many allowed ones to list: only `told` are."""
-    close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.6)
+    close = _near(name, list(allowed), 1)
     listed = ', '.join(told)
     return f'did you mean {close[0]!r}? Allowed: {listed}' if close else f'allowed: {listed}'
+
+
+def _near(name: str, allowed: list[str], most: int) -> list[str]:
+    """Names spelt alike; without any those of which it is a word, or the initials (lr), the shortest first."""
+    if alike := difflib.get_close_matches(name, allowed, n=most, cutoff=0.6):
+        return alike
+    parts = {other: other.split('_') for other in allowed}
+    meant = [other for other, words in parts.items() if name in (*words, ''.join(word[:1] for word in words))]
+    return sorted(meant, key=len)[:most]
 
 
 @functools.cache
@@ -118,8 +127,13 @@ def hints(fn: Callable[..., Any]) -> Mapping[str, Any]:
     return {name: known[name] for name in keywords(fn) if name in known}
 
 
-def check_keywords(fn: Callable[..., Any], given: Mapping[str, Any], what: str) -> dict[str, Any]:
+def check_keywords(
+    fn: Callable[..., Any], given: Mapping[str, Any], what: str, beside: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """`given` completed by the defaults of `fn`'s keyword-only arguments.
+
+    Args:
+      beside: fields that are allowed too, for the message.
 
     Raises:
       ValueError: a key that `fn` does not take; names the valid ones.
@@ -127,5 +141,6 @@ def check_keywords(fn: Callable[..., Any], given: Mapping[str, Any], what: str) 
     schema = keywords(fn)
     for key in given:
         if key not in schema:
-            raise ValueError(f'{what} has no field {key!r}; {nearest(key, schema) if schema else "it has no fields"}')
+            allowed = {*schema, *beside}
+            raise ValueError(f'{what} has no field {key!r}; {nearest(key, allowed) if allowed else "it has no fields"}')
     return {**schema, **given}

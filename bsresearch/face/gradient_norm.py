@@ -1,6 +1,6 @@
 """`gradient_norm_vs_batch_size`: the gradient-norm probe (measure/probes/gradient_norm.py) of a user's own loss."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -51,7 +51,10 @@ def gradient_norm_vs_batch_size(
     Raises:
       ValueError: what is given cannot be; before anything is compiled.
     """
+    own_loop.check_concrete('gradient_norm_vs_batch_size', params, data)
     own_loop.check_params(params)
+    if not isinstance(batch_sizes, Iterable):
+        raise ValueError(f'batch_sizes={batch_sizes!r}; allowed: several whole numbers, as (1, 8, 64)')
     total = own_loop.size_of(data)
     own_loop.check_loss(loss_fn, params, data)
     settings = {'with_replacement': with_replacement, 'parameters': tuple(parameters), 'seed': seed}

@@ -119,6 +119,13 @@ class Monitor:
         Raises:
           ValueError: a loss that is no scalar, a batch that cannot be cut as it must; before anything is compiled.
         """
+        if not isinstance(state, MonitorState):
+            raise ValueError(
+                f'monitor(state, params, step, batch, key): state is of type {type(state).__name__}; allowed: what '
+                'monitor.init(params) gave, then what each call gives first'
+            )
+        if not hasattr(key, 'dtype'):
+            raise ValueError(f'key={key!r}; allowed: jax.random.key(seed), another one at each step')
         own_loop.check_params(params)
         own_loop.size_of(batch)
         hyper = None if learning_rate is None else Hyper(jnp.asarray(learning_rate), jnp.asarray(momentum), None)
@@ -128,8 +135,12 @@ class Monitor:
         """What was due of a row, as numbers of Python, with its `step`; {} where nothing was: to JSONL, to a tracker.
 
         Of pmap's rows take one device's, `jax.tree.map(lambda x: x[0], row)`. NaN is a value here: undefined, as a
-        cosine with no length is.
+        cosine with no length is. So is ∞: a noise scale that is larger than can be told, as its average of |G|² is
+        below 0.
         """
+        if not isinstance(row, Mapping):
+            raise ValueError(f'row is of type {type(row).__name__}; allowed: what monitor(…) gives second')
+        own_loop.check_concrete('monitor.measured', row)
         step = int(row['step'])
         due = {name for name, wanted in self._wanted.items() if step % wanted.every == 0}
         owners = {metric: self._metrics[metric] for metric in row if metric != 'step'}
@@ -187,10 +198,12 @@ def _wanted(name: str, settings: Any) -> Wanted:
     if not isinstance(settings, Mapping):
         raise ValueError(f'Monitor: {name}={settings!r}; allowed: a dict, as {name}=dict(every=50)')
     build, given = builder(name, {field: value for field, value in settings.items() if field != 'every'})
-    lookup.check_keywords(build, given, f'measurement {name}')
-    every = settings.get('every')
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-        raise ValueError(f'Monitor: {name} has every={every!r}; allowed: updates from one to the next, at least 1')
+    lookup.check_keywords(build, given, f'measurement {name}', beside=('every',))
+    every = own_loop.whole(settings.get('every'))
+    if every is None or every < 1:
+        raise ValueError(
+            f'Monitor: {name} has every={settings.get("every")!r}; allowed: updates from one to the next, at least 1'
+        )
     return Wanted(every, {field: value for field, value in settings.items() if field != 'every'})
 
 

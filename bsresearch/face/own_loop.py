@@ -1,6 +1,7 @@
 """What a loop that is not the engine's hands over: weights, batch and loss, checked, and as a measurement's Context."""
 
 import functools
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,17 @@ ONLY_WEIGHTS = (
     'give the weights alone: flax linen variables["params"], nnx.state(model, nnx.Param), '
     'equinox.partition(model, equinox.is_inexact_array)[0]'
 )
+
+
+def whole(value: Any) -> Any:
+    """A whole number, of NumPy too, as an int; anything else, and a bool, as None."""
+    return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else None
+
+
+def check_concrete(name: str, *given: Any) -> None:
+    """Raises ValueError inside jit, where there are no numbers to give back."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(given)):
+        raise ValueError(f'{name} gives numbers, and compiles for itself: call it outside of jit; inside it is Monitor')
 
 
 def check_params(params: PyTree) -> None:
@@ -41,8 +53,10 @@ def size_of(batch: Any) -> int:
       ValueError: a leaf is no array, or the leaves have not all the same first axis.
     """
     leaves = jax.tree_util.tree_leaves_with_path(batch)
-    shapes = {path_of(keys) or 'batch': getattr(leaf, 'shape', None) for keys, leaf in leaves}
-    if not shapes or any(not shape for shape in shapes.values()) or len({s[0] for s in shapes.values() if s}) > 1:
+    shapes = {path_of(keys) or 'batch': getattr(leaf, 'shape', type(leaf).__name__) for keys, leaf in leaves}
+    if lists := [f'{name} is of type {shape}' for name, shape in shapes.items() if isinstance(shape, str)]:
+        raise ValueError(f'batch: its leaves need to be arrays, {lists[0]}; np.asarray makes one of a list')
+    if not shapes or any(not shape for shape in shapes.values()) or len({shape[0] for shape in shapes.values()}) > 1:
         listed = ', '.join(f'{name}: {shape}' for name, shape in shapes.items()) or 'it has none'
         raise ValueError(f'batch: all its arrays need the same first axis, the examples; shapes {listed}')
     if not (size := num_examples(batch)):
@@ -51,8 +65,12 @@ def size_of(batch: Any) -> int:
 
 
 def check_loss(loss_fn: LossFn, params: PyTree, batch: Any) -> None:
-    """Raises ValueError unless the loss of a batch is a scalar; nothing is computed."""
-    out = jax.eval_shape(loss_fn, params, batch)
+    """Raises ValueError unless the loss of a batch is a scalar; nothing is computed. Its own errors get a note."""
+    try:
+        out = jax.eval_shape(loss_fn, params, batch)
+    except Exception as error:
+        error.add_note('It came out of loss_fn(params, batch): the weights, and all arrays of a batch as one argument.')
+        raise
     shape, dtype = getattr(out, 'shape', None), getattr(out, 'dtype', None)
     if shape == () and dtype is not None and jnp.issubdtype(dtype, jnp.floating):
         return

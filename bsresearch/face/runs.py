@@ -53,10 +53,12 @@ def run(plans: planner.Study, workdir: str | pathlib.Path, *, quiet: bool = Fals
       the records of the workdir, as `bsresearch.load` has them.
 
     Raises:
-      ValueError: the plan does not go with earlier launches in the workdir.
+      ValueError: `plans` is no plan; it does not go with earlier launches in the workdir.
       KeyboardInterrupt: a signal asked for an end; everything reached is saved.
       RuntimeError: not all is done; what is wrong was printed.
     """
+    if not isinstance(plans, planner.Study):
+        raise ValueError(f'plans is of type {type(plans).__name__}; allowed: bs.run(bs.plan(config), workdir)')
     workdir = pathlib.Path(workdir)
     if plans.asked is not None:
         plans.asked.check(workdir)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bsresearch.core import lookup, units
+from bsresearch.face import own_loop
 from bsresearch.optim import policy
 from bsresearch.optim import schedules as shapes
 
@@ -62,16 +63,17 @@ def _made(
     name: str, peak: float, steps: int, batch_size: int, epoch_size: int | None, fields: dict[str, Any]
 ) -> Schedule:
     """A shape over `steps` updates; lengths in examples and epochs need batch_size and epoch_size."""
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+    updates = own_loop.whole(steps)
+    if updates is None or updates < 1:
         raise ValueError(f'schedules.{name}: steps={steps!r}; allowed: a whole number of updates, at least 1')
     if not 0 < peak < np.inf:
         raise ValueError(f'schedules.{name}: peak={peak!r}; allowed: a positive learning rate')
     given = lookup.check_keywords(shapes.member(name), fields, f'schedules.{name}')
     if epoch_size is None and (lengths := _in_examples(given)):
         raise ValueError(f'schedules.{name}: {lengths[0]} needs batch_size=… and epoch_size=… too, in examples')
-    length = units.length(epoch_size or steps * batch_size, batch_size, total_steps=steps)
-    span = units.Span(length, 0, steps)
-    course = policy.shape({'name': name, **given}, np.arange(steps, dtype=np.int64), span)
+    length = units.length(epoch_size or updates * batch_size, batch_size, total_steps=updates)
+    span = units.Span(length, 0, updates)
+    course = policy.shape({'name': name, **given}, np.arange(updates, dtype=np.int64), span)
     momentum = None if course.momentum is None else _looked_up(course.momentum)
     return Schedule(_looked_up(peak * course.factor), momentum)
 
@@ -99,7 +101,8 @@ def __getattr__(name: str) -> Callable[..., Schedule]:
     ) -> Schedule:
         return _made(name, peak, steps, batch_size, epoch_size, fields)
 
-    schedule.__name__, schedule.__doc__ = name, shapes.member(name).__doc__
+    schedule.__name__ = schedule.__qualname__ = name
+    schedule.__doc__ = shapes.member(name).__doc__
     return schedule
 
 

@@ -200,7 +200,8 @@ def _parse(name: str, values: flags.FlagValues, argv: list[str]) -> list[str]:
     except (AttributeError, KeyError, TypeError, ValueError) as e:
         sys.exit(program.usage(_config_error(e, given, getattr(values['config'].parser, 'declared', {}))))
     if len(rest) > 1:
-        sys.exit(program.usage(f'unexpected argument {rest[1]!r}'))
+        cure = f'write --config={rest[1]}' if rest[1].endswith('.py') else 'flags are written --name=value'
+        sys.exit(program.usage(f'unexpected argument {rest[1]!r}; {cure}'))
     return rest
 
 

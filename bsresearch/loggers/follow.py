@@ -5,6 +5,7 @@ It writes what the records have grown by, every few seconds, until its input end
 that a run that goes on is gone on with. What it prints is told on the training's console.
 """
 
+import contextlib
 import os
 import pathlib
 import select
@@ -96,12 +97,14 @@ def _input_ended(seconds: float) -> bool:
 
 
 def main(workdir: str, names: str, *directories: str) -> None:
-    """With trackers' own words in <workdir>/loggers/log.txt."""
+    """With trackers' own words, and what is said, in <workdir>/loggers/log.txt."""
     os.nice(10)  # the training goes first
-    said = os.fdopen(os.dup(1), 'w', encoding='utf-8')
+    console = os.fdopen(os.dup(1), 'w', encoding='utf-8')
 
     def say(line: str) -> None:
-        print(line, file=said, flush=True)
+        for stream in (sys.stdout, console):  # the log, whose disk may be full; the training, which may have ended
+            with contextlib.suppress(OSError):
+                print(line, file=stream, flush=True)
 
     try:
         (pathlib.Path(workdir) / 'loggers').mkdir(exist_ok=True)

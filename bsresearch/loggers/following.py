@@ -74,7 +74,10 @@ def _end(
         code = process.wait(NEXT_SECONDS if _left else GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         _left.append(process)
-        say(f'  loggers {", ".join(names)} are still writing, and go on by themselves (process {process.pid})')
+        say(
+            f'  loggers {", ".join(names)} are still writing, and go on by themselves (process {process.pid}); if one '
+            f'fails, {workdir / "loggers" / "log.txt"} ends with the reason'
+        )
         return
     listening.join()
     process.stdout.close()
@@ -85,9 +88,10 @@ def _end(
 
 def later(workdir: pathlib.Path, names: Sequence[str]) -> str:
     """What becomes of the training and the records of loggers that failed."""
-    return f'training goes on; {command(workdir, names)} writes all records afterwards'
+    # What they have written is there: an export leaves such runs as they are without the word.
+    return f'training goes on; {command(workdir, names, " --overwrite")} writes all records afterwards'
 
 
-def command(workdir: pathlib.Path, names: Sequence[str]) -> str:
+def command(workdir: pathlib.Path, names: Sequence[str], more: str = '') -> str:
     """What writes records after the fact."""
-    return f'`bsresearch export --to={",".join(names)} --workdir={workdir}`'
+    return f'`bsresearch export --to={",".join(names)} --workdir={workdir}{more}`'

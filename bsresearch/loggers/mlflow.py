@@ -4,7 +4,9 @@ Experiment: MLFLOW_EXPERIMENT_NAME, or bsresearch. `MLFLOW_ALLOW_FILE_STORE=true
 shows a file store, which MLflow reads only with that word.
 """
 
+import contextlib
 import importlib
+import logging
 import os
 import pathlib
 import re
@@ -17,6 +19,9 @@ PACKAGE, NEEDS, EXTRA = 'mlflow', 'mlflow-skinny or mlflow', 'mlflow'
 KEY = 'bsresearch_key'
 # Of one call, and letters of a parameter: the limits of MLflow's servers.
 MOST_METRICS, MOST_PARAMS, MOST_LETTERS = 1000, 100, 6000
+# Of the first call. MLflow's own, seven times in four minutes, outlast a server that is begun anew under a run.
+FIRST_CALL = {'MLFLOW_HTTP_REQUEST_MAX_RETRIES': '1', 'MLFLOW_HTTP_REQUEST_TIMEOUT': '20'}
+NO_ANSWER = re.compile(r'failed with (timeout )?exception')
 STATUS = {'done': 'FINISHED', 'diverged': 'FINISHED', 'failed': 'FAILED', 'stopped': 'KILLED'}
 
 
@@ -33,7 +38,8 @@ def open_log(run: Run, folder: pathlib.Path, mode: Mode) -> '_Run':
         folder.mkdir(parents=True, exist_ok=True)
         uri = folder.resolve().as_uri()
     client = _module('mlflow').MlflowClient(tracking_uri=uri)
-    experiment = _experiment(client, os.environ.get('MLFLOW_EXPERIMENT_NAME') or 'bsresearch')
+    with _answered(uri):
+        experiment = _experiment(client, os.environ.get('MLFLOW_EXPERIMENT_NAME') or 'bsresearch')
     there = [one.info.run_id for one in client.search_runs([experiment], f"tags.{KEY} = '{run.key}'")]
     if mode == 'new' and there:
         raise FileExistsError(f'{uri}, run {there[0]}')
@@ -46,6 +52,27 @@ def open_log(run: Run, folder: pathlib.Path, mode: Mode) -> '_Run':
     run_there = client.create_run(experiment, int(1000 * run.started), tags, run_name=run.id)
     _describe(client, run_there.info.run_id, run)
     return _Run(client, run_there.info.run_id)
+
+
+@contextlib.contextmanager
+def _answered(uri: str) -> Iterator[None]:
+    """The first call: a server that does not answer is told of in seconds, in a line.
+
+    Raises:
+      ConnectionError: it does not.
+    """
+    logging.getLogger('urllib3.connectionpool').setLevel(logging.ERROR)  # each of its attempts is a line
+    limits = {name: value for name, value in FIRST_CALL.items() if name not in os.environ}
+    os.environ.update(limits)
+    try:
+        yield
+    except _module('mlflow.exceptions').MlflowException as error:
+        if NO_ANSWER.search(str(error)):
+            raise ConnectionError(f'no server answers at MLFLOW_TRACKING_URI={uri}') from None
+        raise
+    finally:
+        for name in limits:
+            del os.environ[name]
 
 
 def _experiment(client: Any, name: str) -> str:

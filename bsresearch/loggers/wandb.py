@@ -21,6 +21,7 @@ PACKAGE, NEEDS, EXTRA = 'wandb', 'wandb', 'wandb'
 LOCAL = ('offline', 'dryrun', 'disabled')
 KEYS = ('WANDB_API_KEY', 'WANDB_IDENTITY_TOKEN_FILE')
 SERVER = 'https://api.wandb.ai'
+INIT_SECONDS = 30.0
 LEAST_BYTES = 2**16  # of room on the disk, after a write
 
 
@@ -60,7 +61,11 @@ def open_log(run: Run, folder: pathlib.Path, mode: Mode) -> '_Run':
     for directory in there if mode == 'replace' else ():
         shutil.rmtree(directory)
     logging.raiseExceptions = False  # its log of what it does is not worth a traceback where the disk is full
-    quiet = wandb.Settings(silent=True, console='off', x_disable_stats=True, disable_git=True, disable_code=True)
+    # W&B's own wait for a server that does not answer is longer than the end of a training waits for loggers.
+    wait = {} if 'WANDB_INIT_TIMEOUT' in os.environ else {'init_timeout': INIT_SECONDS}
+    quiet = wandb.Settings(
+        silent=True, console='off', x_disable_stats=True, disable_git=True, disable_code=True, **wait
+    )
     folder.mkdir(parents=True, exist_ok=True)
     return _Run(
         wandb.init(

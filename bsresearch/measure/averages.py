@@ -1,8 +1,9 @@
 """Exponential averages of a ratio's numerator and denominator, debiased and kept apart, to be divided last.
 
 A ratio of one point's estimates is biased, even where both are not: of the ratio of means the bias falls with the
-number of measurements. With decay d an average is Σ_k d^(n−k)(1 − d)x_k divided by the weights' sum, 1 − dⁿ (Adam's
-debiasing; Kingma & Ba 2015, arXiv:1412.6980, section 3).
+number of measurements. An average of the denominator below 0 gives no batch size: the ratio is then ∞, larger than can
+be told, and the averages say by how much. With decay d an average is Σ_k d^(n−k)(1 − d)x_k divided by the weights' sum,
+1 − dⁿ (Adam's debiasing; Kingma & Ba 2015, arXiv:1412.6980, section 3).
 """
 
 from typing import NamedTuple
@@ -77,7 +78,7 @@ def take_in(
     )
     return state, {
         # The weights cancel in the ratio.
-        ratio: state.trace / state.gradient_square,
+        ratio: jnp.where(state.gradient_square < 0, jnp.inf, state.trace / state.gradient_square),
         f'{prefix}_{denominator}': square,
         f'{prefix}_trace': trace,
         f'{prefix}_{denominator}_average': state.gradient_square / state.weight,

@@ -5,7 +5,8 @@ the training set, is cut into small ones of B_small. With the mean of |g_small|�
   |G|² = (B_big|g_big|² − B_small|g_small|²)/(B_big − B_small),   S = (|g_small|² − |g_big|²)/(1/B_small − 1/B_big).
 |G|² is that of the training set's gradient; the population's is smaller by S/N. The ratio of one point is biased, so
 numerator and denominator are averaged apart, debiased, and divided last. A negative estimate of |G|² is information: it
-is recorded as it is. Training mode without augmentation and dropout: the noise is the sampling of examples alone.
+is recorded as it is; B_simple is ∞ where their average is. Training mode without augmentation and dropout: the noise is
+the sampling of examples alone.
 
 Preconditioned, P·g stands for g, P the diagonal an optimizer's second moments give at θ_t, fixed in the measurement
 (optim's `precondition`): the noise scale in the geometry the optimizer steps in. Before the first update there is no P:
@@ -107,7 +108,7 @@ def build(
     if small_batch_size < 1 or rest or count < 2:
         raise ValueError(
             f'measure.noise_scale.small_batch_size={small_batch_size}: must divide batch_size={batch_size} into at '
-            'least two'
+            'least two; set batch_size to a multiple of it, or another small_batch_size'
         )
     decay = averages.decay(half_life, 'measure.noise_scale.half_life')
 
