@@ -87,7 +87,8 @@ def test_the_notebook_runs(tmp_path: pathlib.Path):
     assert done.returncode == 0, done.stderr
     outputs = [output for cell in json.loads(ran.read_text('utf-8'))['cells'] for output in cell.get('outputs', ())]
     text = ''.join(line for output in outputs for line in output.get('text', ()))
-    scales = [tuple(map(int, numbers)) for numbers in re.findall(r'B_simple = (\d+) \((\d+) to (\d+)\)', text)]
+    told = re.findall(r'B_simple = ([\d.]+) \(([\d.]+) to ([\d.]+), 95 %\)', text)
+    scales = [tuple(map(float, numbers)) for numbers in told]
     assert len(scales) == 5
     assert all(low < scale < high for scale, low, high in scales)
     assert scales[-1][1] > scales[0][2]  # it rises, beyond the intervals
