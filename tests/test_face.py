@@ -8,6 +8,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import typing
 from typing import Any
 
 import jax
@@ -127,10 +128,9 @@ def test_a_draw_without_replacement_shows_less_of_the_scale():
 
 
 def test_numbers_of_numpy_are_whole_numbers():
-    assert bs.noise_scale(loss_fn, weights(), (X, Y), small=np.int64(4)) == bs.noise_scale(
-        loss_fn, weights(), (X, Y), small=4
-    )
-    assert float(bs.schedules.one_cycle(peak=0.1, steps=np.int64(100))[0](29)) == pytest.approx(0.1, rel=1e-6)
+    four, hundred = (typing.cast(int, np.int64(number)) for number in (4, 100))
+    assert bs.noise_scale(loss_fn, weights(), (X, Y), small=four) == bs.noise_scale(loss_fn, weights(), (X, Y), small=4)
+    assert float(bs.schedules.one_cycle(peak=0.1, steps=hundred)[0](29)) == pytest.approx(0.1, rel=1e-6)
 
 
 REFUSED = {
@@ -171,8 +171,9 @@ def test_what_gives_numbers_is_called_outside_of_jit(name: str):
 
 
 def test_an_error_of_the_loss_itself_says_how_it_was_called():
+    of_three: Any = lambda params, x, y: loss_fn(params, (x, y))
     with pytest.raises(TypeError) as error:
-        bs.noise_scale(lambda p, x, y: loss_fn(p, (x, y)), weights(), (X, Y), small=4)
+        bs.noise_scale(of_three, weights(), (X, Y), small=4)
     assert any('loss_fn(params, batch)' in note for note in error.value.__notes__)
 
 
