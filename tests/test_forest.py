@@ -145,9 +145,7 @@ def test_no_label_lies_outside_its_drawing() -> None:
             assert left + width <= svg.WIDTH + 0.1
 
 
-def judged(
-    values: list[list[float]], low: float = 0.0, key: str = 'A', high: float = np.inf, **said: Any
-) -> Verdicts:
+def judged(values: list[list[float]], low: float = 0.0, key: str = 'A', high: float = np.inf, **said: Any) -> Verdicts:
     """A claim that each of the differences lies above `low`."""
     quantity, contrast = final('test_accuracy'), minus('a', 'b')[0]
     statement = Statement(
