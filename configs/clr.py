@@ -63,5 +63,5 @@ def get_config() -> ConfigDict:
     for name, (first, multiplier) in RESTARTS.items():
         restarts = dict(name='warm_restarts', first_cycle_epochs=first, cycle_multiplier=multiplier)
         c.arms[name] = dict(schedule=restarts, snapshots=dict(cycle_ends=True), sweep=only)
-    c.sweep.seed = (0, 1, 2, 3, 4)
+    c.sweep.seed = tuple(range(10))
     return c
