@@ -13,7 +13,11 @@ weight decay, but 0.01 for AdamW, which is Adam without. Held fixed: epochs, bat
     python main.py --config=configs/yaqub.py --workdir=runs/yaqub
     python -m scripts.report --workdir=runs/yaqub
 
-Cost: . Found: . Records: docs/studies/yaqub.
+Cost: 500 runs, 8 minutes on 2 CPU cores. Found, 10 seeds: Adam, 85.8 %, ends above SGD in all four forms, by 0.2 to 0.3
+points (the intervals lie between 0.02 and 0.47), and 0.5 (0.4 to 0.7) above Adagrad; from Adadelta (−0.04, −0.18 to
+0.10) and RMSprop (0.16, −0.01 to 0.32) it cannot be told; nothing ends half a point above it, newer ones neither. At
+the rates that libraries give it is 4.9 points (4.7 to 5.1) above plain SGD: most of that is SGD's rate. No best rate is
+on an edge. Records: docs/studies/yaqub.
 """
 
 from ml_collections import ConfigDict

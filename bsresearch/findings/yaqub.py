@@ -21,10 +21,16 @@ TUNED, LOSS = best_over(RATE, TEST, by=VALIDATION), best_over(RATE, final('train
 WITHOUT_SCALE = ('sgd', 'momentum', 'nesterov', 'cyclic')
 THEIRS = (*WITHOUT_SCALE, 'adagrad', 'adadelta', 'rmsprop')
 NEWER = ('adamw', 'lion', 'lamb', 'lars')
+# Said after the records were seen.
+LEVEL = (
+    'size: Adadelta and RMSprop, which divide by the scale of the gradient too, end level with Adam: ten seeds see '
+    '0.19 and 0.23 points of them; a difference of 0.04 would ask for some 200'
+)
+GIVEN = 'put to the numbers at the best rate first, by mistake: of one rate the best is on an edge, which is undecided'
 
 CLAIMS = (
     Statement('Adam is best', 'results', 'Adam ends above every other optimizer of theirs (theirs: 99.2 %, the highest '
-              'of ten).', TUNED, every(minus('adam', other) for other in THEIRS), low=0),
+              'of ten).', TUNED, every(minus('adam', other) for other in THEIRS), low=0, reason=LEVEL),
     Statement('none better', 'results', 'None of theirs ends more than half a point above Adam.', TUNED,
               against(THEIRS, 'adam'), high=MARGIN),
     Statement('SGD is as good', 'the other side', 'Tuned, SGD ends within half a point of Adam: plain, with either '
@@ -33,14 +39,14 @@ CLAIMS = (
     Statement('newer', 'the other side', 'Nor does any of four newer ones end more than half a point above Adam.',
               TUNED, against(NEWER, 'adam'), high=MARGIN),
     Statement('untuned', 'inferred', 'At the rates that libraries give, 0.001 and 0.01, Adam ends more than half a '
-              'point above plain SGD.', TUNED, minus('adam_usual', 'sgd_usual'), low=MARGIN),
+              'point above plain SGD.', TEST, minus('adam_usual', 'sgd_usual'), low=MARGIN, note=GIVEN),
     Statement('Adam fits faster', 'inferred', 'Tuned, Adam ends with a lower training loss than SGD, plain and with '
               'momentum.', LOSS, every(minus('adam', other) for other in ('sgd', 'momentum')), high=0,
               conditions=True),
     Statement('others', 'results', 'Adamax and Nadam end below Adam.', untested='this library has neither'),
 )  # fmt: skip
 FIGURES = (
-    versus(TUNED, x='arm', title='Test accuracy of each optimizer at its best rate'),
+    versus(TUNED, x='arm', cells=('adam', *THEIRS, *NEWER), title='Test accuracy of each optimizer at its best rate'),
     versus(TEST, x=RATE, by='arm', title='Test accuracy against the peak rate'),
 )
 HEADLINE = ('Adam is best', 0)

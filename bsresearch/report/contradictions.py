@@ -156,7 +156,8 @@ CONTRADICTIONS = (
         'Both sides are right: at one temperature at every update accuracy ends within half a point, early and late, '
         'in restarts too; the training loss of early changes and restarts is 5 % higher where the batch grows, beyond '
         'its interval.',
-        'A residual net, at batches up to the limits of the linear rule; more seeds for the restarts of `clr`.',
+        'A residual net, at batches up to the limits of the linear rule; restarts of `clr` at several peak rates, as '
+        'step decay has them.',
     ),
 )  # fmt: skip
 

@@ -159,6 +159,8 @@ def _x_axis(ax: plotting.Axes, x: str, values: pd.Series) -> dict[Any, float]:
         if few:
             ticks = scales.apart(numbers)
             ax.set_xticks(ticks, [scales.tick(v) for v in sorted(known) if float(v) in ticks])
+        elif not of_sizes:
+            scales.log_ticks(ax.xaxis, numbers[0], numbers[-1])
         ax.set_xlim(numbers[0] / EDGE, numbers[-1] * EDGE)
     return {v: float(v) for v in known}
 
