@@ -22,6 +22,7 @@ LENGTHS = {'epochs': 'total_epochs', 'updates': 'total_updates', 'examples': 'to
 BESIDE = ('branch', 'probe', 'measure', 'keep', 'record', 'norms', 'evaluate', 'scalars')
 Key = tuple[Any, ...]  # arm, branch, point, axes: study.parts
 SHORT = {'batch_size': 'B', 'learning_rate': 'lr', 'momentum': 'momentum', 'weight_decay': 'decay'}
+CHOSEN = {'tuned': 'each tuned'}  # how a number is chosen, beside what is equal
 
 
 @once
@@ -238,7 +239,7 @@ def _one(runs: pd.DataFrame, *fields: str) -> str:
 def _fixed(study: Study, runs: pd.DataFrame) -> str:
     """'equal epochs (30)': what is declared, else the first length that all runs share."""
     shared = {name: _one(runs, column) for name, column in LENGTHS.items()}
-    declared = [f'equal {words(name)}{f" ({shared[name]})" if shared.get(name) else ""}' for name in study.held_fixed]
-    if declared:
-        return ', '.join(declared)
+    if study.held_fixed:
+        of_length = {name: f' ({value})' for name, value in shared.items() if value}
+        return ', '.join(CHOSEN.get(name, f'equal {words(name)}{of_length.get(name, "")}') for name in study.held_fixed)
     return next((f'equal {name} ({v})' for name, v in shared.items() if v), 'unequal lengths')
