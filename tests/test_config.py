@@ -652,7 +652,7 @@ def test_every_config_says_what_to_run(path: pathlib.Path):
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     'misspelt field': ({'batchsize': 3}, "unknown config field batchsize; did you mean 'batch_size'?"),
     'initials of a field': ({'bs': 3}, "unknown config field bs; did you mean 'batch_size'?"),
-    'a word of a field': ({'sweep.decay': (0.1,)}, "unknown config field decay; did you mean 'weight_decay'?"),
+    'a word of a field': ({'sweep.rate': (0.1,)}, "unknown config field rate; did you mean 'learning_rate'?"),
     'misspelt nested field': ({'warmup.epoch': 1.0}, "warmup.epoch; did you mean 'epochs'?"),
     'misspelt section': ({'modell.name': 'mlp'}, "modell; did you mean 'model'?"),
     'misspelt field of a part': (
