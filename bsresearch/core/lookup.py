@@ -55,12 +55,11 @@ def nearest_of(name: str, allowed: Iterable[str], told: Iterable[str]) -> str:
 
 
 def _near(name: str, allowed: list[str], most: int) -> list[str]:
-    """Names spelt alike; without any those of which it is a word, or the initials (lr), the shortest first."""
-    if alike := difflib.get_close_matches(name, allowed, n=most, cutoff=0.6):
-        return alike
+    """Names of which it is a word, or the initials (lr), the shortest first; then those that are spelt alike."""
     parts = {other: other.split('_') for other in allowed}
     meant = [other for other, words in parts.items() if name in (*words, ''.join(word[:1] for word in words))]
-    return sorted(meant, key=len)[:most]
+    alike = difflib.get_close_matches(name, allowed, n=most, cutoff=0.6)
+    return list(dict.fromkeys([*sorted(meant, key=len), *alike]))[:most]
 
 
 @functools.cache
