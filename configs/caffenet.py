@@ -12,10 +12,10 @@ as good within half a point; 0.16 did not train). Held fixed: epochs.
     python main.py --config=configs/caffenet.py --workdir=runs/caffenet
     python -m scripts.report --workdir=runs/caffenet
 
-Cost: 30 runs, 5 minutes on 2 CPU cores that other programs shared. Found, 5 seeds: at the fixed rate 1,024 ends 13.5
-points (5.9 to 21.2) below 256, and what the scaled rate does is open: 47 updates are so few that seeds end anywhere
-between chance and 85 %. The reference, of 188, is short of updates as well: 32 at its rate ends 3.7 points (1.7 to 5.6)
-above it, 1 at a 256th of the rate 2.2 (0.6 to 3.7). Records: docs/studies/caffenet.
+Cost: 30 runs, 3 minutes on 2 CPU cores. Found, 5 seeds: at the fixed rate 1,024 ends 13.5 points (5.9 to 21.2) below
+256, and what the scaled rate does is open: 47 updates are so few that seeds end anywhere between chance and 85 %. The
+reference, of 188, is short of updates as well: 32 at its rate ends 3.7 points (1.7 to 5.6) above it, 1 at a 256th of
+the rate 2.2 (0.6 to 3.7). Records: docs/studies/caffenet.
 """
 
 from ml_collections import ConfigDict

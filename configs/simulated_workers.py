@@ -16,10 +16,9 @@ A worker's gradient against that of all is the noise scale from two batch sizes,
 add --config.measure.noise_scale.every_epochs=1; B_simple/16 is about the number of workers beyond which more save
 little. The same sizes in all arms, so that they compare; for those of one, noise_scale.batch_size = 16·workers.
 
-Cost: 60 runs, 2½ minutes on 2 CPU cores that other programs shared. Found, 6 seeds: with the rate scaled 64 workers end
-0.7 points (0.5 to 0.8) below one, within a point of it; at one worker's rate accuracy falls with every step, by 7.9
-points (7.3 to 8.4) at 64. A warm-up adds less than 0.3 points at 16 workers and 0.8 at 64. Records:
-docs/studies/simulated_workers.
+Cost: 60 runs, 1¾ minutes on 2 CPU cores. Found, 6 seeds: with the rate scaled 64 workers end 0.7 points (0.5 to 0.8)
+below one, within a point of it; at one worker's rate accuracy falls with every step, by 7.9 points (7.3 to 8.4) at 64.
+A warm-up adds less than 0.3 points at 16 workers and 0.8 at 64. Records: docs/studies/simulated_workers.
 """
 
 from ml_collections import ConfigDict
