@@ -16,10 +16,11 @@ has 100, in which it cannot pass its minimum.
     python -m scripts.report --workdir=runs/chang_pathak
 
 Cost: 45 runs, 33 minutes on 2 CPU cores that other programs shared. Found, 10 seeds: with the rate scaled the minimum
-of validation loss at 128 is 1.00 times (0.965 to 1.04) that at 32, and at 512 1.09 times (1.04 to 1.12), so that no
-more than 3 % does not hold; there 0.32 is a half of the rate that fails, and weights go 1.5 times as far. At one rate
-512 does not pass its minimum, and the lowest loss seen by then is 0.12 (0.11 to 0.14) higher, of which scaling takes
-0.08 (0.06 to 0.11). Records: docs/studies/chang_pathak.
+of validation loss at 128 is 1.00 times (0.965 to 1.04) that at 32, and at 512 1.09 times (1.04 to 1.12), so that “no
+more than 3 %” does not hold at 512 and is undecided at 128, where one of ten runs broke down after its minimum; 0.32 is
+a half of a rate that failed in a pilot of one seed, and weights go 1.5 times as far. At one rate 512 does not pass its
+minimum, and the lowest loss seen by then is 0.12 (0.11 to 0.14) higher, of which scaling takes 0.08 (0.06 to 0.11).
+Records: docs/studies/chang_pathak.
 """
 
 from ml_collections import ConfigDict

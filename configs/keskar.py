@@ -16,12 +16,13 @@ learning rate.
     python main.py --config=configs/keskar.py --workdir=runs/keskar
     python -m scripts.report --workdir=runs/keskar
 
-Cost: 140 runs, 48 minutes on 2 CPU cores that other programs shared, 17 of them C1, a third φ. Found: φ of F1 at 600
-over 30 is 13.6 (10.5 to 17.6, 15 seeds) with batch norm and 16 (13 to 21) without, at a training loss of 0.1 5.6 (4.8
-to 6.5) and 9.2 (8.2 to 10.4); test accuracy is 0.7 points (0.2 to 1.1) lower with batch norm, without it 0.16 higher
-(−0.30 to 0.63). φ rises with B from 15 to 600 and is level from there on. C1 at 150 is 0.75 points (0.2 to 1.3, 10
-seeds) below 15 and 2.2 times (1.7 to 2.9) as sharp, before its loss has stopped falling. Rescaled layers of the small
-batch's solution have 62 times its φ, 3.8 times the large batch's. Records: docs/studies/keskar.
+Cost: 140 runs, 48 minutes on 2 CPU cores that other programs shared, 17 of these minutes for C1; a third of the time is
+φ. Found: φ of F1 at 600 over 30 is 13.6 (10.5 to 17.6, 15 seeds) with batch norm and 16 (13 to 21) without; where both
+have a training loss of 0.1 it is 5.6 times (4.8 to 6.5) with batch norm and 9.2 (8.2 to 10.4) without. Test accuracy is
+0.7 points (0.2 to 1.1) lower with batch norm, without it 0.16 higher (−0.30 to 0.63). φ rises with B from 15 to 600 and
+is level from there on. C1 at 150 is 0.75 points (0.2 to 1.3, 10 seeds) below 15 and 2.2 times (1.7 to 2.9) as sharp,
+before its loss has stopped falling. Rescaled layers of the small batch's solution have 62 times its φ, 3.8 times the
+large batch's. Records: docs/studies/keskar.
 """
 
 from ml_collections import ConfigDict

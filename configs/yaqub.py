@@ -4,10 +4,11 @@ Source: Yaqub et al., "State-of-the-Art CNN Optimizer for Brain Tumor Segmentati
 Brain Sci. 10(7):427): ten optimizers for a CNN on BraTS2015 under one protocol; Adam ends best, 99.2 % accuracy. Here
 an MLP with batch norm on 9,600 images of Fashion-MNIST, B = 64, 8 epochs, a rate that falls as a cosine for all (theirs
 that is cyclic: two triangles of SGD with momentum). Each optimizer has four rates, × 3 apart, with ten seeds each; the
-mean over seeds of 12,000 other images chooses, and each half of the seeds is told at the rate that the other half chose
-as well. The grids are around what a pilot of one more seed had best; it had sgd, the momenta, Adadelta and RMSprop best
-at the highest of its rates, so that their grids go on two steps beyond. Two arms have the rates that libraries give. No
-weight decay, but 0.01 for AdamW, which is Adam without. Held fixed: epochs, batch size, the number of rates.
+mean over seeds of 12,000 other images chooses, and as a check each half of the seeds is also evaluated at the rate that
+the other half chose. The grids are around what a pilot of one more seed had best; it had sgd, the momenta, Adadelta and
+RMSprop best at the highest of its rates, so that their grids go on two steps beyond. Two arms have the rates that
+libraries give. No weight decay, but 0.01 for AdamW, which is Adam without. Held fixed: epochs, batch size, the number
+of rates.
 
     python -m scripts.prepare_data --name=fashion_mnist
     python main.py --config=configs/yaqub.py --workdir=runs/yaqub
@@ -16,8 +17,8 @@ weight decay, but 0.01 for AdamW, which is Adam without. Held fixed: epochs, bat
 Cost: 500 runs, 8 minutes on 2 CPU cores. Found, 10 seeds: Adam, 85.8 %, ends above SGD in all four forms, by 0.2 to 0.3
 points (the intervals lie between 0.02 and 0.47), and 0.5 (0.4 to 0.7) above Adagrad; from Adadelta (−0.04, −0.18 to
 0.10) and RMSprop (0.16, −0.01 to 0.32) it cannot be told; nothing ends half a point above it, newer ones neither. At
-the rates that libraries give it is 4.9 points (4.7 to 5.1) above plain SGD: most of that is SGD's rate. No best rate is
-on an edge. Records: docs/studies/yaqub.
+the rates that libraries give it is 4.9 points (4.7 to 5.1) above plain SGD, which at its best rate is 0.5 above Adam's
+usual one (85.55, 85.03). No best rate is on an edge. Records: docs/studies/yaqub.
 """
 
 from ml_collections import ConfigDict

@@ -29,11 +29,16 @@ PER_EXAMPLE, AT_128, AT_512 = ('learning_rate/batch_size',), ('batch_size',), ('
 CLOSE, QUARTER, THIRD, FOUR = np.log(1.03), np.log(1.25), np.log(1.33), np.log(4.0)
 
 # Said after the records were seen.
-TOO_HIGH = ('protocol: 512 is a quarter of this set, and 0.32 a half of the rate that did not train in a '
-            'pilot; its weights go 1.5 times as far as those of B = 32, on a path 3 times as long')  # fmt: skip
-NOT_PASSED = 'size: at one rate 512 would pass its minimum after about 580 epochs and has 100'
+TOO_HIGH = (
+    'protocol: possibly the rate, a half of one that did not train in a pilot of one seed (512 is a quarter of this '
+    'set); no lower rate was run'
+)
+NOT_PASSED = (
+    'size: at one rate 512 has 100 epochs, where 45/rate updates, after which the minimum came in pilots, would be '
+    'about 580'
+)
 FIVE_SEEDS = 'size: 5 seeds of the longest arm'
-PACE = 'protocol: at 512 an epoch takes a half of the seconds on this machine, and there are twice as many of them'
+PACE = 'protocol: at 512 an epoch takes a half of the seconds on this machine, and twice as many are needed'
 NEAR = 'size: the estimate lies within the bound, by less than its interval is wide'
 
 

@@ -23,6 +23,7 @@ SOON = log(at_epoch('train_loss', 2)).named('training loss an epoch after the ch
 LATE = ('decay', 'hybrid', 'grow')
 EARLY, RESTARTS = ('early_grow', 'early_decay'), ('restart_batch', 'restart_rate')
 EQUAL, ALIKE = 0.005, 0.0953  # half a point; 10 % of a loss, in logarithms
+MORE = 'five seeds left it open, and ten more were added after that look; at 97 % for each of two looks it holds too'
 
 CLAIMS = (
     Statement('accuracy', 'section 5.1', 'Growing the batch ends at the test accuracy that decaying the rate does, '
@@ -30,11 +31,11 @@ CLAIMS = (
     Statement('loss', 'section 5.1, figure 2', 'The training losses end alike too, within 10 %.', LOSS,
               (*ratio('grow', 'decay'), *ratio('hybrid', 'decay')), -ALIKE, ALIKE),
     Statement('early accuracy', 'section 5.1', 'So it is where the change comes early, after the first of ten epochs: '
-              'within half a point.', TEST, minus(*EARLY), -EQUAL, EQUAL),
+              'within half a point.', TEST, minus(*EARLY), -EQUAL, EQUAL, reason=MORE),
     Statement('early loss', 'section 5.1', 'The training losses end alike there too, within 10 %.', LOSS,
               ratio(*EARLY), -ALIKE, ALIKE),
     Statement('restart accuracy', 'section 5.1', 'Warm restarts of the batch end at the test accuracy of warm restarts '
-              'of the rate, within half a point.', TEST, minus(*RESTARTS), -EQUAL, EQUAL),
+              'of the rate, within half a point.', TEST, minus(*RESTARTS), -EQUAL, EQUAL, reason=MORE),
     Statement('restart loss', 'section 5.1', 'Their training losses are alike too, within 10 %.', LOSS,
               ratio(*RESTARTS), -ALIKE, ALIKE),
     Statement('apart soon', 'Masters & Luschi 2018, section 2', 'Early in training the two are alike only about: an '

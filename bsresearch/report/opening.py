@@ -84,9 +84,14 @@ def _facts(question: Question, inventory: Inventory) -> list[str]:
 
 
 def _described(study: Study) -> list[str]:
-    """Of the runs from the start: branches are longer."""
-    starts = [key for key in cells.of(study) if key[1] == ABSENT] or cells.of(study)
+    """Of the runs from the start."""
+    starts = _starts(study)
     return [*cells.described(study, starts), cells.replicates(study, starts)]
+
+
+def _starts(study: Study) -> list[cells.Key]:
+    """Cells of runs from the start: branches are longer."""
+    return [key for key in cells.of(study) if key[1] == ABSENT] or cells.of(study)
 
 
 def _note(question: Question) -> str:
@@ -94,10 +99,10 @@ def _note(question: Question) -> str:
     n = len(question.study.replicates) if question.study else 0
     trials = any(not np.isnan(line.interval.low) for row in question.rows for line in row.lines)
     alone = 'One seed: intervals are over trials' if trials else 'One seed: no intervals'
-    ended = cells.finished(question.study, cells.of(question.study)) if question.study else ''
-    over = f'95 % intervals over n = {n} seeds{ended} on this test set' if n > 1 else alone
+    seeds = cells.replicates(question.study, _starts(question.study)) if question.study else ''
+    over = f'95 % intervals over {seeds} on this test set' if n > 1 else alone
     if not question.of_claims:
-        over = f'both of n = {n} seeds{ended} on this test set' if 1 < n < summary.TO_TELL else over
+        over = f'both of {seeds} on this test set' if 1 < n < summary.TO_TELL else over
         return f'The cells of the sweep; {over[0].lower()}{over[1:]}.'
     if not any(row.lines for row in question.rows):
         return 'A row for each claim. Open one for its numbers and source.'
