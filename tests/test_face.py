@@ -41,21 +41,21 @@ def test_noise_scale_is_the_engines(dtype: Any, tolerance: float):
     """On the same batch, and B_simple is the ratio of the two."""
     with jax.enable_x64(dtype == np.float64):
         params, batch = weights(dtype), (jnp.asarray(X, dtype), jnp.asarray(Y, dtype))
-        found = bs.noise_scale(loss_fn, params, batch, small=4)
+        scale = bs.noise_scale(loss_fn, params, batch, small=4)
         quantity = noise_scale.build(batch_size=128, small_batch_size=4)
         context = Context(jnp.int32(0), params, params, batch, jax.value_and_grad(loss_fn), None)
         _, engines = jax.jit(lambda: quantity.update(quantity.init(params), context))()
         engines = {name: float(x) for name, x in engines.items()}
-    assert found.gradient_square == pytest.approx(engines['noise_gradient_square'], rel=tolerance)
-    assert found.trace == pytest.approx(engines['noise_trace'], rel=tolerance)
-    assert found.noise_scale == pytest.approx(found.trace / found.gradient_square, rel=1e-15)
-    assert found.noise_scale == pytest.approx(engines['noise_scale'], rel=1e-6)
+    assert scale.gradient_square == pytest.approx(engines['noise_gradient_square'], rel=tolerance)
+    assert scale.trace == pytest.approx(engines['noise_trace'], rel=tolerance)
+    assert scale.noise_scale == pytest.approx(scale.trace / scale.gradient_square, rel=1e-15)
+    assert scale.noise_scale == pytest.approx(engines['noise_scale'], rel=1e-6)
 
 
 def test_noise_scale_of_known_gradients_and_its_interval():
     """Every example is its own gradient. Brute force: the jackknife by leaving each small batch out."""
     x = np.random.default_rng(3).normal(0.3, 1, (128, 20)).astype(np.float32)
-    found = bs.noise_scale(lambda w, batch: (batch @ w).mean(), np.ones(20, np.float32), x, small=4)
+    scale = bs.noise_scale(lambda w, batch: (batch @ w).mean(), np.ones(20, np.float32), x, small=4)
     small = x.astype(np.float64).reshape(32, 4, 20).mean(1)
 
     def brute(parts: np.ndarray) -> np.ndarray:
@@ -64,23 +64,23 @@ def test_noise_scale_of_known_gradients_and_its_interval():
         return np.array([(big * square - 4 * squares) / (big - 4), (squares - square) / (1 / 4 - 1 / big)])
 
     whole = brute(small)
-    np.testing.assert_allclose([found.gradient_square, found.trace], whole, rtol=1e-5)
+    np.testing.assert_allclose([scale.gradient_square, scale.trace], whole, rtol=1e-5)
     pseudo = np.array([32 * whole - 31 * brute(np.delete(small, i, axis=0)) for i in range(32)])
     covariance, t = np.cov(pseudo.T) / 32, 2.0395134463964077  # Student's t of 31 degrees of freedom, 0.975
-    for end in (found.low, found.high):  # an end of Fieller's interval solves it
+    for end in (scale.low, scale.high):  # an end of Fieller's interval solves it
         left = (whole[1] - end * whole[0]) ** 2
         right = t**2 * (covariance[1, 1] - 2 * end * covariance[0, 1] + end**2 * covariance[0, 0])
         assert left == pytest.approx(right, rel=1e-3)
-    assert 0 < found.low < 20 / (20 * 0.3**2) < found.high < np.inf  # the population's
-    assert found.low < found.noise_scale < found.high
+    assert 0 < scale.low < 20 / (20 * 0.3**2) < scale.high < np.inf  # the population's
+    assert scale.low < scale.noise_scale < scale.high
 
 
 @pytest.mark.parametrize('count', [76, 128])
 def test_with_few_small_batches_or_few_that_count_there_is_no_interval(count: int):
     """19 of them; 32, of residuals times inputs, which have heavy tails."""
-    found = bs.noise_scale(loss_fn, weights(), (X[:count], Y[:count]), small=4)
-    assert np.isnan([found.low, found.high]).all()
-    assert found.noise_scale > 0
+    scale = bs.noise_scale(loss_fn, weights(), (X[:count], Y[:count]), small=4)
+    assert np.isnan([scale.low, scale.high]).all()
+    assert scale.noise_scale > 0
 
 
 def of_gradients(mean: float, seed: int) -> bs.NoiseScale:
@@ -94,12 +94,12 @@ def test_where_the_gradient_is_not_told_from_zero_the_scale_has_no_upper_end():
     told, unbounded = of_gradients(1.0, 0), [of_gradients(0.1, seed) for seed in range(10)]
     assert told.low < 1 < told.high < np.inf
     assert str(told) == f'B_simple = {told.noise_scale:.4g} ({told.low:.4g} to {told.high:.4g}, 95 %)'
-    kept = [found for found in unbounded if np.isinf(found.high) and np.isfinite(found.low)]
+    kept = [scale for scale in unbounded if np.isinf(scale.high) and np.isfinite(scale.low)]
     assert len(kept) >= 5
-    assert {np.isinf(found.noise_scale) for found in kept} == {False, True}
-    for found in kept:
-        assert np.isinf(found.noise_scale) == (found.gradient_square <= 0)
-        assert str(found).startswith(f'B_simple is at least {found.low:.4g} (95 %)')
+    assert {np.isinf(scale.noise_scale) for scale in kept} == {False, True}
+    for scale in kept:
+        assert np.isinf(scale.noise_scale) == (scale.gradient_square <= 0)
+        assert str(scale).startswith(f'B_simple is at least {scale.low:.4g} (95 %)')
     x = np.random.default_rng(3).normal(0, 1, (128, 5)).astype(np.float32)
     x -= x.mean(0)  # as of weights that are fitted to these very examples
     loss, w = lambda w, batch: (batch @ w).mean(), np.ones(5, np.float32)
@@ -114,17 +114,17 @@ def test_where_the_gradient_is_not_told_from_zero_the_scale_has_no_upper_end():
 
 def test_gradients_that_are_not_finite_have_no_noise_scale():
     """NaN, and not ∞: nothing is told of it."""
-    found = bs.noise_scale(loss_fn, jax.tree.map(lambda x: x * np.nan, weights()), (X, Y), small=4)
-    assert np.isnan(found).all()
-    assert str(found).startswith('B_simple: none')
+    scale = bs.noise_scale(loss_fn, jax.tree.map(lambda x: x * np.nan, weights()), (X, Y), small=4)
+    assert np.isnan(scale).all()
+    assert str(scale).startswith('B_simple: none')
 
 
 def test_a_draw_without_replacement_shows_less_of_the_scale():
     """Closed form: of a set of N the mean over draws of n is |G|² − S/N, so that B is 1/(1/B_simple − 1/N)."""
     x = np.random.default_rng(0).normal(0.3, 1, (128, 5))
-    found = bs.noise_scale(lambda w, batch: (batch @ w).mean(), np.ones(5, np.float32), x.astype(np.float32), small=1)
+    scale = bs.noise_scale(lambda w, batch: (batch @ w).mean(), np.ones(5, np.float32), x.astype(np.float32), small=1)
     square, trace = (x.mean(0) ** 2).sum(), x.var(0, ddof=1).sum()
-    assert found.noise_scale == pytest.approx(1 / (square / trace - 1 / 128), rel=1e-4)
+    assert scale.noise_scale == pytest.approx(1 / (square / trace - 1 / 128), rel=1e-4)
 
 
 def test_numbers_of_numpy_are_whole_numbers():
