@@ -12,7 +12,7 @@ from jax import lax
 
 from bsresearch.models import convolutions
 
-LAYOUTS = {1: ('NWC', 'WIO', 'NWC'), 2: ('NHWC', 'HWIO', 'NHWC'), 3: ('NDHWC', 'DHWIO', 'NDHWC')}
+LAYOUTS = {0: ('NC', 'IO', 'NC'), 1: ('NWC', 'WIO', 'NWC'), 2: ('NHWC', 'HWIO', 'NHWC'), 3: ('NDHWC', 'DHWIO', 'NDHWC')}
 CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     'plain': ((2, 7, 6, 3), (3, 3, 3, 4), {}),
     'even kernel': ((2, 7, 6, 3), (4, 4, 3, 4), {}),
@@ -29,6 +29,7 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     'depthwise': ((2, 7, 6, 3), (3, 3, 1, 6), {'feature_group_count': 3}),
     'one axis': ((2, 9, 3), (4, 3, 5), {'window_strides': (2,)}),
     'three axes': ((2, 5, 4, 6, 2), (2, 3, 3, 2, 3), {'window_strides': (1, 2, 1)}),
+    'no axis': ((2, 3), (3, 4), {}),
 }  # fmt: skip
 
 

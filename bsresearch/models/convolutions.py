@@ -100,9 +100,10 @@ def _sizes(kernel: Any, params: dict[str, Any]) -> tuple[int, bool, int]:
     not in half precision, which would be rounded before the sum.
     """
     rhs = params['dimension_numbers'][1]
-    first, *rest = (kernel.shape[axis] for axis in rhs[2:])
+    first, *rest = [kernel.shape[axis] for axis in rhs[2:]] or [1]  # without a window a single row
     slices, features = math.prod(rest) * kernel.shape[rhs[1]] * params['feature_group_count'], kernel.shape[rhs[0]]
-    plain = params['feature_group_count'] == params['window_strides'][0] == params['lhs_dilation'][0] == 1
+    steps = (*params['window_strides'][:1], *params['lhs_dilation'][:1])
+    plain = {params['feature_group_count'], *steps} == {1}
     less = 3 * (slices + first * features) <= 2 * (first * slices + features)
     rows_after = plain and less and kernel.dtype.itemsize >= 4
     return (slices, True, first * features) if rows_after else (first * slices, False, features)
@@ -205,8 +206,8 @@ def _product(inputs: jax.Array, kernel: jax.Array, *, params: dict[str, Any]) ->
     x = jnp.transpose(inputs, (lhs[0], *lhs[2:], lhs[1]))  # (N, *space, C)
     k = jnp.transpose(kernel, (*rhs[2:], rhs[1], rhs[0]))  # (*window, C / groups, F)
     padding = [(low, high, d - 1) for (low, high), d in zip(params['padding'], params['lhs_dilation'], strict=True)]
-    (_, rows_after, outputs), around = _sizes(kernel, params), padding[0]
-    rows, zero = k.shape[0], jnp.zeros((), x.dtype)
+    (_, rows_after, outputs), zero = _sizes(kernel, params), jnp.zeros((), x.dtype)
+    rows, around = k.shape[0], padding[:1]
     if rows_after:
         k, padding[0] = jnp.moveaxis(k, 0, -2).reshape(1, *k.shape[1:-1], outputs), (0, 0, 0)
     x = lax.pad(x, zero, [(0, 0, 0), *padding, (0, 0, 0)])
@@ -218,7 +219,7 @@ def _product(inputs: jax.Array, kernel: jax.Array, *, params: dict[str, Any]) ->
     product = functools.partial(_grouped if groups > 1 else _whole, patches, k, groups, params['precision'])
     y = product().reshape(x.shape[0], *size, outputs)
     if rows_after:
-        y = lax.pad(y, zero, [(0, 0, 0), around, *[(0, 0, 0)] * len(size)])
+        y = lax.pad(y, zero, [(0, 0, 0), *around, *[(0, 0, 0)] * len(size)])
         starts, height = [i * spread[0] for i in range(rows)], max(0, y.shape[1] - (rows - 1) * spread[0])
         parts = zip(starts, jnp.split(y, rows, -1), strict=True)
         y = functools.reduce(jnp.add, (part[:, start : start + height] for start, part in parts))

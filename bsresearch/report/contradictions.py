@@ -38,8 +38,8 @@ CONTRADICTIONS = (
         (
             Side('yes', 'Keskar et al. 2017; Masters & Luschi 2018; at one rate Shen 2018, Chang & Pathak 2020 and '
                  'caffenet-benchmark',
-                 (('shen', 'A1'), ('keskar', 'test accuracy'), ('hoffer', 'gap'),
-                  ('chang_pathak', 'fixed, seen'), ('caffenet', 'fixed'), ('masters_luschi', 'best, norm'),
+                 (('shen', 'A1'), ('keskar', 'test accuracy'), ('hoffer', 'gap'), ('chang_pathak', 'fixed, seen'),
+                  ('caffenet', 'fixed'), ('masters_luschi', 'best, norm'),
                   ('masters_luschi', 'best, plain'))),
             Side('no', 'Hoffer et al. 2017; Goyal et al. 2017; Shallue et al. 2019; Smith et al. 2018; YOLOv5; at a '
                  'scaled rate Chang & Pathak 2020 and caffenet-benchmark',
@@ -50,9 +50,8 @@ CONTRADICTIONS = (
         'What is held fixed. At equal epochs and one rate a large batch makes fewer steps, and its training accuracy '
         'is lower too (Shen A2). At equal updates, or tuned at every batch size, that handicap is gone. '
         'Where both nearly fit the training set (98 to 99.7 %), as in Keskar et al., a gap is left with batch norm and '
-        'none that shows without; in a small C1 the large batch had not finished, which is no '
-        'evidence of an inherent gap. That of 64 simulated workers is 0.7 points, '
-        'inside the margin of a point.',
+        'none that shows without; in a small C1 the large batch had not finished, which is no evidence of an inherent '
+        'gap. That of 64 simulated workers is 0.7 points, inside the margin of a point.',
         'Colour images and residual nets, where Keskar and Masters & Luschi worked, tuned and at equal updates.',
     ),
     Contradiction(
