@@ -91,9 +91,9 @@ def of_gradients(mean: float, seed: int) -> bs.NoiseScale:
 
 def test_where_the_gradient_is_not_told_from_zero_the_scale_has_no_upper_end():
     """Its lower end stands; the estimate is ∞ where that of |G|² is not positive, in Monitor's row too."""
-    told, unbounded = of_gradients(1.0, 0), [of_gradients(0.1, seed) for seed in range(10)]
-    assert told.low < 1 < told.high < np.inf
-    assert str(told) == f'B_simple = {told.noise_scale:.4g} ({told.low:.4g} to {told.high:.4g}, 95 %)'
+    bounded, unbounded = of_gradients(1.0, 0), [of_gradients(0.1, seed) for seed in range(10)]
+    assert bounded.low < 1 < bounded.high < np.inf
+    assert str(bounded) == f'B_simple = {bounded.noise_scale:.4g} ({bounded.low:.4g} to {bounded.high:.4g}, 95 %)'
     kept = [scale for scale in unbounded if np.isinf(scale.high) and np.isfinite(scale.low)]
     assert len(kept) >= 5
     assert {np.isinf(scale.noise_scale) for scale in kept} == {False, True}
@@ -360,7 +360,7 @@ def test_runs_of_a_config_from_python(tmp_path: pathlib.Path):
     assert bs.plan(whole, {'total_steps': 5}).plans[0].batch_size == 16
     for swapped in ('quickstart', tmp_path):
         with pytest.raises(ValueError, match=r'allowed: bs\.run\(bs\.plan\(config\), workdir\)'):
-            bs.run(swapped, tmp_path / 'a')  # type: ignore[arg-type]
+            bs.run(swapped, tmp_path / 'a')  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"no config 'quickstar'.*quickstart"):
         bs.plan('quickstar')
     with pytest.raises(ValueError, match='unknown config field batch_sise'):

@@ -292,11 +292,11 @@ def test_arguments_in_another_place_are_one_line():
     monitor = bs.Monitor(loss_fn, WEIGHTS, distance={'every': np.int64(1)})
     state, key = monitor.init(WEIGHTS), jax.random.key(0)
     with pytest.raises(ValueError, match=r'state is of type dict; allowed: what monitor\.init\(params\)'):
-        monitor(WEIGHTS, state, 0, (X, Y), key)  # type: ignore[arg-type]
+        monitor(WEIGHTS, state, 0, (X, Y), key)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r'key=0; allowed: jax\.random\.key'):
-        monitor(state, WEIGHTS, 0, (X, Y), 0)  # type: ignore[arg-type]
+        monitor(state, WEIGHTS, 0, (X, Y), 0)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r'row is of type tuple; allowed: what monitor\(…\) gives second'):
-        monitor.measured(monitor(state, WEIGHTS, 0, (X, Y), key))  # type: ignore[arg-type]
+        monitor.measured(monitor(state, WEIGHTS, 0, (X, Y), key))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r'monitor\.measured gives numbers'):
         jax.jit(lambda state: monitor.measured(monitor(state, WEIGHTS, 0, (X, Y), key)[1]))(state)
 

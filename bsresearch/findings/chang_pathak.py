@@ -2,7 +2,8 @@
 
 Written before any of the records was looked at, but for the pilot of the rate that the config tells of. A run that has
 not passed its minimum of validation loss is censored (analysis/of_minima.py). Should the headline come out undecided,
-5 more seeds are run once: it did, and they were, of all arms but the longest. Reasons were written after the look.
+5 more seeds are run once: it did, and they were, of all arms but the longest; the level of the two looks is not shared
+out. Reasons were written after the look.
 """
 
 from dataclasses import replace
