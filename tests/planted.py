@@ -50,6 +50,6 @@ def study(
             own = {'run': run, 'status': (status or {}).get((cell, replicate), 'done')}
             runs.append(own | dict((fields or {}).get(parts['arm'], {})))
     names = tuple(str(i) for i in range(replicates))
-    rows = {run['run']: pd.DataFrame({'step': [0], 'epoch': [0.0]}) for run in runs}
+    rows = dict.fromkeys((run['run'] for run in runs), pd.DataFrame({'step': [0], 'epoch': [0.0]}))
     whole = {'name': 'planted', 'members': pd.DataFrame(members), 'axes': tuple(axes), 'replicates': names}
     return Study(**(whole | {'runs': pd.DataFrame(runs).set_index('run'), 'rows': rows} | facts))

@@ -193,10 +193,11 @@ def picked(
 
 def without_diverged(study: Study, judged: pd.DataFrame) -> pd.DataFrame:
     """−∞ where a run diverged and so has no number, NaN where it is unfinished; of what was reduced nothing is lost."""
-    if list(judged.index.names) != study.parts:
+    unknown = judged.isna()
+    if list(judged.index.names) != study.parts or not unknown.to_numpy().any():
         return judged
     gone = study.table(lambda run: float(study.status(run) == 'diverged')).reindex_like(judged)
-    return judged.mask(judged.isna() & (gone == 1.0), -np.inf)
+    return judged.mask(unknown & (gone == 1.0), -np.inf)
 
 
 def choice(axes: str, key: tuple[Any, ...], values: tuple[tuple[Any, ...], ...], scores: np.ndarray) -> Choice:

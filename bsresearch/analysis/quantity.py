@@ -110,6 +110,8 @@ def ends_of_difference(a_low: Any, a_high: Any, b_low: Any, b_high: Any) -> tupl
     """(low, high) of a − b, of Series or DataFrames; where ∞ − ∞ leaves an end unknown it lies at the infinite one."""
     with np.errstate(invalid='ignore'):
         low, high = a_low - b_high, a_high - b_low
+    if not (np.isnan(low).to_numpy().any() or np.isnan(high).to_numpy().any()):
+        return low, high
     known = (a_low.notna() & a_high.notna() & b_low.notna() & b_high.notna()).reindex_like(low).fillna(False)
     return low.mask(low.isna() & known, -np.inf), high.mask(high.isna() & known, np.inf)
 

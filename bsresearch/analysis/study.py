@@ -97,8 +97,8 @@ class Study:
 
         Crossed replicates are averaged over the second first: an interval is over the first.
         """
-        mean = lambda values: values.mean(skipna=False)  # what is missing is not averaged over
-        means = numbers.astype(float).groupby([members['cell'], members['replicate']], sort=False).agg(mean)
+        groups = numbers.astype(float).groupby([members['cell'], members['replicate']], sort=False)
+        means = groups.mean().where(groups.count() == groups.size())  # what is missing is not averaged over
         cells, replicates = list(members['cell'].unique()), set(members['replicate'])
         wide = means.unstack().reindex(index=cells, columns=[r for r in self.replicates if r in replicates])
         wide.index = pd.MultiIndex.from_tuples(cells, names=self.parts)

@@ -135,26 +135,23 @@ class _Prior:
             for places in ((seen, seen), (self._unseen, seen), (self._unseen, self._unseen))
         )
         self._within, self._root = within, np.linalg.cholesky(within)
+        self._mean = shape.mean[:, seen]
         self._regression = cross @ np.linalg.inv(within)
         rest = beyond - self._regression @ np.swapaxes(cross, 1, 2)
         self._rest = np.linalg.cholesky(rest + 1e-10 * np.eye(len(self._unseen)))
 
     def update(self, rng: np.random.Generator, mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Parameter (chains,) and levels (chains, seen), from the means of runs and the variances of these."""
-        shape, size = self._shape, mean.shape[1]
-        total = self._within + variance[:, None, :, None] * np.eye(size)  # (chains, g, seen, seen)
-        root = np.linalg.cholesky(total)
-        residual = mean[:, None] - shape.mean[:, self._seen]
-        white = np.linalg.solve(root, residual[..., None])[..., 0]
-        log_weight = shape.weight - (white**2).sum(axis=-1) / 2
-        log_weight -= np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
+        residual = mean[:, None] - self._mean  # (chains, g, seen)
+        log_weight = self._shape.weight + _log_density(self._within, variance, residual)
         which = np.argmax(log_weight + rng.gumbel(size=log_weight.shape), axis=1)
         # Matheron's rule: a draw of the prior, corrected by what it misses of the data.
-        own = np.arange(len(mean))
-        prior = (self._root[which] @ rng.normal(size=(len(mean), size, 1)))[..., 0]
+        own = self._within[which]
+        prior = (self._root[which] @ rng.normal(size=(*mean.shape, 1)))[..., 0]
         noise = np.sqrt(variance) * rng.normal(size=mean.shape)
-        missing = np.linalg.solve(total[own, which], (residual[own, which] - prior - noise)[..., None])
-        return which, shape.mean[which][:, self._seen] + prior + (self._within[which] @ missing)[..., 0]
+        total = own + variance[..., None] * np.eye(mean.shape[1])
+        missing = np.linalg.solve(total, (residual[np.arange(len(mean)), which] - prior - noise)[..., None])
+        return which, self._mean[which] + prior + (own @ missing)[..., 0]
 
     def everywhere(self, rng: np.random.Generator, which: np.ndarray, level: np.ndarray) -> np.ndarray:
         """(chains, k) levels at all points, given those at the seen ones."""
@@ -165,6 +162,27 @@ class _Prior:
         free = (self._rest[which] @ rng.normal(size=(len(level), len(self._unseen), 1)))[..., 0]
         whole[:, self._unseen] = mean[:, self._unseen] + above + free
         return whole
+
+
+def _log_density(covariance: np.ndarray, variance: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """ln N(residual; 0, covariance + diag(variance)) but for a constant, (chains, g): −rᵀΣ⁻¹r/2 − ln|Σ|/2.
+
+    By eliminating Σ, bordered by r, for all chains and parameters at once: what is left in the corner is −rᵀΣ⁻¹r, and
+    the product of pivots is |Σ|.
+
+    Args:
+      covariance: (g, k, k). variance: (chains, k). residual: (chains, g, k).
+    """
+    size = variance.shape[1]
+    bordered = np.zeros((size + 1, size + 1, *residual.shape[:2]))
+    bordered[:size, :size] = covariance.transpose(1, 2, 0)[:, :, None]
+    bordered[range(size), range(size)] += variance.T[..., None]
+    bordered[:size, size] = bordered[size, :size] = residual.transpose(2, 0, 1)
+    for i in range(size):
+        below = bordered[i + 1 :, i]
+        bordered[i + 1 :, i + 1 :] -= (below / bordered[i, i])[:, None] * below
+    pivots = bordered[range(size), range(size)]
+    return (bordered[size, size] - np.log(pivots).sum(axis=0)) / 2
 
 
 def truncated(
