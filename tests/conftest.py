@@ -48,12 +48,12 @@ def workdir(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 @pytest.fixture
-def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_pictures(patching: pytest.MonkeyPatch) -> None:
     """Figures are drawn as ever, in a few pixels, and their PDF is a stand-in: fonts and resolution take the time."""
     from bsresearch.report import plotting
 
-    monkeypatch.setattr(plotting, 'DPI', 20)
-    monkeypatch.setattr(plotting.FigureCanvasPdf, 'print_pdf', lambda _, file, **__: file.write(b'%PDF'))
+    patching.setattr(plotting, 'DPI', 20)
+    patching.setattr(plotting.FigureCanvasPdf, 'print_pdf', lambda _, file, **__: file.write(b'%PDF'))
 
 
 @pytest.fixture

@@ -25,21 +25,25 @@ def flat(tree: Any) -> np.ndarray:
     return np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in jax.tree.leaves(tree)])
 
 
-def train(count: int, strategy: str = 'sequential', **changes: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(replicas, n) movement of weights and statistics, (replicas, count) losses."""
+def train(
+    count: int, strategy: str = 'sequential', *, as_shipped: bool = False, **changes: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """(replicas, n) movement of weights and statistics, (replicas, count) losses; `as_shipped`: of updates as users'."""
     plans = toy.plans(**{k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()})
     with precision.of(plans[0]):
-        return train_plans(plans, count, strategy)
+        return train_plans(plans, count, strategy, as_shipped)
 
 
-def train_plans(plans: list[Plan], count: int, strategy: str) -> tuple[np.ndarray, np.ndarray]:
+def train_plans(plans: list[Plan], count: int, strategy: str, as_shipped: bool) -> tuple[np.ndarray, np.ndarray]:
     """As `train`, in the precision of the runs."""
     plan, dataset, mesh = plans[0], resolve.dataset(plans[0].data), layout.choose(plans)
     group = parallel.DeviceGroup(len(plans), strategy, layout=mesh, ordered=plan.execution['reduction'] == 'ordered')
     task = program.task(plan, dataset.scale, 'cpu', plan.batch_size, mesh.batch)
     own = feed.Feed(plans, dataset, group, task.dtype)
+    strict.compile_programs(little=True)
     initial = jax.jit(lambda key: step.init(task, key, plan.example_shape))
     first = [jax.tree.map(np.asarray, initial(program.initial_key(p))) for p in plans]
+    strict.compile_programs(little=not as_shipped)
     chunk = own.chunk(0, count)
     keys = group.put([program.keys(p) for p in plans])
     carry = (group.put(first), group.put([None] * len(plans)))
@@ -55,6 +59,5 @@ if __name__ == '__main__':
     with open(sys.argv[1], encoding='utf-8') as f:
         cases = json.load(f)
     for name, case in cases.items():
-        strict.compile_programs(little=not case.pop('as_shipped', False))
         results[name], results[f'{name}/loss'] = train(**case)
     np.savez(sys.argv[2], **results)

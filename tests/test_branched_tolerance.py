@@ -101,7 +101,7 @@ def test_a_cost_of_twice_the_tolerance_is_seen():
     assert np.mean(seen) > 0.97
 
 
-@pytest.mark.parametrize('trials', [100, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('trials', [50, pytest.param(3000, marks=pytest.mark.slow)])
 def test_with_tuned_rates_too(trials: int):
     """Where each replicate's rate is chosen by the others: Monte Carlo, 3 replicates, 5 batches, 5 rates, a parabola.
 

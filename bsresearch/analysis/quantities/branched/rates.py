@@ -60,13 +60,10 @@ def _best(rows: pd.DataFrame) -> pd.DataFrame:
     if table.shape[1] < FEWEST_FACTORS:
         return rows[:0].assign(edge=False, alone=False)
     alone = len(table) == 1
-    chosen = {run: _lowest(table if alone else table.drop(index=run)) for run in table.index}
+    known = table.fillna(np.inf).to_numpy()
+    others = [known if alone else np.delete(known, row, axis=0) for row in range(len(table))]
+    chosen = dict(zip(table.index, (table.columns[np.argmin(losses.mean(axis=0))] for losses in others), strict=True))
     mine = rows[np.isclose(rows['factor'], rows['run'].map(chosen))]
     # What is not finished could still be chosen.
     loss = mine['loss'] if table.notna().all(axis=None) else np.nan
     return mine.assign(loss=loss, edge=mine['factor'].isin([table.columns[0], table.columns[-1]]), alone=alone)
-
-
-def _lowest(table: pd.DataFrame) -> float:
-    """The factor with the lowest mean over runs; ∞ in any of them makes it ∞."""
-    return float(table.columns[int(np.argmin(table.fillna(np.inf).mean().to_numpy()))])
