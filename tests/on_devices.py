@@ -28,7 +28,7 @@ def flat(tree: Any) -> np.ndarray:
 def train(
     count: int, strategy: str = 'sequential', *, as_shipped: bool = False, **changes: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(replicas, n) movement of weights and statistics, (replicas, count) losses; `as_shipped`: of updates as users'."""
+    """(replicas, n) movement of weights and statistics, (replicas, count) losses; `as_shipped`: as users have it."""
     plans = toy.plans(**{k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()})
     with precision.of(plans[0]):
         return train_plans(plans, count, strategy, as_shipped)

@@ -217,7 +217,7 @@ def test_invariant_3_rows_of_devices_train_each_run_as_alone(found: Found, case:
 
 @pytest.mark.parametrize('case', spread(ordered()))
 def test_invariant_3_ordered_reduction_gives_the_same_bits(found: Found, case: str):
-    """Ten updates of Adam of a linear model, whose trajectories part from any rounding: bit for bit on any number of devices."""
+    """Ten updates of Adam, a linear model, which part from any rounding: bit for bit on any number of devices."""
     moved, loss = found
     alone = f'{case.rsplit("/", 1)[0]}/alone'
     np.testing.assert_array_equal(moved[case], moved[alone])

@@ -19,7 +19,7 @@ from flax import nnx
 
 import bsresearch as bs
 from bsresearch.core import lookup
-from bsresearch.measure import Context
+from bsresearch.measure import Context, Measure
 
 X = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
 Y = np.random.default_rng(1).normal(size=(16, 3)).astype(np.float32)
@@ -92,6 +92,7 @@ SIZED = (
     'alpha', 'gradient_cosine', 'gradient_norm', 'hessian_eigenvalues', 'hessian_trace', 'individual_gradients',
     'noise_scale', 'update_ratio',
 )  # fmt: skip
+MEASUREMENTS = lookup.members('bsresearch.measure', 'build')
 
 
 def context(kind: str) -> Context:
@@ -107,20 +108,21 @@ def context(kind: str) -> Context:
     )  # fmt: skip
 
 
-def measured(name: str, kind: str) -> dict[str, float]:
+def quantity(name: str) -> Measure:
     settings = dict(SETTINGS.get(name, {})) | ({'batch_size': 16} if name in SIZED else {})
     if name == 'curvature_noise_scale':
         settings |= {'batch_size': 4, 'hessian_batch_size': 8}
-    quantity = importlib.import_module(f'bsresearch.measure.{name}').build(**settings)
-    here = context(kind)
-    update = lambda params: quantity.update(quantity.init(here.initial_params), here._replace(params=params))[1]
-    metrics = update(here.params) if quantity.host else jax.jit(update)(here.params)
-    return {metric: float(x) for metric, x in metrics.items()}
+    return importlib.import_module(f'bsresearch.measure.{name}').build(**settings)
 
 
 @functools.cache
-def of_dict(name: str) -> dict[str, float]:
-    return measured(name, 'dict')
+def measured(kind: str) -> dict[str, dict[str, float]]:
+    """What every measurement gives, by name; all that run on the device in one program."""
+    here, every = context(kind), {name: quantity(name) for name in MEASUREMENTS}
+    of_one = lambda one, params: one.update(one.init(here.initial_params), here._replace(params=params))[1]
+    of_device = lambda params: {name: of_one(one, params) for name, one in every.items() if not one.host}
+    of_host = {name: of_one(one, here.params) for name, one in every.items() if one.host}
+    return jax.tree.map(float, of_host | jax.jit(of_device)(here.params))
 
 
 # What is drawn at random follows the order of the leaves, and converges, or does not.
@@ -128,10 +130,10 @@ DRAWN = {'hessian_trace': ('hessian_trace',), 'hessian_eigenvalues': ('hessian_r
 
 
 @pytest.mark.parametrize('kind', [kind for kind in KINDS if kind != 'dict'])
-@pytest.mark.parametrize('name', lookup.members('bsresearch.measure', 'build'))
+@pytest.mark.parametrize('name', MEASUREMENTS)
 def test_every_measurement_takes_every_kind_of_pytree(name: str, kind: str):
     """Equal to that of the same weights in a dict; metrics of layers are called after the pytree's own parts."""
-    found, expected = measured(name, kind), of_dict(name)
+    found, expected = measured(kind)[name], measured('dict')[name]
     whole = {m: x for m, x in expected.items() if '/' not in m or name == 'hessian_eigenvalues'}
     for metric, value in whole.items():
         if not metric.startswith(DRAWN.get(name, 'none')):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int, Key, Num
 
 from bsresearch.core import rng
@@ -40,7 +41,7 @@ def normalizer(
     scale: float, mean: tuple[float, ...], std: tuple[float, ...], dtype: jnp.dtype
 ) -> Callable[[jax.Array], jax.Array]:
     """(x/scale − mean)/std in `dtype`; x (B, …, C), uint8 or float."""
-    mean_, std_ = jnp.asarray(mean, dtype), jnp.asarray(std, dtype)
+    mean_, std_ = np.asarray(mean, dtype), np.asarray(std, dtype)
 
     def normalize(inputs: jax.Array) -> jax.Array:
         shape = (1,) * (inputs.ndim - 1) + (-1,)

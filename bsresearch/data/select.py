@@ -26,7 +26,10 @@ class Dataset(NamedTuple):
 
 
 def _rows(split: Split, rows: np.ndarray) -> Split:
-    return Split(split.inputs[rows], split.labels[rows])
+    taken = Split(split.inputs[rows], split.labels[rows])
+    for array in taken:
+        array.setflags(write=False)  # Every caller in the process shares them.
+    return taken
 
 
 def _of_classes(splits: Splits, classes: tuple[int, ...]) -> Splits:

@@ -118,10 +118,16 @@ def _checked_dataset(config: Mapping[str, Any], parts: Mapping[str, Any]) -> sel
     return data
 
 
+_LAST: list[Any] = []  # source, selection and what was selected
+
+
 def dataset(data: Mapping[str, Any]) -> select.Dataset:
-    """The examples a resolved `data` section names (read-only; cached by the source)."""
+    """The examples a resolved `data` section names (read-only); of one grid the same object again."""
+    splits = sources.resolve(data['name'], None, _settings(data))
     selection = {k: data[k] for k in ('fraction', 'validation', 'split_seed', 'classes')}
-    return select.select(sources.resolve(data['name'], None, _settings(data)), **selection)
+    if not _LAST or _LAST[0] is not splits or _LAST[1] != selection:
+        _LAST[:] = splits, selection, select.select(splits, **selection)
+    return _LAST[2]
 
 
 def own_set(data: Mapping[str, Any]) -> Prepared | None:

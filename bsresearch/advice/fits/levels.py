@@ -165,7 +165,7 @@ class _Prior:
 
 
 def _log_density(covariance: np.ndarray, variance: np.ndarray, residual: np.ndarray) -> np.ndarray:
-    """ln N(residual; 0, covariance + diag(variance)) but for a constant, (chains, g): −rᵀΣ⁻¹r/2 − ln|Σ|/2.
+    """Of N(residual; 0, Σ = covariance + diag(variance)), the ln but for a constant, (chains, g): −rᵀΣ⁻¹r/2 − ln|Σ|/2.
 
     By eliminating Σ, bordered by r, for all chains and parameters at once: what is left in the corner is −rᵀΣ⁻¹r, and
     the product of pivots is |Σ|.
