@@ -1,8 +1,6 @@
 """Schedule tables: noise temperatures compared exactly, and the figure's lines, words, files and errors."""
 
 import pathlib
-import subprocess
-import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -260,18 +258,16 @@ def test_reading_gives_back_every_digit(tmp_path: pathlib.Path) -> None:
     pd.testing.assert_frame_equal(found, DECAY, check_dtype=False, rtol=0, atol=0)
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, '-W', 'error', '-m', 'scripts.fig_schedule', *arguments]
-    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=120)
-
-
-def test_command_compares_and_prints_paths(tmp_path: pathlib.Path) -> None:
+def test_command_compares_and_prints_paths(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / 'schedule.csv'
     pd.concat([DECAY, GROW]).to_csv(path, index=False)
-    done = command(f'--csv={path}')
-    assert (done.returncode, done.stderr) == (0, '')
-    assert done.stdout.splitlines()[-3:] == [str(tmp_path / f'fig_schedule.{s}') for s in ('pdf', 'png', 'csv')]
-    assert '100.00%' in done.stdout
+    monkeypatch.setattr(flags, 'FLAGS', types.SimpleNamespace(csv=str(path), x='epoch', out=None))
+    fig_schedule.main()
+    said = capsys.readouterr().out
+    assert said.splitlines()[-3:] == [str(tmp_path / f'fig_schedule.{s}') for s in ('pdf', 'png', 'csv')]
+    assert '100.00%' in said
     assert len(noise_temperature.read(path)) == len(DECAY) + len(GROW)
 
 

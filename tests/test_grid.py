@@ -84,6 +84,7 @@ def environment(patching: pytest.MonkeyPatch) -> None:
         patching.setenv(name, value)
 
 
+@pytest.mark.slow
 def test_two_launchers_at_once_train_each_run_once(workdir: pathlib.Path):
     """Both declare the group and give it to a real process; the second finds it taken or done."""
     plans = toy.plans(total_steps=400)

@@ -131,6 +131,7 @@ os.execv(sys.executable, [sys.executable, '-m', 'bsresearch', *sys.argv[1:]])
 """
 
 
+@pytest.mark.slow
 def test_a_job_that_can_write_nothing_is_one_line_of_its_launcher(tmp_path: pathlib.Path):
     """Neither its log nor its job.json can hold what came of it."""
     engine = engines.chosen('local', None, {})

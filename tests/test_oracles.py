@@ -119,7 +119,7 @@ SETS = {
 }
 
 
-@pytest.mark.parametrize('name', SETS)
+@pytest.mark.parametrize('name', [pytest.param('quadratic', marks=pytest.mark.slow), 'regression'])
 def test_measurements_in_a_run_are_the_training_sets(name: str, workdir: pathlib.Path):
     """E|g_B|² at B = 4, and the estimates of |G|² and tr Σ from B = 4 in 32, over 200 draws in one run."""
     changes = SETS[name] | {

@@ -123,6 +123,7 @@ def test_columns_stand_below_each_other_in_every_encoding(encoding: str, monkeyp
     assert rows[0].index('x') == rows[1].index('y')
 
 
+@pytest.mark.slow
 def test_a_benchmark_says_plainly_what_it_lacks(tmp_path: pathlib.Path):
     """Begun as a module: its package sees to the characters. Without its data set it ends in one line."""
     done = subprocess.run(

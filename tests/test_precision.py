@@ -16,7 +16,6 @@ from bsresearch.planning.branch import branch
 from bsresearch.planning.plan import Plan
 from bsresearch.studies import gradient_norm
 
-pytestmark = pytest.mark.as_shipped
 OPTIMIZERS = lookup.members('bsresearch.optim', 'build')
 # Every measurement, at the beginning, on the way and at the end.
 MEASURED = {f'measure__{name}__at_steps': (0, 7, 12) for name in schema.known()['measure']}
@@ -60,13 +59,16 @@ def test_the_mode_is_that_of_the_run():
         assert (widest(single), widest(double)) == (np.float32, np.float64)
 
 
-@pytest.mark.parametrize('dtype', ['float32', pytest.param('float64', marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    'dtype', ['float32', pytest.param('float64', marks=[pytest.mark.slow, pytest.mark.as_shipped])]
+)
 def test_a_noisy_run_of_adam_beside_others(workdir: pathlib.Path, dtype: str):
     """The case of the fault, 64-bit mode off and on around it: one update's dropout, crops, averages and moments."""
     assert_same(workdir, toy.plans(**(toy.BARE | SHORT | NOISY), optimizer__name='adam', dtype=dtype))
 
 
 @pytest.mark.slow
+@pytest.mark.as_shipped
 def test_one_launch_of_both(workdir: pathlib.Path):
     """A run alone, and in one launch with its like in float64: probes, branches and later measurements too."""
     probe = {f'probe__{k}': v for k, v in {'name': 'gradient_norm', 'at_steps': (6,), **PROBE}.items()}
@@ -88,6 +90,7 @@ def test_one_launch_of_both(workdir: pathlib.Path):
 
 
 @pytest.mark.slow
+@pytest.mark.as_shipped
 @pytest.mark.parametrize('name', OPTIMIZERS)
 def test_every_optimizer_beside_others(workdir: pathlib.Path, name: str):
     decay = {'weight_decay': 0.01, 'learning_rate': 0.01}
@@ -95,12 +98,14 @@ def test_every_optimizer_beside_others(workdir: pathlib.Path, name: str):
 
 
 @pytest.mark.slow
+@pytest.mark.as_shipped
 def test_every_measurement_beside_others(workdir: pathlib.Path):
     own = {'measure__noise_scale__preconditioned': True, 'measure__angular_distance__every_kernel': True}
     assert_same(workdir, toy.plans(**SHORT, **MEASURED, **own, optimizer__name='adam'))
 
 
 @pytest.mark.slow
+@pytest.mark.as_shipped
 def test_every_schedule_beside_others(workdir: pathlib.Path):
     """All of them in one group, some with a momentum of their own."""
     plans = []

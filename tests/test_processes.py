@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -137,8 +137,9 @@ def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
 FEW = ('--config.total_epochs=0.2', '--config.keep.at_epochs=()', '--config.measure.sharpness.at_steps=(4,)')
 GRID = ('--config.sweep.seed=(3,4)', '--config.total_epochs=2')
 BARE = tuple(a for a in RUN if 'epochs=' not in a or 'every' in a)
+SAME = (*BARE, *GRID)
+PMAP = (*BARE, *FEW, '--config.parallel=pmap')
 # Name → what process 1 is given beside the arguments of both.
-SAME: dict[str, tuple[str, ...]] = {'grid': (*BARE, *GRID), 'pmap': (*BARE, *FEW, '--config.parallel=pmap')}
 OTHER = {'config': '--config.learning_rate=0.5', 'refused': '--config.micro_batch_size=-3'}
 
 
@@ -149,13 +150,8 @@ class Pair(NamedTuple):
     said: dict[str, list[tuple[int, str]]]
 
 
-@pytest.fixture(scope='module')
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+def of_two(folder: pathlib.Path, cases: Mapping[str, Any]) -> Pair:
     """Two processes with what Slurm's srun puts into the environment of each, and no flag that says who they are."""
-    folder = tmp_path_factory.mktemp('pair')
-    cases = {name: [[arguments, str(folder / name)]] * 2 for name, arguments in SAME.items()}
-    cases |= {name: [[[*RUN, *more], str(folder / name)] for more in ((), (flag,))] for name, flag in OTHER.items()}
-    cases['elsewhere'] = [[RUN, str(folder / name)] for name in ('elsewhere', 'another place')]
     (folder / 'cases.json').write_text(json.dumps(cases))
     # The coordinator's port follows the job's number.
     shared = {'SLURM_JOB_ID': str(free_port()), 'SLURM_STEP_NODELIST': 'localhost', 'SLURM_NTASKS': '2'}
@@ -167,11 +163,21 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return Pair(folder, {name: [found(name, i) for i in range(2)] for name in cases})
 
 
+@pytest.fixture(scope='module')
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """One launch of all commands that a default test looks at."""
+    folder = tmp_path_factory.mktemp('pair')
+    cases = {'grid': [[SAME, str(folder / 'grid')]] * 2}
+    cases |= {name: [[[*RUN, *more], str(folder / name)] for more in ((), (flag,))] for name, flag in OTHER.items()}
+    cases['elsewhere'] = [[RUN, str(folder / name)] for name in ('elsewhere', 'another place')]
+    return of_two(folder, cases)
+
+
 def test_slurm_starts_them_and_groups_lie_over_processes(pair: Pair, tmp_path: pathlib.Path):
     """Two runs on a row each: what the other process holds is fetched for records and checkpoints."""
     assert [code for code, _ in pair.said['grid']] == [0, 0], pair.said['grid']
     assert 'on 2 × 1 devices' in pair.said['grid'][0][1]
-    assert together.run([*SAME['grid']], str(tmp_path)) == 0
+    assert together.run([*SAME], str(tmp_path)) == 0
     folders = list((pair.folder / 'grid').glob('*/*/meta.json'))
     assert len(folders) == 2
     for folder in folders:
@@ -182,12 +188,14 @@ def test_slurm_starts_them_and_groups_lie_over_processes(pair: Pair, tmp_path: p
                 assert own[name] == pytest.approx(alone[name], rel=1e-5)
 
 
-def test_pmap_over_processes_measures_on_the_host(pair: Pair, tmp_path: pathlib.Path):
+@pytest.mark.slow
+def test_pmap_over_processes_measures_on_the_host(tmp_path: pathlib.Path):
     """Programs that one device runs are called beside those of pmap, with the same arrays."""
-    assert [code for code, _ in pair.said['pmap']] == [0, 0], pair.said['pmap']
-    assert together.run([*BARE, *FEW], str(tmp_path)) == 0
-    workdirs = (pair.folder / 'pmap', tmp_path)
-    found, wanted = ([r['sharpness'] for r in result(w)[0] if 'sharpness' in r] for w in workdirs)
+    both, one = tmp_path / 'both', tmp_path / 'one'
+    said = of_two(tmp_path, {'pmap': [[PMAP, str(both)]] * 2}).said['pmap']
+    assert [code for code, _ in said] == [0, 0], said
+    assert together.run([*BARE, *FEW], str(one)) == 0
+    found, wanted = ([r['sharpness'] for r in result(w)[0] if 'sharpness' in r] for w in (both, one))
     assert found
     assert found == pytest.approx(wanted, rel=1e-4)
 

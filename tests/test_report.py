@@ -330,30 +330,28 @@ def test_many_runs_fold(tmp_path: pathlib.Path) -> None:
     assert re.search(r'<summary>train: 40 runs;[^\n]*</summary>\n\n\| run \|', text)
 
 
-def test_the_command(grid: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """Prints the files."""
-    words = [sys.executable, '-W', 'error', '-m', 'scripts.report', f'--workdir={grid}', f'--out={tmp_path / "out"}']
-    done = subprocess.run([*words, '--title=T', '--draw=false'], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert (done.returncode, done.stderr) == (0, '')
-    assert done.stdout.split() == [str(tmp_path / 'out' / f'report.{s}') for s in ('html', 'md')]
-
-
 def test_findings_with_a_fault_are_told_first_and_end_in_an_exit_code(
     tested: pathlib.Path, grid: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     """A mistyped metric and a file that cannot be run: the report is there, with the fault above the question."""
-    words = [sys.executable, '-m', 'scripts.report', f'--workdir={grid}', f'--out={tmp_path / "out"}', '--draw=false']
-    for old, new, told in (
-        ("curves('test_accuracy')", "curves('test_acuracy')", "figure 0: no run records 'test_acuracy'; did you mean"),
-        ('FIGURES', 'FIGURE', 'FIGURES is missing'),
-    ):
-        tested.write_text(FINDINGS.replace(old, new))
-        done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
-        assert (done.returncode, len(done.stdout.split())) == (1, 2)
-        assert told in done.stderr
+    out, faults = tmp_path / 'out', list[str]()
+
+    def assert_told_first(fault: str) -> None:
         for suffix, question in (('md', '\n# '), ('html', '<h1')):
-            first = (tmp_path / 'out' / f'report.{suffix}').read_text().partition(question)[0]
-            assert told in html.unescape(first.replace('\\', ''))
+            first = (out / f'report.{suffix}').read_text().partition(question)[0]
+            assert fault in html.unescape(first.replace('\\', ''))
+
+    tested.write_text(FINDINGS.replace("curves('test_accuracy')", "curves('test_acuracy')"))
+    report.write(grid, out, drawing=False, fault=faults.append)
+    assert "figure 0: no run records 'test_acuracy'; did you mean" in faults[0]
+    assert_told_first(faults[0])
+    tested.write_text(FINDINGS.replace('FIGURES', 'FIGURE'))
+    words = ['-W', 'error', '-m', 'scripts.report', f'--workdir={grid}', f'--out={out}', '--draw=false']
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 1
+    assert done.stdout.split() == [str(out / f'report.{s}') for s in ('html', 'md')]
+    assert 'FIGURES is missing' in done.stderr
+    assert_told_first('FIGURES is missing')
 
 
 def test_what_is_only_not_measured_is_no_fault(
@@ -382,8 +380,9 @@ def test_a_report_of_kept_records_lies_beside_them(tmp_path: pathlib.Path) -> No
     """And not in the folder that they are unpacked to, which goes with the process."""
     write_run(tmp_path / 'w', values=VALUES)
     kept.keep(tmp_path / 'w', 'train', tmp_path / 'kept')
-    words = [sys.executable, '-m', 'scripts.report', f'--workdir={tmp_path / "kept"}', '--draw=false']
-    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True)
+    words = [sys.executable, '-m', 'scripts.report', f'--workdir={tmp_path / "kept"}', '--draw=false', '--title=T']
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout.split() == [str(tmp_path / 'kept' / f'report.{s}') for s in ('html', 'md')]
     assert 'b16-lr0.1-s0' in (tmp_path / 'kept' / 'report.md').read_text()
 
