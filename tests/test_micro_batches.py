@@ -79,7 +79,8 @@ def test_invariant_3_micro_batches_change_nothing_after_one_update(model: str, m
 
 @pytest.mark.parametrize(
     'model',
-    [{'name': 'mlp', 'widths': (16,), 'batch_norm': True}, {'name': 'resnet', 'depth': 8, 'width': 2},
+    [{'name': 'mlp', 'widths': (16,), 'batch_norm': True},
+     pytest.param({'name': 'resnet', 'depth': 8, 'width': 2}, marks=pytest.mark.slow),
      pytest.param({'name': 'wide_resnet', 'depth': 10, 'widening': 1, 'dropout': 0.3}, marks=pytest.mark.slow)],
     ids=['mlp', 'resnet', 'wide_resnet'],
 )  # fmt: skip

@@ -61,8 +61,15 @@ def plain(stats: Any) -> Any:
     return stats.get('batch_stats', stats)
 
 
-@pytest.mark.parametrize(('real', 'group'), [(6, 6), (5, 2), (1, 6), (4, 3), (4, 2)])
-@pytest.mark.parametrize('name', TWO_NORMS)
+GROUPS = [(6, 6), (5, 2), (1, 6), (4, 3), (4, 2)]
+
+
+@pytest.mark.parametrize(
+    ('name', 'real', 'group'),
+    # That nnx's network is linen's: test_one_network_makes_one_run_however_it_is_written.
+    [*(('two_norms', *case) for case in GROUPS), ('nnx_two_norms', 5, 2)]
+    + [pytest.param('nnx_two_norms', *case, marks=pytest.mark.slow) for case in GROUPS if case != (5, 2)],
+)
 def test_batch_norm_is_its_formula_on_real_examples(name: str, real: int, group: int):
     """Brute force in float64: outputs and statistics; the last group may hold a single real example, or none."""
     with jax.enable_x64(True):
@@ -89,13 +96,16 @@ def looped(plan: Plan, params: Any, stats: Any, group: int) -> tuple[Any, Any]:
         outputs, after = two_norms(params, stats, x, group)
         return -jax.nn.log_softmax(outputs)[jnp.arange(len(x)), labels].mean(), after
 
-    gradients = jax.jit(jax.grad(loss, has_aux=True))
+    @jax.jit
+    def update(params: Any, stats: Any, x: jax.Array, labels: jax.Array, rate: float) -> tuple[Any, Any]:
+        gradient, after = jax.grad(loss, has_aux=True)(params, stats, x, labels)
+        return jax.tree.map(lambda p, g: p - rate * g, params, gradient), after
+
     for t, rate in enumerate(rates):
         batch = order.batches(plan.data_seed, plan.length, t, t + 1)
         ids = batch.ids[0, : batch.counts[0]]
-        x, labels = (jnp.asarray(part[ids]) for part in (data.train.inputs, data.train.labels))
-        gradient, stats = gradients(params, stats, x.astype(jnp.float64), labels)
-        params = jax.tree.map(lambda p, g, rate=rate: p - rate * g, params, gradient)
+        x, labels = (part[ids] for part in (data.train.inputs, data.train.labels))
+        params, stats = update(params, stats, x.astype(np.float64), labels, rate)
     return params, stats
 
 
@@ -104,7 +114,10 @@ ODD = {'data__name': f'{PARTS}:points', 'data__examples': 17, 'total_steps': Non
        'epoch_boundary': 'partial', **BARE}  # fmt: skip
 
 
-@pytest.mark.parametrize(('name', 'batch_size', 'group'), [('two_norms', 4, 2), ('nnx_two_norms', 3, None)])
+@pytest.mark.parametrize(
+    ('name', 'batch_size', 'group'),
+    [('two_norms', 4, 2), pytest.param('nnx_two_norms', 3, None, marks=pytest.mark.slow)],
+)
 def test_a_run_whose_batches_do_not_divide_its_data_is_a_plain_loop(
     name: str, batch_size: int, group: int | None, workdir: pathlib.Path
 ):
