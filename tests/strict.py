@@ -1,11 +1,13 @@
 """What tests run under, on import: strict shapes, strict ranks, one compilation cache for the whole session.
 
 Toy programs run for milliseconds and compile for seconds: XLA optimizes little, but for tests marked `as_shipped`.
-Tracing makes many objects that live: garbage is collected when there is some.
+Tracing makes many objects that live: garbage is collected when there is some. What a test writes need not outlive the
+power of the machine, only a kill: nothing waits for the disk.
 """
 
 import gc
 import getpass
+import os
 import pathlib
 import tempfile
 from typing import Any
@@ -27,6 +29,7 @@ import toy  # noqa: E402  after the hook, as what follows
 from bsresearch.train.devices import compiling  # noqa: E402
 
 gc.set_threshold(20_000, 20, 20)
+os.fsync = lambda fd: None
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 # Tests share most of their programs; the cache outlives the session, and XLA keys it by program and version.
 _cache = pathlib.Path(tempfile.gettempdir()) / f'bsresearch-tests-{getpass.getuser()}'

@@ -15,7 +15,7 @@ CNN = {'model__name': 'cnn', 'model__widths': (4,), 'model__dense_width': 8}
 @pytest.mark.parametrize('model', [{}, pytest.param(CNN, marks=pytest.mark.slow)])
 def test_invariant_3_replicas_one_after_another_are_single_runs(workdir: pathlib.Path, model: Any):
     """Bit for bit on a CPU: weights and rows of a group's members against the same runs alone."""
-    members = [{'seed': 0, 'learning_rate': 0.01}, {'seed': 1, 'learning_rate': 0.1}]
+    members = [toy.BARE | {'seed': 0, 'learning_rate': 0.01}, toy.BARE | {'seed': 1, 'learning_rate': 0.1}]
     together = [toy.plans(**member, **model)[0] for member in members]
     alone = [toy.plans(**member, **model, max_replicas=1)[0] for member in members]
     toy.train(workdir / 'together', together)
@@ -48,7 +48,10 @@ def test_invariant_3_chunks_of_any_length_and_recording_change_no_bit(workdir: p
 
 def test_streamed_examples_give_the_resident_run(workdir: pathlib.Path):
     """A set that does not fit the device: the same weights and rows, bit for bit."""
-    common = {'data__augment': ('crop',), 'measure__gradient_norm__every_steps': 7, 'sweep__seed': (0, 1)}
+    common = toy.BARE | {
+        'data__augment': ('crop',), 'measure__gradient_norm__every_steps': 7, 'sweep__seed': (0, 1),
+        'evaluate__every_epochs': 1.0,
+    }  # fmt: skip
     resident, streamed = toy.plans(**common, data_residence='device'), toy.plans(**common, data_residence='host')
     toy.train(workdir / 'device', resident)
     toy.train(workdir / 'host', streamed)

@@ -21,7 +21,12 @@ NORMALIZED = ('normalized', 'nnx_normalized')
 def network(name: str, **settings: Any) -> tuple[Any, Any, Any]:
     """A network for 10 classes, its weights and statistics."""
     module = models.builder(f'{USERS}:{name}')(10, **settings)
-    return module, *jax.jit(lambda key: models.init(module, key, SHAPE))(jax.random.key(0))
+    return module, *init(module)
+
+
+def init(module: Any) -> tuple[Any, Any]:
+    """Weights and statistics."""
+    return jax.jit(lambda key: models.init(module, key, SHAPE))(jax.random.key(0))
 
 
 def examples(count: int = 6) -> jax.Array:
@@ -44,7 +49,7 @@ def of_kind(kind: str, kernels: Any) -> Any:
 def test_one_network_is_one_function_however_it_is_written(kind: str):
     """Against the built-in one, from the same weights: outputs and the gradient of their squares."""
     plain = models.builder('mlp')(10, widths=(16,), init='glorot_normal')
-    params, stats = models.init(plain, jax.random.key(0), SHAPE)
+    params, stats = init(plain)
     own, like, _ = network(kind)
     assert jax.tree.map(jnp.shape, like) == jax.tree.map(jnp.shape, of_kind(kind, params))
 
@@ -73,7 +78,7 @@ def test_batch_norm_does_not_count_padding(name: str):
     assert all(bool((a != b).any()) for a, b in zip(*map(jax.tree.leaves, (after, stats)), strict=True))
     nothing, _ = apply(x, weights=jnp.zeros(6))
     assert bool(jnp.isfinite(nothing).all())
-    _, kept = models.apply(module, params, after, x, train=False)
+    _, kept = jax.jit(lambda stats: models.apply(module, params, stats, x, train=False))(after)
     jax.tree.map(np.testing.assert_array_equal, kept, after)
 
 
@@ -215,7 +220,7 @@ KINDS = ('attention', 'one_axis', 'transposed', 'grouped', 'dilated', 'embedded'
 def test_layers_of_all_kinds_are_flaxs(kind: str):
     """Independent library: flax's own apply, outputs and the gradient of their squares."""
     built = models.builder(f'{NETWORKS}:of_kind')(10, kind=kind)
-    params, stats = models.init(built, jax.random.key(0), SHAPE)
+    params, stats = init(built)
     module, x = users_networks.OfKind(10, kind), 4 * examples()
     assert stats == {}
     ours = lambda params: (models.apply(built, params, {}, x, train=True, weights=jnp.ones(6))[0] ** 2).sum()

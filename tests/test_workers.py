@@ -53,13 +53,14 @@ def looped(plan: Plan, start: State, gradient: Any, *, by_examples: bool) -> lis
     `by_examples`: of the workers, weighted by what they hold; else all that hold any count alike.
     """
     dataset = resolve.dataset(plan.data)
-    params, stats, velocity = start.params, start.stats, jax.tree.map(jnp.zeros_like, start.params)
+    params, stats = jax.tree.map(np.asarray, (start.params, start.stats))
+    velocity = jax.tree.map(np.zeros_like, params)
     ends = []
     for t in range(plan.length.total_steps):
         held = [ids for ids in shards(plan, t) if len(ids)]
         total = sum(map(len, held))
         weights = [len(ids) / total if by_examples else 1 / len(held) for ids in held]
-        inputs = (jnp.asarray(dataset.train.inputs[ids], jnp.float64) / dataset.scale for ids in held)
+        inputs = (dataset.train.inputs[ids].astype(np.float64) / dataset.scale for ids in held)
         each = [gradient(params, stats, x, dataset.train.labels[ids]) for x, ids in zip(inputs, held, strict=True)]
         mean = lambda *leaves, weights=weights: sum(w * leaf for w, leaf in zip(weights, leaves, strict=True))
         g, stats = jax.tree.map(mean, *each)
@@ -70,7 +71,7 @@ def looped(plan: Plan, start: State, gradient: Any, *, by_examples: bool) -> lis
 
 
 def worker_gradient(plan: Plan) -> Any:
-    """Compiled: (weights, statistics, inputs, labels) → the gradient of a worker's mean loss, and new statistics."""
+    """(weights, statistics, inputs, labels) → the gradient of a worker's mean loss, and new statistics, as NumPy's."""
     twin = Twin(plan.model)
 
     def loss(params: Any, stats: Any, inputs: jax.Array, labels: jax.Array) -> tuple[jax.Array, Any]:
@@ -78,7 +79,8 @@ def worker_gradient(plan: Plan) -> Any:
         out, new = twin.apply(variables, inputs, mutable=['batch_stats'])
         return optax.softmax_cross_entropy_with_integer_labels(out, labels).mean(), new.get('batch_stats', {})
 
-    return jax.jit(jax.grad(loss, has_aux=True))
+    compiled = jax.jit(jax.grad(loss, has_aux=True))
+    return lambda *args: jax.tree.map(np.asarray, compiled(*args))
 
 
 def relative(a: Any, b: Any, start: Any) -> float:

@@ -269,8 +269,8 @@ def _lost(study: Study, selectors: Sequence[Selector]) -> list[str]:
     """Runs that are not in the numbers, in words."""
     lost_runs = []
     for selector in dict.fromkeys(selectors):
-        statuses = equal_terms.runs_of(study, selector)['status']
-        unfinished, diverged = int((~statuses.isin(FINISHED)).sum()), int((statuses == 'diverged').sum())
+        statuses = equal_terms.runs_of(study, selector)['status'].tolist()
+        unfinished, diverged = sum(s not in FINISHED for s in statuses), statuses.count('diverged')
         lost_runs += [f'{selector}: {diverged} of {len(statuses)} runs diverged'] if diverged else []
         lost_runs += [f'{selector}: {unfinished} of {len(statuses)} runs are unfinished'] if unfinished else []
     return lost_runs

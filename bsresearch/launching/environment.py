@@ -36,9 +36,14 @@ def processor() -> str:
     return f'{name or platform.machine()}, {os.cpu_count()} cores'
 
 
+@functools.cache
+def _installed() -> dict[str, str]:
+    return {name: metadata.version(name) for name in PACKAGES}
+
+
 def package_versions() -> dict[str, str]:
     """Of this package and those that numbers come from."""
-    return {'bsresearch': bsresearch.__version__} | {name: metadata.version(name) for name in PACKAGES}
+    return {'bsresearch': bsresearch.__version__} | _installed()
 
 
 def versions() -> dict[str, str]:

@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
+
 from bsresearch.planning.plan import Plan
 from bsresearch.store.checkpoints import Checkpoints, DamagedCheckpoint, digest
 from bsresearch.train.devices import processes
@@ -112,8 +114,7 @@ def kept(
             store.reload()
         store.save(0, items, {})
         store.wait()
-        items, facts = store.restore(0, items)
-        return items, facts['sha256']
+        return items, {name: digest(tree) for name, tree in items.items() if jax.tree.leaves(tree)}
 
 
 def _made(make: Callable[[], Mapping[str, PyTree]], damage: str, sha256: Mapping[str, str]) -> dict[str, PyTree]:
