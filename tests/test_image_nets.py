@@ -152,7 +152,7 @@ def test_outputs_and_the_first_update_are_torchs(case: str):
 
 def test_zero_gamma_makes_blocks_begin_as_their_shortcuts():
     """The first net without its blocks' convolutions, brute force; without the option blocks do something."""
-    x = np.random.default_rng(1).normal(size=(3, 8, 8, 2)).astype(np.float32)
+    x: Any = np.random.default_rng(1).normal(size=(3, 8, 8, 2)).astype(np.float32)
 
     @jax.jit
     def shortcuts(params: Any) -> jax.Array:

@@ -78,7 +78,7 @@ def test_batch_norm_is_its_formula_on_real_examples(name: str, real: int, group:
         params, stats = jax.jit(lambda key: models.init(own, key, (4, 3)))(jax.random.key(0))
         stats = jax.tree.map(lambda s: np.asarray(s) + np.arange(s.size) / s.size, stats)
         assert {str(leaf.dtype) for leaf in jax.tree.leaves((params, stats))} == {'float64'}
-        weights = (np.arange(6) < real).astype(np.float64)
+        weights: Any = (np.arange(6) < real).astype(np.float64)
         grouped = models.in_groups(own, group, (4, 3))
         outputs, after = jax.jit(functools.partial(models.apply, grouped, train=True, weights=weights))(
             params, stats, x
