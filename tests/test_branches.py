@@ -93,7 +93,7 @@ def test_a_branch_to_a_batch_that_epochs_cut_short_is_refused():
             branch(run, 'x', 4, {'batch_size': 30})
 
 
-@pytest.mark.parametrize('optimizer', ['sgd', 'adam'])
+@pytest.mark.parametrize('optimizer', [pytest.param('sgd', marks=pytest.mark.slow), 'adam'])
 def test_a_branch_uses_the_new_values_in_its_first_update(optimizer: str, parent: Parent, tmp_path: pathlib.Path):
     """Learning rate, momentum and batch size; the update itself is the one they give (plain SGD), not the parent's."""
     run = parent(tmp_path, optimizer__name=optimizer)

@@ -196,7 +196,7 @@ def test_the_single_batch_norm_is_predicted(tmp_path: pathlib.Path):
     assert {f.with_replacement for f in probes_of(tmp_path)} == {True, False}
 
 
-@pytest.mark.parametrize('damaged', [False, True])
+@pytest.mark.parametrize('damaged', [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_stopped_probe_goes_on_and_gives_the_same(damaged: bool, whole: pathlib.Path, tmp_path: pathlib.Path):
     """A kill between blocks: what was stored is not made again, but where it is damaged; the same bit for bit."""
     run = plan(probe={'trials': 25})

@@ -309,8 +309,8 @@ def test_measurements_added_later_keep_the_settings_of_the_first(workdir: pathli
     [
         ({'clip__norm': 1.0}, 0, 'norm of the gradient to be clipped is not finite'),
         ({'optimizer__name': 'adam'}, 2, 'loss is not finite'),
-        ({'optimizer__name': 'lars'}, 1, 'loss is not finite'),
-        ({'optimizer__name': 'lamb'}, None, None),
+        pytest.param({'optimizer__name': 'lars'}, 1, 'loss is not finite', marks=pytest.mark.slow),
+        pytest.param({'optimizer__name': 'lamb'}, None, None, marks=pytest.mark.slow),
         ({'clip__value': 1.0}, None, None),
     ],
 )

@@ -65,7 +65,10 @@ MODELS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(('model', 'micro'), [('mlp', 20), ('batch_norm', 8), ('batch_norm', 20), ('noisy', 20)])
+@pytest.mark.parametrize(
+    ('model', 'micro'),
+    [('mlp', 20), pytest.param('batch_norm', 8, marks=pytest.mark.slow), ('batch_norm', 20), ('noisy', 20)],
+)
 def test_invariant_3_micro_batches_change_nothing_after_one_update(model: str, micro: int):
     """Sums and weights are added and divided once: 1e-6 relative in float32, also where the last part is ragged.
 

@@ -17,6 +17,7 @@ from bsresearch.models import layers, losses, norms
 SHAPE = (8, 8, 3)
 
 
+DEEP = ('resnet', 'wide_resnet', 'c1')
 SMALL = {'resnet': {'depth': 8, 'width': 4}, 'wide_resnet': {'depth': 10, 'widening': 1}}
 
 
@@ -25,8 +26,15 @@ def build(name: str, **kw: Any) -> Any:
     return importlib.import_module(f'bsresearch.models.{name}').build(5, **SMALL.get(name, {}) | kw)
 
 
-@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
-@pytest.mark.parametrize('name', lookup.members('bsresearch.models', 'build'))
+NAMES = lookup.members('bsresearch.models', 'build')
+
+
+@pytest.mark.parametrize(
+    ('name', 'dtype'),
+    [(name, 'float32') for name in NAMES]
+    # The deep ones are made of the layers of the others.
+    + [pytest.param(name, 'bfloat16', marks=[pytest.mark.slow] if name in DEEP else []) for name in NAMES],
+)
 def test_every_model_keeps_its_contract(name: str, dtype: str):
     """Shapes, float32 weights and outputs, jit without recompiling, determinism, vmap over weights."""
     module = build(name, dtype=dtype)
@@ -100,7 +108,8 @@ def test_overlapping_max_pool_is_the_windowed_maximum(sides: tuple[int, int], pa
 
 
 @pytest.mark.parametrize(
-    ('name', 'layers_of'), [('mlp', 3), ('cnn', 4), pytest.param('resnet', 8, marks=pytest.mark.slow)]
+    ('name', 'layers_of'),
+    [pytest.param('mlp', 3, marks=pytest.mark.slow), ('cnn', 4), pytest.param('resnet', 8, marks=pytest.mark.slow)],
 )
 def test_weight_normalization_is_its_formula(name: str, layers_of: int):
     """At the start the net is the one without, of the same key. Gradients: Salimans & Kingma's eq. 3 from the plain

@@ -26,7 +26,7 @@ def norms(workdir: pathlib.Path, **changes: Any) -> tuple[Any, dict[int, dict[st
     [
         ({'name': 'mlp', 'widths': (16, 8), 'dropout': 0.2}, 1, 1),
         ({'name': 'mlp', 'widths': (16, 8), 'dropout': 0.2}, 64, 5),
-        ({'name': 'linear'}, 8, 5),
+        pytest.param({'name': 'linear'}, 8, 5, marks=pytest.mark.slow),
     ],
 )
 def test_dense_nets_give_the_norm_of_the_gradient_itself(

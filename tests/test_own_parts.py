@@ -99,7 +99,7 @@ def test_own_data_and_an_own_measurement_in_one_run(workdir: pathlib.Path):
     assert stored['own_sources'] == {f'users_parts.py:{name}': digest for name in ('largest_weight', 'points')}
 
 
-@pytest.mark.parametrize('name', ['normalized', 'nnx_normalized'])
+@pytest.mark.parametrize('name', ['normalized', pytest.param('nnx_normalized', marks=pytest.mark.slow)])
 def test_an_own_network_goes_on_to_the_bit(name: str, workdir: pathlib.Path):
     """Invariant 5 for convolution, batch norm in ghost groups, dropout: stopped and resumed equals never stopped."""
     changes = {

@@ -16,12 +16,12 @@ WIDE = {'name': 'mlp', 'widths': (256, 256)}
 
 
 @pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch) -> int:
+def room(patching: pytest.MonkeyPatch) -> int:
     """A device that holds three of the runs below, with what cannot be split, and not four."""
     runs = toy.plans(sweep__seed=(0, 1, 2, 3), model=WIDE, strategy='vmap')
     needed = [fitting.once(memory.analysed, runs[:n], 'vmap', layout.ALONE).total for n in (3, 4)]
     size = int(sum(needed) / 2 / fitting.HEADROOM)
-    monkeypatch.setattr(feed, 'device_memory', lambda: size)
+    patching.setattr(feed, 'device_memory', lambda: size)
     return size
 
 

@@ -110,6 +110,7 @@ def test_resume_inside_and_after_a_ramp_equals_never_stopped(
     assert_as_planned(workdir, plan)
 
 
+@pytest.mark.slow
 def test_a_growing_batch_is_its_micro_batches(workdir: pathlib.Path):
     """Invariant 3 across segments, in float64: micro-batches of 8 and whole batches end at the same weights."""
     short: dict[str, Any] = GROWING | {
@@ -129,7 +130,10 @@ def test_a_growing_batch_is_its_micro_batches(workdir: pathlib.Path):
 
 @pytest.mark.parametrize(
     ('strategy', 'names'),
-    [('sequential', ('cosine', 'one_cycle')), ('vmap', ('constant', 'cosine', 'one_cycle', 'warm_restarts'))],
+    [
+        ('sequential', ('cosine', 'one_cycle')),
+        pytest.param('vmap', ('constant', 'cosine', 'one_cycle', 'warm_restarts'), marks=pytest.mark.slow),
+    ],
 )
 def test_other_shapes_of_schedule_share_a_group(workdir: pathlib.Path, strategy: str, names: tuple[str, ...]):
     """One compiled program: constant, cosine, one-cycle with its momentum; each as planned and as when alone."""

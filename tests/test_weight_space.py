@@ -121,7 +121,7 @@ class Interrupted(toy.Quiet):
             raise OSError('killed')
 
 
-@pytest.mark.parametrize('strategy', ['sequential', 'vmap'])
+@pytest.mark.parametrize('strategy', ['sequential', pytest.param('vmap', marks=pytest.mark.slow)])
 def test_a_path_goes_on_exactly_after_a_stop(workdir: pathlib.Path, strategy: str):
     """Rows bit for bit; at every update it is the sum of the recorded updates' norms; and at least the distance."""
     changes = {
