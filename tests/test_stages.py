@@ -13,7 +13,8 @@ from test_grid import Here
 
 from bsresearch import studies
 from bsresearch.core import lookup
-from bsresearch.launching import command, finished, forecast, planner
+from bsresearch.launching import command, finished, planner
+from bsresearch.launching.forecast import Forecast
 from bsresearch.launching.console import Console
 from bsresearch.launching.jobs import launcher, status
 from bsresearch.planning.stages import probes_of, variant
@@ -97,13 +98,12 @@ def test_later_stages_follow_from_recorded_losses(whole: pathlib.Path):
     """By hand: the rate 0.1 learns, so it is doubled; 128 does not come below 0.01, so the other is quadrupled."""
     before, after = planned(None), planned(whole)
     assert (len(before.stages), before.awaits_results, len(before.runs)) == (1, True, 2)
-    assert command._outlook(whole, before).whole != command._outlook(whole, after).whole == 'all'
     assert (len(after.stages), after.awaits_results) == (3, False)
     expected = [(1e-5, 64), (0.1, 64), (0.1, 128), (1e-5, 256)]
     assert [(p.policy.learning_rate, p.batch_size) for p in after.runs] == cells(whole) == expected
     # The batch size is an axis of all rows now, and so in no base.
     assert 'batch_size' not in study_file.read(whole / 'doubled')['doubled']['base']
-    assert (open_stages.read(whole / 'doubled'), forecast.study(whole, after.stages)) == ({}, 0)
+    assert (open_stages.read(whole / 'doubled'), Forecast().outlook(whole, after.runs).later()) == ({}, 0)
 
 
 def test_main_killed_after_each_stage_makes_the_same(

@@ -16,6 +16,7 @@ from bsresearch.launching.rates import trial
 from bsresearch.planning import seconds
 from bsresearch.planning.plan import Plan
 from bsresearch.store import paths
+from bsresearch.train import calibrate
 
 T = TypeVar('T')
 NAME = 'calibration.json'
@@ -94,6 +95,7 @@ def seconds_per_update(plan: Plan) -> float:
     """
     measured = []
     for _ in range(3):
+        calibrate.TIMED.clear()
         with trial([plan], 'sequential') as session:
             session.start()
             measured.append(session.recorder.pace[0])

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import jax
 
-from bsresearch.core import program
+from bsresearch.core import interrupts, program
 from bsresearch.launching import (
     calibration,
     compilation_cache,
@@ -15,16 +15,13 @@ from bsresearch.launching import (
     fitting,
     flag_parser,
     forecast,
-    groups,
     multihost,
     planner,
-    probing,
     runner,
     schedule_csv,
     walk,
 )
 from bsresearch.launching.console import Console, clock, counted
-from bsresearch.launching.outlook import Outlook
 from bsresearch.planning.stages import probes_of
 from bsresearch.store import estimates, lineage, presence
 from bsresearch.train.devices import processes
@@ -42,7 +39,7 @@ class Request(NamedTuple):
     dry_run: Annotated[bool, 'Print the runs that would be made; train nothing.'] = False
     schedule_csv: Annotated[str | None, 'With --dry_run: also write what each update would use.'] = None
     xla_analysis: Annotated[bool, 'With --dry_run: memory and FLOPs as XLA tells them; compiles each program.'] = False
-    estimate: Annotated[bool, 'First measure how fast this machine is, and print how long it takes.'] = False
+    estimate: Annotated[bool, 'With --dry_run: measure, as a launch does, and print how long that takes.'] = False
     profile: Annotated[bool, 'Also trace a few updates of the first group, told by phases.'] = False
     runs: Annotated[bool, 'List each run in the final table, not only the arms.'] = False
     lineage: Annotated[bool, 'Print the tree of parents and branches of --workdir.'] = False
@@ -114,21 +111,17 @@ def _run(flag: Any, request: Request) -> int:
         study, groups = _planned(console, flag, request)
     except (ValueError, OSError) as e:
         return program.usage(str(e))
-    try:
-        seconds = _estimated(console, workdir, study) if request.estimate else None
-    except (ValueError, OSError) as e:
-        return walk.failed(str(e))
     if request.dry_run or workdir is None:
-        return 0
-    begun = time.time()
+        return _estimated(console, workdir, study) if request.estimate else 0
     console.header(study.runs, groups, workdir, len(study.members) - len(study.runs))
     profiler = Profiler(console.say) if request.profile else None
     code = execute(console, workdir, study, profiler, each=request.runs)
     if profiler is not None and code == 0:
         profiler.conclude()
-    if seconds is not None and not study.awaits_results and code != program.USAGE and workdir.is_dir():
-        estimates.note(workdir, study.name, seconds, time.time() - begun, code == 0)
-        console.say(f'estimated {clock(seconds)}, took {clock(time.time() - begun)}')
+    if console.expected is not None and not study.awaits_results and code != program.USAGE and workdir.is_dir():
+        spent = time.monotonic() - console.began
+        estimates.note(workdir, study.name, console.expected, spent, code == 0)
+        console.say(f'expected {clock(console.expected)}, took {clock(spent)}')
     return code
 
 
@@ -157,14 +150,14 @@ def _planned(console: Console, flag: Any, request: Request) -> tuple[planner.Stu
     return study, groups
 
 
-def _estimated(console: Console, workdir: pathlib.Path | None, study: planner.Study) -> float:
-    """Says how long the launch will take; seconds."""
-    console.say('measuring how fast this machine is …')
-    begun = time.time()
-    seconds = forecast.study(workdir, study.stages)
-    what = f'the stages known so far ({planner.LATER})' if study.awaits_results else 'what is not done yet'
-    console.say(f'estimate: {clock(seconds)} for {what} (measured in {clock(time.time() - begun)})')
-    return seconds
+def _estimated(console: Console, workdir: pathlib.Path | None, study: planner.Study) -> int:
+    """Of a dry run; the exit code."""
+    try:
+        _expect(console, workdir, study, forecast.Forecast(console.say))
+    except interrupts.Stopped as e:
+        console.say(interrupts.line(e.number))
+        return interrupts.SIGNALLED + e.number
+    return 0
 
 
 def execute(
@@ -176,11 +169,11 @@ def execute(
     each: bool = False,
 ) -> int:
     """Trains a planned study here, or in several processes together; the exit code; arguments as of walk.execute."""
+    measured = forecast.Forecast(console.say)
 
     def begin(study: planner.Study, _: int, stay: presence.Stay) -> None:
         processes.share(lambda: planner.write_down(study, workdir, stay))
-        if processes.leads():
-            console.expect(_outlook(workdir, study))
+        _expect(console, workdir, study, measured)
 
     def make(study: planner.Study, number: int, stay: presence.Stay) -> bool:
         runner.launch(workdir, study.stages[number], console, profiler, stay)
@@ -189,8 +182,12 @@ def execute(
     return walk.execute(console, workdir, study, begin, make, each=each)
 
 
-def _outlook(workdir: pathlib.Path, study: planner.Study) -> Outlook:
-    """Of what is not finished of a study."""
-    probes = probes_of(study.members)
-    todo = [probe for probe in probes if not probing.done(probing.directory(workdir, probe))]
-    return Outlook(workdir, groups.unfinished(workdir, study.runs), todo, more=study.awaits_results)
+def _expect(console: Console, workdir: pathlib.Path | None, study: planner.Study, measured: forecast.Forecast) -> None:
+    """Says how long what is not finished of a study takes; of several processes that train together nothing."""
+    if jax.process_count() > 1:
+        return
+    with interrupts.noted() as caught:
+        probes = probes_of(study.members)
+        console.expect(measured.outlook(workdir, study.runs, probes, more=study.awaits_results, caught=caught))
+    if caught:
+        raise interrupts.Stopped(caught[0])

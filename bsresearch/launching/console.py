@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import pathlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -28,6 +27,8 @@ PLAIN_SECONDS = 10.0
 # Between two changes of the bar.
 BAR_SECONDS = 0.2
 SCORES = ('test_accuracy', 'test_loss', 'train_loss')  # that a line tells
+# By what share the expected time moves before it is said again.
+MOVED = 0.25
 # Its width; what stands between the parts of a line.
 BAR, SEPARATOR = 10, ' · '
 # Of tables, in every encoding the same: rich would put frames, which are wider, where it is no Unicode.
@@ -54,15 +55,34 @@ class Console:
         self.rich = RichConsole(highlight=False, markup=False, emoji=False, quiet=quiet)
         self._progress: Progress | None = None
         self._waiting: Waiting | None = None
-        self._outlook = Outlook(pathlib.Path(), ())
+        self.began = time.monotonic()
+        self._outlook = Outlook()
+        self.expected: float | None = None  # seconds of the launch, from the making of this object on, as first said
+        self._said = 0.0  # as said last
         self._bar = TaskID(0)
         self._plans: Sequence[Plan] = ()
         self._line = 0.0
         self._place = (1, 1)
 
     def expect(self, outlook: Outlook) -> None:
-        """Of the launch that begins: from now on lines tell how long all of it still takes."""
+        """Says how long the launch will take, if that is known; from now on lines tell how long it still takes."""
         self._outlook = outlook
+        later = outlook.later()
+        if not later:
+            return
+        parts = {what: seconds for what, seconds in outlook.parts.items() if seconds >= 0.5 and what != 'the rest'}
+        total = time.monotonic() - self.began + later
+        told = ', '.join(f'{what} {clock(seconds)}' for what, seconds in parts.items())
+        rest = f'{", " if told else ""}the rest {clock(max(0.0, total - sum(parts.values())))}'
+        self.say(f'expected: {clock(total)} for {outlook.whole} ({told}{rest})')
+        self.expected, self._said = self.expected or total, total
+
+    def _expect_anew(self, left: float) -> None:
+        """Says it again where it has moved by more than MOVED."""
+        total = time.monotonic() - self.began + left
+        if self._said and abs(total / self._said - 1) > MOVED:
+            self.say(f'  expected by now: {clock(total)} for {self._outlook.whole}, instead of {clock(self._said)}')
+            self._said = total
 
     def say(self, text: str) -> None:
         """One line."""
@@ -111,9 +131,9 @@ class Console:
         if waiting is not None:
             waiting.stop()
 
-    def train(self, clock: Clock, measuring: Mapping[str, Any], step: int, pace: float) -> None:
+    def train(self, clock: Clock, step: int, pace: float) -> None:
         """The group is about to make its first update, at θ_step; as Outlook.train."""
-        self._outlook.train(clock, measuring, step, pace)
+        self._outlook.train(clock, step, pace)
 
     def probed(self, probe: Probe, seconds: float) -> None:
         """A probe has ended."""
@@ -155,7 +175,9 @@ class Console:
         """How long the group takes, and all, where that is more."""
         if (left := self._outlook.left(step)) is not None:
             yield f'ETA {clock(left[0])}'
-            if left[1] > left[0]:
+            if left[1] is not None:
+                self._expect_anew(left[1])
+            if left[1] is not None and left[1] > left[0]:
                 yield f'{self._outlook.whole} {clock(left[1])}'
 
     def close_group(self) -> None:

@@ -1,103 +1,169 @@
 """How long runs and probes take, measured before they are made.
 
-Time is that of this machine: each kind of group is timed as it will run, with a second of its updates, one evaluation,
-one of each measurement and one checkpoint, in a directory of its own that is removed; a probe by a short one.
-What is finished already costs nothing.
+Each kind of group is timed as it will run, with its own programs: some updates, an evaluation, one of each measurement
+and a checkpoint, in a directory of its own that is removed; a probe by a short one. What is compiled for that is kept
+for the groups themselves (train/devices/compiling.py), and so is the calibrated pace (train/calibrate.py). What is
+finished already costs nothing.
 """
 
 import dataclasses
 import os
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bsresearch.core import precision
 from bsresearch.launching import fitting, groups, probing
-from bsresearch.launching.rates import Amounts, Rates, begun, trial
-from bsresearch.planning import schema
+from bsresearch.launching.outlook import Ahead, Outlook
+from bsresearch.launching.rates import Course, Rates, begun, trial
 from bsresearch.planning.plan import Plan, canonical
 from bsresearch.planning.probe import Probe
-from bsresearch.planning.stages import Stage, probes_of, runs_of
+from bsresearch.train import calibrate
+from bsresearch.train.devices import layout, parallel
+from bsresearch.train.session import Session
 
-UPDATING_SECONDS = 1.0
-
-
-def study(workdir: pathlib.Path | None, stages: Sequence[Stage]) -> float:
-    """Seconds that the unfinished part of all stages will take; without a workdir nothing is finished."""
-    workdir = workdir or pathlib.Path(os.devnull)
-    total, known = 0.0, {}
-    benches: dict[str, probing.Bench] = {}
-    for stage in stages:
-        plans = groups.unfinished(workdir, runs_of(stage))
-        total += sum(_group(workdir, members, known) for members in fitting.groups(plans))
-        for probe in probes_of(stage):
-            if not probing.done(probing.directory(workdir, probe)):
-                total += _probe(probe, benches, known)
-    return total
+# What is quicker is timed twice, the first time being slower; some updates are made so long, in chunks of twice that.
+QUICK_SECONDS, ADVANCING_SECONDS = 0.5, 0.1
 
 
-def _group(workdir: pathlib.Path, plans: list[Plan], known: dict[str, Any]) -> float:
-    """Of one group, from where it stands."""
-    strategy = groups.status(workdir, plans[0]).get('strategy') or fitting.strategy_of(plans)
-    timed, times = (plans, 1) if strategy == 'vmap' else (plans[:1], len(plans))
+class Forecast:
+    """What was measured in a launch; later stages measure only what they have of other kinds.
 
-    def rates(size: int) -> Rates:
-        alike = [_alone(p, size) for p in timed]
-        key = canonical([alike[0].static_key(), len(alike), strategy])
-        if key not in known:
-            known[key] = _rates(alike, strategy)
-        return known[key].times(times)
+    Args:
+      say: for one line.
+    """
 
-    return Amounts.after(plans[0], begun(workdir, plans)).seconds(rates)
+    def __init__(self, say: Callable[[str], None] = lambda _: None):
+        self._say = say
+        self._rates: dict[str, Rates | None] = {}
+        self._benches: dict[str, probing.Bench] = {}
+        self._probes: dict[str, float] = {}
 
+    def outlook(
+        self,
+        workdir: pathlib.Path | None,
+        runs: Sequence[Plan],
+        probes: Sequence[Probe] = (),
+        *,
+        more: bool = False,
+        caught: Sequence[int] = (),
+    ) -> Outlook:
+        """Of what is not finished; without a workdir nothing is.
 
-def _alone(plan: Plan, size: int) -> Plan:
-    """A run of that batch size from the start, with every event at update 0 that the plan has at some."""
-    events, point = plan.events, schema.when(at_steps=(0,)).to_dict()
-    quiet = {'record': {**point, 'dense': False}, 'norms': {**point, 'dense': False, 'update': False}}
-    recording = plan.recording | quiet
-    recording |= {name: schema.known()[name] for name in ('keep', 'snapshots')}
-    if events.evaluate:
-        recording['evaluate'] = {**plan.recording['evaluate'], **point}
-    recording['measure'] = {
-        name: {**spec, **point} if events.measure[name] else spec for name, spec in plan.recording['measure'].items()
-    }
-    policy = plan.policy._replace(batch_changes=())
-    changes = {'parent': None, 'batch_size': size, 'policy': policy, 'recording': recording}
-    return dataclasses.replace(plan, **changes, total_examples=max(plan.total_examples, 1000 * size))
+        Args:
+          more: stages follow that are not known yet. caught: signals that came; after one nothing more is measured.
+        """
+        self._caught, workdir = caught, workdir or pathlib.Path(os.devnull)
+        formed = fitting.groups(groups.unfinished(workdir, runs))
+        todo = [probe for probe in probes if not probing.done(probing.directory(workdir, probe))]
+        if formed or todo:
+            self._say('measuring how fast this machine is …')
+        return Outlook([self._ahead(workdir, plans) for plans in formed], [(p, self._probe(p)) for p in todo], more)
 
+    def _ahead(self, workdir: pathlib.Path, plans: list[Plan]) -> Ahead:
+        """One group, from where it stands."""
+        if groups.status(workdir, plans[0]):
+            group = groups.of(workdir, plans[0]).placed(plans[0])
+            members, strategy = group.plans, group.strategy
+        else:
+            members, strategy = groups.settled(plans)
+        mesh = layout.choose(members)
+        timed, rounds = (members, 1.0) if strategy == 'vmap' else (members[: mesh.replicas], len(plans) / mesh.replicas)
+        key = canonical([fitting.size_key(members[0]), len(timed), strategy, str(mesh)])
+        if key not in self._rates and not self._caught:
+            self._rates[key] = measured(timed, strategy, mesh)
+        if (rates := self._rates.get(key)) is None:
+            return Ahead(plans, None)
+        return Ahead(plans, Course(plans[0], rates.times(rounds), begun(workdir, plans)))
 
-@precision.held
-def _rates(plans: list[Plan], strategy: str) -> Rates:
-    """Measured: a second of updates, two evaluations, of which the first compiles, and so on."""
-    begun = time.perf_counter()
-    with trial(plans, strategy) as session:
-        t, _ = session.start()
-        start = time.perf_counter() - begun - session.clock.spent['compile']
-        session.observe(t)
-        measured, spent = {n: s['seconds'] for n, s in session.measuring.spent.items()}, dict(session.clock.spent)
-        session.observe(t)
-        measures = {n: s['seconds'] - measured[n] for n, s in session.measuring.spent.items()}
-        evaluation = session.clock.spent['evaluate'] - spent['evaluate']
-        t += session.advance(t)  # update 0, with what is recorded at it
-        before, begin = session.clock.spent['updates'], t
-        while session.clock.spent['updates'] - before < UPDATING_SECONDS and t < session.events.total:
-            t += session.advance(t)
-        update = (session.clock.spent['updates'] - before) / max(t - begin, 1)
-        session.save(t, True)
-        spent = session.clock.spent
-        return Rates(update, evaluation, measures, spent['checkpoint'], start + spent['compile'])
-
-
-def _probe(probe: Probe, benches: dict[str, probing.Bench], known: dict[str, Any]) -> float:
-    """Of one probe; those of like runs and equal settings take as long."""
-    plan = probe.points[0][0]
-    key = canonical([plan.model, plan.data, plan.dtype, plan.loss, probe.section])
-    if key not in known:
+    def _probe(self, probe: Probe) -> float:
+        """Of one probe; those of like runs and equal settings take as long."""
+        plan = probe.points[0][0]
         like = canonical([plan.model, plan.data, plan.dtype, plan.loss])
-        with precision.of(plan):
-            if like not in benches:
-                benches[like] = probing.Bench(plan)
-            known[key] = probing.seconds(probe, benches[like])
-    return known[key]
+        key = canonical([like, probe.section])
+        if key not in self._probes and not self._caught:
+            with precision.of(plan):
+                if like not in self._benches:
+                    self._benches[like] = probing.Bench(plan)
+                self._probes[key] = probing.seconds(probe, self._benches[like])
+        return self._probes.get(key, 0.0)
+
+
+def measured(plans: Sequence[Plan], strategy: str, mesh: layout.Layout) -> Rates | None:
+    """Of these runs together; None where they fail, which training itself will tell.
+
+    Branches are timed from the start: whose state they begin with may not be there yet.
+    """
+    alone = [dataclasses.replace(plan, parent=None) for plan in plans]
+    try:
+        with precision.of(alone):
+            return _measured(alone, strategy, mesh)
+    except Exception:
+        return None
+
+
+def _measured(plans: Sequence[Plan], strategy: str, mesh: layout.Layout) -> Rates:
+    begun = time.perf_counter()
+    with trial(plans, strategy, mesh) as session:
+        net = lambda: time.perf_counter() - session.group.compile_seconds  # compiling left out
+
+        def seconds(make: Callable[..., Any], *args: Any) -> float:
+            start = net()
+            make(*args)
+            return net() - start
+
+        def again(make: Callable[..., Any], *args: Any) -> float:
+            first = seconds(make, *args)
+            return first if first > QUICK_SECONDS else seconds(make, *args)
+
+        start = net() - begun
+        session.parts.initial(plans[0])  # compiles
+        begin = seconds(session.start) - session.clock.spent['calibrate']
+        events, alive, state = session.events, session.alive, session.state
+        evaluate = again(session.evaluator.with_averages, state, session.average, alive) if events.evaluate else 0.0
+        snapshot = again(session.ensemble.add, state, alive) if events.snapshots else 0.0
+        measures = {
+            name: again(session.measuring, name, 0, state, session.origins, alive)
+            for name in session.measuring.measures
+            if events.measure[name]
+        }
+        updates = _updates(session)
+        session.chunk_seconds = 2 * ADVANCING_SECONDS
+        factor, stop, t = _advance(session, updates, net)
+        checkpoint = seconds(lambda: (session.save(t, True), session.checkpoints.wait()))
+        updates = {size: factor * each for size, each in updates.items()}
+        return Rates(updates, stop, evaluate, snapshot, checkpoint, measures, begin, start)
+
+
+def _updates(session: Session) -> dict[int, float]:
+    """Seconds of an update of all runs of the session, for each batch size."""
+    segments = session.plans[0].length.segments
+    if session.group.strategy == 'sequential':  # one after another, each as long as alone
+        return {segment.batch_size: pace for segment, pace in zip(segments, session.recorder.pace, strict=True)}
+    states = parallel.stack(session.group.get(session.state))
+    time_of = lambda task, segment: calibrate.seconds_per_update(task, session.group, session.feed, states, segment)
+    return {
+        size: time_of(session.tasks[size], segment) for size, segment in {s.batch_size: s for s in segments}.items()
+    }
+
+
+def _advance(session: Session, updates: dict[int, float], net: Callable[[], float]) -> tuple[float, float, int]:
+    """Makes some updates as the loop does: how many times as long they take as timed alone, seconds of a chunk beside
+    them, and the t come to.
+
+    What is beside long chunks is little, and what the updates of short ones take tells nothing: one or the other.
+    """
+    begun, t, chunks, expected = net(), 0, 0, 0.0
+    while t < session.events.total and net() - begun < ADVANCING_SECONDS:
+        each = updates[session.plans[0].length.batch_size_at(t)]
+        count, first = session.advance(t), t == 0
+        t += count
+        if first and net() - begun < ADVANCING_SECONDS and t < session.events.total:
+            begun = net()  # it was slower
+        else:
+            chunks, expected = chunks + 1, expected + count * each
+    spent = net() - begun
+    if expected > spent / 2:
+        return spent / expected, 0.0, t
+    return 1.0, (spent - expected) / chunks, t

@@ -162,10 +162,7 @@ def form(
 def _create(workdir: pathlib.Path, plans: list[Plan], platform: str | None) -> ReplicaGroup:
     name = _name(plans)
     directory = paths.group_dir(workdir, plans[0].study, name)
-    strategy = fitting.strategy_of(plans, platform)
-    # The engine's own choices are written into the plans: a resume keeps them.
-    micro = program.micro_batch(plans[0], platform or compiling.platform(), plans[0].length.largest_batch_size)
-    plans = [p.executed(micro_batch_size=micro, strategy=strategy) for p in plans]
+    plans, strategy = settled(plans, platform)
     group = ReplicaGroup(name, plans, strategy, directory)
     directory.parent.mkdir(exist_ok=True)
     directory.mkdir(exist_ok=True)
@@ -174,6 +171,13 @@ def _create(workdir: pathlib.Path, plans: list[Plan], platform: str | None) -> R
     paths.write_json(directory / 'group.json', description)
     _write_runs(group)
     return group
+
+
+def settled(plans: Sequence[Plan], platform: str | None = None) -> tuple[list[Plan], str]:
+    """The plans of a new group with the engine's own choices written into them, which a resume keeps; its strategy."""
+    strategy = fitting.strategy_of(plans, platform)
+    micro = program.micro_batch(plans[0], platform or compiling.platform(), plans[0].length.largest_batch_size)
+    return [p.executed(micro_batch_size=micro, strategy=strategy) for p in plans], strategy
 
 
 def _dissolved(group: ReplicaGroup) -> bool:

@@ -213,7 +213,7 @@ def _train(
     session = Session(group.plans, dataset, group.directory, directories, group.strategy, console, mesh)
 
     def begun(session: Session, step: int) -> None:
-        console.train(session.clock, session.measuring.spent, step, session.group_pace(step))
+        console.train(session.clock, step, session.group_pace(step))
         if processes.leads():
             environment.note_code(directories, plan, 'step', step, console.say)
         if profiler is not None:

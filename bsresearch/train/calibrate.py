@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import jax
@@ -16,6 +16,8 @@ from bsresearch.train.step import Task
 
 PyTree = Any
 TARGET_SECONDS = 0.3
+# What was timed in this process, by the programs called: groups of like runs count in one unit, and are timed once.
+TIMED: dict[Hashable, float] = {}
 
 
 def pace(group: DeviceGroup, feed: Feed, tasks: Mapping[int, Task], states: Any) -> list[float]:
@@ -25,6 +27,7 @@ def pace(group: DeviceGroup, feed: Feed, tasks: Mapping[int, Task], states: Any)
       tasks: by batch size. states: of all replicas, stacked on the host.
     """
     plan, timed = feed.plans[0], dict[int, float]()
+    alone = group if group.strategy == 'sequential' else group.alone()
     if (known := plan.execution['seconds_per_update']) is not None:
         return [known] * len(plan.length.segments)
     for segment in plan.length.segments:
@@ -32,28 +35,36 @@ def pace(group: DeviceGroup, feed: Feed, tasks: Mapping[int, Task], states: Any)
             timed.setdefault(segment.batch_size, 0.0)
         elif not timed.get(size := segment.batch_size):
             segment = segment._replace(start=max(segment.start, plan.start))
-            timed[size] = seconds_per_update(tasks[size], group, feed, states, segment)
+            timed[size] = seconds_per_update(tasks[size], alone, feed, states, segment)
     return [timed[segment.batch_size] for segment in plan.length.segments]
 
 
 def seconds_per_update(task: Task, group: DeviceGroup, feed: Feed, states: Any, segment: Segment) -> float:
-    """Measured on copies of the first states, one on each row of the mesh, without compiling, evaluating or saving.
+    """Of a round of a group's runs: timed, where no like group was.
 
     Args:
       task: of the segment's batch size. segment: the updates to be timed. Others as in `pace`.
     """
-    alone = group if group.strategy == 'sequential' else group.alone()
-    feed = feed if alone is group else feed.beside(alone)
+    size, programs = segment.batch_size, (group.kind, group.strategy, group.lanes, group.layout)
+    key = *programs, size, feed.capacity(segment.start), feed.on_device
+    if key not in TIMED:
+        TIMED[key] = _timed(task, group, feed, states, segment)
+    return TIMED[key]
+
+
+def _timed(task: Task, group: DeviceGroup, feed: Feed, states: Any, segment: Segment) -> float:
+    """Measured on copies of the first states, without compiling, evaluating or saving."""
+    feed = feed if group is feed.group else feed.beside(group)
     available = min(feed.capacity(segment.start), segment.stop - segment.start)
-    chunk = feed.chunk(segment.start, available, alone.lanes)
-    plans, states = feed.plans[: alone.lanes], unstack(states, alone.lanes)
-    [state] = alone.put(states)
-    [average] = alone.put([program.initial_average(plan, state) for plan, state in zip(plans, states, strict=True)])
-    keys = alone.put([program.keys(plan) for plan in plans])
+    chunk = feed.chunk(segment.start, available, group.lanes)
+    plans, states = feed.plans[: group.lanes], unstack(states, group.lanes)
+    [state] = group.put(states)
+    [average] = group.put([program.initial_average(plan, state) for plan, state in zip(plans, states, strict=True)])
+    keys = group.put([program.keys(plan) for plan in plans])
 
     def run(carry: tuple[PyTree, PyTree], count: int) -> tuple[PyTree, PyTree]:
         state, average = carry
-        [advanced] = updates.run(alone, task, ([state], [average]), chunk, keys, count, rounds=1)
+        [advanced] = updates.run(group, task, ([state], [average]), chunk, keys, count, rounds=1)
         assert advanced is not None
         return jax.block_until_ready((advanced.state, advanced.average))
 

@@ -54,6 +54,7 @@ class Session:
         self.initial = Initial(plans, directory, run_directories, report.say)
         self.parts = parts = Parts(plans, dataset, strategy, layout)
         self.events, self.group, self.task, self.tasks = parts.events, parts.group, parts.task, parts.tasks
+        self.chunk_seconds = CHUNK_SECONDS
         self.clock = Clock(lambda: self.group.compile_seconds)
         self.feed = feed.Feed(plans, dataset, self.group, self.task.dtype)
         resident = {'train': self.feed.data} if self.feed.data is not None else {}
@@ -85,8 +86,6 @@ class Session:
             self.recorder.rewind([0] * len(self.plans), 0)
             with self.clock.phase('calibrate'):
                 self.recorder.pace = calibrate.pace(self.group, self.feed, self.tasks, items['state'])
-                if self.measuring.measures:
-                    self.report.say(self._cost())
             return self.plans[0].start, False
         items, meta = checkpoint
         self._place(items, self.initial.resume(fresh, meta.get('initial_sha256', {})))
@@ -98,12 +97,6 @@ class Session:
         self.measuring.spent |= meta.get('measuring', {})
         self.recorder.say_older_losses(self.report.say)
         return meta['step'], meta['events_done']
-
-    def _cost(self) -> str:
-        """What measuring will cost."""
-        begin, end = (self.recorder.seconds_at(t) for t in (self.plans[0].start, self.events.total))
-        times = {name: len(self.events.measure[name]) for name in self.measuring.measures}
-        return self.measuring.forecast(self.state, self.origins, times, (end - begin) * len(self.plans))
 
     def load(self, step: int) -> None:
         """The state at a checkpoint (at 0: the initial one), to be looked at and not trained on."""
@@ -215,7 +208,7 @@ class Session:
         return count
 
     def _span(self, t: int) -> tuple[int, bool]:
-        limit = max(1, int(CHUNK_SECONDS / max(self.group_pace(t), 1e-9)))
+        limit = max(1, int(self.chunk_seconds / max(self.group_pace(t), 1e-9)))
         return self.events.span(t, min(self.feed.capacity(t), limit))
 
     def group_pace(self, t: int) -> float:

@@ -1,5 +1,6 @@
 """Shen's article whole, at 5 seeds and 1,000 trials of its probe: how long it would take, and, if that fits, made."""
 
+import math
 import pathlib
 import subprocess
 import time
@@ -54,16 +55,19 @@ def rows(work: Work) -> Iterator[Row]:
         yield {'what': config, 'skipped': str(e)}
         return
     start = time.time()
-    seconds = forecast.study(None, study.stages)
-    probes = len(probes_of(study.members))
+    probes = probes_of(study.members)
+    seconds = forecast.Forecast().outlook(None, study.runs, probes).later()
     yield {
         'what': 'forecast',
         'seconds': seconds,
         'runs': len(study.runs),
-        'probes': probes,
+        'probes': len(probes),
         'forecasting, s': time.time() - start,
     }
-    if seconds > work.left:
-        yield {'what': 'made', 'skipped': f'it would take {seconds:.0f} s, {max(0.0, work.left):.0f} s are left'}
+    if seconds is None or seconds > work.left:
+        yield {
+            'what': 'made',
+            'skipped': f'it would take {seconds or math.inf:.0f} s, {max(0.0, work.left):.0f} s are left',
+        }
         return
     yield from made(config, changes, work)

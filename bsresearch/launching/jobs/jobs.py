@@ -15,9 +15,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from bsresearch.launching import environment, fitting, groups, outlook, probing, runner
+from bsresearch.launching import environment, fitting, forecast, groups, probing, runner
 from bsresearch.launching.console import Console
 from bsresearch.launching.groups import ReplicaGroup
+from bsresearch.launching.jobs import work
 from bsresearch.planning.probe import Probe
 from bsresearch.store import leases, paths, records, standing
 from bsresearch.store.paths import RESTORE, Damaged
@@ -53,7 +54,7 @@ class GridJob(NamedTuple):
     Attributes:
       name: <study>/<id>. directory: of its lease, its log and its job.json. run_directories: of its metas.
       start, total, unit: it is `total` updates or blocks long, counted from `start`. saved: how far it is stored.
-      title: what it is. work: how much it is (outlook.work). without_start: its state where its start diverged.
+      title: what it is. work: how much it is (jobs/work.py). without_start: its state where its start diverged.
       check: looks for what it begins with; ValueError: it is not there yet, restore.Diverged: it never will be.
       make: takes it to its end, or to where a signal stops it; its lease is held by the caller.
     """
@@ -108,7 +109,7 @@ def of_group(workdir: pathlib.Path, group: ReplicaGroup) -> GridJob:
 
     def make(console: Console, caught: Sequence[int], lease: leases.Lease) -> None:
         fitting.check(group.plans, group.strategy)  # it was formed where this memory was not known
-        console.expect(outlook.Outlook(workdir, group.plans))
+        console.expect(forecast.Forecast(console.say).outlook(workdir, group.plans))
         runner.train(group, console, caught, lease)
 
     return GridJob(
@@ -116,7 +117,7 @@ def of_group(workdir: pathlib.Path, group: ReplicaGroup) -> GridJob:
         run_directories=[group.run_directory(p) for p in group.plans],
         start=plan.start, total=plan.length.total_steps - plan.start, unit='updates',
         saved=lambda: latest_step(group.directory / 'checkpoints') or 0,
-        title=title, without_start='failed', check=check, make=make, work=lambda: outlook.of_group(group.plans),
+        title=title, without_start='failed', check=check, make=make, work=lambda: work.of_group(group.plans),
     )  # fmt: skip
 
 
@@ -129,7 +130,7 @@ def of_probe(workdir: pathlib.Path, probe: Probe) -> GridJob:
         name=f'{probe.study}/{probe.id}', directory=folder, run_directories=[folder],
         start=0, total=probe.kind.blocks, unit='blocks', saved=lambda: len(list(folder.glob('arrays/block-*.npz'))),
         title=lambda: f'probe {probe.name} of {points}', without_start=LEFT_OUT,
-        check=lambda _: probing.check(workdir, probe), make=make, work=lambda: outlook.of_probe(probe),
+        check=lambda _: probing.check(workdir, probe), make=make, work=lambda: work.of_probe(probe),
     )  # fmt: skip
 
 

@@ -12,15 +12,13 @@ from bsresearch.measure import Context, Measure
 from bsresearch.planning.plan import Plan
 from bsresearch.store.records import OWN_METRICS
 from bsresearch.train import feed, program
-from bsresearch.train.devices import parallel, processes
+from bsresearch.train.devices import parallel
 from bsresearch.train.devices.mapping import Arguments
 from bsresearch.train.observing.metrics import check, own_functions
 from bsresearch.train.state import Data, State
 from bsresearch.train.step import Task
 
 PyTree = Any
-# A measurement below is timed twice.
-QUICK_SECONDS = 0.5
 # Of program.measure: (its state, state, origins, inputs) of each replica, the training set of all.
 OF_MEASUREMENT = Arguments((True, True, True, True, False))
 
@@ -88,28 +86,6 @@ class Measuring:
         names = list(dict.fromkeys([*meta.get(OWN_METRICS, ()), *now]))
         return {OWN_METRICS: names} if names else {}
 
-    def forecast(self, state: Any, origins: Any, times: Mapping[str, int], updating: float) -> str:
-        """What measuring will cost, from making each where they begin; nothing of that is kept.
-
-        Args:
-          times: how often each will be made. updating: seconds that the group's updates will take.
-        """
-        before, parts, total = dict(self.states), [], 0.0
-        for name in self.measures:
-            each = self._timed(name, state, origins)
-            if each < QUICK_SECONDS:  # the first time is slower
-                each = self._timed(name, state, origins)
-            total += times[name] * each
-            parts.append(f'{name} {times[name]} × {1000 * each:.3g} ms')
-        self.states = before
-        self.spent = {name: {'count': 0, 'seconds': 0.0} for name in self.measures}
-        return f"  measuring: {', '.join(parts)}: about {_percent(total / max(updating, 1e-9))} of the updates' time"
-
-    def _timed(self, name: str, state: Any, origins: Any) -> float:
-        before = self.spent[name]['seconds']
-        self(name, self.plans[0].start, state, origins, [True] * len(self.plans))
-        return processes.share(lambda: self.spent[name]['seconds'] - before)
-
     def _inputs(self, name: str, quantity: Measure, plan: Plan, t: int) -> program.MeasureInputs:
         """The hyperparameters of update t, examples and a key from the measurement's own streams."""
         hyper = feed.hyper_at(plan, t, self.task.dtype)
@@ -164,8 +140,3 @@ def gradient_of_one(task: Task, quantity: Measure) -> Callable[[PyTree, PyTree, 
         return program.losses_of(task, quantity.statistics, stats, params, batch).mean()
 
     return jax.value_and_grad(mean_loss)
-
-
-def _percent(share: float) -> str:
-    """0.0123 → '1.2 %'; without decimals from 10 % on."""
-    return f'{100 * share:.0f} %' if share >= 0.1 else f'{100 * share:.1f} %'
