@@ -14,8 +14,8 @@ from test_grid import Here
 from bsresearch import studies
 from bsresearch.core import lookup
 from bsresearch.launching import command, finished, planner
-from bsresearch.launching.forecast import Forecast
 from bsresearch.launching.console import Console
+from bsresearch.launching.forecast import Forecast
 from bsresearch.launching.jobs import launcher, status
 from bsresearch.planning.stages import probes_of, variant
 from bsresearch.store import open_stages, study_file

@@ -141,11 +141,10 @@ def _updates(session: Session) -> dict[int, float]:
     segments = session.plans[0].length.segments
     if session.group.strategy == 'sequential':  # one after another, each as long as alone
         return {segment.batch_size: pace for segment, pace in zip(segments, session.recorder.pace, strict=True)}
-    states = parallel.stack(session.group.get(session.state))
-    time_of = lambda task, segment: calibrate.seconds_per_update(task, session.group, session.feed, states, segment)
-    return {
-        size: time_of(session.tasks[size], segment) for size, segment in {s.batch_size: s for s in segments}.items()
-    }
+    states, tasks = parallel.stack(session.group.get(session.state)), session.tasks
+    given, target = (session.group, session.feed, states), 2 * ADVANCING_SECONDS
+    of_size = {segment.batch_size: segment for segment in reversed(segments)}
+    return {n: calibrate.seconds_per_update(tasks[n], *given, segment, target) for n, segment in of_size.items()}
 
 
 def _advance(session: Session, updates: dict[int, float], net: Callable[[], float]) -> tuple[float, float, int]:

@@ -39,20 +39,23 @@ def pace(group: DeviceGroup, feed: Feed, tasks: Mapping[int, Task], states: Any)
     return [timed[segment.batch_size] for segment in plan.length.segments]
 
 
-def seconds_per_update(task: Task, group: DeviceGroup, feed: Feed, states: Any, segment: Segment) -> float:
+def seconds_per_update(
+    task: Task, group: DeviceGroup, feed: Feed, states: Any, segment: Segment, target: float = TARGET_SECONDS
+) -> float:
     """Of a round of a group's runs: timed, where no like group was.
 
     Args:
-      task: of the segment's batch size. segment: the updates to be timed. Others as in `pace`.
+      task: of the segment's batch size. segment: the updates to be timed. target: seconds that the timing takes.
+        Others as in `pace`.
     """
     size, programs = segment.batch_size, (group.kind, group.strategy, group.lanes, group.layout)
     key = *programs, size, feed.capacity(segment.start), feed.on_device
     if key not in TIMED:
-        TIMED[key] = _timed(task, group, feed, states, segment)
+        TIMED[key] = _timed(task, group, feed, states, segment, target)
     return TIMED[key]
 
 
-def _timed(task: Task, group: DeviceGroup, feed: Feed, states: Any, segment: Segment) -> float:
+def _timed(task: Task, group: DeviceGroup, feed: Feed, states: Any, segment: Segment, target: float) -> float:
     """Measured on copies of the first states, without compiling, evaluating or saving."""
     feed = feed if group is feed.group else feed.beside(group)
     available = min(feed.capacity(segment.start), segment.stop - segment.start)
@@ -74,9 +77,9 @@ def _timed(task: Task, group: DeviceGroup, feed: Feed, states: Any, segment: Seg
         start = time.perf_counter()
         carry = run(carry, count)
         seconds = processes.share(functools.partial(_since, start))
-        if seconds > TARGET_SECONDS / 2 or count == available:
+        if seconds > target / 2 or count == available:
             return seconds / count
-        count = min(available, max(2 * count, int(count * TARGET_SECONDS / max(seconds, 1e-6))))
+        count = min(available, max(2 * count, int(count * target / max(seconds, 1e-6))))
 
 
 def _since(start: float) -> float:
