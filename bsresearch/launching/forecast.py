@@ -9,6 +9,7 @@ finished already costs nothing.
 import dataclasses
 import os
 import pathlib
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,8 +24,10 @@ from bsresearch.train import calibrate
 from bsresearch.train.devices import layout, parallel
 from bsresearch.train.session import Session
 
-# What is quicker is timed twice, the first time being slower; some updates are made so long, in chunks of twice that.
-QUICK_SECONDS, ADVANCING_SECONDS = 0.5, 0.1
+# What is quicker is timed twice, the first time being slower.
+QUICK_SECONDS = 0.5
+# Some updates are made so long, and at least so many chunks of that length at most.
+ADVANCING_SECONDS, CHUNKS = 0.1, 3
 
 
 class Forecast:
@@ -115,7 +118,7 @@ def _measured(plans: Sequence[Plan], strategy: str, mesh: layout.Layout) -> Rate
 
         def again(make: Callable[..., Any], *args: Any) -> float:
             first = seconds(make, *args)
-            return first if first > QUICK_SECONDS else seconds(make, *args)
+            return first if first > QUICK_SECONDS else min(first, seconds(make, *args))
 
         start = net() - begun
         session.parts.initial(plans[0])  # compiles
@@ -129,7 +132,7 @@ def _measured(plans: Sequence[Plan], strategy: str, mesh: layout.Layout) -> Rate
             if events.measure[name]
         }
         updates = _updates(session)
-        session.chunk_seconds = 2 * ADVANCING_SECONDS
+        session.chunk_seconds = ADVANCING_SECONDS
         factor, stop, t = _advance(session, updates, net)
         checkpoint = seconds(lambda: (session.save(t, True), session.checkpoints.wait()))
         updates = {size: factor * each for size, each in updates.items()}
@@ -149,20 +152,15 @@ def _updates(session: Session) -> dict[int, float]:
 
 def _advance(session: Session, updates: dict[int, float], net: Callable[[], float]) -> tuple[float, float, int]:
     """Makes some updates as the loop does: how many times as long they take as timed alone, seconds of a chunk beside
-    them, and the t come to.
+    them, and the t come to. Medians: the first is slower, and a machine may pause.
 
     What is beside long chunks is little, and what the updates of short ones take tells nothing: one or the other.
     """
-    begun, t, chunks, expected = net(), 0, 0, 0.0
-    while t < session.events.total and net() - begun < ADVANCING_SECONDS:
-        each = updates[session.plans[0].length.batch_size_at(t)]
-        count, first = session.advance(t), t == 0
+    begun, t, chunks = net(), 0, list[tuple[float, float]]()
+    while t < session.events.total and (len(chunks) < CHUNKS or net() - begun < ADVANCING_SECONDS):
+        start, each = net(), updates[session.plans[0].length.batch_size_at(t)]
+        count = session.advance(t)
         t += count
-        if first and net() - begun < ADVANCING_SECONDS and t < session.events.total:
-            begun = net()  # it was slower
-        else:
-            chunks, expected = chunks + 1, expected + count * each
-    spent = net() - begun
-    if expected > spent / 2:
-        return spent / expected, 0.0, t
-    return 1.0, (spent - expected) / chunks, t
+        chunks.append((net() - start, count * each))
+    factor = statistics.median(spent / alone for spent, alone in chunks)
+    return (factor, 0.0, t) if factor < 2 else (1.0, statistics.median(spent - alone for spent, alone in chunks), t)

@@ -1,7 +1,7 @@
 """How long a launch still takes: what was forecast of its groups and probes, times what those so far took of theirs."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -60,10 +60,10 @@ class Outlook:
     def __init__(self, ahead: Sequence[Ahead] = (), probes: Sequence[tuple[Probe, float]] = (), more: bool = False):
         self.whole = 'stages known so far' if more else 'all'
         self._ahead, self._probes = list(ahead), {p.id: (canonical(p.section), s) for p, s in probes}
-        self.parts = Counter[str]()
+        self.parts = defaultdict[str, float](float)
         if self._known():
-            for group in self._ahead:
-                self.parts.update(group.course.parts if group.course else {})
+            for part, seconds in (item for group in self._ahead if group.course for item in group.course.parts.items()):
+                self.parts[part] += seconds
             self.parts['probes'] = sum(seconds for _, seconds in self._probes.values())
         self._running: _Running | None = None
         self._spent = self._expected = 0.0  # by what has ended
@@ -104,8 +104,8 @@ class Outlook:
         """
         if not self._known():
             return None
-        groups = sum(group.course.parts.total() for group in self._ahead if group.course)
-        ratio = _ratio(self._spent + spent, self._expected + expected, self.parts.total())
+        groups = sum(group.course.seconds for group in self._ahead if group.course)
+        ratio = _ratio(self._spent + spent, self._expected + expected, sum(self.parts.values()))
         return ratio * groups + sum(seconds for _, seconds in self._probes.values())
 
     def probed(self, probe: Probe, seconds: float) -> None:

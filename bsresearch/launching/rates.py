@@ -3,7 +3,7 @@
 import contextlib
 import pathlib
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -50,8 +50,8 @@ class Course:
 
     def __init__(self, plan: Plan, rates: Rates, begin: int):
         self._segments, self._updates, self.start = plan.length.segments, rates.updates, rates.start + rates.begin
-        events, costs = plan.events, Counter[int]()
-        self.parts = Counter[str]({'updates': self._updating(begin), 'the rest': self.start})
+        events, costs = plan.events, defaultdict[int, float](float)
+        self.parts = defaultdict[str, float](float, {'updates': self._updating(begin), 'the rest': self.start})
 
         def add(part: str, points: Iterator[int] | set[int], seconds: float) -> None:
             for t in points:
@@ -67,11 +67,16 @@ class Course:
         add('the rest', events.keep, rates.checkpoint)
         # Those in between come at least so many seconds apart.
         passing = events.checkpoint - events.keep
-        most = self.parts.total() / (plan.recording['checkpoint']['min_seconds'] or np.inf)
+        most = self.seconds / (plan.recording['checkpoint']['min_seconds'] or np.inf)
         often = min(1.0, most / len(passing)) if passing and most else 1.0
         add('the rest', passing, often * rates.checkpoint)
         self._points = np.array(sorted(costs))
         self._after = np.cumsum([0.0, *(costs[t] for t in reversed(self._points.tolist()))])[::-1]
+
+    @property
+    def seconds(self) -> float:
+        """In all."""
+        return sum(self.parts.values())
 
     def left(self, step: int) -> float:
         """From θ_step on, with what is due there."""
