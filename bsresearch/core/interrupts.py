@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -33,8 +34,14 @@ def line(number: int) -> str:
     return f'stopped by {signal.Signals(number).name}; the same command goes on from here'
 
 
+# When `install` was called, by time.monotonic(): what a command costs begins there. None: by no command.
+began: float | None = None
+
+
 def install() -> None:
     """From now on the signals end the process at once. Called before the imports that take seconds."""
+    global began
+    began = time.monotonic()
     for number in NUMBERS:
         signal.signal(number, _end)
 

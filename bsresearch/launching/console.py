@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from bsresearch.core import own_part, plain
+from bsresearch.core import interrupts, own_part, plain
 from bsresearch.launching import results
 from bsresearch.launching.outlook import Outlook
 from bsresearch.launching.waiting import Waiting
@@ -55,7 +55,7 @@ class Console:
         self.rich = RichConsole(highlight=False, markup=False, emoji=False, quiet=quiet)
         self._progress: Progress | None = None
         self._waiting: Waiting | None = None
-        self.began = time.monotonic()
+        self.began = interrupts.began or time.monotonic()  # of the command
         self._outlook = Outlook()
         self.expected: float | None = None  # seconds of the launch, from the making of this object on, as first said
         self._said = 0.0  # as said last
