@@ -86,6 +86,7 @@ class Session:
             self.recorder.rewind([0] * len(self.plans), 0)
             with self.clock.phase('calibrate'):
                 self.recorder.pace = calibrate.pace(self.group, self.feed, self.tasks, items['state'])
+                self.measuring.try_own(self.state, self.origins)
             return self.plans[0].start, False
         items, meta = checkpoint
         self._place(items, self.initial.resume(fresh, meta.get('initial_sha256', {})))

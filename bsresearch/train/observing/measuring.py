@@ -74,6 +74,16 @@ class Measuring:
         self.spent[name]['seconds'] += time.perf_counter() - start - (self.group.compile_seconds - compiled)
         return metrics
 
+    def try_own(self, state: Any, origins: Any) -> None:
+        """Makes what a plan could not try, a user's own on the host, for the first run: what it gives is checked before
+        the first update. Nothing of that is kept.
+        """
+        states, first = dict(self.states), [r == 0 for r in range(len(self.plans))]
+        for name in self._own.keys() & {name for name, measure in self.measures.items() if measure.host}:
+            self(name, self.plans[0].start, state, origins, first)
+            self.spent[name] = {'count': 0, 'seconds': 0.0}
+        self.states = states
+
     def _check(self, name: str, given: Any) -> None:
         """Raises ValueError where it gives what cannot be recorded (observing/metrics.py)."""
         of_own = {metric: other for metric, other in self._given.items() if {name, other} & self._own.keys()}
