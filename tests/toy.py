@@ -37,7 +37,6 @@ OFF = {'every_epochs': 0.0, 'log_spaced': 0}
 BARE: dict[str, Any] = {
     'evaluate__every_epochs': 0.0,
     'measure__distance__every_epochs': 0.0,
-    'measure__parameter_norm__every_epochs': 0.0,
 }
 
 
@@ -128,8 +127,7 @@ def declared(**changes: Any) -> dict[str, Any]:
     config['seconds_per_update'] = 1e-3  # not timed
     config['norms']['log_spaced'] = 0
     config['strategy'] = 'sequential'  # each run has the bits it has alone
-    for name in ('distance', 'parameter_norm'):
-        config['measure'][name]['every_epochs'] = 1.0
+    config['measure']['distance']['every_epochs'] = 1.0
     config |= {'model': changes.pop('model')} if 'model' in changes else {}
     fixed = {k.replace('__', '.'): v for k, v in changes.items()}
     sweeps = {k: v for k, v in fixed.items() if k.startswith('sweep.')}

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import jax
 
+from bsresearch.core import own_part
 from bsresearch.data.select import Dataset
-from bsresearch.planning.plan import Plan
+from bsresearch.planning.plan import Plan, canonical
 from bsresearch.train import program
 from bsresearch.train import step as stepping
 from bsresearch.train.devices import compiling, parallel
@@ -15,6 +16,11 @@ from bsresearch.train.devices.layout import Layout
 from bsresearch.train.state import Average, State
 
 PyTree = Any
+# Fields of a plan that θ_0 and the optimizer's first state follow: groups of other batch sizes share their program.
+DRAWN_BY = (
+    'model', 'num_outputs', 'example_shape', 'ghost_batch_size', 'optimizer', 'no_decay', 'layer_rates', 'dtype',
+    'matmul_precision',
+)  # fmt: skip
 
 
 class Start(NamedTuple):
@@ -50,7 +56,9 @@ class Parts:
         """θ_0 of a run, by one program for all: the seed is an argument."""
         key = program.initial_key(plan)
         draw = jax.jit(functools.partial(stepping.init, self.task, example_shape=plan.example_shape))
-        return compiling.once(('initial', self.group.kind), lambda: draw.lower(key).compile())(key)
+        own = any(own_part.is_path(part['name']) for part in (plan.model, plan.optimizer))
+        drawn_by = self.group.kind if own else canonical({name: getattr(plan, name) for name in DRAWN_BY})
+        return compiling.once(('initial', drawn_by), lambda: draw.lower(key).compile())(key)
 
     def start(self, plan: Plan, state: State) -> Start:
         """One run at update 0 with the weights drawn, whatever its parent."""
