@@ -45,7 +45,8 @@ def by_hand(plan: Plan, of_update: float) -> float:
     return plan.length.total_steps * of_update + 2 * 0.25 + 3 * (10.0 + 3.0 + 5.0) + 0.5 + 1.5
 
 
-TWO_EPOCHS = {'total_steps': None, 'total_epochs': 2.0, 'checkpoint__every_epochs': 0.0}
+MEASURED = {'total_steps': None, 'total_epochs': 2.0, 'measure__parameter_norm__every_epochs': 1.0}
+TWO_EPOCHS = MEASURED | {'checkpoint__every_epochs': 0.0}
 
 
 def test_every_event_is_counted(timed: list[tuple[int, int]], tmp_path: pathlib.Path):
@@ -69,7 +70,7 @@ def test_each_kind_of_group_is_timed_once_and_counts_by_its_own_rates(
 
 def test_of_a_branch_only_its_own_part_is_counted(timed: list[tuple[int, int]], tmp_path: pathlib.Path):
     """At its own batch size, from the branch point on."""
-    (plan,) = toy.plans(total_steps=None, total_epochs=2.0, batch_size=50)
+    (plan,) = toy.plans(**MEASURED, batch_size=50)
     found = branch(plan, 'x', 10, {'batch_size': 200})
     updates, points = found.length.total_steps - 10, found.events.evaluate
     assert min(points) == 10
